@@ -1,0 +1,41 @@
+/** Connections to PostgreSQL. One pool a process; every statement and every wait for a connection has an end. */
+import { Kysely, PostgresDialect } from 'kysely'
+import pg from 'pg'
+import type { Tables } from './tables.ts'
+
+export interface Database {
+  /** Typed queries. */
+  readonly query: Kysely<Tables>
+  /** For named prepared statements on the path of a call. */
+  readonly pool: pg.Pool
+  close(): Promise<void>
+}
+
+export interface ConnectOptions {
+  maxConnections?: number
+  /** Told of connections that broke while idle; such a break loses nothing. */
+  onIdleError?: (error: Error) => void
+}
+
+/** numeric and bigint come back as strings, exact; see metering/money.ts. */
+export function connect(url: string, options: ConnectOptions = {}): Database {
+  const pool = new pg.Pool({
+    connectionString: url,
+    application_name: 'tollgate',
+    max: options.maxConnections ?? 20,
+    connectionTimeoutMillis: 5_000,
+    idleTimeoutMillis: 30_000,
+    statement_timeout: 5_000,
+    query_timeout: 10_000,
+    idle_in_transaction_session_timeout: 10_000,
+    keepAlive: true,
+  })
+  pool.on('error', (error) => options.onIdleError?.(error))
+  const query = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) })
+  return { query, pool, close: () => query.destroy() }
+}
+
+/** SQLSTATE of a PostgreSQL error, undefined for anything else. */
+export function sqlState(error: unknown): string | undefined {
+  return error instanceof pg.DatabaseError ? error.code : undefined
+}

@@ -1,0 +1,128 @@
+/** The rows as TypeScript sees them. numeric is a decimal string, timestamptz a Date. Only what the code reads or writes. */
+import type { Generated } from 'kysely'
+
+type Numeric = string
+type Json = unknown
+
+export interface OrganizationsTable {
+  id: Generated<string>
+  name: string
+  display_name: string | null
+  status: Generated<'active' | 'suspended' | 'deleted'>
+  created_at: Generated<Date>
+}
+
+export interface OrganizationMembersTable {
+  id: Generated<string>
+  org_id: string
+  user_id: string
+  role: Generated<'owner' | 'admin' | 'member' | 'billing_admin'>
+  joined_at: Generated<Date>
+}
+
+export interface OrganizationSubscriptionsTable {
+  id: Generated<string>
+  org_id: string
+  subscription_plan: 'platform' | 'byok' | 'hybrid'
+  monthly_price: Generated<Numeric>
+  status: Generated<'active' | 'trialing' | 'past_due' | 'canceled' | 'paused'>
+  created_at: Generated<Date>
+}
+
+export interface OrganizationCreditPoolsTable {
+  org_id: string
+  total_credits: Generated<Numeric>
+  allocated_credits: Generated<Numeric>
+  used_credits: Generated<Numeric>
+  available_credits: Generated<Numeric>
+  held_credits: Generated<Numeric>
+}
+
+export interface UserCreditAllocationsTable {
+  id: Generated<string>
+  org_id: string
+  user_id: string
+  allocated_credits: Numeric
+  used_credits: Generated<Numeric>
+  remaining_credits: Generated<Numeric>
+  held_credits: Generated<Numeric>
+  is_active: Generated<boolean>
+}
+
+export interface CreditUsageAttributionTable {
+  id: Generated<string>
+  call_id: string
+  org_id: string
+  user_id: string
+  entry: 'charge' | 'correction'
+  source: 'sql' | 'proxy'
+  credits_used: Numeric
+  service_type: string
+  service_name: string | null
+  api_cost: Numeric
+  markup_applied: Numeric
+  total_cost: Generated<Numeric>
+  request_id: string | null
+  request_metadata: Json
+  provenance: string | null
+  outcome: string | null
+  details: Json
+  created_at: Generated<Date>
+}
+
+export interface LedgerHoldsTable {
+  call_id: string
+  org_id: string
+  user_id: string
+  state: 'open' | 'settled' | 'released' | 'recovered'
+  held_credits: Numeric
+  created_at: Date
+}
+
+export interface LedgerProcessesTable {
+  id: string
+  host: string
+  pid: number
+  version: string
+  started_at: Generated<Date>
+  stopped_at: Date | null
+}
+
+export interface ApiKeysTable {
+  id: Generated<string>
+  key_hash: Buffer
+  preview: string
+  name: string | null
+  org_id: string
+  user_id: string
+  is_active: Generated<boolean>
+  expires_at: Date | null
+  created_by: string | null
+  created_at: Generated<Date>
+}
+
+export interface IdempotencyKeysTable {
+  org_id: string
+  user_id: string
+  key: string
+  body_hash: Buffer
+  call_id: string
+  state: Generated<'running' | 'answered' | 'streamed'>
+  status: number | null
+  headers: Json
+  body: Buffer | null
+  created_at: Generated<Date>
+}
+
+export interface Tables {
+  organizations: OrganizationsTable
+  organization_members: OrganizationMembersTable
+  organization_subscriptions: OrganizationSubscriptionsTable
+  organization_credit_pools: OrganizationCreditPoolsTable
+  user_credit_allocations: UserCreditAllocationsTable
+  credit_usage_attribution: CreditUsageAttributionTable
+  ledger_holds: LedgerHoldsTable
+  ledger_processes: LedgerProcessesTable
+  api_keys: ApiKeysTable
+  idempotency_keys: IdempotencyKeysTable
+}
