@@ -1,0 +1,69 @@
+/**
+ * Reads the `usage` object of OpenAI's chat completions (and of those who report exactly like it) into disjoint buckets.
+ * Providers can be wrong: a count that is not an integer >= 0 is missing, never zero, and never a reason to throw.
+ */
+import { NO_USAGE, type Usage } from '../src/metering/usage.ts'
+
+export interface UsageReading {
+  usage: Usage
+  /** `total_tokens` as stated; `null` where missing. */
+  total: number | null
+  /** False where the numbers contradict each other: a part larger than its whole, or a total that is not the sum. */
+  consistent: boolean
+}
+
+/**
+ * Input and output both have to be stated, explicit zeros included; without either there is no usage (`null`) and the
+ * caller has to estimate. Cached, written and audio tokens are taken out of `prompt_tokens`, which includes them; audio and
+ * image tokens out of `completion_tokens`. A part that exceeds what is left of its whole is cut down to it.
+ */
+export function readOpenAiUsage(raw: unknown): UsageReading | null {
+  const stated = members(raw)
+  const prompt = count(stated?.prompt_tokens)
+  const completion = count(stated?.completion_tokens)
+  if (prompt === null || completion === null) return null
+  const total = count(stated?.total_tokens)
+  const inside = members(stated?.prompt_tokens_details)
+  const made = members(stated?.completion_tokens_details)
+
+  const input = portions(prompt, [inside?.cached_tokens, inside?.cache_write_tokens, inside?.audio_tokens])
+  const output = portions(completion, [made?.audio_tokens, made?.image_tokens])
+  const reasoning = portions(output.rest, [made?.reasoning_tokens])
+  const usage: Usage = {
+    ...NO_USAGE,
+    input: input.rest,
+    cacheRead: input.parts[0] ?? 0,
+    cacheWrite5m: input.parts[1] ?? 0,
+    audioInput: input.parts[2] ?? 0,
+    output: output.rest,
+    reasoning: reasoning.parts[0] ?? 0,
+    audioOutput: output.parts[0] ?? 0,
+    imageOutput: output.parts[1] ?? 0,
+  }
+  const sums = total === null || total === prompt + completion
+  return { usage, total, consistent: sums && input.fit && output.fit && reasoning.fit }
+}
+
+/** Takes parts out of a whole, in order, each cut down to what is still there. */
+function portions(whole: number, stated: readonly unknown[]): { parts: number[]; rest: number; fit: boolean } {
+  let rest = whole
+  let fit = true
+  const parts = stated.map((value) => {
+    const wanted = count(value) ?? 0
+    const part = Math.min(wanted, rest)
+    if (part < wanted) fit = false
+    rest -= part
+    return part
+  })
+  return { parts, rest, fit }
+}
+
+function count(value: unknown): number | null {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : null
+}
+
+function members(value: unknown): Record<string, unknown> | null {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? (value as Record<string, unknown>)
+    : null
+}

@@ -1,0 +1,59 @@
+/** A non-streaming call: made, finished and charged even when the caller has left, settled before the answer goes out. */
+import type { Answer, ProviderError } from '../../providers/provider.ts'
+import { openAiShape } from '../metering/usage.ts'
+import { billHeaders, dollars } from './answer-headers.ts'
+import { tryOffers } from './attempts.ts'
+import type { Call } from './call.ts'
+import { logCall } from './call-log.ts'
+import type { ChatDependencies } from './chat.ts'
+import type { Claim } from './idempotency.ts'
+import type { Offer } from './offer.ts'
+import { fromConnection, toCallerError } from './provider-failure.ts'
+import { releaseCall, settleCall } from './settle-call.ts'
+import { fetchWhole } from './start-upstream.ts'
+
+export async function answerJson(deps: ChatDependencies, call: Call, offers: readonly Offer[], claim: Claim | null): Promise<void> {
+  let answer: Answer | null = null
+  const failure = await tryOffers({ ledger: deps.ledger, retries: deps.config.numRetries }, call, offers, async () => {
+    const result = await attempt(deps, call)
+    if ('kind' in result) return result
+    answer = result
+    return null
+  })
+  if (failure !== null || answer === null) {
+    const error = failure!
+    await releaseCall(deps, call, 'failed', error.internal)
+    logCall(deps.log, call, { outcome: 'failed', error })
+    throw toCallerError(error)
+  }
+  await send(deps, call, answer, claim)
+}
+
+async function attempt(deps: ChatDependencies, call: Call): Promise<Answer | ProviderError> {
+  const { provider } = call.offer
+  call.timing.upstreamStartedAt = performance.now()
+  try {
+    const { status, headers, body } = await fetchWhole(deps, call)
+    if (status !== 200) return provider.readError(status, headers, body)
+    return provider.readAnswer(body) ?? fromConnection(provider.label, new Error('the answer is not a chat completion'))
+  } catch (error) {
+    return fromConnection(provider.label, error as Error)
+  } finally {
+    call.timing.upstreamMs += performance.now() - call.timing.upstreamStartedAt
+  }
+}
+
+async function send(deps: ChatDependencies, call: Call, answer: Answer, claim: Claim | null): Promise<void> {
+  const { exchange } = call
+  const outcome = exchange.gone ? 'client_gone' : 'answered'
+  const bill = await settleCall(deps, call, { ...answer, outcome })
+  const headers = { 'content-type': 'application/json; charset=utf-8', ...billHeaders(call, bill) }
+  const body = answer.body(dollars(bill.charge.microcredits), openAiShape(bill.usage))
+  await claim?.answered({ status: 200, headers, body }).catch((err: unknown) => {
+    deps.log.error({ err, call_id: exchange.callId }, 'the answer could not be kept for its Idempotency-Key')
+  })
+  logCall(deps.log, call, { outcome, bill })
+  if (exchange.gone) return
+  exchange.outgoing.writeHead(200, { ...headers, 'content-length': body.length })
+  exchange.outgoing.end(body)
+}

@@ -1,0 +1,93 @@
+/** A streaming call: bytes pass while they are metered; it is settled before the caller sees the end. */
+import type { ProviderError, StreamReader } from '../../providers/provider.ts'
+import { dataFrame } from '../../providers/sse-frames.ts'
+import { errorBody } from '../http/errors.ts'
+import type { Outcome } from '../ledger/ledger.ts'
+import { openAiShape } from '../metering/usage.ts'
+import { dollars, streamHeaders } from './answer-headers.ts'
+import { tryOffers } from './attempts.ts'
+import type { Call } from './call.ts'
+import { logCall } from './call-log.ts'
+import type { ChatDependencies } from './chat.ts'
+import { type ClientStream, DONE_FRAME, openClientStream } from './client-stream.ts'
+import type { Claim } from './idempotency.ts'
+import type { Offer } from './offer.ts'
+import { fromConnection, toCallerError } from './provider-failure.ts'
+import { type RelayEnd, relayStream } from './relay-stream.ts'
+import { type Bill, releaseCall, settleCall } from './settle-call.ts'
+import { startStream } from './start-upstream.ts'
+import { createStreamMeter } from './stream-meter.ts'
+
+const PENDING_COMMENT = Buffer.from(': settlement pending\n\n')
+
+export async function answerStream(deps: ChatDependencies, call: Call, offers: readonly Offer[], claim: Claim | null): Promise<void> {
+  const { limits, numRetries } = deps.config
+  const client = openClientStream(call.exchange, () => streamHeaders(call), limits.clientStallSeconds * 1000)
+  let ended: { end: RelayEnd; reader: StreamReader } | null = null
+  const failure = await tryOffers({ ledger: deps.ledger, retries: numRetries }, call, offers, async () => {
+    const reader = call.offer.provider.readStream(call.request.choices)
+    const end = await relay(deps, call, client, reader)
+    if (end.kind === 'failed' && !client.delivered) return end.error
+    ended = { end, reader }
+    return null
+  })
+  if (failure !== null || ended === null) return giveUp(deps, call, client, failure!)
+  const { end, reader } = ended as { end: RelayEnd; reader: StreamReader }
+  const outcome = outcomeOf(end)
+  const outputText = () => reader.outputText()
+  const bill = await settleCall(deps, call, { reading: reader.reading, finishReasons: reader.finishReasons, outputText, outcome })
+  await claim?.streamed().catch((err: unknown) => deps.log.error({ err, call_id: call.exchange.callId }, 'idempotency key not closed'))
+  logCall(deps.log, call, { outcome, bill, ...(end.kind === 'failed' ? { error: end.error } : {}) })
+  client.end(lastFrames(call, end, reader, bill))
+}
+
+async function relay(deps: ChatDependencies, call: Call, client: ClientStream, reader: StreamReader): Promise<RelayEnd> {
+  const { provider } = call.offer
+  const { ledger, tokenizer, config } = deps
+  const meter = createStreamMeter({ ledger, tokenizer, step: config.caps.streamOutputTokens }, call, reader)
+  call.timing.upstreamStartedAt = performance.now()
+  const end = await relayStream({
+    exchange: call.exchange,
+    client,
+    reader,
+    shutdown: deps.shutdown,
+    start: (handler) => startStream(deps, call, handler),
+    readError: (status, headers, body) => provider.readError(status, headers, body),
+    readFailure: (error) => fromConnection(provider.label, error),
+    onPassed: (stop) => meter.passed(stop),
+    onFirstByte: () => {
+      call.timing.firstByteAt ??= performance.now()
+      call.timing.upstreamMs = call.timing.firstByteAt - call.timing.upstreamStartedAt
+    },
+  })
+  call.timing.upstreamMs = performance.now() - call.timing.upstreamStartedAt
+  return end
+}
+
+/** Nothing was delivered: nothing is charged, and the error keeps its status where headers have not left. */
+async function giveUp(deps: ChatDependencies, call: Call, client: ClientStream, error: ProviderError): Promise<void> {
+  await releaseCall(deps, call, 'failed', error.internal)
+  logCall(deps.log, call, { outcome: 'failed', error })
+  if (!client.opened) {
+    client.dispose()
+    throw toCallerError(error)
+  }
+  client.end(dataFrame(JSON.stringify(errorBody(toCallerError(error)))))
+}
+
+function outcomeOf(end: RelayEnd): Outcome {
+  if (end.kind === 'done') return 'answered'
+  return end.kind === 'failed' ? 'cut_off' : end.kind
+}
+
+function lastFrames(call: Call, end: RelayEnd, reader: StreamReader, bill: Bill): Buffer {
+  const frames: Buffer[] = []
+  if (end.kind === 'stopped') frames.push(reader.stopFrames())
+  if (end.kind === 'failed') frames.push(dataFrame(JSON.stringify(errorBody(toCallerError(end.error)))))
+  if (bill.booking.state === 'pending') frames.push(PENDING_COMMENT)
+  if (end.kind !== 'failed') {
+    if (call.request.includeUsage) frames.push(reader.usageFrame(dollars(bill.charge.microcredits), openAiShape(bill.usage)))
+    frames.push(DONE_FRAME)
+  }
+  return Buffer.concat(frames)
+}

@@ -1,0 +1,36 @@
+/** One call: everything known about it, gathered as it goes along. */
+import type { ChatRequest } from '../../providers/provider.ts'
+import type { Caller } from '../identity/caller.ts'
+import type { Hold } from '../ledger/ledger.ts'
+import type { Exchange } from './exchange.ts'
+import type { Offer } from './offer.ts'
+
+export interface Call {
+  exchange: Exchange
+  caller: Caller
+  request: ChatRequest
+  modelGroup: string
+  /** What is being attempted; changes when another deployment is tried. */
+  offer: Offer
+  hold: Hold
+  /** How large the hold is by now. */
+  held: bigint
+  /** The cap sent upstream because less was granted than wanted; shown as X-Max-Tokens-Applied. */
+  appliedCap: number | null
+  retries: number
+  fallbacks: number
+  timing: Timing
+}
+
+/** Milliseconds, all but `upstreamStartedAt` and `firstByteAt` durations. */
+export interface Timing {
+  /** When this attempt went out, by performance.now(). */
+  upstreamStartedAt: number
+  firstByteAt: number | null
+  upstreamMs: number
+}
+
+/** The payer of a call, as the ledger wants it. */
+export function payerOf(caller: Caller): { organizationId: string; userId: string; keyId: string | null } {
+  return { organizationId: caller.organizationId, userId: caller.userId, keyId: caller.keyId }
+}

@@ -1,0 +1,53 @@
+/**
+ * One HTTP exchange with a caller, on Node's own request and response: no web streams on this path (measured: a third of the
+ * throughput, and an uncaught error when callers leave in mid-stream).
+ */
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
+import { performance } from 'node:perf_hooks'
+
+export interface Exchange {
+  incoming: IncomingMessage
+  outgoing: ServerResponse
+  headers: IncomingHttpHeaders
+  /** The billing key, minted here. */
+  callId: string
+  /** For tracing: the caller's own if it is usable, else the call id. */
+  requestId: string
+  /** What the caller sent as X-Request-ID, for the books; null if nothing usable. */
+  callerRequestId: string | null
+  /** performance.now() at arrival. */
+  startedAt: number
+  /** The caller's connection is gone and the answer was not finished. */
+  readonly gone: boolean
+  /** Runs when the caller leaves; at once if it already has. */
+  onGone(listener: () => void): void
+}
+
+export function openExchange(incoming: IncomingMessage, outgoing: ServerResponse, callId: string, requestId: string): Exchange {
+  const stated = incoming.headers['x-request-id']
+  let gone = false
+  const listeners: (() => void)[] = []
+  outgoing.once('close', () => {
+    if (outgoing.writableFinished) return
+    gone = true
+    for (const listener of listeners) listener()
+  })
+  // Without a listener a reset connection would take the process down.
+  outgoing.on('error', () => {})
+  return {
+    incoming,
+    outgoing,
+    headers: incoming.headers,
+    callId,
+    requestId,
+    callerRequestId: stated === requestId ? requestId : null,
+    startedAt: performance.now(),
+    get gone() {
+      return gone
+    },
+    onGone(listener) {
+      if (gone) listener()
+      else listeners.push(listener)
+    },
+  }
+}

@@ -1,0 +1,61 @@
+/** What a caller is told when a provider did not answer. Our account's troubles are a 503: the caller's key is fine. */
+import type { ProviderError, ProviderErrorKind } from '../../providers/provider.ts'
+import { TollgateError } from '../http/errors.ts'
+
+const RETRY_AFTER_SECONDS = 2
+const CODES: Readonly<Record<ProviderErrorKind, string>> = {
+  bad_request: 'bad_request',
+  model_not_found: 'model_not_found',
+  too_large: 'request_too_large',
+  rate_limit: 'provider_rate_limited',
+  quota: 'provider_account',
+  auth: 'provider_account',
+  overloaded: 'provider_overloaded',
+  failed: 'provider_failed',
+  timeout: 'provider_timeout',
+  unreachable: 'provider_unreachable',
+}
+
+export function toCallerError(error: ProviderError): TollgateError {
+  const code = CODES[error.kind]
+  const cause = new Error(`${error.kind} ${error.status ?? ''} ${error.internal}`.trim())
+  switch (error.kind) {
+    case 'bad_request':
+    case 'model_not_found':
+    case 'too_large': {
+      const status = { bad_request: 400, model_not_found: 404, too_large: 413 }[error.kind]
+      return new TollgateError(status, error.code ?? code, error.message, {
+        ...(error.type === null ? {} : { type: error.type }),
+        param: error.param,
+        cause,
+      })
+    }
+    case 'rate_limit': {
+      const seconds = Math.max(1, Math.ceil((error.retryAfterMs ?? RETRY_AFTER_SECONDS * 1000) / 1000))
+      const reset = Math.ceil(Date.now() / 1000) + seconds
+      return new TollgateError(429, code, error.message, { headers: { 'Retry-After': `${seconds}`, 'X-RateLimit-Reset': `${reset}` }, cause })
+    }
+    default: {
+      const seconds = Math.max(1, Math.ceil((error.retryAfterMs ?? RETRY_AFTER_SECONDS * 1000) / 1000))
+      return new TollgateError(503, code, error.message, { headers: { 'Retry-After': `${seconds}` }, cause })
+    }
+  }
+}
+
+/** A connection that failed, as an error of the provider. */
+export function fromConnection(label: string, error: Error): ProviderError {
+  const code = (error as { code?: unknown }).code
+  const kind = kindOf(typeof code === 'string' ? code : '')
+  const message = {
+    timeout: `${label} took too long to answer. Try again, or ask for less output.`,
+    unreachable: `${label} can't be reached. Try again shortly.`,
+    failed: `${label} broke off its answer. Try again shortly.`,
+  }[kind]
+  return { kind, status: null, message, type: null, code: null, param: null, retryAfterMs: null, internal: `${code ?? ''} ${error.message}`.trim() }
+}
+
+function kindOf(code: string): 'timeout' | 'unreachable' | 'failed' {
+  if (code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT') return 'timeout'
+  if (['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'UND_ERR_CONNECT_TIMEOUT'].includes(code)) return 'unreachable'
+  return 'failed'
+}

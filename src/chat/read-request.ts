@@ -1,0 +1,105 @@
+/** The caller's chat completion request: read, checked where we rely on it, otherwise left as it is. */
+import type { IncomingMessage } from 'node:http'
+import type { ChatRequest } from '../../providers/provider.ts'
+import { TollgateError } from '../http/errors.ts'
+import { duplicateKey, objectMembers } from '../http/json-members.ts'
+import { readBody } from '../http/read-body.ts'
+
+const DEPTH_MAX = 256
+const CHOICES_MAX = 128
+const MODEL_NAME_MAX = 256
+
+/** @throws {TollgateError} 400, 413, 415. */
+export async function readRequest(incoming: IncomingMessage, bodyBytesMax: number): Promise<ChatRequest> {
+  const stated = incoming.headers['content-type']
+  if (stated !== undefined && !/^application\/(?:[\w.+-]+\+)?json\b/i.test(stated)) {
+    throw new TollgateError(415, 'unsupported_media_type', 'Send JSON with content-type application/json.')
+  }
+  return parseRequest(await readBody(incoming, bodyBytesMax))
+}
+
+/** @throws {TollgateError} 400, naming the member that is wrong. */
+export function parseRequest(text: Buffer): ChatRequest {
+  const json = parseObject(text)
+  const members = objectMembers(text)
+  const twice = duplicateKey(members)
+  if (twice !== undefined) throw bad(twice, `The member ${JSON.stringify(twice.slice(0, 64))} stands twice in the request. Send it once.`)
+  const { model, messages } = json
+  if (typeof model !== 'string' || model.trim() === '' || model.length > MODEL_NAME_MAX) {
+    throw bad('model', 'Name the model to use in "model", a string. GET /v1/models lists what there is.')
+  }
+  if (!Array.isArray(messages) || messages.length === 0) {
+    throw bad('messages', '"messages" must be an array with at least one message.')
+  }
+  const stray = messages.findIndex((message) => typeof message !== 'object' || message === null || Array.isArray(message))
+  if (stray >= 0) throw bad(`messages[${stray}]`, `"messages[${stray}]" must be an object with "role" and "content".`)
+  const stream = optional(json, 'stream', (value) => typeof value === 'boolean', 'true or false') === true
+  const choices = optional(json, 'n', (value) => isCount(value, 1, CHOICES_MAX), `an integer from 1 to ${CHOICES_MAX}`)
+  return { text, members, json, model, stream, includeUsage: asksUsage(json), choices: (choices as number) ?? 1, outputCap: outputCapOf(json) }
+}
+
+/** The larger of the two members, should both stand there: whichever the provider follows is covered. */
+export function outputCapOf(json: Readonly<Record<string, unknown>>): number | null {
+  const caps = ['max_completion_tokens', 'max_tokens']
+    .map((key) => optional(json, key, (value) => isCount(value, 1, Number.MAX_SAFE_INTEGER), 'an integer of at least 1'))
+    .filter((value) => typeof value === 'number')
+  return caps.length === 0 ? null : Math.max(...caps)
+}
+
+function asksUsage(json: Record<string, unknown>): boolean {
+  const options = optional(json, 'stream_options', (value) => typeof value === 'object' && !Array.isArray(value), 'an object')
+  return (options as { include_usage?: unknown } | null)?.include_usage === true
+}
+
+/** The member's value, or null where it is missing or null. */
+function optional(json: Readonly<Record<string, unknown>>, key: string, accepts: (value: unknown) => boolean, expected: string): unknown {
+  const value = json[key] ?? null
+  if (value !== null && !accepts(value)) throw bad(key, `"${key}" must be ${expected}.`)
+  return value
+}
+
+function isCount(value: unknown, least: number, most: number): boolean {
+  return typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most
+}
+
+function parseObject(text: Buffer): Record<string, unknown> {
+  if (tooDeep(text)) throw bad('request_body', `The request body nests deeper than ${DEPTH_MAX} levels.`)
+  let json: unknown
+  try {
+    json = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(text))
+  } catch (cause) {
+    throw new TollgateError(400, 'invalid_json', 'The request body is not valid JSON in UTF-8.', { param: 'request_body', cause })
+  }
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) throw bad('request_body', 'The request body must be a JSON object.')
+  return json as Record<string, unknown>
+}
+
+/** Counts brackets outside strings; what is not JSON at all is left to JSON.parse. */
+function tooDeep(text: Buffer): boolean {
+  let depth = 0
+  for (let at = 0; at < text.length; at += 1) {
+    const byte = text[at]
+    if (byte === 0x22) {
+      at = closingQuote(text, at)
+    } else if (byte === 0x7b || byte === 0x5b) {
+      depth += 1
+      if (depth > DEPTH_MAX) return true
+    } else if (byte === 0x7d || byte === 0x5d) depth -= 1
+  }
+  return false
+}
+
+function closingQuote(text: Buffer, open: number): number {
+  let at = text.indexOf(0x22, open + 1)
+  while (at > 0) {
+    let slashes = 0
+    while (text[at - 1 - slashes] === 0x5c) slashes += 1
+    if (slashes % 2 === 0) return at
+    at = text.indexOf(0x22, at + 1)
+  }
+  return text.length
+}
+
+function bad(param: string, message: string): TollgateError {
+  return new TollgateError(400, 'invalid_request', message, { param })
+}

@@ -1,0 +1,89 @@
+/** Sends a call to where its offer points: the provider over the network, or the mock in this process. */
+import { mockAnswer, type MockCall, mockFrames } from '../../providers/mock.ts'
+import type { UpstreamRequest } from '../../providers/provider.ts'
+import type { Call } from './call.ts'
+import type { ChatDependencies } from './chat.ts'
+import { capFor } from './place-hold.ts'
+import { callWhole, type UpstreamControl, type UpstreamHandler, type UpstreamTimeouts, type WholeAnswer } from './upstream.ts'
+
+const MOCK_HEAD = { 'content-type': 'application/json' }
+
+/** The whole answer of a non-streaming call. @throws as undici does. */
+export async function fetchWhole(deps: ChatDependencies, call: Call): Promise<WholeAnswer> {
+  const text = call.offer.deployment.mockResponse
+  if (text !== null) return { status: 200, headers: MOCK_HEAD, body: mockAnswer(mockCall(deps, call, text)) }
+  return callWhole(deps.upstream, prepare(call), timeoutsOf(deps, call))
+}
+
+/** Starts a streaming call. */
+export function startStream(deps: ChatDependencies, call: Call, handler: UpstreamHandler): UpstreamControl {
+  const text = call.offer.deployment.mockResponse
+  if (text !== null) return playMock(mockFrames(mockCall(deps, call, text)), handler)
+  return deps.upstream.call(prepare(call), timeoutsOf(deps, call), handler)
+}
+
+function prepare(call: Call): UpstreamRequest {
+  const { deployment, provider } = call.offer
+  return provider.prepare({
+    request: call.request,
+    model: deployment.upstreamModel,
+    apiKey: deployment.apiKey,
+    apiBase: deployment.apiBase,
+    organization: deployment.organization,
+    extraHeaders: deployment.extraHeaders,
+    defaults: deployment.defaults,
+    outputCap: sentCap(call),
+  })
+}
+
+/** After a fallback the hold may cover less of the new offer than it wanted. */
+function sentCap(call: Call): number | null {
+  return capFor(call.offer, { ...call.hold, held: call.held }).cap
+}
+
+function timeoutsOf(deps: ChatDependencies, call: Call): UpstreamTimeouts {
+  const { timeoutMs, streamTimeoutMs } = call.offer.deployment
+  const own = call.request.stream ? (streamTimeoutMs ?? timeoutMs) : timeoutMs
+  return { headMs: own ?? deps.config.requestTimeoutMs, idleMs: Math.min(own ?? Number.POSITIVE_INFINITY, deps.config.limits.idleTimeoutMs) }
+}
+
+function mockCall(deps: ChatDependencies, call: Call, text: string): MockCall {
+  return {
+    callId: call.exchange.callId,
+    model: call.request.model,
+    created: Math.floor(deps.now().getTime() / 1000),
+    text,
+    inputTokens: call.offer.estimate.tokens + call.offer.estimate.media,
+    choices: call.request.choices,
+    outputCap: sentCap(call) ?? call.request.outputCap,
+  }
+}
+
+/** Frame by frame, as a network would bring them, honouring pauses. */
+function playMock(frames: readonly Buffer[], handler: UpstreamHandler): UpstreamControl {
+  let next = 0
+  let paused = false
+  let aborted = false
+  const step = (): void => {
+    if (paused || aborted) return
+    if (next === 0) handler.onHead(200, MOCK_HEAD)
+    const frame = frames[next]
+    next += 1
+    if (frame === undefined) return handler.onEnd()
+    handler.onData(frame)
+    setImmediate(step)
+  }
+  setImmediate(step)
+  return {
+    pause: () => {
+      paused = true
+    },
+    resume: () => {
+      paused = false
+      setImmediate(step)
+    },
+    abort: () => {
+      aborted = true
+    },
+  }
+}

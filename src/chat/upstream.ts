@@ -1,0 +1,121 @@
+/**
+ * Bytes to and from providers, over undici's raw dispatch: one agent, connections kept open, every wait limited, back-pressure
+ * by pausing the socket. An answer is never retried here; who may retry what is decided by the call.
+ */
+import { Agent, type Dispatcher } from 'undici'
+import type { UpstreamRequest } from '../../providers/provider.ts'
+
+export type ResponseHeaders = Readonly<Record<string, string | string[] | undefined>>
+
+export interface UpstreamHandler {
+  onHead(status: number, headers: ResponseHeaders): void
+  onData(chunk: Buffer): void
+  onEnd(): void
+  /** The connection failed or timed out, before or after the head. Nothing follows. */
+  onError(error: Error): void
+}
+
+export interface UpstreamControl {
+  pause(): void
+  resume(): void
+  /** Ends the call; the handler hears nothing more. */
+  abort(): void
+}
+
+export interface UpstreamTimeouts {
+  /** From the request's last byte to the answer's head. */
+  headMs: number
+  /** Between two pieces of the answer. */
+  idleMs: number
+}
+
+export interface Upstream {
+  call(request: UpstreamRequest, timeouts: UpstreamTimeouts, handler: UpstreamHandler): UpstreamControl
+  close(): Promise<void>
+}
+
+export function createUpstream(connectTimeoutMs: number): Upstream {
+  const agent = new Agent({ connect: { timeout: connectTimeoutMs }, keepAliveTimeout: 30_000, connections: 1024 })
+  return {
+    call: (request, timeouts, handler) => dispatch(agent, request, timeouts, handler),
+    close: () => agent.destroy(),
+  }
+}
+
+function dispatch(agent: Agent, request: UpstreamRequest, timeouts: UpstreamTimeouts, handler: UpstreamHandler): UpstreamControl {
+  let controller: Dispatcher.DispatchController | null = null
+  let over = false
+  const control: UpstreamControl = {
+    pause: () => controller?.pause(),
+    resume: () => controller?.resume(),
+    abort() {
+      over = true
+      controller?.abort(new Error('given up'))
+    },
+  }
+  const options: Dispatcher.DispatchOptions = {
+    origin: request.origin,
+    path: request.path,
+    method: 'POST',
+    headers: request.headers,
+    body: request.body,
+    headersTimeout: timeouts.headMs,
+    bodyTimeout: timeouts.idleMs,
+  }
+  agent.dispatch(options, {
+    onRequestStart(started) {
+      controller = started
+      if (over) started.abort(new Error('given up'))
+    },
+    onResponseStart(_, status, headers) {
+      if (!over && status >= 200) handler.onHead(status, headers)
+    },
+    onResponseData(_, chunk) {
+      if (!over) handler.onData(chunk)
+    },
+    onResponseEnd() {
+      if (over) return
+      over = true
+      handler.onEnd()
+    },
+    onResponseError(_, error) {
+      if (over) return
+      over = true
+      handler.onError(error)
+    },
+  })
+  return control
+}
+
+/** A whole answer in memory. */
+export interface WholeAnswer {
+  status: number
+  headers: ResponseHeaders
+  body: Buffer
+}
+
+const ANSWER_BYTES_MAX = 256 * 1024 * 1024
+
+/** @throws {Error} as undici names it, when the connection fails, times out, or the answer is too large. */
+export function callWhole(upstream: Upstream, request: UpstreamRequest, timeouts: UpstreamTimeouts): Promise<WholeAnswer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = []
+    let size = 0
+    let head: { status: number; headers: ResponseHeaders } | null = null
+    const control = upstream.call(request, timeouts, {
+      onHead(status, headers) {
+        head = { status, headers }
+      },
+      onData(chunk) {
+        chunks.push(chunk)
+        size += chunk.length
+        if (size > ANSWER_BYTES_MAX) {
+          control.abort()
+          reject(new Error('the answer is too large'))
+        }
+      },
+      onEnd: () => (head === null ? reject(new Error('the answer has no head')) : resolve({ ...head, body: Buffer.concat(chunks, size) })),
+      onError: reject,
+    })
+  })
+}

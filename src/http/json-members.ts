@@ -1,0 +1,129 @@
+/**
+ * Changes single members of a JSON object in its text, leaving every other byte as it came: no re-encoding, so a number like
+ * 1.0 or 9007199254740993 reaches the other side as it was written.
+ *
+ * The text must already have been accepted by JSON.parse; this only finds where members begin and end.
+ */
+
+export interface Member {
+  key: string
+  /** Where the key's opening quote is, and one past the value: `"key": value`. */
+  start: number
+  valueStart: number
+  end: number
+}
+
+const QUOTE = 0x22
+const BACKSLASH = 0x5c
+const OPEN = new Set([0x7b, 0x5b])
+const CLOSE = new Set([0x7d, 0x5d])
+const COMMA = 0x2c
+const COLON = 0x3a
+
+/** The members of the object that starts at `from` (its opening brace, after white space), in order. */
+export function objectMembers(text: Buffer, from = 0): Member[] {
+  const members: Member[] = []
+  let at = skipSpace(text, skipSpace(text, from) + 1)
+  while (at < text.length && text[at] === QUOTE) {
+    const keyEnd = stringEnd(text, at)
+    const valueStart = skipSpace(text, skipTo(text, keyEnd, COLON) + 1)
+    const end = valueEnd(text, valueStart)
+    members.push({ key: JSON.parse(text.toString('utf8', at, keyEnd)) as string, start: at, valueStart, end })
+    at = skipSpace(text, end)
+    if (text[at] !== COMMA) break
+    at = skipSpace(text, at + 1)
+  }
+  return members
+}
+
+/** The first key that stands twice, if any: readers disagree on which one counts. */
+export function duplicateKey(members: readonly Member[]): string | undefined {
+  const seen = new Set<string>()
+  return members.find((member) => seen.size === seen.add(member.key).size)?.key
+}
+
+export type Change = { key: string; value: string } | { key: string; remove: true }
+
+/**
+ * The object with some members replaced, added (at the end) or removed; values are JSON text. The text may have white space
+ * around the object, which stays.
+ */
+export function changeMembers(text: Buffer, members: readonly Member[], changes: readonly Change[]): Buffer {
+  const byKey = new Map(changes.map((change) => [change.key, change]))
+  const kept = members.filter((member) => !isRemoval(byKey.get(member.key)))
+  const present = new Set(members.map((member) => member.key))
+  const added = changes.filter((change) => !isRemoval(change) && !present.has(change.key))
+  const open = skipSpace(text, 0)
+  const close = text.lastIndexOf('}')
+  const pieces: Buffer[] = [text.subarray(0, open + 1)]
+  const separator = Buffer.from(',')
+  for (const member of kept) {
+    if (pieces.length > 1) pieces.push(separator)
+    const change = byKey.get(member.key)
+    if (change === undefined || isRemoval(change)) pieces.push(text.subarray(member.start, member.end))
+    else pieces.push(text.subarray(member.start, member.valueStart), Buffer.from(change.value))
+  }
+  for (const change of added) {
+    if (pieces.length > 1) pieces.push(separator)
+    if ('value' in change) pieces.push(Buffer.from(`${JSON.stringify(change.key)}:${change.value}`))
+  }
+  pieces.push(text.subarray(close))
+  return Buffer.concat(pieces)
+}
+
+function isRemoval(change: Change | undefined): change is { key: string; remove: true } {
+  return change !== undefined && 'remove' in change
+}
+
+function skipSpace(text: Buffer, from: number): number {
+  let at = from
+  while (at < text.length && (text[at] === 0x20 || text[at] === 0x0a || text[at] === 0x0d || text[at] === 0x09)) at += 1
+  return at
+}
+
+function skipTo(text: Buffer, from: number, byte: number): number {
+  const at = text.indexOf(byte, from)
+  return at < 0 ? text.length : at
+}
+
+/** One past the closing quote of the string that opens at `from`. */
+function stringEnd(text: Buffer, from: number): number {
+  let at = text.indexOf(QUOTE, from + 1)
+  while (at >= 0) {
+    let slashes = 0
+    while (text[at - 1 - slashes] === BACKSLASH) slashes += 1
+    if (slashes % 2 === 0) return at + 1
+    at = text.indexOf(QUOTE, at + 1)
+  }
+  return text.length
+}
+
+function valueEnd(text: Buffer, from: number): number {
+  const first = text[from]
+  if (first === QUOTE) return stringEnd(text, from)
+  if (first === undefined || !OPEN.has(first)) return scalarEnd(text, from)
+  let depth = 0
+  let at = from
+  while (at < text.length) {
+    const byte = text[at]!
+    if (byte === QUOTE) {
+      at = stringEnd(text, at)
+      continue
+    }
+    if (OPEN.has(byte)) depth += 1
+    else if (CLOSE.has(byte)) depth -= 1
+    at += 1
+    if (depth === 0) return at
+  }
+  return at
+}
+
+function scalarEnd(text: Buffer, from: number): number {
+  let at = from
+  while (at < text.length) {
+    const byte = text[at]!
+    if (byte === COMMA || CLOSE.has(byte) || byte <= 0x20) break
+    at += 1
+  }
+  return at
+}

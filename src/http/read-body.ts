@@ -1,0 +1,34 @@
+/** Reads a request body as bytes, with a limit on size. The server's requestTimeout limits the time. */
+import type { IncomingMessage } from 'node:http'
+import { TollgateError } from './errors.ts'
+
+/** @throws {TollgateError} 413 beyond `limit` bytes, 415 for a coded body, 400 when the caller stops in the middle. */
+export function readBody(incoming: IncomingMessage, limit: number): Promise<Buffer> {
+  const coding = incoming.headers['content-encoding']
+  if (coding !== undefined && coding !== 'identity') {
+    throw new TollgateError(415, 'unsupported_encoding', `Send the body uncompressed; content-encoding ${JSON.stringify(coding)} is not supported.`)
+  }
+  const stated = Number(incoming.headers['content-length'] ?? 0)
+  if (stated > limit) throw tooLarge(limit)
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = []
+    let size = 0
+    incoming.on('data', (chunk: Buffer) => {
+      size += chunk.length
+      if (size > limit) {
+        incoming.pause()
+        reject(tooLarge(limit))
+      } else chunks.push(chunk)
+    })
+    incoming.once('end', () => resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, size)))
+    const cut = () => reject(new TollgateError(400, 'incomplete_body', 'The request body ended before it was complete.'))
+    incoming.once('error', cut)
+    incoming.once('close', cut)
+  })
+}
+
+function tooLarge(limit: number): TollgateError {
+  return new TollgateError(413, 'request_too_large', `The request body is larger than ${Math.floor(limit / 1048576)} MiB. Send less, or ask the operator to raise tollgate.limits.body_megabytes.`, {
+    headers: { Connection: 'close' },
+  })
+}

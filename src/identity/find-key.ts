@@ -1,0 +1,39 @@
+/** The caller behind a key's hash, in one query. */
+import type { Database } from '../db/connect.ts'
+import type { Caller } from './caller.ts'
+
+export interface KeyRecord {
+  caller: Caller
+  isActive: boolean
+  expiresAt: Date | null
+  organizationStatus: 'active' | 'suspended' | 'deleted'
+}
+
+export const DEFAULT_ORGANIZATION = 'default'
+
+export async function findKey(database: Database, hash: Buffer): Promise<KeyRecord | null> {
+  const row = await database.query
+    .selectFrom('api_keys as k')
+    .innerJoin('organizations as o', 'o.id', 'k.org_id')
+    .leftJoin('organization_members as m', (join) => join.onRef('m.org_id', '=', 'k.org_id').onRef('m.user_id', '=', 'k.user_id'))
+    .leftJoin('organization_subscriptions as s', (join) => join.onRef('s.org_id', '=', 'k.org_id').on('s.status', 'in', ['active', 'trialing']))
+    .select(['k.id', 'k.org_id', 'k.user_id', 'k.is_active', 'k.expires_at', 'o.name', 'o.status', 'm.role', 's.subscription_plan'])
+    .where('k.key_hash', '=', hash)
+    .orderBy('s.created_at', 'desc')
+    .limit(1)
+    .executeTakeFirst()
+  if (row === undefined) return null
+  return {
+    isActive: row.is_active,
+    expiresAt: row.expires_at,
+    organizationStatus: row.status,
+    caller: {
+      organizationId: row.org_id,
+      userId: row.user_id,
+      keyId: row.id,
+      role: row.role === 'owner' || row.role === 'admin' ? 'admin' : 'member',
+      plan: row.subscription_plan,
+      isDefaultOrganization: row.name === DEFAULT_ORGANIZATION,
+    },
+  }
+}

@@ -1,0 +1,88 @@
+/**
+ * The ledger as the rest of the program sees it: hold, extend, settle, release. Amounts are bigint microcredits.
+ *
+ * Fails closed: while the database can't answer, no hold is granted and no new paid call starts (503). A settlement is never
+ * dropped: past 250 ms the answer goes out marked pending and the settlement is repeated until the database has it.
+ */
+
+/** Who pays and whose limits are touched. */
+export interface Payer {
+  organizationId: string
+  userId: string
+  /** The key that called; its spending is counted. Null for callers without one. */
+  keyId: string | null
+}
+
+export interface HoldRequest extends Payer {
+  /** The billing key: a UUID minted for this call. */
+  callId: string
+  /** Price of the input by the fast estimate, and at one token a byte (used when little is left). */
+  input: bigint
+  inputBytes: bigint
+  /** Price of the output wanted, and of the least output worth starting for. */
+  output: bigint
+  least: bigint
+  /** What is fixed from now on: rates, markup, level. Kept with the hold. */
+  context: unknown
+}
+
+export interface Hold {
+  callId: string
+  /** Set aside in all, and the part of it meant for the input. */
+  held: bigint
+  input: bigint
+  /** What the user has left to spend, this hold subtracted. Negative only under overage. */
+  remaining: bigint
+  /** What the caller's key has spent before this call. Null for callers without a key. */
+  keySpend: bigint | null
+}
+
+export type Provenance = 'provider_cost' | 'provider_usage' | 'estimated' | 'recovered' | 'disputed'
+
+/** How a call ended, for its row. */
+export type Outcome = 'answered' | 'stopped' | 'failed' | 'client_gone' | 'cut_off'
+
+export interface Closing extends Payer {
+  callId: string
+  /** The model group, for reports by service_name. */
+  serviceName: string
+  /** As the caller sent it. Recorded, never a key. */
+  requestId: string | null
+  outcome: Outcome
+  /** What GET /v1/calls/{call_id} shows. */
+  details: unknown
+}
+
+export interface Settlement extends Closing {
+  /** microcredits, and the same in nano-dollars split in what the provider takes and what was put on top. */
+  charge: bigint
+  apiCost: bigint
+  markup: bigint
+  provenance: Provenance
+}
+
+export interface Settled {
+  state: 'settled'
+  /** What is on the books for the call: of a second settle, the first one's charge. */
+  charged: bigint
+  remaining: bigint
+  keySpend: bigint | null
+}
+
+/** Not yet on the books; it will be. */
+export interface Pending {
+  state: 'pending'
+}
+
+export interface Ledger {
+  /** @throws {TollgateError} 402, 403, 429 when refused; 503 when the database can't answer. */
+  hold(request: HoldRequest): Promise<Hold>
+  /** Makes a hold `total` large, at least `least`. Answers its new size, or null when that can't be covered. */
+  extend(callId: string, total: bigint, least: bigint): Promise<bigint | null>
+  /** Charges the call. Never throws: what can't be booked now is booked later. */
+  settle(settlement: Settlement): Promise<Settled | Pending>
+  /** Drops the hold, nothing was consumed; the call still leaves its row. Never throws. */
+  release(closing: Closing): Promise<void>
+  /** Waits until every settlement is on the books. False when some were not by the deadline. */
+  drain(timeoutMs: number): Promise<boolean>
+}

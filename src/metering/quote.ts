@@ -1,0 +1,114 @@
+/**
+ * The price of a call as bounded before it is made. Every rate is the dearest the request can trigger, and every sum is
+ * rounded by the function that rounds charges, so `input + outputFor(n)` is never below the charge of a call that stays
+ * within the same counts, and equals it to the microcredit where the rates leave no room.
+ */
+import { applyFactors, MILLION, toolNumerator } from './charge.ts'
+import type { Price, Rates } from './price.ts'
+
+export interface QuoteInput {
+  estimate: {
+    /** Text tokens by the fast upper estimate. */
+    tokens: number
+    /** UTF-8 bytes of the same text: no tokenizer makes more tokens than bytes. */
+    bytes: number
+    /** Tokens of images and files by the provider's published rules, on top of both. */
+    media: number
+    /** Tokens of audio, on top of both, at the audio rate. */
+    audioInput: number
+    /** Counted uses of priced tools. */
+    toolFees: Readonly<Record<string, number>>
+    /** Set when something in the request is bounded by nothing but the model's context window (a file by id). */
+    contextBound?: boolean
+  }
+  /** The request's `n`. */
+  choices: number
+  price: Price
+  /** Factors in millionths, as in a charge. */
+  markup: bigint
+  level: bigint
+  tier?: bigint
+  allowBelowCost: boolean
+  /** Whether the request asks for spoken output. */
+  audioOutput: boolean
+  /** Whether the request asks for cache entries that live an hour (they cost more than those of five minutes). */
+  longCacheWrites?: boolean
+}
+
+export interface Quote {
+  /** Microcredits for the input as estimated fast, fees included. */
+  input: bigint
+  /** Microcredits for the input when every byte is a token, fees included. */
+  inputBytes: bigint
+  /** Microcredits for `tokens` output tokens in each of the request's choices. */
+  outputFor(tokens: number): bigint
+  /** The largest output cap (tokens a choice) whose `outputFor` fits in the amount; `Number.MAX_SAFE_INTEGER` where output is free. */
+  outputTokensIn(microcredits: bigint): number
+}
+
+/** @throws {RangeError} for a context-bound estimate on a model whose context window is unknown: nothing bounds it. */
+export function quote(q: QuoteInput): Quote {
+  const tier = q.tier ?? MILLION
+  const { tokens, bytes, media, audioInput } = q.estimate
+  const window = contextBound(q)
+  const byteBound = Math.max(bytes, tokens) + media
+  const rates = dearest(q.price, Math.max(byteBound + audioInput, window))
+  const inputRate = largest(
+    rates.input,
+    rates.cacheRead,
+    rates.cacheWrite5m,
+    q.longCacheWrites ? rates.cacheWrite1h : 0n,
+  )
+  const spoken =
+    BigInt(audioInput) * largest(rates.audioInput, inputRate) * tier + toolNumerator(q.estimate.toolFees, q.price)
+  const inputOf = (count: number) =>
+    applyFactors(BigInt(Math.max(count, window)) * inputRate * tier + spoken, q).microcredits
+  const outputRate = largest(rates.output, rates.imageOutput, q.audioOutput ? rates.audioOutput : 0n)
+  const numeratorPerToken = outputRate * tier * BigInt(Math.max(1, q.choices))
+  return {
+    input: inputOf(tokens + media),
+    inputBytes: inputOf(byteBound),
+    outputFor: (count) => applyFactors(BigInt(count) * numeratorPerToken, q).microcredits,
+    outputTokensIn: (microcredits) => tokensIn(microcredits, numeratorPerToken, q),
+  }
+}
+
+function contextBound(q: QuoteInput): number {
+  if (q.estimate.contextBound !== true) return 0
+  if (q.price.contextWindow === null)
+    throw new RangeError(`no known context window bounds this input (${q.price.reference})`)
+  return q.price.contextWindow
+}
+
+/** Tiers need not rise in every bucket, so each bucket takes its own maximum over the tiers the input can reach. */
+function dearest(price: Price, reachableTokens: number): Rates {
+  const first = price.tiers[0]
+  if (first === undefined) throw new RangeError(`price without tiers: ${price.reference}`)
+  const rates = { ...first.rates }
+  for (const tier of price.tiers) {
+    if (tier.above >= reachableTokens) continue
+    for (const bucket of Object.keys(rates) as (keyof Rates)[])
+      rates[bucket] = largest(rates[bucket], tier.rates[bucket])
+  }
+  return rates
+}
+
+/** The exact inverse of `outputFor`: largest t with ceil(t x a / A) <= m and, unless below cost is allowed, ceil(t x b / B) <= m. */
+function tokensIn(microcredits: bigint, numeratorPerToken: bigint, q: QuoteInput): number {
+  if (microcredits <= 0n && numeratorPerToken > 0n) return 0
+  const costScale = MILLION * MILLION
+  const marked = numeratorPerToken * (MILLION + q.markup) * q.level
+  let tokens = marked === 0n ? null : (microcredits * costScale * MILLION * MILLION) / marked
+  if (!q.allowBelowCost && numeratorPerToken > 0n) {
+    const atCost = (microcredits * costScale) / numeratorPerToken
+    if (tokens === null || atCost < tokens) tokens = atCost
+  }
+  const most = BigInt(Number.MAX_SAFE_INTEGER)
+  return Number(tokens === null || tokens > most ? most : tokens)
+}
+
+function largest(first: bigint, ...others: bigint[]): bigint {
+  let result = first
+  for (const other of others) if (other > result) result = other
+  return result
+}

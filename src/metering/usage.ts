@@ -1,0 +1,81 @@
+/**
+ * What a call consumed, in buckets that never overlap: every token is counted, and priced, exactly once.
+ * Providers report overlapping numbers (cached inside prompt, reasoning inside or outside of completion);
+ * each provider's reader turns them into this shape, and nothing after it needs to know which provider it was.
+ */
+
+/** Tokens, all integers >= 0. `reasoning` is a part of `output`, kept for show only. `toolFees` counts uses by kind. */
+export interface Usage {
+  input: number
+  cacheRead: number
+  cacheWrite5m: number
+  cacheWrite1h: number
+  output: number
+  reasoning: number
+  audioInput: number
+  audioOutput: number
+  imageOutput: number
+  toolFees: Readonly<Record<string, number>>
+}
+
+export const NO_USAGE: Usage = Object.freeze({
+  input: 0,
+  cacheRead: 0,
+  cacheWrite5m: 0,
+  cacheWrite1h: 0,
+  output: 0,
+  reasoning: 0,
+  audioInput: 0,
+  audioOutput: 0,
+  imageOutput: 0,
+  toolFees: Object.freeze({}),
+})
+
+/** All input tokens, cached, written and audio ones included: what price tiers and context windows are measured in. */
+export function inputTokens(usage: Usage): number {
+  return usage.input + usage.cacheRead + usage.cacheWrite5m + usage.cacheWrite1h + usage.audioInput
+}
+
+/** All output tokens, reasoning, audio and images included. */
+export function outputTokens(usage: Usage): number {
+  return usage.output + usage.audioOutput + usage.imageOutput
+}
+
+/** Usage as OpenAI shows it: cached and audio tokens inside `prompt_tokens`, reasoning inside `completion_tokens`. */
+export interface OpenAiUsage {
+  prompt_tokens: number
+  completion_tokens: number
+  total_tokens: number
+  prompt_tokens_details: { cached_tokens: number; audio_tokens: number; cache_write_tokens?: number }
+  completion_tokens_details: {
+    reasoning_tokens: number
+    audio_tokens: number
+    accepted_prediction_tokens: number
+    rejected_prediction_tokens: number
+    image_tokens?: number
+  }
+}
+
+/** Whatever the provider's dialect was, clients see OpenAI's. Members few clients know appear only where they are not 0. */
+export function openAiShape(usage: Usage): OpenAiUsage {
+  const prompt = inputTokens(usage)
+  const completion = outputTokens(usage)
+  const written = usage.cacheWrite5m + usage.cacheWrite1h
+  return {
+    prompt_tokens: prompt,
+    completion_tokens: completion,
+    total_tokens: prompt + completion,
+    prompt_tokens_details: {
+      cached_tokens: usage.cacheRead,
+      audio_tokens: usage.audioInput,
+      ...(written > 0 ? { cache_write_tokens: written } : {}),
+    },
+    completion_tokens_details: {
+      reasoning_tokens: usage.reasoning,
+      audio_tokens: usage.audioOutput,
+      accepted_prediction_tokens: 0,
+      rejected_prediction_tokens: 0,
+      ...(usage.imageOutput > 0 ? { image_tokens: usage.imageOutput } : {}),
+    },
+  }
+}

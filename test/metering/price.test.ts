@@ -1,0 +1,208 @@
+import { readFileSync } from 'node:fs'
+import { findProvider } from '@pydantic/genai-prices'
+import { describe, expect, test } from 'vitest'
+import { DATA_SET } from '../../src/metering/listed-price.ts'
+import type { OperatorPrice } from '../../src/metering/operator-price.ts'
+import { createPriceBook, findPrice, type Price, ratesFor } from '../../src/metering/price.ts'
+
+const at = new Date('2026-10-01T12:00:00Z')
+
+const NOTHING_WRITTEN: OperatorPrice = {
+  input: null,
+  output: null,
+  cacheRead: null,
+  cacheWrite5m: null,
+  cacheWrite1h: null,
+  audioInput: null,
+  audioOutput: null,
+  imageOutput: null,
+  tiers: [],
+}
+
+function listed(provider: string, model: string, instant = at): Price | null {
+  return findPrice({ provider, model, at: instant, operator: null })
+}
+
+function operated(model: string, written: Partial<OperatorPrice>): Price | null {
+  return findPrice({ provider: 'openai', model, at, operator: { ...NOTHING_WRITTEN, ...written } })
+}
+
+describe('the data set', () => {
+  test('gives integers: gpt-4o-mini costs 150,000,000 nano-dollars per million input tokens', () => {
+    expect(listed('openai', 'gpt-4o-mini')).toEqual({
+      source: 'data_set',
+      reference: `${DATA_SET} openai/gpt-4o-mini`,
+      tiers: [
+        {
+          above: 0,
+          rates: {
+            input: 150_000_000n,
+            cacheRead: 75_000_000n,
+            cacheWrite5m: 150_000_000n,
+            cacheWrite1h: 150_000_000n,
+            output: 600_000_000n,
+            audioInput: 150_000_000n,
+            audioOutput: 600_000_000n,
+            imageOutput: 600_000_000n,
+          },
+        },
+      ],
+      toolFees: { web_search: 10_000_000n, file_search: 2_500_000n },
+      contextWindow: 128_000,
+    })
+  })
+
+  test('is the installed package, which every reference names', () => {
+    const path = new URL('../../node_modules/@pydantic/genai-prices/package.json', import.meta.url)
+    expect(DATA_SET).toBe(`genai-prices@${JSON.parse(readFileSync(path, 'utf8')).version}`)
+  })
+
+  test('knows our provider names, and HuggingFace only by who serves the model', () => {
+    expect(listed('gemini', 'gemini-2.5-pro')?.reference).toBe(`${DATA_SET} google/gemini-2.5-pro`)
+    expect(listed('xai', 'grok-4.6')?.reference).toBe(`${DATA_SET} x-ai/grok-4.6`)
+    expect(listed('huggingface', 'Qwen/Qwen3-VL-8B-Instruct:together')?.reference).toBe(
+      `${DATA_SET} huggingface_together/Qwen/Qwen3-VL-8B-Instruct`,
+    )
+    expect(listed('huggingface', 'Qwen/Qwen3-VL-8B-Instruct')).toBeNull()
+    expect(listed('huggingface', 'Qwen/Qwen3-VL-8B-Instruct:fastest')).toBeNull()
+    expect(listed('azure', 'gpt-4o-mini')).toBeNull()
+  })
+
+  test('reads a float with noise as the price it stands for: 0.18000000000000002 is 0.18', () => {
+    expect(listed('huggingface', 'Qwen/Qwen3-VL-8B-Instruct:together')?.tiers[0]?.rates.input).toBe(180_000_000n)
+  })
+
+  test('has no price for an unknown model, and none for a row without numbers: zero must be written', () => {
+    expect(listed('openai', 'no-such-model')).toBeNull()
+    expect(listed('openrouter', 'allenai/molmo-7b-d:free')).toBeNull()
+    expect(listed('openai', 'whisper-1')).toBeNull()
+  })
+
+  test('changes price on the day the provider did', () => {
+    expect(listed('openai', 'o3', new Date('2025-06-09T23:59:59Z'))?.tiers[0]?.rates.output).toBe(40_000_000_000n)
+    expect(listed('openai', 'o3', new Date('2025-06-10T00:00:00Z'))?.tiers[0]?.rates.output).toBe(8_000_000_000n)
+  })
+
+  test('prices sound apart where it lists it', () => {
+    const rates = listed('openai', 'gpt-audio')?.tiers[0]?.rates
+    expect(rates?.audioInput).toBe(32_000_000_000n)
+    expect(rates?.audioOutput).toBe(64_000_000_000n)
+  })
+
+  test('has whole-request tiers: more tokens than the threshold, not as many', () => {
+    const price = listed('openai', 'gpt-6-luna') as Price
+    expect(price.tiers.map((tier) => tier.above)).toEqual([0, 272_000])
+    expect(ratesFor(price, 271_999).input).toBe(100_000_000n)
+    expect(ratesFor(price, 272_000).input).toBe(100_000_000n)
+    expect(ratesFor(price, 272_001).input).toBe(200_000_000n)
+    expect(ratesFor(price, 272_001).output).toBe(750_000_000n)
+    expect(ratesFor(price, 0).output).toBe(500_000_000n)
+  })
+
+  test('every listed model of every provider either has a whole price or none', () => {
+    for (const [name, id] of Object.entries({
+      openai: 'openai',
+      anthropic: 'anthropic',
+      gemini: 'google',
+      groq: 'groq',
+      xai: 'x-ai',
+      openrouter: 'openrouter',
+    })) {
+      for (const model of findProvider({ providerId: id })?.models ?? []) {
+        const price = listed(name, model.id)
+        for (const tier of price?.tiers ?? [])
+          for (const rate of Object.values(tier.rates)) expect(rate).toBeGreaterThanOrEqual(0n)
+      }
+    }
+  })
+})
+
+describe('the operator', () => {
+  test('wins, bucket by bucket; cached input costs what uncached does unless written', () => {
+    const price = operated('gpt-4o-mini', { input: 200_000_000n, output: 700_000_000n })
+    expect(price?.source).toBe('operator')
+    expect(price?.reference).toBe('config.yaml')
+    expect(price?.tiers[0]?.rates).toMatchObject({ input: 200_000_000n, cacheRead: 200_000_000n, output: 700_000_000n })
+    const cached = operated('gpt-4o-mini', { input: 200_000_000n, output: 700_000_000n, cacheRead: 50_000_000n })
+    expect(cached?.tiers[0]?.rates.cacheRead).toBe(50_000_000n)
+  })
+
+  test('may price one side and leave the other to the data set', () => {
+    const price = operated('gpt-4o-mini', { output: 700_000_000n })
+    expect(price?.reference).toBe(`config.yaml, ${DATA_SET} openai/gpt-4o-mini`)
+    expect(price?.tiers[0]?.rates).toMatchObject({ input: 150_000_000n, cacheRead: 75_000_000n, output: 700_000_000n })
+  })
+
+  test('prices a model nobody lists, whole or not at all', () => {
+    expect(operated('in-house', { input: 1n, output: 2n })?.tiers[0]?.rates).toMatchObject({ input: 1n, output: 2n })
+    expect(operated('in-house', { input: 1n })).toBeNull()
+    expect(operated('in-house', { output: 1n })).toBeNull()
+  })
+
+  test('makes a model free by writing zero, sound included', () => {
+    const rates = operated('gpt-audio', { input: 0n, output: 0n })?.tiers[0]?.rates ?? {}
+    expect(new Set(Object.values(rates))).toEqual(new Set([0n]))
+  })
+
+  test('who wrote nothing has no price: the data set stands', () => {
+    expect(operated('gpt-4o-mini', {})).toEqual(listed('openai', 'gpt-4o-mini'))
+  })
+
+  test('has tiers of its own; what a tier leaves out is as below it', () => {
+    const price = operated('in-house', {
+      input: 10n,
+      output: 20n,
+      cacheRead: 1n,
+      tiers: [
+        { above: 128_000, input: 15n, output: null, cacheRead: null, cacheWrite5m: null },
+        { above: 200_000, input: null, output: 40n, cacheRead: 3n, cacheWrite5m: null },
+      ],
+    }) as Price
+    expect(ratesFor(price, 128_000)).toMatchObject({ input: 10n, output: 20n, cacheRead: 1n })
+    expect(ratesFor(price, 128_001)).toMatchObject({ input: 15n, output: 20n, cacheRead: 1n })
+    expect(ratesFor(price, 200_001)).toMatchObject({ input: 15n, output: 40n, cacheRead: 3n })
+  })
+
+  test('who prices a model flat is not overruled by a tier of the data set', () => {
+    expect(operated('gpt-6-luna', { input: 10n, output: 20n })?.tiers).toHaveLength(1)
+  })
+
+  test('sets tool fees over the data set', () => {
+    const price = findPrice({
+      provider: 'openai',
+      model: 'gpt-4o',
+      at,
+      operator: null,
+      toolFees: { web_search: 25_000_000n },
+    })
+    expect(price?.toolFees).toEqual({ web_search: 25_000_000n, file_search: 2_500_000n })
+  })
+})
+
+describe('the price book', () => {
+  test('answers as the search does, and the same object the second time', () => {
+    const book = createPriceBook()
+    const operator = { ...NOTHING_WRITTEN, input: 5n, output: 6n }
+    for (const question of [
+      { provider: 'openai', model: 'gpt-4o', at, operator: null },
+      { provider: 'openai', model: 'gpt-4o', at, operator },
+      { provider: 'openai', model: 'o3', at: new Date('2025-01-01'), operator: null },
+      { provider: 'openai', model: 'o3', at, operator: null },
+      { provider: 'openai', model: 'none', at, operator: null },
+      { provider: 'openai', model: 'none', at, operator },
+    ]) {
+      const first = book.find(question)
+      expect(first).toEqual(findPrice(question))
+      expect(book.find(question)).toBe(first)
+    }
+  })
+
+  test('stays right when more names are asked for than it remembers', () => {
+    const book = createPriceBook()
+    for (let i = 0; i < 2_500; i++)
+      expect(book.find({ provider: 'groq', model: `unknown-${i}`, at, operator: null })).toBeNull()
+    expect(book.find({ provider: 'openai', model: 'gpt-4o', at, operator: null })?.tiers[0]?.rates.input).toBe(
+      2_500_000_000n,
+    )
+  })
+})

@@ -1,0 +1,72 @@
+import { get_encoding } from 'tiktoken'
+import { afterEach, describe, expect, test } from 'vitest'
+import { createTokenizer, type Tokenizer } from '../../src/metering/tokenizer.ts'
+import { SAMPLES } from './samples.ts'
+
+let open: Tokenizer[] = []
+afterEach(async () => {
+  await Promise.all(open.map((tokenizer) => tokenizer.close()))
+  open = []
+})
+
+function tokenizer(): Tokenizer {
+  const created = createTokenizer()
+  open.push(created)
+  return created
+}
+
+describe('the tokenizer', () => {
+  test('counts as the published vocabularies do', async () => {
+    const { count } = tokenizer()
+    for (const encoding of ['o200k_base', 'cl100k_base'] as const) {
+      const vocabulary = get_encoding(encoding)
+      for (const text of Object.values(SAMPLES)) {
+        if (text.length <= 2_048) expect(await count(text, encoding)).toBe(vocabulary.encode_ordinary(text).length)
+      }
+      vocabulary.free()
+    }
+  })
+
+  test('reads special tokens as the text they are in a message', async () => {
+    expect(await tokenizer().count('<|endoftext|>', 'o200k_base')).toBeGreaterThan(1)
+  })
+
+  test('counts nothing as nothing', async () => {
+    expect(await tokenizer().count('', 'o200k_base')).toBe(0)
+  })
+
+  test('counts large texts in its thread, within half a percent of the whole', async () => {
+    const { count } = tokenizer()
+    const text = [SAMPLES.prose, SAMPLES.russian, SAMPLES.chinese, SAMPLES.typescript, SAMPLES.emoji]
+      .join('\n')
+      .repeat(40)
+    const vocabulary = get_encoding('o200k_base')
+    const exact = vocabulary.encode_ordinary(text).length
+    vocabulary.free()
+    const counts = await Promise.all([
+      count(text, 'o200k_base'),
+      count('hello', 'o200k_base'),
+      count(`${text} `, 'o200k_base'),
+    ])
+    expect(Math.abs((counts[0] ?? 0) - exact)).toBeLessThan(exact * 0.005)
+    expect(counts[1]).toBe(1)
+  })
+
+  test('counts a megabyte of one letter, which merged whole would take minutes', async () => {
+    // 8 letters a token, in pieces of 2,048
+    expect(await tokenizer().count('a'.repeat(1_048_576), 'o200k_base')).toBe(131_072)
+  })
+
+  test('cuts no character in two', async () => {
+    expect(await tokenizer().count(`a${'😀'.repeat(3_000)}`, 'o200k_base')).toBe(3_001)
+  })
+
+  test('rejects when closed, what is being counted included', async () => {
+    const created = createTokenizer()
+    const counting = expect(created.count('word '.repeat(200_000), 'o200k_base')).rejects.toThrow('closed')
+    await created.close()
+    await counting
+    await expect(created.count('a', 'o200k_base')).rejects.toThrow('closed')
+    await created.close()
+  })
+})
