@@ -14,7 +14,8 @@ export function callHeaders(call: Call): Record<string, string> {
     'X-Provider-Used': deployment.mockResponse === null ? provider.name : 'mock',
     'x-litellm-model-id': headerSafe(deployment.id),
     'x-litellm-model-group': headerSafe(call.modelGroup),
-    'x-litellm-model-api-base': deployment.mockResponse === null ? (deployment.apiBase ?? provider.baseUrl).split('?')[0]! : 'mock',
+    'x-litellm-model-api-base':
+      deployment.mockResponse === null ? (deployment.apiBase ?? provider.baseUrl).split('?')[0]! : 'mock',
     'X-BYOK': 'false',
     'X-Org-Credits': caller.isDefaultOrganization ? 'false' : 'true',
     'x-litellm-attempted-retries': String(call.retries),
@@ -44,7 +45,12 @@ export function billHeaders(call: Call, bill: Bill): Record<string, string> {
     'x-litellm-response-cost-output': dollars(parts.output),
     ...durations(call),
   }
-  const optional = { 'cache-read': parts.cacheRead, 'cache-creation': parts.cacheWrite, reasoning: parts.reasoning, 'tool-usage': parts.tools }
+  const optional = {
+    'cache-read': parts.cacheRead,
+    'cache-creation': parts.cacheWrite,
+    reasoning: parts.reasoning,
+    'tool-usage': parts.tools,
+  }
   for (const [name, amount] of Object.entries(optional)) {
     if (amount > 0n) headers[`x-litellm-response-cost-${name}`] = dollars(amount)
   }

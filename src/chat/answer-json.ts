@@ -12,7 +12,12 @@ import { fromConnection, toCallerError } from './provider-failure.ts'
 import { releaseCall, settleCall } from './settle-call.ts'
 import { fetchWhole } from './start-upstream.ts'
 
-export async function answerJson(deps: ChatDependencies, call: Call, offers: readonly Offer[], claim: Claim | null): Promise<void> {
+export async function answerJson(
+  deps: ChatDependencies,
+  call: Call,
+  offers: readonly Offer[],
+  claim: Claim | null,
+): Promise<void> {
   let answer: Answer | null = null
   const failure = await tryOffers({ ledger: deps.ledger, retries: deps.config.numRetries }, call, offers, async () => {
     const result = await attempt(deps, call)

@@ -20,7 +20,12 @@ import { createStreamMeter } from './stream-meter.ts'
 
 const PENDING_COMMENT = Buffer.from(': settlement pending\n\n')
 
-export async function answerStream(deps: ChatDependencies, call: Call, offers: readonly Offer[], claim: Claim | null): Promise<void> {
+export async function answerStream(
+  deps: ChatDependencies,
+  call: Call,
+  offers: readonly Offer[],
+  claim: Claim | null,
+): Promise<void> {
   const { limits, numRetries } = deps.config
   const client = openClientStream(call.exchange, () => streamHeaders(call), limits.clientStallSeconds * 1000)
   let ended: { end: RelayEnd; reader: StreamReader } | null = null
@@ -35,13 +40,25 @@ export async function answerStream(deps: ChatDependencies, call: Call, offers: r
   const { end, reader } = ended as { end: RelayEnd; reader: StreamReader }
   const outcome = outcomeOf(end)
   const outputText = () => reader.outputText()
-  const bill = await settleCall(deps, call, { reading: reader.reading, finishReasons: reader.finishReasons, outputText, outcome })
-  await claim?.streamed().catch((err: unknown) => deps.log.error({ err, call_id: call.exchange.callId }, 'idempotency key not closed'))
+  const bill = await settleCall(deps, call, {
+    reading: reader.reading,
+    finishReasons: reader.finishReasons,
+    outputText,
+    outcome,
+  })
+  await claim
+    ?.streamed()
+    .catch((err: unknown) => deps.log.error({ err, call_id: call.exchange.callId }, 'idempotency key not closed'))
   logCall(deps.log, call, { outcome, bill, ...(end.kind === 'failed' ? { error: end.error } : {}) })
   client.end(lastFrames(call, end, reader, bill))
 }
 
-async function relay(deps: ChatDependencies, call: Call, client: ClientStream, reader: StreamReader): Promise<RelayEnd> {
+async function relay(
+  deps: ChatDependencies,
+  call: Call,
+  client: ClientStream,
+  reader: StreamReader,
+): Promise<RelayEnd> {
   const { provider } = call.offer
   const { ledger, tokenizer, config } = deps
   const meter = createStreamMeter({ ledger, tokenizer, step: config.caps.streamOutputTokens }, call, reader)
@@ -86,7 +103,8 @@ function lastFrames(call: Call, end: RelayEnd, reader: StreamReader, bill: Bill)
   if (end.kind === 'failed') frames.push(dataFrame(JSON.stringify(errorBody(toCallerError(end.error)))))
   if (bill.booking.state === 'pending') frames.push(PENDING_COMMENT)
   if (end.kind !== 'failed') {
-    if (call.request.includeUsage) frames.push(reader.usageFrame(dollars(bill.charge.microcredits), openAiShape(bill.usage)))
+    if (call.request.includeUsage)
+      frames.push(reader.usageFrame(dollars(bill.charge.microcredits), openAiShape(bill.usage)))
     frames.push(DONE_FRAME)
   }
   return Buffer.concat(frames)

@@ -22,8 +22,14 @@ export function logCall(log: Log, call: Call, end: { outcome: Outcome; bill?: Bi
     held: formatDecimal(call.held, 6),
     ...(end.bill === undefined
       ? {}
-      : { charge: formatDecimal(end.bill.charge.microcredits, 6), provenance: end.bill.provenance, settlement: end.bill.booking.state }),
-    ...(end.error === undefined ? {} : { provider_error: end.error.kind, provider_status: end.error.status, provider_said: end.error.internal }),
+      : {
+          charge: formatDecimal(end.bill.charge.microcredits, 6),
+          provenance: end.bill.provenance,
+          settlement: end.bill.booking.state,
+        }),
+    ...(end.error === undefined
+      ? {}
+      : { provider_error: end.error.kind, provider_status: end.error.status, provider_said: end.error.internal }),
     retries: call.retries,
     first_byte_ms: timing.firstByteAt === null ? null : Math.round(timing.firstByteAt - exchange.startedAt),
     total_ms: Math.round(total),

@@ -9,8 +9,8 @@ import type { ChatRequest } from '../../providers/provider.ts'
 import type { Config } from '../config/config.ts'
 import type { Database } from '../db/connect.ts'
 import { TollgateError } from '../http/errors.ts'
-import type { Identify } from '../identity/identify.ts'
 import type { Caller } from '../identity/caller.ts'
+import type { Identify } from '../identity/identify.ts'
 import type { Route, Router } from '../routing/route.ts'
 import { answerJson } from './answer-json.ts'
 import { answerStream } from './answer-stream.ts'
@@ -21,7 +21,7 @@ import { makeOffer, type Offer, powerLevelOf } from './offer.ts'
 import { capFor, placeHold } from './place-hold.ts'
 import { readRequest } from './read-request.ts'
 import { replay } from './replay.ts'
-import type { SettleDependencies } from './settle-call.ts'
+import { releaseCall, type SettleDependencies } from './settle-call.ts'
 import type { Upstream } from './upstream.ts'
 
 export interface ChatDependencies extends SettleDependencies {
@@ -45,14 +45,36 @@ export async function chat(deps: ChatDependencies, exchange: Exchange): Promise<
     const route = findRoute(deps.router, request.model)
     const offers = makeOffers(deps, exchange, caller, request, route)
     const call = await admit(deps, exchange, caller, request, route, offers)
-    await (request.stream ? answerStream(deps, call, offers, claim) : answerJson(deps, call, offers, claim))
+    await answer(deps, call, offers, claim)
   } catch (error) {
-    await claim?.dropped().catch((cause: unknown) => deps.log.warn({ err: cause, call_id: exchange.callId }, 'idempotency key not freed'))
+    await claim
+      ?.dropped()
+      .catch((cause: unknown) => deps.log.warn({ err: cause, call_id: exchange.callId }, 'idempotency key not freed'))
     throw error
   }
 }
 
-async function claimFor(deps: ChatDependencies, exchange: Exchange, caller: Caller, request: ChatRequest): Promise<Claim | null> {
+/** A failure nobody foresaw must not leave a hold behind. Dropping a hold that is closed already changes nothing. */
+async function answer(
+  deps: ChatDependencies,
+  call: Call,
+  offers: readonly Offer[],
+  claim: Claim | null,
+): Promise<void> {
+  try {
+    await (call.request.stream ? answerStream(deps, call, offers, claim) : answerJson(deps, call, offers, claim))
+  } catch (error) {
+    if (!(error instanceof TollgateError)) await releaseCall(deps, call, 'failed', 'internal error')
+    throw error
+  }
+}
+
+async function claimFor(
+  deps: ChatDependencies,
+  exchange: Exchange,
+  caller: Caller,
+  request: ChatRequest,
+): Promise<Claim | null> {
   const key = exchange.headers['idempotency-key']
   return typeof key === 'string' ? claimKey(deps.database, caller, key, request.text, exchange.callId) : null
 }
@@ -61,11 +83,22 @@ function findRoute(router: Router, model: string): Route {
   const route = router.route(model)
   if (route !== null) return route
   const shown = JSON.stringify(model.slice(0, 100))
-  throw new TollgateError(404, 'model_not_found', `The model ${shown} does not exist here. GET /v1/models lists what there is.`, { param: 'model' })
+  throw new TollgateError(
+    404,
+    'model_not_found',
+    `The model ${shown} does not exist here. GET /v1/models lists what there is.`,
+    { param: 'model' },
+  )
 }
 
 /** One offer for each deployment that can serve the call, in the order to try them. @throws the first one's error if none can. */
-function makeOffers(deps: ChatDependencies, exchange: Exchange, caller: Caller, request: ChatRequest, route: Route): Offer[] {
+function makeOffers(
+  deps: ChatDependencies,
+  exchange: Exchange,
+  caller: Caller,
+  request: ChatRequest,
+  route: Route,
+): Offer[] {
   const powerLevel = powerLevelOf(exchange.headers['x-power-level'], request.json.power_level)
   const context = { config: deps.config, prices: deps.prices, caller, request, powerLevel, at: deps.now() }
   const errors: unknown[] = []
@@ -81,15 +114,41 @@ function makeOffers(deps: ChatDependencies, exchange: Exchange, caller: Caller, 
   return offers
 }
 
-async function admit(deps: ChatDependencies, exchange: Exchange, caller: Caller, request: ChatRequest, route: Route, offers: Offer[]): Promise<Call> {
+async function admit(
+  deps: ChatDependencies,
+  exchange: Exchange,
+  caller: Caller,
+  request: ChatRequest,
+  route: Route,
+  offers: Offer[],
+): Promise<Call> {
   const offer = offers[0]!
   const { modelGroup } = route
   const hold = await placeHold(deps.ledger, { exchange, caller, modelGroup }, offer)
   const { applied } = capFor(offer, hold)
   const timing = { upstreamStartedAt: 0, firstByteAt: null, upstreamMs: 0 }
-  const call: Call = { exchange, caller, request, modelGroup, offer, hold, held: hold.held, appliedCap: applied, retries: 0, fallbacks: 0, timing }
+  const call: Call = {
+    exchange,
+    caller,
+    request,
+    modelGroup,
+    offer,
+    hold,
+    held: hold.held,
+    appliedCap: applied,
+    retries: 0,
+    fallbacks: 0,
+    timing,
+  }
   if (!exchange.gone) return call
-  await deps.ledger.release({ ...payerOf(caller), callId: exchange.callId, serviceName: modelGroup, requestId: exchange.callerRequestId, outcome: 'client_gone', details: { error: 'the caller left before the call was made' } })
+  await deps.ledger.release({
+    ...payerOf(caller),
+    callId: exchange.callId,
+    serviceName: modelGroup,
+    requestId: exchange.callerRequestId,
+    outcome: 'client_gone',
+    details: { error: 'the caller left before the call was made' },
+  })
   throw new TollgateError(499, 'client_gone', 'The caller left before the call was made.')
 }
 

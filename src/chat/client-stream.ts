@@ -23,7 +23,11 @@ export interface ClientStream {
 }
 
 /** `headers` is asked once, when headers leave. */
-export function openClientStream(exchange: Exchange, headers: () => Record<string, string>, stallMs: number): ClientStream {
+export function openClientStream(
+  exchange: Exchange,
+  headers: () => Record<string, string>,
+  stallMs: number,
+): ClientStream {
   const { outgoing } = exchange
   let opened = false
   let delivered = false

@@ -1,11 +1,16 @@
 /** Counts a request's input with the model's tokenizer, where the provider did not: the text of messages and tools, as framed. */
-import type { Tokenizer } from '../metering/tokenizer.ts'
+
 import type { ModelFacts } from '../../providers/provider.ts'
+import type { Tokenizer } from '../metering/tokenizer.ts'
 
 const MESSAGE_OVERHEAD = 3
 const PRIMING = 3
 
-export async function countInput(tokenizer: Tokenizer, json: Readonly<Record<string, unknown>>, encoding: ModelFacts['encoding']): Promise<number> {
+export async function countInput(
+  tokenizer: Tokenizer,
+  json: Readonly<Record<string, unknown>>,
+  encoding: ModelFacts['encoding'],
+): Promise<number> {
   const messages = Array.isArray(json.messages) ? json.messages : []
   const pieces = messages.flatMap(messageTexts)
   for (const key of ['tools', 'functions', 'response_format']) {

@@ -23,7 +23,12 @@ export interface Exchange {
   onGone(listener: () => void): void
 }
 
-export function openExchange(incoming: IncomingMessage, outgoing: ServerResponse, callId: string, requestId: string): Exchange {
+export function openExchange(
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+  callId: string,
+  requestId: string,
+): Exchange {
   const stated = incoming.headers['x-request-id']
   let gone = false
   const listeners: (() => void)[] = []

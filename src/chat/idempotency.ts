@@ -37,22 +37,51 @@ interface ClaimRow {
 const KEY_MAX = 255
 
 /** @throws {TollgateError} 400 for a malformed key, 409 when it is taken, 503 when it can't be looked up. */
-export async function claimKey(database: Database, caller: Caller, key: string, body: Buffer, callId: string): Promise<Claim> {
+export async function claimKey(
+  database: Database,
+  caller: Caller,
+  key: string,
+  body: Buffer,
+  callId: string,
+): Promise<Claim> {
   if (!/^[\x21-\x7e]+$/.test(key) || key.length > KEY_MAX) {
-    throw new TollgateError(400, 'invalid_idempotency_key', `Idempotency-Key must be 1 to ${KEY_MAX} printable characters without spaces.`)
+    throw new TollgateError(
+      400,
+      'invalid_idempotency_key',
+      `Idempotency-Key must be 1 to ${KEY_MAX} printable characters without spaces.`,
+    )
   }
   const hash = createHash('sha256').update(body).digest()
   const row = await claim(database, caller, key, hash, callId)
-  if (row.outcome === 'other_body') throw conflict('idempotency_key_reused', 'This Idempotency-Key was used for a different request. Use a new key for a new request.', row.call_id)
-  if (row.outcome === 'running') throw conflict('idempotency_key_in_use', 'A call with this Idempotency-Key is still running. Try again when it has finished.', row.call_id)
+  if (row.outcome === 'other_body')
+    throw conflict(
+      'idempotency_key_reused',
+      'This Idempotency-Key was used for a different request. Use a new key for a new request.',
+      row.call_id,
+    )
+  if (row.outcome === 'running')
+    throw conflict(
+      'idempotency_key_in_use',
+      'A call with this Idempotency-Key is still running. Try again when it has finished.',
+      row.call_id,
+    )
   if (row.outcome === 'streamed') {
-    throw conflict('idempotency_key_streamed', `The call with this Idempotency-Key has finished as a stream, which is not repeated. GET /v1/calls/${row.call_id} shows what it cost.`, row.call_id)
+    throw conflict(
+      'idempotency_key_streamed',
+      `The call with this Idempotency-Key has finished as a stream, which is not repeated. GET /v1/calls/${row.call_id} shows what it cost.`,
+      row.call_id,
+    )
   }
   const mine = () => database.query.updateTable('idempotency_keys').where('call_id', '=', callId)
   return {
-    replay: row.outcome === 'answered' ? { status: row.status ?? 200, headers: row.headers ?? {}, body: row.body ?? Buffer.alloc(0) } : null,
+    replay:
+      row.outcome === 'answered'
+        ? { status: row.status ?? 200, headers: row.headers ?? {}, body: row.body ?? Buffer.alloc(0) }
+        : null,
     async answered({ status, headers, body: answer }) {
-      await mine().set({ state: 'answered', status, headers: JSON.stringify(headers), body: answer }).execute()
+      await mine()
+        .set({ state: 'answered', status, headers: JSON.stringify(headers), body: answer })
+        .execute()
     },
     async streamed() {
       await mine().set({ state: 'streamed' }).execute()
@@ -65,20 +94,33 @@ export async function claimKey(database: Database, caller: Caller, key: string, 
 
 async function claim(database: Database, caller: Caller, key: string, hash: Buffer, callId: string): Promise<ClaimRow> {
   try {
-    const { rows } = await sql<ClaimRow>`select * from claim_idempotency_key(${caller.organizationId}, ${caller.userId}, ${key}, ${hash}, ${callId})`.execute(database.query)
+    const { rows } =
+      await sql<ClaimRow>`select * from claim_idempotency_key(${caller.organizationId}, ${caller.userId}, ${key}, ${hash}, ${callId})`.execute(
+        database.query,
+      )
     const row = rows[0]
     if (row === undefined) throw new Error('claim_idempotency_key answered no row')
     return row
   } catch (cause) {
-    throw new TollgateError(503, 'database_unavailable', 'The Idempotency-Key could not be looked up. Try again shortly.', { headers: { 'Retry-After': '2' }, cause })
+    throw new TollgateError(
+      503,
+      'database_unavailable',
+      'The Idempotency-Key could not be looked up. Try again shortly.',
+      { headers: { 'Retry-After': '2' }, cause },
+    )
   }
 }
 
 function conflict(code: string, message: string, callId: string): TollgateError {
-  return new TollgateError(409, code, message, { headers: { 'x-should-retry': code === 'idempotency_key_in_use' ? 'true' : 'false' }, fields: { call_id: callId } })
+  return new TollgateError(409, code, message, {
+    headers: { 'x-should-retry': code === 'idempotency_key_in_use' ? 'true' : 'false' },
+    fields: { call_id: callId },
+  })
 }
 
 /** Forgets keys older than a day. */
 export async function forgetOldKeys(database: Database): Promise<void> {
-  await sql`delete from idempotency_keys where created_at < tollgate_now() - interval '24 hours'`.execute(database.query)
+  await sql`delete from idempotency_keys where created_at < tollgate_now() - interval '24 hours'`.execute(
+    database.query,
+  )
 }

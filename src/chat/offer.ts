@@ -52,9 +52,20 @@ export function makeOffer(deployment: RoutedDeployment, context: OfferContext): 
   const { config, request, caller, powerLevel } = context
   const provider = usable(deployment)
   const model = deployment.upstreamModel
-  const price = context.prices.find({ provider: deployment.provider, model, at: context.at, operator: deployment.price, toolFees: config.toolFees })
+  const price = context.prices.find({
+    provider: deployment.provider,
+    model,
+    at: context.at,
+    operator: deployment.price,
+    toolFees: config.toolFees,
+  })
   if (price === null) {
-    throw new TollgateError(400, 'unknown_price', `No price is known for model '${request.model}', so it can't be metered. The operator can set input_cost_per_token and output_cost_per_token for it.`, { param: 'model' })
+    throw new TollgateError(
+      400,
+      'unknown_price',
+      `No price is known for model '${request.model}', so it can't be metered. The operator can set input_cost_per_token and output_cost_per_token for it.`,
+      { param: 'model' },
+    )
   }
   const toolUses = pricedTools(provider.toolUses(request, model), price)
   const effective = { ...deployment.defaults, ...request.json }
@@ -71,16 +82,40 @@ export function makeOffer(deployment: RoutedDeployment, context: OfferContext): 
     allowBelowCost: config.allowBelowCost,
     audioOutput: Array.isArray(effective.modalities) && effective.modalities.includes('audio'),
   })
-  return { deployment, provider, price, markup, powerLevel, level, estimate, quote: bound, toolUses, toolFees: config.toolFees, allowBelowCost: config.allowBelowCost, at: context.at, ...outputOf(effective, request, deployment, provider, config) }
+  return {
+    deployment,
+    provider,
+    price,
+    markup,
+    powerLevel,
+    level,
+    estimate,
+    quote: bound,
+    toolUses,
+    toolFees: config.toolFees,
+    allowBelowCost: config.allowBelowCost,
+    at: context.at,
+    ...outputOf(effective, request, deployment, provider, config),
+  }
 }
 
 function usable(deployment: RoutedDeployment): Provider {
   const provider = findProvider(deployment.provider)
   if (provider === null) {
-    throw new TollgateError(400, 'provider_not_supported', `This version of Tollgate can't call the provider '${deployment.provider}'. Choose another model; GET /v1/models lists them.`, { param: 'model' })
+    throw new TollgateError(
+      400,
+      'provider_not_supported',
+      `This version of Tollgate can't call the provider '${deployment.provider}'. Choose another model; GET /v1/models lists them.`,
+      { param: 'model' },
+    )
   }
   if (deployment.apiKey === null && deployment.apiBase === null && deployment.mockResponse === null) {
-    throw new TollgateError(503, 'provider_key_missing', `No API key for ${provider.label} is configured. The operator can set one and restart.`, { headers: { 'Retry-After': '60' } })
+    throw new TollgateError(
+      503,
+      'provider_key_missing',
+      `No API key for ${provider.label} is configured. The operator can set one and restart.`,
+      { headers: { 'Retry-After': '60' } },
+    )
   }
   return provider
 }
@@ -89,7 +124,12 @@ function usable(deployment: RoutedDeployment): Provider {
 function pricedTools(uses: Record<string, number>, price: Price): Record<string, number> {
   for (const kind of Object.keys(uses)) {
     if (price.toolFees[kind] === undefined) {
-      throw new TollgateError(400, 'unknown_price', `No fee is known for the tool '${kind}' of this model, so it can't be metered. The operator can set tollgate.tool_fees.${kind}.`, { param: kind })
+      throw new TollgateError(
+        400,
+        'unknown_price',
+        `No fee is known for the tool '${kind}' of this model, so it can't be metered. The operator can set tollgate.tool_fees.${kind}.`,
+        { param: kind },
+      )
     }
   }
   return uses
@@ -99,7 +139,12 @@ function pricedTools(uses: Record<string, number>, price: Price): Record<string,
 function boundByContext(estimate: InputEstimate, price: Price): boolean {
   const part = estimate.unbounded[0]
   if (part !== undefined && price.contextWindow === null) {
-    throw new TollgateError(400, 'unbounded_input', `The size of ${part} can't be known before the call. Send the content inline instead.`, { param: part })
+    throw new TollgateError(
+      400,
+      'unbounded_input',
+      `The size of ${part} can't be known before the call. Send the content inline instead.`,
+      { param: part },
+    )
   }
   return part !== undefined
 }
@@ -119,12 +164,18 @@ function outputOf(
   const facts = provider.model(deployment.upstreamModel)
   const most = deployment.maxOutputTokens ?? facts.maxOutputTokens
   const asked = request.outputCap ?? outputCapOf(effective)
-  if (asked !== null) return { wanted: asked, least: Math.min(caps.leastOutputTokens, asked), cap: null, extendable: false }
+  if (asked !== null)
+    return { wanted: asked, least: Math.min(caps.leastOutputTokens, asked), cap: null, extendable: false }
   const extendable = request.stream && !facts.hiddenReasoning
   const start = extendable ? caps.streamOutputTokens : caps.outputTokens
   const wanted = most === null ? start : Math.min(most, start)
   const capped = !extendable && (most === null || most > wanted)
-  return { wanted, least: Math.min(caps.leastOutputTokens, wanted), cap: capped ? wanted : null, extendable: extendable && (most === null || most > wanted) }
+  return {
+    wanted,
+    least: Math.min(caps.leastOutputTokens, wanted),
+    cap: capped ? wanted : null,
+    extendable: extendable && (most === null || most > wanted),
+  }
 }
 
 /** `X-Power-Level` wins over the body; a level we don't know counts as balanced. */

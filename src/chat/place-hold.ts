@@ -5,7 +5,11 @@ import { payerOf } from './call.ts'
 import type { Offer } from './offer.ts'
 
 /** @throws {TollgateError} 402, 403, 429, 503. */
-export function placeHold(ledger: Ledger, call: Pick<Call, 'exchange' | 'caller' | 'modelGroup'>, offer: Offer): Promise<Hold> {
+export function placeHold(
+  ledger: Ledger,
+  call: Pick<Call, 'exchange' | 'caller' | 'modelGroup'>,
+  offer: Offer,
+): Promise<Hold> {
   const { quote, wanted, least } = offer
   return ledger.hold({
     ...payerOf(call.caller),

@@ -33,7 +33,10 @@ export function toCallerError(error: ProviderError): TollgateError {
     case 'rate_limit': {
       const seconds = Math.max(1, Math.ceil((error.retryAfterMs ?? RETRY_AFTER_SECONDS * 1000) / 1000))
       const reset = Math.ceil(Date.now() / 1000) + seconds
-      return new TollgateError(429, code, error.message, { headers: { 'Retry-After': `${seconds}`, 'X-RateLimit-Reset': `${reset}` }, cause })
+      return new TollgateError(429, code, error.message, {
+        headers: { 'Retry-After': `${seconds}`, 'X-RateLimit-Reset': `${reset}` },
+        cause,
+      })
     }
     default: {
       const seconds = Math.max(1, Math.ceil((error.retryAfterMs ?? RETRY_AFTER_SECONDS * 1000) / 1000))
@@ -51,11 +54,23 @@ export function fromConnection(label: string, error: Error): ProviderError {
     unreachable: `${label} can't be reached. Try again shortly.`,
     failed: `${label} broke off its answer. Try again shortly.`,
   }[kind]
-  return { kind, status: null, message, type: null, code: null, param: null, retryAfterMs: null, internal: `${code ?? ''} ${error.message}`.trim() }
+  return {
+    kind,
+    status: null,
+    message,
+    type: null,
+    code: null,
+    param: null,
+    retryAfterMs: null,
+    internal: `${code ?? ''} ${error.message}`.trim(),
+  }
 }
 
 function kindOf(code: string): 'timeout' | 'unreachable' | 'failed' {
   if (code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT') return 'timeout'
-  if (['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'UND_ERR_CONNECT_TIMEOUT'].includes(code)) return 'unreachable'
+  if (
+    ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'UND_ERR_CONNECT_TIMEOUT'].includes(code)
+  )
+    return 'unreachable'
   return 'failed'
 }

@@ -23,7 +23,8 @@ export function parseRequest(text: Buffer): ChatRequest {
   const json = parseObject(text)
   const members = objectMembers(text)
   const twice = duplicateKey(members)
-  if (twice !== undefined) throw bad(twice, `The member ${JSON.stringify(twice.slice(0, 64))} stands twice in the request. Send it once.`)
+  if (twice !== undefined)
+    throw bad(twice, `The member ${JSON.stringify(twice.slice(0, 64))} stands twice in the request. Send it once.`)
   const { model, messages } = json
   if (typeof model !== 'string' || model.trim() === '' || model.length > MODEL_NAME_MAX) {
     throw bad('model', 'Name the model to use in "model", a string. GET /v1/models lists what there is.')
@@ -31,28 +32,51 @@ export function parseRequest(text: Buffer): ChatRequest {
   if (!Array.isArray(messages) || messages.length === 0) {
     throw bad('messages', '"messages" must be an array with at least one message.')
   }
-  const stray = messages.findIndex((message) => typeof message !== 'object' || message === null || Array.isArray(message))
+  const stray = messages.findIndex(
+    (message) => typeof message !== 'object' || message === null || Array.isArray(message),
+  )
   if (stray >= 0) throw bad(`messages[${stray}]`, `"messages[${stray}]" must be an object with "role" and "content".`)
   const stream = optional(json, 'stream', (value) => typeof value === 'boolean', 'true or false') === true
   const choices = optional(json, 'n', (value) => isCount(value, 1, CHOICES_MAX), `an integer from 1 to ${CHOICES_MAX}`)
-  return { text, members, json, model, stream, includeUsage: asksUsage(json), choices: (choices as number) ?? 1, outputCap: outputCapOf(json) }
+  return {
+    text,
+    members,
+    json,
+    model,
+    stream,
+    includeUsage: asksUsage(json),
+    choices: (choices as number) ?? 1,
+    outputCap: outputCapOf(json),
+  }
 }
 
 /** The larger of the two members, should both stand there: whichever the provider follows is covered. */
 export function outputCapOf(json: Readonly<Record<string, unknown>>): number | null {
   const caps = ['max_completion_tokens', 'max_tokens']
-    .map((key) => optional(json, key, (value) => isCount(value, 1, Number.MAX_SAFE_INTEGER), 'an integer of at least 1'))
+    .map((key) =>
+      optional(json, key, (value) => isCount(value, 1, Number.MAX_SAFE_INTEGER), 'an integer of at least 1'),
+    )
     .filter((value) => typeof value === 'number')
   return caps.length === 0 ? null : Math.max(...caps)
 }
 
 function asksUsage(json: Record<string, unknown>): boolean {
-  const options = optional(json, 'stream_options', (value) => typeof value === 'object' && !Array.isArray(value), 'an object')
+  const options = optional(
+    json,
+    'stream_options',
+    (value) => typeof value === 'object' && !Array.isArray(value),
+    'an object',
+  )
   return (options as { include_usage?: unknown } | null)?.include_usage === true
 }
 
 /** The member's value, or null where it is missing or null. */
-function optional(json: Readonly<Record<string, unknown>>, key: string, accepts: (value: unknown) => boolean, expected: string): unknown {
+function optional(
+  json: Readonly<Record<string, unknown>>,
+  key: string,
+  accepts: (value: unknown) => boolean,
+  expected: string,
+): unknown {
   const value = json[key] ?? null
   if (value !== null && !accepts(value)) throw bad(key, `"${key}" must be ${expected}.`)
   return value
@@ -68,9 +92,13 @@ function parseObject(text: Buffer): Record<string, unknown> {
   try {
     json = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(text))
   } catch (cause) {
-    throw new TollgateError(400, 'invalid_json', 'The request body is not valid JSON in UTF-8.', { param: 'request_body', cause })
+    throw new TollgateError(400, 'invalid_json', 'The request body is not valid JSON in UTF-8.', {
+      param: 'request_body',
+      cause,
+    })
   }
-  if (typeof json !== 'object' || json === null || Array.isArray(json)) throw bad('request_body', 'The request body must be a JSON object.')
+  if (typeof json !== 'object' || json === null || Array.isArray(json))
+    throw bad('request_body', 'The request body must be a JSON object.')
   return json as Record<string, unknown>
 }
 

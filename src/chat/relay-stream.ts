@@ -92,7 +92,11 @@ export function relayStream(options: RelayOptions): Promise<RelayEnd> {
         guarded(() => {
           pass(reader.end())
           if (reader.finishReasons.length > 0 || reader.reading.usage !== null) end({ kind: 'done' }, false)
-          else end({ kind: 'failed', error: options.readFailure(new Error('the stream ended before the answer did')) }, false)
+          else
+            end(
+              { kind: 'failed', error: options.readFailure(new Error('the stream ended before the answer did')) },
+              false,
+            )
         })
       },
       onError: (error) => end({ kind: 'failed', error: options.readFailure(error) }, false),

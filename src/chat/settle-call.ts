@@ -1,11 +1,11 @@
 /** Usage -> charge -> the books. The one place where a call that ran becomes a charge. */
 import type { Reading } from '../../providers/provider.ts'
-import type { Log } from '../observe/log.ts'
 import type { Ledger, Outcome, Pending, Provenance, Settled } from '../ledger/ledger.ts'
 import { type Charge, charge } from '../metering/charge.ts'
 import type { Price, PriceBook } from '../metering/price.ts'
 import type { Tokenizer } from '../metering/tokenizer.ts'
 import { NO_USAGE, openAiShape, type Usage } from '../metering/usage.ts'
+import type { Log } from '../observe/log.ts'
 import { type Call, payerOf } from './call.ts'
 import { countInput } from './count-input.ts'
 
@@ -41,7 +41,7 @@ export async function settleCall(deps: SettleDependencies, call: Call, served: S
   const { priced, disputed } = priceOf(deps, call, served.reading, usage)
   const provenance = disputed ? 'disputed' : counted
   if (!served.reading.consistent) {
-    deps.log.warn({ ...idsOf(call), usage }, 'the provider\'s usage does not add up')
+    deps.log.warn({ ...idsOf(call), usage }, "the provider's usage does not add up")
   }
   const booking = await deps.ledger.settle({
     ...payerOf(call.caller),
@@ -53,13 +53,25 @@ export async function settleCall(deps: SettleDependencies, call: Call, served: S
     apiCost: priced.apiCost,
     markup: priced.markupApplied,
     provenance,
-    details: { ...detailsOf(deps, call), served_model: served.reading.model, service_tier: served.reading.serviceTier, finish_reasons: served.finishReasons, usage: openAiShape(usage), tool_uses: usage.toolFees },
+    details: {
+      ...detailsOf(deps, call),
+      served_model: served.reading.model,
+      service_tier: served.reading.serviceTier,
+      finish_reasons: served.finishReasons,
+      usage: openAiShape(usage),
+      tool_uses: usage.toolFees,
+    },
   })
   return { charge: priced, usage, provenance, booking }
 }
 
 /** A call that consumed nothing: the hold is dropped, its row stays. */
-export async function releaseCall(deps: SettleDependencies, call: Call, outcome: Outcome, reason: string): Promise<void> {
+export async function releaseCall(
+  deps: SettleDependencies,
+  call: Call,
+  outcome: Outcome,
+  reason: string,
+): Promise<void> {
   await deps.ledger.release({
     ...payerOf(call.caller),
     callId: call.exchange.callId,
@@ -70,9 +82,14 @@ export async function releaseCall(deps: SettleDependencies, call: Call, outcome:
   })
 }
 
-async function usageOf(deps: SettleDependencies, call: Call, served: Served): Promise<{ usage: Usage; provenance: Provenance }> {
+async function usageOf(
+  deps: SettleDependencies,
+  call: Call,
+  served: Served,
+): Promise<{ usage: Usage; provenance: Provenance }> {
   const { toolUses } = call.offer
-  if (served.reading.usage !== null) return { usage: { ...served.reading.usage, toolFees: toolUses }, provenance: 'provider_usage' }
+  if (served.reading.usage !== null)
+    return { usage: { ...served.reading.usage, toolFees: toolUses }, provenance: 'provider_usage' }
   const { encoding } = call.offer.provider.model(call.offer.deployment.upstreamModel)
   const { estimate } = call.offer
   try {
@@ -81,23 +98,50 @@ async function usageOf(deps: SettleDependencies, call: Call, served: Served): Pr
       deps.tokenizer.count(served.outputText(), encoding),
     ])
     const input = text + estimate.media
-    return { usage: { ...NO_USAGE, input, audioInput: estimate.audioInput, output, toolFees: toolUses }, provenance: 'estimated' }
+    return {
+      usage: { ...NO_USAGE, input, audioInput: estimate.audioInput, output, toolFees: toolUses },
+      provenance: 'estimated',
+    }
   } catch (error) {
     deps.log.error({ ...idsOf(call), err: error }, 'counting failed; charged by the fast estimate')
     const output = Math.ceil(served.outputText().length / 3)
-    return { usage: { ...NO_USAGE, input: estimate.tokens + estimate.media, audioInput: estimate.audioInput, output, toolFees: toolUses }, provenance: 'estimated' }
+    return {
+      usage: {
+        ...NO_USAGE,
+        input: estimate.tokens + estimate.media,
+        audioInput: estimate.audioInput,
+        output,
+        toolFees: toolUses,
+      },
+      provenance: 'estimated',
+    }
   }
 }
 
 /** The model and tier that served set the price; a charge beyond belief is booked at the quote and alarmed. */
-function priceOf(deps: SettleDependencies, call: Call, reading: Reading, usage: Usage): { priced: Charge; disputed: boolean } {
+function priceOf(
+  deps: SettleDependencies,
+  call: Call,
+  reading: Reading,
+  usage: Usage,
+): { priced: Charge; disputed: boolean } {
   const { offer } = call
   const { markup, level, allowBelowCost } = offer
-  const priced = charge({ markup, level, allowBelowCost, usage, price: servedPrice(deps, call, reading), tier: tierOf(call, reading) })
+  const priced = charge({
+    markup,
+    level,
+    allowBelowCost,
+    usage,
+    price: servedPrice(deps, call, reading),
+    tier: tierOf(call, reading),
+  })
   const quoted = offer.quote.input + offer.quote.outputFor(offer.wanted)
   const believable = offer.extendable && call.held > quoted ? call.held : quoted
   if (priced.microcredits <= believable * DISPUTE_FACTOR) return { priced, disputed: false }
-  deps.log.error({ ...idsOf(call), usage, quoted, charge: priced.microcredits }, 'DISPUTED: the provider\'s numbers are beyond belief; booked at the quote')
+  deps.log.error(
+    { ...idsOf(call), usage, quoted, charge: priced.microcredits },
+    "DISPUTED: the provider's numbers are beyond belief; booked at the quote",
+  )
   const apiCost = priced.apiCost < believable ? priced.apiCost : believable
   const parts = { input: 0n, cacheRead: 0n, cacheWrite: 0n, output: believable, reasoning: 0n, tools: 0n }
   return { priced: { microcredits: believable, apiCost, markupApplied: believable - apiCost, parts }, disputed: true }
@@ -106,7 +150,15 @@ function priceOf(deps: SettleDependencies, call: Call, reading: Reading, usage: 
 function servedPrice(deps: SettleDependencies, call: Call, reading: Reading): Price {
   const { deployment, price, at } = call.offer
   if (reading.model === null || reading.model === deployment.upstreamModel) return price
-  return deps.prices.find({ provider: deployment.provider, model: reading.model, at, operator: deployment.price, toolFees: call.offer.toolFees }) ?? price
+  return (
+    deps.prices.find({
+      provider: deployment.provider,
+      model: reading.model,
+      at,
+      operator: deployment.price,
+      toolFees: call.offer.toolFees,
+    }) ?? price
+  )
 }
 
 function tierOf(call: Call, reading: Reading): bigint {

@@ -1,10 +1,16 @@
 /** Sends a call to where its offer points: the provider over the network, or the mock in this process. */
-import { mockAnswer, type MockCall, mockFrames } from '../../providers/mock.ts'
+import { type MockCall, mockAnswer, mockFrames } from '../../providers/mock.ts'
 import type { UpstreamRequest } from '../../providers/provider.ts'
 import type { Call } from './call.ts'
 import type { ChatDependencies } from './chat.ts'
 import { capFor } from './place-hold.ts'
-import { callWhole, type UpstreamControl, type UpstreamHandler, type UpstreamTimeouts, type WholeAnswer } from './upstream.ts'
+import {
+  callWhole,
+  type UpstreamControl,
+  type UpstreamHandler,
+  type UpstreamTimeouts,
+  type WholeAnswer,
+} from './upstream.ts'
 
 const MOCK_HEAD = { 'content-type': 'application/json' }
 
@@ -38,13 +44,17 @@ function prepare(call: Call): UpstreamRequest {
 
 /** After a fallback the hold may cover less of the new offer than it wanted. */
 function sentCap(call: Call): number | null {
-  return capFor(call.offer, { ...call.hold, held: call.held }).cap
+  const { hold, held, offer } = call
+  return capFor(offer, { ...hold, held, input: hold.input > offer.quote.input ? hold.input : offer.quote.input }).cap
 }
 
 function timeoutsOf(deps: ChatDependencies, call: Call): UpstreamTimeouts {
   const { timeoutMs, streamTimeoutMs } = call.offer.deployment
   const own = call.request.stream ? (streamTimeoutMs ?? timeoutMs) : timeoutMs
-  return { headMs: own ?? deps.config.requestTimeoutMs, idleMs: Math.min(own ?? Number.POSITIVE_INFINITY, deps.config.limits.idleTimeoutMs) }
+  return {
+    headMs: own ?? deps.config.requestTimeoutMs,
+    idleMs: Math.min(own ?? Number.POSITIVE_INFINITY, deps.config.limits.idleTimeoutMs),
+  }
 }
 
 function mockCall(deps: ChatDependencies, call: Call, text: string): MockCall {
@@ -69,7 +79,10 @@ function playMock(frames: readonly Buffer[], handler: UpstreamHandler): Upstream
     if (next === 0) handler.onHead(200, MOCK_HEAD)
     const frame = frames[next]
     next += 1
-    if (frame === undefined) return handler.onEnd()
+    if (frame === undefined) {
+      handler.onEnd()
+      return
+    }
     handler.onData(frame)
     setImmediate(step)
   }

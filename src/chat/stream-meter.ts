@@ -18,14 +18,18 @@ export interface StreamMeter {
   passed(stop: () => void): void
 }
 
-export function createStreamMeter(deps: { ledger: Ledger; tokenizer: Tokenizer; step: number }, call: Call, reader: StreamReader): StreamMeter {
+export function createStreamMeter(
+  deps: { ledger: Ledger; tokenizer: Tokenizer; step: number },
+  call: Call,
+  reader: StreamReader,
+): StreamMeter {
   const { offer } = call
   if (!offer.extendable || call.appliedCap !== null) return { passed: () => {} }
   const { encoding } = offer.provider.model(offer.deployment.upstreamModel)
-  let covered = coveredTokens()
-  let nextLook = lookAt(0)
   let looking = false
   let refused = false
+  let covered = coveredTokens()
+  let nextLook = lookAt(0)
 
   function coveredTokens(): number {
     return offer.quote.outputTokensIn(call.held - call.hold.input)

@@ -42,7 +42,12 @@ export function createUpstream(connectTimeoutMs: number): Upstream {
   }
 }
 
-function dispatch(agent: Agent, request: UpstreamRequest, timeouts: UpstreamTimeouts, handler: UpstreamHandler): UpstreamControl {
+function dispatch(
+  agent: Agent,
+  request: UpstreamRequest,
+  timeouts: UpstreamTimeouts,
+  handler: UpstreamHandler,
+): UpstreamControl {
   let controller: Dispatcher.DispatchController | null = null
   let over = false
   const control: UpstreamControl = {
@@ -97,7 +102,11 @@ export interface WholeAnswer {
 const ANSWER_BYTES_MAX = 256 * 1024 * 1024
 
 /** @throws {Error} as undici names it, when the connection fails, times out, or the answer is too large. */
-export function callWhole(upstream: Upstream, request: UpstreamRequest, timeouts: UpstreamTimeouts): Promise<WholeAnswer> {
+export function callWhole(
+  upstream: Upstream,
+  request: UpstreamRequest,
+  timeouts: UpstreamTimeouts,
+): Promise<WholeAnswer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
     let size = 0
@@ -114,7 +123,10 @@ export function callWhole(upstream: Upstream, request: UpstreamRequest, timeouts
           reject(new Error('the answer is too large'))
         }
       },
-      onEnd: () => (head === null ? reject(new Error('the answer has no head')) : resolve({ ...head, body: Buffer.concat(chunks, size) })),
+      onEnd: () =>
+        head === null
+          ? reject(new Error('the answer has no head'))
+          : resolve({ ...head, body: Buffer.concat(chunks, size) }),
       onError: reject,
     })
   })

@@ -37,7 +37,11 @@ export async function readMigrations(): Promise<Migration[]> {
  */
 export async function migrate(url: string, migrations?: Migration[]): Promise<string[]> {
   const known = migrations ?? (await readMigrations())
-  const client = new pg.Client({ connectionString: url, application_name: 'tollgate migrate', connectionTimeoutMillis: 5_000 })
+  const client = new pg.Client({
+    connectionString: url,
+    application_name: 'tollgate migrate',
+    connectionTimeoutMillis: 5_000,
+  })
   await client.connect()
   try {
     await client.query('select pg_advisory_lock($1)', [MIGRATION_LOCK])
@@ -79,8 +83,11 @@ async function apply(client: pg.Client, migration: Migration): Promise<void> {
     await client.query('commit')
   } catch (error) {
     await client.query('rollback')
-    throw new Error(`Migration ${migration.id}-${migration.name} failed and was rolled back: ${(error as Error).message}`, {
-      cause: error,
-    })
+    throw new Error(
+      `Migration ${migration.id}-${migration.name} failed and was rolled back: ${(error as Error).message}`,
+      {
+        cause: error,
+      },
+    )
   }
 }

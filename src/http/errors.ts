@@ -55,7 +55,12 @@ export function errorBody(error: TollgateError): Record<string, unknown> {
 /** Anything thrown becomes a TollgateError; what we did not foresee becomes a 500 that tells nothing. */
 export function toTollgateError(thrown: unknown): TollgateError {
   if (thrown instanceof TollgateError) return thrown
-  return new TollgateError(500, 'internal_error', 'Internal error. Quote the X-Request-ID of this answer to the operator.', {
-    cause: thrown,
-  })
+  return new TollgateError(
+    500,
+    'internal_error',
+    'Internal error. Quote the X-Request-ID of this answer to the operator.',
+    {
+      cause: thrown,
+    },
+  )
 }

@@ -6,7 +6,11 @@ import { TollgateError } from './errors.ts'
 export function readBody(incoming: IncomingMessage, limit: number): Promise<Buffer> {
   const coding = incoming.headers['content-encoding']
   if (coding !== undefined && coding !== 'identity') {
-    throw new TollgateError(415, 'unsupported_encoding', `Send the body uncompressed; content-encoding ${JSON.stringify(coding)} is not supported.`)
+    throw new TollgateError(
+      415,
+      'unsupported_encoding',
+      `Send the body uncompressed; content-encoding ${JSON.stringify(coding)} is not supported.`,
+    )
   }
   const stated = Number(incoming.headers['content-length'] ?? 0)
   if (stated > limit) throw tooLarge(limit)
@@ -21,14 +25,20 @@ export function readBody(incoming: IncomingMessage, limit: number): Promise<Buff
       } else chunks.push(chunk)
     })
     incoming.once('end', () => resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, size)))
-    const cut = () => reject(new TollgateError(400, 'incomplete_body', 'The request body ended before it was complete.'))
+    const cut = () =>
+      reject(new TollgateError(400, 'incomplete_body', 'The request body ended before it was complete.'))
     incoming.once('error', cut)
     incoming.once('close', cut)
   })
 }
 
 function tooLarge(limit: number): TollgateError {
-  return new TollgateError(413, 'request_too_large', `The request body is larger than ${Math.floor(limit / 1048576)} MiB. Send less, or ask the operator to raise tollgate.limits.body_megabytes.`, {
-    headers: { Connection: 'close' },
-  })
+  return new TollgateError(
+    413,
+    'request_too_large',
+    `The request body is larger than ${Math.floor(limit / 1048576)} MiB. Send less, or ask the operator to raise tollgate.limits.body_megabytes.`,
+    {
+      headers: { Connection: 'close' },
+    },
+  )
 }

@@ -15,9 +15,23 @@ export async function findKey(database: Database, hash: Buffer): Promise<KeyReco
   const row = await database.query
     .selectFrom('api_keys as k')
     .innerJoin('organizations as o', 'o.id', 'k.org_id')
-    .leftJoin('organization_members as m', (join) => join.onRef('m.org_id', '=', 'k.org_id').onRef('m.user_id', '=', 'k.user_id'))
-    .leftJoin('organization_subscriptions as s', (join) => join.onRef('s.org_id', '=', 'k.org_id').on('s.status', 'in', ['active', 'trialing']))
-    .select(['k.id', 'k.org_id', 'k.user_id', 'k.is_active', 'k.expires_at', 'o.name', 'o.status', 'm.role', 's.subscription_plan'])
+    .leftJoin('organization_members as m', (join) =>
+      join.onRef('m.org_id', '=', 'k.org_id').onRef('m.user_id', '=', 'k.user_id'),
+    )
+    .leftJoin('organization_subscriptions as s', (join) =>
+      join.onRef('s.org_id', '=', 'k.org_id').on('s.status', 'in', ['active', 'trialing']),
+    )
+    .select([
+      'k.id',
+      'k.org_id',
+      'k.user_id',
+      'k.is_active',
+      'k.expires_at',
+      'o.name',
+      'o.status',
+      'm.role',
+      's.subscription_plan',
+    ])
     .where('k.key_hash', '=', hash)
     .orderBy('s.created_at', 'desc')
     .limit(1)

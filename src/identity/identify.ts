@@ -57,10 +57,15 @@ export function createIdentify({ database, masterKey, now }: IdentifyOptions): I
       return accept(await lookUp(hash), now())
     } catch (error) {
       if (error instanceof TollgateError) throw error
-      throw new TollgateError(503, 'identity_unavailable', 'The key could not be checked because the database is not available. Try again shortly.', {
-        headers: { 'Retry-After': '2' },
-        cause: error,
-      })
+      throw new TollgateError(
+        503,
+        'identity_unavailable',
+        'The key could not be checked because the database is not available. Try again shortly.',
+        {
+          headers: { 'Retry-After': '2' },
+          cause: error,
+        },
+      )
     }
   }
 }
@@ -79,18 +84,31 @@ function bearer(authorization: string | undefined): string {
 function accept(record: KeyRecord | null, now: number): Caller {
   if (record === null || !record.isActive) throw unknownKey()
   if (record.expiresAt !== null && record.expiresAt.getTime() <= now) {
-    throw unauthorized('expired_api_key', `This API key expired at ${record.expiresAt.toISOString()}. Ask for a new one.`)
+    throw unauthorized(
+      'expired_api_key',
+      `This API key expired at ${record.expiresAt.toISOString()}. Ask for a new one.`,
+    )
   }
   if (record.organizationStatus !== 'active') {
-    throw new TollgateError(403, 'organization_suspended', 'This organization is not active. Ask its owner or the operator.')
+    throw new TollgateError(
+      403,
+      'organization_suspended',
+      'This organization is not active. Ask its owner or the operator.',
+    )
   }
   return record.caller
 }
 
 function unknownKey(): TollgateError {
-  return unauthorized('invalid_api_key', 'Incorrect API key provided. Check it, or ask an admin of your organization for a new one.')
+  return unauthorized(
+    'invalid_api_key',
+    'Incorrect API key provided. Check it, or ask an admin of your organization for a new one.',
+  )
 }
 
 function unauthorized(code: string, message: string): TollgateError {
-  return new TollgateError(401, code, message, { type: 'authentication_error', headers: { 'WWW-Authenticate': 'Bearer' } })
+  return new TollgateError(401, code, message, {
+    type: 'authentication_error',
+    headers: { 'WWW-Authenticate': 'Bearer' },
+  })
 }

@@ -20,7 +20,16 @@ export async function findMasterCaller(database: Database): Promise<Caller> {
     .where('user_id', '=', MASTER_USER)
     .executeTakeFirst()
   if (allocation === undefined) {
-    await sql`select allocate_credits_to_user(${organization.id}, ${MASTER_USER}, 0, 'tollgate')`.execute(database.query)
+    await sql`select allocate_credits_to_user(${organization.id}, ${MASTER_USER}, 0, 'tollgate')`.execute(
+      database.query,
+    )
   }
-  return { organizationId: organization.id, userId: MASTER_USER, keyId: null, role: 'system', plan: null, isDefaultOrganization: true }
+  return {
+    organizationId: organization.id,
+    userId: MASTER_USER,
+    keyId: null,
+    role: 'system',
+    plan: null,
+    isDefaultOrganization: true,
+  }
 }

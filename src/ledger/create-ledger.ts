@@ -1,7 +1,7 @@
 /** The ledger, each operation one statement of its own. Fails closed on holds, never forgets a settlement. */
 import type pg from 'pg'
 import { TollgateError } from '../http/errors.ts'
-import { settleHold, releaseHold } from './close-hold.ts'
+import { releaseHold, settleHold } from './close-hold.ts'
 import { extend } from './extend.ts'
 import { hold } from './hold.ts'
 import type { Closing, Hold, HoldRequest, Ledger, Pending, Settled } from './ledger.ts'
@@ -45,7 +45,9 @@ export function createLedger({ pool, owner, onTrouble }: LedgerOptions): Ledger 
   /** A hold whose answer was lost may have committed: give it back once it must have. */
   function releaseLost(request: HoldRequest, closing: Closing): void {
     void remember(
-      pause(LOST_HOLD_RELEASE_MS).then(() => insist('release of a lost hold', request.callId, () => releaseHold(pool, closing))),
+      pause(LOST_HOLD_RELEASE_MS).then(() =>
+        insist('release of a lost hold', request.callId, () => releaseHold(pool, closing)),
+      ),
     )
   }
 
@@ -58,11 +60,25 @@ export function createLedger({ pool, owner, onTrouble }: LedgerOptions): Ledger 
         onTrouble('hold', error, request.callId)
         const { organizationId, userId, keyId, callId } = request
         const details = { error: 'the database did not answer the hold' }
-        releaseLost(request, { organizationId, userId, keyId, callId, serviceName: '', requestId: null, outcome: 'failed', details })
-        throw new TollgateError(503, 'ledger_unavailable', 'The ledger is not available, so no paid call can start. Try again shortly.', {
-          headers: { 'Retry-After': '2' },
-          cause: error,
+        releaseLost(request, {
+          organizationId,
+          userId,
+          keyId,
+          callId,
+          serviceName: '',
+          requestId: null,
+          outcome: 'failed',
+          details,
         })
+        throw new TollgateError(
+          503,
+          'ledger_unavailable',
+          'The ledger is not available, so no paid call can start. Try again shortly.',
+          {
+            headers: { 'Retry-After': '2' },
+            cause: error,
+          },
+        )
       }
     },
 

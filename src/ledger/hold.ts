@@ -23,7 +23,9 @@ const STATEMENT = {
 
 /** @throws {TollgateError} when refused; whatever pg throws when the database can't answer. */
 export async function hold(pool: pg.Pool, owner: string, request: HoldRequest): Promise<Hold> {
-  const amounts = [request.input, request.inputBytes, request.output, request.least].map((value) => formatDecimal(value, 6))
+  const amounts = [request.input, request.inputBytes, request.output, request.least].map((value) =>
+    formatDecimal(value, 6),
+  )
   const { rows } = await pool.query<HoldRow>({
     ...STATEMENT,
     values: [
@@ -64,7 +66,11 @@ function refusal(row: HoldRow): TollgateError {
         'No credit allocation found for this user in this organization. Ask an admin of the organization to allocate credits.',
       )
     case 'suspended':
-      return new TollgateError(403, 'organization_suspended', 'This organization is not active. Ask its owner or the operator.')
+      return new TollgateError(
+        403,
+        'organization_suspended',
+        'This organization is not active. Ask its owner or the operator.',
+      )
     case 'in_flight':
       return new TollgateError(
         402,
@@ -81,7 +87,11 @@ function refusal(row: HoldRow): TollgateError {
         `Budget has been exceeded: this call needs at least ${required} credits and the limit '${row.limit_kind}' leaves ${available}.`,
         {
           type: 'budget_exceeded',
-          headers: { 'Retry-After': `${retry}`, 'X-RateLimit-Reset': `${Math.floor(Date.now() / 1000) + retry}`, 'x-should-retry': 'false' },
+          headers: {
+            'Retry-After': `${retry}`,
+            'X-RateLimit-Reset': `${Math.floor(Date.now() / 1000) + retry}`,
+            'x-should-retry': 'false',
+          },
           fields: { required, available, limit: row.limit_kind },
         },
       )

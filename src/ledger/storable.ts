@@ -10,7 +10,7 @@ export function storableText(text: string, max: number): string {
 
 /** JSON text whose strings and keys are storable. */
 export function storableJson(value: unknown): string {
-  return JSON.stringify(clean(value)) ?? 'null'
+  return JSON.stringify(clean(value))
 }
 
 function clean(value: unknown): unknown {

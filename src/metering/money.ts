@@ -17,11 +17,13 @@ const DECIMAL = /^([+-]?)(\d*)(?:\.(\d*))?(?:[eE]([+-]?\d{1,3}))?$/
  */
 export function parseDecimal(text: string, scale: number, options: { roundUp?: boolean } = {}): bigint {
   const match = DECIMAL.exec(text.trim())
-  if (match === null || (match[2] === '' && (match[3] ?? '') === '')) throw new RangeError(`not a decimal number: ${text}`)
+  if (match === null || (match[2] === '' && (match[3] ?? '') === ''))
+    throw new RangeError(`not a decimal number: ${text}`)
   const fraction = match[3] ?? ''
   const digits = BigInt(`${match[2]}${fraction}`)
   const shift = scale - fraction.length + Number(match[4] ?? '0')
-  const magnitude = shift >= 0 ? digits * 10n ** BigInt(shift) : shrink(digits, -shift, text, scale, options.roundUp ?? false)
+  const magnitude =
+    shift >= 0 ? digits * 10n ** BigInt(shift) : shrink(digits, -shift, text, scale, options.roundUp ?? false)
   return match[1] === '-' ? -magnitude : magnitude
 }
 

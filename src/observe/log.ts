@@ -5,7 +5,10 @@ export type Log = pino.Logger
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
 
-export function createLog(level: LogLevel, destination: pino.DestinationStream = pino.destination({ fd: 2, sync: false })): Log {
+export function createLog(
+  level: LogLevel,
+  destination: pino.DestinationStream = pino.destination({ fd: 2, sync: false }),
+): Log {
   return pino(
     {
       level,
@@ -13,7 +16,10 @@ export function createLog(level: LogLevel, destination: pino.DestinationStream =
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
       serializers: { err: describeError },
-      redact: { paths: ['authorization', '*.authorization', 'apiKey', '*.apiKey', 'headers', '*.headers'], censor: '[redacted]' },
+      redact: {
+        paths: ['authorization', '*.authorization', 'apiKey', '*.apiKey', 'headers', '*.headers'],
+        censor: '[redacted]',
+      },
     },
     destination,
   )

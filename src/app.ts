@@ -1,0 +1,98 @@
+/** Every route of the product. */
+import type { HttpBindings } from '@hono/node-server'
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
+import { type Context, Hono } from 'hono'
+import { findCall } from './billing/find-call.ts'
+import { type ChatDependencies, chat } from './chat/chat.ts'
+import { openExchange } from './chat/exchange.ts'
+import { docsPage } from './http/docs-page.ts'
+import { errorBody, TollgateError, toTollgateError } from './http/errors.ts'
+import { openApi } from './http/openapi.ts'
+import { requestIdOf } from './http/request-id.ts'
+import type { Health } from './observe/health.ts'
+
+export interface AppDependencies extends ChatDependencies {
+  health: Health
+  draining: () => boolean
+  newId: () => string
+  version: string
+}
+
+interface Env {
+  Bindings: HttpBindings
+  Variables: { requestId: string; ownId: string }
+}
+
+export function createApp(deps: AppDependencies): Hono<Env> {
+  const app = new Hono<Env>()
+
+  app.use(async function requestId(c, next) {
+    const ownId = deps.newId()
+    c.set('ownId', ownId)
+    c.set(
+      'requestId',
+      requestIdOf(c.env.incoming.headers['x-request-id'], () => ownId),
+    )
+    await next()
+    c.header('X-Request-ID', c.get('requestId'))
+  })
+
+  for (const path of ['/v1/chat/completions', '/chat/completions']) app.post(path, complete)
+  for (const path of ['/v1/models', '/models']) app.get(path, listModels)
+  app.get('/v1/calls/:call_id', async (c) => {
+    const caller = await deps.identify(c.env.incoming.headers)
+    return c.json(await findCall(deps.database, caller, c.req.param('call_id')))
+  })
+  app.get('/health/liveliness', (c) => c.json("I'm alive!"))
+  app.get('/health/readiness', async (c) => {
+    const { ready, reason } = await deps.health.ready()
+    return c.json({ status: ready ? 'ready' : 'not ready', reason }, ready ? 200 : 503)
+  })
+  app.get('/openapi.json', (c) => c.json(openApi(deps.version)))
+  app.get('/docs', (c) => c.html(docsPage(openApi(deps.version))))
+
+  app.notFound((c) => render(c, new TollgateError(404, 'not_found', 'Not Found')))
+  app.onError((error, c) => render(c, error))
+  return app
+
+  async function complete(c: Context<Env>): Promise<Response> {
+    const { incoming, outgoing } = c.env
+    if (deps.draining()) {
+      throw new TollgateError(503, 'draining', 'This instance is shutting down. Try again.', {
+        headers: { 'Retry-After': '1', Connection: 'close' },
+      })
+    }
+    await chat(deps, openExchange(incoming, outgoing, c.get('ownId'), c.get('requestId')))
+    return RESPONSE_ALREADY_SENT
+  }
+
+  async function listModels(c: Context<Env>): Promise<Response> {
+    await deps.identify(c.env.incoming.headers)
+    const data = deps.router.listModels().map((id) => ({ id, object: 'model', created: 0, owned_by: 'tollgate' }))
+    return c.json({ object: 'list', data })
+  }
+
+  function render(c: Context<Env>, thrown: unknown): Response {
+    const error = toTollgateError(thrown)
+    const requestId = c.get('requestId')
+    const line = {
+      request_id: requestId,
+      call_id: c.get('ownId'),
+      status: error.status,
+      code: error.code,
+      path: c.req.path,
+    }
+    if (error.status >= 500) deps.log.error({ ...line, err: error.cause ?? error }, error.message)
+    else deps.log.info(line, 'refused')
+    if (c.env.outgoing.headersSent) {
+      c.env.outgoing.destroy()
+      return RESPONSE_ALREADY_SENT
+    }
+    for (const [name, value] of Object.entries(error.headers)) c.header(name, value)
+    c.header('X-Request-ID', requestId)
+    c.header('x-litellm-call-id', c.get('ownId'))
+    return c.body(JSON.stringify(errorBody(error)), error.status as 400, {
+      'Content-Type': 'application/json; charset=utf-8',
+    })
+  }
+}

@@ -1,0 +1,93 @@
+/** One past or running call, as its caller may see it: own calls; an organization's admin all of theirs; the operator every one. */
+import type { Database } from '../db/connect.ts'
+import { TollgateError } from '../http/errors.ts'
+import type { Caller } from '../identity/caller.ts'
+import { creditsToMicro, parseDecimal, trimDecimal } from '../metering/money.ts'
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
+
+/** @throws {TollgateError} 404 for a call that does not exist or is someone else's. */
+export async function findCall(database: Database, caller: Caller, callId: string): Promise<Record<string, unknown>> {
+  const call = UUID.test(callId)
+    ? ((await findCharged(database, callId)) ?? (await findRunning(database, callId)))
+    : null
+  if (call === null || !mayView(caller, call)) {
+    throw new TollgateError(
+      404,
+      'call_not_found',
+      'There is no such call among those you may see. The id is in the x-litellm-call-id header of the answer.',
+    )
+  }
+  return call
+}
+
+function mayView(caller: Caller, call: { organization_id: unknown; user_id: unknown }): boolean {
+  if (caller.role === 'system') return true
+  if (call.organization_id !== caller.organizationId) return false
+  return caller.role === 'admin' || call.user_id === caller.userId
+}
+
+type CallView = Record<string, unknown> & { organization_id: string; user_id: string }
+
+async function findCharged(database: Database, callId: string): Promise<CallView | null> {
+  const rows = await database.query
+    .selectFrom('credit_usage_attribution')
+    .select([
+      'org_id',
+      'user_id',
+      'entry',
+      'credits_used',
+      'service_name',
+      'api_cost',
+      'markup_applied',
+      'request_id',
+      'provenance',
+      'outcome',
+      'details',
+      'created_at',
+    ])
+    .where('call_id', '=', callId)
+    .where('source', '=', 'proxy')
+    .orderBy('created_at')
+    .execute()
+  const charge = rows.find((row) => row.entry === 'charge') ?? rows[0]
+  if (charge === undefined) return null
+  const credits = rows.reduce((sum, row) => sum + creditsToMicro(row.credits_used), 0n)
+  const { usage, ...details } = (charge.details ?? {}) as Record<string, unknown>
+  return {
+    object: 'call',
+    call_id: callId,
+    request_id: charge.request_id,
+    status: 'settled',
+    outcome: charge.outcome,
+    organization_id: charge.org_id,
+    user_id: charge.user_id,
+    model: charge.service_name,
+    credits: trimDecimal(credits, 6),
+    cost: trimDecimal(credits, 9),
+    api_cost: trimDecimal(parseDecimal(charge.api_cost, 9), 9),
+    markup: trimDecimal(parseDecimal(charge.markup_applied, 9), 9),
+    provenance: charge.provenance,
+    usage: usage ?? null,
+    details,
+    settled_at: charge.created_at.toISOString(),
+  }
+}
+
+async function findRunning(database: Database, callId: string): Promise<CallView | null> {
+  const hold = await database.query
+    .selectFrom('ledger_holds')
+    .select(['org_id', 'user_id', 'state', 'held_credits', 'created_at'])
+    .where('call_id', '=', callId)
+    .executeTakeFirst()
+  if (hold === undefined) return null
+  return {
+    object: 'call',
+    call_id: callId,
+    status: hold.state === 'open' ? 'running' : hold.state,
+    organization_id: hold.org_id,
+    user_id: hold.user_id,
+    held_credits: trimDecimal(creditsToMicro(hold.held_credits), 6),
+    started_at: hold.created_at.toISOString(),
+  }
+}

@@ -1,0 +1,61 @@
+/** What `tollgate start` says when it is ready: plain lines that end with the next command to paste, and an empty one. */
+import { relative } from 'node:path'
+import type { Config } from '../config/config.ts'
+import type { Store } from './open-store.ts'
+
+export interface BannerFacts {
+  version: string
+  host: string
+  port: number
+  config: Config
+  store: Pick<Store, 'embedded' | 'psql'>
+  dataDir: string
+  /** Null: none was made; the caller brings a key. */
+  demoKey: string | null
+}
+
+export function banner(facts: BannerFacts): string {
+  const url = `http://${shownHost(facts.host)}:${facts.port}`
+  return [
+    `Tollgate ${facts.version} on ${url}`,
+    `store: ${storeLine(facts)}`,
+    `providers: ${providersLine(facts.config)}`,
+    `docs: ${url}/docs and README.md`,
+    'next, paste this:',
+    curl(url, facts),
+    '',
+    '',
+  ].join('\n')
+}
+
+function shownHost(host: string): string {
+  if (host === '0.0.0.0' || host === '::') return '127.0.0.1'
+  return host.includes(':') ? `[${host}]` : host
+}
+
+function storeLine({ store, dataDir }: BannerFacts): string {
+  if (!store.embedded) return 'PostgreSQL at DATABASE_URL'
+  const path = relative('.', dataDir)
+  return `its own PostgreSQL in ${path === '' || path.startsWith('..') ? dataDir : `./${path}`}, for this one machine (set DATABASE_URL for your own)`
+}
+
+function providersLine(config: Config): string {
+  const found = new Map(
+    config.deployments
+      .filter((d) => d.apiKey !== null && d.mockResponse === null)
+      .map((d) => [d.provider, d.apiKeySource]),
+  )
+  if (found.size === 0)
+    return 'no key found in the environment (set OPENAI_API_KEY and start again); the model demo needs none'
+  return [...found].map(([provider, source]) => `${provider} (${source})`).join(', ')
+}
+
+function curl(url: string, { demoKey, config }: BannerFacts): string {
+  const model =
+    config.deployments.find((d) => d.modelName === 'demo')?.modelName ?? config.deployments[0]?.modelName ?? 'demo'
+  const body = JSON.stringify({
+    model: model.includes('*') ? 'gpt-4o-mini' : model,
+    messages: [{ role: 'user', content: 'Hello' }],
+  })
+  return `curl -i ${url}/v1/chat/completions -H "Authorization: Bearer ${demoKey ?? '$TOLLGATE_KEY'}" -H "Content-Type: application/json" -d '${body.replaceAll("'", "'\\''")}'`
+}

@@ -1,0 +1,16 @@
+/** `tollgate check-config`: what was understood, and every problem at once. Touches no database. */
+import { describeConfig, formatProblem } from '../config/load.ts'
+import { EXIT } from './exit.ts'
+import type { Options } from './options.ts'
+import { readConfig } from './read-config.ts'
+
+export async function checkConfig(options: Options): Promise<number> {
+  const { config, problems, file } = await readConfig(options)
+  if (config !== null) process.stdout.write(`${file}\n${describeConfig(config)}\n`)
+  const errors = problems.filter((problem) => problem.severity === 'error')
+  for (const problem of problems) process.stdout.write(`${problem.severity}: ${formatProblem(problem)}\n`)
+  process.stdout.write(
+    errors.length === 0 ? 'No errors.\n' : `${errors.length} ${errors.length === 1 ? 'error' : 'errors'}.\n`,
+  )
+  return config === null ? EXIT.config : EXIT.ok
+}

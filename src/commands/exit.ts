@@ -1,0 +1,22 @@
+/** Exit codes, one for each thing a script may want to tell apart. */
+export const EXIT = {
+  ok: 0,
+  /** The command could not do what it was asked; for audit: the books have differences. */
+  failed: 1,
+  /** Wrong command, flag or value. */
+  usage: 2,
+  /** config.yaml has errors. */
+  config: 3,
+  /** The database can't be started, reached or understood. */
+  database: 4,
+  /** The port can't be listened on. */
+  port: 5,
+} as const
+
+export class CommandError extends Error {
+  readonly exitCode: number
+  constructor(exitCode: number, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.exitCode = exitCode
+  }
+}

@@ -1,0 +1,116 @@
+/** Flags and environment of a command, checked. A flag wins over its environment variable. */
+import { resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+import { MEMBER_ROLES, type MemberRole } from '../admin/create-key.ts'
+import type { Plan } from '../config/config.ts'
+import { creditsToMicro } from '../metering/money.ts'
+import { LOG_LEVELS, type LogLevel } from '../observe/log.ts'
+import { CommandError, EXIT } from './exit.ts'
+
+export interface Options {
+  env: Readonly<Record<string, string | undefined>>
+  /** Null: ./config.yaml, else the one that comes with Tollgate. */
+  config: string | null
+  dataDir: string
+  host: string
+  port: number
+  logLevel: LogLevel
+  json: boolean
+  /** Of org create and key create; empty where not given. */
+  name: string
+  plan: Plan
+  credits: bigint
+  org: string
+  user: string
+  allocate: bigint
+  role: MemberRole | null
+  label: string | null
+}
+
+const COMMON = ['config', 'data-dir', 'log-level']
+const FLAGS: Readonly<Record<string, readonly string[]>> = {
+  start: [...COMMON, 'host', 'port'],
+  migrate: COMMON,
+  audit: [...COMMON, 'json'],
+  'check-config': ['config'],
+  'org create': [...COMMON, 'name', 'plan', 'credits'],
+  'key create': [...COMMON, 'org', 'user', 'allocate', 'role', 'label'],
+}
+
+/** @throws {CommandError} with exit code 2. */
+export function readOptions(
+  command: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+): Options {
+  const flags = parseFlags(command, args)
+  const value = (flag: string, variable: string, otherwise: string) => flags[flag] ?? (env[variable] || otherwise)
+  return {
+    env,
+    config: flags.config ?? (env.TOLLGATE_CONFIG || null),
+    dataDir: resolve(value('data-dir', 'TOLLGATE_DATA_DIR', './data')),
+    host: value('host', 'TOLLGATE_HOST', '127.0.0.1'),
+    port: portOf(value('port', 'TOLLGATE_PORT', '8084')),
+    logLevel: oneOf('--log-level', LOG_LEVELS, value('log-level', 'TOLLGATE_LOG_LEVEL', 'info')),
+    json: flags.json !== undefined,
+    name: command === 'org create' ? required(flags, 'name', 200) : '',
+    plan: oneOf('--plan', ['platform', 'byok', 'hybrid'] as const, flags.plan ?? 'platform'),
+    credits: creditsOf('--credits', flags.credits ?? '0'),
+    org: command === 'key create' ? required(flags, 'org', 200) : '',
+    user: command === 'key create' ? required(flags, 'user', 255) : '',
+    allocate: creditsOf('--allocate', flags.allocate ?? '0'),
+    role: flags.role === undefined ? null : oneOf('--role', MEMBER_ROLES, flags.role),
+    label: flags.label ?? null,
+  }
+}
+
+function parseFlags(command: string, args: readonly string[]): Record<string, string | undefined> {
+  const allowed = FLAGS[command] ?? []
+  const options = Object.fromEntries(
+    allowed.map((flag) => [flag, { type: flag === 'json' ? ('boolean' as const) : ('string' as const) }]),
+  )
+  try {
+    const { values } = parseArgs({ args: [...args], options, strict: true, allowPositionals: false })
+    return Object.fromEntries(Object.entries(values).map(([flag, value]) => [flag, String(value)]))
+  } catch (error) {
+    const known = allowed.map((flag) => `--${flag}`).join(' ')
+    throw new CommandError(EXIT.usage, `${(error as Error).message.split('. ')[0]}. '${command}' takes: ${known}`)
+  }
+}
+
+function required(flags: Record<string, string | undefined>, flag: string, longest: number): string {
+  const value = flags[flag]?.trim()
+  if (value === undefined || value === '')
+    throw new CommandError(EXIT.usage, `--${flag} is missing. tollgate --help shows how.`)
+  if (value.length > longest || /\p{Cc}/u.test(value))
+    throw new CommandError(EXIT.usage, `--${flag} must be at most ${longest} characters, without control characters.`)
+  return value
+}
+
+function oneOf<T extends string>(flag: string, values: readonly T[], value: string): T {
+  const found = values.find((candidate) => candidate === value)
+  if (found === undefined)
+    throw new CommandError(EXIT.usage, `${flag} must be one of ${values.join(', ')}; it is '${value}'.`)
+  return found
+}
+
+function portOf(value: string): number {
+  if (!/^\d{1,5}$/.test(value) || Number(value) > 65_535)
+    throw new CommandError(EXIT.usage, `--port must be a number from 0 to 65535; it is '${value}'.`)
+  return Number(value)
+}
+
+function creditsOf(flag: string, value: string): bigint {
+  let credits: bigint
+  try {
+    credits = creditsToMicro(value)
+  } catch {
+    throw new CommandError(
+      EXIT.usage,
+      `${flag} must be a number of credits with at most six decimals; it is '${value}'.`,
+    )
+  }
+  if (credits < 0n || credits > 10n ** 19n)
+    throw new CommandError(EXIT.usage, `${flag} must be from 0 to 10000000000000; it is '${value}'.`)
+  return credits
+}

@@ -1,0 +1,51 @@
+/** Reads config.yaml for a command. Problems that matter at start go to standard error; errors end the command. */
+import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { relative } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { Config, Problem } from '../config/config.ts'
+import { formatProblem, loadConfig } from '../config/load.ts'
+import { CommandError, EXIT } from './exit.ts'
+import type { Options } from './options.ts'
+
+const SHIPPED = fileURLToPath(new URL('../../config.yaml', import.meta.url))
+
+export interface ReadConfig {
+  config: Config | null
+  problems: Problem[]
+  file: string
+}
+
+/** @throws {CommandError} when the file can't be read. */
+export async function readConfig(options: Options): Promise<ReadConfig> {
+  const file = options.config ?? (existsSync('config.yaml') ? 'config.yaml' : SHIPPED)
+  let text: string
+  try {
+    text = await readFile(file, 'utf8')
+  } catch (error) {
+    throw new CommandError(
+      EXIT.config,
+      `${file} can't be read (${(error as { code?: string }).code}). Name another with --config.`,
+      { cause: error },
+    )
+  }
+  const shown = relative('.', file)
+  return {
+    ...loadConfig(text, shown.startsWith('..') ? file : shown, options.env, { embedded: !options.env.DATABASE_URL }),
+    file,
+  }
+}
+
+/** The configuration, or the end of the command with every error at once. */
+export async function requireConfig(options: Options, say: (line: string) => void): Promise<Config> {
+  const { config, problems } = await readConfig(options)
+  for (const problem of problems) if (!problem.quiet) say(formatProblem(problem))
+  if (config === null) {
+    const errors = problems.filter((problem) => problem.severity === 'error').length
+    throw new CommandError(
+      EXIT.config,
+      `the configuration has ${errors === 1 ? 'an error' : `${errors} errors`}; nothing was started.`,
+    )
+  }
+  return config
+}

@@ -1,0 +1,29 @@
+export const HELP = `tollgate - an OpenAI-compatible proxy that meters every call against prepaid credits
+
+usage: tollgate <command> [flags]        (in the repository: npm start -- <command>, or npx tollgate <command>)
+
+commands
+  start          serve calls (the default)
+  migrate        bring the database schema up to date; start does this too
+  audit          recompute every balance from the rows and print differences [--json]
+  check-config   print what config.yaml was understood as, and every problem with its line
+  org create     make an organization: --name acme [--plan platform|byok|hybrid] [--credits 10000]
+  key create     make an API key, shown once: --org acme --user alice [--allocate 5000]
+                 [--role member|admin|owner|billing_admin] [--label text]
+
+flags            environment             default
+  --config       TOLLGATE_CONFIG         ./config.yaml, else the one that comes with Tollgate
+  --data-dir     TOLLGATE_DATA_DIR       ./data    (Tollgate's own PostgreSQL, when there is no DATABASE_URL)
+  --host         TOLLGATE_HOST           127.0.0.1
+  --port         TOLLGATE_PORT           8084      (0 takes any free one)
+  --log-level    TOLLGATE_LOG_LEVEL      info      (trace debug info warn error fatal silent)
+  --help  --version
+
+environment
+  DATABASE_URL         a PostgreSQL (14 or later) to use instead of Tollgate's own
+  TOLLGATE_MASTER_KEY  the operator's key, where config.yaml sets none
+  OPENAI_API_KEY       makes OpenAI's models live
+
+exit codes
+  0 done   1 not done, or audit found differences   2 wrong command or flag   3 config.yaml has errors
+  4 database not to be started, reached or understood   5 port not to be had`

@@ -1,0 +1,95 @@
+/** The one typed, validated, frozen value that config.yaml and the environment become. Built by `loadConfig`, read by everything. */
+
+import type { OperatorPrice } from '../metering/operator-price.ts'
+import type { Problem } from './problem.ts'
+
+export type { OperatorPrice } from '../metering/operator-price.ts'
+export type { Problem } from './problem.ts'
+
+export type JsonValue = string | number | boolean | null | JsonValue[] | { [name: string]: JsonValue }
+
+export type ProviderName = 'openai' | 'anthropic' | 'gemini' | 'groq' | 'xai' | 'huggingface' | 'openrouter'
+
+/** Whose key pays the provider: the operator's, the caller's own, or the caller's with the operator's behind it. */
+export type Plan = 'platform' | 'byok' | 'hybrid'
+
+export type PowerLevel = 'eco' | 'balanced' | 'precision'
+
+/** One concrete way to serve a model group. */
+export interface Deployment {
+  /** `model_info.id`, else derived from litellm_params. Unique within a Config. */
+  id: string
+  /** The model group, as written; may hold `*`. */
+  modelName: string
+  provider: ProviderName
+  /** Without the provider prefix; may hold `*`. */
+  upstreamModel: string
+  /** Resolved. Null when the operator has none, which leaves the deployment to callers who bring their own. */
+  apiKey: string | null
+  /** The variable the key came from, or the configuration file's name. Null exactly when apiKey is. */
+  apiKeySource: string | null
+  /** http(s), no credentials, no trailing slash. Null means the provider's own. */
+  apiBase: string | null
+  organization: string | null
+  extraHeaders: Record<string, string>
+  /** Request parameters merged under the caller's own. */
+  defaults: Record<string, JsonValue>
+  timeoutMs: number | null
+  streamTimeoutMs: number | null
+  /** The canned answer given instead of calling anybody. */
+  mockResponse: string | null
+  price: OperatorPrice | null
+  maxOutputTokens: number | null
+  maxInputTokens: number | null
+  dropParams: boolean
+  weight: number | null
+  rpm: number | null
+  tpm: number | null
+}
+
+/** How many tokens of output a call is held for when the caller names no cap. */
+export interface OutputCaps {
+  streamOutputTokens: number
+  outputTokens: number
+  /** Where the balance covers fewer than these (or the caller's cap, if lower), the call is refused. */
+  leastOutputTokens: number
+}
+
+export interface Leases {
+  renewSeconds: number
+  deadAfterSeconds: number
+}
+
+export interface Limits {
+  bodyBytes: number
+  connectTimeoutMs: number
+  idleTimeoutMs: number
+  drainSeconds: number
+  clientStallSeconds: number
+}
+
+/** What the `tollgate:` section says, with the defaults filled in. */
+export interface TollgateSettings {
+  /** Millionths on top of the provider's cost: 50 % is 500000n. */
+  plans: Record<Plan, { markup: bigint }>
+  /** Millionths the charge is multiplied by. */
+  powerLevels: Record<PowerLevel, bigint>
+  allowBelowCost: boolean
+  /** Nano-dollars per use of a server-side tool. */
+  toolFees: Record<string, bigint>
+  caps: OutputCaps
+  leases: Leases
+  limits: Limits
+}
+
+export interface Config extends TollgateSettings {
+  file: string | null
+  deployments: readonly Deployment[]
+  modelGroupAlias: Readonly<Record<string, string>>
+  masterKey: string | null
+  databaseUrl: string | null
+  dropParams: boolean
+  numRetries: number
+  requestTimeoutMs: number
+  warnings: readonly Problem[]
+}

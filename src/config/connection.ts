@@ -1,0 +1,136 @@
+/** How a deployment reaches its provider: key, base URL, headers. Nothing read here is ever repeated in a message. */
+
+import type { ProviderName } from './config.ts'
+import type { Field } from './field.ts'
+import { PROVIDERS } from './provider-name.ts'
+
+export interface ProviderKey {
+  apiKey: string | null
+  apiKeySource: string | null
+}
+
+const NO_KEY: ProviderKey = { apiKey: null, apiKeySource: null }
+const SENDABLE = /^[\x21-\x7e]+$/
+const HEADER_NAME = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/
+const OWN_HEADERS = new Set([
+  'host',
+  'content-length',
+  'transfer-encoding',
+  'connection',
+  'te',
+  'trailer',
+  'upgrade',
+  'expect',
+])
+
+export interface KeyContext {
+  /** Null where the model named none: that was reported, so a missing key isn't. */
+  provider: ProviderName | null
+  apiBase: string | null
+  /** A missing key is nothing to say at start: a wildcard nobody has to use, or a canned answer. */
+  quiet: boolean
+  /** Nobody is called, so no key is missing. */
+  mock: boolean
+}
+
+/** The key as written, else from the provider's standard variables. */
+export function readApiKey(field: Field, context: KeyContext): ProviderKey {
+  const { provider } = context
+  const quiet = context.quiet || context.mock
+  if (provider === null) {
+    field.text('a key', true)
+    return NO_KEY
+  }
+  const variables = PROVIDERS[provider].keyVariables
+  const variable = field.variableName
+  if (!field.empty && variable === null) {
+    const literal = sendable(field, field.text('a key'), 'the key')
+    if (literal === null) return NO_KEY
+    const [standard = 'PROVIDER_API_KEY'] = variables
+    field.warn('a key is written into the file', `put it in the environment and write api_key: os.environ/${standard}`)
+    return { apiKey: literal, apiKeySource: field.source.file.split(/[/\\]/).at(-1) ?? field.source.file }
+  }
+  const named = sendable(field, field.text('a key', quiet), 'the key')
+  if (named !== null) return { apiKey: named, apiKeySource: variable }
+  if (!mayUseStandardKey(provider, context.apiBase)) {
+    if (field.empty)
+      field.warn(
+        `no key: ${variables[0]} is not sent to a host other than ${provider}'s`,
+        `write api_key: os.environ/${variables[0]} if that host may have it`,
+        quiet,
+      )
+    return NO_KEY
+  }
+  return standardKey(field, provider, context)
+}
+
+function standardKey(field: Field, provider: ProviderName, context: KeyContext): ProviderKey {
+  const { keyVariables } = PROVIDERS[provider]
+  for (const name of keyVariables) {
+    const value = field.source.variable(name)
+    if (value === null) continue
+    const apiKey = sendable(field, value, `the environment variable ${name}`)
+    return apiKey === null ? NO_KEY : { apiKey, apiKeySource: name }
+  }
+  if (field.empty && !context.mock) {
+    const fix = `set ${keyVariables.join(' or ')}, or write api_key`
+    field.warn(`no key for ${provider}: only callers with a key of their own can use it`, fix, context.quiet)
+  }
+  return NO_KEY
+}
+
+/**
+ * The standard variable goes to the provider's own hosts and to this machine only. Sending OPENAI_API_KEY to whatever host
+ * api_base names would hand the key to that host; LiteLLM does so.
+ */
+function mayUseStandardKey(provider: ProviderName, apiBase: string | null): boolean {
+  if (apiBase === null) return true
+  const { hostname } = new URL(apiBase)
+  const { domain } = PROVIDERS[provider]
+  return hostname === domain || hostname.endsWith(`.${domain}`) || isLoopback(hostname)
+}
+
+function isLoopback(hostname: string): boolean {
+  return hostname === 'localhost' || hostname === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(hostname)
+}
+
+function sendable(field: Field, value: string | null, what: string): string | null {
+  const trimmed = value?.trim() ?? ''
+  if (trimmed === '') return null
+  if (SENDABLE.test(trimmed)) return trimmed
+  return field.error(
+    `${what} holds characters that can't be sent in a header`,
+    'copy it again, without spaces, quotes or line breaks',
+  )
+}
+
+export function readApiBase(field: Field): string | null {
+  const text = field.text('a URL')?.trim()
+  if (text === undefined || text === '') return null
+  const example = `write ${field.name}: https://api.example.com/v1`
+  const url = URL.canParse(text) ? new URL(text) : null
+  if (url === null || (url.protocol !== 'https:' && url.protocol !== 'http:'))
+    return field.mismatch('an http(s) URL', example)
+  if (url.username !== '' || url.password !== '')
+    return field.error('the URL holds credentials', `put them in api_key; ${example}`)
+  if (url.search !== '' || url.hash !== '') return field.error('the URL has a query or a fragment', example)
+  return `${url.origin}${url.pathname}`.replace(/\/+$/, '')
+}
+
+export function readHeaders(field: Field): Record<string, string> {
+  const headers: Record<string, string> = {}
+  for (const header of field.section()?.fields ?? []) {
+    if (!HEADER_NAME.test(header.name)) header.error('not a header name', 'use letters, digits and dashes')
+    else if (OWN_HEADERS.has(header.name.toLowerCase()))
+      header.error('this header is set by Tollgate itself', 'leave it out')
+    else {
+      const value = header.json()
+      if (value === null) continue
+      if (typeof value === 'object') header.mismatch('a text', `write ${header.label}: "…"`)
+      else if (!/^[\t\x20-\x7e\x80-\xff]*$/.test(String(value)))
+        header.error("the value can't be sent in a header", 'write plain characters on one line')
+      else headers[header.name] = String(value)
+    }
+  }
+  return headers
+}

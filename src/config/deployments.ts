@@ -1,0 +1,192 @@
+/** `model_list`: every entry becomes a deployment, or says what keeps it from being one. */
+
+import type { Deployment, JsonValue } from './config.ts'
+import { readApiBase, readApiKey, readHeaders } from './connection.ts'
+import { deploymentId } from './deployment-id.ts'
+import type { Field, NumberRule, Section } from './field.ts'
+import { ENTRY, LITELLM_PARAMS } from './litellm-settings.ts'
+import { readOperatorPrice } from './operator-prices.ts'
+import { showText } from './problem.ts'
+import { PROVIDER_NAMES, splitModel } from './provider-name.ts'
+import { readRequestDefaults } from './request-defaults.ts'
+
+export const SECONDS: NumberRule = { what: 'a number of seconds', example: '60', moreThan: 0, most: 2_000_000 }
+const COUNT: NumberRule = { what: 'a number, 0 or more', example: '100', least: 0 }
+const TOKENS: NumberRule = { what: 'a whole number of tokens', example: '16384', least: 1, whole: true }
+
+/** @param dropParams what holds where a deployment doesn't say. */
+export function readDeployments(list: Field, dropParams: boolean): Deployment[] {
+  const entries = list.list().flatMap((entry) => readEntry(entry) ?? [])
+  const written = new Set(entries.map((entry) => entry.modelName))
+  const deployments = entries.flatMap((entry) =>
+    entry.model === '*' ? expandEverything(entry, written, dropParams) : (readDeployment(entry, dropParams) ?? []),
+  )
+  return uniqueIds(deployments, list)
+}
+
+interface Entry {
+  modelName: string
+  model: string
+  modelField: Field
+  params: Section
+  info: Section | null
+}
+
+function readEntry(field: Field): Entry | null {
+  const section = field.section()
+  if (section === null) return field.empty ? field.error('an empty entry', 'fill it or delete the "-"') : null
+  const name = section.take('model_name')
+  const modelName = name.text('a name') ?? ''
+  const params = section.take('litellm_params')
+  const info = section.take('model_info').section()
+  if (isBlank(name, modelName)) name.error('missing: the name clients ask for', 'write model_name: gpt-4o')
+  if (params.empty)
+    return params.error('missing: what serves this model', 'write litellm_params: with model: provider/name below it')
+  const paramsSection = params.section()
+  section.finish(ENTRY)
+  if (paramsSection === null) return null
+  const modelField = paramsSection.take('model')
+  const model = modelField.text('provider/model')?.trim() ?? ''
+  if (isBlank(modelField, model)) modelField.error('missing: the model to call', 'write model: openai/gpt-4o')
+  return { modelName: modelName.trim(), model, modelField, params: paramsSection, info }
+}
+
+/** Nothing there; a value of the wrong type has been complained about already. */
+function isBlank(field: Field, text: string): boolean {
+  return text.trim() === '' && (field.empty || field.rawText() !== null)
+}
+
+/** `*` to `*` serves every provider; written out, it is one wildcard for each that has none of its own. */
+function expandEverything(entry: Entry, written: ReadonlySet<string>, dropParams: boolean): Deployment[] {
+  const narrow = ['api_key', 'api_base'].find((name) => !entry.params.take(name).empty)
+  if (entry.modelName !== '*' || narrow !== undefined) {
+    const why = narrow === undefined ? '' : `, so ${narrow} would go to every provider`
+    entry.modelField.error(
+      `can't tell the provider of "*"${why}`,
+      'write one entry for each provider, such as openai/*',
+    )
+    return []
+  }
+  const missing = PROVIDER_NAMES.filter((provider) => !written.has(`${provider}/*`))
+  return missing.flatMap((provider) => {
+    const pattern = `${provider}/*`
+    return readDeployment({ ...entry, modelName: pattern, model: pattern }, dropParams) ?? []
+  })
+}
+
+/** Reads all of an entry, also of one that can't become a deployment, so that nothing wrong in it stays unsaid. */
+function readDeployment(entry: Entry, dropParams: boolean): Deployment | null {
+  const { params, info, modelName } = entry
+  const target = readTarget(entry)
+  const mockResponse = params.take('mock_response').text('a text')
+  const apiBase = readApiBase(firstWritten(params, 'api_base', 'base_url'))
+  const key = readApiKey(params.take('api_key'), {
+    provider: target?.provider ?? null,
+    apiBase,
+    quiet: modelName.includes('*'),
+    mock: mockResponse !== null,
+  })
+  const seconds = (name: string): number | null => milliseconds(params.take(name).number(SECONDS))
+  const count = (name: string): number | null => params.take(name).number(COUNT)
+  const deployment = {
+    id: info?.take('id').text('a text')?.trim() || deploymentId(asWritten(entry)),
+    modelName,
+    ...key,
+    apiBase,
+    organization: params.take('organization').text('a text'),
+    extraHeaders: readHeaders(params.take('extra_headers')),
+    defaults: readRequestDefaults(params),
+    timeoutMs: seconds('timeout'),
+    streamTimeoutMs: seconds('stream_timeout'),
+    mockResponse,
+    price: readOperatorPrice([params, info]),
+    ...readTokenLimits(info),
+    dropParams: params.take('drop_params').flag() ?? dropParams,
+    weight: count('weight'),
+    rpm: count('rpm'),
+    tpm: count('tpm'),
+  }
+  finishParams(params)
+  for (const extra of info?.rest() ?? []) extra.noEffect(undefined, true)
+  return target === null || modelName === '' ? null : { ...deployment, ...target }
+}
+
+function readTarget({ model, modelField, modelName }: Entry): Pick<Deployment, 'provider' | 'upstreamModel'> | null {
+  if (model === '') return null
+  const target = splitModel(model)
+  if (target === null) return complainAboutProvider(modelField, model)
+  if (modelName === '' || stars(target.upstreamModel) <= stars(modelName)) return target
+  return modelField.error('holds more * than model_name', 'write the model in full, or put * into model_name too')
+}
+
+function readTokenLimits(info: Section | null): Pick<Deployment, 'maxOutputTokens' | 'maxInputTokens'> {
+  const tokens = (name: string): number | null => info?.take(name).number(TOKENS) ?? null
+  const all = tokens('max_tokens')
+  return { maxOutputTokens: tokens('max_output_tokens') ?? all, maxInputTokens: tokens('max_input_tokens') }
+}
+
+function finishParams(params: Section): void {
+  for (const field of params.rest()) {
+    if (LITELLM_PARAMS.has(field.name)) field.noEffect()
+    else
+      field.warn(
+        'unknown setting, ignored',
+        'check the spelling; a parameter only the provider knows goes under extra_body',
+      )
+  }
+}
+
+function complainAboutProvider(field: Field, model: string): null {
+  const known = PROVIDER_NAMES.map((name) => `${name}/`).join(', ')
+  if (!model.includes('/'))
+    return field.error(`can't tell the provider of ${showText(model)}`, `write it with one of ${known}`)
+  const prefix = model.slice(0, model.indexOf('/'))
+  if (model.endsWith('/') && model.indexOf('/') === model.length - 1) {
+    return field.error(`no model after ${showText(model)}`, 'write model: openai/gpt-4o')
+  }
+  const hint = `an OpenAI-compatible server goes as openai/<model> with api_base`
+  return field.error(`no such provider here: ${showText(prefix)}`, `use one of ${known}; ${hint}`)
+}
+
+function firstWritten(section: Section, name: string, alias: string): Field {
+  const field = section.take(name)
+  const other = section.take(alias)
+  return field.empty && !other.empty ? other : field
+}
+
+function milliseconds(seconds: number | null): number | null {
+  return seconds === null ? null : Math.ceil(seconds * 1000)
+}
+
+function stars(pattern: string): number {
+  return pattern.split('*').length - 1
+}
+
+function asWritten(entry: Entry): JsonValue {
+  const expanded = entry.modelField.rawText() === '*'
+  const value = (field: Field): JsonValue => (expanded && field.name === 'model' ? entry.model : field.writtenJson())
+  return Object.fromEntries(entry.params.fields.map((field) => [field.name, value(field)]))
+}
+
+/** Ids name deployments in headers, logs and cooldowns, so two may not share one: a repeated id gets `-2`, `-3` ... in file order. */
+function uniqueIds(deployments: readonly Deployment[], list: Field): Deployment[] {
+  const taken = new Set(deployments.map(({ id }) => id))
+  const seen = new Set<string>()
+  return deployments.map((deployment) => {
+    if (!seen.has(deployment.id)) {
+      seen.add(deployment.id)
+      return deployment
+    }
+    let id = deployment.id
+    for (let number = 2; taken.has(id); number++) id = `${deployment.id}-${number}`
+    taken.add(id)
+    seen.add(id)
+    if (!deployment.id.startsWith('mdl_')) {
+      list.warn(
+        `the deployment id ${showText(deployment.id)} is used twice; the second is called ${showText(id)}`,
+        'give each its own model_info.id',
+      )
+    }
+    return { ...deployment, id }
+  })
+}

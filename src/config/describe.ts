@@ -1,0 +1,69 @@
+/** What `check-config` prints about a configuration that loads: everything that decides where a call goes and what it costs, no secret. */
+
+import { trimDecimal } from '../metering/money.ts'
+import type { Config, Deployment } from './config.ts'
+import { NO_EFFECT } from './problem.ts'
+
+export function describeConfig(config: Config): string {
+  return [...describeModels(config), '', ...describeSettings(config), ...describeUnused(config)].join('\n')
+}
+
+function describeModels(config: Config): string[] {
+  const groups = Map.groupBy(config.deployments, ({ modelName }) => modelName)
+  const lines = [`${config.file ?? 'no configuration file'}: ${count(groups.size, 'model group')}`]
+  for (const [name, deployments] of groups) {
+    lines.push(`  ${name}`, ...deployments.map((deployment) => `    ${describeDeployment(deployment)}`))
+  }
+  for (const [alias, group] of Object.entries(config.modelGroupAlias))
+    lines.push(`  ${alias}`, `    stands for ${group}`)
+  return lines
+}
+
+function describeDeployment(deployment: Deployment): string {
+  const { provider, upstreamModel, apiKeySource, apiBase, mockResponse } = deployment
+  const host = apiBase === null ? '' : ` at ${new URL(apiBase).origin}`
+  const key = apiKeySource === null ? 'no key' : `key from ${apiKeySource}`
+  const answer = mockResponse === null ? [key] : ['mock: nobody is called']
+  return [`${provider} ${upstreamModel}${host}`, ...answer, `price: ${describePrice(deployment)}`].join(', ')
+}
+
+function describePrice({ price }: Deployment): string {
+  if (price === null) return 'data set'
+  const { input, output } = price
+  if (input === null && output === null) return 'data set, in part operator'
+  const perMillion = (rate: bigint | null): string => (rate === null ? 'data set' : `$${trimDecimal(rate, 9)}`)
+  const free =
+    input === 0n && output === 0n && Object.values(price).every((rate) => typeof rate !== 'bigint' || rate === 0n)
+  return free && price.tiers.length === 0
+    ? 'free'
+    : `operator (per million tokens: input ${perMillion(input)}, output ${perMillion(output)})`
+}
+
+function describeSettings(config: Config): string[] {
+  const percent = (markup: bigint): string => `+${trimDecimal(markup, 4)} %`
+  const { platform, byok, hybrid } = config.plans
+  const { eco, balanced, precision } = config.powerLevels
+  const factor = (level: bigint): string => `x${trimDecimal(level, 6)}`
+  return [
+    `master key: ${config.masterKey === null ? 'not set' : 'set'}`,
+    `database: ${config.databaseUrl === null ? 'embedded' : 'PostgreSQL from DATABASE_URL or database_url'}`,
+    `plans: platform ${percent(platform.markup)}, byok ${percent(byok.markup)}, hybrid ${percent(hybrid.markup)}`,
+    `power levels: eco ${factor(eco)}, balanced ${factor(balanced)}, precision ${factor(precision)}`,
+    `charges below the provider's cost: ${config.allowBelowCost ? 'allowed' : 'never'}`,
+    `retries: ${config.numRetries}, request timeout: ${config.requestTimeoutMs / 1000} s`,
+  ]
+}
+
+function describeUnused(config: Config): string[] {
+  const unused = config.warnings.filter(({ message }) => message === NO_EFFECT)
+  if (unused.length === 0) return []
+  return [
+    '',
+    'LiteLLM settings accepted without effect:',
+    ...unused.map(({ line, path }) => `  ${line === null ? '' : `line ${line}: `}${path}`),
+  ]
+}
+
+function count(number: number, what: string): string {
+  return `${number} ${what}${number === 1 ? '' : 's'}`
+}

@@ -1,0 +1,158 @@
+/**
+ * config.yaml and the environment become one Config, or a list of everything that is wrong with them. Fails closed: one
+ * error anywhere and there is no Config, because a price or a key read past is money lost quietly.
+ */
+
+import type { Config } from './config.ts'
+import { readDeployments, SECONDS } from './deployments.ts'
+import { Field, type NumberRule, Section } from './field.ts'
+import { GENERAL_SETTINGS, LITELLM_SETTINGS, ROUTER_SETTINGS, TOP_LEVEL } from './litellm-settings.ts'
+import { weaknessOf } from './master-key.ts'
+import type { Problem } from './problem.ts'
+import { type Env, Source } from './source.ts'
+import { readTollgateSettings } from './tollgate-settings.ts'
+
+export { describeConfig } from './describe.ts'
+export { formatProblem } from './problem.ts'
+
+const RETRIES: NumberRule = { what: 'a whole number from 0 to 100', example: '2', least: 0, most: 100, whole: true }
+const DEFAULT_RETRIES = 2
+const DEFAULT_TIMEOUT_SECONDS = 600
+
+/**
+ * @param text the file's content; empty is allowed.
+ * @param file the name problems are reported under.
+ * @param env where `os.environ/NAME`, the providers' standard key variables, DATABASE_URL and the master key come from.
+ * @param options.embedded whether Tollgate brings its own database: a trial on one machine, where a weak master key is a
+ * warning. A `database_url` in the file makes it an error all the same.
+ * @returns every problem found, by line; `config` is null when one of them is an error, deep-frozen otherwise.
+ */
+export function loadConfig(
+  text: string,
+  file: string,
+  env: Env,
+  options: { embedded: boolean },
+): { config: Config | null; problems: Problem[] } {
+  const source = new Source(text, file, env)
+  const place = new Field(source, '', '', null, source.root)
+  const root = place.section() ?? new Section(place, [])
+  if (place.empty && source.problems.length === 0) source.report(emptyFile)
+  defineVariables(root.take('environment_variables'))
+  const draft = readConfig(root, file, options)
+  const problems = source.problems.sort((a, b) => (a.line ?? 0) - (b.line ?? 0))
+  if (problems.some(({ severity }) => severity === 'error')) return { config: null, problems }
+  return { config: deepFreeze({ ...draft, warnings: problems }), problems }
+}
+
+const emptyFile = {
+  severity: 'warning' as const,
+  line: null,
+  path: '',
+  message: 'the file is empty, so there is no model to call',
+  fix: 'add a model_list',
+}
+
+function readConfig(root: Section, file: string, options: { embedded: boolean }): Omit<Config, 'warnings'> {
+  const litellm = sectionOf(root, 'litellm_settings')
+  const general = sectionOf(root, 'general_settings')
+  const router = sectionOf(root, 'router_settings')
+  const either = (name: string, rule: NumberRule, inLitellm = name): number | null => {
+    const below = litellm.take(inLitellm).number(rule)
+    return router.take(name).number(rule) ?? below
+  }
+  const dropParams = litellm.take('drop_params').flag() ?? false
+  const numRetries = either('num_retries', RETRIES) ?? DEFAULT_RETRIES
+  const requestTimeoutMs = Math.ceil((either('timeout', SECONDS, 'request_timeout') ?? DEFAULT_TIMEOUT_SECONDS) * 1000)
+  const list = root.take('model_list')
+  if (list.empty && root.place.isMap) list.warn('missing, so there is no model to call', 'add a model_list')
+  const deployments = readDeployments(list, dropParams)
+  const modelGroupAlias = readAliases(router.take('model_group_alias'))
+  const databaseUrl = readDatabaseUrl(general.take('database_url'))
+  const masterKey = readMasterKey(general.take('master_key'), options.embedded && databaseUrl === null)
+  const settings = readTollgateSettings(root.take('tollgate'))
+  litellm.finish(LITELLM_SETTINGS)
+  general.finish(GENERAL_SETTINGS)
+  router.finish(ROUTER_SETTINGS)
+  root.finish(TOP_LEVEL)
+  return {
+    file,
+    deployments,
+    modelGroupAlias,
+    masterKey,
+    databaseUrl,
+    dropParams,
+    numRetries,
+    requestTimeoutMs,
+    ...settings,
+  }
+}
+
+function sectionOf(root: Section, name: string): Section {
+  const field = root.take(name)
+  return field.section() ?? new Section(field, [])
+}
+
+function defineVariables(place: Field): void {
+  for (const field of place.section()?.fields ?? []) {
+    const value = field.json()
+    if (typeof value === 'object' && value !== null) field.mismatch('a text', `write ${field.label}: "…"`)
+    else if (value !== null) field.source.define(field.name, String(value))
+  }
+}
+
+/** `alias: group`, or `alias: {model: group, hidden: true}`. */
+function readAliases(place: Field): Record<string, string> {
+  const aliases: [string, string][] = []
+  for (const field of place.section()?.fields ?? []) {
+    const section = field.isMap ? field.section() : null
+    const target = section?.take('model') ?? field
+    const group = target.text('the name of a model group')?.trim() ?? ''
+    if (section?.take('hidden').flag() === true) section.take('hidden').noEffect('the alias is listed like any other')
+    section?.finish(new Set())
+    if (group !== '') aliases.push([field.name, group])
+    else if (target.empty || target.rawText() !== null)
+      target.error('missing: the model group it stands for', `write ${field.label}: gpt-4o`)
+  }
+  return Object.fromEntries(aliases)
+}
+
+function readDatabaseUrl(field: Field): string | null {
+  const fromEnv = field.source.variable('DATABASE_URL')
+  const fromFile = field.text('a PostgreSQL URL', fromEnv !== null)?.trim() ?? null
+  const url = fromEnv ?? fromFile
+  if (url === null || url === '') return null
+  if (/^postgres(?:ql)?:\/\//.test(url)) return url
+  const where =
+    fromEnv === null ? 'not a PostgreSQL URL' : 'the environment variable DATABASE_URL is not a PostgreSQL URL'
+  return field.error(where, 'write postgresql://user:password@host:5432/name')
+}
+
+function readMasterKey(field: Field, embedded: boolean): string | null {
+  const written = field.text('a key')?.trim() ?? ''
+  const variable = ['TOLLGATE_MASTER_KEY', 'LITELLM_MASTER_KEY'].find((name) => field.source.variable(name) !== null)
+  const key = written !== '' ? written : variable === undefined ? '' : (field.source.variable(variable) ?? '').trim()
+  if (key === '') return null
+  const name = written !== '' || variable === undefined ? 'the master key' : `the master key in ${variable}`
+  if (!key.startsWith('sk-'))
+    field.warn(`${name} doesn't start with sk-, which LiteLLM's clients expect`, 'put sk- before it')
+  if (written !== '' && field.variableName === null) {
+    field.warn(
+      'the master key is written into the file',
+      'put it in the environment and write master_key: os.environ/TOLLGATE_MASTER_KEY',
+    )
+  }
+  const weakness = weaknessOf(key)
+  if (weakness === null) return key
+  const fix = 'take a random one: echo "sk-$(openssl rand -hex 24)"'
+  if (!embedded) return field.error(`${name} ${weakness}`, fix)
+  field.warn(`${name} ${weakness}; with a database of your own this stops the start`, fix)
+  return key
+}
+
+function deepFreeze<Value>(value: Value): Value {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value)
+    for (const member of Object.values(value)) deepFreeze(member)
+  }
+  return value
+}

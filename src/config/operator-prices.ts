@@ -1,0 +1,118 @@
+/** The prices an operator wrote into a deployment, in LiteLLM's words: dollars per token. */
+
+import type { OperatorPrice, OperatorTier } from '../metering/operator-price.ts'
+import type { Field, Section } from './field.ts'
+
+/** Nano-dollars per million tokens in a dollar per token, as a power of ten. */
+const SCALE = 15
+
+/** $10 000 per million tokens: nobody charges that, but "2.5 dollars per million" written as 2.5 per token looks like it. */
+const IMPLAUSIBLE = 10n ** 13n
+
+/** $1 000 per token. Beyond it amounts stop fitting the ledger's columns. */
+const MOST = 10n ** 18n
+
+type Rate = Exclude<keyof OperatorPrice, 'tiers'>
+type TierRate = Exclude<keyof OperatorTier, 'above'>
+
+const RATES: Readonly<Record<string, Rate>> = {
+  input_cost_per_token: 'input',
+  output_cost_per_token: 'output',
+  cache_read_input_token_cost: 'cacheRead',
+  cache_creation_input_token_cost: 'cacheWrite5m',
+  cache_creation_input_token_cost_above_1hr: 'cacheWrite1h',
+  input_cost_per_audio_token: 'audioInput',
+  output_cost_per_audio_token: 'audioOutput',
+  output_cost_per_image_token: 'imageOutput',
+}
+
+const TIER_RATES: Readonly<Record<string, TierRate>> = {
+  input_cost_per_token: 'input',
+  output_cost_per_token: 'output',
+  cache_read_input_token_cost: 'cacheRead',
+  cache_creation_input_token_cost: 'cacheWrite5m',
+}
+
+const TIER = /^(.+)_above_(\d{1,6})k_tokens$/
+const OTHER_COST = /_cost_per_|_cost$|_cost_above_|_cost_(?:flex|priority|batches)$/
+
+/**
+ * Takes the cost settings out of `litellm_params` and `model_info`; the first wins where both state a rate.
+ * @returns null when the operator wrote no price at all.
+ */
+export function readOperatorPrice(sections: readonly (Section | null)[]): OperatorPrice | null {
+  const rates = new Map<Rate, bigint>()
+  const tiers = new Map<number, Map<TierRate, bigint>>()
+  for (const section of sections) {
+    if (section === null) continue
+    for (const field of section.fields) readCost(section, field, rates, tiers)
+  }
+  if (rates.size === 0 && tiers.size === 0) return null
+  const rate = (name: Rate): bigint | null => rates.get(name) ?? null
+  return {
+    input: rate('input'),
+    output: rate('output'),
+    cacheRead: rate('cacheRead'),
+    cacheWrite5m: rate('cacheWrite5m'),
+    cacheWrite1h: rate('cacheWrite1h'),
+    audioInput: rate('audioInput'),
+    audioOutput: rate('audioOutput'),
+    imageOutput: rate('imageOutput'),
+    tiers: [...tiers].sort(([a], [b]) => a - b).map(([above, of]) => tierOf(above, of)),
+  }
+}
+
+function tierOf(above: number, of: ReadonlyMap<TierRate, bigint>): OperatorTier {
+  const rate = (name: TierRate): bigint | null => of.get(name) ?? null
+  return {
+    above,
+    input: rate('input'),
+    output: rate('output'),
+    cacheRead: rate('cacheRead'),
+    cacheWrite5m: rate('cacheWrite5m'),
+  }
+}
+
+function readCost(
+  section: Section,
+  field: Field,
+  rates: Map<Rate, bigint>,
+  tiers: Map<number, Map<TierRate, bigint>>,
+): void {
+  const { name } = field
+  const tier = TIER.exec(name)
+  const tierRate = tier === null ? undefined : own(TIER_RATES, tier[1] ?? '')
+  const rate = own(RATES, name)
+  if (rate !== undefined) {
+    section.take(name)
+    const value = dollarsPerToken(field)
+    if (value !== null && !rates.has(rate)) rates.set(rate, value)
+  } else if (tier !== null && tierRate !== undefined) {
+    section.take(name)
+    const value = dollarsPerToken(field)
+    if (value === null) return
+    const above = Number(tier[2]) * 1000
+    const of = tiers.get(above) ?? new Map<TierRate, bigint>()
+    if (!of.has(tierRate)) tiers.set(above, of.set(tierRate, value))
+  } else if (OTHER_COST.test(name)) {
+    section.take(name)
+    field.noEffect('calls are not charged by it; use the per-token costs')
+  }
+}
+
+function dollarsPerToken(field: Field): bigint | null {
+  const value = field.decimal(SCALE, 'dollars per token, 0 or more', '0.00000015')
+  if (value === null) return null
+  if (value > MOST) return field.mismatch('dollars per token, at most 1000', `write ${field.name}: 0.00000015`)
+  if (value >= IMPLAUSIBLE) {
+    field.warn(
+      `costs are dollars per token, so this is $${value / 10n ** 9n} per million tokens`,
+      'divide a price per million tokens by 1000000',
+    )
+  }
+  return value
+}
+
+function own<Value>(table: Readonly<Record<string, Value>>, name: string): Value | undefined {
+  return Object.hasOwn(table, name) ? table[name] : undefined
+}

@@ -1,0 +1,134 @@
+/** The `tollgate:` section: what LiteLLM has no word for. Every setting has a default; an unknown one is named, with the known. */
+
+import type { Leases, Limits, OutputCaps, Plan, PowerLevel, TollgateSettings } from './config.ts'
+import type { Field, NumberRule, Section } from './field.ts'
+
+const MEGABYTE = 1_048_576
+const NOTHING: ReadonlySet<string> = new Set()
+
+const SECONDS: NumberRule = { what: 'a number of seconds', example: '30', moreThan: 0, most: 2_000_000 }
+const TOKENS: NumberRule = {
+  what: 'a whole number of tokens, 1 or more',
+  example: '4096',
+  least: 1,
+  whole: true,
+  most: 100_000_000,
+}
+const MEGABYTES: NumberRule = { what: 'a number of megabytes, at most 1024', example: '32', moreThan: 0, most: 1024 }
+
+/** 1 000 %: a larger markup is a slip. */
+const MOST_MARKUP = 10_000_000n
+const MOST_LEVEL = 1_000_000_000n
+
+const DEFAULT_MARKUPS: Readonly<Record<Plan, bigint>> = { platform: 500_000n, byok: 0n, hybrid: 500_000n }
+const DEFAULT_LEVELS: Readonly<Record<PowerLevel, bigint>> = {
+  eco: 500_000n,
+  balanced: 1_000_000n,
+  precision: 2_000_000n,
+}
+
+export function readTollgateSettings(place: Field): TollgateSettings {
+  const section = place.section()
+  const field = (name: string): Field | null => section?.take(name) ?? null
+  const settings: TollgateSettings = {
+    plans: readPlans(field('plans')?.section() ?? null),
+    powerLevels: readPowerLevels(field('power_levels')?.section() ?? null),
+    allowBelowCost: field('allow_below_cost')?.flag() ?? false,
+    toolFees: readToolFees(field('tool_fees')?.section() ?? null),
+    caps: readCaps(field('caps')?.section() ?? null),
+    leases: readLeases(field('leases')),
+    limits: readLimits(field('limits')?.section() ?? null),
+  }
+  section?.finish(NOTHING, 'plans, power_levels, allow_below_cost, tool_fees, caps, leases, limits')
+  return settings
+}
+
+function readPlans(section: Section | null): TollgateSettings['plans'] {
+  const markup = (plan: Plan): { markup: bigint } => {
+    const written = section?.take(plan)
+    return { markup: (written === undefined ? null : readPlan(written)) ?? DEFAULT_MARKUPS[plan] }
+  }
+  const plans = { platform: markup('platform'), byok: markup('byok'), hybrid: markup('hybrid') }
+  section?.finish(NOTHING, 'platform, byok, hybrid')
+  return plans
+}
+
+/** `platform: { markup_percent: 50 }`. */
+function readPlan(field: Field): bigint | null {
+  const section = field.section()
+  const markup = section?.take('markup_percent')
+  section?.finish(NOTHING, 'markup_percent')
+  return markup === undefined ? null : readMarkup(markup)
+}
+
+/** Percent with up to four decimals is millionths. */
+function readMarkup(field: Field): bigint | null {
+  const what = 'a markup in percent, from 0 to 1000'
+  const markup = field.decimal(4, what, '50')
+  return markup !== null && markup > MOST_MARKUP ? field.mismatch(what, `write ${field.name}: 50`) : markup
+}
+
+function readPowerLevels(section: Section | null): TollgateSettings['powerLevels'] {
+  const level = (name: PowerLevel): bigint => {
+    const field = section?.take(name)
+    const value =
+      field?.decimal(6, 'a factor above 0, at most 1000', String(Number(DEFAULT_LEVELS[name]) / 1e6)) ?? null
+    if (value !== null && (value === 0n || value > MOST_LEVEL))
+      field?.mismatch('a factor above 0, at most 1000', `write ${name}: 1`)
+    return value ?? DEFAULT_LEVELS[name]
+  }
+  const levels = { eco: level('eco'), balanced: level('balanced'), precision: level('precision') }
+  section?.finish(NOTHING, 'eco, balanced, precision')
+  return levels
+}
+
+function readToolFees(section: Section | null): Record<string, bigint> {
+  const fees: [string, bigint][] = []
+  for (const field of section?.rest() ?? []) {
+    const fee = field.decimal(9, 'dollars per use, 0 or more', '0.025')
+    if (fee !== null) fees.push([field.name, fee])
+  }
+  return Object.fromEntries(fees)
+}
+
+function readCaps(section: Section | null): OutputCaps {
+  const tokens = (name: string, otherwise: number): number => section?.take(name).number(TOKENS) ?? otherwise
+  const caps = {
+    streamOutputTokens: tokens('stream_output_tokens', 4096),
+    outputTokens: tokens('output_tokens', 16384),
+    leastOutputTokens: tokens('least_output_tokens', 256),
+  }
+  section?.finish(NOTHING, 'stream_output_tokens, output_tokens, least_output_tokens')
+  return caps
+}
+
+function readLeases(field: Field | null): Leases {
+  const section = field?.section() ?? null
+  const seconds = (name: string, otherwise: number): number => section?.take(name).number(SECONDS) ?? otherwise
+  const leases = { renewSeconds: seconds('renew_seconds', 5), deadAfterSeconds: seconds('dead_after_seconds', 30) }
+  section?.finish(NOTHING, 'renew_seconds, dead_after_seconds')
+  // A process that misses one renewal is slow, not dead: recovering its holds while it still calls upstream costs money.
+  if (leases.deadAfterSeconds < 2 * leases.renewSeconds) {
+    field?.error(
+      'dead_after_seconds must be at least twice renew_seconds',
+      'write renew_seconds: 5 and dead_after_seconds: 30',
+    )
+  }
+  return leases
+}
+
+function readLimits(section: Section | null): Limits {
+  const seconds = (name: string, otherwise: number): number => section?.take(name).number(SECONDS) ?? otherwise
+  const limits = {
+    bodyBytes: Math.floor((section?.take('body_megabytes').number(MEGABYTES) ?? 32) * MEGABYTE),
+    connectTimeoutMs: Math.ceil(seconds('connect_timeout_seconds', 10) * 1000),
+    idleTimeoutMs: Math.ceil(seconds('idle_timeout_seconds', 300) * 1000),
+    drainSeconds: seconds('drain_seconds', 30),
+    clientStallSeconds: seconds('client_stall_seconds', 120),
+  }
+  section?.finish(
+    NOTHING,
+    'body_megabytes, connect_timeout_seconds, idle_timeout_seconds, drain_seconds, client_stall_seconds',
+  )
+  return limits
+}

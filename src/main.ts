@@ -1,0 +1,45 @@
+#!/usr/bin/env node
+/** The command line. Answers go to standard output, everything else to standard error; exit codes are in usage.ts. */
+import { auditBooks } from './commands/audit.ts'
+import { checkConfig } from './commands/check-config.ts'
+import { keyCreate, orgCreate } from './commands/create.ts'
+import { CommandError, EXIT } from './commands/exit.ts'
+import { migrateSchema } from './commands/migrate.ts'
+import { readOptions } from './commands/options.ts'
+import { start } from './commands/start.ts'
+import { HELP } from './commands/usage.ts'
+import { version } from './commands/version.ts'
+import { withoutSecrets } from './observe/log.ts'
+
+const COMMANDS = {
+  start,
+  migrate: migrateSchema,
+  audit: auditBooks,
+  'check-config': checkConfig,
+  'org create': orgCreate,
+  'key create': keyCreate,
+} as const
+
+async function main(args: readonly string[]): Promise<number> {
+  if (args.includes('--help') || args.includes('-h') || args[0] === 'help') return print(HELP)
+  if (args.includes('--version') || args[0] === 'version') return print(version())
+  const words = args.findIndex((arg) => arg.startsWith('-'))
+  const name = args.slice(0, words < 0 ? args.length : words).join(' ') || 'start'
+  if (!Object.hasOwn(COMMANDS, name))
+    throw new CommandError(EXIT.usage, `There is no command '${name}'. tollgate --help lists them.`)
+  return COMMANDS[name as keyof typeof COMMANDS](
+    readOptions(name, args.slice(words < 0 ? args.length : words), process.env),
+  )
+}
+
+function print(text: string): number {
+  process.stdout.write(`${text}\n`)
+  return EXIT.ok
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2))
+} catch (error) {
+  process.stderr.write(`tollgate: ${withoutSecrets((error as Error).message)}\n`)
+  process.exitCode = error instanceof CommandError ? error.exitCode : EXIT.failed
+}

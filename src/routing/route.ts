@@ -1,0 +1,99 @@
+/** The name a caller asked for becomes the deployments that can serve it. Pure: one Config in, one router out. */
+
+import type { Config, Deployment } from '../config/config.ts'
+import { providerOfBareName } from '../config/provider-name.ts'
+import { knownModels } from './known-models.ts'
+import { compareSpecificity, fillPattern, matchPattern } from './pattern.ts'
+
+/** A deployment whose `upstreamModel` holds no star any more. */
+export type RoutedDeployment = Deployment
+
+export interface Route {
+  /** The concrete name the deployments were found under: never a pattern, never an alias. */
+  modelGroup: string
+  /** All of the group, in the file's order; at least one. */
+  deployments: readonly RoutedDeployment[]
+}
+
+export interface Router {
+  /**
+   * Matches in this order: alias, exact name, most specific wildcard; then a bare name again under its provider's prefix
+   * (`gpt-4o` as `openai/gpt-4o`). Null when nothing serves the name.
+   */
+  route(model: string): Route | null
+  /** The names for GET /v1/models: concrete ones and aliases, wildcards expanded where the operator has a key. Never a pattern. */
+  listModels(): string[]
+}
+
+/** Longer names than any provider's; refused before they are searched. */
+const LONGEST_NAME = 512
+
+export function createRouter(config: Config): Router {
+  const groups = Map.groupBy(config.deployments, ({ modelName }) => modelName)
+  const patterns = [...groups.keys()].filter((name) => name.includes('*')).sort(compareSpecificity)
+  const aliases = new Map(Object.entries(config.modelGroupAlias))
+
+  const find = (name: string): Route | null => {
+    const exact = groups.get(name)
+    return exact === undefined ? findByPattern(name, patterns, groups) : { modelGroup: name, deployments: exact }
+  }
+
+  const route = (model: string): Route | null => {
+    // A star asked for literally would go upstream as the model's name.
+    if (model.length > LONGEST_NAME || model.includes('*')) return null
+    const name = aliases.get(model) ?? model
+    if (name.includes('*')) return null
+    const found = find(name)
+    if (found !== null || name.includes('/')) return found
+    const provider = providerOfBareName(name)
+    return provider === null ? null : find(`${provider}/${name}`)
+  }
+
+  const listModels = (): string[] => {
+    const names = new Set(config.deployments.flatMap(expand))
+    for (const alias of aliases.keys()) if (route(alias) !== null) names.add(alias)
+    return [...names]
+  }
+
+  return { route, listModels }
+}
+
+function findByPattern(
+  name: string,
+  patterns: readonly string[],
+  groups: ReadonlyMap<string, readonly Deployment[]>,
+): Route | null {
+  for (const pattern of patterns) {
+    const texts = matchPattern(pattern, name)
+    if (texts === null) continue
+    const deployments = (groups.get(pattern) ?? []).map((deployment) => fill(deployment, texts))
+    return { modelGroup: name, deployments }
+  }
+  return null
+}
+
+function fill(deployment: Deployment, texts: readonly string[]): RoutedDeployment {
+  const filled = fillPattern(deployment.upstreamModel, texts)
+  const upstreamModel = isPrefixed(deployment, filled) ? filled.slice(deployment.provider.length + 1) : filled
+  return upstreamModel === deployment.upstreamModel ? deployment : { ...deployment, upstreamModel }
+}
+
+/**
+ * `*` served by `openai/*` is asked for `openai/gpt-4o`, which OpenAI knows as `gpt-4o`. Routers do have such names
+ * (`openrouter/auto`), and so may any server behind an api_base.
+ */
+function isPrefixed({ provider, apiBase }: Deployment, model: string): boolean {
+  return apiBase === null && provider !== 'openrouter' && provider !== 'huggingface' && model.startsWith(`${provider}/`)
+}
+
+/** The names a deployment answers to, as far as they can be known. */
+function expand({ modelName, provider, upstreamModel, apiKey, mockResponse }: Deployment): string[] {
+  if (!modelName.includes('*')) return [modelName]
+  if (apiKey === null && mockResponse === null) return []
+  const starsOf = (pattern: string): number => pattern.split('*').length
+  if (starsOf(modelName) !== starsOf(upstreamModel)) return []
+  return knownModels(provider).flatMap((model) => {
+    const texts = matchPattern(upstreamModel, model)
+    return texts === null ? [] : [fillPattern(modelName, texts)]
+  })
+}

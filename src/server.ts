@@ -1,0 +1,106 @@
+/** Listens, and goes down without losing a call: no new ones, running ones finish, what is left is stopped and settled. */
+import { randomUUID } from 'node:crypto'
+import type { Server } from 'node:http'
+import { serve } from '@hono/node-server'
+import { createApp } from './app.ts'
+import { forgetOldKeys } from './chat/idempotency.ts'
+import { createUpstream } from './chat/upstream.ts'
+import type { Config } from './config/config.ts'
+import type { Database } from './db/connect.ts'
+import { createIdentify } from './identity/identify.ts'
+import { createLedger } from './ledger/create-ledger.ts'
+import { registerProcess, stopProcess } from './ledger/process.ts'
+import { createPriceBook } from './metering/price.ts'
+import { createTokenizer } from './metering/tokenizer.ts'
+import { createHealth } from './observe/health.ts'
+import type { Log } from './observe/log.ts'
+import { createRouter } from './routing/route.ts'
+
+const HOUR_MS = 3_600_000
+/** After the drain, this long for the last settlements. */
+const SETTLE_DEADLINE_MS = 20_000
+
+export interface ServerOptions {
+  config: Config
+  database: Database
+  log: Log
+  host: string
+  port: number
+  version: string
+}
+
+export interface RunningServer {
+  port: number
+  /** Drains and stops. Answers false when a settlement could not be booked. */
+  stop(): Promise<boolean>
+}
+
+/** @throws when the port can't be listened on, or the database can't be written. */
+export async function startServer(options: ServerOptions): Promise<RunningServer> {
+  const { config, database, log, version } = options
+  const owner = randomUUID()
+  await registerProcess(database, owner, version)
+  const onTrouble = (what: string, err: unknown, callId: string) =>
+    log.error({ err, call_id: callId }, `${what} failed`)
+  const ledger = createLedger({ pool: database.pool, owner, onTrouble })
+  const tokenizer = createTokenizer()
+  const upstream = createUpstream(config.limits.connectTimeoutMs)
+  const shutdown = new AbortController()
+  let draining = false
+  const app = createApp({
+    config,
+    database,
+    ledger,
+    tokenizer,
+    upstream,
+    log,
+    version,
+    prices: createPriceBook(),
+    router: createRouter(config),
+    identify: createIdentify({ database, masterKey: config.masterKey, now: Date.now }),
+    health: createHealth(database, () => draining),
+    now: () => new Date(),
+    random: Math.random,
+    newId: randomUUID,
+    draining: () => draining,
+    shutdown: shutdown.signal,
+  })
+  const { server, port } = await listen(app.fetch, options)
+  const cleaning = setInterval(
+    () => forgetOldKeys(database).catch((err: unknown) => log.warn({ err }, 'old idempotency keys not forgotten')),
+    HOUR_MS,
+  )
+
+  async function stop(): Promise<boolean> {
+    draining = true
+    clearInterval(cleaning)
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+    server.closeIdleConnections()
+    const patience = setTimeout(() => shutdown.abort(), config.limits.drainSeconds * 1000)
+    const force = setTimeout(() => server.closeAllConnections(), config.limits.drainSeconds * 1000 + 5_000)
+    await closed
+    clearTimeout(patience)
+    clearTimeout(force)
+    const settled = await ledger.drain(SETTLE_DEADLINE_MS)
+    await Promise.all([upstream.close(), tokenizer.close()])
+    await stopProcess(database, owner).catch((err: unknown) => log.warn({ err }, 'the process row could not be closed'))
+    return settled
+  }
+  return { port, stop }
+}
+
+async function listen(
+  fetch: Parameters<typeof serve>[0]['fetch'],
+  { host, port }: ServerOptions,
+): Promise<{ server: Server; port: number }> {
+  return new Promise((resolve, reject) => {
+    const server = serve({ fetch, hostname: host, port }, (info) => {
+      server.off('error', reject)
+      resolve({ server, port: info.port })
+    }) as Server
+    server.once('error', reject)
+    server.headersTimeout = 30_000
+    server.requestTimeout = 120_000
+    server.keepAliveTimeout = 65_000
+  })
+}
