@@ -87,7 +87,7 @@ function streamOptions(request: ChatRequest): string {
 function readAnswer(body: Buffer): Answer | null {
   const json = parseObject(body)
   if (json === null || !Array.isArray(json.choices)) return null
-  const choices = json.choices as { finish_reason?: unknown; message?: unknown }[]
+  const choices = json.choices as ({ finish_reason?: unknown; message?: unknown } | null)[]
   const stated = readOpenAiUsage(json.usage)
   return {
     reading: {

@@ -14,6 +14,8 @@ import type { Health } from './observe/health.ts'
 export interface AppDependencies extends ChatDependencies {
   health: Health
   draining: () => boolean
+  /** The calls being answered, for the drain to wait for. */
+  running: Set<Promise<void>>
   newId: () => string
   version: string
 }
@@ -62,7 +64,13 @@ export function createApp(deps: AppDependencies): Hono<Env> {
         headers: { 'Retry-After': '1', Connection: 'close' },
       })
     }
-    await chat(deps, openExchange(incoming, outgoing, c.get('ownId'), c.get('requestId')))
+    const work = chat(deps, openExchange(incoming, outgoing, c.get('ownId'), c.get('requestId')))
+    deps.running.add(work)
+    try {
+      await work
+    } finally {
+      deps.running.delete(work)
+    }
     return RESPONSE_ALREADY_SENT
   }
 

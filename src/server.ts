@@ -1,5 +1,6 @@
 /** Listens, and goes down without losing a call: no new ones, running ones finish, what is left is stopped and settled. */
 import { randomUUID } from 'node:crypto'
+import { setMaxListeners } from 'node:events'
 import type { Server } from 'node:http'
 import { serve } from '@hono/node-server'
 import { createApp } from './app.ts'
@@ -17,6 +18,8 @@ import type { Log } from './observe/log.ts'
 import { createRouter } from './routing/route.ts'
 
 const HOUR_MS = 3_600_000
+/** Stopped calls get this long to say so to their callers. */
+const STOP_GRACE_MS = 5_000
 /** After the drain, this long for the last settlements. */
 const SETTLE_DEADLINE_MS = 20_000
 
@@ -46,6 +49,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const tokenizer = createTokenizer()
   const upstream = createUpstream(config.limits.connectTimeoutMs)
   const shutdown = new AbortController()
+  // Every running call listens.
+  setMaxListeners(0, shutdown.signal)
+  const running = new Set<Promise<void>>()
   let draining = false
   const app = createApp({
     config,
@@ -63,6 +69,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     random: Math.random,
     newId: randomUUID,
     draining: () => draining,
+    running,
     shutdown: shutdown.signal,
   })
   const { server, port } = await listen(app.fetch, options)
@@ -74,13 +81,17 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   async function stop(): Promise<boolean> {
     draining = true
     clearInterval(cleaning)
-    const closed = new Promise<void>((resolve) => server.close(() => resolve()))
-    server.closeIdleConnections()
+    const closed = new Promise<void>((resolve) => {
+      server.close(() => resolve())
+    })
+    // A connection kept alive by its client becomes idle whenever its answer is out.
+    const idle = setInterval(() => server.closeIdleConnections(), 50)
     const patience = setTimeout(() => shutdown.abort(), config.limits.drainSeconds * 1000)
-    const force = setTimeout(() => server.closeAllConnections(), config.limits.drainSeconds * 1000 + 5_000)
+    const force = setTimeout(() => server.closeAllConnections(), config.limits.drainSeconds * 1000 + STOP_GRACE_MS)
     await closed
-    clearTimeout(patience)
-    clearTimeout(force)
+    // Calls whose callers have left are still being finished and charged.
+    while (running.size > 0) await Promise.allSettled(running)
+    for (const timer of [idle, patience, force]) clearTimeout(timer)
     const settled = await ledger.drain(SETTLE_DEADLINE_MS)
     await Promise.all([upstream.close(), tokenizer.close()])
     await stopProcess(database, owner).catch((err: unknown) => log.warn({ err }, 'the process row could not be closed'))

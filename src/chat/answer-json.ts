@@ -61,4 +61,6 @@ async function send(deps: ChatDependencies, call: Call, answer: Answer, claim: C
   if (exchange.gone) return
   exchange.outgoing.writeHead(200, { ...headers, 'content-length': body.length })
   exchange.outgoing.end(body)
+  // A caller that does not read its answer is not waited for for ever.
+  exchange.outgoing.setTimeout(deps.config.limits.clientStallSeconds * 1000, () => exchange.outgoing.destroy())
 }

@@ -36,7 +36,7 @@ export async function answerStream(
     ended = { end, reader }
     return null
   })
-  if (failure !== null || ended === null) return giveUp(deps, call, client, failure!)
+  if (failure !== null || ended === null) return giveUp(deps, call, client, claim, failure!)
   const { end, reader } = ended as { end: RelayEnd; reader: StreamReader }
   const outcome = outcomeOf(end)
   const outputText = () => reader.outputText()
@@ -82,13 +82,22 @@ async function relay(
 }
 
 /** Nothing was delivered: nothing is charged, and the error keeps its status where headers have not left. */
-async function giveUp(deps: ChatDependencies, call: Call, client: ClientStream, error: ProviderError): Promise<void> {
+async function giveUp(
+  deps: ChatDependencies,
+  call: Call,
+  client: ClientStream,
+  claim: Claim | null,
+  error: ProviderError,
+): Promise<void> {
   await releaseCall(deps, call, 'failed', error.internal)
   logCall(deps.log, call, { outcome: 'failed', error })
   if (!client.opened) {
     client.dispose()
     throw toCallerError(error)
   }
+  await claim
+    ?.dropped()
+    .catch((err: unknown) => deps.log.error({ err, call_id: call.exchange.callId }, 'idempotency key not freed'))
   client.end(dataFrame(JSON.stringify(errorBody(toCallerError(error)))))
 }
 

@@ -15,6 +15,7 @@ export interface ClientStream {
   readonly delivered: boolean
   /** False when the caller's socket is full: wait for `onDrain`. */
   write(bytes: Buffer): boolean
+  /** Once; while one is waiting, another is ignored. */
   onDrain(listener: () => void): void
   /** Ends the stream, after these last bytes. */
   end(bytes: Buffer): void
@@ -31,6 +32,7 @@ export function openClientStream(
   const { outgoing } = exchange
   let opened = false
   let delivered = false
+  let draining = false
   let stall: NodeJS.Timeout | undefined
   let idle = setTimeout(keepAlive, KEEP_ALIVE_MS)
   exchange.onGone(dispose)
@@ -74,7 +76,10 @@ export function openClientStream(
       return roomy
     },
     onDrain(listener) {
+      if (draining) return
+      draining = true
       outgoing.once('drain', () => {
+        draining = false
         clearTimeout(stall)
         stall = undefined
         listener()

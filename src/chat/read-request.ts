@@ -45,7 +45,7 @@ export function parseRequest(text: Buffer): ChatRequest {
     model,
     stream,
     includeUsage: asksUsage(json),
-    choices: (choices as number) ?? 1,
+    choices: (choices as number | null) ?? 1,
     outputCap: outputCapOf(json),
   }
 }

@@ -73,6 +73,7 @@ export function relayStream(options: RelayOptions): Promise<RelayEnd> {
 
     exchange.onGone(() => end({ kind: 'client_gone' }, true))
     options.shutdown.addEventListener('abort', onShutdown)
+    if (options.shutdown.aborted) onShutdown()
     if (ended) return
     control = options.start({
       onHead(status, headers) {

@@ -18,7 +18,7 @@ const MOCK_HEAD = { 'content-type': 'application/json' }
 export async function fetchWhole(deps: ChatDependencies, call: Call): Promise<WholeAnswer> {
   const text = call.offer.deployment.mockResponse
   if (text !== null) return { status: 200, headers: MOCK_HEAD, body: mockAnswer(mockCall(deps, call, text)) }
-  return callWhole(deps.upstream, prepare(call), timeoutsOf(deps, call))
+  return callWhole(deps.upstream, prepare(call), timeoutsOf(deps, call), deps.shutdown)
 }
 
 /** Starts a streaming call. */

@@ -101,13 +101,22 @@ export interface WholeAnswer {
 
 const ANSWER_BYTES_MAX = 256 * 1024 * 1024
 
-/** @throws {Error} as undici names it, when the connection fails, times out, or the answer is too large. */
+/** @throws {Error} as undici names it, when the connection fails, times out, is given up, or the answer is too large. */
 export function callWhole(
   upstream: Upstream,
   request: UpstreamRequest,
   timeouts: UpstreamTimeouts,
+  giveUp: AbortSignal,
 ): Promise<WholeAnswer> {
-  return new Promise((resolve, reject) => {
+  return new Promise((resolve, fail) => {
+    const abort = () => {
+      control.abort()
+      reject(new Error('this instance is shutting down'))
+    }
+    const reject = (error: Error) => {
+      giveUp.removeEventListener('abort', abort)
+      fail(error)
+    }
     const chunks: Buffer[] = []
     let size = 0
     let head: { status: number; headers: ResponseHeaders } | null = null
@@ -123,11 +132,14 @@ export function callWhole(
           reject(new Error('the answer is too large'))
         }
       },
-      onEnd: () =>
-        head === null
-          ? reject(new Error('the answer has no head'))
-          : resolve({ ...head, body: Buffer.concat(chunks, size) }),
+      onEnd() {
+        giveUp.removeEventListener('abort', abort)
+        if (head === null) fail(new Error('the answer has no head'))
+        else resolve({ ...head, body: Buffer.concat(chunks, size) })
+      },
       onError: reject,
     })
+    giveUp.addEventListener('abort', abort)
+    if (giveUp.aborted) abort()
   })
 }

@@ -138,7 +138,8 @@ class StoreHolder {
         this.hold(attempt.client)
         return launch !== undefined && (await runningServer(place))?.pid === launch.pid
       }
-      closing.signal.throwIfAborted()
+      // A server that was launched here is waited for, or `close` would leave it running without anybody.
+      if (launches.length === 0) closing.signal.throwIfAborted()
       if (attempt.state === 'absent' && running === null && launch?.isRunning() !== true) {
         if (await launch?.hasFailed()) failures++
         if (launch !== undefined && failures >= 2) throw await startFailure(place, launch)
@@ -151,9 +152,10 @@ class StoreHolder {
       if (waited > (recovering ? recoveryPatienceMs : patienceMs)) throw await tooLate(place, reason, launches.at(-1))
       if (waited > 3_000 && !told) this.log(`Waiting for PostgreSQL: ${reason}`)
       told ||= waited > 3_000
-      // Unhurried where others start and stop the server all the time; also a regaining must end at once for `close`.
+      // Unhurried where others start and stop the server all the time.
       const pause = launches.length > 10 ? 1_000 : 20 * Math.max(1, launches.length)
-      await sleep(pause, undefined, first ? {} : { ref: false, signal: closing.signal })
+      const mustFinish = first || launches.length > 0
+      await sleep(pause, undefined, mustFinish ? {} : { ref: false, signal: closing.signal })
     }
   }
 
