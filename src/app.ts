@@ -35,8 +35,8 @@ export function createApp(deps: AppDependencies): Hono<Env> {
       'requestId',
       requestIdOf(c.env.incoming.headers['x-request-id'], () => ownId),
     )
-    await next()
     c.header('X-Request-ID', c.get('requestId'))
+    await next()
   })
 
   for (const path of ['/v1/chat/completions', '/chat/completions']) app.post(path, complete)
@@ -90,8 +90,10 @@ export function createApp(deps: AppDependencies): Hono<Env> {
       code: error.code,
       path: c.req.path,
     }
-    if (error.status >= 500) deps.log.error({ ...line, err: error.cause ?? error }, error.message)
-    else deps.log.info(line, 'refused')
+    // What a provider did is in the line of the call.
+    if (error.status >= 500 && !error.code.startsWith('provider_')) {
+      deps.log.error({ ...line, err: error.cause ?? error }, error.message)
+    } else deps.log.info(line, 'refused')
     if (c.env.outgoing.headersSent) {
       c.env.outgoing.destroy()
       return RESPONSE_ALREADY_SENT

@@ -2,6 +2,7 @@
 import type { Reading } from '../../providers/provider.ts'
 import type { Ledger, Outcome, Pending, Provenance, Settled } from '../ledger/ledger.ts'
 import { type Charge, charge } from '../metering/charge.ts'
+import { trimDecimal } from '../metering/money.ts'
 import type { Price, PriceBook } from '../metering/price.ts'
 import type { Tokenizer } from '../metering/tokenizer.ts'
 import { NO_USAGE, openAiShape, type Usage } from '../metering/usage.ts'
@@ -178,7 +179,7 @@ function detailsOf(deps: SettleDependencies, call: Call): Record<string, unknown
     power_level: offer.powerLevel,
     price: offer.price.reference,
     markup_percent: Number(offer.markup) / 10_000,
-    held: call.held,
+    held: trimDecimal(call.held, 6),
     retries: call.retries,
     fallbacks: call.fallbacks,
     finished_at: deps.now().toISOString(),
