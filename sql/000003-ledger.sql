@@ -93,19 +93,25 @@ create trigger credit_usage_attribution_append_only before update or delete or t
   for each statement execute function ledger_append_only();
 
 -- The first instant of the series from + k periods that lies after now; null for 'never'. In UTC, whatever the session says.
-create function ledger_next_date(p_period varchar, p_from timestamptz, p_now timestamptz) returns timestamptz
+-- p_created is when the series began: where that was the 29th to the 31st, a short month must not move it to the 28th for good.
+create function ledger_next_date(p_period varchar, p_from timestamptz, p_now timestamptz, p_created timestamptz default null)
+  returns timestamptz
   language plpgsql immutable set search_path = pg_catalog, pg_temp
   as $$
     declare
       v_from timestamp := p_from at time zone 'UTC';
       v_now timestamp := p_now at time zone 'UTC';
       v_months integer;
+      v_day integer := extract(day from p_created at time zone 'UTC');
     begin
       if p_period = 'daily' or p_period = 'weekly' then
         return (v_from + make_interval(days => (case p_period when 'daily' then 1 else 7 end) *
           (floor(extract(epoch from v_now - v_from) / (case p_period when 'daily' then 86400 else 604800 end))::integer + 1)))
           at time zone 'UTC';
       elsif p_period = 'monthly' then
+        if v_day > extract(day from v_from) and extract(day from v_from + interval '1 day') = 1 then
+          v_from := date_trunc('year', v_from) + make_interval(days => v_day - 1) + v_from::time;
+        end if;
         v_months := greatest(0, (extract(year from age(v_now, v_from)) * 12 + extract(month from age(v_now, v_from)))::integer);
         while v_from + make_interval(months => v_months) <= v_now loop
           v_months := v_months + 1;
@@ -156,7 +162,7 @@ create function ledger_lock(p_org_id uuid, p_user_id varchar,
         v_next := pool.next_refresh_date;
         while v_next <= v_now loop
           v_amount := v_amount + pool.monthly_refresh_amount;
-          v_next := ledger_next_date('monthly', pool.next_refresh_date, v_next);
+          v_next := ledger_next_date('monthly', pool.next_refresh_date, v_next, pool.created_at);
         end loop;
         if not exists (select 1 from organization_subscriptions
             where org_id = p_org_id and status in ('active', 'trialing')) then
@@ -171,7 +177,7 @@ create function ledger_lock(p_org_id uuid, p_user_id varchar,
       end if;
 
       if allocation.next_reset_date <= v_now then
-        v_next := ledger_next_date(allocation.reset_period, allocation.next_reset_date, v_now);
+        v_next := ledger_next_date(allocation.reset_period, allocation.next_reset_date, v_now, allocation.created_at);
         v_amount := least(allocation.used_credits, pool.total_credits - pool.allocated_credits);
         update organization_credit_pools p
           set allocated_credits = p.allocated_credits + v_amount,
@@ -261,6 +267,10 @@ create function ledger_hold(
       v_limits record;
       v_sorted jsonb;
     begin
+      v_locked := ledger_lock(p_org_id, p_user_id);
+      v_pool := v_locked.pool;
+      v_allocation := v_locked.allocation;
+      -- Under the lock: the same call may be sent again while the first one still runs.
       select * into v_hold from ledger_holds where call_id = p_call_id;
       if v_hold.call_id is not null then
         select 'held', v_hold.held_credits, v_hold.input_credits, v_hold.held_credits, v_hold.held_credits,
@@ -270,9 +280,6 @@ create function ledger_hold(
         return;
       end if;
 
-      v_locked := ledger_lock(p_org_id, p_user_id);
-      v_pool := v_locked.pool;
-      v_allocation := v_locked.allocation;
       if v_allocation.id is null or not v_allocation.is_active then outcome := 'no_allocation'; return; end if;
       if not exists (select 1 from organizations where id = p_org_id and status = 'active') then
         outcome := 'suspended'; return;
@@ -284,9 +291,10 @@ create function ledger_hold(
       available := greatest(coalesce(v_room, input + p_output), 0);
       remaining := v_allocation.allocated_credits - v_allocation.used_credits - v_allocation.held_credits;
       if required > available then
-        outcome := case when v_room is not null and required <= least(
-            v_allocation.allocated_credits - v_allocation.used_credits,
-            v_pool.total_credits - v_pool.used_credits) then 'in_flight' else 'insufficient' end;
+        outcome := case when required <= case
+            when v_pool.allow_overage then v_room + v_allocation.held_credits
+            else least(v_allocation.allocated_credits - v_allocation.used_credits, v_pool.total_credits - v_pool.used_credits)
+          end then 'in_flight' else 'insufficient' end;
         return;
       end if;
       held := least(input + p_output, available);
@@ -466,13 +474,18 @@ create function ledger_close(
             p_markup, p_request_id, p_metadata, p_source, p_provenance, p_outcome, p_details);
       end if;
 
+      if v_hold.limits is not null then
+        perform 1 from ledger_limits l, jsonb_to_recordset(v_hold.limits) as t(kind varchar, id varchar, window_start timestamptz)
+          where l.kind = t.kind and l.id = t.id and l.window_start = t.window_start
+          order by l.kind, l.id, l.window_start for update of l;
+      end if;
       if v_hold.state = 'open' then
         update ledger_holds set state = p_state, charged_credits = p_charge, closed_at = tollgate_now() where call_id = p_call_id;
         if v_hold.limits is not null then
           key_used := ledger_move_limits(v_hold.limits, -v_held, -1, p_charge, case p_state when 'settled' then 1 else 0 end);
         end if;
       elsif v_hold.limits is not null then
-        key_used := ledger_move_limits(v_hold.limits, 0, 0, v_amount, 0);
+        key_used := ledger_move_limits(v_hold.limits, 0, 0, v_amount, case v_hold.state when 'released' then 1 else 0 end);
       end if;
     end
   $$;

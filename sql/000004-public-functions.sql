@@ -34,8 +34,8 @@ create function has_sufficient_credits(p_org_id uuid, p_user_id varchar, p_credi
       if (v_pool.next_refresh_date <= tollgate_now() or v_allocation.next_reset_date <= tollgate_now())
           and current_setting('transaction_read_only') = 'off' then
         v_locked := ledger_lock(p_org_id, p_user_id);
-      v_pool := v_locked.pool;
-      v_allocation := v_locked.allocation;
+        v_pool := v_locked.pool;
+        v_allocation := v_locked.allocation;
       end if;
       if v_allocation.id is null or not v_allocation.is_active then return false; end if;
       return coalesce(ledger_room(v_pool, v_allocation) >= p_credits_needed, true);

@@ -26,29 +26,56 @@ export async function answerStream(
   offers: readonly Offer[],
   claim: Claim | null,
 ): Promise<void> {
-  const { limits, numRetries } = deps.config
-  const client = openClientStream(call.exchange, () => streamHeaders(call), limits.clientStallSeconds * 1000)
-  let ended: { end: RelayEnd; reader: StreamReader } | null = null
-  const failure = await tryOffers({ ledger: deps.ledger, retries: numRetries }, call, offers, async () => {
+  const client = openClientStream(
+    call.exchange,
+    () => streamHeaders(call),
+    deps.config.limits.clientStallSeconds * 1000,
+  )
+  try {
+    const result = await relayAttempts(deps, call, offers, client)
+    await ('reader' in result ? finish(deps, call, client, claim, result) : giveUp(deps, call, client, claim, result))
+  } catch (error) {
+    client.dispose()
+    throw error
+  }
+}
+
+interface Relayed {
+  end: RelayEnd
+  reader: StreamReader
+}
+
+/** What was delivered, or why nothing was. */
+async function relayAttempts(
+  deps: ChatDependencies,
+  call: Call,
+  offers: readonly Offer[],
+  client: ClientStream,
+): Promise<Relayed | ProviderError> {
+  let relayed: Relayed | null = null
+  const failure = await tryOffers({ ledger: deps.ledger, retries: deps.config.numRetries }, call, offers, async () => {
     const reader = call.offer.provider.readStream(call.request.choices)
     const end = await relay(deps, call, client, reader)
     if (end.kind === 'failed' && !client.delivered) return end.error
-    ended = { end, reader }
+    relayed = { end, reader }
     return null
   })
-  if (failure !== null || ended === null) return giveUp(deps, call, client, claim, failure!)
-  const { end, reader } = ended as { end: RelayEnd; reader: StreamReader }
+  return failure ?? relayed!
+}
+
+async function finish(
+  deps: ChatDependencies,
+  call: Call,
+  client: ClientStream,
+  claim: Claim | null,
+  { end, reader }: Relayed,
+): Promise<void> {
   const outcome = outcomeOf(end)
-  const outputText = () => reader.outputText()
-  const bill = await settleCall(deps, call, {
-    reading: reader.reading,
-    finishReasons: reader.finishReasons,
-    outputText,
-    outcome,
+  const { reading, finishReasons } = reader
+  const bill = await settleCall(deps, call, { reading, finishReasons, outputText: () => reader.outputText(), outcome })
+  await claim?.streamed().catch((err: unknown) => {
+    deps.log.error({ err, call_id: call.exchange.callId }, 'idempotency key not closed')
   })
-  await claim
-    ?.streamed()
-    .catch((err: unknown) => deps.log.error({ err, call_id: call.exchange.callId }, 'idempotency key not closed'))
   logCall(deps.log, call, { outcome, bill, ...(end.kind === 'failed' ? { error: end.error } : {}) })
   client.end(lastFrames(call, end, reader, bill))
 }
@@ -91,10 +118,7 @@ async function giveUp(
 ): Promise<void> {
   await releaseCall(deps, call, 'failed', error.internal)
   logCall(deps.log, call, { outcome: 'failed', error })
-  if (!client.opened) {
-    client.dispose()
-    throw toCallerError(error)
-  }
+  if (!client.opened) throw toCallerError(error)
   await claim
     ?.dropped()
     .catch((err: unknown) => deps.log.error({ err, call_id: call.exchange.callId }, 'idempotency key not freed'))

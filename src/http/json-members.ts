@@ -50,24 +50,25 @@ export type Change = { key: string; value: string } | { key: string; remove: tru
  */
 export function changeMembers(text: Buffer, members: readonly Member[], changes: readonly Change[]): Buffer {
   const byKey = new Map(changes.map((change) => [change.key, change]))
-  const kept = members.filter((member) => !isRemoval(byKey.get(member.key)))
   const present = new Set(members.map((member) => member.key))
-  const added = changes.filter((change) => !isRemoval(change) && !present.has(change.key))
   const open = skipSpace(text, 0)
-  const close = text.lastIndexOf('}')
   const pieces: Buffer[] = [text.subarray(0, open + 1)]
-  const separator = Buffer.from(',')
-  for (const member of kept) {
-    if (pieces.length > 1) pieces.push(separator)
+  for (const [index, member] of members.entries()) {
     const change = byKey.get(member.key)
-    if (change === undefined || isRemoval(change)) pieces.push(text.subarray(member.start, member.end))
+    if (isRemoval(change)) continue
+    // The comma and the white space before a member go with it; before the first one there is no comma.
+    const before = pieces.length > 1 ? members[index - 1] : undefined
+    pieces.push(
+      before === undefined ? text.subarray(open + 1, members[0]?.start) : text.subarray(before.end, member.start),
+    )
+    if (change === undefined) pieces.push(text.subarray(member.start, member.end))
     else pieces.push(text.subarray(member.start, member.valueStart), Buffer.from(change.value))
   }
-  for (const change of added) {
-    if (pieces.length > 1) pieces.push(separator)
-    if ('value' in change) pieces.push(Buffer.from(`${JSON.stringify(change.key)}:${change.value}`))
+  for (const change of changes) {
+    if (isRemoval(change) || present.has(change.key)) continue
+    pieces.push(Buffer.from(`${pieces.length > 1 ? ',' : ''}${JSON.stringify(change.key)}:${change.value}`))
   }
-  pieces.push(text.subarray(close))
+  pieces.push(text.subarray(members.at(-1)?.end ?? open + 1))
   return Buffer.concat(pieces)
 }
 

@@ -14,6 +14,8 @@ export function readBody(incoming: IncomingMessage, limit: number): Promise<Buff
   }
   const stated = Number(incoming.headers['content-length'] ?? 0)
   if (stated > limit) throw tooLarge(limit)
+  // A caller that left while its key was looked up sends no event any more.
+  if (incoming.destroyed) throw incomplete()
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
     let size = 0
@@ -25,11 +27,14 @@ export function readBody(incoming: IncomingMessage, limit: number): Promise<Buff
       } else chunks.push(chunk)
     })
     incoming.once('end', () => resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, size)))
-    const cut = () =>
-      reject(new TollgateError(400, 'incomplete_body', 'The request body ended before it was complete.'))
+    const cut = () => reject(incomplete())
     incoming.once('error', cut)
     incoming.once('close', cut)
   })
+}
+
+function incomplete(): TollgateError {
+  return new TollgateError(400, 'incomplete_body', 'The request body ended before it was complete.')
 }
 
 function tooLarge(limit: number): TollgateError {
