@@ -36,7 +36,8 @@ function describe(
 ): ProviderError {
   const kind = kindOf(status, members)
   const { type, code, param } = members
-  const shown = kind === 'bad_request' || kind === 'model_not_found' || kind === 'too_large' ? members.message : null
+  const aboutRequest = kind === 'bad_request' || kind === 'model_not_found' || kind === 'too_large'
+  const shown = aboutRequest ? members.message : null
   return {
     kind,
     status,
@@ -45,7 +46,8 @@ function describe(
     code,
     param,
     retryAfterMs: retry,
-    internal: scrub(internal),
+    // What a provider says about a request may quote the prompt, which no log and no row may hold.
+    internal: aboutRequest ? [type, code, param].filter((part) => part !== null).join(' ') : scrub(internal),
   }
 }
 

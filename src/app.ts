@@ -3,7 +3,7 @@ import type { HttpBindings } from '@hono/node-server'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { type Context, Hono } from 'hono'
 import { findCall } from './billing/find-call.ts'
-import { type ChatDependencies, chat } from './chat/chat.ts'
+import { type ChatDependencies, chat, findRoute } from './chat/chat.ts'
 import { openExchange } from './chat/exchange.ts'
 import { docsPage } from './http/docs-page.ts'
 import { errorBody, TollgateError, toTollgateError } from './http/errors.ts'
@@ -25,6 +25,11 @@ interface Env {
   Variables: { requestId: string; ownId: string }
 }
 
+/** A model in OpenAI's form. */
+function modelObject(id: string): Record<string, unknown> {
+  return { id, object: 'model', created: 0, owned_by: 'tollgate' }
+}
+
 export function createApp(deps: AppDependencies): Hono<Env> {
   const app = new Hono<Env>()
 
@@ -41,6 +46,7 @@ export function createApp(deps: AppDependencies): Hono<Env> {
 
   for (const path of ['/v1/chat/completions', '/chat/completions']) app.post(path, complete)
   for (const path of ['/v1/models', '/models']) app.get(path, listModels)
+  app.get('/v1/models/:model{.+}', showModel)
   app.get('/v1/calls/:call_id', async (c) => {
     const caller = await deps.identify(c.env.incoming.headers)
     return c.json(await findCall(deps.database, caller, c.req.param('call_id')))
@@ -76,8 +82,14 @@ export function createApp(deps: AppDependencies): Hono<Env> {
 
   async function listModels(c: Context<Env>): Promise<Response> {
     await deps.identify(c.env.incoming.headers)
-    const data = deps.router.listModels().map((id) => ({ id, object: 'model', created: 0, owned_by: 'tollgate' }))
-    return c.json({ object: 'list', data })
+    return c.json({ object: 'list', data: deps.router.listModels().map(modelObject) })
+  }
+
+  async function showModel(c: Context<Env>): Promise<Response> {
+    await deps.identify(c.env.incoming.headers)
+    const model = c.req.param('model') ?? ''
+    findRoute(deps.router, model)
+    return c.json(modelObject(model))
   }
 
   function render(c: Context<Env>, thrown: unknown): Response {

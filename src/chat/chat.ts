@@ -79,7 +79,8 @@ async function claimFor(
   return typeof key === 'string' ? claimKey(deps.database, caller, key, request.text, exchange.callId) : null
 }
 
-function findRoute(router: Router, model: string): Route {
+/** @throws {TollgateError} 404. */
+export function findRoute(router: Router, model: string): Route {
   const route = router.route(model)
   if (route !== null) return route
   const shown = JSON.stringify(model.slice(0, 100))
