@@ -1,0 +1,70 @@
+/** One recording through the running product: the scripted provider plays it, a plain HTTP client receives what comes out. */
+import { once } from 'node:events'
+import { type IncomingHttpHeaders, type IncomingMessage, request } from 'node:http'
+import type { Split } from '../support/splits.ts'
+import type { ScriptedUpstream } from '../support/upstream.ts'
+import type { Recording } from './recording.ts'
+
+/** How a recording is played. */
+export interface Variant {
+  name: string
+  split: Split
+  /** Streams only: whether the caller asks for the usage frame. */
+  includeUsage: boolean
+}
+
+export interface Replayed {
+  status: number
+  headers: IncomingHttpHeaders
+  body: Buffer
+  /** What GET /v1/calls/{call_id} says afterwards. */
+  call: Record<string, unknown> | null
+}
+
+export interface Replayer {
+  url: string
+  key: string
+  upstream: ScriptedUpstream
+}
+
+export async function replay(replayer: Replayer, recording: Recording, variant: Variant): Promise<Replayed> {
+  const { status, headers, body } = recording
+  replayer.upstream.respond({ status, headers, frames: [body], split: variant.split })
+  const answer = await send(
+    replayer,
+    'POST',
+    '/v1/chat/completions',
+    Buffer.from(JSON.stringify(requestFor(recording, variant))),
+  )
+  const callId = String(answer.headers['x-litellm-call-id'])
+  const call = await send(replayer, 'GET', `/v1/calls/${callId}`)
+  return { ...answer, call: call.status === 200 ? (JSON.parse(call.body.toString()) as Record<string, unknown>) : null }
+}
+
+/** The recorded request; a likely one where none was recorded. */
+function requestFor(recording: Recording, variant: Variant): Record<string, unknown> {
+  const asked = recording.request ?? { model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'Hello' }] }
+  const { stream_options: _, ...rest } = asked
+  if (!recording.stream) return rest
+  return { ...rest, stream: true, ...(variant.includeUsage ? { stream_options: { include_usage: true } } : {}) }
+}
+
+async function send(
+  { url, key }: Replayer,
+  method: string,
+  path: string,
+  body?: Buffer,
+): Promise<Omit<Replayed, 'call'>> {
+  const outgoing = request(`${url}${path}`, {
+    method,
+    headers: {
+      authorization: `Bearer ${key}`,
+      ...(body === undefined ? {} : { 'content-type': 'application/json', 'content-length': body.length }),
+    },
+  })
+  outgoing.end(body)
+  const [incoming] = (await once(outgoing, 'response')) as [IncomingMessage]
+  const chunks: Buffer[] = []
+  for await (const chunk of incoming) chunks.push(chunk as Buffer)
+  return { status: incoming.statusCode ?? 0, headers: incoming.headers, body: Buffer.concat(chunks) }
+}
