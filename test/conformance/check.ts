@@ -115,8 +115,8 @@ function checkUsage(
   oracle: OracleUsage,
   expect: Expect,
 ): void {
-  const input = (usage?.prompt_tokens_details ?? {}) as Record<string, number>
-  const output = (usage?.completion_tokens_details ?? {}) as Record<string, number>
+  const input = (usage?.prompt_tokens_details ?? {}) as Partial<Record<string, number>>
+  const output = (usage?.completion_tokens_details ?? {}) as Partial<Record<string, number>>
   expect(
     where,
     {
@@ -170,6 +170,6 @@ function parse(text: string): unknown {
 }
 
 function show(value: unknown): string {
-  const text = JSON.stringify(value) ?? 'nothing'
+  const text = String(JSON.stringify(value))
   return text.length <= 300 ? text : `${text.slice(0, 300)}...`
 }
