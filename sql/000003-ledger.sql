@@ -196,6 +196,21 @@ create function ledger_lock(p_org_id uuid, p_user_id varchar,
     end
   $$;
 
+-- Moves pool and allocation together, both locked: held by p_held (negative gives back), used by p_used.
+create function ledger_move(p_allocation user_credit_allocations, p_held numeric, p_used numeric) returns void
+  language sql volatile set search_path = pg_catalog, public, pg_temp
+  as $$
+    update organization_credit_pools p
+      set held_credits = p.held_credits + p_held, used_credits = p.used_credits + p_used,
+        overage_credits = p.overage_credits
+          + ledger_below_zero(p_allocation.allocated_credits, p_allocation.used_credits + p_used, p_allocation.held_credits + p_held)
+          - ledger_below_zero(p_allocation.allocated_credits, p_allocation.used_credits, p_allocation.held_credits)
+      where p.org_id = p_allocation.org_id;
+    update user_credit_allocations a
+      set held_credits = a.held_credits + p_held, used_credits = a.used_credits + p_used
+      where a.id = p_allocation.id
+  $$;
+
 -- Moves what the limits of a hold have held and used (negative gives back). Answers what the caller's key has used, if counted.
 create function ledger_move_limits(p_limits jsonb, p_held numeric, p_calls_held integer, p_used numeric, p_calls_used integer)
   returns numeric
@@ -313,13 +328,7 @@ create function ledger_hold(
         key_used := ledger_move_limits(v_sorted, held, 1, 0, 0);
       end if;
 
-      update organization_credit_pools p
-        set held_credits = p.held_credits + held,
-          overage_credits = p.overage_credits
-            + ledger_below_zero(v_allocation.allocated_credits, v_allocation.used_credits, v_allocation.held_credits + held)
-            - ledger_below_zero(v_allocation.allocated_credits, v_allocation.used_credits, v_allocation.held_credits)
-        where p.org_id = p_org_id;
-      update user_credit_allocations a set held_credits = a.held_credits + held where a.id = v_allocation.id;
+      perform ledger_move(v_allocation, held, 0);
       insert into ledger_holds (call_id, owner, org_id, user_id, allocation_id, held_credits, input_credits, limits, context)
         values (p_call_id, p_owner, p_org_id, p_user_id, v_allocation.id, held, input,
           v_sorted, p_context);
@@ -358,13 +367,7 @@ create function ledger_extend(p_call_id uuid, p_total numeric, p_least numeric, 
         v_more := least(v_more, coalesce(v_limits.room, v_more));
       end if;
       if v_more <= 0 or held + v_more < p_least then outcome := 'refused'; return; end if;
-      update organization_credit_pools p
-        set held_credits = p.held_credits + v_more,
-          overage_credits = p.overage_credits
-            + ledger_below_zero(v_allocation.allocated_credits, v_allocation.used_credits, v_allocation.held_credits + v_more)
-            - ledger_below_zero(v_allocation.allocated_credits, v_allocation.used_credits, v_allocation.held_credits)
-        where p.org_id = v_hold.org_id;
-      update user_credit_allocations a set held_credits = a.held_credits + v_more where a.id = v_allocation.id;
+      perform ledger_move(v_allocation, v_more, 0);
       if v_hold.limits is not null then perform ledger_move_limits(v_hold.limits, v_more, 0, 0, 0); end if;
       update ledger_holds set held_credits = held_credits + v_more where call_id = p_call_id returning held_credits into held;
       outcome := 'extended';
@@ -387,15 +390,7 @@ create function ledger_book(p_org_id uuid, p_user_id varchar, p_held numeric, p_
       if v_allocation.id is null then
         raise exception 'No credit allocation found for user % in org %', p_user_id, p_org_id using errcode = 'P0001';
       end if;
-      update organization_credit_pools p
-        set held_credits = p.held_credits - p_held, used_credits = p.used_credits + p_charge,
-          overage_credits = p.overage_credits
-            + ledger_below_zero(v_allocation.allocated_credits, v_allocation.used_credits + p_charge, v_allocation.held_credits - p_held)
-            - ledger_below_zero(v_allocation.allocated_credits, v_allocation.used_credits, v_allocation.held_credits)
-        where p.org_id = p_org_id;
-      update user_credit_allocations a
-        set held_credits = a.held_credits - p_held, used_credits = a.used_credits + p_charge
-        where a.id = v_allocation.id;
+      perform ledger_move(v_allocation, -p_held, p_charge);
       allocation_id := v_allocation.id;
       remaining := v_allocation.allocated_credits - v_allocation.used_credits - p_charge - (v_allocation.held_credits - p_held);
     end
