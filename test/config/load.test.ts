@@ -1,0 +1,450 @@
+import { readFileSync } from 'node:fs'
+import { describe, expect, test } from 'vitest'
+import type { Config } from '../../src/config/config.ts'
+import { describeConfig, formatProblem, loadConfig } from '../../src/config/load.ts'
+import type { Env } from '../../src/config/source.ts'
+
+const KEY = 'sk-Vq7mZx2Lw9Rt4Yb8Nc6H'
+
+function problemsOf(text: string, env: Env = {}, embedded = true): string[] {
+  return loadConfig(text, 'config.yaml', env, { embedded }).problems.map(
+    (problem) => `${problem.severity === 'error' ? 'E' : problem.quiet ? 'q' : 'w'} ${formatProblem(problem)}`,
+  )
+}
+
+function load(text: string, env: Env = {}): Config {
+  const { config, problems } = loadConfig(text, 'config.yaml', env, { embedded: true })
+  if (config === null) throw new Error(problems.map(formatProblem).join('\n'))
+  return config
+}
+
+const model = (params: string): string =>
+  `model_list:\n  - model_name: m\n    litellm_params:\n      model: openai/gpt-4o\n      api_key: os.environ/K\n${params}`
+
+describe('a file people have', () => {
+  const text = `
+model_list:
+  - model_name: gpt-4o
+    litellm_params:
+      model: openai/gpt-4o
+      api_key: os.environ/OPENAI_API_KEY
+      rpm: "480"
+      timeout: 300
+      stream_timeout: "2.5"
+      max_tokens: 1024
+      temperature: 0.5
+    model_info:
+      id: primary
+      mode: chat
+      max_output_tokens: 16384
+  - model_name: gpt-4o
+    litellm_params:
+      model: openai/openai/gpt-4o
+      api_base: https://openrouter.ai/api/v1/
+      api_key: os.environ/OPENROUTER_API_KEY
+      input_cost_per_token: "3e-7"
+      output_cost_per_token: 0.00000015
+  - model_name: claude
+    litellm_params: {model: anthropic/claude-sonnet-4-5, drop_params: false}
+  - model_name: hf
+    litellm_params: {model: huggingface/together/deepseek-ai/DeepSeek-R1}
+  - model_name: router
+    litellm_params: {model: openrouter/openai/gpt-4o-mini}
+litellm_settings:
+  drop_params: true
+  num_retries: 5
+  request_timeout: 120
+  set_verbose: false
+  success_callback: ["lago"]
+  fallbacks: [{"gpt-4o": ["claude"]}]
+general_settings:
+  master_key: os.environ/LITELLM_MASTER_KEY
+  database_url: os.environ/DATABASE_URL
+router_settings:
+  routing_strategy: simple-shuffle
+  num_retries: 1
+  allowed_fails: 3
+  cooldown_time: 30
+  enable_pre_call_checks: true
+  model_group_alias: {gpt-4: gpt-4o, old: {model: claude, hidden: false}}
+`
+  const env = {
+    OPENAI_API_KEY: 'sk-openai',
+    OPENROUTER_API_KEY: 'sk-or-1',
+    ANTHROPIC_API_KEY: 'sk-ant',
+    HUGGINGFACE_API_KEY: 'hf_1',
+    LITELLM_MASTER_KEY: KEY,
+    DATABASE_URL: 'postgresql://tollgate@db/tollgate',
+  }
+
+  test('becomes deployments with everything resolved', () => {
+    const config = load(text, env)
+    expect(config.deployments[0]).toEqual({
+      id: 'primary',
+      modelName: 'gpt-4o',
+      provider: 'openai',
+      upstreamModel: 'gpt-4o',
+      apiKey: 'sk-openai',
+      apiKeySource: 'OPENAI_API_KEY',
+      apiBase: null,
+      organization: null,
+      extraHeaders: {},
+      defaults: { max_tokens: 1024, temperature: 0.5 },
+      timeoutMs: 300_000,
+      streamTimeoutMs: 2_500,
+      mockResponse: null,
+      price: null,
+      maxOutputTokens: 16384,
+      maxInputTokens: null,
+      dropParams: true,
+      weight: null,
+      rpm: 480,
+      tpm: null,
+    })
+    expect(config.deployments[1]).toMatchObject({
+      provider: 'openai',
+      upstreamModel: 'openai/gpt-4o',
+      apiBase: 'https://openrouter.ai/api/v1',
+      apiKey: 'sk-or-1',
+      price: { input: 300_000_000n, output: 150_000_000n, cacheRead: null, tiers: [] },
+    })
+    expect(config.deployments[2]).toMatchObject({
+      provider: 'anthropic',
+      upstreamModel: 'claude-sonnet-4-5',
+      dropParams: false,
+    })
+    expect(config.deployments[2]).toMatchObject({ apiKey: 'sk-ant', apiKeySource: 'ANTHROPIC_API_KEY' })
+    expect(config.deployments[3]).toMatchObject({
+      provider: 'huggingface',
+      upstreamModel: 'together/deepseek-ai/DeepSeek-R1',
+    })
+    expect(config.deployments[3]).toMatchObject({ apiKeySource: 'HUGGINGFACE_API_KEY' })
+    expect(config.deployments[4]).toMatchObject({ provider: 'openrouter', upstreamModel: 'openai/gpt-4o-mini' })
+  })
+
+  test('becomes settings, router_settings before litellm_settings', () => {
+    const config = load(text, env)
+    expect(config).toMatchObject({ dropParams: true, numRetries: 1, requestTimeoutMs: 120_000, masterKey: KEY })
+    expect(config.databaseUrl).toBe('postgresql://tollgate@db/tollgate')
+    expect(config.modelGroupAlias).toEqual({ 'gpt-4': 'gpt-4o', old: 'claude' })
+  })
+
+  test('names each setting without effect by line', () => {
+    const fix = 'accepted, has no effect here. Fix: nothing to do; it may be left out'
+    expect(problemsOf(text, env)).toEqual([
+      `q config.yaml:14: model_list[0].model_info.mode: ${fix}`,
+      `w config.yaml:33: litellm_settings.set_verbose: ${fix}`,
+      `w config.yaml:34: litellm_settings.success_callback: ${fix}`,
+      `w config.yaml:35: litellm_settings.fallbacks: ${fix}`,
+      `w config.yaml:40: router_settings.routing_strategy: ${fix}`,
+      `w config.yaml:42: router_settings.allowed_fails: ${fix}`,
+      `w config.yaml:43: router_settings.cooldown_time: ${fix}`,
+      `w config.yaml:44: router_settings.enable_pre_call_checks: ${fix}`,
+    ])
+  })
+
+  test('is frozen all the way down', () => {
+    const config = load(text, env)
+    expect(Object.isFrozen(config.deployments)).toBe(true)
+    expect(Object.isFrozen(config.deployments[0]?.defaults)).toBe(true)
+    expect(Object.isFrozen(config.deployments[1]?.price?.tiers)).toBe(true)
+    expect(Object.isFrozen(config.plans.platform)).toBe(true)
+  })
+})
+
+describe('what is wrong is said all at once', () => {
+  test('every problem, with line, path, what was found and the fix', () => {
+    const text = `model_list:
+  - model_name: a
+    litellm_params:
+      model: azure/gpt-4o
+      timeout: abc
+  - litellm_params: {model: openai/gpt-4o, mock_response: hi, timeout: -1}
+  - model_name: b
+  - model_name: c
+    litellm_params:
+      model: mystery
+  - model_name: d
+    litellm_params:
+      model: openai/*
+      mock_response: hi
+  - model_name: e
+    litellm_params: {model: gpt-4o, mock_response: hi, input_cost_per_token: -1, drop_params: "true", weird: 1}
+litellm_settings:
+  num_retries: many
+  request_timeout: .inf
+  typo_here: 1
+general_settings: [1]
+tollgate:
+  plans: {platform: 50, gold: {markup_percent: 1}}
+  leases: {renew_seconds: 20}
+  caps: {output_tokens: 1.5}
+`
+    const prefixes = 'openai/, anthropic/, gemini/, groq/, xai/, huggingface/, openrouter/'
+    expect(problemsOf(text)).toEqual([
+      `E config.yaml:4: model_list[0].litellm_params.model: no such provider here: "azure". Fix: use one of ${prefixes}; an OpenAI-compatible server goes as openai/<model> with api_base`,
+      'E config.yaml:5: model_list[0].litellm_params.timeout: expected a number of seconds, found "abc". Fix: write timeout: 60',
+      'E config.yaml:6: model_list[1].model_name: missing: the name clients ask for. Fix: write model_name: gpt-4o',
+      'E config.yaml:6: model_list[1].litellm_params.timeout: expected a number of seconds, found -1. Fix: write timeout: 60',
+      'E config.yaml:7: model_list[2].litellm_params: missing: what serves this model. Fix: write litellm_params: with model: provider/name below it',
+      `E config.yaml:10: model_list[3].litellm_params.model: can't tell the provider of "mystery". Fix: write it with one of ${prefixes}`,
+      'E config.yaml:13: model_list[4].litellm_params.model: holds more * than model_name. Fix: write the model in full, or put * into model_name too',
+      'E config.yaml:16: model_list[5].litellm_params.input_cost_per_token: expected dollars per token, 0 or more, found -1. Fix: write input_cost_per_token: 0.00000015',
+      'w config.yaml:16: model_list[5].litellm_params.drop_params: a text is read as true. Fix: write drop_params: true',
+      'w config.yaml:16: model_list[5].litellm_params.weird: unknown setting, ignored. Fix: check the spelling; a parameter only the provider knows goes under extra_body',
+      'E config.yaml:18: litellm_settings.num_retries: expected a whole number from 0 to 100, found "many". Fix: write num_retries: 2',
+      'E config.yaml:19: litellm_settings.request_timeout: expected a number of seconds, found .inf. Fix: write request_timeout: 60',
+      'w config.yaml:20: litellm_settings.typo_here: unknown setting, ignored. Fix: check the spelling',
+      'E config.yaml:21: general_settings: expected a map of settings, found a list. Fix: write general_settings: and below it, indented, "name: value" lines',
+      'E config.yaml:23: tollgate.plans.platform: expected a map of settings, found 50. Fix: write platform: and below it, indented, "name: value" lines',
+      'w config.yaml:23: tollgate.plans.gold: unknown setting, ignored. Fix: known here: platform, byok, hybrid',
+      'E config.yaml:24: tollgate.leases: dead_after_seconds must be at least twice renew_seconds. Fix: write renew_seconds: 5 and dead_after_seconds: 30',
+      'E config.yaml:25: tollgate.caps.output_tokens: expected a whole number of tokens, 1 or more, found 1.5. Fix: write output_tokens: 4096',
+    ])
+  })
+
+  test('a warning alone does not stop the start, an error does', () => {
+    expect(loadConfig('nonsense: 1', 'c.yaml', {}, { embedded: true }).config).not.toBeNull()
+    expect(loadConfig('model_list: 1', 'c.yaml', {}, { embedded: true }).config).toBeNull()
+  })
+})
+
+describe('YAML', () => {
+  test.each([
+    ['', 'w config.yaml: the file is empty, so there is no model to call. Fix: add a model_list'],
+    ['# only a comment\n', 'w config.yaml: the file is empty, so there is no model to call. Fix: add a model_list'],
+    ['tollgate: {}\n', 'w config.yaml: model_list: missing, so there is no model to call. Fix: add a model_list'],
+  ])('%j is allowed', (text, problem) => {
+    expect(problemsOf(text)).toEqual([problem])
+    expect(load(text).deployments).toEqual([])
+  })
+
+  test.each([
+    ['model_list:\n\t- a: 1\n', 'config.yaml:2: not valid YAML: Tabs are not allowed as indentation.'],
+    [
+      'model_list: []\nmodel_list: []\n',
+      'config.yaml:2: this key is written twice in the same map. Fix: keep one of the two',
+    ],
+    [
+      'model_list: []\nx: *nobody\n',
+      'config.yaml:2: the alias *nobody has no anchor before it. Fix: write &nobody at the value it stands for',
+    ],
+    ['a: 1\nx: &x [*x]\n', 'config.yaml:2: the alias *x contains itself. Fix: write the value out'],
+    ['- a\n- b\n', 'config.yaml: expected a map of settings, found a list. Fix: write "name: value" lines'],
+  ])('%j is an error with its line', (text, problem) => {
+    expect(problemsOf(text).find((line) => line.startsWith('E'))).toContain(`E ${problem}`)
+  })
+
+  test('anchors and merge keys', () => {
+    const config = load(
+      `x: &base {api_key: os.environ/K, timeout: 30}
+model_list:
+  - {model_name: a, litellm_params: {<<: *base, model: openai/a}}
+  - {model_name: b, litellm_params: {<<: *base, model: openai/b, timeout: 60}}
+`,
+      { K: 'k' },
+    )
+    expect(config.deployments.map(({ apiKey, timeoutMs }) => [apiKey, timeoutMs])).toEqual([
+      ['k', 30_000],
+      ['k', 60_000],
+    ])
+  })
+
+  test('an alias bomb is refused', () => {
+    const levels = Array.from(
+      { length: 12 },
+      (_, level) => `l${level + 1}: &l${level + 1} [${Array(10).fill(`*l${level}`).join(', ')}]`,
+    )
+    expect(problemsOf(['l0: &l0 [x]', ...levels].join('\n'))).toEqual([
+      'E config.yaml: the aliases of this file expand to far too many values. Fix: write the values out',
+    ])
+  })
+})
+
+describe('prices', () => {
+  test.each([
+    ['0.00000015', 150_000_000n],
+    ['"3e-7"', 300_000_000n],
+    ['3e-7', 300_000_000n],
+    ['1.5E-07', 150_000_000n],
+    ['0', 0n],
+    ['"0.0"', 0n],
+    ['2.75e-06', 2_750_000_000n],
+    ['0.1', 100_000_000_000_000n],
+    ['1e-16', 1n],
+    ['0.0000001234567891', 123_456_790n],
+  ])('%s dollars per token is exact, or rounded up', (written, nanoDollarsPerMillion) => {
+    const config = load(model(`      input_cost_per_token: ${written}\n`), { K: 'k' })
+    expect(config.deployments[0]?.price).toEqual({
+      input: nanoDollarsPerMillion,
+      output: null,
+      cacheRead: null,
+      cacheWrite5m: null,
+      cacheWrite1h: null,
+      audioInput: null,
+      audioOutput: null,
+      imageOutput: null,
+      tiers: [],
+    })
+  })
+
+  test.each(['-0.1', '.nan', '.inf', '-.inf', '"12 cents"', '0x10', 'true', '[1]', '1e9'])(
+    '%s is an error',
+    (written) => {
+      const problems = problemsOf(model(`      input_cost_per_token: ${written}\n`), { K: 'k' })
+      expect(problems.filter((line) => line.startsWith('E'))).toHaveLength(1)
+      expect(problems[0]).toMatch(
+        /config.yaml:6: model_list\[0\].litellm_params.input_cost_per_token: expected dollars per token/,
+      )
+    },
+  )
+
+  test('a price per million tokens written by mistake is pointed out', () => {
+    expect(problemsOf(model('      input_cost_per_token: 0.15\n'), { K: 'k' })).toEqual([
+      'w config.yaml:6: model_list[0].litellm_params.input_cost_per_token: costs are dollars per token, so this is $150000 per million tokens. Fix: divide a price per million tokens by 1000000',
+    ])
+  })
+
+  test('every bucket and tier, from litellm_params before model_info', () => {
+    const config = load(
+      model(`      output_cost_per_token: 0.00001
+    model_info:
+      input_cost_per_token: 0.00000125
+      output_cost_per_token: 0.5
+      cache_read_input_token_cost: 1.25e-7
+      cache_creation_input_token_cost: 1e-6
+      cache_creation_input_token_cost_above_1hr: 2e-6
+      input_cost_per_audio_token: 3e-6
+      output_cost_per_audio_token: 4e-6
+      output_cost_per_image_token: 5e-6
+      output_cost_per_token_above_272k_tokens: 2e-5
+      input_cost_per_token_above_200k_tokens: 2.5e-6
+      output_cost_per_token_above_200k_tokens: 1.5e-5
+`),
+      { K: 'k' },
+    )
+    expect(config.deployments[0]?.price).toEqual({
+      input: 1_250_000_000n,
+      output: 10_000_000_000n,
+      cacheRead: 125_000_000n,
+      cacheWrite5m: 1_000_000_000n,
+      cacheWrite1h: 2_000_000_000n,
+      audioInput: 3_000_000_000n,
+      audioOutput: 4_000_000_000n,
+      imageOutput: 5_000_000_000n,
+      tiers: [
+        { above: 200_000, input: 2_500_000_000n, output: 15_000_000_000n, cacheRead: null, cacheWrite5m: null },
+        { above: 272_000, input: null, output: 20_000_000_000n, cacheRead: null, cacheWrite5m: null },
+      ],
+    })
+  })
+
+  test('null is not a price', () => {
+    expect(load(model('      input_cost_per_token: null\n'), { K: 'k' }).deployments[0]?.price).toBeNull()
+  })
+})
+
+describe('the tollgate section', () => {
+  test('defaults', () => {
+    const { plans, powerLevels, allowBelowCost, toolFees, caps, leases, limits, numRetries, requestTimeoutMs } =
+      load('')
+    expect(plans).toEqual({ platform: { markup: 500_000n }, byok: { markup: 0n }, hybrid: { markup: 500_000n } })
+    expect(powerLevels).toEqual({ eco: 500_000n, balanced: 1_000_000n, precision: 2_000_000n })
+    expect({ allowBelowCost, toolFees, numRetries, requestTimeoutMs }).toEqual({
+      allowBelowCost: false,
+      toolFees: {},
+      numRetries: 2,
+      requestTimeoutMs: 600_000,
+    })
+    expect(caps).toEqual({ streamOutputTokens: 4096, outputTokens: 16384, leastOutputTokens: 256 })
+    expect(leases).toEqual({ renewSeconds: 5, deadAfterSeconds: 30 })
+    expect(limits).toEqual({
+      bodyBytes: 33_554_432,
+      connectTimeoutMs: 10_000,
+      idleTimeoutMs: 300_000,
+      drainSeconds: 30,
+      clientStallSeconds: 120,
+    })
+  })
+
+  test('values', () => {
+    const config = load(`tollgate:
+  plans: {platform: {markup_percent: 12.5}, byok: {markup_percent: 2}, hybrid: {markup_percent: "0"}}
+  power_levels: {eco: 0.75, precision: "3"}
+  allow_below_cost: yes
+  tool_fees: {web_search: 0.025, code: 1}
+  caps: {stream_output_tokens: 1_000, output_tokens: "2000", least_output_tokens: 1}
+  leases: {renew_seconds: 1, dead_after_seconds: 4}
+  limits: {body_megabytes: 0.5, connect_timeout_seconds: 0.25, idle_timeout_seconds: 1, drain_seconds: 2, client_stall_seconds: 3}
+`)
+    expect(config.plans).toEqual({ platform: { markup: 125_000n }, byok: { markup: 20_000n }, hybrid: { markup: 0n } })
+    expect(config.powerLevels).toEqual({ eco: 750_000n, balanced: 1_000_000n, precision: 3_000_000n })
+    expect(config.allowBelowCost).toBe(true)
+    expect(config.toolFees).toEqual({ web_search: 25_000_000n, code: 1_000_000_000n })
+    expect(config.caps).toEqual({ streamOutputTokens: 1000, outputTokens: 2000, leastOutputTokens: 1 })
+    expect(config.leases).toEqual({ renewSeconds: 1, deadAfterSeconds: 4 })
+    expect(config.limits).toEqual({
+      bodyBytes: 524_288,
+      connectTimeoutMs: 250,
+      idleTimeoutMs: 1000,
+      drainSeconds: 2,
+      clientStallSeconds: 3,
+    })
+  })
+})
+
+describe("the repository's config.yaml", () => {
+  const text = readFileSync(new URL('../../config.yaml', import.meta.url), 'utf8')
+
+  test('starts without a key and without a word', () => {
+    const { config, problems } = loadConfig(text, 'config.yaml', {}, { embedded: true })
+    expect(config?.deployments.map(({ modelName }) => modelName)).toEqual(['demo', 'openai/*'])
+    expect(problems.filter(({ quiet }) => quiet !== true)).toEqual([])
+  })
+
+  test('says the defaults in its comments', () => {
+    const uncommented = text.replace(/^# (?=tollgate:)/m, '').replace(/^#(?= {3,}\S)/gm, ' ')
+    const { warnings: _, ...spelledOut } = load(uncommented.replace(/^.*(?:master_key|database_url).*$/gm, ''))
+    const { warnings: __, ...defaults } = load(text)
+    expect(spelledOut).toEqual(defaults)
+    expect(uncommented).toMatch(/^tollgate:\n +plans:/m)
+  })
+})
+
+describe('check-config', () => {
+  test('says what serves what, from which key, at which price', () => {
+    const config = load(
+      `model_list:
+  - {model_name: demo, litellm_params: {model: gpt-4o-mini, mock_response: hi}}
+  - {model_name: openai/*, litellm_params: {model: openai/*, api_key: os.environ/K}}
+  - model_name: local
+    litellm_params: {model: openai/llama, api_base: "http://10.0.0.7:8000/v1", api_key: os.environ/K, input_cost_per_token: 0, output_cost_per_token: 0}
+  - model_name: local
+    litellm_params: {model: groq/llama, input_cost_per_token: 1.5e-7}
+litellm_settings: {cache: true}
+router_settings: {model_group_alias: {best: local}}
+`,
+      { K: 'k', TOLLGATE_MASTER_KEY: KEY },
+    )
+    expect(describeConfig(config)).toBe(`config.yaml: 3 model groups
+  demo
+    openai gpt-4o-mini, mock: nobody is called, price: data set
+  openai/*
+    openai *, key from K, price: data set
+  local
+    openai llama at http://10.0.0.7:8000, key from K, price: free
+    groq llama, no key, price: operator (per million tokens: input $0.15, output data set)
+  best
+    stands for local
+
+master key: set
+database: embedded
+plans: platform +50 %, byok +0 %, hybrid +50 %
+power levels: eco x0.5, balanced x1, precision x2
+charges below the provider's cost: never
+retries: 2, request timeout: 600 s
+
+LiteLLM settings accepted without effect:
+  line 8: litellm_settings.cache`)
+  })
+})

@@ -1,0 +1,194 @@
+import { randomUUID } from 'node:crypto'
+import { describe, expect, test } from 'vitest'
+import { balances, close, hold, inLine, refusal } from '../support/books.ts'
+import { useDatabase } from '../support/database.ts'
+
+const db = useDatabase()
+const seed = () => db.seedOrganization({ credits: 1_000, users: { alice: 100 } })
+const spent = async (id: string) => {
+  const { pool, users } = await balances(db.pool, id)
+  return { pool: pool.used, alice: users.alice?.used, held: pool.held, overage: pool.overage }
+}
+
+async function entries(callId: string): Promise<string[]> {
+  const { rows } = await db.pool.query<{ entry: string }>(
+    `select entry || ' ' || trim_scale(credits_used) as entry from credit_usage_attribution
+    where call_id = $1 order by entry`,
+    [callId],
+  )
+  return rows.map((row) => row.entry)
+}
+
+/** A hold as recovery leaves it: closed with a charge of what was delivered, which is on the books. */
+async function recovered(organizationId: string, delivered: number): Promise<string> {
+  const { callId } = await hold(db.pool, organizationId, { output: 50 })
+  await close(db.pool, organizationId, callId, delivered)
+  await db.pool.query("update ledger_holds set state = 'recovered' where call_id = $1", [callId])
+  return callId
+}
+
+describe('settling', () => {
+  test('charges the true cost and gives back the rest of the hold', async () => {
+    const org = await seed()
+    const { callId } = await hold(db.pool, org.id, { output: 50 })
+    expect(await close(db.pool, org.id, callId, 12.345678)).toEqual({
+      charged: '12.345678',
+      remaining: '87.654322',
+      repeated: false,
+      key_used: null,
+    })
+    expect(await spent(org.id)).toEqual({ pool: '12.345678', alice: '12.345678', held: '0', overage: '0' })
+    const { rows } = await db.pool.query(
+      `select org_id, user_id, credits_used, service_type, service_name, api_cost, markup_applied, total_cost, source,
+        provenance, outcome from credit_usage_attribution where call_id = $1`,
+      [callId],
+    )
+    expect(rows).toEqual([
+      {
+        org_id: org.id,
+        user_id: 'alice',
+        credits_used: '12.345678',
+        service_type: 'llm_inference',
+        service_name: 'gpt-5',
+        api_cost: '0.012345678',
+        markup_applied: '0.000000000',
+        total_cost: '0.012345678',
+        source: 'proxy',
+        provenance: 'provider_usage',
+        outcome: 'answered',
+      },
+    ])
+  })
+
+  test('a settled call answers what the first settle booked', async () => {
+    const org = await seed()
+    const { callId } = await hold(db.pool, org.id, { output: 50 })
+    await close(db.pool, org.id, callId, 20)
+    expect(await close(db.pool, org.id, callId, 30)).toMatchObject({ charged: '20', remaining: '80', repeated: true })
+    expect(await close(db.pool, org.id, callId, null)).toMatchObject({ charged: '20', repeated: true })
+    expect(await entries(callId)).toEqual(['charge 20'])
+  })
+
+  test('by several at once is one charge', async () => {
+    const org = await seed()
+    const { callId } = await hold(db.pool, org.id, { output: 50 })
+    const lock = `select from ledger_holds where call_id = '${callId}' for update`
+    const settle = () => close(db.pool, org.id, callId, 20)
+    const answers = await inLine(db.pool, lock, 3, () => Promise.all([settle(), settle(), settle()]))
+    expect(answers.filter((answer) => answer.repeated)).toHaveLength(2)
+    expect(await spent(org.id)).toEqual({ pool: '20', alice: '20', held: '0', overage: '0' })
+  })
+
+  test('without a hold row is booked in full, once', async () => {
+    const org = await seed()
+    const callId = randomUUID()
+    const lock = `select from organization_credit_pools where org_id = '${org.id}' for update`
+    const settle = () => close(db.pool, org.id, callId, 20)
+    const answers = await inLine(db.pool, lock, 3, () => Promise.all([settle(), settle(), settle()]))
+    expect(answers.map((answer) => answer.charged)).toEqual(['20', '20', '20'])
+    expect(await entries(callId)).toEqual(['charge 20'])
+    expect(await spent(org.id)).toEqual({ pool: '20', alice: '20', held: '0', overage: '0' })
+  })
+
+  test('without a hold row and without an allocation is refused: nobody is there to charge', async () => {
+    const org = await seed()
+    const error = await refusal(close(db.pool, org.id, randomUUID(), 20, 'nobody'))
+    expect(error).toMatchObject({
+      code: 'P0001',
+      message: `No credit allocation found for user nobody in org ${org.id}`,
+    })
+  })
+
+  test('works on after the organization was suspended and the allocation switched off', async () => {
+    const org = await seed()
+    const { callId } = await hold(db.pool, org.id, { output: 50 })
+    await db.pool.query("update organizations set status = 'suspended' where id = $1", [org.id])
+    await db.pool.query('update user_credit_allocations set is_active = false where org_id = $1', [org.id])
+    expect(await close(db.pool, org.id, callId, 20)).toMatchObject({ charged: '20', repeated: false })
+  })
+
+  test('beyond the hold and the money is booked, and refuses the next hold', async () => {
+    const org = await seed()
+    const { callId } = await hold(db.pool, org.id, { output: 90 })
+    expect(await close(db.pool, org.id, callId, 130)).toMatchObject({ charged: '130', remaining: '-30' })
+    expect(await spent(org.id)).toEqual({ pool: '130', alice: '130', held: '0', overage: '30' })
+    expect(await hold(db.pool, org.id, { output: 0.000001 })).toMatchObject({ outcome: 'insufficient', available: '0' })
+    await db.pool.query("select allocate_credits_to_user($1, 'alice', 31)", [org.id])
+    expect(await hold(db.pool, org.id, { output: 1 })).toMatchObject({ outcome: 'held' })
+  })
+})
+
+describe('releasing', () => {
+  test('gives the hold back and leaves a row of nothing', async () => {
+    const org = await seed()
+    const { callId } = await hold(db.pool, org.id, { output: 50 })
+    expect(await close(db.pool, org.id, callId, null)).toMatchObject({
+      charged: '0',
+      remaining: '100',
+      repeated: false,
+    })
+    expect(await close(db.pool, org.id, callId, null)).toMatchObject({ charged: '0', repeated: true })
+    expect(await entries(callId)).toEqual(['charge 0'])
+    expect(await spent(org.id)).toEqual({ pool: '0', alice: '0', held: '0', overage: '0' })
+  })
+
+  test('without a hold row does nothing', async () => {
+    const org = await seed()
+    const callId = randomUUID()
+    expect(await close(db.pool, org.id, callId, null)).toMatchObject({ charged: '0', repeated: true })
+    expect(await entries(callId)).toEqual([])
+  })
+})
+
+describe('a settle that comes after', () => {
+  test('a release books the charge once, as a correction', async () => {
+    const org = await seed()
+    const { callId } = await hold(db.pool, org.id, { output: 50 })
+    await close(db.pool, org.id, callId, null)
+    expect(await close(db.pool, org.id, callId, 20)).toMatchObject({ charged: '20', remaining: '80', repeated: false })
+    expect(await close(db.pool, org.id, callId, 35)).toMatchObject({ charged: '20', remaining: '80', repeated: true })
+    expect(await entries(callId)).toEqual(['charge 0', 'correction 20'])
+    expect(await spent(org.id)).toEqual({ pool: '20', alice: '20', held: '0', overage: '0' })
+  })
+
+  test('a recovery books what is missing once, as a correction', async () => {
+    const org = await seed()
+    const callId = await recovered(org.id, 15)
+    expect(await close(db.pool, org.id, callId, 20)).toMatchObject({ charged: '20', remaining: '80', repeated: false })
+    expect(await close(db.pool, org.id, callId, 20)).toMatchObject({ charged: '20', repeated: true })
+    expect(await entries(callId)).toEqual(['charge 15', 'correction 5'])
+    expect(await spent(org.id)).toEqual({ pool: '20', alice: '20', held: '0', overage: '0' })
+  })
+
+  test('a recovery that charged as much changes nothing', async () => {
+    const org = await seed()
+    const callId = await recovered(org.id, 20)
+    expect(await close(db.pool, org.id, callId, 20)).toMatchObject({ charged: '20', remaining: '80', repeated: true })
+    expect(await entries(callId)).toEqual(['charge 20'])
+  })
+
+  test('a recovery that charged more gives back the difference once, by a row of the journal', async () => {
+    const org = await seed()
+    const callId = await recovered(org.id, 50)
+    expect(await close(db.pool, org.id, callId, 20)).toMatchObject({ charged: '20', remaining: '80', repeated: false })
+    expect(await close(db.pool, org.id, callId, 10)).toMatchObject({ charged: '20', remaining: '80', repeated: true })
+    expect(await entries(callId)).toEqual(['charge 50'])
+    expect(await balances(db.pool, org.id)).toEqual({
+      pool: { total: '1030', allocated: '130', used: '50', held: '0', overage: '0' },
+      users: { alice: { allocated: '130', used: '50', held: '0' } },
+      entries: 1,
+    })
+    const { rows } = await db.pool.query('select kind, pool_total, user_id from ledger_journal where call_id = $1', [
+      callId,
+    ])
+    expect(rows).toEqual([{ kind: 'correction', pool_total: '30.000000', user_id: 'alice' }])
+  })
+
+  test('a recovery that charged more brings an allocation back above zero', async () => {
+    const org = await seed()
+    const callId = await recovered(org.id, 110)
+    expect((await spent(org.id)).overage).toBe('10')
+    expect(await close(db.pool, org.id, callId, 20)).toMatchObject({ charged: '20', remaining: '80' })
+    expect((await spent(org.id)).overage).toBe('0')
+  })
+})

@@ -1,0 +1,160 @@
+import pg from 'pg'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { connect, type Database } from '../../src/db/connect.ts'
+import { balances, close, extend, hold, inLine, type Limit } from '../support/books.ts'
+import { useDatabase } from '../support/database.ts'
+
+const db = useDatabase()
+let eight: Database
+
+beforeAll(() => {
+  eight = connect(db.url, { maxConnections: 8 })
+})
+afterAll(() => eight.close())
+
+async function deducted(work: Promise<unknown>): Promise<boolean> {
+  try {
+    await work
+    return true
+  } catch (error) {
+    if (error instanceof pg.DatabaseError && error.message.startsWith('Insufficient credits')) return false
+    throw error
+  }
+}
+
+describe('many at once', () => {
+  test('deduct_credits for ten times what is there: exactly what is there is spent', async () => {
+    const org = await db.seedOrganization({ credits: 500, users: { alice: 500 } })
+    const calls = Array.from({ length: 100 }, (_, index) =>
+      deducted(
+        eight.pool.query("select deduct_credits($1, 'alice', 50, 'valuation', null, $2)", [org.id, `r${index}`]),
+      ),
+    )
+    expect((await Promise.all(calls)).filter(Boolean)).toHaveLength(10)
+    expect(await balances(db.pool, org.id)).toEqual({
+      pool: { total: '500', allocated: '500', used: '500', held: '0', overage: '0' },
+      users: { alice: { allocated: '500', used: '500', held: '0' } },
+      entries: 10,
+    })
+  })
+
+  test('64 holds with money for ten: ten are held', async () => {
+    const org = await db.seedOrganization({ credits: 1_000, users: { alice: 100 } })
+    const answers = await Promise.all(Array.from({ length: 64 }, () => hold(eight.pool, org.id, { output: 10 })))
+    expect(answers.filter((answer) => answer.outcome === 'held')).toHaveLength(10)
+    expect(answers.filter((answer) => answer.outcome === 'in_flight')).toHaveLength(54)
+    expect((await balances(db.pool, org.id)).pool.held).toBe('100')
+  })
+
+  test('holds and deductions together take what is there, and no more', async () => {
+    const org = await db.seedOrganization({ credits: 1_000, users: { alice: 100 } })
+    const calls = Array.from({ length: 64 }, (_, index) =>
+      index % 2 === 0
+        ? hold(eight.pool, org.id, { output: 10 }).then((answer) => answer.outcome === 'held')
+        : deducted(eight.pool.query("select deduct_credits($1, 'alice', 10, 'valuation')", [org.id])),
+    )
+    expect((await Promise.all(calls)).filter(Boolean)).toHaveLength(10)
+    const { pool } = await balances(db.pool, org.id)
+    expect(Number(pool.held) + Number(pool.used)).toBe(100)
+  })
+
+  test('allocations of one pool hand out what it has, and no more', async () => {
+    const org = await db.seedOrganization({ credits: 100, users: { alice: 0 } })
+    const calls = Array.from({ length: 40 }, (_, index) =>
+      deducted(eight.pool.query('select allocate_credits_to_user($1, $2, 10)', [org.id, `user-${index % 4}`])),
+    )
+    expect((await Promise.all(calls)).filter(Boolean)).toHaveLength(10)
+    expect((await balances(db.pool, org.id)).pool).toMatchObject({ total: '100', allocated: '100' })
+  })
+
+  test('purchases make one pool', async () => {
+    const { rows } = await db.pool.query<{ id: string }>("insert into organizations (name) values ('new') returning id")
+    const id = rows[0]?.id ?? ''
+    await Promise.all(Array.from({ length: 16 }, () => eight.pool.query('select add_credits_to_pool($1, 5)', [id])))
+    expect((await balances(db.pool, id)).pool.total).toBe('80')
+  })
+})
+
+test('a settle and a hold of different organizations lock the limits they share in the same order', async () => {
+  const acme = await db.seedOrganization({ credits: 100, users: { alice: 100 } })
+  const other = await db.seedOrganization({ credits: 100, users: { alice: 100 } })
+  const limit = (kind: string): Limit => ({
+    kind,
+    id: acme.id,
+    window_start: '2030-01-01T00:00:00Z',
+    limit_amount: 100,
+  })
+  const { callId } = await hold(db.pool, acme.id, { output: 10, limits: [limit('a'), limit('b')] })
+  // With this many rows PostgreSQL reads the table from its beginning, and there the second limit now comes first.
+  await db.pool.query(
+    "insert into ledger_limits (kind, id, window_start) select 'c', n, now() from generate_series(1, 300) n",
+  )
+  await db.pool.query('vacuum full analyze ledger_limits')
+  await db.pool.query("update ledger_limits set held = held where kind = 'a'")
+  const lock = `select from ledger_limits where kind = 'a' and id = '${acme.id}' for update`
+  const [, settled] = await inLine(db.pool, lock, 2, () =>
+    Promise.all([
+      hold(db.pool, other.id, { output: 5, limits: [limit('b'), limit('a')] }),
+      close(db.pool, acme.id, callId, 7),
+    ]),
+  )
+  expect(settled.charged).toBe('7')
+  const { rows } = await db.pool.query(
+    'select kind, trim_scale(held) as held, trim_scale(used) as used from ledger_limits where id = $1 order by kind',
+    [acme.id],
+  )
+  expect(rows).toEqual([
+    { kind: 'a', held: '5', used: '7' },
+    { kind: 'b', held: '5', used: '7' },
+  ])
+})
+
+/** A small generator with a seed, so that a run that fails can be run again. */
+function randomIntegers(seed: number): (below: number) => number {
+  let state = seed
+  return (below) => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
+    return Math.floor((state / 2 ** 32) * below)
+  }
+}
+
+test('500 operations of all kinds over three organizations that share limits: no deadlock, and the books are right', async () => {
+  const next = randomIntegers(8_084)
+  const orgs = await Promise.all(
+    Array.from({ length: 3 }, () => db.seedOrganization({ credits: 2_000, users: { alice: 500, bob: 500 } })),
+  )
+  const open: { callId: string; id: string; user: string }[] = []
+  const limits = (): Limit[] =>
+    ['team', 'key', 'end_user', 'model']
+      .map((kind) => ({ kind, id: `shared-${next(2)}`, window_start: '2030-01-01T00:00:00Z', limit_amount: 100_000 }))
+      .sort(() => next(3) - 1)
+
+  async function holdOne(id: string, user: string): Promise<void> {
+    const answer = await hold(eight.pool, id, { user, output: 1 + next(20), least: 1, limits: limits() })
+    if (answer.outcome === 'held') open.push({ callId: answer.callId, id, user })
+  }
+
+  async function operation(): Promise<unknown> {
+    const id = orgs[next(3)]?.id ?? ''
+    const user = next(2) === 0 ? 'alice' : 'bob'
+    const kind = next(10)
+    if (kind < 4) return holdOne(id, user)
+    if (kind === 4) return deducted(eight.pool.query("select deduct_credits($1, $2, $3, 'x')", [id, user, 1 + next(9)]))
+    if (kind === 5) return eight.pool.query('select add_credits_to_pool($1, 3)', [id])
+    if (kind === 6) return deducted(eight.pool.query('select allocate_credits_to_user($1, $2, 3)', [id, user]))
+    const running = open[next(open.length)]
+    if (running === undefined) return holdOne(id, user)
+    if (kind === 7) return extend(eight.pool, running.callId, 5 + next(30), 1)
+    return close(eight.pool, running.id, running.callId, kind === 8 ? null : next(25), running.user)
+  }
+
+  let left = 500
+  async function worker(): Promise<void> {
+    while (left > 0) {
+      left -= 1
+      await operation()
+    }
+  }
+  await Promise.all(Array.from({ length: 8 }, worker))
+  expect(open.length).toBeGreaterThan(50)
+})

@@ -1,0 +1,149 @@
+import { randomUUID } from 'node:crypto'
+import { describe, expect, test } from 'vitest'
+import { balances, close, extend, hold, inLine } from '../support/books.ts'
+import { useDatabase } from '../support/database.ts'
+
+const db = useDatabase()
+const seed = (alice = 100) => db.seedOrganization({ credits: 1_000, users: { alice, bob: 100 } })
+
+describe('a hold', () => {
+  test('sets credits aside, apart from what is spent', async () => {
+    const org = await seed()
+    expect(await hold(db.pool, org.id, { input: 1, output: 40, least: 5 })).toMatchObject({
+      outcome: 'held',
+      held: '41',
+      remaining: '59',
+    })
+    expect(await balances(db.pool, org.id)).toEqual({
+      pool: { total: '1000', allocated: '200', used: '0', held: '41', overage: '0' },
+      users: { alice: { allocated: '100', used: '0', held: '41' }, bob: { allocated: '100', used: '0', held: '0' } },
+      entries: 0,
+    })
+    const { rows } = await db.pool.query("select deduct_credits($1, 'alice', 59, 'valuation') as ok", [org.id])
+    expect(rows).toEqual([{ ok: true }])
+  })
+
+  test('takes what is left where that covers the least', async () => {
+    const org = await seed()
+    expect(await hold(db.pool, org.id, { input: 2, output: 500, least: 98 })).toMatchObject({
+      outcome: 'held',
+      held: '100',
+    })
+  })
+
+  test('counts the input at a token a byte when less than ten times its estimate is left', async () => {
+    const org = await seed()
+    const call = { inputBytes: 30, output: 5 }
+    expect(await hold(db.pool, org.id, { ...call, input: 10 })).toMatchObject({ outcome: 'held', held: '15' })
+    expect(await hold(db.pool, org.id, { ...call, input: 10 })).toMatchObject({ outcome: 'held', held: '35' })
+    expect(await hold(db.pool, org.id, { ...call, input: 6 })).toMatchObject({ outcome: 'held', held: '35' })
+    expect(await hold(db.pool, org.id, { ...call, input: 1 })).toMatchObject({ outcome: 'held', held: '6' })
+  })
+
+  test('of nothing is a hold', async () => {
+    const org = await seed(0)
+    expect(await hold(db.pool, org.id, {})).toMatchObject({ outcome: 'held', held: '0' })
+  })
+
+  test('answers the same when it is sent again, and takes nothing more', async () => {
+    const org = await seed()
+    const callId = randomUUID()
+    const first = await hold(db.pool, org.id, { callId, input: 1, output: 40 })
+    expect(await hold(db.pool, org.id, { callId, input: 1, output: 40 })).toMatchObject({
+      outcome: 'held',
+      held: first.held,
+      remaining: first.remaining,
+    })
+    expect((await balances(db.pool, org.id)).pool.held).toBe('41')
+  })
+
+  test('sent twice at once is one hold', async () => {
+    const org = await seed()
+    const callId = randomUUID()
+    const lock = `select from organization_credit_pools where org_id = '${org.id}' for update`
+    const send = () => hold(db.pool, org.id, { callId, output: 40 })
+    const answers = await inLine(db.pool, lock, 4, () => Promise.all([send(), send(), send(), send()]))
+    expect(answers.map((answer) => answer.held)).toEqual(['40', '40', '40', '40'])
+    expect((await balances(db.pool, org.id)).pool.held).toBe('40')
+  })
+})
+
+describe('a hold is refused, and nothing changes,', () => {
+  test('when money is out: insufficient', async () => {
+    const org = await seed()
+    expect(await hold(db.pool, org.id, { input: 51, output: 100, least: 50 })).toMatchObject({
+      outcome: 'insufficient',
+      held: null,
+      required: '101',
+      available: '100',
+    })
+    expect((await balances(db.pool, org.id)).pool.held).toBe('0')
+  })
+
+  test('when running calls have it: in_flight', async () => {
+    const org = await seed()
+    const running = await hold(db.pool, org.id, { output: 60 })
+    expect(await hold(db.pool, org.id, { output: 41 })).toMatchObject({
+      outcome: 'in_flight',
+      required: '41',
+      available: '40',
+    })
+    expect(await hold(db.pool, org.id, { output: 101 })).toMatchObject({ outcome: 'insufficient', available: '40' })
+    await close(db.pool, org.id, running.callId, null)
+    expect(await hold(db.pool, org.id, { output: 41 })).toMatchObject({ outcome: 'held' })
+  })
+
+  test('when running calls have what is left of the overage: in_flight', async () => {
+    const org = await seed()
+    await db.pool.query(
+      'update organization_credit_pools set allow_overage = true, overage_limit = 50 where org_id = $1',
+      [org.id],
+    )
+    await hold(db.pool, org.id, { output: 120 })
+    expect(await hold(db.pool, org.id, { output: 40 })).toMatchObject({ outcome: 'in_flight', available: '30' })
+    expect(await hold(db.pool, org.id, { output: 150 })).toMatchObject({ outcome: 'in_flight' })
+    expect(await hold(db.pool, org.id, { output: 151 })).toMatchObject({ outcome: 'insufficient' })
+  })
+
+  test('without an allocation, with one switched off, in an organization that is not active', async () => {
+    const org = await seed()
+    expect(await hold(db.pool, org.id, { user: 'nobody' })).toMatchObject({ outcome: 'no_allocation' })
+    expect(await hold(db.pool, randomUUID(), {})).toMatchObject({ outcome: 'no_allocation' })
+    await db.pool.query("update user_credit_allocations set is_active = false where org_id = $1 and user_id = 'bob'", [
+      org.id,
+    ])
+    expect(await hold(db.pool, org.id, { user: 'bob' })).toMatchObject({ outcome: 'no_allocation' })
+    await db.pool.query("update organizations set status = 'suspended' where id = $1", [org.id])
+    expect(await hold(db.pool, org.id, {})).toMatchObject({ outcome: 'suspended' })
+  })
+})
+
+describe('extending a hold', () => {
+  test('makes it the size wanted; sent again, it changes nothing', async () => {
+    const org = await seed()
+    const { callId } = await hold(db.pool, org.id, { output: 10 })
+    expect(await extend(db.pool, callId, 30)).toEqual({ outcome: 'extended', held: '30' })
+    expect(await extend(db.pool, callId, 30)).toEqual({ outcome: 'extended', held: '30' })
+    expect(await extend(db.pool, callId, 20)).toEqual({ outcome: 'extended', held: '30' })
+    expect((await balances(db.pool, org.id)).users.alice?.held).toBe('30')
+  })
+
+  test('takes what is left where that covers the least, else refuses', async () => {
+    const org = await seed()
+    const { callId } = await hold(db.pool, org.id, { output: 10 })
+    await hold(db.pool, org.id, { output: 50 })
+    expect(await extend(db.pool, callId, 80, 51)).toEqual({ outcome: 'refused', held: '10' })
+    expect(await extend(db.pool, callId, 80, 50)).toEqual({ outcome: 'extended', held: '50' })
+    expect(await extend(db.pool, callId, 80, 51)).toEqual({ outcome: 'refused', held: '50' })
+    expect((await balances(db.pool, org.id)).users.alice?.held).toBe('100')
+  })
+
+  test('of a call that is over, or unknown', async () => {
+    const org = await seed()
+    const { callId } = await hold(db.pool, org.id, { output: 10 })
+    await close(db.pool, org.id, callId, 7)
+    expect(await extend(db.pool, callId, 30)).toEqual({ outcome: 'closed', held: '10' })
+    expect(await extend(db.pool, randomUUID(), 30)).toEqual({ outcome: 'unknown', held: null })
+    expect((await balances(db.pool, org.id)).pool.held).toBe('0')
+  })
+})

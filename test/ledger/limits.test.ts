@@ -1,0 +1,126 @@
+import { describe, expect, test } from 'vitest'
+import { balances, close, extend, hold, type Limit } from '../support/books.ts'
+import { useDatabase } from '../support/database.ts'
+
+const db = useDatabase()
+const seed = () => db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
+const march = '2030-03-01T00:00:00Z'
+const april = '2030-04-01T00:00:00Z'
+
+async function counters(id: string): Promise<string[]> {
+  const { rows } = await db.pool.query<{ line: string }>(
+    `select kind || ' ' || to_char(window_start at time zone 'UTC', 'MM') || ': ' || trim_scale(held) || ' held, '
+      || trim_scale(used) || ' used' as line
+    from ledger_limits where id = $1 order by kind, window_start`,
+    [id],
+  )
+  return rows.map((row) => row.line)
+}
+
+test('a hold counts on the limits of its call, and its charge too', async () => {
+  const org = await seed()
+  const limits: Limit[] = [
+    { kind: 'team', id: org.id, window_start: march, limit_amount: 100 },
+    { kind: 'quota', id: org.id, window_start: march, unit: 'calls', limit_amount: 2 },
+    { kind: 'key', id: org.id, window_start: march },
+  ]
+  const first = await hold(db.pool, org.id, { output: 60, limits })
+  expect(first).toMatchObject({ outcome: 'held', held: '60', key_used: '0' })
+  expect(await counters(org.id)).toEqual([
+    'key 03: 60 held, 0 used',
+    'quota 03: 1 held, 0 used',
+    'team 03: 60 held, 0 used',
+  ])
+  expect(await close(db.pool, org.id, first.callId, 45)).toMatchObject({ charged: '45', key_used: '45' })
+  expect(await counters(org.id)).toEqual([
+    'key 03: 0 held, 45 used',
+    'quota 03: 0 held, 1 used',
+    'team 03: 0 held, 45 used',
+  ])
+  const second = await hold(db.pool, org.id, { output: 10, limits })
+  expect(second).toMatchObject({ outcome: 'held', key_used: '45' })
+  await close(db.pool, org.id, second.callId, null)
+  expect(await counters(org.id)).toEqual([
+    'key 03: 0 held, 45 used',
+    'quota 03: 0 held, 1 used',
+    'team 03: 0 held, 45 used',
+  ])
+})
+
+describe('a limit that has too little left', () => {
+  test('refuses by name, and neither pool, allocation nor any other limit is touched', async () => {
+    const org = await seed()
+    const limits: Limit[] = [
+      { kind: 'end_user', id: org.id, window_start: march, limit_amount: 1_000 },
+      { kind: 'key', id: org.id, window_start: march, limit_amount: 30 },
+      { kind: 'team', id: org.id, window_start: march, limit_amount: 20 },
+    ]
+    expect(await hold(db.pool, org.id, { output: 21, limits })).toMatchObject({
+      outcome: 'limit',
+      limit_kind: 'team',
+      required: '21',
+      available: '20',
+      held: null,
+    })
+    expect(await counters(org.id)).toEqual([
+      'end_user 03: 0 held, 0 used',
+      'key 03: 0 held, 0 used',
+      'team 03: 0 held, 0 used',
+    ])
+    expect(await balances(db.pool, org.id)).toMatchObject({ pool: { held: '0' }, users: { alice: { held: '0' } } })
+    const { rows } = await db.pool.query('select 1 from ledger_holds where org_id = $1', [org.id])
+    expect(rows).toEqual([])
+  })
+
+  test('grants a part where that covers the least', async () => {
+    const org = await seed()
+    const limits: Limit[] = [{ kind: 'key', id: org.id, window_start: march, limit_amount: 30 }]
+    expect(await hold(db.pool, org.id, { output: 400, least: 30, limits })).toMatchObject({
+      outcome: 'held',
+      held: '30',
+    })
+  })
+
+  test('refuses the call after the last one, while that runs too', async () => {
+    const org = await seed()
+    const limits: Limit[] = [{ kind: 'quota', id: org.id, window_start: march, unit: 'calls', limit_amount: 1 }]
+    const { callId } = await hold(db.pool, org.id, { output: 1, limits })
+    const refused = { outcome: 'limit', limit_kind: 'quota' }
+    expect(await hold(db.pool, org.id, { output: 1, limits })).toMatchObject(refused)
+    await close(db.pool, org.id, callId, 1)
+    expect(await hold(db.pool, org.id, { output: 0, limits })).toMatchObject(refused)
+  })
+
+  test('refuses to extend, or extends by what it has left', async () => {
+    const org = await seed()
+    const limits: Limit[] = [{ kind: 'key', id: org.id, window_start: march, limit_amount: 30 }]
+    const { callId } = await hold(db.pool, org.id, { output: 10, limits })
+    expect(await extend(db.pool, callId, 50, 31)).toEqual({ outcome: 'refused', held: '10' })
+    expect(await extend(db.pool, callId, 50, 20)).toEqual({ outcome: 'extended', held: '30' })
+    expect(await counters(org.id)).toEqual(['key 03: 30 held, 0 used'])
+  })
+})
+
+test('a hold gives back to the window it was taken from, also when another one has begun', async () => {
+  const org = await seed()
+  const window = (window_start: string): Limit[] => [{ kind: 'key', id: org.id, window_start, limit_amount: 100 }]
+  const old = await hold(db.pool, org.id, { output: 60, limits: window(march) })
+  const recent = await hold(db.pool, org.id, { output: 70, limits: window(april) })
+  await close(db.pool, org.id, old.callId, 25)
+  expect(await counters(org.id)).toEqual(['key 03: 0 held, 25 used', 'key 04: 70 held, 0 used'])
+  await close(db.pool, org.id, recent.callId, null)
+  expect(await counters(org.id)).toEqual(['key 03: 0 held, 25 used', 'key 04: 0 held, 0 used'])
+})
+
+test('a settle after a release counts on the limits, and as a call', async () => {
+  const org = await seed()
+  const limits: Limit[] = [
+    { kind: 'key', id: org.id, window_start: march },
+    { kind: 'quota', id: org.id, window_start: march, unit: 'calls', limit_amount: 5 },
+  ]
+  const { callId } = await hold(db.pool, org.id, { output: 60, limits })
+  await close(db.pool, org.id, callId, null)
+  await close(db.pool, org.id, callId, 20)
+  await close(db.pool, org.id, callId, 20)
+  expect(await counters(org.id)).toEqual(['key 03: 0 held, 20 used', 'quota 03: 0 held, 1 used'])
+})

@@ -1,0 +1,154 @@
+/** What the books of an organization say, for exact comparison, and the ledger's SQL functions by name. Amounts are credits. */
+import { randomUUID } from 'node:crypto'
+import pg from 'pg'
+import { expect } from 'vitest'
+
+export interface Balances {
+  pool: { total: string; allocated: string; used: string; held: string; overage: string }
+  users: Record<string, { allocated: string; used: string; held: string } | undefined>
+  /** Rows of credit_usage_attribution. */
+  entries: number
+}
+
+/** Decimals without trailing zeros. */
+export async function balances(pool: pg.Pool, organizationId: string): Promise<Balances> {
+  const { rows } = await pool.query<{ balances: Balances }>(
+    `select jsonb_build_object(
+      'pool', jsonb_build_object('total', trim_scale(total_credits)::text, 'allocated', trim_scale(allocated_credits)::text,
+        'used', trim_scale(used_credits)::text, 'held', trim_scale(held_credits)::text,
+        'overage', trim_scale(overage_credits)::text),
+      'users', (select jsonb_object_agg(user_id, jsonb_build_object('allocated', trim_scale(allocated_credits)::text,
+          'used', trim_scale(used_credits)::text, 'held', trim_scale(held_credits)::text))
+        from user_credit_allocations where org_id = $1),
+      'entries', (select count(*) from credit_usage_attribution where org_id = $1)) as balances
+    from organization_credit_pools where org_id = $1`,
+    [organizationId],
+  )
+  const found = rows[0]?.balances
+  if (found === undefined) throw new Error(`organization ${organizationId} has no pool`)
+  return found
+}
+
+/** The error PostgreSQL answers; fails when it answers none. */
+export async function refusal(work: Promise<unknown>): Promise<pg.DatabaseError> {
+  const outcome = await work.then(
+    () => 'nothing was refused',
+    (error: unknown) => error,
+  )
+  if (outcome instanceof pg.DatabaseError) return outcome
+  throw outcome instanceof Error ? outcome : new Error(String(outcome))
+}
+
+/**
+ * Runs what `start` starts while another session has the rows of `lock` (a `select ... for update`), and lets go once `waiting`
+ * sessions stand in line: what is started then really happens at once.
+ */
+export async function inLine<T>(db: pg.Pool, lock: string, waiting: number, start: () => Promise<T>): Promise<T> {
+  const client = await db.connect()
+  try {
+    await client.query('begin')
+    await client.query(lock)
+    const started = start()
+    await expect.poll(() => waitingForLock(db), { timeout: 10_000, interval: 5 }).toBe(waiting)
+    await client.query('commit')
+    return await started
+  } finally {
+    client.release(true)
+  }
+}
+
+async function waitingForLock(db: pg.Pool): Promise<number> {
+  const { rows } = await db.query<{ waiting: number }>(
+    "select count(*)::int as waiting from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
+  )
+  return rows[0]?.waiting ?? 0
+}
+
+export interface Limit {
+  kind: string
+  id: string
+  window_start: string
+  unit?: 'credits' | 'calls'
+  limit_amount?: number
+}
+
+export interface HoldCall {
+  callId?: string
+  user?: string
+  input?: number
+  inputBytes?: number
+  output?: number
+  least?: number
+  limits?: Limit[]
+}
+
+export interface HoldAnswer {
+  callId: string
+  outcome: string
+  held: string | null
+  required: string | null
+  available: string | null
+  remaining: string | null
+  limit_kind: string | null
+  key_used: string | null
+}
+
+const owner = '11111111-1111-4111-8111-111111111111'
+type Queryable = Pick<pg.Pool, 'query'>
+
+/** Takes a hold of user alice: `output` credits wanted, all of them or nothing unless `least` is less. */
+export async function hold(db: Queryable, organizationId: string, call: HoldCall): Promise<HoldAnswer> {
+  const {
+    callId = randomUUID(),
+    user = 'alice',
+    input = 0,
+    inputBytes = input,
+    output = 0,
+    least = output,
+    limits,
+  } = call
+  const { rows } = await db.query<Omit<HoldAnswer, 'callId'>>(
+    `select outcome, trim_scale(held) as held, trim_scale(required) as required, trim_scale(available) as available,
+      trim_scale(remaining) as remaining, limit_kind, trim_scale(key_used) as key_used
+    from ledger_hold($1, $2, $3, $4, $5, $6, $7, $8, $9, null)`,
+    [callId, owner, organizationId, user, input, inputBytes, output, least, limits ? JSON.stringify(limits) : null],
+  )
+  const row = rows[0]
+  if (row === undefined) throw new Error('ledger_hold answered no row')
+  return { callId, ...row }
+}
+
+export async function extend(db: Queryable, callId: string, total: number, least = total): Promise<unknown> {
+  const { rows } = await db.query('select outcome, trim_scale(held) as held from ledger_extend($1, $2, $3)', [
+    callId,
+    total,
+    least,
+  ])
+  return rows[0]
+}
+
+export interface CloseAnswer {
+  charged: string
+  remaining: string | null
+  repeated: boolean
+  key_used: string | null
+}
+
+/** Settles with a charge, or releases when the charge is null. */
+export async function close(
+  db: Queryable,
+  organizationId: string,
+  callId: string,
+  charge: number | null,
+  user = 'alice',
+): Promise<CloseAnswer> {
+  const { rows } = await db.query<CloseAnswer>(
+    `select trim_scale(charged) as charged, trim_scale(remaining) as remaining, repeated, trim_scale(key_used) as key_used
+    from ledger_close($1, $2, $3, $4, $5, 'llm_inference', 'gpt-5', $5::numeric / 1000, 0, null, null, 'proxy',
+      'provider_usage', 'answered', null)`,
+    [callId, charge === null ? 'released' : 'settled', organizationId, user, charge ?? 0],
+  )
+  const row = rows[0]
+  if (row === undefined) throw new Error('ledger_close answered no row')
+  return row
+}
