@@ -1,4 +1,4 @@
-/** Ends a hold: settled with its charge or released with none. Idempotent by call id. See sql/000003-ledger.sql, ledger_close. */
+/** Ends a hold: settled with its charge or released with none. Idempotent by call id. See sql/000004-ledger-operations.sql, ledger_close. */
 import type pg from 'pg'
 import { creditsToMicro, formatDecimal } from '../metering/money.ts'
 import type { Closing, Settled, Settlement } from './ledger.ts'

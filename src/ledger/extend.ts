@@ -1,4 +1,4 @@
-/** Makes the hold of a running call larger. Idempotent: it states the size wanted. See sql/000003-ledger.sql, ledger_extend. */
+/** Makes the hold of a running call larger. Idempotent: it states the size wanted. See sql/000004-ledger-operations.sql, ledger_extend. */
 import type pg from 'pg'
 import { creditsToMicro, formatDecimal } from '../metering/money.ts'
 

@@ -1,4 +1,4 @@
-/** One hold: the gate every paid call passes. See sql/000003-ledger.sql, ledger_hold. */
+/** One hold: the gate every paid call passes. See sql/000004-ledger-operations.sql, ledger_hold. */
 import type pg from 'pg'
 import { TollgateError } from '../http/errors.ts'
 import { creditsToMicro, formatDecimal, trimDecimal } from '../metering/money.ts'

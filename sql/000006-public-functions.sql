@@ -37,7 +37,10 @@ create function has_sufficient_credits(p_org_id uuid, p_user_id varchar, p_credi
         v_pool := v_locked.pool;
         v_allocation := v_locked.allocation;
       end if;
-      if v_allocation.id is null or not v_allocation.is_active then return false; end if;
+      if v_allocation.id is null or not v_allocation.is_active
+          or not exists (select 1 from organizations where id = p_org_id and status = 'active') then
+        return false;
+      end if;
       return coalesce(ledger_room(v_pool, v_allocation) >= p_credits_needed, true);
     end
   $$;
