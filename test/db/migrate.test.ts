@@ -8,7 +8,15 @@ import { type Migration, migrate, readMigrations, SchemaTooNewError } from '../.
 import { urlOfDatabase } from '../support/global-database.ts'
 
 const server = inject('databaseServer').url
-const names = ['organizations', 'billing', 'ledger', 'public-functions', 'identity']
+const names = [
+  'organizations',
+  'billing',
+  'ledger',
+  'ledger-operations',
+  'ledger-audit',
+  'public-functions',
+  'identity',
+]
 let url = ''
 let name = ''
 
