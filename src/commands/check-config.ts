@@ -1,5 +1,6 @@
 /** `tollgate check-config`: what was understood, and every problem at once. Touches no database. */
 import { describeConfig, formatProblem } from '../config/load.ts'
+import { NO_EFFECT } from '../config/problem.ts'
 import { EXIT } from './exit.ts'
 import type { Options } from './options.ts'
 import { readConfig } from './read-config.ts'
@@ -8,7 +9,9 @@ export async function checkConfig(options: Options): Promise<number> {
   const { config, problems, file } = await readConfig(options)
   if (config !== null) process.stdout.write(`${file}\n${describeConfig(config)}\n`)
   const errors = problems.filter((problem) => problem.severity === 'error')
-  for (const problem of problems) process.stdout.write(`${problem.severity}: ${formatProblem(problem)}\n`)
+  // The settings without effect stand in the description, with their lines.
+  const told = problems.filter(({ message }) => config === null || message !== NO_EFFECT)
+  for (const problem of told) process.stdout.write(`${problem.severity}: ${formatProblem(problem)}\n`)
   process.stdout.write(
     errors.length === 0 ? 'No errors.\n' : `${errors.length} ${errors.length === 1 ? 'error' : 'errors'}.\n`,
   )
