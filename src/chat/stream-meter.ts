@@ -12,6 +12,7 @@ import type { Call } from './call.ts'
 /** A look is taken when this many tokens may be left, so that the extension is back before they are used up. */
 const MARGIN_TOKENS = 1_024
 const LEAST_STEP = 32
+const FIRST_LOOK = 8
 
 export interface StreamMeter {
   /** After each piece that was passed on. `stop` ends the stream. */
@@ -29,28 +30,38 @@ export function createStreamMeter(
   let looking = false
   let refused = false
   let covered = coveredTokens()
-  let nextLook = lookAt(0)
+  // Nobody knows yet how many tokens a frame of this provider holds: the first look tells.
+  let nextLook = FIRST_LOOK
 
   function coveredTokens(): number {
     return offer.quote.outputTokensIn(call.held - call.hold.input)
   }
 
-  function lookAt(counted: number): number {
-    const left = covered - counted
-    return reader.frames + Math.max(LEAST_STEP, refused ? left : left - Math.min(MARGIN_TOKENS, Math.ceil(covered / 2)))
+  function margin(): number {
+    return Math.min(MARGIN_TOKENS, Math.ceil(covered / 2))
+  }
+
+  /** The frame to look at next, after `counted` tokens (a choice) in `seen` frames: a frame may hold many tokens. */
+  function lookAfter(counted: number, seen: number): number {
+    const left = covered - counted - (refused ? 0 : margin())
+    const tokensPerFrame = Math.max(1, counted / seen)
+    return seen + Math.max(1, Math.floor((refused ? left : Math.max(LEAST_STEP, left)) / tokensPerFrame))
   }
 
   async function look(stop: () => void): Promise<void> {
+    // Before anything is awaited: what passes meanwhile is in neither number.
+    const seen = reader.frames
     const counted = Math.ceil((await deps.tokenizer.count(reader.outputText(), encoding)) / call.request.choices)
-    if (covered - counted <= MARGIN_TOKENS && !refused) {
+    if (covered - counted <= margin() && !refused) {
       const total = call.hold.input + offer.quote.outputFor(covered + deps.step)
       const granted = await deps.ledger.extend(call.exchange.callId, total, call.held + 1n)
-      if (granted === null) refused = true
-      else call.held = granted
+      // Less than asked for is all there was: the next one would be refused.
+      refused = granted === null || granted < total
+      if (granted !== null) call.held = granted
       covered = coveredTokens()
     }
     if (refused && counted >= covered) stop()
-    else nextLook = lookAt(counted)
+    else nextLook = lookAfter(counted, seen)
   }
 
   return {

@@ -2,7 +2,7 @@
  * npm run conformance -- <folder of recordings> [...]: replays recorded provider exchanges through the running product, cut in
  * several ways, and compares what callers and books see with what each recording is known to mean. Exit code 1 on a difference.
  */
-import { mkdtemp, rm } from 'node:fs/promises'
+import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { providerNames } from '../../providers/registry.ts'
@@ -51,6 +51,8 @@ async function withProduct(
   run: (replayer: Replayer) => Promise<Result[]>,
 ): Promise<{ results: Result[]; findings: number }> {
   const folder = await mkdtemp(join(tmpdir(), 'tollgate-conformance-'))
+  // Run by root, the store's unprivileged user must get through.
+  await chmod(folder, 0o755)
   const store = await openEmbeddedStore(join(folder, 'data'))
   await migrate(store.url)
   const database = connect(store.url)
