@@ -41,7 +41,7 @@ function describe(
   return {
     kind,
     status,
-    message: scrub(shown ?? ownMessage(kind, label)),
+    message: shown ?? ownMessage(kind, label),
     type,
     code,
     param,
@@ -51,8 +51,11 @@ function describe(
   }
 }
 
+/** Account trouble that comes as 400 or 429. */
+const OUT_OF_MONEY = new Set(['insufficient_quota', 'billing_hard_limit_reached', 'billing_not_active'])
+
 function kindOf(status: number | null, { code, type }: ErrorMembers): ProviderErrorKind {
-  if (code === 'insufficient_quota' || status === 402) return 'quota'
+  if (status === 402 || type === 'insufficient_quota' || OUT_OF_MONEY.has(code ?? '')) return 'quota'
   if (code === 'invalid_api_key' || status === 401 || status === 403) return 'auth'
   if (code === 'rate_limit_exceeded' || status === 429) return 'rate_limit'
   if (code === 'model_not_found' || status === 404) return 'model_not_found'
@@ -84,11 +87,15 @@ function ownMessage(kind: ProviderErrorKind, label: string): string {
   }
 }
 
-/** Account ids and keys, whole or masked, as providers put them into messages. */
+/**
+ * Account ids and keys, whole or masked, as providers put them into messages. They hold a digit or a capital, by which
+ * `user_location`, a parameter's name, is told from `user-Ab12Cd34`.
+ */
 function scrub(text: string): string {
   return text
-    .replace(/\b(sk|pk|gsk|xai|hf|uc|key)[-_][\w*-]{4,}[\w*.-]*/gi, '[key]')
-    .replace(/\b(org|proj|project|user|acct)[-_][A-Za-z0-9_-]{6,}/g, '[account]')
+    .replace(/\b(sk|pk|gsk|xai|hf|uc)[-_][\w*-]{4,}[\w*.-]*/gi, '[key]')
+    .replace(/\bkey[-_](?=[\w*.-]*[\dA-Z*])[\w*-]{4,}[\w*.-]*/g, '[key]')
+    .replace(/\b(org|proj|project|user|acct)[-_](?=[\w-]*[\dA-Z])[\w-]{6,}/g, '[account]')
 }
 
 function errorMembers(body: unknown): ErrorMembers {
@@ -100,7 +107,7 @@ function errorMembers(body: unknown): ErrorMembers {
 }
 
 function text(value: unknown): string | null {
-  return typeof value === 'string' && value !== '' ? value : null
+  return typeof value === 'string' && value !== '' ? scrub(value) : null
 }
 
 function parse(body: Buffer): unknown {

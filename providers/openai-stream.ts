@@ -50,16 +50,21 @@ export function readOpenAiStream(choices: number, readError: (body: unknown) => 
     if (done || error !== null) return null
     const payload = dataLine(frame)
     if (payload === null) return judgeUnusual(frame)
-    if (payload[0] !== 0x7b) return judgeText(payload.toString('utf8').trim())
-    frames += 1
+    if (payload[0] !== 0x7b) return judgeOther(payload.toString('utf8').trim())
     if (!sampled || isStated(payload, USAGE) || isStated(payload, FINISH) || payload.includes(ERROR))
       return judgeChunk(frame, payload)
+    frames += 1
     return isCanonical(frame) ? true : dataFrame(payload)
   }
 
-  function judgeText(text: string): Verdict {
-    if (text === '[DONE]') done = true
-    return null
+  /** Data that is not a plain JSON line: it leaves in the canonical form, in which it can also be counted. */
+  function judgeOther(data: string): Verdict {
+    if (data === '[DONE]') done = true
+    if (!data.startsWith('{')) return null
+    const payload = Buffer.from(data.replaceAll('\n', ' '))
+    const frame = dataFrame(payload)
+    const verdict = judgeChunk(frame, payload)
+    return verdict === true ? frame : verdict
   }
 
   /** Comments, named events, data over several lines. */
@@ -70,7 +75,7 @@ export function readOpenAiStream(choices: number, readError: (body: unknown) => 
       error = readError(parseJson(data))
       return null
     }
-    return data.startsWith('{') ? judgeChunk(frame, Buffer.from(data.replaceAll('\n', ' '))) : judgeText(data.trim())
+    return judgeOther(data.trim())
   }
 
   function judgeChunk(frame: Buffer, payload: Buffer): Verdict {
@@ -81,9 +86,10 @@ export function readOpenAiStream(choices: number, readError: (body: unknown) => 
       error = readError(chunk)
       return null
     }
+    frames += 1
     learn(chunk)
     const carriesUsage = takeUsage(chunk, payload)
-    const parts = Array.isArray(chunk.choices) ? (chunk.choices as Choice[]) : []
+    const parts = choicesOf(chunk)
     if (carriesUsage && parts.length === 0) return null
     const repeats = parts.length > 0 && parts.map(finishesAgain).every((again) => again)
     if (repeats) return null
@@ -121,8 +127,8 @@ export function readOpenAiStream(choices: number, readError: (body: unknown) => 
       finished.set(index, choice.finish_reason)
       return false
     }
-    const { content, tool_calls: calls } = choice.delta ?? {}
-    return (content === undefined || content === null || content === '') && calls === undefined
+    const said = Object.entries(choice.delta ?? {}).filter(([key]) => key !== 'role')
+    return said.every(([, value]) => value === null || value === '')
   }
 
   function part(bytes: Buffer | null): StreamPart {
@@ -132,7 +138,11 @@ export function readOpenAiStream(choices: number, readError: (body: unknown) => 
 
   return {
     push: (chunk) => part(scanner.push(chunk)),
-    end: () => part(scanner.end()),
+    end() {
+      // What a broken connection left of a frame goes out only if it is whole.
+      sampled = false
+      return part(scanner.end())
+    },
     reading,
     get finishReasons() {
       return [...finished.values()]
@@ -156,6 +166,11 @@ function isStated(payload: Buffer, member: Buffer): boolean {
     at = payload.indexOf(member, value)
   }
   return false
+}
+
+function choicesOf(chunk: Chunk | null): Choice[] {
+  const choices: unknown[] = Array.isArray(chunk?.choices) ? chunk.choices : []
+  return choices.filter((choice): choice is Choice => typeof choice === 'object' && choice !== null)
 }
 
 function parseJson(text: string): unknown {
@@ -219,8 +234,7 @@ function outputText(shown: readonly Buffer[]): string {
   for (const frame of Buffer.concat(shown).toString('utf8').split('\n\n')) {
     if (!frame.startsWith('data:')) continue
     const chunk = parseJson(frame.slice(5)) as Chunk | null
-    for (const choice of Array.isArray(chunk?.choices) ? (chunk.choices as Choice[]) : [])
-      collectText(choice.delta, pieces)
+    for (const choice of choicesOf(chunk)) collectText(choice.delta, pieces)
   }
   return pieces.join('')
 }

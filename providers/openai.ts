@@ -10,6 +10,7 @@ const LABEL = 'OpenAI'
 const BASE_URL = 'https://api.openai.com/v1'
 /** Ours or Ops-Center's, never the provider's business. */
 const NEVER_SENT = ['power_level', 'task_type', 'privacy_required']
+const CAPS = ['max_completion_tokens', 'max_tokens']
 
 export const openai: Provider = {
   name: 'openai',
@@ -55,25 +56,28 @@ function upstreamBody(call: ProviderCall): Buffer {
   const { request } = call
   const changes: Change[] = NEVER_SENT.filter((key) => key in request.json).map((key) => ({ key, remove: true }))
   if (call.model !== request.model) changes.push({ key: 'model', value: JSON.stringify(call.model) })
+  const isCapped = request.outputCap !== null || call.outputCap !== null
   for (const [key, value] of Object.entries(call.defaults)) {
-    if (!(key in request.json)) changes.push({ key, value: JSON.stringify(value) })
+    if (key in request.json || (isCapped && CAPS.includes(key))) continue
+    changes.push({ key, value: JSON.stringify(value) })
   }
   if (call.outputCap !== null) {
-    const key = capMember(call)
-    const at = changes.findIndex((change) => change.key === key)
-    if (at >= 0) changes.splice(at, 1)
-    changes.push({ key, value: String(call.outputCap) })
+    for (const key of capMembers(call)) changes.push({ key, value: String(call.outputCap) })
   }
   if (request.stream && !request.includeUsage) changes.push({ key: 'stream_options', value: streamOptions(request) })
   return changes.length === 0 ? request.text : changeMembers(request.text, request.members, changes)
 }
 
-/** Where the caller put its cap, else where the model takes one. Servers behind an api_base may know only the older name. */
-function capMember(call: ProviderCall): string {
-  for (const key of ['max_completion_tokens', 'max_tokens']) {
-    if (typeof call.request.json[key] === 'number' || key in call.defaults) return key
-  }
-  return call.apiBase === null || openAiModel(call.model).hiddenReasoning ? 'max_completion_tokens' : 'max_tokens'
+/**
+ * Where the caller put its cap (in both, if it did: whichever the provider follows must not exceed ours), else where the
+ * operator did, else where the model takes one. Servers behind an api_base may know only the older name.
+ */
+function capMembers(call: ProviderCall): string[] {
+  const own = CAPS.filter((key) => typeof call.request.json[key] === 'number')
+  if (own.length > 0) return own
+  const preset = CAPS.find((key) => key in call.defaults)
+  if (preset !== undefined) return [preset]
+  return call.apiBase === null || openAiModel(call.model).hiddenReasoning ? ['max_completion_tokens'] : ['max_tokens']
 }
 
 /** Usage is always asked for; without it a stream can't be priced. */

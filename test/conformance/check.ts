@@ -20,6 +20,12 @@ export function differences(recording: Recording, variant: Variant, replayed: Re
   const expect = (what: string, actual: unknown, expected: unknown) => {
     if (!isDeepStrictEqual(actual, expected)) found.push(`${what}: ${show(actual)} instead of ${show(expected)}`)
   }
+  expect('what reached the provider', withoutOurs(replayed.received), withoutOurs(replayed.sent))
+  expect(
+    'usage is asked for',
+    replayed.received?.stream_options,
+    recording.stream ? { include_usage: true } : undefined,
+  )
   expect('status', replayed.status, statusFor(recording).status)
   if (found.length > 0) return found
   if (recording.oracle === null) checkError(recording, replayed, expect)
@@ -27,6 +33,13 @@ export function differences(recording: Recording, variant: Variant, replayed: Re
   else checkJson(recording, recording.oracle, replayed, expect)
   checkBooks(recording.oracle, replayed, expect)
   return found
+}
+
+/** A request without what the product may change: what says whether usage is stated, and the cap on output. */
+function withoutOurs(request: Record<string, unknown> | null): Record<string, unknown> | null {
+  if (request === null) return null
+  const { stream_options: _, max_tokens: __, max_completion_tokens: ___, ...rest } = request
+  return rest
 }
 
 type Expect = (what: string, actual: unknown, expected: unknown) => void
@@ -104,9 +117,15 @@ function checkBooks(oracle: Oracle | null, { call }: Replayed, expect: Expect): 
     expect('outcome in the books', [call?.outcome, call?.credits], ['failed', '0'])
     return
   }
+  expect('outcome in the books', call?.outcome, 'answered')
   expect('provenance in the books', call?.provenance, oracle.usage === null ? 'estimated' : 'provider_usage')
-  if (oracle.usage !== null)
-    checkUsage('usage in the books', call?.usage as Record<string, unknown>, oracle.usage, expect)
+  const usage = call?.usage as Record<string, unknown> | null | undefined
+  if (oracle.usage !== null) checkUsage('usage in the books', usage, oracle.usage, expect)
+  else {
+    const said = oracle.text !== '' || oracle.tool_calls.length > 0
+    expect('estimated input', Number(usage?.prompt_tokens) > 0, true)
+    expect('estimated output', Number(usage?.completion_tokens) > 0, said)
+  }
 }
 
 function checkUsage(

@@ -14,6 +14,9 @@ export interface Variant {
 }
 
 export interface Replayed {
+  /** The caller's request, and what of it reached the provider; null where the provider was not called. */
+  sent: Record<string, unknown>
+  received: Record<string, unknown> | null
   status: number
   headers: IncomingHttpHeaders
   body: Buffer
@@ -30,15 +33,15 @@ export interface Replayer {
 export async function replay(replayer: Replayer, recording: Recording, variant: Variant): Promise<Replayed> {
   const { status, headers, body } = recording
   replayer.upstream.respond({ status, headers, frames: [body], split: variant.split })
-  const answer = await send(
-    replayer,
-    'POST',
-    '/v1/chat/completions',
-    Buffer.from(JSON.stringify(requestFor(recording, variant))),
-  )
+  const sent = requestFor(recording, variant)
+  const { requests } = replayer.upstream
+  const before = requests.length
+  const answer = await send(replayer, 'POST', '/v1/chat/completions', Buffer.from(JSON.stringify(sent)))
+  const received = requests.length === before + 1 ? (requests.at(-1)?.json ?? null) : null
   const callId = String(answer.headers['x-litellm-call-id'])
   const call = await send(replayer, 'GET', `/v1/calls/${callId}`)
-  return { ...answer, call: call.status === 200 ? (JSON.parse(call.body.toString()) as Record<string, unknown>) : null }
+  const found = call.status === 200 ? (JSON.parse(call.body.toString()) as Record<string, unknown>) : null
+  return { ...answer, sent, received, call: found }
 }
 
 /** The recorded request; a likely one where none was recorded. */
@@ -54,7 +57,7 @@ async function send(
   method: string,
   path: string,
   body?: Buffer,
-): Promise<Omit<Replayed, 'call'>> {
+): Promise<Pick<Replayed, 'status' | 'headers' | 'body'>> {
   const outgoing = request(`${url}${path}`, {
     method,
     headers: {

@@ -78,8 +78,10 @@ function readFrames(outgoing: ClientRequest): Reading {
       look()
       resolve({ body, complete })
     }
-    outgoing.once('close', () => end(outgoing.res?.complete === true))
+    let complete = () => false
+    outgoing.once('close', () => end(complete()))
     outgoing.once('response', (incoming: IncomingMessage) => {
+      complete = () => incoming.complete
       incoming.setEncoding('utf8')
       incoming.on('error', () => {})
       incoming.on('data', (text: string) => {

@@ -1,0 +1,150 @@
+/** Idempotency-Key: a call sent twice is made once and charged once. */
+import { randomUUID } from 'node:crypto'
+import { expect, test } from 'vitest'
+import { balanceOf, expectBooksMatch, rowsOf } from '../support/call-books.ts'
+import { useProduct } from '../support/product.ts'
+import { type CallAnswer, postChat } from '../support/tollgate.ts'
+import { chat, chatAnswer, chatStream, errorAnswer } from '../support/upstream-answers.ts'
+
+const product = useProduct()
+const HELLO = { model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'Say hello' }] }
+
+function send(apiKey: string, key: string, body: unknown = HELLO): Promise<CallAnswer> {
+  return postChat(product.tollgate, apiKey, body, { headers: { 'Idempotency-Key': key } })
+}
+
+async function seeded() {
+  const { db, upstream } = product
+  upstream.respond(chat())
+  const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 400, bob: 400 } })
+  return { db, upstream, acme, key: randomUUID(), callsBefore: upstream.tally.calls }
+}
+
+test('a finished JSON call is answered again, byte for byte, and neither made nor charged again', async () => {
+  const { db, upstream, acme, key, callsBefore } = await seeded()
+  const first = await send(acme.keys.alice, key)
+  const second = await send(acme.keys.alice, key)
+
+  expect(second.status).toBe(200)
+  expect(second.body).toBe(first.body)
+  expect(first.headers.get('idempotent-replayed')).toBeNull()
+  expect(second.headers.get('idempotent-replayed')).toBe('true')
+  for (const name of ['x-litellm-call-id', 'x-credits-used', 'x-credits-remaining', 'content-type'])
+    expect(second.headers.get(name), name).toBe(first.headers.get(name))
+  expect(upstream.tally.calls - callsBefore).toBe(1)
+  expect(await rowsOf(db.pool, acme.id)).toHaveLength(1)
+  expect(await balanceOf(db.pool, acme.id, 'alice')).toMatchObject({ used: '0.006975' })
+  await expectBooksMatch(db.pool, upstream.tally)
+})
+
+test('while the first runs, a second is refused with 409 and told to come back', async () => {
+  const { db, upstream, acme, key, callsBefore } = await seeded()
+  const gate = Promise.withResolvers<void>()
+  upstream.respond(chatAnswer({ beforeHead: gate.promise }))
+  const first = send(acme.keys.alice, key)
+  await upstream.received(callsBefore + 1)
+
+  const second = await send(acme.keys.alice, key)
+  expect(second.status).toBe(409)
+  expect(second.headers.get('x-should-retry')).toBe('true')
+  gate.resolve()
+  const answered = await first
+  expect(answered.status).toBe(200)
+  expect(second.json()).toMatchObject({
+    error: { code: 'idempotency_key_in_use', call_id: answered.headers.get('x-litellm-call-id') },
+    detail: expect.stringContaining('still running'),
+  })
+  expect((await send(acme.keys.alice, key)).body).toBe(answered.body)
+  expect(await rowsOf(db.pool, acme.id)).toHaveLength(1)
+})
+
+test('of two at the same time one is made', async () => {
+  const { db, upstream, acme, key, callsBefore } = await seeded()
+  const refused = Promise.withResolvers<void>()
+  upstream.respond(chatAnswer({ beforeHead: refused.promise }))
+  const both = [1, 2].map(async () => {
+    const answer = await send(acme.keys.alice, key)
+    if (answer.status === 409) refused.resolve()
+    return answer.status
+  })
+  expect((await Promise.all(both)).sort()).toEqual([200, 409])
+  expect(upstream.tally.calls - callsBefore).toBe(1)
+  expect(await balanceOf(db.pool, acme.id, 'alice')).toMatchObject({ used: '0.006975' })
+})
+
+test('another request under the same key is a 409, not the first one’s answer', async () => {
+  const { upstream, acme, key, callsBefore } = await seeded()
+  await send(acme.keys.alice, key)
+  const other = await send(acme.keys.alice, key, { ...HELLO, temperature: 0 })
+  expect(other.status).toBe(409)
+  expect(other.headers.get('x-should-retry')).toBe('false')
+  expect(other.json()).toMatchObject({ error: { code: 'idempotency_key_reused' } })
+  expect(upstream.tally.calls - callsBefore).toBe(1)
+})
+
+test('a finished stream is not repeated: 409 names the call', async () => {
+  const { db, upstream, acme, key, callsBefore } = await seeded()
+  upstream.respond(chatStream())
+  const first = await send(acme.keys.alice, key, { ...HELLO, stream: true })
+  expect(first.body.endsWith('data: [DONE]\n\n')).toBe(true)
+  const second = await send(acme.keys.alice, key, { ...HELLO, stream: true })
+  expect(second.status).toBe(409)
+  const callId = first.headers.get('x-litellm-call-id')
+  expect(second.json()).toMatchObject({
+    error: {
+      code: 'idempotency_key_streamed',
+      call_id: callId,
+      message: expect.stringContaining(`/v1/calls/${callId}`),
+    },
+  })
+  expect(upstream.tally.calls - callsBefore).toBe(1)
+  expect(await rowsOf(db.pool, acme.id)).toHaveLength(1)
+})
+
+test.each([false, true])('a call that failed frees its key (stream: %s)', async (stream) => {
+  const { db, upstream, acme, key } = await seeded()
+  upstream.respond(errorAnswer(400, { message: 'no', type: 'invalid_request_error' }))
+  expect((await send(acme.keys.alice, key, { ...HELLO, stream })).status).toBe(400)
+  upstream.respond(chat())
+  expect((await send(acme.keys.alice, key, { ...HELLO, stream })).status).toBe(200)
+  const rows = await rowsOf(db.pool, acme.id)
+  expect(rows.map(({ outcome, credits_used }) => [outcome, credits_used])).toEqual([
+    ['failed', '0.000000'],
+    ['answered', '0.006975'],
+  ])
+})
+
+test('a call refused before it was made frees its key', async () => {
+  const { acme, key } = await seeded()
+  expect((await send(acme.keys.alice, key, { ...HELLO, model: 'nonexistent' })).status).toBe(404)
+  expect((await send(acme.keys.alice, key)).status).toBe(200)
+})
+
+test('the same key of another user is another key', async () => {
+  const { upstream, acme, key, callsBefore } = await seeded()
+  const [alice, bob] = [await send(acme.keys.alice, key), await send(acme.keys.bob, key, { ...HELLO, top_p: 1 })]
+  expect([alice.status, bob.status]).toEqual([200, 200])
+  expect(bob.headers.get('x-litellm-call-id')).not.toBe(alice.headers.get('x-litellm-call-id'))
+  expect(upstream.tally.calls - callsBefore).toBe(2)
+})
+
+test('it is repeated for 24 hours, and made anew after', async () => {
+  const { db, upstream, acme, key, callsBefore } = await seeded()
+  const first = await send(acme.keys.alice, key)
+  await db.moveClock('23 hours 59 minutes')
+  expect((await send(acme.keys.alice, key)).headers.get('idempotent-replayed')).toBe('true')
+  await db.moveClock('2 minutes')
+  const later = await send(acme.keys.alice, key)
+  expect(later.headers.get('idempotent-replayed')).toBeNull()
+  expect(later.headers.get('x-litellm-call-id')).not.toBe(first.headers.get('x-litellm-call-id'))
+  expect(upstream.tally.calls - callsBefore).toBe(2)
+  expect(await balanceOf(db.pool, acme.id, 'alice')).toMatchObject({ used: '0.013950' })
+})
+
+test.each(['', 'with space', 'ü', 'x'.repeat(256)])('a malformed key is a 400: %.20s', async (key) => {
+  const { upstream, acme, callsBefore } = await seeded()
+  const answer = await send(acme.keys.alice, key)
+  expect(answer.status).toBe(400)
+  expect(answer.json()).toMatchObject({ error: { code: 'invalid_idempotency_key' } })
+  expect(upstream.tally.calls).toBe(callsBefore)
+})

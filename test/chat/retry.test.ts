@@ -1,0 +1,188 @@
+/** What is tried again and what is not, who is asked instead, and that all attempts together are one call: one hold, one charge. */
+import { describe, expect, test } from 'vitest'
+import { balanceOf, rowOfCall, rowsOf } from '../support/call-books.ts'
+import { rowOfRequest } from '../support/call-row.ts'
+import { expectRefusal } from '../support/error-shape.ts'
+import { openCall } from '../support/open-call.ts'
+import { useProduct } from '../support/product.ts'
+import { type ModelEntry, modelOn, postChat } from '../support/tollgate.ts'
+import { chatAnswer, chatStream, errorAnswer, rawStream, type Script } from '../support/upstream-answers.ts'
+
+const NOWHERE = 'http://127.0.0.1:9/v1'
+/** First and second are told apart by weight: the first goes first all but once in millions of calls. */
+function deployment(url: string, group: string, which: 'first' | 'second', params: object = {}): ModelEntry {
+  const weight = which === 'first' ? 100_000_000 : 1
+  const entry = modelOn(url, 'exact', {
+    input_cost_per_token: 0,
+    output_cost_per_token: 0.00002,
+    weight,
+    ...params,
+  })
+  return { ...entry, model_name: group, model_info: { id: `${group}-${which}` } }
+}
+
+const product = useProduct((url) => ({
+  models: [
+    deployment(NOWHERE, 'half-up', 'first'),
+    deployment(url, 'half-up', 'second'),
+    deployment(NOWHERE, 'down', 'first'),
+    deployment(NOWHERE, 'down', 'second'),
+    deployment(url, 'two-accounts', 'first', { api_key: 'sk-first-account' }),
+    deployment(url, 'two-accounts', 'second', { api_key: 'sk-second-account' }),
+    deployment(NOWHERE, 'dearer', 'first'),
+    deployment(url, 'dearer', 'second', { output_cost_per_token: 0.0002 }),
+  ],
+}))
+
+/** 100 tokens of 0.03 credits at most; the answer has 5. */
+const EXACT = { model: 'exact', max_tokens: 100, messages: [{ role: 'user', content: 'Go on' }] }
+const failing = errorAnswer(500, { message: 'boom' })
+
+/** One script for each request from now on; the last one for all that follow. */
+function respondInTurn(...scripts: Script[]): () => number {
+  const { upstream } = product
+  const before = upstream.requests.length
+  const asked = () => upstream.requests.length - before
+  upstream.respond((request) => {
+    const script = scripts[Math.min(asked(), scripts.length) - 1] ?? 'hangUp'
+    if (typeof script === 'string' || script.status !== undefined) return script
+    return request.json?.stream === true ? chatStream({ model: 'exact' }) : script
+  })
+  return asked
+}
+
+const answering = chatAnswer({ model: 'exact' })
+
+async function alice(credits = 50): Promise<{ id: string; key: string }> {
+  const { id, keys } = await product.db.seedOrganization({ credits: 100, users: { alice: credits } })
+  return { id, key: keys.alice }
+}
+
+describe.for(['JSON', 'stream'])('a %s call', (kind) => {
+  const body = { ...EXACT, stream: kind === 'stream' }
+
+  test('that fails twice and then succeeds is charged once', async () => {
+    const { db, tollgate } = product
+    const { id, key } = await alice()
+    const asked = respondInTurn(failing, 'hangUp', answering)
+
+    const answer = await postChat(tollgate, key, body)
+
+    expect(answer.status).toBe(200)
+    expect(answer.headers.get('x-litellm-attempted-retries')).toBe('2')
+    expect(answer.headers.get('x-litellm-attempted-fallbacks')).toBe('0')
+    expect(asked()).toBe(3)
+    expect(await rowsOf(db.pool, id)).toMatchObject([{ credits_used: '0.150000', outcome: 'answered' }])
+    expect(await balanceOf(db.pool, id, 'alice')).toMatchObject({ used: '0.150000', held: '0.000000' })
+  })
+
+  test('that keeps failing is given up after two retries, with the first error, at no cost', async () => {
+    const { db, tollgate } = product
+    const { id, key } = await alice()
+    const asked = respondInTurn(errorAnswer(503, { message: 'busy' }), failing)
+    const answer = await postChat(tollgate, key, body)
+    expectRefusal(answer, { status: 503, code: 'provider_overloaded' })
+    expect(asked()).toBe(3)
+    expect(await rowsOf(db.pool, id)).toMatchObject([{ credits_used: '0.000000', outcome: 'failed' }])
+  })
+
+  test.for([
+    { name: 'a bad request', script: errorAnswer(400, { message: 'No.' }), status: 400 },
+    { name: 'a rejected account', script: errorAnswer(401, { message: 'No.' }), status: 503 },
+    {
+      name: 'a pause longer than our patience',
+      script: errorAnswer(429, { message: 'No.' }, { headers: { 'retry-after': '30' } }),
+      status: 429,
+    },
+  ])('is not tried again after $name', async ({ script, status }) => {
+    const { db, tollgate } = product
+    const { id, key } = await alice()
+    const asked = respondInTurn(script, answering)
+    expect((await postChat(tollgate, key, body)).status).toBe(status)
+    expect(asked()).toBe(1)
+    expect(await rowsOf(db.pool, id)).toMatchObject([{ credits_used: '0.000000', outcome: 'failed' }])
+  })
+
+  test('goes to the second deployment when the first is down', async () => {
+    const { db, tollgate } = product
+    const { id, key } = await alice()
+    const asked = respondInTurn(answering)
+
+    const answer = await postChat(tollgate, key, { ...body, model: 'half-up' })
+
+    expect(answer.status).toBe(200)
+    expect(answer.headers.get('x-litellm-attempted-fallbacks')).toBe('1')
+    expect(answer.headers.get('x-litellm-attempted-retries')).toBe('0')
+    expect(answer.headers.get('x-litellm-model-id')).toBe('half-up-second')
+    expect(answer.headers.get('x-litellm-model-group')).toBe('half-up')
+    expect(asked()).toBe(1)
+    const row = await rowOfCall(db.pool, answer.headers.get('x-litellm-call-id'))
+    expect(row).toMatchObject({ credits_used: '0.150000', details: { deployment: 'half-up-second', fallbacks: 1 } })
+    expect(await rowsOf(db.pool, id)).toHaveLength(1)
+  })
+
+  test('goes to the second account when the first is rejected', async () => {
+    const { upstream, tollgate } = product
+    const { key } = await alice()
+    const asked = respondInTurn(errorAnswer(401, { message: 'No.' }), answering)
+    const answer = await postChat(tollgate, key, { ...body, model: 'two-accounts' })
+    expect([answer.status, answer.headers.get('x-litellm-model-id')]).toEqual([200, 'two-accounts-second'])
+    expect(asked()).toBe(2)
+    const sent = upstream.requests.slice(-2).map(({ headers }) => headers.authorization)
+    expect(sent).toEqual(['Bearer sk-first-account', 'Bearer sk-second-account'])
+  })
+
+  test('fails when all deployments are down, and leaves one row', async () => {
+    const { db, tollgate } = product
+    const { id, key } = await alice()
+    const answer = await postChat(tollgate, key, { ...body, model: 'down' })
+    expectRefusal(answer, { status: 503, code: 'provider_unreachable' })
+    expect(await rowsOf(db.pool, id)).toMatchObject([{ credits_used: '0.000000', outcome: 'failed' }])
+  })
+
+  test('goes to a dearer deployment only where its price is covered too', async () => {
+    const { db, tollgate } = product
+    const asked = respondInTurn(answering)
+    const poor = await alice(29)
+    expectRefusal(await postChat(tollgate, poor.key, { ...body, model: 'dearer' }), {
+      status: 503,
+      code: 'provider_unreachable',
+    })
+    expect(asked()).toBe(0)
+    expect(await balanceOf(db.pool, poor.id, 'alice')).toMatchObject({ used: '0.000000', held: '0.000000' })
+
+    const rich = await alice(30)
+    const answer = await postChat(tollgate, rich.key, { ...body, model: 'dearer' })
+    expect([answer.status, asked()]).toEqual([200, 1])
+    expect(await rowsOf(db.pool, rich.id)).toMatchObject([{ credits_used: '1.500000', outcome: 'answered' }])
+  })
+})
+
+test('nothing is tried again once something was passed on', async () => {
+  const { tollgate } = product
+  const { id, key } = await alice()
+  const { frames } = chatStream({ model: 'exact', text: ['Hello', ' world'] })
+  const cutShort = rawStream(frames, { status: 200, cutAfter: Buffer.byteLength(frames.slice(0, 3).join('')) })
+  const asked = respondInTurn(cutShort, answering)
+  const call = openCall(tollgate, key, { ...EXACT, model: 'two-accounts', stream: true })
+  expect((await call.closed).body).toContain('provider_failed')
+  expect(asked()).toBe(1)
+  const row = await rowOfRequest(product, call.requestId)
+  expect(row).toMatchObject({ org_id: id, credits_used: '0.060000', provenance: 'estimated', outcome: 'cut_off' })
+})
+
+test('a caller that leaves is not tried for again', async () => {
+  const { upstream, tollgate } = product
+  const { key } = await alice()
+  const now = Promise.withResolvers<void>()
+  const asked = respondInTurn({ ...failing, beforeHead: now.promise }, answering)
+  const before = upstream.requests.length
+  const call = openCall(tollgate, key, { ...EXACT, stream: true })
+  const request = await upstream.received(before + 1)
+  call.leave()
+  await request.aborted
+  now.resolve()
+  const row = await rowOfRequest(product, call.requestId)
+  expect(asked()).toBe(1)
+  expect(row).toMatchObject({ credits_used: '0.000000', provenance: 'estimated', outcome: 'client_gone' })
+})

@@ -1,0 +1,126 @@
+/** A streaming call: the provider's frames as they came, the end only after the books. */
+import { expect, test } from 'vitest'
+import { expectBooksMatch, rowOfCall } from '../support/call-books.ts'
+import { useProduct } from '../support/product.ts'
+import { everyByte } from '../support/splits.ts'
+import { postChat } from '../support/tollgate.ts'
+import { chat, chatStream, DEFAULT_USAGE, rawStream, sse } from '../support/upstream-answers.ts'
+
+const product = useProduct()
+const HELLO = { model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'Say hello' }], stream: true }
+const WITH_USAGE = { ...HELLO, stream_options: { include_usage: true } }
+const frames = chatStream().frames.map(String)
+const usageFrame = frames.at(-2) ?? ''
+
+test('frames arrive as the provider sent them; usage, asked for by us alone, stays here', async () => {
+  const { db, upstream, tollgate } = product
+  const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
+  const answer = await postChat(tollgate, acme.keys.alice, HELLO)
+  expect(answer.status).toBe(200)
+  expect(answer.body).toBe(frames.filter((frame) => frame !== usageFrame).join(''))
+  expect(upstream.requests.at(-1)?.json).toEqual({ ...HELLO, stream_options: { include_usage: true } })
+  await expectBooksMatch(db.pool, upstream.tally)
+})
+
+test('usage asked for comes with the cost, last before [DONE]', async () => {
+  const { db, upstream, tollgate } = product
+  const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
+  const answer = await postChat(tollgate, acme.keys.alice, WITH_USAGE)
+  const priced = usageFrame.replace('"total_tokens":16}', '"total_tokens":16,"cost":0.000006975}')
+  expect(answer.body).toBe(frames.map((frame) => (frame === usageFrame ? priced : frame)).join(''))
+  await expectBooksMatch(db.pool, upstream.tally)
+})
+
+test('its headers hold what is known when they leave, and nothing of the cost', async () => {
+  const { db, upstream, tollgate } = product
+  const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
+  const answer = await postChat(tollgate, acme.keys.alice, HELLO)
+  const milliseconds = expect.stringMatching(/^\d+\.\d{3}$/)
+  expect(Object.fromEntries(answer.headers)).toEqual({
+    'content-type': 'text/event-stream; charset=utf-8',
+    'cache-control': 'no-cache, no-store, must-revalidate',
+    'x-accel-buffering': 'no',
+    'x-request-id': expect.any(String),
+    'x-litellm-call-id': expect.stringMatching(/^[0-9a-f]{8}-[0-9a-f-]{27}$/),
+    'x-provider-used': 'openai',
+    'x-litellm-model-id': 'gpt-4o-mini-scripted',
+    'x-litellm-model-group': 'gpt-4o-mini',
+    'x-litellm-model-api-base': upstream.url,
+    'x-byok': 'false',
+    'x-org-credits': 'true',
+    'x-litellm-attempted-retries': '0',
+    'x-litellm-attempted-fallbacks': '0',
+    'x-litellm-key-spend': '0',
+    'x-litellm-response-duration-ms': milliseconds,
+    'x-litellm-overhead-duration-ms': milliseconds,
+    'transfer-encoding': 'chunked',
+    date: expect.any(String),
+    connection: 'keep-alive',
+    'keep-alive': expect.any(String),
+  })
+})
+
+test('when the end has arrived, the call is on the books', async () => {
+  const { db, tollgate } = product
+  const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
+  const answer = await postChat(tollgate, acme.keys.alice, HELLO)
+  expect(await rowOfCall(db.pool, answer.headers.get('x-litellm-call-id'))).toMatchObject({
+    credits_used: '0.006975',
+    provenance: 'provider_usage',
+    outcome: 'answered',
+    details: { stream: true, finish_reasons: ['stop'], usage: DEFAULT_USAGE },
+  })
+})
+
+test('frames cut anywhere on the wire, in the middle of a character too, arrive whole', async () => {
+  const { db, upstream, tollgate } = product
+  const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
+  const sent = chatStream({ text: ['na', 'ïve ', '😀', ' done'], split: everyByte })
+  upstream.respond(sent)
+  const answer = await postChat(tollgate, acme.keys.alice, HELLO)
+  upstream.respond(chat())
+  const kept = sent.frames.map(String).filter((frame) => !frame.includes('"usage"'))
+  expect(answer.body).toBe(kept.join(''))
+  await expectBooksMatch(db.pool, upstream.tally)
+})
+
+test('several choices and tool calls pass frame by frame', async () => {
+  const { db, upstream, tollgate } = product
+  const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
+  const frame = (index: number, delta: unknown, finish: string | null) =>
+    sse({
+      id: 'c',
+      object: 'chat.completion.chunk',
+      created: 1,
+      model: 'gpt-4o-mini',
+      choices: [{ index, delta, finish_reason: finish }],
+    })
+  const call = (args: string) => ({ tool_calls: [{ index: 0, function: { arguments: args } }] })
+  const parts = [
+    frame(0, { role: 'assistant', content: 'a' }, null),
+    frame(
+      1,
+      { role: 'assistant', tool_calls: [{ index: 0, id: 'call_1', function: { name: 'f', arguments: '' } }] },
+      null,
+    ),
+    frame(1, call('{"x":'), null),
+    frame(0, {}, 'stop'),
+    frame(1, call('1}'), null),
+    frame(1, {}, 'tool_calls'),
+  ]
+  const usage = sse({
+    id: 'c',
+    object: 'chat.completion.chunk',
+    created: 1,
+    model: 'gpt-4o-mini',
+    choices: [],
+    usage: DEFAULT_USAGE,
+  })
+  upstream.respond(rawStream([...parts, usage, 'data: [DONE]\n\n'], { usage: DEFAULT_USAGE }))
+  const answer = await postChat(tollgate, acme.keys.alice, { ...HELLO, n: 2 })
+  upstream.respond(chat())
+  expect(answer.body).toBe(`${parts.join('')}data: [DONE]\n\n`)
+  const row = await rowOfCall(db.pool, answer.headers.get('x-litellm-call-id'))
+  expect(row.details).toMatchObject({ finish_reasons: ['stop', 'tool_calls'] })
+  await expectBooksMatch(db.pool, upstream.tally)
+})
