@@ -35,9 +35,10 @@ interface Choice {
 export function readOpenAiStream(choices: number, readError: (body: unknown) => ProviderError): StreamReader {
   const reading: Reading = { usage: null, consistent: true, model: null, serviceTier: null }
   const finished = new Map<number, string>()
-  /** Forwarded bytes, kept by reference until usage arrives, so that what was shown can be counted if it never does. */
+  /** Frames forwarded since usage was last stated, kept by reference, so that what no usage covers can be counted. */
   let shown: Buffer[] = []
   let usagePayload: Buffer | null = null
+  let usagesStated = 0
   let lastChunk: Chunk | null = null
   let sampled = false
   let frames = 0
@@ -47,6 +48,14 @@ export function readOpenAiStream(choices: number, readError: (body: unknown) => 
   const scanner = createSseFrames(judge)
 
   function judge(frame: Buffer): Verdict {
+    const before = usagesStated
+    const verdict = judgeFrame(frame)
+    // What came along with usage is covered by it.
+    if (verdict !== null && usagesStated === before) shown.push(verdict === true ? frame : verdict)
+    return verdict
+  }
+
+  function judgeFrame(frame: Buffer): Verdict {
     if (done || error !== null) return null
     const payload = dataLine(frame)
     if (payload === null) return judgeUnusual(frame)
@@ -114,6 +123,7 @@ export function readOpenAiStream(choices: number, readError: (body: unknown) => 
       reading.usage = stated.usage
       reading.consistent = stated.consistent
       usagePayload = payload
+      usagesStated += 1
       shown = []
     }
     return true
@@ -132,7 +142,6 @@ export function readOpenAiStream(choices: number, readError: (body: unknown) => 
   }
 
   function part(bytes: Buffer | null): StreamPart {
-    if (bytes !== null && reading.usage === null) shown.push(bytes)
     return { bytes, done, error }
   }
 

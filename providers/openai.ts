@@ -27,8 +27,8 @@ export const openai: Provider = {
 }
 
 /** A search model searches on every call, others when told to; the fee is per call and in no usage field. */
-function toolUses(request: ChatRequest, model: string): Record<string, number> {
-  const searches = model.includes('-search-preview') || isObject(request.json.web_search_options)
+function toolUses(json: Readonly<Record<string, unknown>>, model: string): Record<string, number> {
+  const searches = model.includes('-search-preview') || isObject(json.web_search_options)
   return searches ? { web_search: 1 } : {}
 }
 
@@ -103,7 +103,7 @@ function readAnswer(body: Buffer): Answer | null {
     finishReasons: choices.map((choice) => String(choice?.finish_reason ?? '')),
     outputText() {
       const pieces: string[] = []
-      for (const choice of choices) collectText(choice?.message, pieces)
+      if (stated === null) for (const choice of choices) collectText(choice?.message, pieces)
       return pieces.join('')
     },
     body: (cost, usage) => withUsageCost(body, stated === null ? usage : null, cost),

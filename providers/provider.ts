@@ -67,7 +67,7 @@ export interface Reading {
 export interface Answer {
   reading: Reading
   finishReasons: string[]
-  /** All output text, for counting where usage is missing. */
+  /** Output text no stated usage covers, for counting: all of it where none was stated, else nothing. */
   outputText(): string
   /** The bytes for the caller; `cost` (dollars, a JSON number) becomes `usage.cost`, `usage` stands in where none was stated. */
   body(cost: string, usage: unknown): Buffer
@@ -82,7 +82,7 @@ export interface StreamReader {
   readonly finishReasons: readonly string[]
   /** Frames with content forwarded so far, a lower bound of the output tokens shown. */
   readonly frames: number
-  /** All output text forwarded so far. */
+  /** Output text forwarded since usage was last stated, for counting: all of it where it never was. */
   outputText(): string
   /** The usage frame for a caller who asked for it; `usage` stands in where none was stated. */
   usageFrame(cost: string, usage: unknown): Buffer
@@ -135,8 +135,8 @@ export interface Provider {
   mediaTokens(model: string): (part: unknown) => number | null
   /** Millionths on the price for a service tier, asked or served. */
   tierMultiplier(tier: string | null): bigint
-  /** Uses of separately priced tools that the request can trigger, by kind. */
-  toolUses(request: ChatRequest, model: string): Record<string, number>
+  /** Uses of separately priced tools that the request (its parsed members) can trigger, by kind. */
+  toolUses(json: Readonly<Record<string, unknown>>, model: string): Record<string, number>
   prepare(call: ProviderCall): UpstreamRequest
   /** A 200 body; null when it is not an answer. */
   readAnswer(body: Buffer): Answer | null

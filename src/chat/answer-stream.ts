@@ -54,7 +54,7 @@ async function relayAttempts(
 ): Promise<Relayed | ProviderError> {
   let relayed: Relayed | null = null
   const failure = await tryOffers({ ledger: deps.ledger, retries: deps.config.numRetries }, call, offers, async () => {
-    const reader = call.offer.provider.readStream(call.request.choices)
+    const reader = call.offer.provider.readStream(call.offer.choices)
     const end = await relay(deps, call, client, reader)
     if (end.kind === 'failed' && !client.delivered) return end.error
     relayed = { end, reader }

@@ -10,7 +10,7 @@ import { estimateChatInput, type InputEstimate } from '../metering/estimate.ts'
 import type { Price, PriceBook } from '../metering/price.ts'
 import { type Quote, quote } from '../metering/quote.ts'
 import type { RoutedDeployment } from '../routing/route.ts'
-import { outputCapOf } from './read-request.ts'
+import { choicesOf, outputCapOf } from './read-request.ts'
 
 export interface Offer {
   deployment: RoutedDeployment
@@ -28,6 +28,8 @@ export interface Offer {
   allowBelowCost: boolean
   /** When the call was admitted: prices of that moment hold for the whole call. */
   at: Date
+  /** `n`, the operator's default included. */
+  choices: number
   /** Output tokens for each choice. */
   wanted: number
   least: number
@@ -67,20 +69,23 @@ export function makeOffer(deployment: RoutedDeployment, context: OfferContext): 
       { param: 'model' },
     )
   }
-  const toolUses = pricedTools(provider.toolUses(request, model), price)
   const effective = { ...deployment.defaults, ...request.json }
+  const choices = choicesOf(effective)
+  const toolUses = pricedTools(provider.toolUses(effective, model), price)
   const estimate = estimateChatInput(effective, provider.mediaTokens(model))
+  const spoken = asksForAudio(effective)
+  refuseUnpricedAudio(deployment, price, { heard: estimate.audioInput > 0, spoken })
   const markup = caller.isDefaultOrganization ? 0n : config.plans[caller.plan ?? 'platform'].markup
   const level = config.powerLevels[powerLevel]
   const bound = quote({
     estimate: { ...estimate, toolFees: toolUses, contextBound: boundByContext(estimate, price) },
-    choices: request.choices,
+    choices,
     price,
     markup,
     level,
     tier: provider.tierMultiplier(askedTier(effective)),
     allowBelowCost: config.allowBelowCost,
-    audioOutput: Array.isArray(effective.modalities) && effective.modalities.includes('audio'),
+    audioOutput: spoken,
   })
   return {
     deployment,
@@ -92,6 +97,7 @@ export function makeOffer(deployment: RoutedDeployment, context: OfferContext): 
     estimate,
     quote: bound,
     toolUses,
+    choices,
     toolFees: config.toolFees,
     allowBelowCost: config.allowBelowCost,
     at: context.at,
@@ -133,6 +139,30 @@ function pricedTools(uses: Record<string, number>, price: Price): Record<string,
     }
   }
   return uses
+}
+
+function asksForAudio(json: Readonly<Record<string, unknown>>): boolean {
+  return Array.isArray(json.modalities) && json.modalities.includes('audio')
+}
+
+/** Sound costs a multiple of text: where neither the operator nor the data set prices it, the price is unknown. */
+function refuseUnpricedAudio(
+  { price: written }: RoutedDeployment,
+  { tiers }: Price,
+  audio: { heard: boolean; spoken: boolean },
+): void {
+  const rates = tiers[0]?.rates
+  if (rates === undefined) return
+  const unknownIn = audio.heard && (written?.audioInput ?? null) === null && rates.audioInput === rates.input
+  const unknownOut = audio.spoken && (written?.audioOutput ?? null) === null && rates.audioOutput === rates.output
+  if ((unknownIn && rates.input > 0n) || (unknownOut && rates.output > 0n)) {
+    throw new TollgateError(
+      400,
+      'unknown_price',
+      "No price is known for this model's audio, so it can't be metered. The operator can set input_cost_per_audio_token and output_cost_per_audio_token.",
+      { param: 'model' },
+    )
+  }
 }
 
 /** A part nothing else bounds can't be larger than the model's context window. */

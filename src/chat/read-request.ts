@@ -37,7 +37,6 @@ export function parseRequest(text: Buffer): ChatRequest {
   )
   if (stray >= 0) throw bad(`messages[${stray}]`, `"messages[${stray}]" must be an object with "role" and "content".`)
   const stream = optional(json, 'stream', (value) => typeof value === 'boolean', 'true or false') === true
-  const choices = optional(json, 'n', (value) => isCount(value, 1, CHOICES_MAX), `an integer from 1 to ${CHOICES_MAX}`)
   return {
     text,
     members,
@@ -45,9 +44,15 @@ export function parseRequest(text: Buffer): ChatRequest {
     model,
     stream,
     includeUsage: asksUsage(json),
-    choices: (choices as number | null) ?? 1,
+    choices: choicesOf(json),
     outputCap: outputCapOf(json),
   }
+}
+
+/** `n`. */
+export function choicesOf(json: Readonly<Record<string, unknown>>): number {
+  const choices = optional(json, 'n', (value) => isCount(value, 1, CHOICES_MAX), `an integer from 1 to ${CHOICES_MAX}`)
+  return typeof choices === 'number' ? choices : 1
 }
 
 /** The larger of the two members, should both stand there: whichever the provider follows is covered. */

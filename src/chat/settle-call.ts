@@ -2,6 +2,7 @@
 import type { Reading } from '../../providers/provider.ts'
 import type { Ledger, Outcome, Pending, Provenance, Settled } from '../ledger/ledger.ts'
 import { type Charge, charge } from '../metering/charge.ts'
+import { estimateText } from '../metering/estimate.ts'
 import { trimDecimal } from '../metering/money.ts'
 import type { Price, PriceBook } from '../metering/price.ts'
 import type { Tokenizer } from '../metering/tokenizer.ts'
@@ -24,7 +25,7 @@ export interface SettleDependencies {
 export interface Served {
   reading: Reading
   finishReasons: readonly string[]
-  /** What was shown, for counting where no usage was stated. */
+  /** Output text no stated usage covers. */
   outputText: () => string
   outcome: Outcome
 }
@@ -83,39 +84,29 @@ export async function releaseCall(
   })
 }
 
+/** As stated, plus what was shown beyond it; where nothing was stated, counted. */
 async function usageOf(
   deps: SettleDependencies,
   call: Call,
   served: Served,
 ): Promise<{ usage: Usage; provenance: Provenance }> {
-  const { toolUses } = call.offer
-  if (served.reading.usage !== null)
-    return { usage: { ...served.reading.usage, toolFees: toolUses }, provenance: 'provider_usage' }
-  const { encoding } = call.offer.provider.model(call.offer.deployment.upstreamModel)
-  const { estimate } = call.offer
+  const { toolUses: toolFees, estimate, provider, deployment } = call.offer
+  const stated = served.reading.usage
+  const text = served.outputText()
+  if (stated !== null && text === '') return { usage: { ...stated, toolFees }, provenance: 'provider_usage' }
+  const { encoding } = provider.model(deployment.upstreamModel)
   try {
-    const [text, output] = await Promise.all([
-      countInput(deps.tokenizer, call.request.json, encoding),
-      deps.tokenizer.count(served.outputText(), encoding),
-    ])
-    const input = text + estimate.media
-    return {
-      usage: { ...NO_USAGE, input, audioInput: estimate.audioInput, output, toolFees: toolUses },
-      provenance: 'estimated',
-    }
+    const shown = await deps.tokenizer.count(text, encoding)
+    if (stated !== null)
+      return { usage: { ...stated, output: stated.output + shown, toolFees }, provenance: 'estimated' }
+    const input = (await countInput(deps.tokenizer, call.request.json, encoding)) + estimate.media
+    const usage = { ...NO_USAGE, input, audioInput: estimate.audioInput, output: shown, toolFees }
+    return { usage, provenance: 'estimated' }
   } catch (error) {
     deps.log.error({ ...idsOf(call), err: error }, 'counting failed; charged by the fast estimate')
-    const output = Math.ceil(served.outputText().length / 3)
-    return {
-      usage: {
-        ...NO_USAGE,
-        input: estimate.tokens + estimate.media,
-        audioInput: estimate.audioInput,
-        output,
-        toolFees: toolUses,
-      },
-      provenance: 'estimated',
-    }
+    const { tokens, media, audioInput } = estimate
+    const base = stated ?? { ...NO_USAGE, input: tokens + media, audioInput }
+    return { usage: { ...base, output: base.output + estimateText(text), toolFees }, provenance: 'estimated' }
   }
 }
 

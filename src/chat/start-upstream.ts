@@ -64,7 +64,7 @@ function mockCall(deps: ChatDependencies, call: Call, text: string): MockCall {
     created: Math.floor(deps.now().getTime() / 1000),
     text,
     inputTokens: call.offer.estimate.tokens + call.offer.estimate.media,
-    choices: call.request.choices,
+    choices: call.offer.choices,
     outputCap: sentCap(call) ?? call.request.outputCap,
   }
 }

@@ -7,6 +7,7 @@
 import type { StreamReader } from '../../providers/provider.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { Tokenizer } from '../metering/tokenizer.ts'
+import { NO_USAGE, outputTokens } from '../metering/usage.ts'
 import type { Call } from './call.ts'
 
 /** A look is taken when this many tokens may be left, so that the extension is back before they are used up. */
@@ -51,7 +52,9 @@ export function createStreamMeter(
   async function look(stop: () => void): Promise<void> {
     // Before anything is awaited: what passes meanwhile is in neither number.
     const seen = reader.frames
-    const counted = Math.ceil((await deps.tokenizer.count(reader.outputText(), encoding)) / call.request.choices)
+    const stated = outputTokens(reader.reading.usage ?? NO_USAGE)
+    const passed = stated + (await deps.tokenizer.count(reader.outputText(), encoding))
+    const counted = Math.ceil(passed / offer.choices)
     if (covered - counted <= margin() && !refused) {
       const total = call.hold.input + offer.quote.outputFor(covered + deps.step)
       const granted = await deps.ledger.extend(call.exchange.callId, total, call.held + 1n)

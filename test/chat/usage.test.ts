@@ -2,10 +2,14 @@
 import { expect, test } from 'vitest'
 import { rowOfCall } from '../support/call-books.ts'
 import { useProduct } from '../support/product.ts'
-import { postChat } from '../support/tollgate.ts'
-import { chatAnswer, chatStream } from '../support/upstream-answers.ts'
+import { modelOn, postChat } from '../support/tollgate.ts'
+import { chatAnswer, chatStream, rawStream, sse } from '../support/upstream-answers.ts'
 
-const product = useProduct()
+const product = useProduct((url) => ({
+  models: [
+    modelOn(url, 'twice', { model: 'openai/exact', n: 2, input_cost_per_token: 0, output_cost_per_token: 0.00002 }),
+  ],
+}))
 
 /**
  * In o200k_base "user\nSay hello" is 4 tokens; a message's frame adds 3 and the answer's opening 3. "Hello world" is 2.
@@ -48,6 +52,19 @@ test('a stream without usage is counted here too, and the usage frame asked for 
   })
   const row = await rowOfCall(db.pool, answer.headers.get('x-litellm-call-id'))
   expect(row).toMatchObject({ credits_used: '0.004050', provenance: 'estimated', outcome: 'answered' })
+})
+
+test('what a stream shows after its usage was stated is counted on top, and marked estimated', async () => {
+  const { db, upstream, tollgate } = product
+  const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
+  const { frames } = chatStream({ usage: null })
+  const early = sse({ id: 'c', model: 'gpt-4o-mini', choices: [], usage: { prompt_tokens: 11, completion_tokens: 0 } })
+  upstream.respond(rawStream([early, ...frames]))
+  const answer = await postChat(tollgate, acme.keys.alice, { ...HELLO, stream: true })
+  expect(answer.body).toBe(frames.join(''))
+  const row = await rowOfCall(db.pool, answer.headers.get('x-litellm-call-id'))
+  // (11 x 150 + 2 x 600) x 1.5 nano-dollars.
+  expect(row).toMatchObject({ credits_used: '0.004275', provenance: 'estimated' })
 })
 
 test.each([
@@ -125,4 +142,20 @@ test('the model that served sets the price', async () => {
   expect(answer.headers.get('x-credits-used')).toBe('0.116250')
   const row = await rowOfCall(db.pool, answer.headers.get('x-litellm-call-id'))
   expect(row.details).toMatchObject({ upstream_model: 'gpt-4o-mini', served_model: 'gpt-4o-2024-08-06' })
+})
+
+test('sound without a price of its own is an unknown price; an operator’s default n is held for', async () => {
+  const { db, upstream, tollgate } = product
+  const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
+  const refused = await postChat(tollgate, acme.keys.alice, { ...HELLO, modalities: ['text', 'audio'] })
+  expect(refused.status).toBe(400)
+  expect(refused.json()).toMatchObject({ error: { code: 'unknown_price', param: 'model' } })
+  expect(upstream.requests.filter(({ json }) => json?.modalities !== undefined)).toEqual([])
+
+  upstream.respond(chatAnswer())
+  const answer = await postChat(tollgate, acme.keys.alice, { ...HELLO, model: 'twice', max_tokens: 1_000 })
+  expect(upstream.requests.at(-1)?.json).toMatchObject({ n: 2 })
+  const row = await rowOfCall(db.pool, answer.headers.get('x-litellm-call-id'))
+  // 1 000 tokens of each of two choices at $0.00002 and 50 % on top.
+  expect(row).toMatchObject({ details: { held: '60' } })
 })
