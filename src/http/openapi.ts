@@ -29,6 +29,18 @@ export function openApi(version: string) {
           responses: { 200: { description: "A list in OpenAI's form." }, 401: error('No or wrong key.') },
         },
       },
+      '/v1/models/{model}': {
+        get: {
+          summary: 'One model',
+          security: bearer,
+          parameters: [{ name: 'model', in: 'path', required: true, schema: { type: 'string' } }],
+          responses: {
+            200: { description: 'The model.' },
+            401: error('No or wrong key.'),
+            404: error('Unknown model.'),
+          },
+        },
+      },
       '/v1/calls/{call_id}': {
         get: {
           summary: 'What a call cost, and why',
@@ -97,7 +109,7 @@ const callSchema = {
 }
 
 const chatOperation = {
-  summary: 'A chat completion',
+  summary: 'A chat completion (also at /chat/completions)',
   description:
     "OpenAI's request and answer; every member is passed on as it is. `power_level` (eco, balanced, precision) may stand in the body or in X-Power-Level. Streams end with `data: [DONE]`; with `stream_options.include_usage` the usage frame carries `usage.cost`, the dollars charged.",
   security: bearer,
