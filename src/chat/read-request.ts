@@ -7,6 +7,8 @@ import { readBody } from '../http/read-body.ts'
 
 const DEPTH_MAX = 256
 const CHOICES_MAX = 128
+/** More than any model writes, and little enough for its price at any rate to fit the ledger. */
+const OUTPUT_CAP_MAX = 2_147_483_647
 const MODEL_NAME_MAX = 256
 
 /** @throws {TollgateError} 400, 413, 415. */
@@ -59,7 +61,7 @@ export function choicesOf(json: Readonly<Record<string, unknown>>): number {
 export function outputCapOf(json: Readonly<Record<string, unknown>>): number | null {
   const caps = ['max_completion_tokens', 'max_tokens']
     .map((key) =>
-      optional(json, key, (value) => isCount(value, 1, Number.MAX_SAFE_INTEGER), 'an integer of at least 1'),
+      optional(json, key, (value) => isCount(value, 1, OUTPUT_CAP_MAX), `an integer from 1 to ${OUTPUT_CAP_MAX}`),
     )
     .filter((value) => typeof value === 'number')
   return caps.length === 0 ? null : Math.max(...caps)

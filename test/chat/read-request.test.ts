@@ -221,3 +221,9 @@ describe('a request over HTTP', () => {
     await expect(reading).rejects.toMatchObject({ status: 400, code: 'incomplete_body' })
   })
 })
+
+test('a cap no price could be held for is refused', () => {
+  const body = (cap: number) => Buffer.from(`{"model":"m","messages":[{}],"max_tokens":${cap}}`)
+  expect(parseRequest(body(2_147_483_647)).outputCap).toBe(2_147_483_647)
+  expect(() => parseRequest(body(2_147_483_648))).toThrow('"max_tokens" must be an integer from 1 to 2147483647.')
+})
