@@ -9,7 +9,7 @@ import type { ChatDependencies } from './chat.ts'
 import type { Claim } from './idempotency.ts'
 import type { Offer } from './offer.ts'
 import { fromConnection, toCallerError } from './provider-failure.ts'
-import { releaseCall, settleCall } from './settle-call.ts'
+import { failureOf, releaseCall, settleCall } from './settle-call.ts'
 import { fetchWhole } from './start-upstream.ts'
 
 export async function answerJson(
@@ -27,7 +27,7 @@ export async function answerJson(
   })
   if (failure !== null || answer === null) {
     const error = failure!
-    await releaseCall(deps, call, 'failed', error.internal)
+    await releaseCall(deps, call, 'failed', failureOf(error))
     logCall(deps.log, call, { outcome: 'failed', error })
     throw toCallerError(error)
   }

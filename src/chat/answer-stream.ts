@@ -14,7 +14,7 @@ import type { Claim } from './idempotency.ts'
 import type { Offer } from './offer.ts'
 import { fromConnection, toCallerError } from './provider-failure.ts'
 import { type RelayEnd, relayStream } from './relay-stream.ts'
-import { type Bill, releaseCall, settleCall } from './settle-call.ts'
+import { type Bill, failureOf, releaseCall, settleCall } from './settle-call.ts'
 import { startStream } from './start-upstream.ts'
 import { createStreamMeter } from './stream-meter.ts'
 
@@ -98,7 +98,7 @@ async function relay(
     start: (handler) => startStream(deps, call, handler),
     readError: (status, headers, body) => provider.readError(status, headers, body),
     readFailure: (error) => fromConnection(provider.label, error),
-    onPassed: (stop) => meter.passed(stop),
+    onPassed: (flow) => meter.passed(flow),
     onFirstByte: () => {
       call.timing.firstByteAt ??= performance.now()
       call.timing.upstreamMs = call.timing.firstByteAt - call.timing.upstreamStartedAt
@@ -116,7 +116,7 @@ async function giveUp(
   claim: Claim | null,
   error: ProviderError,
 ): Promise<void> {
-  await releaseCall(deps, call, 'failed', error.internal)
+  await releaseCall(deps, call, 'failed', failureOf(error))
   logCall(deps.log, call, { outcome: 'failed', error })
   if (!client.opened) throw toCallerError(error)
   await claim

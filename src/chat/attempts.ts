@@ -6,7 +6,7 @@ import type { ProviderError } from '../../providers/provider.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { Call } from './call.ts'
 import type { Offer } from './offer.ts'
-import { coverOffer } from './place-hold.ts'
+import { capFor, coverOffer } from './place-hold.ts'
 
 const BACKOFF_MS = 250
 /** A provider that wants a longer pause than this is not waited for. */
@@ -33,6 +33,7 @@ export async function tryOffers(
     if (next === call.offer) call.retries += 1
     else call.fallbacks += 1
     call.offer = next
+    call.appliedCap = capFor(call)
   }
 }
 

@@ -13,9 +13,11 @@ export interface Call {
   /** What is being attempted; changes when another deployment is tried. */
   offer: Offer
   hold: Hold
+  /** The hold took the input at one token a byte, because little was left. */
+  tight: boolean
   /** How large the hold is by now. */
   held: bigint
-  /** The cap sent upstream because less was granted than wanted; shown as X-Max-Tokens-Applied. */
+  /** The cap sent upstream although the caller did not set it; shown as X-Max-Tokens-Applied. */
   appliedCap: number | null
   retries: number
   fallbacks: number

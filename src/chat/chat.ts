@@ -14,7 +14,7 @@ import type { Identify } from '../identity/identify.ts'
 import type { Route, Router } from '../routing/route.ts'
 import { answerJson } from './answer-json.ts'
 import { answerStream } from './answer-stream.ts'
-import { type Call, payerOf } from './call.ts'
+import type { Call } from './call.ts'
 import type { Exchange } from './exchange.ts'
 import { type Claim, claimKey } from './idempotency.ts'
 import { makeOffer, type Offer, powerLevelOf } from './offer.ts'
@@ -64,7 +64,7 @@ async function answer(
   try {
     await (call.request.stream ? answerStream(deps, call, offers, claim) : answerJson(deps, call, offers, claim))
   } catch (error) {
-    if (!(error instanceof TollgateError)) await releaseCall(deps, call, 'failed', 'internal error')
+    if (!(error instanceof TollgateError)) await releaseCall(deps, call, 'failed', { error: 'internal' })
     throw error
   }
 }
@@ -126,30 +126,21 @@ async function admit(
   const offer = offers[0]!
   const { modelGroup } = route
   const hold = await placeHold(deps.ledger, { exchange, caller, modelGroup }, offer)
-  const { applied } = capFor(offer, hold)
-  const timing = { upstreamStartedAt: 0, firstByteAt: null, upstreamMs: 0 }
+  const granted = { offer, held: hold.held, tight: hold.input > offer.quote.input }
   const call: Call = {
+    ...granted,
     exchange,
     caller,
     request,
     modelGroup,
-    offer,
     hold,
-    held: hold.held,
-    appliedCap: applied,
+    appliedCap: capFor(granted),
     retries: 0,
     fallbacks: 0,
-    timing,
+    timing: { upstreamStartedAt: 0, firstByteAt: null, upstreamMs: 0 },
   }
   if (!exchange.gone) return call
-  await deps.ledger.release({
-    ...payerOf(caller),
-    callId: exchange.callId,
-    serviceName: modelGroup,
-    requestId: exchange.callerRequestId,
-    outcome: 'client_gone',
-    details: { error: 'the caller left before the call was made' },
-  })
+  await releaseCall(deps, call, 'client_gone', { error: 'client_gone' })
   throw new TollgateError(499, 'client_gone', 'The caller left before the call was made.')
 }
 

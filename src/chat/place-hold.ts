@@ -29,22 +29,27 @@ export function placeHold(
   })
 }
 
+/** What of the hold is meant for the input of an offer: by the estimate, or a token a byte where that is how it was granted. */
+export function inputOf(call: Pick<Call, 'tight'>, offer: Offer): bigint {
+  return call.tight ? offer.quote.inputBytes : offer.quote.input
+}
+
 /**
- * The output cap to send. Less than wanted was granted: what fits, and the caller is told. Otherwise the offer's own, if any.
+ * The output cap to send. Less than wanted is covered: what fits, and the caller is told. Otherwise the offer's own, if any.
  */
-export function capFor(offer: Offer, hold: Hold): { cap: number | null; applied: number | null } {
-  const fits = offer.quote.outputTokensIn(hold.held - hold.input)
-  if (fits < offer.wanted) return { cap: Math.max(1, fits), applied: Math.max(1, fits) }
-  return { cap: offer.cap, applied: offer.cap }
+export function capFor(call: Pick<Call, 'offer' | 'held' | 'tight'>): number | null {
+  const { offer, held } = call
+  const fits = offer.quote.outputTokensIn(held - inputOf(call, offer))
+  return fits < offer.wanted ? Math.max(1, fits) : offer.cap
 }
 
 /** Before another deployment is tried, the hold covers its quote too. False: that attempt can't be made. */
 export async function coverOffer(ledger: Ledger, call: Call, offer: Offer): Promise<boolean> {
-  const least = offer.quote.input + offer.quote.outputFor(offer.least)
-  const total = offer.quote.input + offer.quote.outputFor(offer.wanted)
-  if (total <= call.held) return true
-  const granted = await ledger.extend(call.exchange.callId, total, least)
-  if (granted === null) return false
-  call.held = granted
-  return true
+  // What failed cost nothing, so the same attempt is covered as it was.
+  if (offer === call.offer) return true
+  const input = inputOf(call, offer)
+  const least = input + offer.quote.outputFor(offer.least)
+  const total = input + offer.quote.outputFor(offer.wanted)
+  if (total > call.held) call.held = (await ledger.extend(call.exchange.callId, total, least)) ?? call.held
+  return call.held >= least
 }

@@ -17,6 +17,15 @@ export type RelayEnd =
   /** The provider refused, failed or was cut off. */
   | { kind: 'failed'; error: ProviderError }
 
+/** What a meter may do to a stream. */
+export interface Flow {
+  /** No more from upstream until `resume`. */
+  pause(): void
+  resume(): void
+  /** The stream is over, for what we can cover. */
+  stop(): void
+}
+
 export interface RelayOptions {
   exchange: Exchange
   client: ClientStream
@@ -27,8 +36,8 @@ export interface RelayOptions {
   readFailure: (error: Error) => ProviderError
   /** Aborted when the process goes down. */
   shutdown: AbortSignal
-  /** After each piece passed on; may call `stop`. */
-  onPassed: (stop: () => void) => void
+  /** After each piece passed on. */
+  onPassed: (flow: Flow) => void
   /** Runs at the first byte from upstream. */
   onFirstByte: () => void
 }
@@ -40,26 +49,47 @@ export function relayStream(options: RelayOptions): Promise<RelayEnd> {
   return new Promise((resolve) => {
     let ended = false
     let control: UpstreamControl | null = null
-    let refused: { status: number; headers: ResponseHeaders; body: Buffer[]; size: number } | null = null
-
-    const onShutdown = () => end({ kind: 'stopped' }, true)
+    let refused: Refusal | null = null
+    const brake = createBrake(() => control)
+    const flow: Flow = {
+      pause: () => brake.press('meter'),
+      resume: () => brake.release('meter'),
+      stop: () => end({ kind: 'stopped' }, true),
+    }
 
     function end(result: RelayEnd, abort: boolean): void {
       if (ended) return
       ended = true
       options.shutdown.removeEventListener('abort', onShutdown)
       if (abort) control?.abort()
+      // What still comes is ignored, but a connection left paused would never be free again.
+      else control?.resume()
       resolve(result)
+    }
+
+    /** We end it. A call that was refused, or never went out, consumed nothing whoever ended it. */
+    function giveUp(kind: 'client_gone' | 'stopped'): void {
+      if (refused !== null) end({ kind: 'failed', error: errorOf(refused) }, true)
+      else if (control?.sent === false) end({ kind: 'failed', error: options.readFailure(new Error('not sent')) }, true)
+      else end({ kind }, true)
+    }
+
+    function onShutdown(): void {
+      giveUp('stopped')
+    }
+
+    function errorOf({ status, headers, body }: Refusal): ProviderError {
+      return options.readError(status, headers, Buffer.concat(body))
     }
 
     function pass(part: StreamPart): void {
       if (part.bytes !== null && !client.write(part.bytes)) {
-        control?.pause()
-        client.onDrain(() => control?.resume())
+        brake.press('client')
+        client.onDrain(() => brake.release('client'))
       }
       if (part.error !== null) end({ kind: 'failed', error: part.error }, true)
       else if (part.done) end({ kind: 'done' }, false)
-      else if (part.bytes !== null) options.onPassed(() => end({ kind: 'stopped' }, true))
+      else if (part.bytes !== null) options.onPassed(flow)
     }
 
     function guarded(read: () => void): void {
@@ -71,7 +101,13 @@ export function relayStream(options: RelayOptions): Promise<RelayEnd> {
       }
     }
 
-    exchange.onGone(() => end({ kind: 'client_gone' }, true))
+    function finish(): void {
+      pass(reader.end())
+      const complete = reader.finishReasons.length > 0 || reader.reading.usage !== null
+      const broken = () => options.readFailure(new Error('the stream ended before the answer did'))
+      end(complete ? { kind: 'done' } : { kind: 'failed', error: broken() }, false)
+    }
+
     options.shutdown.addEventListener('abort', onShutdown)
     if (options.shutdown.aborted) onShutdown()
     if (ended) return
@@ -81,28 +117,47 @@ export function relayStream(options: RelayOptions): Promise<RelayEnd> {
         if (status !== 200) refused = { status, headers, body: [], size: 0 }
       },
       onData(chunk) {
-        if (refused === null) return guarded(() => pass(reader.push(chunk)))
-        refused.size += chunk.length
-        if (refused.size <= ERROR_BODY_MAX) refused.body.push(chunk)
+        if (refused === null) guarded(() => pass(reader.push(chunk)))
+        else keep(refused, chunk)
       },
       onEnd() {
-        if (refused !== null) {
-          const { status, headers, body } = refused
-          return end({ kind: 'failed', error: options.readError(status, headers, Buffer.concat(body)) }, false)
-        }
-        guarded(() => {
-          pass(reader.end())
-          if (reader.finishReasons.length > 0 || reader.reading.usage !== null) end({ kind: 'done' }, false)
-          else
-            end(
-              { kind: 'failed', error: options.readFailure(new Error('the stream ended before the answer did')) },
-              false,
-            )
-        })
+        if (refused === null) guarded(finish)
+        else end({ kind: 'failed', error: errorOf(refused) }, false)
       },
       onError: (error) => end({ kind: 'failed', error: options.readFailure(error) }, false),
     })
-    // The caller may have left while the call was being started.
-    if (ended) control.abort()
+    exchange.onGone(() => giveUp('client_gone'))
   })
+}
+
+interface Refusal {
+  status: number
+  headers: ResponseHeaders
+  body: Buffer[]
+  size: number
+}
+
+/** An error's body, as far as it is worth reading. */
+function keep(refusal: Refusal, chunk: Buffer): void {
+  refusal.size += chunk.length
+  if (refusal.size <= ERROR_BODY_MAX) refusal.body.push(chunk)
+}
+
+type Reason = 'client' | 'meter'
+
+/** Upstream flows only while nobody holds it: neither the caller's full socket nor the meter. */
+function createBrake(control: () => UpstreamControl | null): {
+  press(reason: Reason): void
+  release(reason: Reason): void
+} {
+  const reasons = new Set<Reason>()
+  return {
+    press(reason) {
+      reasons.add(reason)
+      control()?.pause()
+    },
+    release(reason) {
+      if (reasons.delete(reason) && reasons.size === 0) control()?.resume()
+    },
+  }
 }

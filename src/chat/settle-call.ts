@@ -1,5 +1,5 @@
 /** Usage -> charge -> the books. The one place where a call that ran becomes a charge. */
-import type { Reading } from '../../providers/provider.ts'
+import type { ProviderError, Reading } from '../../providers/provider.ts'
 import type { Ledger, Outcome, Pending, Provenance, Settled } from '../ledger/ledger.ts'
 import { type Charge, charge } from '../metering/charge.ts'
 import { estimateText } from '../metering/estimate.ts'
@@ -67,12 +67,17 @@ export async function settleCall(deps: SettleDependencies, call: Call, served: S
   return { charge: priced, usage, provenance, booking }
 }
 
+/** Why a call failed, as its row may say it: callers read the row, so the provider's own words stay in the log. */
+export function failureOf({ kind, status }: ProviderError): Record<string, unknown> {
+  return { error: kind, provider_status: status }
+}
+
 /** A call that consumed nothing: the hold is dropped, its row stays. */
 export async function releaseCall(
   deps: SettleDependencies,
   call: Call,
   outcome: Outcome,
-  reason: string,
+  failure: Record<string, unknown>,
 ): Promise<void> {
   await deps.ledger.release({
     ...payerOf(call.caller),
@@ -80,7 +85,7 @@ export async function releaseCall(
     serviceName: call.modelGroup,
     requestId: call.exchange.callerRequestId,
     outcome,
-    details: { ...detailsOf(deps, call), error: reason },
+    details: { ...detailsOf(deps, call), ...failure },
   })
 }
 

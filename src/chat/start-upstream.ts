@@ -3,7 +3,6 @@ import { type MockCall, mockAnswer, mockFrames } from '../../providers/mock.ts'
 import type { UpstreamRequest } from '../../providers/provider.ts'
 import type { Call } from './call.ts'
 import type { ChatDependencies } from './chat.ts'
-import { capFor } from './place-hold.ts'
 import {
   callWhole,
   type UpstreamControl,
@@ -38,14 +37,8 @@ function prepare(call: Call): UpstreamRequest {
     organization: deployment.organization,
     extraHeaders: deployment.extraHeaders,
     defaults: deployment.defaults,
-    outputCap: sentCap(call),
+    outputCap: call.appliedCap,
   })
-}
-
-/** After a fallback the hold may cover less of the new offer than it wanted. */
-function sentCap(call: Call): number | null {
-  const { hold, held, offer } = call
-  return capFor(offer, { ...hold, held, input: hold.input > offer.quote.input ? hold.input : offer.quote.input }).cap
 }
 
 function timeoutsOf(deps: ChatDependencies, call: Call): UpstreamTimeouts {
@@ -65,7 +58,7 @@ function mockCall(deps: ChatDependencies, call: Call, text: string): MockCall {
     text,
     inputTokens: call.offer.estimate.tokens + call.offer.estimate.media,
     choices: call.offer.choices,
-    outputCap: sentCap(call) ?? call.request.outputCap,
+    outputCap: call.appliedCap ?? call.request.outputCap,
   }
 }
 
@@ -88,6 +81,7 @@ function playMock(frames: readonly Buffer[], handler: UpstreamHandler): Upstream
   }
   setImmediate(step)
   return {
+    sent: true,
     pause: () => {
       paused = true
     },

@@ -9,6 +9,8 @@ import type { Ledger } from '../ledger/ledger.ts'
 import type { Tokenizer } from '../metering/tokenizer.ts'
 import { NO_USAGE, outputTokens } from '../metering/usage.ts'
 import type { Call } from './call.ts'
+import { inputOf } from './place-hold.ts'
+import type { Flow } from './relay-stream.ts'
 
 /** A look is taken when this many tokens may be left, so that the extension is back before they are used up. */
 const MARGIN_TOKENS = 1_024
@@ -16,8 +18,8 @@ const LEAST_STEP = 32
 const FIRST_LOOK = 8
 
 export interface StreamMeter {
-  /** After each piece that was passed on. `stop` ends the stream. */
-  passed(stop: () => void): void
+  /** After each piece that was passed on. */
+  passed(flow: Flow): void
 }
 
 export function createStreamMeter(
@@ -35,7 +37,7 @@ export function createStreamMeter(
   let nextLook = FIRST_LOOK
 
   function coveredTokens(): number {
-    return offer.quote.outputTokensIn(call.held - call.hold.input)
+    return offer.quote.outputTokensIn(call.held - inputOf(call, offer))
   }
 
   function margin(): number {
@@ -49,32 +51,35 @@ export function createStreamMeter(
     return seen + Math.max(1, Math.floor((refused ? left : Math.max(LEAST_STEP, left)) / tokensPerFrame))
   }
 
-  async function look(stop: () => void): Promise<void> {
+  async function look(flow: Flow): Promise<void> {
     // Before anything is awaited: what passes meanwhile is in neither number.
     const seen = reader.frames
     const stated = outputTokens(reader.reading.usage ?? NO_USAGE)
     const passed = stated + (await deps.tokenizer.count(reader.outputText(), encoding))
     const counted = Math.ceil(passed / offer.choices)
     if (covered - counted <= margin() && !refused) {
-      const total = call.hold.input + offer.quote.outputFor(covered + deps.step)
+      const total = inputOf(call, offer) + offer.quote.outputFor(covered + deps.step)
       const granted = await deps.ledger.extend(call.exchange.callId, total, call.held + 1n)
       // Less than asked for is all there was: the next one would be refused.
       refused = granted === null || granted < total
       if (granted !== null) call.held = granted
       covered = coveredTokens()
     }
-    if (refused && counted >= covered) stop()
+    if (refused && counted >= covered) flow.stop()
     else nextLook = lookAfter(counted, seen)
   }
 
   return {
-    passed(stop) {
+    passed(flow) {
       if (looking || reader.frames < nextLook) return
       looking = true
-      look(stop)
-        .catch(() => stop())
+      // Neither a slow database nor a large text to count may let the stream run on uncovered.
+      flow.pause()
+      look(flow)
+        .catch(() => flow.stop())
         .finally(() => {
           looking = false
+          flow.resume()
         })
     },
   }

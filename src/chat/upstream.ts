@@ -16,6 +16,8 @@ export interface UpstreamHandler {
 }
 
 export interface UpstreamControl {
+  /** The request was handed to a connection: the provider may have begun. */
+  readonly sent: boolean
   pause(): void
   resume(): void
   /** Ends the call; the handler hears nothing more. */
@@ -51,6 +53,9 @@ function dispatch(
   let controller: Dispatcher.DispatchController | null = null
   let over = false
   const control: UpstreamControl = {
+    get sent() {
+      return controller !== null
+    },
     pause: () => controller?.pause(),
     resume: () => controller?.resume(),
     abort() {

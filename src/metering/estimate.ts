@@ -92,10 +92,13 @@ function countContent(estimate: InputEstimate, content: unknown, path: string, m
 
 function countPart(estimate: InputEstimate, value: unknown, path: string, mediaTokens: MediaTokens): void {
   const part = members(value)
-  const text = part?.text ?? part?.refusal
-  if (typeof text === 'string') countText(estimate, text, 1)
-  else if (part === null) countJson(estimate, value)
-  else {
+  if (part === null) {
+    countJson(estimate, value)
+    return
+  }
+  // A stray text does not make an image a text: both count, whichever of them the provider reads.
+  for (const text of [part.text, part.refusal]) if (typeof text === 'string') countText(estimate, text, 1)
+  if (part.type !== 'text' && part.type !== 'refusal') {
     const tokens = mediaTokens(part)
     if (tokens === null) estimate.unbounded.push(`${path}.${unboundedMember(part)}`)
     else if (part.type === 'input_audio') estimate.audioInput += tokens

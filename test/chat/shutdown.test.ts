@@ -48,7 +48,8 @@ test.each(['SIGTERM', 'SIGINT'] as const)(
       ({ status }) => status,
       (error: { cause?: { code?: string } }) => error.cause?.code,
     )
-    expect([503, 'ECONNREFUSED']).toContain(late)
+    // Answered, not let in, or dropped unread: it depends on how far its connection had come.
+    expect([503, 'ECONNREFUSED', 'ECONNRESET', 'UND_ERR_SOCKET']).toContain(late)
     gate.resolve()
 
     const [answer, streamed] = await Promise.all([json, stream])
