@@ -8,7 +8,7 @@ import { rowOfRequest } from '../support/call-row.ts'
 import { openCall } from '../support/open-call.ts'
 import { useProduct } from '../support/product.ts'
 import { get } from '../support/tollgate.ts'
-import { chatAnswer, chatStream, rawStream, sse } from '../support/upstream-answers.ts'
+import { chatAnswer, chatStream, errorAnswer, rawStream, sse } from '../support/upstream-answers.ts'
 
 const product = useProduct(() => ({ tollgate: { limits: { client_stall_seconds: 0.5 } } }))
 const tokenizer = createTokenizer()
@@ -87,6 +87,27 @@ describe('a stream', () => {
     await request.aborted
     const row = await rowOfRequest(product, call.requestId)
     expect(row).toMatchObject({ credits_used: '0.004050', provenance: 'estimated', outcome: 'client_gone' })
+  })
+
+  test('is left while the provider refuses it: nothing was consumed, nothing is charged', async () => {
+    const { db, upstream, tollgate } = product
+    const acme = await db.seedOrganization({ credits: 100, users: { alice: 10 } })
+    upstream.respond({ ...errorAnswer(429, { message: 'slow down' }), gate: (i) => (i === 1 ? never : undefined) })
+    const before = upstream.requests.length
+    const call = openCall(tollgate, acme.keys.alice, STREAMED)
+    const request = await upstream.received(before + 1)
+    // The refusal is read before these are answered.
+    for (let turn = 0; turn < 5; turn += 1) await get(tollgate, null, '/health/liveliness')
+
+    call.leave()
+
+    await request.aborted
+    const row = await rowOfRequest(product, call.requestId)
+    expect(row).toMatchObject({
+      credits_used: '0.000000',
+      outcome: 'failed',
+      details: { error: 'rate_limit', provider_status: 429 },
+    })
   })
 
   test('counts all choices, and tool calls too', async () => {

@@ -5,7 +5,7 @@ import { rowOfRequest } from '../support/call-row.ts'
 import { expectRefusal, type Refusal } from '../support/error-shape.ts'
 import { openCall } from '../support/open-call.ts'
 import { useProduct } from '../support/product.ts'
-import { type CallAnswer, modelOn, postChat } from '../support/tollgate.ts'
+import { type CallAnswer, get, modelOn, postChat } from '../support/tollgate.ts'
 import {
   type Answer,
   chatAnswer,
@@ -222,4 +222,14 @@ describe('a stream that fails later ends with one error frame, and is charged fo
     expect(await balanceOf(db.pool, id, 'alice')).toMatchObject({ used: TWO_WORDS, held: '0.000000' })
     expect(upstream.requests).toHaveLength(before + 1)
   })
+})
+
+test("a provider's own words are in no row a caller can read", async () => {
+  const { db, upstream, tollgate } = product
+  const { keys } = await db.seedOrganization({ credits: 100, users: { alice: 50 } })
+  upstream.respond(errorAnswer(401, { message: 'bad token 9f8e7d6c5b4a for tenant corp-internal at http://10.1.2.3' }))
+  const refused = await postChat(tollgate, keys.alice, HELLO)
+  const call = await get(tollgate, keys.alice, `/v1/calls/${refused.headers.get('x-litellm-call-id')}`)
+  expect(call.json()).toMatchObject({ outcome: 'failed', details: { error: 'auth', provider_status: 401 } })
+  for (const text of [refused.body, call.body]) expect(text).not.toMatch(/9f8e7d6c5b4a|corp-internal|10\.1\.2\.3/)
 })

@@ -31,6 +31,8 @@ const product = useProduct((url) => ({
     deployment(url, 'two-accounts', 'second', { api_key: 'sk-second-account' }),
     deployment(NOWHERE, 'dearer', 'first'),
     deployment(url, 'dearer', 'second', { output_cost_per_token: 0.0002 }),
+    deployment(NOWHERE, 'capped-first', 'first', { model: 'openai/o4-mini' }),
+    deployment(url, 'capped-first', 'second'),
   ],
 }))
 
@@ -156,6 +158,28 @@ describe.for(['JSON', 'stream'])('a %s call', (kind) => {
     expect([answer.status, asked()]).toEqual([200, 1])
     expect(await rowsOf(db.pool, rich.id)).toMatchObject([{ credits_used: '1.500000', outcome: 'answered' }])
   })
+})
+
+test("the second deployment is asked with a cap of its own, not with the first one's", async () => {
+  const { db, upstream, tollgate } = product
+  const { keys } = await db.seedOrganization({ credits: 1_000, users: { alice: 900 } })
+  respondInTurn(answering)
+  // The first reasons unseen, so without a cap of the caller's it would get one; the second is watched instead.
+  const answer = await postChat(tollgate, keys.alice, { model: 'capped-first', stream: true, messages: EXACT.messages })
+  expect(answer.status).toBe(200)
+  expect(upstream.requests.at(-1)?.json).not.toHaveProperty('max_completion_tokens')
+  expect(upstream.requests.at(-1)?.json).not.toHaveProperty('max_tokens')
+})
+
+test('a call that was granted less than it wanted is tried again under the hold it has', async () => {
+  const { upstream, tollgate } = product
+  const { key } = await alice(9)
+  const asked = respondInTurn(failing, answering)
+  // 9 credits are 300 tokens.
+  const answer = await postChat(tollgate, key, { ...EXACT, max_tokens: 1_000 })
+  expect([answer.status, asked()]).toEqual([200, 2])
+  expect(answer.headers.get('x-max-tokens-applied')).toBe('300')
+  expect(upstream.requests.at(-1)?.json).toMatchObject({ max_tokens: 300 })
 })
 
 test('nothing is tried again once something was passed on', async () => {

@@ -128,21 +128,30 @@ describe('a stream without a cap', () => {
     },
   )
 
-  test('that comes faster than it can be counted is charged in full, and the next call is refused', async () => {
+  test('that comes faster than it can be counted is stopped after the piece it came in, which is charged in full', async () => {
     const { db, upstream, tollgate } = product
     const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 9 } })
     const { frames } = chatStream({
-      text: words(700),
+      text: words(3_000),
       model: 'exact',
-      usage: { prompt_tokens: 8, completion_tokens: 700 },
+      usage: { prompt_tokens: 8, completion_tokens: 3_000 },
     })
     upstream.respond(rawStream([frames.join('')]))
     const call = openCall(tollgate, acme.keys.alice, STREAMED)
-    expect((await call.closed).complete).toBe(true)
+    const { body, complete } = await call.closed
+    expect(complete).toBe(true)
+    expect(body).toContain('"finish_reason":"length"')
 
+    // 300 tokens are covered; a piece of the network is at most 64 kB, some 500 frames.
+    const shown = body
+      .split('\n\n')
+      .filter((frame) => frame.includes('"content":"') && !frame.includes('"content":""')).length
+    expect(shown).toBeLessThan(1_000)
     const row = await rowOfRequest(product, call.requestId)
-    expect(row).toMatchObject({ credits_used: '21.000000', provenance: 'provider_usage' })
-    expect(await balanceOf(db.pool, acme.id, 'alice')).toMatchObject({ remaining: '-12.000000', held: '0.000000' })
+    const charged = (shown * 0.03).toFixed(6)
+    expect(row).toMatchObject({ credits_used: charged, provenance: 'estimated', outcome: 'stopped' })
+    const remaining = (9 - shown * 0.03).toFixed(6)
+    expect(await balanceOf(db.pool, acme.id, 'alice')).toMatchObject({ remaining, held: '0.000000' })
     expect((await postChat(tollgate, acme.keys.alice, { ...EXACT, max_tokens: 1 })).status).toBe(402)
   })
 

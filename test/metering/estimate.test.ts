@@ -159,3 +159,14 @@ describe('the estimate of a chat request', () => {
     )
   })
 })
+
+test('a text beside an image does not hide the image', () => {
+  const image = { type: 'image_url', image_url: { url: 'https://example.com/a.png' } }
+  const of = (part: object) => estimateChatInput({ messages: [{ role: 'user', content: [part] }] }, () => 1_445)
+  expect(of(image).media).toBe(1_445)
+  expect(of({ ...image, text: '' }).media).toBe(1_445)
+  const unbounded = { type: 'file', file: { file_id: 'file-1' }, text: 'a file' }
+  expect(estimateChatInput({ messages: [{ role: 'user', content: [unbounded] }] }, () => null).unbounded).toEqual([
+    'messages[0].content[0].file.file_id',
+  ])
+})
