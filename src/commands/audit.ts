@@ -1,13 +1,22 @@
 /** `tollgate audit`: exit code 1 when a balance is not what its rows add up to. */
+import { embeddedStoreExists } from '../db/embedded.ts'
 import { type AuditReport, audit } from '../ledger/audit.ts'
-import { EXIT } from './exit.ts'
+import { CommandError, EXIT } from './exit.ts'
 import { openStore } from './open-store.ts'
 import type { Options } from './options.ts'
 import { requireConfig } from './read-config.ts'
 
 export async function auditBooks(options: Options): Promise<number> {
   const say = (line: string) => process.stderr.write(`${line}\n`)
-  const store = await openStore(options, await requireConfig(options, say), say)
+  const config = await requireConfig(options, say)
+  const embedded = !(options.env.DATABASE_URL || config.databaseUrl)
+  if (embedded && !(await embeddedStoreExists(options.dataDir))) {
+    throw new CommandError(
+      EXIT.database,
+      `There are no books in ${options.dataDir}. Name another folder with --data-dir.`,
+    )
+  }
+  const store = await openStore(options, config, say)
   try {
     const report = await audit(store.database)
     process.stdout.write(options.json ? `${JSON.stringify(report, null, 2)}\n` : readable(report))

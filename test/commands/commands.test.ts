@@ -1,5 +1,6 @@
 /** The command line: what it prints, where, and its exit codes. */
 import { execFile } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -198,6 +199,16 @@ test('a database that is not there is 4, without its password; a port that is ta
     `tollgate: 127.0.0.1:${port} can't be listened on (EADDRINUSE). Choose another with --port.\n`,
   ])
   taken.close()
+})
+
+test('audit makes no store where there is none', async () => {
+  const nowhere = join(folder, 'nowhere')
+  const { code, stderr } = await tollgate(['audit', '--data-dir', nowhere], { DATABASE_URL: '' })
+  expect([code, stderr]).toEqual([
+    4,
+    `tollgate: There are no books in ${nowhere}. Name another folder with --data-dir.\n`,
+  ])
+  expect(existsSync(nowhere)).toBe(false)
 })
 
 test('a weak master key is refused on a real database', async () => {
