@@ -114,7 +114,12 @@ const chatOperation = {
     "OpenAI's request and answer; every member is passed on as it is. `power_level` (eco, balanced, precision) may stand in the body or in X-Power-Level. Streams end with `data: [DONE]`; with `stream_options.include_usage` the usage frame carries `usage.cost`, the dollars charged.",
   security: bearer,
   parameters: [
-    { name: 'X-Power-Level', in: 'header', schema: { enum: ['eco', 'balanced', 'precision'] } },
+    {
+      name: 'X-Power-Level',
+      in: 'header',
+      schema: { enum: ['eco', 'balanced', 'precision'] },
+      description: 'Multiplies the price: eco 0.5, balanced 1, precision 2. Wins over the body.',
+    },
     {
       name: 'X-Request-ID',
       in: 'header',
