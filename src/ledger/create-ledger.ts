@@ -22,6 +22,8 @@ export interface LedgerOptions {
 
 export function createLedger({ pool, owner, onTrouble }: LedgerOptions): Ledger {
   const unfinished = new Set<Promise<unknown>>()
+  /** The process waits no longer: what is still repeated may end with it. */
+  let letGo = false
 
   function remember<T>(work: Promise<T>): Promise<T> {
     unfinished.add(work)
@@ -37,7 +39,7 @@ export function createLedger({ pool, owner, onTrouble }: LedgerOptions): Ledger 
         return await attempt()
       } catch (error) {
         onTrouble(what, error, callId)
-        await pause(delay)
+        await pause(delay, letGo)
       }
     }
   }
@@ -93,25 +95,44 @@ export function createLedger({ pool, owner, onTrouble }: LedgerOptions): Ledger 
 
     async settle(settlement): Promise<Settled | Pending> {
       const booked = remember(insist('settle', settlement.callId, () => settleHold(pool, settlement)))
-      return Promise.race([booked, pause(SETTLE_PATIENCE_MS).then((): Pending => ({ state: 'pending' }))])
+      return within<Settled | Pending>(SETTLE_PATIENCE_MS, booked, () => ({ state: 'pending' }))
     },
 
     async release(closing) {
       const dropped = remember(insist('release', closing.callId, () => releaseHold(pool, closing)))
-      await Promise.race([dropped, pause(SETTLE_PATIENCE_MS)])
+      await within(SETTLE_PATIENCE_MS, dropped, () => undefined)
     },
 
     async drain(timeoutMs) {
-      const all = (async () => {
+      const all = async () => {
         while (unfinished.size > 0) await Promise.allSettled(unfinished)
         return true
-      })()
-      return Promise.race([all, pause(timeoutMs).then(() => unfinished.size === 0)])
+      }
+      return within(timeoutMs, all(), () => {
+        letGo = true
+        return false
+      })
     },
   }
 }
 
-/** Does not keep the process alive. */
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms).unref())
+/** Keeps the process alive, since what waits here is not done, unless it was let go. */
+function pause(ms: number, mayEnd = false): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms)
+    if (mayEnd) timer.unref()
+  })
+}
+
+/** What the work comes to, or `otherwise` where it takes longer; the work goes on. */
+async function within<T>(ms: number, work: Promise<T>, otherwise: () => T): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<T>((resolve) => {
+    timer = setTimeout(() => resolve(otherwise()), ms)
+  })
+  try {
+    return await Promise.race([work, late])
+  } finally {
+    clearTimeout(timer)
+  }
 }

@@ -1,4 +1,6 @@
+import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
+import { promisify } from 'node:util'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { connect, type Database } from '../../src/db/connect.ts'
 import { errorBody, TollgateError } from '../../src/http/errors.ts'
@@ -266,4 +268,18 @@ describe('while the database is away', () => {
     expect(await ledger.extend(call.callId, 60n * credit, 55n * credit)).toBeNull()
     expect(troubles).toEqual(['extend'])
   })
+})
+
+test('a process waits for a settlement that is not booked as long as its drain says, and ends then', async () => {
+  const ledger = new URL('../../src/ledger/create-ledger.ts', import.meta.url)
+  const program = `
+    import { createLedger } from '${ledger}'
+    const pool = { query: () => Promise.reject(new Error('away')) }
+    const ledger = createLedger({ pool, owner: 'o', onTrouble: () => {} })
+    const closing = { organizationId: 'o', userId: 'u', keyId: null, callId: 'c', serviceName: '', requestId: null }
+    const amounts = { charge: 1n, apiCost: 1n, markup: 0n, provenance: 'estimated' }
+    const booked = await ledger.settle({ ...closing, ...amounts, outcome: 'answered', details: null })
+    console.log(booked.state, await ledger.drain(300))`
+  const run = promisify(execFile)(process.execPath, ['--input-type=module', '--eval', program])
+  expect((await run).stdout).toBe('pending false\n')
 })
