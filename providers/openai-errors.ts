@@ -2,6 +2,7 @@
  * Why an OpenAI-dialect provider did not answer: by structured code and status first, by text never. What a caller is shown
  * is freed of account ids and key fragments; bodies of 401 and 403 are never shown.
  */
+import { parseJson } from './json.ts'
 import type { ProviderError, ProviderErrorKind } from './provider.ts'
 
 type Headers = Readonly<Record<string, string | string[] | undefined>>
@@ -14,7 +15,7 @@ interface ErrorMembers {
 }
 
 export function readOpenAiError(label: string, status: number, headers: Headers, body: Buffer): ProviderError {
-  return describe(label, status, errorMembers(parse(body)), retryAfterMs(headers), body.toString('utf8', 0, 500))
+  return describe(label, status, errorMembers(parseJson(body)), retryAfterMs(headers), body.toString('utf8', 0, 500))
 }
 
 /** An error frame inside a stream whose status was 200. */
@@ -108,14 +109,6 @@ function errorMembers(body: unknown): ErrorMembers {
 
 function text(value: unknown): string | null {
   return typeof value === 'string' && value !== '' ? scrub(value) : null
-}
-
-function parse(body: Buffer): unknown {
-  try {
-    return JSON.parse(body.toString('utf8'))
-  } catch {
-    return null
-  }
 }
 
 /** `retry-after-ms`, or `retry-after` in seconds. A date is left aside: no provider sends one. */

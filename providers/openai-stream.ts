@@ -4,6 +4,7 @@
  * absence of three byte patterns, which can't stand inside a JSON string, where every quote is escaped.
  */
 import { changeMembers, objectMembers } from '../src/http/json-members.ts'
+import { parseJson } from './json.ts'
 import { readOpenAiUsage } from './openai-usage.ts'
 import type { ProviderError, Reading, StreamPart, StreamReader } from './provider.ts'
 import { createSseFrames, dataFrame, dataLine, isCanonical, parseFrame, type Verdict } from './sse-frames.ts'
@@ -38,7 +39,6 @@ export function readOpenAiStream(choices: number, readError: (body: unknown) => 
   /** Frames forwarded since usage was last stated, kept by reference, so that what no usage covers can be counted. */
   let shown: Buffer[] = []
   let usagePayload: Buffer | null = null
-  let usagesStated = 0
   let lastChunk: Chunk | null = null
   let sampled = false
   let frames = 0
@@ -48,10 +48,10 @@ export function readOpenAiStream(choices: number, readError: (body: unknown) => 
   const scanner = createSseFrames(judge)
 
   function judge(frame: Buffer): Verdict {
-    const before = usagesStated
+    const before = usagePayload
     const verdict = judgeFrame(frame)
     // What came along with usage is covered by it.
-    if (verdict !== null && usagesStated === before) shown.push(verdict === true ? frame : verdict)
+    if (verdict !== null && usagePayload === before) shown.push(verdict === true ? frame : verdict)
     return verdict
   }
 
@@ -88,7 +88,7 @@ export function readOpenAiStream(choices: number, readError: (body: unknown) => 
   }
 
   function judgeChunk(frame: Buffer, payload: Buffer): Verdict {
-    const chunk = parseJson(payload.toString('utf8')) as Chunk | null
+    const chunk = parseJson(payload) as Chunk | null
     if (chunk === null || typeof chunk !== 'object') return null
     if (chunk.error !== undefined && chunk.error !== null) {
       takeUsage(chunk, payload)
@@ -123,7 +123,6 @@ export function readOpenAiStream(choices: number, readError: (body: unknown) => 
       reading.usage = stated.usage
       reading.consistent = stated.consistent
       usagePayload = payload
-      usagesStated += 1
       shown = []
     }
     return true
@@ -182,14 +181,6 @@ function choicesOf(chunk: Chunk | null): Choice[] {
   return choices.filter((choice): choice is Choice => typeof choice === 'object' && choice !== null)
 }
 
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return null
-  }
-}
-
 /** The provider's own usage frame with our cost in it; one in its likeness where there was none, or where choices came along. */
 function usageChunk(payload: Buffer | null, last: Chunk | null, cost: string, usage: unknown): Buffer {
   if (payload !== null) {
@@ -205,7 +196,7 @@ function usageChunk(payload: Buffer | null, last: Chunk | null, cost: string, us
 }
 
 function isBare(payload: Buffer): boolean {
-  const chunk = parseJson(payload.toString('utf8')) as Chunk | null
+  const chunk = parseJson(payload) as Chunk | null
   return Array.isArray(chunk?.choices) && chunk.choices.length === 0
 }
 

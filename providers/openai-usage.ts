@@ -2,7 +2,9 @@
  * Reads the `usage` object of OpenAI's chat completions (and of those who report exactly like it) into disjoint buckets.
  * Providers can be wrong: a count that is not an integer >= 0 is missing, never zero, and never a reason to throw.
  */
+
 import { NO_USAGE, type Usage } from '../src/metering/usage.ts'
+import { asObject } from './json.ts'
 
 export interface UsageReading {
   usage: Usage
@@ -18,13 +20,13 @@ export interface UsageReading {
  * image tokens out of `completion_tokens`. A part that exceeds what is left of its whole is cut down to it.
  */
 export function readOpenAiUsage(raw: unknown): UsageReading | null {
-  const stated = members(raw)
+  const stated = asObject(raw)
   const prompt = count(stated?.prompt_tokens)
   const completion = count(stated?.completion_tokens)
   if (prompt === null || completion === null) return null
   const total = count(stated?.total_tokens)
-  const inside = members(stated?.prompt_tokens_details)
-  const made = members(stated?.completion_tokens_details)
+  const inside = asObject(stated?.prompt_tokens_details)
+  const made = asObject(stated?.completion_tokens_details)
 
   const input = portions(prompt, [inside?.cached_tokens, inside?.cache_write_tokens, inside?.audio_tokens])
   const output = portions(completion, [made?.audio_tokens, made?.image_tokens])
@@ -60,10 +62,4 @@ function portions(whole: number, stated: readonly unknown[]): { parts: number[];
 
 function count(value: unknown): number | null {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : null
-}
-
-function members(value: unknown): Record<string, unknown> | null {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-    ? (value as Record<string, unknown>)
-    : null
 }

@@ -1,5 +1,6 @@
 /** OpenAI, chat completions: the dialect every caller speaks, so bytes pass through and only single members are changed. */
 import { type Change, changeMembers, objectMembers } from '../src/http/json-members.ts'
+import { asObject, parseJson } from './json.ts'
 import { readOpenAiError, readOpenAiErrorFrame } from './openai-errors.ts'
 import { openAiMediaTokens, openAiModel, serviceTierMultiplier } from './openai-models.ts'
 import { collectText, readOpenAiStream, withCost } from './openai-stream.ts'
@@ -28,7 +29,7 @@ export const openai: Provider = {
 
 /** A search model searches on every call, others when told to; the fee is per call and in no usage field. */
 function toolUses(json: Readonly<Record<string, unknown>>, model: string): Record<string, number> {
-  const searches = model.includes('-search-preview') || isObject(json.web_search_options)
+  const searches = model.includes('-search-preview') || asObject(json.web_search_options) !== null
   return searches ? { web_search: 1 } : {}
 }
 
@@ -83,13 +84,13 @@ function capMembers(call: ProviderCall): string[] {
 /** Usage is always asked for; without it a stream can't be priced. */
 function streamOptions(request: ChatRequest): string {
   const own = request.members.find((member) => member.key === 'stream_options')
-  if (own === undefined || !isObject(request.json.stream_options)) return '{"include_usage":true}'
+  if (own === undefined || asObject(request.json.stream_options) === null) return '{"include_usage":true}'
   const text = request.text.subarray(own.valueStart, own.end)
   return changeMembers(text, objectMembers(text), [{ key: 'include_usage', value: 'true' }]).toString('utf8')
 }
 
 function readAnswer(body: Buffer): Answer | null {
-  const json = parseObject(body)
+  const json = asObject(parseJson(body))
   if (json === null || !Array.isArray(json.choices)) return null
   const choices = json.choices as ({ finish_reason?: unknown; message?: unknown } | null)[]
   const stated = readOpenAiUsage(json.usage)
@@ -117,19 +118,6 @@ function withUsageCost(body: Buffer, usage: unknown, cost: string): Buffer {
   const value =
     usage === null && own !== undefined ? body.subarray(own.valueStart, own.end) : Buffer.from(JSON.stringify(usage))
   return changeMembers(body, members, [{ key: 'usage', value: withCost(value, cost).toString('utf8') }])
-}
-
-function parseObject(body: Buffer): Record<string, unknown> | null {
-  try {
-    const value: unknown = JSON.parse(body.toString('utf8'))
-    return isObject(value) ? value : null
-  } catch {
-    return null
-  }
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 function lowerCase(headers: Readonly<Record<string, string>>): Record<string, string> {

@@ -2,6 +2,7 @@
 import { sql, type Transaction } from 'kysely'
 import { type Database, sqlState } from '../db/connect.ts'
 import type { Tables } from '../db/tables.ts'
+import { isUuid } from '../db/uuid.ts'
 import { TollgateError } from '../http/errors.ts'
 import { newApiKey } from '../identity/api-key.ts'
 import { trimDecimal } from '../metering/money.ts'
@@ -31,8 +32,6 @@ export interface CreatedKey {
   /** Decimal credits the user can spend now. */
   remaining_credits: string
 }
-
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
 
 /** @throws {TollgateError} 404 for an unknown organization, 400 when its pool doesn't cover the allocation. */
 export async function createKey(database: Database, request: NewKeyRequest): Promise<CreatedKey> {
@@ -65,7 +64,7 @@ async function findOrganization(
   const found = await transaction
     .selectFrom('organizations')
     .select(['id', 'name'])
-    .where(UUID.test(nameOrId) ? 'id' : 'name', '=', nameOrId)
+    .where(isUuid(nameOrId) ? 'id' : 'name', '=', nameOrId)
     .executeTakeFirst()
   if (found === undefined)
     throw new TollgateError(

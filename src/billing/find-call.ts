@@ -1,16 +1,13 @@
 /** One past or running call, as its caller may see it: own calls; an organization's admin all of theirs; the operator every one. */
 import type { Database } from '../db/connect.ts'
+import { isUuid } from '../db/uuid.ts'
 import { TollgateError } from '../http/errors.ts'
 import type { Caller } from '../identity/caller.ts'
 import { creditsToMicro, parseDecimal, trimDecimal } from '../metering/money.ts'
 
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i
-
 /** @throws {TollgateError} 404 for a call that does not exist or is someone else's. */
 export async function findCall(database: Database, caller: Caller, callId: string): Promise<Record<string, unknown>> {
-  const call = UUID.test(callId)
-    ? ((await findCharged(database, callId)) ?? (await findRunning(database, callId)))
-    : null
+  const call = isUuid(callId) ? ((await findCharged(database, callId)) ?? (await findRunning(database, callId))) : null
   if (call === null || !mayView(caller, call)) {
     throw new TollgateError(
       404,

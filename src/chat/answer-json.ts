@@ -54,9 +54,7 @@ async function send(deps: ChatDependencies, call: Call, answer: Answer, claim: C
   const bill = await settleCall(deps, call, { ...answer, outcome })
   const headers = { 'content-type': 'application/json; charset=utf-8', ...billHeaders(call, bill) }
   const body = answer.body(dollars(bill.charge.microcredits), openAiShape(bill.usage))
-  await claim?.answered({ status: 200, headers, body }).catch((err: unknown) => {
-    deps.log.error({ err, call_id: exchange.callId }, 'the answer could not be kept for its Idempotency-Key')
-  })
+  await claim?.answered({ status: 200, headers, body })
   logCall(deps.log, call, { outcome, bill })
   if (exchange.gone) return
   exchange.outgoing.writeHead(200, { ...headers, 'content-length': body.length })

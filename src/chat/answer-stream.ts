@@ -73,9 +73,7 @@ async function finish(
   const outcome = outcomeOf(end)
   const { reading, finishReasons } = reader
   const bill = await settleCall(deps, call, { reading, finishReasons, outputText: () => reader.outputText(), outcome })
-  await claim?.streamed().catch((err: unknown) => {
-    deps.log.error({ err, call_id: call.exchange.callId }, 'idempotency key not closed')
-  })
+  await claim?.streamed()
   logCall(deps.log, call, { outcome, bill, ...(end.kind === 'failed' ? { error: end.error } : {}) })
   client.end(lastFrames(call, end, reader, bill))
 }
@@ -119,9 +117,7 @@ async function giveUp(
   await releaseCall(deps, call, 'failed', failureOf(error))
   logCall(deps.log, call, { outcome: 'failed', error })
   if (!client.opened) throw toCallerError(error)
-  await claim
-    ?.dropped()
-    .catch((err: unknown) => deps.log.error({ err, call_id: call.exchange.callId }, 'idempotency key not freed'))
+  await claim?.dropped()
   client.end(dataFrame(JSON.stringify(errorBody(toCallerError(error)))))
 }
 

@@ -47,9 +47,7 @@ export async function chat(deps: ChatDependencies, exchange: Exchange): Promise<
     const call = await admit(deps, exchange, caller, request, route, offers)
     await answer(deps, call, offers, claim)
   } catch (error) {
-    await claim
-      ?.dropped()
-      .catch((cause: unknown) => deps.log.warn({ err: cause, call_id: exchange.callId }, 'idempotency key not freed'))
+    await claim?.dropped()
     throw error
   }
 }
@@ -76,7 +74,7 @@ async function claimFor(
   request: ChatRequest,
 ): Promise<Claim | null> {
   const key = exchange.headers['idempotency-key']
-  return typeof key === 'string' ? claimKey(deps.database, caller, key, request.text, exchange.callId) : null
+  return typeof key === 'string' ? claimKey(deps, caller, key, request.text, exchange.callId) : null
 }
 
 /** @throws {TollgateError} 404. */

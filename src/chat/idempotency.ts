@@ -8,6 +8,7 @@ import { sql } from 'kysely'
 import type { Database } from '../db/connect.ts'
 import { TollgateError } from '../http/errors.ts'
 import type { Caller } from '../identity/caller.ts'
+import type { Log } from '../observe/log.ts'
 
 export interface StoredAnswer {
   status: number
@@ -15,6 +16,10 @@ export interface StoredAnswer {
   body: Buffer
 }
 
+/**
+ * Closing a claim never throws, since the call it belongs to is over; a key that could not be closed counts as running for
+ * an hour, and the operator is told.
+ */
 export interface Claim {
   /** The answer given before, to be repeated; null: this call is the first. */
   replay: StoredAnswer | null
@@ -38,7 +43,7 @@ const KEY_MAX = 255
 
 /** @throws {TollgateError} 400 for a malformed key, 409 when it is taken, 503 when it can't be looked up. */
 export async function claimKey(
-  database: Database,
+  { database, log }: { database: Database; log: Log },
   caller: Caller,
   key: string,
   body: Buffer,
@@ -78,17 +83,18 @@ export async function claimKey(
       row.outcome === 'answered'
         ? { status: row.status ?? 200, headers: row.headers ?? {}, body: row.body ?? Buffer.alloc(0) }
         : null,
-    async answered({ status, headers, body: answer }) {
-      await mine()
-        .set({ state: 'answered', status, headers: JSON.stringify(headers), body: answer })
-        .execute()
-    },
-    async streamed() {
-      await mine().set({ state: 'streamed' }).execute()
-    },
-    async dropped() {
-      await database.query.deleteFrom('idempotency_keys').where('call_id', '=', callId).execute()
-    },
+    answered: ({ status, headers, body: answer }) =>
+      close(mine().set({ state: 'answered', status, headers: JSON.stringify(headers), body: answer })),
+    streamed: () => close(mine().set({ state: 'streamed' })),
+    dropped: () => close(database.query.deleteFrom('idempotency_keys').where('call_id', '=', callId)),
+  }
+
+  async function close(statement: { execute(): Promise<unknown> }): Promise<void> {
+    try {
+      await statement.execute()
+    } catch (err) {
+      log.error({ err, call_id: callId }, 'an idempotency key could not be closed')
+    }
   }
 }
 

@@ -2,7 +2,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { ChatRequest } from '../../providers/provider.ts'
 import { TollgateError } from '../http/errors.ts'
-import { duplicateKey, objectMembers } from '../http/json-members.ts'
+import { duplicateKey, objectMembers, stringEnd } from '../http/json-members.ts'
 import { readBody } from '../http/read-body.ts'
 
 const DEPTH_MAX = 256
@@ -115,24 +115,13 @@ function tooDeep(text: Buffer): boolean {
   for (let at = 0; at < text.length; at += 1) {
     const byte = text[at]
     if (byte === 0x22) {
-      at = closingQuote(text, at)
+      at = stringEnd(text, at) - 1
     } else if (byte === 0x7b || byte === 0x5b) {
       depth += 1
       if (depth > DEPTH_MAX) return true
     } else if (byte === 0x7d || byte === 0x5d) depth -= 1
   }
   return false
-}
-
-function closingQuote(text: Buffer, open: number): number {
-  let at = text.indexOf(0x22, open + 1)
-  while (at > 0) {
-    let slashes = 0
-    while (text[at - 1 - slashes] === 0x5c) slashes += 1
-    if (slashes % 2 === 0) return at
-    at = text.indexOf(0x22, at + 1)
-  }
-  return text.length
 }
 
 function bad(param: string, message: string): TollgateError {

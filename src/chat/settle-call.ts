@@ -1,6 +1,6 @@
 /** Usage -> charge -> the books. The one place where a call that ran becomes a charge. */
 import type { ProviderError, Reading } from '../../providers/provider.ts'
-import type { Ledger, Outcome, Pending, Provenance, Settled } from '../ledger/ledger.ts'
+import type { Closing, Ledger, Outcome, Pending, Provenance, Settled } from '../ledger/ledger.ts'
 import { type Charge, charge } from '../metering/charge.ts'
 import { estimateText } from '../metering/estimate.ts'
 import { trimDecimal } from '../metering/money.ts'
@@ -46,10 +46,7 @@ export async function settleCall(deps: SettleDependencies, call: Call, served: S
     deps.log.warn({ ...idsOf(call), usage }, "the provider's usage does not add up")
   }
   const booking = await deps.ledger.settle({
-    ...payerOf(call.caller),
-    callId: call.exchange.callId,
-    serviceName: call.modelGroup,
-    requestId: call.exchange.callerRequestId,
+    ...identityOf(call),
     outcome: served.outcome,
     charge: priced.microcredits,
     apiCost: priced.apiCost,
@@ -80,10 +77,7 @@ export async function releaseCall(
   failure: Record<string, unknown>,
 ): Promise<void> {
   await deps.ledger.release({
-    ...payerOf(call.caller),
-    callId: call.exchange.callId,
-    serviceName: call.modelGroup,
-    requestId: call.exchange.callerRequestId,
+    ...identityOf(call),
     outcome,
     details: { ...detailsOf(deps, call), ...failure },
   })
@@ -183,6 +177,12 @@ function detailsOf(deps: SettleDependencies, call: Call): Record<string, unknown
     upstream_ms: Math.round(timing.upstreamMs),
     first_byte_ms: timing.firstByteAt === null ? null : Math.round(timing.firstByteAt - exchange.startedAt),
   }
+}
+
+/** Whose call it is and which, as its row says. */
+function identityOf(call: Call): Omit<Closing, 'outcome' | 'details'> {
+  const { callId, callerRequestId: requestId } = call.exchange
+  return { ...payerOf(call.caller), callId, serviceName: call.modelGroup, requestId }
 }
 
 function idsOf(call: Call): Record<string, string> {

@@ -88,7 +88,7 @@ function skipTo(text: Buffer, from: number, byte: number): number {
 }
 
 /** One past the closing quote of the string that opens at `from`. */
-function stringEnd(text: Buffer, from: number): number {
+export function stringEnd(text: Buffer, from: number): number {
   let at = text.indexOf(QUOTE, from + 1)
   while (at >= 0) {
     let slashes = 0

@@ -46,14 +46,7 @@ export interface Charge {
 }
 
 /** Nano-dollars x 10^12: tokens x (nano-dollars per million) x (tier in millionths), not yet divided. */
-interface Numerators {
-  input: bigint
-  cacheRead: bigint
-  cacheWrite: bigint
-  output: bigint
-  reasoning: bigint
-  tools: bigint
-}
+type Numerators = ChargeParts
 
 const COST_SCALE = MILLION * MILLION
 

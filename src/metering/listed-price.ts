@@ -38,7 +38,7 @@ export interface ListedModel {
 }
 
 /** Our provider names to the data set's. HuggingFace is not one provider there but one for each that it resells. */
-const PROVIDER_IDS: Readonly<Record<string, string>> = {
+export const PROVIDER_IDS: Readonly<Record<string, string>> = {
   openai: 'openai',
   anthropic: 'anthropic',
   gemini: 'google',

@@ -2,6 +2,7 @@
 
 import { findProvider } from '@pydantic/genai-prices'
 import type { ProviderName } from '../config/config.ts'
+import { PROVIDER_IDS } from '../metering/listed-price.ts'
 
 /** Hugging Face is a router: its models are listed by who serves them, and asked for as `<who>/<org>/<model>`. */
 const HUGGINGFACE_SERVERS = [
@@ -18,21 +19,13 @@ const HUGGINGFACE_SERVERS = [
   'together',
 ]
 
-const DATA_SET_ID: Readonly<Record<Exclude<ProviderName, 'huggingface'>, string>> = {
-  openai: 'openai',
-  anthropic: 'anthropic',
-  gemini: 'google',
-  groq: 'groq',
-  xai: 'x-ai',
-  openrouter: 'openrouter',
-}
-
 /** Rows that price a family (`ft:gpt-4o`, `gpt-4o-mini-2024-07-18.ft-`), not a model one can ask for. */
 const FAMILY = /^ft:|[-.:]$/
 
 /** In the data set's order; deprecated models are left out. */
 export function knownModels(provider: ProviderName): string[] {
-  if (provider !== 'huggingface') return modelsOf(DATA_SET_ID[provider]).filter((id) => isServed(provider, id))
+  if (provider !== 'huggingface')
+    return modelsOf(PROVIDER_IDS[provider] ?? provider).filter((id) => isServed(provider, id))
   return HUGGINGFACE_SERVERS.flatMap((server) => modelsOf(`huggingface_${server}`).map((id) => `${server}/${id}`))
 }
 
