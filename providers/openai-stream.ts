@@ -38,6 +38,8 @@ export function readOpenAiStream(choices: number, readError: (body: unknown) => 
   const finished = new Map<number, string>()
   /** Frames forwarded since usage was last stated, kept by reference, so that what no usage covers can be counted. */
   let shown: Buffer[] = []
+  /** Frames forwarded before those. */
+  let covered = 0
   let usagePayload: Buffer | null = null
   let lastChunk: Chunk | null = null
   let sampled = false
@@ -123,6 +125,7 @@ export function readOpenAiStream(choices: number, readError: (body: unknown) => 
       reading.usage = stated.usage
       reading.consistent = stated.consistent
       usagePayload = payload
+      covered += shown.length
       shown = []
     }
     return true
@@ -159,6 +162,10 @@ export function readOpenAiStream(choices: number, readError: (body: unknown) => 
       return frames
     },
     outputText: () => outputText(shown),
+    textSince: (position) => ({
+      text: outputText(shown.slice(Math.max(0, position - covered))),
+      position: covered + shown.length,
+    }),
     usageFrame: (cost, usage) => dataFrame(usageChunk(usagePayload, lastChunk, cost, usage)),
     stopFrames: () => stopFrames(lastChunk, choices, finished),
   }

@@ -84,6 +84,8 @@ export interface StreamReader {
   readonly frames: number
   /** Output text forwarded since usage was last stated, for counting: all of it where it never was. */
   outputText(): string
+  /** The same, only what was forwarded after `position`; 0 is the start. Answers the position to go on from. */
+  textSince(position: number): { text: string; position: number }
   /** The usage frame for a caller who asked for it; `usage` stands in where none was stated. */
   usageFrame(cost: string, usage: unknown): Buffer
   /** Frames that end the choices not yet finished, with finish reason `length`. */

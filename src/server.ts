@@ -10,7 +10,6 @@ import type { Config } from './config/config.ts'
 import type { Database } from './db/connect.ts'
 import { createIdentify } from './identity/identify.ts'
 import { createLedger } from './ledger/create-ledger.ts'
-import { registerProcess, stopProcess } from './ledger/process.ts'
 import { createPriceBook } from './metering/price.ts'
 import { createTokenizer } from './metering/tokenizer.ts'
 import { createHealth } from './observe/health.ts'
@@ -26,6 +25,9 @@ const SETTLE_DEADLINE_MS = 20_000
 export interface ServerOptions {
   config: Config
   database: Database
+  databaseUrl: string
+  /** Where closings wait that the database could not take. */
+  spoolDirectory: string
   log: Log
   host: string
   port: number
@@ -41,11 +43,16 @@ export interface RunningServer {
 /** @throws when the port can't be listened on, or the database can't be written. */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const { config, database, log, version } = options
-  const owner = randomUUID()
-  await registerProcess(database, owner, version)
-  const onTrouble = (what: string, err: unknown, callId: string) =>
-    log.error({ err, call_id: callId }, `${what} failed`)
-  const ledger = createLedger({ pool: database.pool, owner, onTrouble })
+  const ledger = await createLedger({
+    databaseUrl: options.databaseUrl,
+    spoolDirectory: options.spoolDirectory,
+    leases: config.leases,
+    version,
+    newId: randomUUID,
+    onTrouble: (what, err, callId) => log.error({ err, call_id: callId }, `${what} failed`),
+    onRecovered: ({ organizationId, charged, released, credits }) =>
+      log.warn({ org_id: organizationId, charged, released, credits }, 'closed the holds of a process that is gone'),
+  })
   const tokenizer = createTokenizer()
   const upstream = createUpstream(config.limits.connectTimeoutMs)
   const shutdown = new AbortController()
@@ -72,7 +79,11 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     running,
     shutdown: shutdown.signal,
   })
-  const { server, port } = await listen(app.fetch, options)
+  const closeAll = () => Promise.all([upstream.close(), tokenizer.close(), ledger.close()])
+  const { server, port } = await listen(app.fetch, options).catch(async (error: unknown) => {
+    await closeAll()
+    throw error
+  })
   const cleaning = setInterval(
     () => forgetOldKeys(database).catch((err: unknown) => log.warn({ err }, 'old idempotency keys not forgotten')),
     HOUR_MS,
@@ -93,8 +104,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     while (running.size > 0) await Promise.allSettled(running)
     for (const timer of [idle, patience, force]) clearTimeout(timer)
     const settled = await ledger.drain(SETTLE_DEADLINE_MS)
-    await Promise.all([upstream.close(), tokenizer.close()])
-    await stopProcess(database, owner).catch((err: unknown) => log.warn({ err }, 'the process row could not be closed'))
+    await closeAll()
     return settled
   }
   return { port, stop }

@@ -6,6 +6,7 @@ import { tryOffers } from './attempts.ts'
 import type { Call } from './call.ts'
 import { logCall } from './call-log.ts'
 import type { ChatDependencies } from './chat.ts'
+import { dispatched } from './delivered.ts'
 import type { Claim } from './idempotency.ts'
 import type { Offer } from './offer.ts'
 import { fromConnection, toCallerError } from './provider-failure.ts'
@@ -38,7 +39,9 @@ async function attempt(deps: ChatDependencies, call: Call): Promise<Answer | Pro
   const { provider } = call.offer
   call.timing.upstreamStartedAt = performance.now()
   try {
-    const { status, headers, body } = await fetchWhole(deps, call)
+    const answer = fetchWhole(deps, call)
+    deps.ledger.checkpoint(call.exchange.callId, call.caller.organizationId, dispatched(call))
+    const { status, headers, body } = await answer
     if (status !== 200) return provider.readError(status, headers, body)
     return provider.readAnswer(body) ?? fromConnection(provider.label, new Error('the answer is not a chat completion'))
   } catch (error) {

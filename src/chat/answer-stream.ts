@@ -10,6 +10,7 @@ import type { Call } from './call.ts'
 import { logCall } from './call-log.ts'
 import type { ChatDependencies } from './chat.ts'
 import { type ClientStream, DONE_FRAME, openClientStream } from './client-stream.ts'
+import { dispatched } from './delivered.ts'
 import type { Claim } from './idempotency.ts'
 import type { Offer } from './offer.ts'
 import { fromConnection, toCallerError } from './provider-failure.ts'
@@ -86,6 +87,7 @@ async function relay(
 ): Promise<RelayEnd> {
   const { provider } = call.offer
   const { ledger, tokenizer, config } = deps
+  ledger.checkpoint(call.exchange.callId, call.caller.organizationId, dispatched(call))
   const meter = createStreamMeter({ ledger, tokenizer, step: config.caps.streamOutputTokens }, call, reader)
   call.timing.upstreamStartedAt = performance.now()
   const end = await relayStream({
@@ -102,6 +104,7 @@ async function relay(
       call.timing.upstreamMs = call.timing.firstByteAt - call.timing.upstreamStartedAt
     },
   })
+  meter.end()
   call.timing.upstreamMs = performance.now() - call.timing.upstreamStartedAt
   return end
 }

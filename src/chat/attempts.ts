@@ -7,6 +7,7 @@ import type { Ledger } from '../ledger/ledger.ts'
 import type { Call } from './call.ts'
 import type { Offer } from './offer.ts'
 import { capFor, coverOffer } from './place-hold.ts'
+import { leaseLost } from './provider-failure.ts'
 
 const BACKOFF_MS = 250
 /** A provider that wants a longer pause than this is not waited for. */
@@ -21,6 +22,7 @@ export async function tryOffers(
 ): Promise<ProviderError | null> {
   let first: ProviderError | null = null
   for (let tries = 0; ; tries += 1) {
+    if (!deps.ledger.open) return first ?? leaseLost()
     const error = await attempt()
     if (error === null) return null
     first ??= error

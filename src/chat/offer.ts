@@ -25,6 +25,8 @@ export interface Offer {
   toolUses: Record<string, number>
   /** The operator's fees, by which a served model's price is found too. */
   toolFees: Record<string, bigint>
+  /** Millionths: the provider's multiplier for the service tier that was asked for. */
+  tier: bigint
   allowBelowCost: boolean
   /** When the call was admitted: prices of that moment hold for the whole call. */
   at: Date
@@ -77,13 +79,14 @@ export function makeOffer(deployment: RoutedDeployment, context: OfferContext): 
   refuseUnpricedAudio(deployment, price, { heard: estimate.audioInput > 0, spoken })
   const markup = caller.isDefaultOrganization ? 0n : config.plans[caller.plan ?? 'platform'].markup
   const level = config.powerLevels[powerLevel]
+  const tier = provider.tierMultiplier(askedTier(effective))
   const bound = quote({
     estimate: { ...estimate, toolFees: toolUses, contextBound: boundByContext(estimate, price) },
     choices,
     price,
     markup,
     level,
-    tier: provider.tierMultiplier(askedTier(effective)),
+    tier,
     allowBelowCost: config.allowBelowCost,
     audioOutput: spoken,
   })
@@ -99,6 +102,7 @@ export function makeOffer(deployment: RoutedDeployment, context: OfferContext): 
     toolUses,
     choices,
     toolFees: config.toolFees,
+    tier,
     allowBelowCost: config.allowBelowCost,
     at: context.at,
     ...outputOf(effective, request, deployment, provider, config),

@@ -14,12 +14,14 @@ export function placeHold(
   return ledger.hold({
     ...payerOf(call.caller),
     callId: call.exchange.callId,
+    serviceName: call.modelGroup,
+    requestId: call.exchange.callerRequestId,
     input: quote.input,
     inputBytes: quote.inputBytes,
     output: quote.outputFor(wanted),
     least: quote.outputFor(least),
     context: {
-      model: call.modelGroup,
+      key_id: call.caller.keyId,
       deployment: offer.deployment.id,
       price: offer.price.reference,
       rates: offer.price.tiers,
@@ -50,6 +52,11 @@ export async function coverOffer(ledger: Ledger, call: Call, offer: Offer): Prom
   const input = inputOf(call, offer)
   const least = input + offer.quote.outputFor(offer.least)
   const total = input + offer.quote.outputFor(offer.wanted)
-  if (total > call.held) call.held = (await ledger.extend(call.exchange.callId, total, least)) ?? call.held
+  if (total > call.held) {
+    const { callId } = call.exchange
+    const { organizationId } = call.caller
+    const granted = await ledger.extend({ callId, organizationId, delivered: null, hold: { total, least } })
+    call.held = granted ?? call.held
+  }
   return call.held >= least
 }

@@ -66,6 +66,20 @@ export function fromConnection(label: string, error: Error): ProviderError {
   }
 }
 
+/** The call was held, but this process may not call upstream any more: it was stopped for a while, or can't renew its lease. */
+export function leaseLost(): ProviderError {
+  return {
+    kind: 'unreachable',
+    status: null,
+    message: 'This instance can not make paid calls at the moment. Try again shortly.',
+    type: null,
+    code: 'ledger_unavailable',
+    param: null,
+    retryAfterMs: null,
+    internal: 'the lease of this process is not valid',
+  }
+}
+
 function kindOf(code: string): 'timeout' | 'unreachable' | 'failed' {
   if (code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT') return 'timeout'
   if (

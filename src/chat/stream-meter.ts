@@ -1,6 +1,7 @@
 /**
- * Watches what a stream without a cap runs up. When spending nears the hold, the hold is extended; where that is refused, the
- * stream is stopped before it costs more than is covered.
+ * Watches what a stream runs up. Every two seconds it notes in the ledger what was delivered, which is where the call is booked if
+ * this process dies. Where the caller set no cap and spending nears the hold, the hold is extended in the same batch; where that is
+ * refused, the stream is stopped before it costs more than is covered.
  *
  * The number of frames is a cheap sign of how many tokens have passed; the decision itself is made on counted tokens.
  */
@@ -9,9 +10,11 @@ import type { Ledger } from '../ledger/ledger.ts'
 import type { Tokenizer } from '../metering/tokenizer.ts'
 import { NO_USAGE, outputTokens } from '../metering/usage.ts'
 import type { Call } from './call.ts'
+import { deliveredBy } from './delivered.ts'
 import { inputOf } from './place-hold.ts'
 import type { Flow } from './relay-stream.ts'
 
+const CHECKPOINT_MS = 2_000
 /** A look is taken when this many tokens may be left, so that the extension is back before they are used up. */
 const MARGIN_TOKENS = 1_024
 const LEAST_STEP = 32
@@ -20,6 +23,8 @@ const FIRST_LOOK = 8
 export interface StreamMeter {
   /** After each piece that was passed on. */
   passed(flow: Flow): void
+  /** The stream is over. */
+  end(): void
 }
 
 export function createStreamMeter(
@@ -27,14 +32,18 @@ export function createStreamMeter(
   call: Call,
   reader: StreamReader,
 ): StreamMeter {
-  const { offer } = call
-  if (!offer.extendable || call.appliedCap !== null) return { passed: () => {} }
+  const { offer, exchange, caller } = call
   const { encoding } = offer.provider.model(offer.deployment.upstreamModel)
+  const extendable = offer.extendable && call.appliedCap === null
+  const count = createOutputCounter(reader, (text) => deps.tokenizer.count(text, encoding))
   let looking = false
   let refused = false
+  let ended = false
   let covered = coveredTokens()
   // Nobody knows yet how many tokens a frame of this provider holds: the first look tells.
-  let nextLook = FIRST_LOOK
+  let nextLook = extendable ? FIRST_LOOK : Number.POSITIVE_INFINITY
+  let noted = 0
+  const timer = setInterval(() => void checkpoint(), CHECKPOINT_MS)
 
   function coveredTokens(): number {
     return offer.quote.outputTokensIn(call.held - inputOf(call, offer))
@@ -54,19 +63,42 @@ export function createStreamMeter(
   async function look(flow: Flow): Promise<void> {
     // Before anything is awaited: what passes meanwhile is in neither number.
     const seen = reader.frames
-    const stated = outputTokens(reader.reading.usage ?? NO_USAGE)
-    const passed = stated + (await deps.tokenizer.count(reader.outputText(), encoding))
+    const passed = await count()
     const counted = Math.ceil(passed / offer.choices)
-    if (covered - counted <= margin() && !refused) {
-      const total = inputOf(call, offer) + offer.quote.outputFor(covered + deps.step)
-      const granted = await deps.ledger.extend(call.exchange.callId, total, call.held + 1n)
-      // Less than asked for is all there was: the next one would be refused.
-      refused = granted === null || granted < total
-      if (granted !== null) call.held = granted
-      covered = coveredTokens()
-    }
+    if (covered - counted <= margin() && !refused) await extend(seen, passed)
     if (refused && counted >= covered) flow.stop()
     else nextLook = lookAfter(counted, seen)
+  }
+
+  async function extend(seen: number, passed: number): Promise<void> {
+    const total = inputOf(call, offer) + offer.quote.outputFor(covered + deps.step)
+    noted = seen
+    const granted = await deps.ledger.extend({
+      callId: exchange.callId,
+      organizationId: caller.organizationId,
+      delivered: deliveredBy(call, passed),
+      hold: { total, least: call.held + 1n },
+    })
+    // Less than asked for is all there was: the next one would be refused.
+    refused = granted === null || granted < total
+    if (granted !== null) call.held = granted
+    covered = coveredTokens()
+  }
+
+  /** The stream runs on meanwhile. A count that fails is left to the next one. */
+  async function checkpoint(): Promise<void> {
+    if (looking || reader.frames === noted) return
+    looking = true
+    try {
+      const seen = reader.frames
+      const passed = await count()
+      if (ended) return
+      noted = seen
+      deps.ledger.checkpoint(exchange.callId, caller.organizationId, deliveredBy(call, passed))
+    } catch {
+    } finally {
+      looking = false
+    }
   }
 
   return {
@@ -82,5 +114,30 @@ export function createStreamMeter(
           flow.resume()
         })
     },
+    end() {
+      ended = true
+      clearInterval(timer)
+    },
+  }
+}
+
+/**
+ * Output tokens so far: as stated, plus what was shown since. Each call counts only the text that is new; where two pieces meet it
+ * may count a token too many, never one too few.
+ */
+function createOutputCounter(reader: StreamReader, count: (text: string) => Promise<number>): () => Promise<number> {
+  let usage = reader.reading.usage
+  let position = 0
+  let counted = 0
+  return async () => {
+    const stated = reader.reading.usage
+    if (stated !== usage) {
+      usage = stated
+      counted = 0
+    }
+    const news = reader.textSince(position)
+    position = news.position
+    if (news.text !== '') counted += await count(news.text)
+    return outputTokens(stated ?? NO_USAGE) + counted
   }
 }

@@ -1,5 +1,6 @@
 /** `tollgate start`: store, schema, server, banner; then until a signal. */
 import { once } from 'node:events'
+import { join } from 'node:path'
 import { demoKey } from '../admin/demo.ts'
 import { createLog } from '../observe/log.ts'
 import { type RunningServer, startServer } from '../server.ts'
@@ -53,6 +54,8 @@ async function listen(
     return await startServer({
       config,
       database: store.database,
+      databaseUrl: store.url,
+      spoolDirectory: options.env.TOLLGATE_SPOOL_DIR || join(options.dataDir, 'spool'),
       log,
       host: options.host,
       port: options.port,

@@ -1,138 +1,227 @@
-/** The ledger, each operation one statement of its own. Fails closed on holds, never forgets a settlement. */
+/** The ledger of one process: lanes to the database, a lease on its holds, a spool on the local disk, recovery of the dead. */
 import type pg from 'pg'
 import { TollgateError } from '../http/errors.ts'
-import { releaseHold, settleHold } from './close-hold.ts'
-import { extend } from './extend.ts'
-import { hold } from './hold.ts'
-import type { Closing, Hold, HoldRequest, Ledger, Pending, Settled } from './ledger.ts'
+import { creditsToMicro } from '../metering/money.ts'
+import { createBatchConnection } from './batch-connection.ts'
+import { type Close, type CloseAnswer, sendCloses } from './close-batch.ts'
+import { createClosings, within } from './closings.ts'
+import { type HoldAnswer, sendHolds } from './hold-batch.ts'
+import { createLanes, type Job } from './lanes.ts'
+import { takeLease } from './lease.ts'
+import type { Hold, HoldRequest, Ledger, Pending, Progress, Settled } from './ledger.ts'
+import { type ProgressAnswer, sendProgress } from './progress-batch.ts'
+import { createRecovery, type Recovered } from './recovery.ts'
+import { refusalOf, unavailable } from './refusal.ts'
+import { openSpool } from './spool.ts'
 
-/** How long an answer waits for its settlement. */
-const SETTLE_PATIENCE_MS = 250
-/** A statement is given up by the server after 5 s, so a hold whose answer was lost has committed by then or never will. */
-const LOST_HOLD_RELEASE_MS = 6_000
-const RETRY_MS = { first: 100, most: 5_000 }
+/** How long a call waits for its hold; a database that restarts is back within that. */
+const PATIENCE_MS = 5_000
+const LANES = { hold: 3, progress: 2, close: 3 }
 
 export interface LedgerOptions {
-  pool: pg.Pool
-  /** This process, as registered in ledger_processes. */
-  owner: string
+  databaseUrl: string
+  spoolDirectory: string
+  leases: { renewSeconds: number; deadAfterSeconds: number }
+  version: string
+  newId: () => string
   /** Told of every failure that is being repeated; the operator should see them. */
-  onTrouble: (what: string, error: unknown, callId: string) => void
+  onTrouble: (what: string, error: unknown, callId?: string) => void
+  onRecovered: (recovered: Recovered) => void
 }
 
-export function createLedger({ pool, owner, onTrouble }: LedgerOptions): Ledger {
-  const unfinished = new Set<Promise<unknown>>()
-  /** The process waits no longer: what is still repeated may end with it. */
-  let letGo = false
+/** @throws when the database can't be reached, or the spool can't be made. */
+export async function createLedger(options: LedgerOptions): Promise<Ledger> {
+  const { databaseUrl: url, leases, onTrouble } = options
+  const recoveryConnection = createBatchConnection(url, 'recovery')
+  const recover = createRecovery({
+    connection: recoveryConnection,
+    deadAfterSeconds: leases.deadAfterSeconds,
+    onRecovered: options.onRecovered,
+    onTrouble,
+  })
+  const leaseConnection = createBatchConnection(url, 'lease')
+  const ledgerId = await leaseConnection.use(readLedgerId)
+  const spool = openSpool({ directory: options.spoolDirectory, id: options.newId(), ledgerId, onTrouble })
+  const lease = await takeLease({
+    connection: leaseConnection,
+    renewSeconds: leases.renewSeconds,
+    version: options.version,
+    newId: options.newId,
+    onTrouble,
+    onTick() {
+      spool.probe()
+      closings.adopt()
+      void recover()
+    },
+  })
+  const trouble = (what: string) => (error: unknown, size: number) => onTrouble(`${what} batch of ${size}`, error)
+  const lanesOf = { url, organizationOf: (request: { organizationId: string }) => request.organizationId }
+  const holds = createLanes<HoldRequest, HoldAnswer>({
+    ...lanesOf,
+    name: 'hold',
+    lanes: LANES.hold,
+    send: (client, requests) => sendHolds(client, lease.owner, requests),
+    onTrouble: trouble('hold'),
+  })
+  const progress = createLanes<Progress, ProgressAnswer>({
+    ...lanesOf,
+    name: 'progress',
+    lanes: LANES.progress,
+    send: sendProgress,
+    onTrouble: trouble('progress'),
+  })
+  const closes = createLanes<Close, CloseAnswer>({
+    url,
+    name: 'close',
+    lanes: LANES.close,
+    organizationOf: ({ closing }) => closing.organizationId,
+    send: sendCloses,
+    onTrouble: trouble('close'),
+  })
+  const closings = createClosings({ lanes: closes, spool, onTrouble })
+  /** The last checkpoint of each call that is not answered yet. */
+  const checkpoints = new Map<string, Job<Progress, ProgressAnswer>>()
+  /** Nobody waits for them any more, but they may have been taken. */
+  const lateHolds = new Set<Promise<unknown>>()
+  let closed = false
+  const isOpen = () => !closed && lease.valid && spool.writable
 
-  function remember<T>(work: Promise<T>): Promise<T> {
-    unfinished.add(work)
-    const forget = () => unfinished.delete(work)
-    work.then(forget, forget)
-    return work
+  /** Within the patience of a caller. A hold that comes too late is given back. */
+  async function holdSoon(request: HoldRequest): Promise<HoldAnswer> {
+    const job = holds.run(request)
+    const answer = await within<HoldAnswer | null>(PATIENCE_MS, job.answer, () => null)
+    if (answer !== null) return answer
+    if (!job.drop()) remember(job.answer.then(() => giveBack(request)))
+    throw unavailable(new Error('the database did not answer the hold'))
   }
 
-  /** Until the database has it: every statement is idempotent by call id. */
-  async function insist<T>(what: string, callId: string, attempt: () => Promise<T>): Promise<T> {
-    for (let delay = RETRY_MS.first; ; delay = Math.min(delay * 2, RETRY_MS.most)) {
-      try {
-        return await attempt()
-      } catch (error) {
-        onTrouble(what, error, callId)
-        await pause(delay, letGo)
-      }
-    }
+  function remember(late: Promise<unknown>): void {
+    lateHolds.add(late)
+    const forget = () => lateHolds.delete(late)
+    late.then(forget, forget)
   }
 
-  /** A hold whose answer was lost may have committed: give it back once it must have. */
-  function releaseLost(request: HoldRequest, closing: Closing): void {
-    void remember(
-      pause(LOST_HOLD_RELEASE_MS).then(() =>
-        insist('release of a lost hold', request.callId, () => releaseHold(pool, closing)),
-      ),
-    )
+  function giveBack(request: HoldRequest): Promise<unknown> {
+    const details = { error: 'the database did not answer the hold in time' }
+    return closings.close({ state: 'released', closing: { ...namesOf(request), outcome: 'failed', details } })
   }
+
+  function forgetCheckpoint(callId: string): void {
+    checkpoints.get(callId)?.drop()
+    checkpoints.delete(callId)
+  }
+
+  // What dead processes left is not waited for: it may be much, and the database slow.
+  closings.adopt()
+  void recover()
 
   return {
-    async hold(request: HoldRequest): Promise<Hold> {
+    get open() {
+      return isOpen()
+    },
+
+    async hold(request) {
+      if (!lease.valid) await lease.renew()
+      if (!isOpen()) throw unavailable(new Error('the lease is not valid or the spool can not be written'))
       try {
-        return await hold(pool, owner, request)
+        let answer = await holdSoon(request)
+        if (answer.outcome === 'no_lease') {
+          await lease.renew()
+          answer = await holdSoon(request)
+        }
+        if (answer.outcome !== 'held') throw refusalOf(answer)
+        return holdOf(request, answer)
       } catch (error) {
-        if (error instanceof TollgateError) throw error
-        onTrouble('hold', error, request.callId)
-        const { organizationId, userId, keyId, callId } = request
-        const details = { error: 'the database did not answer the hold' }
-        releaseLost(request, {
-          organizationId,
-          userId,
-          keyId,
-          callId,
-          serviceName: '',
-          requestId: null,
-          outcome: 'failed',
-          details,
-        })
-        throw new TollgateError(
-          503,
-          'ledger_unavailable',
-          'The ledger is not available, so no paid call can start. Try again shortly.',
-          {
-            headers: { 'Retry-After': '2' },
-            cause: error,
-          },
-        )
+        if (!(error instanceof TollgateError)) {
+          onTrouble('hold', error, request.callId)
+          throw unavailable(error)
+        }
+        if (error.cause !== undefined) onTrouble('hold', error.cause, request.callId)
+        throw error
       }
     },
 
-    async extend(callId, total, least) {
+    checkpoint(callId, organizationId, delivered) {
+      forgetCheckpoint(callId)
+      const job = progress.run({ callId, organizationId, delivered, hold: null })
+      checkpoints.set(callId, job)
+      const forget = () => {
+        if (checkpoints.get(callId) === job) checkpoints.delete(callId)
+      }
+      job.answer.then(forget, (error: unknown) => {
+        forget()
+        onTrouble('checkpoint', error, callId)
+      })
+    },
+
+    async extend(request) {
       try {
-        return await extend(pool, callId, total, least)
+        // One that comes too late only makes the hold larger than it has to be.
+        const answer = await within<ProgressAnswer | null>(PATIENCE_MS, progress.run(request).answer, () => null)
+        if (answer === null) throw new Error('the database did not answer in time')
+        return answer.outcome === 'extended' && answer.held !== null ? creditsToMicro(answer.held) : null
       } catch (error) {
-        onTrouble('extend', error, callId)
+        onTrouble('extend', error, request.callId)
         return null
       }
     },
 
     async settle(settlement): Promise<Settled | Pending> {
-      const booked = remember(insist('settle', settlement.callId, () => settleHold(pool, settlement)))
-      return within<Settled | Pending>(SETTLE_PATIENCE_MS, booked, () => ({ state: 'pending' }))
+      forgetCheckpoint(settlement.callId)
+      const answer = await closings.close({ state: 'settled', closing: settlement })
+      return answer === null ? { state: 'pending' } : settledOf(answer)
     },
 
     async release(closing) {
-      const dropped = remember(insist('release', closing.callId, () => releaseHold(pool, closing)))
-      await within(SETTLE_PATIENCE_MS, dropped, () => undefined)
+      forgetCheckpoint(closing.callId)
+      await closings.close({ state: 'released', closing })
     },
 
     async drain(timeoutMs) {
-      const all = async () => {
-        while (unfinished.size > 0) await Promise.allSettled(unfinished)
-        return true
+      const until = performance.now() + timeoutMs
+      await within<unknown>(timeoutMs, Promise.allSettled(lateHolds), () => null)
+      const { left, safe } = await closings.drain(Math.max(0, until - performance.now()))
+      if (left > 0) {
+        const where = safe ? 'they wait in the spool' : 'they are LOST, the spool can not be written'
+        onTrouble('drain', new Error(`${left} closings are not on the books: ${where}`))
       }
-      return within(timeoutMs, all(), () => {
-        letGo = true
-        return false
-      })
+      return left === 0
+    },
+
+    async close() {
+      closed = true
+      await lease.giveUp().catch((error: unknown) => onTrouble('lease', error))
+      await Promise.all([holds, progress, closes, leaseConnection, recoveryConnection].map((each) => each.close()))
+      spool.close()
     },
   }
 }
 
-/** Keeps the process alive, since what waits here is not done, unless it was let go. */
-function pause(ms: number, mayEnd = false): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms)
-    if (mayEnd) timer.unref()
-  })
+async function readLedgerId(client: pg.Client): Promise<string> {
+  const { rows } = await client.query<{ ledger_id: string }>('select ledger_id from ledger_identity')
+  return rows[0]?.ledger_id ?? ''
 }
 
-/** What the work comes to, or `otherwise` where it takes longer; the work goes on. */
-async function within<T>(ms: number, work: Promise<T>, otherwise: () => T): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<T>((resolve) => {
-    timer = setTimeout(() => resolve(otherwise()), ms)
-  })
-  try {
-    return await Promise.race([work, late])
-  } finally {
-    clearTimeout(timer)
+function namesOf(request: HoldRequest) {
+  const { callId, organizationId, userId, keyId, serviceName, requestId } = request
+  return { callId, organizationId, userId, keyId, serviceName, requestId }
+}
+
+function holdOf({ callId }: HoldRequest, { held, input, remaining, key_used }: HoldAnswer): Hold {
+  return {
+    callId,
+    held: creditsToMicro(held ?? '0'),
+    input: creditsToMicro(input ?? '0'),
+    remaining: creditsToMicro(remaining ?? '0'),
+    keySpend: key_used === null ? null : creditsToMicro(key_used),
+  }
+}
+
+function settledOf({ charged, remaining, key_used }: CloseAnswer): Settled {
+  return {
+    state: 'settled',
+    charged: creditsToMicro(charged),
+    remaining: creditsToMicro(remaining ?? '0'),
+    keySpend: key_used === null ? null : creditsToMicro(key_used),
   }
 }

@@ -1,8 +1,9 @@
 /**
  * The ledger as the rest of the program sees it: hold, extend, settle, release. Amounts are bigint microcredits.
  *
- * Fails closed: while the database can't answer, no hold is granted and no new paid call starts (503). A settlement is never
- * dropped: past 250 ms the answer goes out marked pending and the settlement is repeated until the database has it.
+ * Fails closed: while the database can't answer, the lease is lost or the spool can't be written, no hold is granted and no paid
+ * call goes out (503). A settlement is never dropped: past 250 ms it goes to the local disk, the answer goes out marked pending,
+ * and the settlement is repeated until the database has it, by this process or by whoever finds its spool.
  */
 
 /** Who pays and whose limits are touched. */
@@ -13,9 +14,17 @@ export interface Payer {
   keyId: string | null
 }
 
-export interface HoldRequest extends Payer {
+/** What is recorded of a call, whoever closes it. */
+export interface CallNames {
   /** The billing key: a UUID minted for this call. */
   callId: string
+  /** The model group, for reports by service_name. */
+  serviceName: string
+  /** As the caller sent it. Recorded, never a key. */
+  requestId: string | null
+}
+
+export interface HoldRequest extends Payer, CallNames {
   /** Price of the input by the fast estimate, and at one token a byte (used when little is left). */
   input: bigint
   inputBytes: bigint
@@ -37,17 +46,27 @@ export interface Hold {
   keySpend: bigint | null
 }
 
+/** What a call would be charged if it ended here: where a recovery books it. */
+export interface Delivered {
+  credits: bigint
+  /** The provider's part, nano-dollars. */
+  apiCost: bigint
+}
+
+export interface Progress {
+  callId: string
+  organizationId: string
+  delivered: Delivered | null
+  /** The size the hold should have, and the least that is worth having. */
+  hold: { total: bigint; least: bigint } | null
+}
+
 export type Provenance = 'provider_cost' | 'provider_usage' | 'estimated' | 'recovered' | 'disputed'
 
 /** How a call ended, for its row. */
 export type Outcome = 'answered' | 'stopped' | 'failed' | 'client_gone' | 'cut_off'
 
-export interface Closing extends Payer {
-  callId: string
-  /** The model group, for reports by service_name. */
-  serviceName: string
-  /** As the caller sent it. Recorded, never a key. */
-  requestId: string | null
+export interface Closing extends Payer, CallNames {
   outcome: Outcome
   /** What GET /v1/calls/{call_id} shows. */
   details: unknown
@@ -75,14 +94,20 @@ export interface Pending {
 }
 
 export interface Ledger {
+  /** Whether a paid call may go out to a provider at this moment. Asked before every attempt. */
+  readonly open: boolean
   /** @throws {TollgateError} 402, 403, 429 when refused; 503 when the database can't answer. */
   hold(request: HoldRequest): Promise<Hold>
-  /** Makes a hold `total` large, at least `least`. Answers its new size, or null when that can't be covered. */
-  extend(callId: string, total: bigint, least: bigint): Promise<bigint | null>
+  /** Notes how far a call has come. Not waited for; what is on its way when the call is closed is dropped. */
+  checkpoint(callId: string, organizationId: string, delivered: Delivered): void
+  /** Makes a hold larger. Answers its new size, or null when that can't be covered. */
+  extend(progress: Progress & { hold: { total: bigint; least: bigint } }): Promise<bigint | null>
   /** Charges the call. Never throws: what can't be booked now is booked later. */
   settle(settlement: Settlement): Promise<Settled | Pending>
   /** Drops the hold, nothing was consumed; the call still leaves its row. Never throws. */
   release(closing: Closing): Promise<void>
-  /** Waits until every settlement is on the books. False when some were not by the deadline. */
+  /** Waits until every closing is on the books. False when some were not by the deadline; those are in the spool. */
   drain(timeoutMs: number): Promise<boolean>
+  /** Gives up the lease: the holds that are left are anybody's to recover. */
+  close(): Promise<void>
 }

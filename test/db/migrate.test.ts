@@ -16,6 +16,7 @@ const names = [
   'ledger-audit',
   'public-functions',
   'identity',
+  'ledger-batches',
 ]
 let url = ''
 let name = ''

@@ -34,7 +34,6 @@ describe('settling', () => {
     expect(await close(db.pool, org.id, callId, 12.345678)).toEqual({
       charged: '12.345678',
       remaining: '87.654322',
-      repeated: false,
       key_used: null,
     })
     expect(await spent(org.id)).toEqual({ pool: '12.345678', alice: '12.345678', held: '0', overage: '0' })
@@ -64,8 +63,8 @@ describe('settling', () => {
     const org = await seed()
     const { callId } = await hold(db.pool, org.id, { output: 50 })
     await close(db.pool, org.id, callId, 20)
-    expect(await close(db.pool, org.id, callId, 30)).toMatchObject({ charged: '20', remaining: '80', repeated: true })
-    expect(await close(db.pool, org.id, callId, null)).toMatchObject({ charged: '20', repeated: true })
+    expect(await close(db.pool, org.id, callId, 30)).toMatchObject({ charged: '20', remaining: '80' })
+    expect(await close(db.pool, org.id, callId, null)).toMatchObject({ charged: '20' })
     expect(await entries(callId)).toEqual(['charge 20'])
   })
 
@@ -75,7 +74,8 @@ describe('settling', () => {
     const lock = `select from ledger_holds where call_id = '${callId}' for update`
     const settle = () => close(db.pool, org.id, callId, 20)
     const answers = await inLine(db.pool, lock, 3, () => Promise.all([settle(), settle(), settle()]))
-    expect(answers.filter((answer) => answer.repeated)).toHaveLength(2)
+    expect(answers.map(({ charged }) => charged)).toEqual(['20', '20', '20'])
+    expect(await entries(callId)).toEqual(['charge 20'])
     expect(await spent(org.id)).toEqual({ pool: '20', alice: '20', held: '0', overage: '0' })
   })
 
@@ -104,7 +104,7 @@ describe('settling', () => {
     const { callId } = await hold(db.pool, org.id, { output: 50 })
     await db.pool.query("update organizations set status = 'suspended' where id = $1", [org.id])
     await db.pool.query('update user_credit_allocations set is_active = false where org_id = $1', [org.id])
-    expect(await close(db.pool, org.id, callId, 20)).toMatchObject({ charged: '20', repeated: false })
+    expect(await close(db.pool, org.id, callId, 20)).toMatchObject({ charged: '20' })
   })
 
   test('beyond the hold and the money is booked, and refuses the next hold', async () => {
@@ -125,9 +125,8 @@ describe('releasing', () => {
     expect(await close(db.pool, org.id, callId, null)).toMatchObject({
       charged: '0',
       remaining: '100',
-      repeated: false,
     })
-    expect(await close(db.pool, org.id, callId, null)).toMatchObject({ charged: '0', repeated: true })
+    expect(await close(db.pool, org.id, callId, null)).toMatchObject({ charged: '0' })
     expect(await entries(callId)).toEqual(['charge 0'])
     expect(await spent(org.id)).toEqual({ pool: '0', alice: '0', held: '0', overage: '0' })
   })
@@ -135,7 +134,7 @@ describe('releasing', () => {
   test('without a hold row does nothing', async () => {
     const org = await seed()
     const callId = randomUUID()
-    expect(await close(db.pool, org.id, callId, null)).toMatchObject({ charged: '0', repeated: true })
+    expect(await close(db.pool, org.id, callId, null)).toMatchObject({ charged: '0' })
     expect(await entries(callId)).toEqual([])
   })
 })
@@ -145,8 +144,8 @@ describe('a settle that comes after', () => {
     const org = await seed()
     const { callId } = await hold(db.pool, org.id, { output: 50 })
     await close(db.pool, org.id, callId, null)
-    expect(await close(db.pool, org.id, callId, 20)).toMatchObject({ charged: '20', remaining: '80', repeated: false })
-    expect(await close(db.pool, org.id, callId, 35)).toMatchObject({ charged: '20', remaining: '80', repeated: true })
+    expect(await close(db.pool, org.id, callId, 20)).toMatchObject({ charged: '20', remaining: '80' })
+    expect(await close(db.pool, org.id, callId, 35)).toMatchObject({ charged: '20', remaining: '80' })
     expect(await entries(callId)).toEqual(['charge 0', 'correction 20'])
     expect(await spent(org.id)).toEqual({ pool: '20', alice: '20', held: '0', overage: '0' })
   })
@@ -154,8 +153,8 @@ describe('a settle that comes after', () => {
   test('a recovery books what is missing once, as a correction', async () => {
     const org = await seed()
     const callId = await recovered(org.id, 15)
-    expect(await close(db.pool, org.id, callId, 20)).toMatchObject({ charged: '20', remaining: '80', repeated: false })
-    expect(await close(db.pool, org.id, callId, 20)).toMatchObject({ charged: '20', repeated: true })
+    expect(await close(db.pool, org.id, callId, 20)).toMatchObject({ charged: '20', remaining: '80' })
+    expect(await close(db.pool, org.id, callId, 20)).toMatchObject({ charged: '20' })
     expect(await entries(callId)).toEqual(['charge 15', 'correction 5'])
     expect(await spent(org.id)).toEqual({ pool: '20', alice: '20', held: '0', overage: '0' })
   })
@@ -163,15 +162,15 @@ describe('a settle that comes after', () => {
   test('a recovery that charged as much changes nothing', async () => {
     const org = await seed()
     const callId = await recovered(org.id, 20)
-    expect(await close(db.pool, org.id, callId, 20)).toMatchObject({ charged: '20', remaining: '80', repeated: true })
+    expect(await close(db.pool, org.id, callId, 20)).toMatchObject({ charged: '20', remaining: '80' })
     expect(await entries(callId)).toEqual(['charge 20'])
   })
 
   test('a recovery that charged more gives back the difference once, by a row of the journal', async () => {
     const org = await seed()
     const callId = await recovered(org.id, 50)
-    expect(await close(db.pool, org.id, callId, 20)).toMatchObject({ charged: '20', remaining: '80', repeated: false })
-    expect(await close(db.pool, org.id, callId, 10)).toMatchObject({ charged: '20', remaining: '80', repeated: true })
+    expect(await close(db.pool, org.id, callId, 20)).toMatchObject({ charged: '20', remaining: '80' })
+    expect(await close(db.pool, org.id, callId, 10)).toMatchObject({ charged: '20', remaining: '80' })
     expect(await entries(callId)).toEqual(['charge 50'])
     expect(await balances(db.pool, org.id)).toEqual({
       pool: { total: '1030', allocated: '130', used: '50', held: '0', overage: '0' },

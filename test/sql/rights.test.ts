@@ -88,7 +88,7 @@ describe('the role tollgate_caller', () => {
       'tollgate_now',
     ])
     const org = await seed()
-    const book = asCaller((client) => refusal(client.query("select ledger_book($1, 'alice', 0, 1)", [org.id])))
+    const book = asCaller((client) => refusal(client.query("select ledger_lock($1, 'alice')", [org.id])))
     expect((await book).code).toBe('42501')
   })
 })
@@ -104,7 +104,7 @@ test('no function of ours can be executed by just anybody', async () => {
 test('every function that writes or runs with our rights has a search path of its own, temporary objects last', async () => {
   const { rows } = await db.pool.query(
     `select proname, proconfig from pg_proc where pronamespace = 'public'::regnamespace and proname <> 'tollgate_now'
-      and (proconfig is null or not proconfig::text ~ 'search_path=pg_catalog(, public)?, pg_temp')`,
+      and prosqlbody is null and (proconfig is null or not proconfig::text ~ 'search_path=pg_catalog(, public)?, pg_temp')`,
   )
   expect(rows).toEqual([])
 })
@@ -119,8 +119,8 @@ describe('a caller who shadows our names', () => {
       await client.query('update pg_temp.user_credit_allocations set allocated_credits = 1000000')
       await client.query(`create function pg_temp.tollgate_now() returns timestamptz language sql
         as $$ select timestamptz '2099-01-01' $$`)
-      await client.query(`create function pg_temp.ledger_room(p_pool public.organization_credit_pools,
-        p_allocation public.user_credit_allocations) returns numeric language sql as $$ select 1000000.0 $$`)
+      await client.query(`create function pg_temp.ledger_room(numeric, numeric, boolean, numeric, numeric) returns numeric
+        language sql as $$ select 1000000.0 $$`)
       await client.query('set search_path = pg_temp, public')
       const deduct = 'select deduct_credits($1, $2, $3, $4)'
       expect((await refusal(client.query(deduct, [org.id, 'alice', 501, 'valuation']))).message).toBe(

@@ -107,30 +107,35 @@ export async function hold(db: Queryable, organizationId: string, call: HoldCall
     least = output,
     limits,
   } = call
+  await db.query(
+    "insert into ledger_processes (id, host, pid, version, lease_until) values ($1, 'test', 1, 'test', 'infinity') on conflict do nothing",
+    [owner],
+  )
   const { rows } = await db.query<Omit<HoldAnswer, 'callId'>>(
     `select outcome, trim_scale(held) as held, trim_scale(required) as required, trim_scale(available) as available,
       trim_scale(remaining) as remaining, limit_kind, trim_scale(key_used) as key_used
-    from ledger_hold($1, $2, $3, $4, $5, $6, $7, $8, $9, null)`,
-    [callId, owner, organizationId, user, input, inputBytes, output, least, limits ? JSON.stringify(limits) : null],
+    from ledger_hold_batch($1, array[$2::uuid], array[$3::uuid], array[$4::varchar], array[$5::numeric], array[$6::numeric],
+      array[$7::numeric], array[$8::numeric], array[$9::jsonb], array[null::jsonb], array['gpt-5'::varchar], array[null::varchar])`,
+    [owner, callId, organizationId, user, input, inputBytes, output, least, limits ? JSON.stringify(limits) : null],
   )
   const row = rows[0]
-  if (row === undefined) throw new Error('ledger_hold answered no row')
+  if (row === undefined) throw new Error('ledger_hold_batch answered no row')
   return { callId, ...row }
 }
 
 export async function extend(db: Queryable, callId: string, total: number, least = total): Promise<unknown> {
-  const { rows } = await db.query('select outcome, trim_scale(held) as held from ledger_extend($1, $2, $3)', [
-    callId,
-    total,
-    least,
-  ])
+  const { rows } = await db.query(
+    `select outcome, trim_scale(held) as held
+    from ledger_progress_batch(array[$1::uuid], array(select org_id from ledger_holds where call_id = $1), array[null::numeric],
+      array[null::numeric], array[$2::numeric], array[$3::numeric])`,
+    [callId, total, least],
+  )
   return rows[0]
 }
 
 export interface CloseAnswer {
   charged: string
   remaining: string | null
-  repeated: boolean
   key_used: string | null
 }
 
@@ -143,12 +148,14 @@ export async function close(
   user = 'alice',
 ): Promise<CloseAnswer> {
   const { rows } = await db.query<CloseAnswer>(
-    `select trim_scale(charged) as charged, trim_scale(remaining) as remaining, repeated, trim_scale(key_used) as key_used
-    from ledger_close($1, $2, $3, $4, $5, 'llm_inference', 'gpt-5', $5::numeric / 1000, 0, null, null, 'proxy',
-      'provider_usage', 'answered', null)`,
+    `select trim_scale(charged) as charged, trim_scale(remaining) as remaining, trim_scale(key_used) as key_used
+    from ledger_close_batch(array[$1::uuid], array[$2::varchar], array[$3::uuid], array[$4::varchar], array[$5::numeric],
+      array['llm_inference'::varchar], array['gpt-5'::varchar], array[$5::numeric / 1000], array[0::numeric],
+      array[null::varchar], array[null::jsonb], 'proxy', array['provider_usage'::varchar], array['answered'::varchar],
+      array[null::jsonb])`,
     [callId, charge === null ? 'released' : 'settled', organizationId, user, charge ?? 0],
   )
   const row = rows[0]
-  if (row === undefined) throw new Error('ledger_close answered no row')
+  if (row === undefined) throw new Error('ledger_close_batch answered no row')
   return row
 }

@@ -1,0 +1,78 @@
+/**
+ * One connection to PostgreSQL that sends one batch at a time. A batch waits at most 250 ms for a lock and runs at most two
+ * seconds; a connection that says nothing for four is given up. What became of the batch is then unknown, which
+ * ConnectionLostError says.
+ */
+import pg from 'pg'
+
+const LOCK_TIMEOUT_MS = 250
+const STATEMENT_TIMEOUT_MS = 2_000
+const SILENCE_MS = 4_000
+
+/** The database may or may not have what was sent. */
+export class ConnectionLostError extends Error {}
+
+export interface BatchConnection {
+  /** Runs `work` on the connection, which is made where there is none. @throws {ConnectionLostError} */
+  use<T>(work: (client: pg.Client) => Promise<T>): Promise<T>
+  close(): Promise<void>
+}
+
+export function createBatchConnection(url: string, name: string): BatchConnection {
+  let current: pg.Client | null = null
+
+  async function open(): Promise<pg.Client> {
+    const client = new pg.Client({
+      connectionString: url,
+      application_name: `tollgate ${name}`,
+      connectionTimeoutMillis: SILENCE_MS,
+      lock_timeout: LOCK_TIMEOUT_MS,
+      statement_timeout: STATEMENT_TIMEOUT_MS,
+      keepAlive: true,
+    })
+    client.on('error', () => drop(client))
+    client.on('end', () => drop(client))
+    await client.connect()
+    return client
+  }
+
+  function drop(client: pg.Client): void {
+    if (current === client) current = null
+  }
+
+  return {
+    async use(work) {
+      let silent: NodeJS.Timeout | undefined
+      let client: pg.Client | null = null
+      try {
+        current ??= await open()
+        client = current
+        const watched = client
+        silent = setTimeout(() => destroy(watched), SILENCE_MS)
+        return await work(client)
+      } catch (error) {
+        if (error instanceof pg.DatabaseError && client !== null && current === client) throw error
+        if (client !== null) {
+          drop(client)
+          destroy(client)
+        }
+        throw new ConnectionLostError(`the connection to the database was lost: ${(error as Error).message}`, {
+          cause: error,
+        })
+      } finally {
+        clearTimeout(silent)
+      }
+    },
+    async close() {
+      const client = current
+      current = null
+      await client?.end().catch(() => {})
+    },
+  }
+}
+
+/** At once, without asking the other side. */
+function destroy(client: pg.Client): void {
+  const { connection } = client as unknown as { connection: { stream: { destroy(): void } } }
+  connection.stream.destroy()
+}

@@ -1,0 +1,119 @@
+/**
+ * Brings closings to the books, for as long as it takes. A closing waits at most 250 ms for the database with its answer; from
+ * then on it is on the local disk too. Nothing here throws: a call that ran is charged.
+ */
+import type { Close, CloseAnswer } from './close-batch.ts'
+import type { Lanes } from './lanes.ts'
+import type { Spool } from './spool.ts'
+
+/** How long an answer waits for its settlement. */
+const PATIENCE_MS = 250
+const RETRY_MS = { first: 1_000, most: 30_000 }
+
+export interface ClosingsOptions {
+  lanes: Lanes<Close, CloseAnswer>
+  spool: Spool
+  onTrouble: (what: string, error: unknown, callId: string) => void
+}
+
+export interface Closings {
+  /** Null: it is not on the books yet, and will be. */
+  close(close: Close): Promise<CloseAnswer | null>
+  /** Books what dead processes left in their spools. */
+  adopt(): void
+  readonly pending: number
+  /** Waits for all of them. At the deadline what is left goes to the spool, if it isn't there; `safe` is false if it could not. */
+  drain(timeoutMs: number): Promise<{ left: number; safe: boolean }>
+}
+
+export function createClosings({ lanes, spool, onTrouble }: ClosingsOptions): Closings {
+  const unbooked = new Map<Close, Promise<unknown>>()
+  const spooled = new Set<Close>()
+  let letGo = false
+
+  /** Until the database has it. One it refuses is alarmed and tried again: the reason may be mended. */
+  async function book(close: Close): Promise<CloseAnswer> {
+    for (let delay = RETRY_MS.first; ; delay = Math.min(delay * 2, RETRY_MS.most)) {
+      try {
+        return await lanes.run(close).answer
+      } catch (error) {
+        onTrouble(close.state === 'settled' ? 'settle' : 'release', error, close.closing.callId)
+        putAside(close)
+        await pause(delay, letGo)
+      }
+    }
+  }
+
+  function track<T>(close: Close, work: Promise<T>): Promise<T> {
+    unbooked.set(close, work)
+    const forget = () => {
+      unbooked.delete(close)
+      if (spooled.delete(close)) spool.remove(close.closing.callId)
+    }
+    work.then(forget, forget)
+    return work
+  }
+
+  /** Whether it is on the local disk. */
+  function putAside(close: Close): boolean {
+    if (spooled.has(close)) return true
+    try {
+      spool.add(close)
+      spooled.add(close)
+      return true
+    } catch (error) {
+      onTrouble('spool', error, close.closing.callId)
+      return false
+    }
+  }
+
+  return {
+    async close(close) {
+      const booked = track(close, book(close))
+      return within<CloseAnswer | null>(PATIENCE_MS, booked, () => {
+        putAside(close)
+        return null
+      })
+    },
+    adopt() {
+      for (const { close, booked } of spool.adopt()) {
+        const adopted = book(close).then(booked)
+        adopted.catch((error: unknown) => onTrouble('spool', error, close.closing.callId))
+        void track(close, adopted)
+      }
+    },
+    get pending() {
+      return unbooked.size
+    },
+    async drain(timeoutMs) {
+      const all = async () => {
+        while (unbooked.size > 0) await Promise.allSettled(unbooked.values())
+      }
+      await within<void>(timeoutMs, all(), () => {})
+      letGo = true
+      const left = [...unbooked.keys()]
+      return { left: left.length, safe: left.map(putAside).every(Boolean) }
+    },
+  }
+}
+
+/** Keeps the process alive, since what waits here is not done, unless it was let go. */
+function pause(ms: number, mayEnd: boolean): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms)
+    if (mayEnd) timer.unref()
+  })
+}
+
+/** What the work comes to, or `otherwise` where it takes longer; the work goes on. */
+export async function within<T>(ms: number, work: Promise<T>, otherwise: () => T): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<T>((resolve) => {
+    timer = setTimeout(() => resolve(otherwise()), ms)
+  })
+  try {
+    return await Promise.race([work, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}

@@ -1,0 +1,65 @@
+/**
+ * Closes the holds of processes that are gone, at their last checkpoint. Every process does this after each renewal of its lease;
+ * several may at once. An organization whose rows somebody holds is left for the next time.
+ */
+import type { BatchConnection } from './batch-connection.ts'
+
+const HOLDS_AT_ONCE = 200
+
+export interface Recovered {
+  organizationId: string
+  /** Holds that were charged, and holds that had nothing to be charged. */
+  charged: number
+  released: number
+  /** Decimal credits. */
+  credits: string
+}
+
+export interface RecoveryOptions {
+  connection: BatchConnection
+  deadAfterSeconds: number
+  onRecovered: (recovered: Recovered) => void
+  onTrouble: (what: string, error: unknown) => void
+}
+
+/** Answers what runs one recovery; never throws. One at a time: while one runs, another is the same one. */
+export function createRecovery(options: RecoveryOptions): () => Promise<void> {
+  const { connection, deadAfterSeconds, onRecovered, onTrouble } = options
+  let running: Promise<void> | null = null
+
+  async function recoverSome(organizationId: string): Promise<number> {
+    const { rows } = await connection.use((client) =>
+      client.query<{ recovered: number; released: number; credits: string }>(
+        'select * from ledger_recover(make_interval(secs => $1), $2, $3)',
+        [deadAfterSeconds, organizationId, HOLDS_AT_ONCE],
+      ),
+    )
+    const row = rows[0]
+    if (row === undefined) return 0
+    const { recovered: charged, released, credits } = row
+    if (charged + released > 0) onRecovered({ organizationId, charged, released, credits })
+    return charged + released
+  }
+
+  async function recover(): Promise<void> {
+    const { rows } = await connection.use((client) =>
+      client.query<{ id: string }>('select ledger_find_dead(make_interval(secs => $1)) as id', [deadAfterSeconds]),
+    )
+    for (const { id } of rows) {
+      try {
+        while ((await recoverSome(id)) === HOLDS_AT_ONCE);
+      } catch (error) {
+        onTrouble('recovery', error)
+      }
+    }
+  }
+
+  return () => {
+    running ??= recover()
+      .catch((error: unknown) => onTrouble('recovery', error))
+      .finally(() => {
+        running = null
+      })
+    return running
+  }
+}

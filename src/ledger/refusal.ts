@@ -1,0 +1,78 @@
+/** Why a hold was not granted, as the caller reads it. */
+import { TollgateError } from '../http/errors.ts'
+import { creditsToMicro, trimDecimal } from '../metering/money.ts'
+
+export interface Refusal {
+  outcome: string
+  /** Decimal credits. */
+  required: string | null
+  available: string | null
+  limit_kind: string | null
+}
+
+export function refusalOf(row: Refusal): TollgateError {
+  const required = trimDecimal(creditsToMicro(row.required ?? '0'), 6)
+  const available = trimDecimal(creditsToMicro(row.available ?? '0'), 6)
+  switch (row.outcome) {
+    case 'no_allocation':
+      return new TollgateError(
+        403,
+        'no_allocation',
+        'No credit allocation found for this user in this organization. Ask an admin of the organization to allocate credits.',
+      )
+    case 'suspended':
+      return new TollgateError(
+        403,
+        'organization_suspended',
+        'This organization is not active. Ask its owner or the operator.',
+      )
+    case 'in_flight':
+      return new TollgateError(
+        402,
+        'credits_in_flight',
+        `Insufficient credits for now: this call needs at least ${required} credits and ${available} are free, ` +
+          'because your running calls hold the rest. Try again when one of them has finished.',
+        { headers: { 'Retry-After': '1', 'x-should-retry': 'true' }, fields: { required, available } },
+      )
+    case 'insufficient':
+      return new TollgateError(
+        402,
+        'insufficient_credits',
+        `Insufficient credits: this call needs at least ${required} credits and ${available} are available. ` +
+          'Ask an admin of your organization to allocate more.',
+        { headers: { 'x-should-retry': 'false' }, fields: { required, available } },
+      )
+    case 'limit':
+      return limitReached(row.limit_kind, required, available)
+    default:
+      return unavailable(new Error(`the ledger answered '${row.outcome}'`))
+  }
+}
+
+function limitReached(kind: string | null, required: string, available: string): TollgateError {
+  const retry = 60
+  return new TollgateError(
+    429,
+    'budget_exceeded',
+    `Budget has been exceeded: this call needs at least ${required} credits and the limit '${kind}' leaves ${available}.`,
+    {
+      type: 'budget_exceeded',
+      headers: {
+        'Retry-After': `${retry}`,
+        'X-RateLimit-Reset': `${Math.floor(Date.now() / 1000) + retry}`,
+        'x-should-retry': 'false',
+      },
+      fields: { required, available, limit: kind },
+    },
+  )
+}
+
+/** Fails closed: what can't be held can't start. */
+export function unavailable(cause: unknown): TollgateError {
+  return new TollgateError(
+    503,
+    'ledger_unavailable',
+    'The ledger is not available, so no paid call can start. Try again shortly.',
+    { headers: { 'Retry-After': '2' }, cause },
+  )
+}

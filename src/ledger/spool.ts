@@ -1,0 +1,191 @@
+/**
+ * Closings the database has not taken yet, on the local disk: one SQLite file a process, locked by it for as long as it lives
+ * (the kernel lets go of the lock when it dies, however it dies). An entry is on disk when `add` returns. What a dead process
+ * left is adopted by the next one that looks; an entry that was booked meanwhile changes nothing, every closing being idempotent.
+ *
+ * Fails closed: while the spool can't be written no new paid call starts.
+ */
+import { mkdirSync, readdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import type { Close } from './close-batch.ts'
+import { storableJson } from './storable.ts'
+
+const SUFFIX = '.spool'
+
+export interface SpoolOptions {
+  directory: string
+  /** Of this process; its file's name. */
+  id: string
+  /** Entries of another ledger are never booked here. */
+  ledgerId: string
+  onTrouble: (what: string, error: unknown) => void
+}
+
+export interface Spool {
+  /** Whether the last write succeeded. */
+  readonly writable: boolean
+  /** Entries in this process's file. */
+  readonly size: number
+  /** On disk when it returns. @throws when it can't be. */
+  add(close: Close): void
+  /** It is on the books. Never throws: an entry left behind changes nothing. */
+  remove(callId: string): void
+  /** Tries a write where the last one failed. */
+  probe(): void
+  /** Takes over what dead processes left: each entry, to be booked and then told so by `booked`. */
+  adopt(): Adopted[]
+  /** Keeps the file where it still has entries. */
+  close(): void
+}
+
+export interface Adopted {
+  close: Close
+  booked(): void
+}
+
+/** @throws when the directory or the file can't be made. */
+export function openSpool({ directory, id, ledgerId, onTrouble }: SpoolOptions): Spool {
+  mkdirSync(directory, { recursive: true, mode: 0o700 })
+  const file = join(directory, `${id}${SUFFIX}`)
+  const database = openFile(file)
+  const insert = database.prepare('insert or replace into entries (call_id, ledger_id, entry) values (?, ?, ?)')
+  const remove = database.prepare('delete from entries where call_id = ?')
+  const touch = database.prepare('insert or replace into probe (id, count) values (1, ?)')
+  const adoptedFiles = new Set<string>()
+  const held = new Set<string>()
+  let writable = true
+  let probes = 0
+
+  function write(work: () => void): void {
+    try {
+      work()
+      writable = true
+    } catch (error) {
+      writable = false
+      throw error
+    }
+  }
+
+  function adoptFile(name: string): Adopted[] {
+    const orphan = openFile(join(directory, name))
+    const rows = orphan.prepare('select call_id, ledger_id, entry from entries').all() as unknown as Row[]
+    const ours = rows.filter((row) => row.ledger_id === ledgerId)
+    const foreign = rows.length - ours.length
+    if (foreign > 0) {
+      onTrouble('spool', new Error(`${name} holds ${foreign} closings of another ledger; they are left alone`))
+    }
+    let left = ours.length
+    const finish = () => {
+      if (left > 0) return
+      orphan.close()
+      if (foreign === 0) discard(directory, name)
+    }
+    if (left > 0 || foreign > 0) adoptedFiles.add(name)
+    finish()
+    const forget = left > 0 ? orphan.prepare('delete from entries where call_id = ?') : null
+    return ours.map((row) => ({
+      close: readEntry(row.entry),
+      booked() {
+        forget?.run(row.call_id)
+        left -= 1
+        finish()
+      },
+    }))
+  }
+
+  return {
+    get writable() {
+      return writable
+    },
+    get size() {
+      return held.size
+    },
+    add(close) {
+      const { callId } = close.closing
+      write(() => insert.run(callId, ledgerId, writeEntry(close)))
+      held.add(callId)
+    },
+    remove(callId) {
+      if (!held.delete(callId)) return
+      try {
+        remove.run(callId)
+      } catch (error) {
+        onTrouble('spool', error)
+      }
+    },
+    probe() {
+      if (writable) return
+      try {
+        write(() => touch.run(++probes))
+      } catch (error) {
+        onTrouble('spool', error)
+      }
+    },
+    adopt() {
+      const found: Adopted[] = []
+      for (const name of readdirSync(directory)) {
+        if (!name.endsWith(SUFFIX) || name === `${id}${SUFFIX}` || adoptedFiles.has(name)) continue
+        try {
+          found.push(...adoptFile(name))
+        } catch (error) {
+          if (!isLocked(error)) onTrouble('spool', error)
+        }
+      }
+      return found
+    },
+    close() {
+      database.close()
+      if (held.size === 0) discard(directory, `${id}${SUFFIX}`)
+    },
+  }
+}
+
+interface Row {
+  call_id: string
+  ledger_id: string
+  entry: string
+}
+
+/** Locked until it is closed. @throws when another process has it. */
+function openFile(path: string): DatabaseSync {
+  const database = new DatabaseSync(path)
+  try {
+    database.exec(`
+      pragma locking_mode = exclusive;
+      pragma journal_mode = wal;
+      pragma synchronous = full;
+      begin immediate;
+      create table if not exists entries (call_id text primary key, ledger_id text not null, entry text not null) without rowid;
+      create table if not exists probe (id integer primary key, count integer not null);
+      commit`)
+    return database
+  } catch (error) {
+    database.close()
+    throw error
+  }
+}
+
+function discard(directory: string, name: string): void {
+  for (const suffix of ['', '-wal', '-shm', '-journal']) rmSync(join(directory, `${name}${suffix}`), { force: true })
+}
+
+function isLocked(error: unknown): boolean {
+  const busy = 5
+  return (error as { errcode?: number }).errcode === busy
+}
+
+/** Amounts as decimal strings of integers; details as they will be stored. */
+function writeEntry({ state, closing }: Close): string {
+  return JSON.stringify(
+    { state, closing: { ...closing, details: JSON.parse(storableJson(closing.details)) } },
+    (_, value) => (typeof value === 'bigint' ? value.toString() : value),
+  )
+}
+
+function readEntry(text: string): Close {
+  const { state, closing } = JSON.parse(text)
+  if (state === 'released') return { state, closing }
+  const { charge, apiCost, markup } = closing
+  return { state, closing: { ...closing, charge: BigInt(charge), apiCost: BigInt(apiCost), markup: BigInt(markup) } }
+}

@@ -1,0 +1,375 @@
+/**
+ * What may be done to the model's books and what it answers: the money rules as prose would state them, call by call. A batch
+ * is its calls one after another, organization by organization, user by user in the order of their allocations.
+ */
+import { type Allocation, type Books, least, type Limit, most } from './books.ts'
+
+export interface HoldCall {
+  call: number
+  org: string
+  user: string
+  input: bigint
+  inputBytes: bigint
+  output: bigint
+  least: bigint
+  limits: readonly Limit[]
+}
+
+export interface HoldAnswer {
+  outcome: 'held' | 'no_lease' | 'no_allocation' | 'suspended' | 'insufficient' | 'in_flight' | 'limit'
+  held: bigint | null
+  input: bigint | null
+  required: bigint | null
+  available: bigint | null
+  remaining: bigint | null
+  limitKind: string | null
+  keyUsed: bigint | null
+}
+
+export interface ProgressCall {
+  call: number
+  org: string
+  checkpoint: bigint | null
+  total: bigint | null
+  least: bigint | null
+}
+
+export interface ProgressAnswer {
+  /** enough: the hold is at least `least`, whether it had to grow or not. */
+  outcome: 'noted' | 'enough' | 'refused' | 'closed' | 'unknown'
+  held: bigint | null
+}
+
+export interface CloseCall {
+  call: number
+  org: string
+  user: string
+  /** Null: released, nothing was consumed. */
+  charge: bigint | null
+}
+
+export interface CloseAnswer {
+  charged: bigint
+  remaining: bigint | null
+  keyUsed: bigint | null
+}
+
+export const LEASE_MS = 15_000
+export const DEAD_AFTER_MS = 30_000
+const DAY_MS = 86_400_000
+
+const nothing = { held: null, input: null, required: null, available: null, remaining: null, limitKind: null }
+
+// --- time -----------------------------------------------------------------------------------------------------------------
+
+/** The instants from + k periods that are after now, first of them. A series begun on the 31st has the last day of short months. */
+function firstAfter(period: Allocation['period'], from: number, now: number, createdDay: number): number | null {
+  if (period === 'never') return null
+  let next = from
+  for (let k = 1; next <= now; k += 1) {
+    next = period === 'monthly' ? monthsLater(from, k, createdDay) : from + k * (period === 'daily' ? 1 : 7) * DAY_MS
+  }
+  return next
+}
+
+export function monthsLater(from: number, months: number, day: number): number {
+  const date = new Date(from)
+  const first = new Date(date)
+  first.setUTCDate(1)
+  first.setUTCMonth(first.getUTCMonth() + months)
+  const lastDay = new Date(Date.UTC(first.getUTCFullYear(), first.getUTCMonth() + 1, 0)).getUTCDate()
+  first.setUTCDate(Math.min(day, lastDay))
+  return first.getTime()
+}
+
+/** Does what is due for a user: the pool's refresh, once for every period that passed, then the allocation's reset. */
+function touch(books: Books, org: string, user: string): void {
+  const { now } = books.state
+  const organization = books.organization(org)
+  while (organization.nextRefresh !== null && organization.nextRefresh <= now) {
+    if (organization.subscribed) organization.bought += organization.refresh
+    organization.nextRefresh = monthsLater(organization.nextRefresh, 1, organization.createdDay)
+  }
+  const allocation = books.allocation(org, user)
+  if (allocation === undefined || allocation.nextReset === null || allocation.nextReset > now) return
+  const { total, allocated } = books.pool(org)
+  // As much of what was used as the pool can cover.
+  allocation.wiped += least(allocation.spent - allocation.wiped, total - allocated)
+  allocation.nextReset = firstAfter(allocation.period, allocation.nextReset, now, allocation.createdDay)
+}
+
+function touchAll(books: Books, calls: readonly { org: string; user: string }[]): void {
+  const known = calls.filter(({ org, user }) => books.allocation(org, user) !== undefined)
+  const names = new Map(known.map(({ org, user }) => [`${org}/${user}`, [org, user] as const]))
+  for (const [, [org, user]] of [...names].sort(([a], [b]) => (a < b ? -1 : 1))) touch(books, org, user)
+}
+
+// --- order ----------------------------------------------------------------------------------------------------------------
+
+/** Places of a batch in the order they are served; `rank` orders within an organization. */
+function served<T extends { org: string }>(calls: readonly T[], rank: (call: T) => number | string): number[] {
+  const key = (place: number) => calls[place] as T
+  return calls
+    .map((_, place) => place)
+    .sort((a, b) => compare(key(a).org, key(b).org) || compare(rank(key(a)), rank(key(b))) || a - b)
+}
+
+const compare = (a: number | string, b: number | string): number => (a < b ? -1 : a > b ? 1 : 0)
+
+function rankOfAllocation(books: Books): (call: { org: string; user: string }) => number {
+  return ({ org, user }) => {
+    const at = books.state.allocations.findIndex((allocation) => allocation.org === org && allocation.user === user)
+    return at === -1 ? Number.POSITIVE_INFINITY : at
+  }
+}
+
+// --- hold -----------------------------------------------------------------------------------------------------------------
+
+/** What may still be held. Null: unlimited. */
+function room(books: Books, allocation: Allocation): bigint | null {
+  const { overage } = books.organization(allocation.org)
+  const pool = books.pool(allocation.org)
+  if (overage === 'not allowed') return least(books.free(allocation), pool.total - pool.used - pool.held)
+  return overage.limit === null ? null : most(books.free(allocation), 0n) + overage.limit - pool.overage
+}
+
+/** What could be held if nothing was: without overage the whole organization's running calls count, with it the user's own. */
+function roomIfNothingRan(books: Books, allocation: Allocation): bigint {
+  const { overage } = books.organization(allocation.org)
+  const pool = books.pool(allocation.org)
+  if (overage === 'not allowed') return least(books.left(allocation), pool.total - pool.used)
+  const others = pool.overage - most(-books.free(allocation), 0n)
+  const own = most(-books.left(allocation), 0n)
+  return most(books.left(allocation), 0n) + (overage.limit ?? 0n) - others - own
+}
+
+export function holdBatch(books: Books, process: number, calls: readonly HoldCall[]): HoldAnswer[] {
+  if (!books.leaseIsValid(process)) return calls.map(() => ({ ...nothing, outcome: 'no_lease', keyUsed: null }))
+  touchAll(books, calls)
+  const answers: HoldAnswer[] = []
+  for (const place of served(calls, rankOfAllocation(books))) {
+    answers[place] = holdOne(books, process, calls[place] as HoldCall)
+  }
+  return answers
+}
+
+function holdOne(books: Books, process: number, call: HoldCall): HoldAnswer {
+  const keyUsed = books.keyUsed(call.limits)
+  const refuse = (outcome: HoldAnswer['outcome'], why: Partial<HoldAnswer> = {}): HoldAnswer => ({
+    ...nothing,
+    outcome,
+    keyUsed,
+    ...why,
+  })
+  const allocation = books.allocation(call.org, call.user)
+  if (allocation === undefined) return refuse('no_allocation')
+  const remaining = books.free(allocation)
+  const known = books.state.holds.get(call.call)
+  if (known !== undefined) return refuse('held', { held: known.held, input: known.input, remaining })
+  if (!books.organization(call.org).active) return refuse('suspended', { remaining })
+
+  const free = room(books, allocation)
+  const tight = free !== null && free < 10n * call.input
+  const input = tight ? most(call.input, call.inputBytes) : call.input
+  const required = input + call.least
+  const available = most(free ?? input + call.output, 0n)
+  if (required > available) {
+    const outcome = required <= roomIfNothingRan(books, allocation) ? 'in_flight' : 'insufficient'
+    return refuse(outcome, { required, available, remaining })
+  }
+
+  const limits = call.limits.map((limit) => ({ limit, left: books.limitLeft(limit) }))
+  const noCallLeft = limits.find(({ limit, left }) => limit.unit === 'calls' && left !== null && left < 1_000_000n)
+  const budgets = limits.filter(({ limit, left }) => limit.unit === 'credits' && left !== null)
+  const tightest = budgets.sort((a, b) => Number((a.left ?? 0n) - (b.left ?? 0n)))[0]
+  const budget = tightest?.left ?? null
+  if (noCallLeft !== undefined || (budget !== null && budget < required)) {
+    const limitKind = (noCallLeft ?? tightest)?.limit.kind ?? null
+    return refuse('limit', { required, available: most(budget ?? 0n, 0n), remaining, limitKind })
+  }
+  const granted = least(input + call.output, available)
+  const held = budget === null ? granted : least(granted, budget)
+  const { org, user } = call
+  const hold = { call: call.call, owner: process, org, user, held, input, limits: call.limits }
+  books.state.holds.set(call.call, { ...hold, state: 'open', checkpoint: null, charged: null })
+  return refuse('held', { held, input, required, available, remaining: remaining - held })
+}
+
+// --- progress -------------------------------------------------------------------------------------------------------------
+
+export function progressBatch(books: Books, calls: readonly ProgressCall[]): ProgressAnswer[] {
+  for (const { call, checkpoint } of calls) {
+    const hold = books.state.holds.get(call)
+    if (hold?.state === 'open' && checkpoint !== null && checkpoint >= (hold.checkpoint ?? 0n)) hold.checkpoint = checkpoint
+  }
+  const answers: ProgressAnswer[] = []
+  const user = (call: ProgressCall) => books.state.holds.get(call.call)?.user ?? '~'
+  for (const place of served(calls, user)) answers[place] = progressOne(books, calls[place] as ProgressCall)
+  return answers
+}
+
+function progressOne(books: Books, { call, total, least: worth }: ProgressCall): ProgressAnswer {
+  const hold = books.state.holds.get(call)
+  if (hold === undefined) return { outcome: 'unknown', held: null }
+  if (hold.state !== 'open') return { outcome: 'closed', held: hold.held }
+  if (total === null) return { outcome: 'noted', held: hold.held }
+  if (hold.held >= total) return { outcome: 'enough', held: hold.held }
+  touch(books, hold.org, hold.user)
+  const allocation = books.allocation(hold.org, hold.user) as Allocation
+  const bounds = hold.limits.filter(({ unit }) => unit === 'credits').map((limit) => books.limitLeft(limit))
+  let more = total - hold.held
+  for (const bound of [room(books, allocation), ...bounds]) if (bound !== null) more = least(more, bound)
+  if (more > 0n && hold.held + more >= (worth ?? 0n)) hold.held += more
+  return { outcome: hold.held >= (worth ?? 0n) ? 'enough' : 'refused', held: hold.held }
+}
+
+// --- close ----------------------------------------------------------------------------------------------------------------
+
+export function closeBatch(books: Books, calls: readonly CloseCall[]): CloseAnswer[] {
+  touchAll(books, calls)
+  const answers: CloseAnswer[] = []
+  const open = calls.filter(({ call }) => books.state.holds.get(call)?.state === 'open')
+  const isOpen = new Set(open.map(({ call }) => call))
+  const place = (call: CloseCall) => calls.indexOf(call)
+  for (const at of served(open, rankOfAllocation(books))) {
+    const call = open[at] as CloseCall
+    closeOpen(books, call.call, call.charge === null ? 'released' : 'settled', call.charge ?? 0n)
+    const allocation = books.allocation(call.org, call.user) as Allocation
+    answers[place(call)] = { charged: call.charge ?? 0n, remaining: books.free(allocation), keyUsed: null }
+  }
+  const late = calls.filter(({ call }) => !isOpen.has(call))
+  for (const at of served(late, ({ user }) => user)) {
+    const call = late[at] as CloseCall
+    answers[place(call)] = closeLate(books, call)
+  }
+  for (const call of open) {
+    const answer = answers[place(call)] as CloseAnswer
+    answer.keyUsed = books.keyUsed(books.state.holds.get(call.call)?.limits ?? [])
+  }
+  return answers
+}
+
+/** A hold ends with a charge, in full whatever was held. */
+function closeOpen(books: Books, call: number, state: 'settled' | 'released' | 'recovered', charge: bigint): void {
+  const hold = books.state.holds.get(call)
+  if (hold?.state !== 'open') throw new Error(`the hold of call ${call} is not open in the model`)
+  hold.state = state
+  hold.charged = charge
+  books.state.rows.set(call, { charge, correction: null, givenBack: null })
+  spend(books, hold, charge)
+}
+
+function spend(books: Books, { org, user }: { org: string; user: string }, amount: bigint): void {
+  const allocation = books.allocation(org, user)
+  if (allocation === undefined) throw new Error(`the model has no allocation of ${org}/${user}`)
+  allocation.spent += amount
+}
+
+/** The hold is closed already, or was never seen: at most one charge and one correction, whatever is said how often. */
+function closeLate(books: Books, call: CloseCall): CloseAnswer {
+  const hold = books.state.holds.get(call.call)
+  const rows = books.state.rows.get(call.call)
+  if (hold === undefined && call.charge === null) return { charged: 0n, remaining: null, keyUsed: null }
+  const allocation = books.allocation(call.org, call.user) as Allocation
+  const answer = (keyUsed: bigint | null = null): CloseAnswer => ({
+    charged: books.chargedFor(call.call),
+    remaining: books.free(allocation),
+    keyUsed,
+  })
+  if (rows === undefined) {
+    books.state.rows.set(call.call, { charge: call.charge ?? 0n, correction: null, givenBack: null })
+    spend(books, call, call.charge ?? 0n)
+    return answer()
+  }
+  const corrected = rows.correction !== null || rows.givenBack !== null
+  if (hold === undefined || hold.state === 'settled' || call.charge === null || corrected) return answer()
+  const difference = call.charge - rows.charge
+  if (difference === 0n) return answer()
+  if (difference > 0n) {
+    rows.correction = difference
+    spend(books, call, difference)
+  } else {
+    // The books never decrease: what was charged too much is given, as new credits, to pool and allocation.
+    rows.givenBack = -difference
+    books.organization(call.org).bought -= difference
+    allocation.granted -= difference
+  }
+  return answer(books.keyUsed(hold.limits))
+}
+
+// --- recover --------------------------------------------------------------------------------------------------------------
+
+/** A process whose lease ended a while ago is dead; answers the organizations where somebody who is gone holds something. */
+export function findDead(books: Books): string[] {
+  for (const process of books.state.processes.values()) {
+    if (process.end === null && process.leaseUntil < books.state.now - DEAD_AFTER_MS) process.end = 'dead'
+  }
+  return [...new Set(orphans(books).map(({ org }) => org))].sort()
+}
+
+/** Calls, in their order, whose process is gone. */
+export function orphans(books: Books, org?: string): { call: number; org: string; user: string }[] {
+  const gone = books.openHolds().filter((hold) => books.state.processes.get(hold.owner)?.end !== null)
+  return gone.filter((hold) => org === undefined || hold.org === org).sort((a, b) => a.call - b.call)
+}
+
+export interface Recovery {
+  recovered: number
+  released: number
+  credits: bigint
+}
+
+/** Each at its last checkpoint; without one nothing went out. */
+export function recover(books: Books, calls: readonly { call: number; org: string; user: string }[]): Recovery {
+  const recovery: Recovery = { recovered: 0, released: 0, credits: 0n }
+  touchAll(books, calls)
+  for (const { call } of calls) {
+    const checkpoint = books.state.holds.get(call)?.checkpoint ?? null
+    closeOpen(books, call, checkpoint === null ? 'released' : 'recovered', checkpoint ?? 0n)
+    recovery.credits += checkpoint ?? 0n
+    if (checkpoint === null) recovery.released += 1
+    else recovery.recovered += 1
+  }
+  return recovery
+}
+
+// --- the public functions ---------------------------------------------------------------------------------------------------
+
+/** Refused: nothing at all is left of it, a reset it found due included. */
+export type PublicAnswer = 'true' | `refused: ${string}`
+
+export function purchase(books: Books, org: string, amount: bigint): PublicAnswer {
+  books.organization(org).bought += amount
+  return 'true'
+}
+
+export function allocate(books: Books, org: string, user: string, amount: bigint): PublicAnswer {
+  touch(books, org, user)
+  const { total, allocated } = books.pool(org)
+  if (total - allocated < amount) return 'refused: Insufficient credits in pool'
+  const allocation = books.allocation(org, user)
+  if (allocation !== undefined) allocation.granted += amount
+  else {
+    const { now } = books.state
+    const createdDay = new Date(now).getUTCDate()
+    const nextReset = monthsLater(now, 1, createdDay)
+    const entry: Allocation = { org, user, granted: amount, spent: 0n, wiped: 0n, period: 'monthly', nextReset, createdDay }
+    books.state.allocations.push(entry)
+  }
+  return 'true'
+}
+
+export function deduct(books: Books, org: string, user: string, amount: bigint, requestId: string | null): PublicAnswer {
+  const { now, deductions } = books.state
+  touch(books, org, user)
+  const same = deductions.find((other) => other.requestId === requestId && other.org === org && other.user === user)
+  if (requestId !== null && same?.amount === amount && same.at > now - 600_000) return 'true'
+  const allocation = books.allocation(org, user)
+  if (allocation === undefined) return 'refused: No credit allocation found'
+  if (!books.organization(org).active) return 'refused: not active'
+  const free = room(books, allocation)
+  if (free !== null && amount > most(free, 0n)) return 'refused: Insufficient credits'
+  spend(books, { org, user }, amount)
+  deductions.push({ org, user, amount, requestId, at: now })
+  return 'true'
+}
