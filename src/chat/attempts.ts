@@ -22,7 +22,7 @@ export async function tryOffers(
 ): Promise<ProviderError | null> {
   let first: ProviderError | null = null
   for (let tries = 0; ; tries += 1) {
-    if (!deps.ledger.open) return first ?? leaseLost()
+    if (!deps.ledger.covers(call.hold)) return first ?? leaseLost()
     const error = await attempt()
     if (error === null) return null
     first ??= error

@@ -19,7 +19,18 @@ export interface BatchConnection {
 }
 
 export function createBatchConnection(url: string, name: string): BatchConnection {
-  let current: pg.Client | null = null
+  let current: Promise<pg.Client> | null = null
+  let live: pg.Client | null = null
+  let closed = false
+
+  function connected(): Promise<pg.Client> {
+    if (closed) throw new ConnectionLostError('the connection is closed')
+    current ??= open().catch((error: unknown) => {
+      current = null
+      throw error
+    })
+    return current
+  }
 
   async function open(): Promise<pg.Client> {
     const client = new pg.Client({
@@ -30,42 +41,47 @@ export function createBatchConnection(url: string, name: string): BatchConnectio
       statement_timeout: STATEMENT_TIMEOUT_MS,
       keepAlive: true,
     })
-    client.on('error', () => drop(client))
-    client.on('end', () => drop(client))
+    client.on('error', () => forget(client))
+    client.on('end', () => forget(client))
     await client.connect()
+    live = client
     return client
   }
 
-  function drop(client: pg.Client): void {
-    if (current === client) current = null
+  /** It is broken; the next one to use the connection makes a new one. */
+  function forget(client: pg.Client): void {
+    if (live !== client) return
+    live = null
+    current = null
+  }
+
+  function giveUp(client: pg.Client): void {
+    forget(client)
+    destroy(client)
   }
 
   return {
     async use(work) {
-      let silent: NodeJS.Timeout | undefined
+      let silence: NodeJS.Timeout | undefined
       let client: pg.Client | null = null
       try {
-        current ??= await open()
-        client = current
+        client = await connected()
         const watched = client
-        silent = setTimeout(() => destroy(watched), SILENCE_MS)
+        silence = setTimeout(() => giveUp(watched), SILENCE_MS)
         return await work(client)
       } catch (error) {
-        if (error instanceof pg.DatabaseError && client !== null && current === client) throw error
-        if (client !== null) {
-          drop(client)
-          destroy(client)
-        }
+        if (error instanceof pg.DatabaseError && client !== null && client === live) throw error
+        if (client !== null) giveUp(client)
         throw new ConnectionLostError(`the connection to the database was lost: ${(error as Error).message}`, {
           cause: error,
         })
       } finally {
-        clearTimeout(silent)
+        clearTimeout(silence)
       }
     },
     async close() {
-      const client = current
-      current = null
+      closed = true
+      const client = await current?.catch(() => null)
       await client?.end().catch(() => {})
     },
   }

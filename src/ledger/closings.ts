@@ -38,7 +38,7 @@ export function createClosings({ lanes, spool, onTrouble }: ClosingsOptions): Cl
         return await lanes.run(close).answer
       } catch (error) {
         onTrouble(close.state === 'settled' ? 'settle' : 'release', error, close.closing.callId)
-        putAside(close)
+        await putAside(close)
         await pause(delay, letGo)
       }
     }
@@ -55,13 +55,16 @@ export function createClosings({ lanes, spool, onTrouble }: ClosingsOptions): Cl
   }
 
   /** Whether it is on the local disk. */
-  function putAside(close: Close): boolean {
+  async function putAside(close: Close): Promise<boolean> {
     if (spooled.has(close)) return true
+    spooled.add(close)
     try {
-      spool.add(close)
-      spooled.add(close)
+      await spool.add(close)
+      // Booked while it was being written.
+      if (!unbooked.has(close)) spool.remove(close.closing.callId)
       return true
     } catch (error) {
+      spooled.delete(close)
       onTrouble('spool', error, close.closing.callId)
       return false
     }
@@ -70,10 +73,9 @@ export function createClosings({ lanes, spool, onTrouble }: ClosingsOptions): Cl
   return {
     async close(close) {
       const booked = track(close, book(close))
-      return within<CloseAnswer | null>(PATIENCE_MS, booked, () => {
-        putAside(close)
-        return null
-      })
+      const answer = await within<CloseAnswer | null>(PATIENCE_MS, booked, () => null)
+      if (answer === null) await putAside(close)
+      return answer
     },
     adopt() {
       for (const { close, booked } of spool.adopt()) {
@@ -92,7 +94,7 @@ export function createClosings({ lanes, spool, onTrouble }: ClosingsOptions): Cl
       await within<void>(timeoutMs, all(), () => {})
       letGo = true
       const left = [...unbooked.keys()]
-      return { left: left.length, safe: left.map(putAside).every(Boolean) }
+      return { left: left.length, safe: (await Promise.all(left.map(putAside))).every(Boolean) }
     },
   }
 }

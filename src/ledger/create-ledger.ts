@@ -16,7 +16,7 @@ import { openSpool } from './spool.ts'
 
 /** How long a call waits for its hold; a database that restarts is back within that. */
 const PATIENCE_MS = 5_000
-const LANES = { hold: 3, progress: 2, close: 3 }
+const LANES = { hold: 2, progress: 1, close: 2 }
 
 export interface LedgerOptions {
   databaseUrl: string
@@ -31,7 +31,12 @@ export interface LedgerOptions {
 
 /** @throws when the database can't be reached, or the spool can't be made. */
 export async function createLedger(options: LedgerOptions): Promise<Ledger> {
-  const { databaseUrl: url, leases, onTrouble } = options
+  const { databaseUrl: url, leases } = options
+  let closed = false
+  /** What is cut short on the way out is no trouble. */
+  const onTrouble: LedgerOptions['onTrouble'] = (...trouble) => {
+    if (!closed) options.onTrouble(...trouble)
+  }
   const recoveryConnection = createBatchConnection(url, 'recovery')
   const recover = createRecovery({
     connection: recoveryConnection,
@@ -83,7 +88,6 @@ export async function createLedger(options: LedgerOptions): Promise<Ledger> {
   const checkpoints = new Map<string, Job<Progress, ProgressAnswer>>()
   /** Nobody waits for them any more, but they may have been taken. */
   const lateHolds = new Set<Promise<unknown>>()
-  let closed = false
   const isOpen = () => !closed && lease.valid && spool.writable
 
   /** Within the patience of a caller. A hold that comes too late is given back. */
@@ -120,17 +124,21 @@ export async function createLedger(options: LedgerOptions): Promise<Ledger> {
       return isOpen()
     },
 
+    covers: (hold) => isOpen() && hold.owner === lease.owner,
+
     async hold(request) {
       if (!lease.valid) await lease.renew()
       if (!isOpen()) throw unavailable(new Error('the lease is not valid or the spool can not be written'))
+      let { owner } = lease
       try {
         let answer = await holdSoon(request)
         if (answer.outcome === 'no_lease') {
           await lease.renew()
+          owner = lease.owner
           answer = await holdSoon(request)
         }
         if (answer.outcome !== 'held') throw refusalOf(answer)
-        return holdOf(request, answer)
+        return holdOf(request, answer, owner)
       } catch (error) {
         if (!(error instanceof TollgateError)) {
           onTrouble('hold', error, request.callId)
@@ -189,8 +197,8 @@ export async function createLedger(options: LedgerOptions): Promise<Ledger> {
     },
 
     async close() {
-      closed = true
       await lease.giveUp().catch((error: unknown) => onTrouble('lease', error))
+      closed = true
       await Promise.all([holds, progress, closes, leaseConnection, recoveryConnection].map((each) => each.close()))
       spool.close()
     },
@@ -207,13 +215,14 @@ function namesOf(request: HoldRequest) {
   return { callId, organizationId, userId, keyId, serviceName, requestId }
 }
 
-function holdOf({ callId }: HoldRequest, { held, input, remaining, key_used }: HoldAnswer): Hold {
+function holdOf({ callId }: HoldRequest, { held, input, remaining, key_used }: HoldAnswer, owner: string): Hold {
   return {
     callId,
     held: creditsToMicro(held ?? '0'),
     input: creditsToMicro(input ?? '0'),
     remaining: creditsToMicro(remaining ?? '0'),
     keySpend: key_used === null ? null : creditsToMicro(key_used),
+    owner,
   }
 }
 

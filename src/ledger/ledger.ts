@@ -44,6 +44,8 @@ export interface Hold {
   remaining: bigint
   /** What the caller's key has spent before this call. Null for callers without a key. */
   keySpend: bigint | null
+  /** The process it belongs to. */
+  owner: string
 }
 
 /** What a call would be charged if it ended here: where a recovery books it. */
@@ -94,8 +96,13 @@ export interface Pending {
 }
 
 export interface Ledger {
-  /** Whether a paid call may go out to a provider at this moment. Asked before every attempt. */
+  /** Whether paid calls can start at this moment. */
   readonly open: boolean
+  /**
+   * Whether a call may go out to a provider under this hold, at this moment. Asked before every attempt: a process that was stopped
+   * for a while may have been declared dead and its holds recovered, though it has a lease again.
+   */
+  covers(hold: Hold): boolean
   /** @throws {TollgateError} 402, 403, 429 when refused; 503 when the database can't answer. */
   hold(request: HoldRequest): Promise<Hold>
   /** Notes how far a call has come. Not waited for; what is on its way when the call is closed is dropped. */

@@ -12,6 +12,7 @@ import type { Close } from './close-batch.ts'
 import { storableJson } from './storable.ts'
 
 const SUFFIX = '.spool'
+const REMOVE_MS = 200
 
 export interface SpoolOptions {
   directory: string
@@ -27,9 +28,9 @@ export interface Spool {
   readonly writable: boolean
   /** Entries in this process's file. */
   readonly size: number
-  /** On disk when it returns. @throws when it can't be. */
-  add(close: Close): void
-  /** It is on the books. Never throws: an entry left behind changes nothing. */
+  /** Resolves when it is on disk, together with whatever else comes in the same turn of the loop. Rejects when it can't be. */
+  add(close: Close): Promise<void>
+  /** It is on the books. Done when there is time: an entry left behind changes nothing. */
   remove(callId: string): void
   /** Tries a write where the last one failed. */
   probe(): void
@@ -56,6 +57,9 @@ export function openSpool({ directory, id, ledgerId, onTrouble }: SpoolOptions):
   const held = new Set<string>()
   let writable = true
   let probes = 0
+  let adding: { entries: Close[]; written: Promise<void> } | null = null
+  const removing: string[] = []
+  let timer: NodeJS.Timeout | undefined
 
   function write(work: () => void): void {
     try {
@@ -94,6 +98,26 @@ export function openSpool({ directory, id, ledgerId, onTrouble }: SpoolOptions):
     }))
   }
 
+  function insertEntry(close: Close): void {
+    insert.run(close.closing.callId, ledgerId, writeEntry(close))
+  }
+
+  function removeBooked(): void {
+    timer = undefined
+    const booked = removing.splice(0)
+    try {
+      // Not worth a flush.
+      database.exec('pragma synchronous = normal')
+      transaction(database, () => {
+        for (const callId of booked) remove.run(callId)
+      })
+    } catch (error) {
+      onTrouble('spool', error)
+    } finally {
+      database.exec('pragma synchronous = full')
+    }
+  }
+
   return {
     get writable() {
       return writable
@@ -102,17 +126,22 @@ export function openSpool({ directory, id, ledgerId, onTrouble }: SpoolOptions):
       return held.size
     },
     add(close) {
-      const { callId } = close.closing
-      write(() => insert.run(callId, ledgerId, writeEntry(close)))
-      held.add(callId)
+      if (adding === null) {
+        const entries: Close[] = []
+        const written = nextTurn().then(() => {
+          adding = null
+          write(() => transaction(database, () => entries.forEach(insertEntry)))
+          for (const { closing } of entries) held.add(closing.callId)
+        })
+        adding = { entries, written }
+      }
+      adding.entries.push(close)
+      return adding.written
     },
     remove(callId) {
       if (!held.delete(callId)) return
-      try {
-        remove.run(callId)
-      } catch (error) {
-        onTrouble('spool', error)
-      }
+      removing.push(callId)
+      timer ??= setTimeout(removeBooked, REMOVE_MS).unref()
     },
     probe() {
       if (writable) return
@@ -135,6 +164,8 @@ export function openSpool({ directory, id, ledgerId, onTrouble }: SpoolOptions):
       return found
     },
     close() {
+      clearTimeout(timer)
+      if (removing.length > 0) removeBooked()
       database.close()
       if (held.size === 0) discard(directory, `${id}${SUFFIX}`)
     },
@@ -164,6 +195,21 @@ function openFile(path: string): DatabaseSync {
     database.close()
     throw error
   }
+}
+
+function transaction(database: DatabaseSync, work: () => void): void {
+  database.exec('begin immediate')
+  try {
+    work()
+    database.exec('commit')
+  } catch (error) {
+    if (database.isTransaction) database.exec('rollback')
+    throw error
+  }
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
 }
 
 function discard(directory: string, name: string): void {

@@ -1,22 +1,22 @@
-/** Array literals of PostgreSQL, one for each column of a batch. */
+/** Rows of a batch as array literals of PostgreSQL, one for each column. */
 
-/** Of values that need no quotes: uuids and decimals. */
-export function plainArray(values: readonly (string | null)[]): string {
-  let text = '{'
-  for (let i = 0; i < values.length; i += 1) {
-    if (i > 0) text += ','
-    text += values[i] ?? 'NULL'
-  }
-  return `${text}}`
+export function arraysOf(rows: readonly (readonly (string | null)[])[]): string[] {
+  const width = rows[0]?.length ?? 0
+  return Array.from({ length: width }, (_, column) => {
+    let text = '{'
+    for (const [i, row] of rows.entries()) {
+      if (i > 0) text += ','
+      text += element(row[column] ?? null)
+    }
+    return `${text}}`
+  })
 }
 
-/** Of any storable text. */
-export function textArray(values: readonly (string | null)[]): string {
-  let text = '{'
-  for (let i = 0; i < values.length; i += 1) {
-    if (i > 0) text += ','
-    const value = values[i]
-    text += value === null || value === undefined ? 'NULL' : `"${value.replace(/["\\]/g, '\\$&')}"`
-  }
-  return `${text}}`
+/** Decimals and uuids need no quotes; nothing else is worth telling apart. */
+function element(value: string | null): string {
+  if (value === null) return 'NULL'
+  return PLAIN.test(value) ? value : `"${value.replace(ESCAPED, '\\$&')}"`
 }
+
+const PLAIN = /^(?=.*\d)[0-9a-f.-]+$/
+const ESCAPED = /["\\]/g

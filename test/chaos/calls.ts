@@ -4,6 +4,7 @@ import type { CallPlan } from './plan.ts'
 /** One process of the product, from its start to its end. */
 export interface Incarnation {
   name: string
+  slot: number
   startedAt: number
   /** When SIGKILL was sent; null where that was not how it ended. */
   killedAt: number | null

@@ -7,7 +7,7 @@ import { openEmbeddedStore } from '../../src/db/embedded.ts'
 import { migrate } from '../../src/db/migrate.ts'
 import { startTcpProxy, type TcpProxy } from '../support/tcp-proxy.ts'
 import type { Calls } from './calls.ts'
-import { createSlot, type Door, filesIn, type ProxySlot } from './proxy-slot.ts'
+import { createSlot, type Door, type ProxySlot } from './proxy-slot.ts'
 
 export type { Door } from './proxy-slot.ts'
 
@@ -25,9 +25,6 @@ export interface Cluster {
   doors(): (Door | null)[]
   /** Ends the server or one of its sessions this way, and waits until it answers again. */
   crashDatabase(how: DatabaseCrash): Promise<void>
-  /** Bytes of settlements that wait in spools. */
-  spooled(): Promise<number>
-  close(): Promise<void>
 }
 
 /** SIGKILL and SIGQUIT lose what is not on disk; SIGINT is an orderly restart; a session that is killed takes all others with it. */
@@ -39,67 +36,54 @@ export interface ClusterOptions {
   models: unknown[]
   verbose: boolean
   calls: Calls
+  /** What it starts puts its end here; to be called in reverse, whether the start succeeds or not. */
+  cleanup: (() => unknown)[]
   onAccident: (what: string) => void
   say: (line: string) => void
 }
 
 export async function startCluster(options: ClusterOptions): Promise<Cluster> {
-  const { folder, proxies, models, calls } = options
+  const { folder, proxies, models, calls, cleanup } = options
   const dataDir = join(folder, 'database')
   await mkdir(dataDir)
   // Run by root, PostgreSQL's unprivileged user must get through.
   for (const path of [folder, dataDir]) await chmod(path, 0o711)
   const store = await openEmbeddedStore(dataDir, { log: (line) => options.say(`postgres: ${line}`) })
-  const cleanup: (() => Promise<unknown> | void)[] = [() => store.close()]
-  const close = async () => {
-    for (const one of cleanup.reverse()) await one()
-  }
-  try {
-    await migrate(store.url)
-    const database = connect(store.url, { onIdleError: () => {} })
-    cleanup.push(() => database.close())
-    const configFile = join(folder, 'config.yaml')
-    await writeFile(configFile, JSON.stringify(configOf(models), null, 2))
-    const links: TcpProxy[] = []
-    const slots: ProxySlot[] = []
-    for (let index = 0; index < proxies; index += 1) {
-      const own = join(folder, `proxy-${index}`)
-      await mkdir(own)
-      const link = await startTcpProxy(store.url)
-      const slot = createSlot({
-        index,
-        folder: own,
-        databaseUrl: link.url,
-        configFile,
-        logLevel: options.verbose ? 'info' : 'warn',
-        onKill: (incarnation) => calls.killed(incarnation),
-        onAccident: options.onAccident,
-      })
-      cleanup.push(
-        () => link.close(),
-        () => slot.abandon(),
-      )
-      links.push(link)
-      slots.push(slot)
-    }
-    await Promise.all(slots.map((slot) => slot.up()))
-    return {
-      slots,
-      links,
-      database,
-      databaseUrl: store.url,
+  cleanup.push(() => store.close())
+  await migrate(store.url)
+  const database = connect(store.url, { onIdleError: () => {} })
+  cleanup.push(() => database.close())
+  const configFile = join(folder, 'config.yaml')
+  await writeFile(configFile, JSON.stringify(configOf(models), null, 2))
+  const links: TcpProxy[] = []
+  const slots: ProxySlot[] = []
+  for (let index = 0; index < proxies; index += 1) {
+    const own = join(folder, `proxy-${index}`)
+    await mkdir(own)
+    const link = await startTcpProxy(store.url)
+    cleanup.push(() => link.close())
+    const slot = createSlot({
+      index,
+      folder: own,
+      databaseUrl: link.url,
       configFile,
-      doors: () => slots.map(({ door }) => door),
-      crashDatabase: (how) => crash(how, dataDir, database),
-      async spooled() {
-        const files = await Promise.all(slots.map(({ spool }) => filesIn(spool)))
-        return files.flat().reduce((sum, { size }) => sum + size, 0)
-      },
-      close,
-    }
-  } catch (error) {
-    await close()
-    throw error
+      logLevel: options.verbose ? 'info' : 'warn',
+      onKill: (incarnation) => calls.killed(incarnation),
+      onAccident: options.onAccident,
+    })
+    cleanup.push(() => slot.abandon())
+    links.push(link)
+    slots.push(slot)
+  }
+  await Promise.all(slots.map((slot) => slot.up()))
+  return {
+    slots,
+    links,
+    database,
+    databaseUrl: store.url,
+    configFile,
+    doors: () => slots.map(({ door }) => door),
+    crashDatabase: (how) => crash(how, dataDir, database),
   }
 }
 
@@ -116,7 +100,7 @@ function configOf(models: unknown[]): unknown {
 async function crash(how: DatabaseCrash, dataDir: string, { pool }: Database): Promise<void> {
   if (how === 'session') {
     const { rows } = await pool.query<{ pid: number }>(
-      "select pid from pg_stat_activity where application_name = 'tollgate' and pid <> pg_backend_pid() order by random() limit 1",
+      "select pid from pg_stat_activity where application_name like 'tollgate %' and pid <> pg_backend_pid() order by random() limit 1",
     )
     if (rows[0] !== undefined) process.kill(rows[0].pid, 'SIGKILL')
   } else {

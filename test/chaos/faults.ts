@@ -5,18 +5,22 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import type { Cluster } from './cluster.ts'
+import type { Window } from './expect-charge.ts'
 import type { Payer } from './payers.ts'
 import type { Fault, FaultKind, TimedFault } from './schedule.ts'
 
 export interface Faults {
   /** How often each kind happened. */
   tally: ReadonlyMap<FaultKind, number>
+  /** When processes of this slot could not count on the database. */
+  troubled(slot: number): Window[]
   /** Resolves when all faults are over. */
   done: Promise<void>
 }
 
 /** A withheld commit waits for one to come along; not for ever. */
 const COMMIT_PATIENCE_MS = 3_000
+const PROCESS_FAULTS: ReadonlySet<FaultKind> = new Set(['kill -9', 'SIGSTOP', 'SIGTERM'])
 
 export function startFaults(
   schedule: readonly TimedFault[],
@@ -26,6 +30,7 @@ export function startFaults(
 ): Faults {
   const tally = new Map<FaultKind, number>()
   const lanes = new Map<string, Promise<unknown>>()
+  const windows: (Window & { slot: number | null })[] = []
   const startedAt = performance.now()
   const seconds = () => ((performance.now() - startedAt) / 1_000).toFixed(1)
 
@@ -38,7 +43,11 @@ export function startFaults(
     try {
       await Promise.all(before)
       log(`${seconds()} s  ${describe(fault)}`)
+      const from = performance.now()
       const happened = await commit(fault, cluster, payers)
+      if (!PROCESS_FAULTS.has(fault.kind)) {
+        windows.push({ from, to: performance.now(), slot: 'slot' in fault ? fault.slot : null })
+      }
       if (happened > 0) tally.set(fault.kind, (tally.get(fault.kind) ?? 0) + happened)
     } finally {
       free()
@@ -56,7 +65,8 @@ export function startFaults(
     }
     await Promise.all(running)
   }
-  return { tally, done: run() }
+  const troubled = (slot: number) => windows.filter((window) => window.slot === null || window.slot === slot)
+  return { tally, troubled, done: run() }
 }
 
 function lanesOf(fault: Fault, slots: number): string[] {
@@ -121,7 +131,10 @@ async function fillDisk(fault: Fault & { kind: 'full spool disk' }, cluster: Clu
   return 1
 }
 
-type WireFault = Extract<Fault, { kind: 'database away' | 'stalled wire' | 'lost answers' | 'broken connections' | 'ambiguous commit' }>
+type WireFault = Extract<
+  Fault,
+  { kind: 'database away' | 'stalled wire' | 'lost answers' | 'broken connections' | 'ambiguous commit' }
+>
 
 async function disturbWire(fault: WireFault, { links }: Cluster): Promise<number> {
   const touched = fault.slot === null ? links : links.slice(fault.slot, fault.slot + 1)

@@ -8,6 +8,8 @@ import { readAnswer } from './read-answer.ts'
 
 /** No fault of a run lasts as long: a call that takes longer hangs. */
 const PATIENCE_MS = 60_000
+/** After a call that was refused. */
+const BACK_OFF_MS = 250
 
 export interface LoadOptions {
   seed: number
@@ -44,8 +46,10 @@ export function startLoad({ seed, callers, keys, doors, calls }: LoadOptions): L
         continue
       }
       next += 1
-      await makeCall(calls.open(plan, door.incarnation), door, keys[plan.payer] ?? '')
-      await sleep(plan.number % 40)
+      const call = calls.open(plan, door.incarnation)
+      await makeCall(call, door, keys[plan.payer] ?? '')
+      // As SDKs do: refused at once, they would call nothing else in a fault.
+      await sleep((plan.number % 40) + (call.attempts.length === 0 && !call.left ? BACK_OFF_MS : 0))
     }
   }
 

@@ -2,7 +2,21 @@
 import { seededRandom } from '../support/splits.ts'
 
 /** One token each in the model's vocabulary, alone and in any order. `run.ts` makes sure of it before the start. */
-export const WORDS = [' the', ' of', ' and', ' to', ' in', ' is', ' was', ' for', ' on', ' that', ' with', ' as', ' at'] as const
+export const WORDS = [
+  ' the',
+  ' of',
+  ' and',
+  ' to',
+  ' in',
+  ' is',
+  ' was',
+  ' for',
+  ' on',
+  ' that',
+  ' with',
+  ' as',
+  ' at',
+] as const
 
 export type PowerLevel = 'eco' | 'balanced' | 'precision'
 export type ModelName = 'exact' | 'priced'
@@ -61,7 +75,8 @@ export function planCall(seed: number, number: number, payers: number, slots: nu
 
   const promptTokens = 1 + below(chance(0.05) ? 2_000 : 60)
   const speed = random()
-  const [words, paceMs] = speed < 0.6 ? [1 + below(60), 0] : speed < 0.92 ? [1 + below(50), 2 + below(20)] : [30 + below(60), 60 + below(60)]
+  const [words, paceMs] =
+    speed < 0.6 ? [1 + below(60), 0] : speed < 0.92 ? [1 + below(50), 2 + below(20)] : [30 + below(60), 60 + below(60)]
   return {
     number,
     tag: `chaos-${seed}-${number}`,

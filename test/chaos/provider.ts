@@ -189,7 +189,9 @@ function jsonFrames(behaviour: Behaviour, plan: CallPlan, asked: Asked): Frame[]
 
 function streamFrames(behaviour: Behaviour, plan: CallPlan, asked: Asked): Frame[] {
   const { words, finish, stated } = measure(plan, asked)
-  const frames: Frame[] = [chunk(plan, [{ index: 0, delta: { role: 'assistant', content: '' }, finish_reason: null }], 0)]
+  const frames: Frame[] = [
+    chunk(plan, [{ index: 0, delta: { role: 'assistant', content: '' }, finish_reason: null }], 0),
+  ]
   for (let at = 0; at < words; at += plan.wordsPerFrame) {
     const count = Math.min(plan.wordsPerFrame, words - at)
     frames.push(chunk(plan, [{ index: 0, delta: { content: textOf(plan, at, count) }, finish_reason: null }], count))

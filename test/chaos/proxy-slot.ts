@@ -2,18 +2,20 @@
  * One place where a process of the product runs: always the same data and spool directory, one process after the other. It is
  * started again whenever it ended, as a supervisor would; an end nobody asked for is an accident, and the run fails for it.
  */
-import { execFile, spawn } from 'node:child_process'
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createWriteStream, type WriteStream } from 'node:fs'
-import { mkdir, readdir, stat } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import type { Incarnation } from './calls.ts'
+import { largestFile } from './spool-files.ts'
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 const START_AGAIN_MS = 300
+const LAST_WORDS = 1_500
 /** From SIGTERM to the end: the drain, and the settlements after it. */
 const DRAIN_PATIENCE_MS = 60_000
 
@@ -38,7 +40,7 @@ export interface SlotOptions {
 
 export interface ProxySlot {
   readonly door: Door | null
-  spool: string
+  readonly spool: string
   /** Starts it, and keeps it running. Resolves when it takes calls. */
   up(): Promise<void>
   /** SIGKILL, and after a while a new one. */
@@ -53,7 +55,7 @@ export interface ProxySlot {
   /** For good, without a new one. Resolves to the exit code, null where there was no process. */
   down(): Promise<number | null>
   /** For good, at once, whatever state it is in. */
-  abandon(): void
+  abandon(): Promise<void>
 }
 
 interface Process {
@@ -61,12 +63,16 @@ interface Process {
   url: string
   incarnation: Incarnation
   exited: Promise<number | null>
+  /** The end of what it wrote to standard error. */
+  lastWords(): string
   send(signal: NodeJS.Signals): void
 }
 
 export function createSlot(options: SlotOptions): ProxySlot {
-  const spool = join(options.folder, 'spool')
+  const spool = spoolOf(options.folder)
   const log = createWriteStream(join(options.folder, 'log'), { flags: 'a' })
+  /** All that have not ended, also those that are starting or draining. */
+  const children = new Set<ChildProcess>()
   let current: Process | null = null
   let wanted = false
   let count = 0
@@ -76,7 +82,7 @@ export function createSlot(options: SlotOptions): ProxySlot {
     await mkdir(spool, { recursive: true })
     while (wanted && current === null) {
       count += 1
-      const started = await startProcess(options, spool, log, `proxy ${options.index} (start ${count})`)
+      const started = await startProcess(options, children, log, `proxy ${options.index} (start ${count})`)
       // It can't start while its database is away.
       if (started === null) await sleep(START_AGAIN_MS)
       else watch(started)
@@ -90,7 +96,8 @@ export function createSlot(options: SlotOptions): ProxySlot {
       if (current === process) current = null
       const { name, killedAt, drainedAt } = process.incarnation
       if (killedAt !== null || drainedAt !== null || !wanted) return
-      options.onAccident(`${name} ended by itself, with exit code ${code}`)
+      process.incarnation.killedAt = performance.now()
+      options.onAccident(`${name} ended by itself, with exit code ${code}:\n${process.lastWords()}`)
       await up()
     })
   }
@@ -153,17 +160,25 @@ export function createSlot(options: SlotOptions): ProxySlot {
       wanted = false
       return current === null ? null : drain(0)
     },
-    abandon() {
+    async abandon() {
       wanted = false
-      current?.send('SIGKILL')
+      for (const child of children) {
+        child.kill('SIGKILL')
+        await once(child, 'close')
+      }
+      log.end()
     },
   }
 }
 
+function spoolOf(folder: string): string {
+  return join(folder, 'spool')
+}
+
 /** Null where it ended before it took calls. */
 async function startProcess(
-  { folder, databaseUrl, configFile, logLevel }: SlotOptions,
-  spool: string,
+  { index, folder, databaseUrl, configFile, logLevel }: SlotOptions,
+  children: Set<ChildProcess>,
   log: WriteStream,
   name: string,
 ): Promise<Process | null> {
@@ -177,15 +192,22 @@ async function startProcess(
       HOME,
       TMPDIR,
       DATABASE_URL: databaseUrl,
-      TOLLGATE_SPOOL_DIR: spool,
+      TOLLGATE_SPOOL_DIR: spoolOf(folder),
       TOLLGATE_MASTER_KEY: 'sk-4f7c1e9b2d6a8053c9e1b7f4a2d8063e5b',
       SCRIPTED_API_KEY: 'sk-chaos-upstream',
     },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
+  children.add(child)
+  child.once('close', () => children.delete(child))
   log.write(`--- ${name}, pid ${child.pid}, ${new Date().toISOString()}\n`)
-  child.stderr.on('data', (bytes) => log.write(bytes))
-  const exited = once(child, 'exit').then(([code]) => code as number | null)
+  let words = ''
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    words = (words + text).slice(-LAST_WORDS)
+    log.write(text)
+  })
+  // All it wrote has come.
+  const exited = once(child, 'close').then(([code]) => code as number | null)
   const url = new Promise<string | null>((resolve) => {
     let output = ''
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
@@ -197,25 +219,19 @@ async function startProcess(
   })
   const found = await url
   if (found === null || child.pid === undefined) return null
-  const incarnation: Incarnation = { name, startedAt: performance.now(), killedAt: null, drainedAt: null, stops: [] }
-  return { pid: child.pid, url: found, incarnation, exited, send: (signal) => void child.kill(signal) }
+  const startedAt = performance.now()
+  const incarnation: Incarnation = { name, slot: index, startedAt, killedAt: null, drainedAt: null, stops: [] }
+  return {
+    pid: child.pid,
+    url: found,
+    incarnation,
+    exited,
+    lastWords: () => words,
+    send: (signal) => void child.kill(signal),
+  }
 }
 
 /** Only the soft limit, so that it can be lifted again without being root. A process that is gone has no limit. */
 async function limitFiles(pid: number, bytes: string): Promise<void> {
   await promisify(execFile)('prlimit', ['--pid', String(pid), `--fsize=${bytes}:`]).catch(() => {})
-}
-
-async function largestFile(directory: string): Promise<number> {
-  const files = await filesIn(directory)
-  return Math.max(0, ...files.map(({ size }) => size))
-}
-
-export async function filesIn(directory: string): Promise<{ path: string; size: number }[]> {
-  const entries = await readdir(directory, { recursive: true, withFileTypes: true }).catch(() => [])
-  const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name))
-  return Promise.all(
-    // A spool may be removed while it is looked at.
-    files.map(async (path) => ({ path, size: await stat(path).then(({ size }) => size, () => 0) })),
-  )
 }

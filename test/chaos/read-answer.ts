@@ -3,7 +3,11 @@ import type { IncomingMessage } from 'node:http'
 import type { Seen } from './calls.ts'
 
 interface Body {
-  choices?: { delta?: { content?: string | null }; message?: { content?: string | null }; finish_reason?: string | null }[]
+  choices?: {
+    delta?: { content?: string | null }
+    message?: { content?: string | null }
+    finish_reason?: string | null
+  }[]
   usage?: { prompt_tokens?: number; completion_tokens?: number } | null
   error?: { code?: string | null } | null
 }

@@ -53,12 +53,26 @@ export function makeSchedule(options: ScheduleOptions): TimedFault[] {
   for (let i = 0; i < 4; i += 1) random()
   const faults: TimedFault[] = []
   const weights = WEIGHTS.filter(([kind]) => !options.without.has(kind))
+  if (weights.length === 0) return []
+  // Each kind once, so that no seed leaves one out; then as they come.
+  const first = shuffle(
+    weights.map(([kind]) => kind),
+    random,
+  )
   let atMs = QUIET_MS
   for (;;) {
     atMs += Math.round(-Math.log(1 - random()) * MEAN_GAP_MS)
     if (atMs > options.seconds * 1_000 - QUIET_MS) return faults
-    faults.push({ ...makeFault(pickOf(weights, random), random, options), atMs })
+    const kind = first.pop() ?? pickOf(weights, random)
+    faults.push({ ...makeFault(kind, random, options), atMs })
   }
+}
+
+function shuffle<T>(items: readonly T[], random: () => number): T[] {
+  return items
+    .map((item) => ({ item, rank: random() }))
+    .sort((one, other) => one.rank - other.rank)
+    .map(({ item }) => item)
 }
 
 function pickOf(weights: readonly [FaultKind, number][], random: () => number): FaultKind {

@@ -33,6 +33,8 @@ export interface Tollgate {
   output(): string
   /** Resolves once the output matches, at once where it does already. Rejects when the process ends first. */
   outputMatches(pattern: RegExp): Promise<RegExpExecArray>
+  /** SIGSTOP, SIGCONT: what leaves it there. */
+  send(signal: NodeJS.Signals): void
   /** SIGKILL. */
   kill(): void
 }
@@ -63,7 +65,9 @@ export async function startTollgate({ databaseUrl, config, env = {} }: StartOpti
   }
   child.stdout.setEncoding('utf8').on('data', collect)
   child.stderr.setEncoding('utf8').on('data', collect)
+  const unguard = guard(child.pid ?? 0, directory)
   const exited = once(child, 'close').then(async ([code]) => {
+    unguard()
     await rm(directory, { recursive: true, force: true })
     return code as number | null
   })
@@ -96,8 +100,23 @@ export async function startTollgate({ databaseUrl, config, env = {} }: StartOpti
     exited,
     output: () => output,
     outputMatches,
+    send: (signal) => void child.kill(signal),
     kill: () => void child.kill('SIGKILL'),
   }
+}
+
+/**
+ * A run that is interrupted or killed leaves no process behind, not even one that is stopped by a signal and hears of nothing: its
+ * end closes the guard's standard input.
+ */
+function guard(pid: number, directory: string): () => void {
+  const script = 'read -r _; kill -KILL "$0"; rm -rf "$1"'
+  const watcher = spawn('sh', ['-c', script, `${pid}`, directory], {
+    stdio: ['pipe', 'ignore', 'ignore'],
+    detached: true,
+  })
+  watcher.unref()
+  return () => void watcher.kill('SIGKILL')
 }
 
 /** A model of config.yaml, in LiteLLM's words. */

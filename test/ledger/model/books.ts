@@ -195,7 +195,7 @@ export class Books {
         `call ${call}`,
         `charge ${credits(charge)} correction ${amountOrNone(correction)} given back ${amountOrNone(givenBack)}`,
       ]),
-      deductions: deductions.map(({ org, user, amount }) => `${org}/${user} ${credits(amount)}`).sort(),
+      deductions: deductions.map(({ org, user, amount }) => `${org}/${user} ${credits(amount)}`).sort(byName),
       processes: record(processes, ([id, { end }]) => [`process ${id}`, end ?? 'live']),
     }
   }
@@ -222,15 +222,17 @@ export class Books {
   }
 }
 
-export type Snapshot = Record<
-  'pools' | 'users' | 'limits' | 'holds' | 'rows' | 'processes',
-  Record<string, string>
-> & { deductions: string[] }
+export type Snapshot = Record<'pools' | 'users' | 'limits' | 'holds' | 'rows' | 'processes', Record<string, string>> & {
+  deductions: string[]
+}
 
 export function amountOrNone(amount: bigint | number | null): string {
   if (amount === null) return 'none'
   return typeof amount === 'bigint' ? credits(amount) : new Date(amount).toISOString()
 }
+
+/** By code points, as PostgreSQL sorts ids. */
+export const byName = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 
 function holdLine({ state, held, checkpoint, charged }: Hold): string {
   return `${state} held ${credits(held)} checkpoint ${amountOrNone(checkpoint)} charged ${amountOrNone(charged)}`

@@ -2,7 +2,8 @@
  * What may be done to the model's books and what it answers: the money rules as prose would state them, call by call. A batch
  * is its calls one after another, organization by organization, user by user in the order of their allocations.
  */
-import { type Allocation, type Books, least, type Limit, most } from './books.ts'
+import { type Allocation, type Books, type Limit, least, most } from './books.ts'
+import { touch, touchAll } from './due.ts'
 
 export interface HoldCall {
   call: number
@@ -16,7 +17,7 @@ export interface HoldCall {
 }
 
 export interface HoldAnswer {
-  outcome: 'held' | 'no_lease' | 'no_allocation' | 'suspended' | 'insufficient' | 'in_flight' | 'limit'
+  outcome: 'held' | 'no_lease' | 'no_allocation' | 'suspended' | 'insufficient' | 'in_flight' | 'limit' | 'closed'
   held: bigint | null
   input: bigint | null
   required: bigint | null
@@ -56,53 +57,8 @@ export interface CloseAnswer {
 
 export const LEASE_MS = 15_000
 export const DEAD_AFTER_MS = 30_000
-const DAY_MS = 86_400_000
 
 const nothing = { held: null, input: null, required: null, available: null, remaining: null, limitKind: null }
-
-// --- time -----------------------------------------------------------------------------------------------------------------
-
-/** The instants from + k periods that are after now, first of them. A series begun on the 31st has the last day of short months. */
-function firstAfter(period: Allocation['period'], from: number, now: number, createdDay: number): number | null {
-  if (period === 'never') return null
-  let next = from
-  for (let k = 1; next <= now; k += 1) {
-    next = period === 'monthly' ? monthsLater(from, k, createdDay) : from + k * (period === 'daily' ? 1 : 7) * DAY_MS
-  }
-  return next
-}
-
-export function monthsLater(from: number, months: number, day: number): number {
-  const date = new Date(from)
-  const first = new Date(date)
-  first.setUTCDate(1)
-  first.setUTCMonth(first.getUTCMonth() + months)
-  const lastDay = new Date(Date.UTC(first.getUTCFullYear(), first.getUTCMonth() + 1, 0)).getUTCDate()
-  first.setUTCDate(Math.min(day, lastDay))
-  return first.getTime()
-}
-
-/** Does what is due for a user: the pool's refresh, once for every period that passed, then the allocation's reset. */
-function touch(books: Books, org: string, user: string): void {
-  const { now } = books.state
-  const organization = books.organization(org)
-  while (organization.nextRefresh !== null && organization.nextRefresh <= now) {
-    if (organization.subscribed) organization.bought += organization.refresh
-    organization.nextRefresh = monthsLater(organization.nextRefresh, 1, organization.createdDay)
-  }
-  const allocation = books.allocation(org, user)
-  if (allocation === undefined || allocation.nextReset === null || allocation.nextReset > now) return
-  const { total, allocated } = books.pool(org)
-  // As much of what was used as the pool can cover.
-  allocation.wiped += least(allocation.spent - allocation.wiped, total - allocated)
-  allocation.nextReset = firstAfter(allocation.period, allocation.nextReset, now, allocation.createdDay)
-}
-
-function touchAll(books: Books, calls: readonly { org: string; user: string }[]): void {
-  const known = calls.filter(({ org, user }) => books.allocation(org, user) !== undefined)
-  const names = new Map(known.map(({ org, user }) => [`${org}/${user}`, [org, user] as const]))
-  for (const [, [org, user]] of [...names].sort(([a], [b]) => (a < b ? -1 : 1))) touch(books, org, user)
-}
 
 // --- order ----------------------------------------------------------------------------------------------------------------
 
@@ -126,7 +82,7 @@ function rankOfAllocation(books: Books): (call: { org: string; user: string }) =
 // --- hold -----------------------------------------------------------------------------------------------------------------
 
 /** What may still be held. Null: unlimited. */
-function room(books: Books, allocation: Allocation): bigint | null {
+export function room(books: Books, allocation: Allocation): bigint | null {
   const { overage } = books.organization(allocation.org)
   const pool = books.pool(allocation.org)
   if (overage === 'not allowed') return least(books.free(allocation), pool.total - pool.used - pool.held)
@@ -162,10 +118,13 @@ function holdOne(books: Books, process: number, call: HoldCall): HoldAnswer {
     ...why,
   })
   const allocation = books.allocation(call.org, call.user)
-  if (allocation === undefined) return refuse('no_allocation')
+  if (allocation === undefined) return refuse('no_allocation', { keyUsed: null })
   const remaining = books.free(allocation)
   const known = books.state.holds.get(call.call)
-  if (known !== undefined) return refuse('held', { held: known.held, input: known.input, remaining })
+  if (known !== undefined) {
+    const outcome = known.state === 'open' ? 'held' : 'closed'
+    return refuse(outcome, { held: known.held, input: known.input, remaining })
+  }
   if (!books.organization(call.org).active) return refuse('suspended', { remaining })
 
   const free = room(books, allocation)
@@ -200,7 +159,8 @@ function holdOne(books: Books, process: number, call: HoldCall): HoldAnswer {
 export function progressBatch(books: Books, calls: readonly ProgressCall[]): ProgressAnswer[] {
   for (const { call, checkpoint } of calls) {
     const hold = books.state.holds.get(call)
-    if (hold?.state === 'open' && checkpoint !== null && checkpoint >= (hold.checkpoint ?? 0n)) hold.checkpoint = checkpoint
+    if (hold?.state === 'open' && checkpoint !== null && checkpoint >= (hold.checkpoint ?? 0n))
+      hold.checkpoint = checkpoint
   }
   const answers: ProgressAnswer[] = []
   const user = (call: ProgressCall) => books.state.holds.get(call.call)?.user ?? '~'
@@ -237,14 +197,15 @@ export function closeBatch(books: Books, calls: readonly CloseCall[]): CloseAnsw
     const allocation = books.allocation(call.org, call.user) as Allocation
     answers[place(call)] = { charged: call.charge ?? 0n, remaining: books.free(allocation), keyUsed: null }
   }
+  // What a key has used is told when all of them are closed, and before what is late is corrected.
+  for (const call of open) {
+    const answer = answers[place(call)] as CloseAnswer
+    answer.keyUsed = books.keyUsed(books.state.holds.get(call.call)?.limits ?? [])
+  }
   const late = calls.filter(({ call }) => !isOpen.has(call))
   for (const at of served(late, ({ user }) => user)) {
     const call = late[at] as CloseCall
     answers[place(call)] = closeLate(books, call)
-  }
-  for (const call of open) {
-    const answer = answers[place(call)] as CloseAnswer
-    answer.keyUsed = books.keyUsed(books.state.holds.get(call.call)?.limits ?? [])
   }
   return answers
 }
@@ -259,7 +220,7 @@ function closeOpen(books: Books, call: number, state: 'settled' | 'released' | '
   spend(books, hold, charge)
 }
 
-function spend(books: Books, { org, user }: { org: string; user: string }, amount: bigint): void {
+export function spend(books: Books, { org, user }: { org: string; user: string }, amount: bigint): void {
   const allocation = books.allocation(org, user)
   if (allocation === undefined) throw new Error(`the model has no allocation of ${org}/${user}`)
   allocation.spent += amount
@@ -282,8 +243,10 @@ function closeLate(books: Books, call: CloseCall): CloseAnswer {
     return answer()
   }
   const corrected = rows.correction !== null || rows.givenBack !== null
-  if (hold === undefined || hold.state === 'settled' || call.charge === null || corrected) return answer()
-  const difference = call.charge - rows.charge
+  if (hold === undefined || hold.state === 'settled' || corrected) return answer()
+  // Whoever releases what was recovered knows better than the checkpoint: nothing is to be paid.
+  if (call.charge === null && hold.state === 'released') return answer()
+  const difference = (call.charge ?? 0n) - rows.charge
   if (difference === 0n) return answer()
   if (difference > 0n) {
     rows.correction = difference
@@ -331,45 +294,4 @@ export function recover(books: Books, calls: readonly { call: number; org: strin
     else recovery.recovered += 1
   }
   return recovery
-}
-
-// --- the public functions ---------------------------------------------------------------------------------------------------
-
-/** Refused: nothing at all is left of it, a reset it found due included. */
-export type PublicAnswer = 'true' | `refused: ${string}`
-
-export function purchase(books: Books, org: string, amount: bigint): PublicAnswer {
-  books.organization(org).bought += amount
-  return 'true'
-}
-
-export function allocate(books: Books, org: string, user: string, amount: bigint): PublicAnswer {
-  touch(books, org, user)
-  const { total, allocated } = books.pool(org)
-  if (total - allocated < amount) return 'refused: Insufficient credits in pool'
-  const allocation = books.allocation(org, user)
-  if (allocation !== undefined) allocation.granted += amount
-  else {
-    const { now } = books.state
-    const createdDay = new Date(now).getUTCDate()
-    const nextReset = monthsLater(now, 1, createdDay)
-    const entry: Allocation = { org, user, granted: amount, spent: 0n, wiped: 0n, period: 'monthly', nextReset, createdDay }
-    books.state.allocations.push(entry)
-  }
-  return 'true'
-}
-
-export function deduct(books: Books, org: string, user: string, amount: bigint, requestId: string | null): PublicAnswer {
-  const { now, deductions } = books.state
-  touch(books, org, user)
-  const same = deductions.find((other) => other.requestId === requestId && other.org === org && other.user === user)
-  if (requestId !== null && same?.amount === amount && same.at > now - 600_000) return 'true'
-  const allocation = books.allocation(org, user)
-  if (allocation === undefined) return 'refused: No credit allocation found'
-  if (!books.organization(org).active) return 'refused: not active'
-  const free = room(books, allocation)
-  if (free !== null && amount > most(free, 0n)) return 'refused: Insufficient credits'
-  spend(books, { org, user }, amount)
-  deductions.push({ org, user, amount, requestId, at: now })
-  return 'true'
 }

@@ -1,0 +1,121 @@
+/** The ledger alone in a process: clients that hold and settle one call after another. */
+import { randomUUID } from 'node:crypto'
+import { TollgateError } from '../src/http/errors.ts'
+import type { Ledger, Payer } from '../src/ledger/ledger.ts'
+import { answerAsks } from './answer-asks.ts'
+import { Latencies, type LatencySummary } from './latencies.ts'
+import { openLedger } from './open-ledger.ts'
+import { type SampleCall, sampleCalls } from './sample-calls.ts'
+import { seededRandom } from './shuffle.ts'
+
+export interface LedgerPlan {
+  clients: number
+  /** Calls are spread by chance over the first so many payers. */
+  organizations: number
+  warmSeconds: number
+  seconds: number
+  seed: number
+}
+
+export interface LedgerResult {
+  /** In the measured time: calls that were held and settled. */
+  pairs: number
+  seconds: number
+  pair: LatencySummary
+  hold: LatencySummary
+  /** Of everything since the worker started, the warm-up included: what must be on the books. */
+  booked: { calls: number; charged: bigint }
+  /** Settlements that were answered before they were on the books. */
+  pending: number
+  /** Calls that failed, by what the ledger said. */
+  failures: Record<string, number>
+}
+
+export interface LedgerWorker {
+  open(store: { url: string; spoolDirectory: string; payers: Payer[] }): Promise<void>
+  run(plan: LedgerPlan): Promise<LedgerResult>
+  close(value: null): Promise<void>
+}
+
+class LedgerLoad {
+  readonly pair = new Latencies()
+  readonly hold = new Latencies()
+  readonly failures: Record<string, number> = {}
+  pending = 0
+  private readonly ledger: Ledger
+  private readonly payers: readonly Payer[]
+  private readonly booked: { calls: number; charged: bigint }
+
+  constructor(ledger: Ledger, payers: readonly Payer[], booked: { calls: number; charged: bigint }) {
+    this.ledger = ledger
+    this.payers = payers
+    this.booked = booked
+  }
+
+  /** One client: the next call starts when the last one is settled. */
+  async client(random: () => number, from: number, until: number): Promise<void> {
+    for (let start = performance.now(); start < until; start = performance.now()) {
+      const payer = this.payers[Math.floor(random() * this.payers.length)]
+      const call = CALLS[Math.floor(random() * CALLS.length)]
+      if (payer === undefined || call === undefined) throw new Error('no payers')
+      try {
+        const held = await this.one(payer, call)
+        const end = performance.now()
+        // By its end: what was in flight when the measuring began is made up for by what is when it stops.
+        if (end < from || end > until) continue
+        this.hold.add(held - start)
+        this.pair.add(end - start)
+      } catch (error) {
+        if (!(error instanceof TollgateError)) throw error
+        this.failures[error.code] = (this.failures[error.code] ?? 0) + 1
+      }
+    }
+  }
+
+  /** Answers when the hold was there. */
+  private async one({ organizationId, userId, keyId }: Payer, call: SampleCall): Promise<number> {
+    const { serviceName } = call.settlement
+    const who = { organizationId, userId, keyId, callId: randomUUID(), serviceName, requestId: null }
+    await this.ledger.hold({ ...call.hold, ...who })
+    const held = performance.now()
+    const settled = await this.ledger.settle({ ...call.settlement, ...who })
+    this.booked.calls += 1
+    this.booked.charged += call.settlement.charge
+    if (settled.state === 'pending') this.pending += 1
+    else if (settled.charged !== call.settlement.charge) throw new Error(`${who.callId} was charged ${settled.charged}`)
+    return held
+  }
+}
+
+const CALLS = sampleCalls(64)
+const DRAIN_MS = 60_000
+let open: { ledger: Ledger; payers: readonly Payer[] } | null = null
+const booked = { calls: 0, charged: 0n }
+
+async function run(plan: LedgerPlan): Promise<LedgerResult> {
+  if (open === null) throw new Error('the ledger is not open')
+  const load = new LedgerLoad(open.ledger, open.payers.slice(0, plan.organizations), booked)
+  const from = performance.now() + plan.warmSeconds * 1000
+  const until = from + plan.seconds * 1000
+  const clients = Array.from({ length: plan.clients }, (_, i) =>
+    load.client(seededRandom(plan.seed * 1_000 + i), from, until),
+  )
+  await Promise.all(clients)
+  if (!(await open.ledger.drain(DRAIN_MS))) throw new Error('settlements were not on the books a minute after the load')
+  const { pending, failures } = load
+  const pair = load.pair.summary()
+  return { pairs: pair.count, seconds: plan.seconds, pair, hold: load.hold.summary(), booked, pending, failures }
+}
+
+answerAsks<LedgerWorker>({
+  async open({ url, spoolDirectory, payers }) {
+    const ledger = await openLedger(url, spoolDirectory, (what, error) => {
+      process.stderr.write(`${what}: ${error instanceof Error ? error.message : error}\n`)
+    })
+    open = { ledger, payers }
+  },
+  run,
+  async close() {
+    await open?.ledger.close()
+  },
+})

@@ -1,0 +1,313 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import pg from 'pg'
+import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { type HoldAnswer, sendHolds } from '../../src/ledger/hold-batch.ts'
+import { createLanes, type Lanes } from '../../src/ledger/lanes.ts'
+import type { HoldRequest } from '../../src/ledger/ledger.ts'
+import { balances } from '../support/books.ts'
+import { type SeededOrganization, useDatabase } from '../support/database.ts'
+import { credit, holdRequest, openLedger, settlementOf } from '../support/open-ledger.ts'
+import { startTcpProxy } from '../support/tcp-proxy.ts'
+
+const db = useDatabase()
+const owner = '33333333-3333-4333-8333-333333333333'
+const seed = () => db.seedOrganization({ credits: 1_000, users: { alice: 1_000 } })
+type Org = SeededOrganization<'alice'>
+
+beforeAll(async () => {
+  await db.pool.query(
+    "insert into ledger_processes (id, host, pid, version, lease_until) values ($1, 'test', 1, 'test', 'infinity')",
+    [owner],
+  )
+})
+
+interface HoldLanes {
+  lanes: Lanes<HoldRequest, HoldAnswer>
+  /** Sizes of the batches that were answered; codes of the errors of those that were not. */
+  batches: number[]
+  errors: string[]
+}
+
+function holdLanes(url = db.url, onError: (code: string) => void = () => {}): HoldLanes {
+  const batches: number[] = []
+  const errors: string[] = []
+  const lanes = createLanes<HoldRequest, HoldAnswer>({
+    url,
+    name: 'hold-test',
+    lanes: 3,
+    organizationOf: ({ organizationId }) => organizationId,
+    async send(client, requests) {
+      try {
+        return await sendHolds(client, owner, requests)
+      } catch (error) {
+        const code = error instanceof pg.DatabaseError ? (error.code ?? '') : 'connection'
+        errors.push(code)
+        onError(code)
+        throw error
+      }
+    },
+    onTrouble: () => {},
+    onBatch: (size) => batches.push(size),
+  })
+  onTestFinished(() => lanes.close())
+  return { lanes, batches, errors }
+}
+
+/** A session that has rows until it lets them go. */
+async function lockRows(
+  statement: string,
+  values: unknown[],
+): Promise<{ client: pg.PoolClient; release(): Promise<void> }> {
+  const client = await db.pool.connect()
+  let over = false
+  const release = async () => {
+    if (over) return
+    over = true
+    await client.query('rollback').catch(() => {})
+    client.release(true)
+  }
+  onTestFinished(release)
+  await client.query('begin')
+  await client.query(statement, values)
+  return { client, release }
+}
+
+describe('group commit', () => {
+  test('what comes while a batch is in flight goes out with the next one', async () => {
+    const org = await seed()
+    const { lanes, batches } = holdLanes()
+    const first = lanes.run(holdRequest(org))
+    // Two turns: the first batch is on its way, and its connection takes longer than that.
+    await new Promise((resolve) => setImmediate(() => setImmediate(resolve)))
+    const rest = Array.from({ length: 255 }, () => lanes.run(holdRequest(org, { output: credit })))
+    expect(await first.answer).toMatchObject({ outcome: 'held', held: '10.000000', remaining: '990.000000' })
+    const answers = await Promise.all(rest.map((job) => job.answer))
+    expect(answers.map(({ remaining }) => remaining)).toEqual(answers.map((_, i) => `${989 - i}.000000`))
+    expect(batches).toEqual([1, 255])
+    expect(lanes.pending).toBe(0)
+  })
+
+  test('at most 256 in a batch', async () => {
+    const org = await seed()
+    const { lanes, batches } = holdLanes()
+    await Promise.all(Array.from({ length: 300 }, () => lanes.run(holdRequest(org, { output: credit })).answer))
+    expect(batches).toEqual([256, 44])
+  })
+
+  test('a job that was not sent can be taken back, one that was sent can not', async () => {
+    const org = await seed()
+    const { lanes, batches } = holdLanes()
+    const first = lanes.run(holdRequest(org))
+    const second = lanes.run(holdRequest(org))
+    expect(second.drop()).toBe(true)
+    await new Promise((resolve) => setImmediate(() => setImmediate(resolve)))
+    expect(first.drop()).toBe(false)
+    expect(await first.answer).toMatchObject({ outcome: 'held' })
+    expect(batches).toEqual([1])
+    expect(lanes.pending).toBe(0)
+    expect((await balances(db.pool, org.id)).pool.held).toBe('10')
+  })
+})
+
+describe('one element that the database refuses', () => {
+  test('is refused alone, wherever it stands in the batch', async () => {
+    const org = await seed()
+    const { lanes, errors } = holdLanes()
+    const calls = Array.from({ length: 33 }, (_, i) =>
+      holdRequest(org, i % 11 === 5 ? { keyId: `key\0${i}`, output: credit } : { output: credit }),
+    )
+    const answers = await Promise.allSettled(calls.map((call) => lanes.run(call).answer))
+    expect(answers.map(({ status }) => status)).toEqual(calls.map((_, i) => (i % 11 === 5 ? 'rejected' : 'fulfilled')))
+    for (const answer of answers)
+      if (answer.status === 'rejected') expect(answer.reason).toMatchObject({ code: '22P05' })
+    expect(new Set(errors)).toEqual(new Set(['22P05']))
+    expect((await balances(db.pool, org.id)).pool.held).toBe('30')
+  })
+
+  test('a call that is taken back while its batch is halved is not sent', async () => {
+    const org = await seed()
+    const proxy = await startTcpProxy(db.url)
+    onTestFinished(() => proxy.close())
+    const refused = Promise.withResolvers<void>()
+    let refusals = 0
+    const { lanes } = holdLanes(proxy.url, (code) => {
+      if (code !== '22P05' || ++refusals > 1) return
+      proxy.cut()
+      refused.resolve()
+    })
+    // The first half is the bad one; the database is away when it is tried alone, so the second half waits.
+    const bad = lanes.run(holdRequest(org, { keyId: '\0' }))
+    const good = lanes.run(holdRequest(org))
+    const badRefused = expect(bad.answer).rejects.toMatchObject({ code: '22P05' })
+    await refused.promise
+    await new Promise((resolve) => setImmediate(resolve))
+    const takenBack = good.drop()
+    proxy.restore()
+    const last = lanes.run(holdRequest(org, { output: credit }))
+    expect(await last.answer).toMatchObject({ outcome: 'held' })
+    await badRefused
+    if (!takenBack) expect(await good.answer).toMatchObject({ outcome: 'held' })
+    expect((await balances(db.pool, org.id)).pool.held).toBe(takenBack ? '1' : '11')
+    expect(lanes.pending).toBe(0)
+  })
+})
+
+describe('a batch that was rolled back because of others is done again', () => {
+  test('40P01: a session locks an allocation, then its pool', async () => {
+    const org = await seed()
+    const name = (await db.pool.query<{ name: string }>('select current_database() as name')).rows[0]?.name
+    // The batch finds out about a deadlock sooner than it gives up waiting, and sooner than the other session.
+    await db.pool.query(`alter database ${name} set deadlock_timeout = '20ms'`)
+    onTestFinished(async () => void (await db.pool.query(`alter database ${name} reset deadlock_timeout`)))
+    const { lanes, errors } = holdLanes()
+    const other = await lockRows('select 1 from user_credit_allocations where org_id = $1 for update', [org.id])
+    await other.client.query("set local deadlock_timeout = '10s'")
+    // Alone in its batch: nothing but another try can help it.
+    const job = lanes.run(holdRequest(org))
+    await waitingForLock(1)
+    await other.client.query('select 1 from organization_credit_pools where org_id = $1 for update', [org.id])
+    await other.release()
+    expect(await job.answer).toMatchObject({ outcome: 'held' })
+    expect(errors).toContain('40P01')
+    expect((await balances(db.pool, org.id)).pool.held).toBe('10')
+  })
+
+  test('40001: somebody else changed the row meanwhile', async () => {
+    const org = await seed()
+    const name = (await db.pool.query<{ name: string }>('select current_database() as name')).rows[0]?.name
+    await db.pool.query(`alter database ${name} set default_transaction_isolation = 'repeatable read'`)
+    onTestFinished(async () => void (await db.pool.query(`alter database ${name} reset default_transaction_isolation`)))
+    const { lanes, errors } = holdLanes()
+    const other = await lockRows('update organization_credit_pools set updated_at = now() where org_id = $1', [org.id])
+    const job = lanes.run(holdRequest(org))
+    await waitingForLock(1)
+    await other.client.query('commit')
+    expect(await job.answer).toMatchObject({ outcome: 'held' })
+    expect(errors).toEqual(['40001'])
+  })
+})
+
+async function waitingForLock(count: number): Promise<void> {
+  await expect.poll(async () => (await waiting()).length, { timeout: 5_000, interval: 5 }).toBe(count)
+}
+
+/** Backends that wait for a row. */
+async function waiting(): Promise<number[]> {
+  const { rows } = await db.pool.query<{ pid: number }>(
+    "select pid from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
+  )
+  return rows.map(({ pid }) => pid)
+}
+
+test('a batch whose backend is terminated in the middle is sent again', async () => {
+  const org = await seed()
+  const { lanes, errors } = holdLanes()
+  const other = await lockRows('select 1 from organization_credit_pools where org_id = $1 for update', [org.id])
+  const job = lanes.run(holdRequest(org))
+  await waitingForLock(1)
+  await other.client.query('select pg_terminate_backend($1)', [(await waiting())[0]])
+  await expect.poll(() => errors).toContain('57P01')
+  await other.release()
+  expect(await job.answer).toMatchObject({ outcome: 'held' })
+  expect((await balances(db.pool, org.id)).pool.held).toBe('10')
+})
+
+test('a batch waits 250 ms for a lock, and runs two seconds', async () => {
+  const lanes = createLanes<string, string>({
+    url: db.url,
+    name: 'settings',
+    lanes: 1,
+    organizationOf: (setting) => setting,
+    send: async (client, settings) =>
+      Promise.all(settings.map(async (setting) => (await client.query(`show ${setting}`)).rows[0][setting])),
+    onTrouble: () => {},
+  })
+  onTestFinished(() => lanes.close())
+  const shown = ['lock_timeout', 'statement_timeout'].map((setting) => lanes.run(setting).answer)
+  expect(await Promise.all(shown)).toEqual(['250ms', '2s'])
+})
+
+/** What one psql session may hold while everybody else goes on. */
+/** `holdsMayGoOn`: only settlements need the row for certain. */
+const locks: Record<string, { statement: string; holdsMayGoOn?: true }> = {
+  pool: { statement: 'select 1 from organization_credit_pools where org_id = $1 for update' },
+  allocation: { statement: 'select 1 from user_credit_allocations where org_id = $1 for update' },
+  'hold row': { statement: 'select 1 from ledger_holds where org_id = $1 for update', holdsMayGoOn: true },
+  limit: {
+    statement: 'select 1 from ledger_limits where id = (select id::text from api_keys where org_id = $1) for update',
+  },
+  organization: { statement: 'select 1 from organizations where id = $1 for update', holdsMayGoOn: true },
+}
+
+describe.each(Object.entries(locks))(
+  'a session that holds the %s of one organization',
+  (_, { statement, holdsMayGoOn }) => {
+    test('stops nobody else', async () => {
+      const orgs = await Promise.all(Array.from({ length: 32 }, seed))
+      const [victim, ...others] = orgs as [Org, ...Org[]]
+      const { ledger, spoolDirectory, close } = await openLedger({ databaseUrl: db.url, onFinish: onTestFinished })
+      const running = new Map(orgs.map((org) => [org, holdRequest(org)]))
+      const runningOf = (org: Org) => running.get(org) as HoldRequest
+      await Promise.all(orgs.map((org) => ledger.hold(runningOf(org))))
+
+      const lock = await lockRows(statement, [victim.id])
+      let victimHeld = false
+      const victimHolds = ledger.hold(holdRequest(victim)).then((hold) => {
+        victimHeld = true
+        return hold
+      })
+      const victimSettles = ledger.settle(settlementOf(runningOf(victim), 4_000_001n))
+      const done = others.map(async (org) => {
+        const [hold, larger] = await Promise.all([
+          ledger.hold(holdRequest(org, { output: 20n * credit })),
+          ledger.extend({ ...runningOf(org), delivered: null, hold: { total: 15n * credit, least: 15n * credit } }),
+          ledger.settle(settlementOf(runningOf(org), 3_000_000n)),
+        ])
+        return [hold.held, larger === 15n * credit || larger === null]
+      })
+      // All of this while the row is locked.
+      expect(await Promise.all(done)).toEqual(others.map(() => [20n * credit, true]))
+      await expect.poll(() => used(others), { timeout: 4_000 }).toEqual(others.map(() => '3'))
+      expect(await victimSettles).toEqual({ state: 'pending' })
+      expect(await spooledText(spoolDirectory)).toContain(runningOf(victim).callId)
+      expect(await used([victim])).toEqual(['0'])
+      if (holdsMayGoOn !== true) expect(victimHeld).toBe(false)
+
+      await lock.release()
+      expect(await victimHolds).toMatchObject({ held: 10n * credit })
+      expect(await ledger.drain(20_000)).toBe(true)
+      expect(await used([victim])).toEqual(['4.000001'])
+      expect((await balances(db.pool, victim.id)).pool.held).toBe('10')
+      await close()
+      expect(await readdir(spoolDirectory)).toEqual([])
+    })
+  },
+)
+
+async function used(orgs: Org[]): Promise<string[]> {
+  return Promise.all(orgs.map(async ({ id }) => (await balances(db.pool, id)).pool.used))
+}
+
+/** Of a spool in use, which nobody else can open. */
+async function spooledText(directory: string): Promise<string> {
+  const names = await readdir(directory)
+  return (await Promise.all(names.map((name) => readFile(join(directory, name), 'latin1')))).join('')
+}
+
+test('five sessions hold five pools, more than there are ways around: the others go on', async () => {
+  const orgs = await Promise.all(Array.from({ length: 12 }, seed))
+  const { ledger } = await openLedger({ databaseUrl: db.url, onFinish: onTestFinished })
+  const locked = orgs.slice(0, 5)
+  const released: (() => Promise<void>)[] = []
+  for (const { id } of locked) {
+    released.push(
+      (await lockRows('select 1 from organization_credit_pools where org_id = $1 for update', [id])).release,
+    )
+  }
+  const blocked = locked.map((org) => ledger.hold(holdRequest(org)))
+  const free = await Promise.all(orgs.slice(5).map((org) => ledger.hold(holdRequest(org))))
+  expect(free.map(({ held }) => held)).toEqual(free.map(() => 10n * credit))
+  for (const release of released) await release()
+  expect((await Promise.all(blocked)).map(({ held }) => held)).toEqual(locked.map(() => 10n * credit))
+})

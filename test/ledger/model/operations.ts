@@ -1,0 +1,196 @@
+/** One call to the ledger each, with what it must do in the model and how it is made in the database. */
+import type { Books, Limit } from './books.ts'
+import { credits } from './books.ts'
+import { allocate, deduct, purchase } from './public-functions.ts'
+import type { RealLedger, Seat } from './real.ts'
+import * as rules from './rules.ts'
+import { ORGANIZATIONS, USERS, type Way, type World } from './world.ts'
+
+export interface Operation {
+  text: string
+  model(books: Books): unknown
+  real(real: RealLedger, seat: Seat): Promise<unknown>
+}
+
+/** Which call: the `nth` of those there are, counted round. */
+export interface Pick {
+  nth: number
+  of: 'open' | 'closed' | 'unseen'
+}
+
+export interface HoldPlan {
+  kind: 'hold'
+  calls: {
+    org: number
+    user: number
+    input: bigint
+    /** What one token a byte would cost, beyond `input`. */
+    bytes: bigint
+    output: bigint
+    /** What of `output` the call can do without. */
+    spare: bigint
+    limits: number
+    /** Sent before, and now again. */
+    again: number | null
+  }[]
+}
+
+export interface ProgressPlan {
+  kind: 'progress'
+  calls: { pick: Pick; checkpoint: bigint | null; total: bigint | null; spare: bigint }[]
+}
+
+export interface ClosePlan {
+  kind: 'close'
+  calls: { pick: Pick; charge: bigint | null }[]
+}
+
+export interface PublicPlan {
+  kind: 'purchase' | 'allocate' | 'deduct'
+  org: number
+  user: number
+  amount: bigint
+  requestId: string | null
+}
+
+export type Plan = HoldPlan | ProgressPlan | ClosePlan | PublicPlan
+
+/** Undefined: there is nothing it could be done to. */
+export function operation(world: World, seat: Seat, plan: Plan): Operation | undefined {
+  if (plan.kind === 'hold') return hold(world, seat, plan)
+  if (plan.kind === 'progress') return progress(world, plan)
+  if (plan.kind === 'close') return close(world, plan)
+  return publicFunction(plan)
+}
+
+/** What an operation does to books that stay as they are. */
+export function wayOf(books: Books, ...operations: readonly Operation[]): Way & { all: unknown[] } {
+  let after = books
+  const all: unknown[] = []
+  for (const one of operations) {
+    const before = after
+    after = before.clone()
+    const answer = one.model(after)
+    // A refused public function is rolled back: nothing of it stays.
+    if (typeof answer === 'string' && answer.startsWith('refused')) after = before
+    all.push(answer)
+  }
+  return { books: after, answers: all.at(-1), all }
+}
+
+const nth = <T>(items: readonly T[], n: number): T | undefined => items[n % Math.max(items.length, 1)]
+
+function hold(world: World, seat: Seat, plan: HoldPlan): Operation {
+  const process = world.processAt(seat)
+  const sent = new Map<number, rules.HoldCall>()
+  for (const item of plan.calls) {
+    const known = item.again === null ? undefined : nth([...world.books.state.holds.values()], item.again)
+    const { input, output } = item
+    const amounts = {
+      input,
+      inputBytes: input + item.bytes,
+      output,
+      least: item.spare > output ? 0n : output - item.spare,
+    }
+    const org = known?.org ?? ORGANIZATIONS[item.org] ?? 'acme'
+    const user = known?.user ?? USERS[item.user] ?? 'alice'
+    const call = known?.call ?? world.mintCall()
+    sent.set(call, { call, org, user, ...amounts, limits: known?.limits ?? limitsOf(world, org, user, item.limits) })
+  }
+  const calls = [...sent.values()]
+  const words = calls.map(({ call, org, user, input, inputBytes, output, least, limits }) => {
+    const kinds = limits.length === 0 ? '' : ` under ${limits.map(({ kind }) => kind).join(' and ')}`
+    const amounts = `input ${credits(input)} (${credits(inputBytes)} by bytes) output ${credits(output)} least ${credits(least)}`
+    return `call ${call} of ${org}/${user}: ${amounts}${kinds}`
+  })
+  return {
+    text: `process ${process} holds ${words.join('; ')}`,
+    model: (books) => rules.holdBatch(books, process, calls),
+    real: (real, at) => real.hold(at, process, calls),
+  }
+}
+
+/** By the day: a hold remembers the day it was made on. */
+function limitsOf(world: World, org: string, user: string, how: number): Limit[] {
+  const window = Math.floor(world.books.state.now / 86_400_000) * 86_400_000
+  const quota: Limit = { kind: 'quota', id: `${org}/${user}`, window, unit: 'calls', amount: 3_000_000n }
+  const budget: Limit = { kind: 'budget', id: 'shared by both', window, unit: 'credits', amount: 70_000_000n }
+  const key: Limit = { kind: 'key', id: `${org}/${user}`, window, unit: 'credits', amount: null }
+  return [[], [key], [key, budget], [quota, key, budget]][how] ?? []
+}
+
+function progress(world: World, plan: ProgressPlan): Operation | undefined {
+  const sent = new Map<number, rules.ProgressCall>()
+  for (const { pick, checkpoint, total, spare } of plan.calls) {
+    const found = callFor(world, pick)
+    if (found === undefined) continue
+    const least = total === null ? null : spare > total ? 0n : total - spare
+    sent.set(found.call, { call: found.call, org: found.org, checkpoint, total, least })
+  }
+  if (sent.size === 0) return undefined
+  const calls = [...sent.values()]
+  const words = calls.map(({ call, checkpoint, total, least }) => {
+    const grow = total === null ? '' : ` wants ${credits(total)} at least ${credits(least ?? 0n)}`
+    return `call ${call}${checkpoint === null ? '' : ` delivered ${credits(checkpoint)}`}${grow}`
+  })
+  return {
+    text: `progress: ${words.join('; ')}`,
+    model: (books) => rules.progressBatch(books, calls),
+    real: (real, at) => real.progress(at, calls),
+  }
+}
+
+function close(world: World, plan: ClosePlan): Operation | undefined {
+  const sent = new Map<number, rules.CloseCall>()
+  for (const { pick, charge } of plan.calls) {
+    const found = callFor(world, pick)
+    if (found !== undefined) sent.set(found.call, { ...found, charge })
+  }
+  return sent.size === 0 ? undefined : closing([...sent.values()])
+}
+
+export function closing(calls: readonly rules.CloseCall[]): Operation {
+  const words = calls.map(({ call, org, user, charge }) => {
+    return `${charge === null ? 'release' : `settle at ${credits(charge)}`} call ${call} of ${org}/${user}`
+  })
+  return {
+    text: words.join('; '),
+    model: (books) => rules.closeBatch(books, calls),
+    real: (real, at) => real.settle(at, calls),
+  }
+}
+
+function callFor(world: World, pick: Pick): { call: number; org: string; user: string } | undefined {
+  const { holds, allocations } = world.books.state
+  if (pick.of === 'unseen') {
+    const payer = nth(allocations, pick.nth)
+    return payer === undefined ? undefined : { call: world.mintCall(), org: payer.org, user: payer.user }
+  }
+  const candidates = [...holds.values()].filter((hold) => (hold.state === 'open') === (pick.of === 'open'))
+  const hold = nth(candidates, pick.nth)
+  return hold === undefined ? undefined : { call: hold.call, org: hold.org, user: hold.user }
+}
+
+function publicFunction({ kind, amount, requestId, ...who }: PublicPlan): Operation {
+  const org = ORGANIZATIONS[who.org] ?? 'acme'
+  const user = USERS[who.user] ?? 'alice'
+  if (kind === 'purchase') {
+    return {
+      text: `add_credits_to_pool ${org} ${credits(amount)}`,
+      model: (books) => purchase(books, org, amount),
+      real: (real, at) => real.purchase(at, org, amount),
+    }
+  }
+  if (kind === 'allocate') {
+    return {
+      text: `allocate_credits_to_user ${org}/${user} ${credits(amount)}`,
+      model: (books) => allocate(books, org, user, amount),
+      real: (real, at) => real.allocate(at, org, user, amount),
+    }
+  }
+  return {
+    text: `deduct_credits ${org}/${user} ${credits(amount)}${requestId === null ? '' : ` request ${requestId}`}`,
+    model: (books) => deduct(books, org, user, amount, requestId),
+    real: (real, at) => real.deduct(at, org, user, amount, requestId),
+  }
+}

@@ -1,0 +1,283 @@
+/**
+ * The real side: a database, and three connections to it. `a` and `b` play processes of the proxy, `sql` somebody with psql
+ * (a connection of its own: thousands of psql processes would take minutes). Says what the database answers and holds in the
+ * words of books.ts.
+ */
+import { createHash } from 'node:crypto'
+import pg from 'pg'
+import { creditsToMicro } from '../../../src/metering/money.ts'
+import { amountOrNone, byName, credits, type Limit, record, type Snapshot, type State } from './books.ts'
+import type { PublicAnswer } from './public-functions.ts'
+import type { CloseAnswer, CloseCall, HoldAnswer, HoldCall, ProgressAnswer, ProgressCall, Recovery } from './rules.ts'
+import { definitions, statements } from './statements.ts'
+
+export type Seat = 'a' | 'b' | 'sql'
+
+export class RealLedger {
+  private readonly url: string
+  private readonly seats = new Map<Seat, pg.Client>()
+  private run = 0
+  private orgs: readonly string[] = []
+
+  private constructor(url: string) {
+    this.url = url
+  }
+
+  /** Prepares a test database: its clock is one row of a table, and ids of allocations grow, so that a seed replays exactly. */
+  static async open(url: string, { prepare = true } = {}): Promise<RealLedger> {
+    const real = new RealLedger(url)
+    await Promise.all([real.connect('a'), real.connect('b'), real.connect('sql')])
+    await (prepare ? real.at('sql').query(definitions) : real.forget())
+    return real
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.seats.values()].map((client) => client.end()))
+  }
+
+  async connect(seat: Seat): Promise<void> {
+    const client = new pg.Client({
+      connectionString: this.url,
+      statement_timeout: 10_000,
+      application_name: `model ${seat}`,
+    })
+    // A connection that is killed on purpose says so by its queries.
+    client.on('error', () => {})
+    await client.connect()
+    this.seats.set(seat, client)
+  }
+
+  /** Ends a seat's server process while it may be at work; resolves when it is gone. */
+  async terminate(seat: Seat): Promise<void> {
+    const processId = Reflect.get(this.at(seat), 'processID') as number
+    await this.at('sql').query('select pg_terminate_backend($1, 5000)', [processId])
+  }
+
+  /** New organizations for a run; those of earlier runs are left behind. */
+  async begin(state: State): Promise<void> {
+    this.run += 1
+    this.orgs = state.organizations.map(({ name }) => name)
+    const organizations = state.organizations.map((organization) => ({
+      ...organization,
+      id: this.orgId(organization.name),
+      name: `${organization.name} ${this.run}`,
+      overage: organization.overage !== 'not allowed',
+      overage_limit: organization.overage === 'not allowed' ? '0' : text(organization.overage.limit),
+      bought: credits(organization.bought),
+      granted: credits(grantedIn(state, organization.name)),
+      refresh: credits(organization.refresh),
+      next_refresh: instant(organization.nextRefresh),
+    }))
+    const allocations = state.allocations.map(({ org, user, granted, period, nextReset }) => ({
+      org_id: this.orgId(org),
+      user_id: user,
+      granted: credits(granted),
+      period,
+      next_reset: instant(nextReset),
+    }))
+    const processes = [...state.processes.keys()].map((process) => this.id('process', process))
+    const lease = instant([...state.processes.values()][0]?.leaseUntil ?? state.now)
+    const lists = [JSON.stringify(organizations), JSON.stringify(allocations)]
+    await this.rows('sql', 'begin', [instant(state.now), ...lists, processes, lease])
+  }
+
+  async hold(seat: Seat, process: number, calls: readonly HoldCall[]): Promise<HoldAnswer[]> {
+    const rows = await this.rows(seat, 'hold', [
+      this.id('process', process),
+      calls.map(({ call }) => this.id('call', call)),
+      calls.map(({ org }) => this.orgId(org)),
+      calls.map(({ user }) => user),
+      calls.map(({ input }) => credits(input)),
+      calls.map(({ inputBytes }) => credits(inputBytes)),
+      calls.map(({ output }) => credits(output)),
+      calls.map(({ least }) => credits(least)),
+      calls.map(({ limits }) =>
+        limits.length === 0 ? null : JSON.stringify(limits.map((limit) => this.limit(limit))),
+      ),
+    ])
+    return rows.map((row) => ({
+      outcome: row.outcome as HoldAnswer['outcome'],
+      held: micro(row.held),
+      input: micro(row.input),
+      required: micro(row.required),
+      available: micro(row.available),
+      remaining: micro(row.remaining),
+      limitKind: row.limit_kind ?? null,
+      // Told or not where nobody can pay: it means nothing there.
+      keyUsed: row.outcome === 'no_allocation' ? null : micro(row.key_used),
+    }))
+  }
+
+  async progress(seat: Seat, calls: readonly ProgressCall[]): Promise<ProgressAnswer[]> {
+    const rows = await this.rows(seat, 'progress', [
+      calls.map(({ call }) => this.id('call', call)),
+      calls.map(({ org }) => this.orgId(org)),
+      calls.map(({ checkpoint }) => text(checkpoint)),
+      calls.map(({ total }) => text(total)),
+      calls.map(({ least }) => text(least)),
+    ])
+    return rows.map((row, place) => {
+      const held = micro(row.held)
+      const worth = calls[place]?.least ?? 0n
+      // A hold that could not grow but is large enough as it is, is answered `refused`; what matters is that it is enough.
+      const grew = row.outcome === 'extended' || row.outcome === 'refused'
+      const outcome = grew ? (held !== null && held >= worth ? 'enough' : 'refused') : row.outcome
+      return { outcome: outcome as ProgressAnswer['outcome'], held }
+    })
+  }
+
+  async settle(seat: Seat, calls: readonly CloseCall[]): Promise<CloseAnswer[]> {
+    const rows = await this.rows(seat, 'close', [
+      calls.map(({ call }) => this.id('call', call)),
+      calls.map(({ charge }) => (charge === null ? 'released' : 'settled')),
+      calls.map(({ org }) => this.orgId(org)),
+      calls.map(({ user }) => user),
+      calls.map(({ charge }) => credits(charge ?? 0n)),
+    ])
+    return rows.map((row) => ({
+      charged: micro(row.charged) ?? 0n,
+      remaining: micro(row.remaining),
+      keyUsed: micro(row.key_used),
+    }))
+  }
+
+  /** Names of this run's organizations only. */
+  async findDead(): Promise<string[]> {
+    const rows = await this.rows('a', 'findDead', [])
+    return this.orgs.filter((name) => rows.some((row) => row.org_id === this.orgId(name))).sort()
+  }
+
+  async recover(seat: Seat, org: string, most: number): Promise<Recovery> {
+    const [row] = await this.rows(seat, 'recover', [this.orgId(org), most])
+    return {
+      recovered: Number(row?.recovered),
+      released: Number(row?.released),
+      credits: micro(row?.credits) ?? 0n,
+    }
+  }
+
+  purchase = (seat: Seat, org: string, amount: bigint) =>
+    this.publicly(seat, 'purchase', [this.orgId(org), credits(amount)])
+
+  allocate = (seat: Seat, org: string, user: string, amount: bigint) =>
+    this.publicly(seat, 'allocate', [this.orgId(org), user, credits(amount)])
+
+  deduct = (seat: Seat, org: string, user: string, amount: bigint, requestId: string | null) =>
+    this.publicly(seat, 'deduct', [this.orgId(org), user, credits(amount), requestId])
+
+  async setActive(org: string, active: boolean): Promise<void> {
+    await this.rows('sql', 'setActive', [this.orgId(org), active ? 'active' : 'suspended'])
+  }
+
+  async startProcess(process: number, leaseUntil: number): Promise<void> {
+    await this.rows('sql', 'startProcess', [this.id('process', process), instant(leaseUntil)])
+  }
+
+  async stopProcess(process: number): Promise<void> {
+    await this.rows('sql', 'stopProcess', [this.id('process', process)])
+  }
+
+  async advance(now: number, renewed: readonly number[], leaseUntil: number): Promise<void> {
+    const ids = renewed.map((process) => this.id('process', process))
+    await this.rows('sql', 'advance', [instant(now), ids, instant(leaseUntil)])
+  }
+
+  /** Differences the product's own audit finds, of all runs so far. */
+  async audit(): Promise<unknown[]> {
+    return this.rows('sql', 'audit', [])
+  }
+
+  /** Empties the tables of a run that ended well: an audit reads every row there is. */
+  async forget(): Promise<void> {
+    await this.at('sql').query('select model_forget()')
+  }
+
+  async snapshot(): Promise<Snapshot> {
+    const tag = this.id('process', 0).slice(0, 8)
+    const [row] = await this.rows('sql', 'snapshot', [this.orgs.map((name) => this.orgId(name)), tag])
+    const found = row?.books as unknown as Record<string, (string | null)[][] | null>
+    const lines = (of: string, line: (row: (string | null)[]) => readonly [string, string]) =>
+      record(found[of] ?? [], line)
+    return {
+      pools: lines('pools', ([org, total, allocated, used, held, overage, next]) => [
+        this.orgName(org),
+        `total ${total} allocated ${allocated} used ${used} held ${held} overage ${overage} refresh ${iso(next)}`,
+      ]),
+      users: lines('users', ([org, user, allocated, used, held, next]) => [
+        `${this.orgName(org)}/${user}`,
+        `allocated ${allocated} used ${used} held ${held} reset ${iso(next)}`,
+      ]),
+      limits: lines('limits', ([kind, id, window, held, used]) => [
+        `${kind} ${id?.slice(tag.length + 1)} ${iso(window)}`,
+        `held ${held} used ${used}`,
+      ]),
+      holds: lines('holds', ([id, state, held, checkpoint, charged]) => [
+        `call ${number(id)}`,
+        `${state} held ${held} checkpoint ${checkpoint ?? 'none'} charged ${charged ?? 'none'}`,
+      ]),
+      rows: lines('rows', ([id, charge, correction, back]) => [
+        `call ${number(id)}`,
+        `charge ${charge ?? 'none'} correction ${correction ?? 'none'} given back ${back ?? 'none'}`,
+      ]),
+      deductions: (found.deductions ?? [])
+        .map(([org, user, amount]) => `${this.orgName(org)}/${user} ${amount}`)
+        .sort(byName),
+      processes: lines('processes', ([id, end]) => [`process ${number(id)}`, end ?? 'live']),
+    }
+  }
+
+  private async publicly(seat: Seat, statement: string, values: unknown[]): Promise<PublicAnswer> {
+    try {
+      const [row] = await this.rows(seat, statement, values)
+      return `${row?.answer}` as PublicAnswer
+    } catch (error) {
+      const known = /Insufficient credits in pool|Insufficient credits|No credit allocation found|not active/
+      const refusal = error instanceof pg.DatabaseError && error.code === 'P0001' ? known.exec(error.message) : null
+      if (refusal === null) throw error
+      return `refused: ${refusal[0]}`
+    }
+  }
+
+  private async rows(seat: Seat, name: string, values: unknown[]): Promise<Record<string, string | null>[]> {
+    const sqlText = statements[name]
+    if (sqlText === undefined) throw new Error(`there is no statement ${name}`)
+    const { rows } = await this.at(seat).query<Record<string, string | null>>({ name, text: sqlText, values })
+    return rows
+  }
+
+  private at(seat: Seat): pg.Client {
+    const client = this.seats.get(seat)
+    if (client === undefined) throw new Error(`nobody sits at ${seat}`)
+    return client
+  }
+
+  /** Ids are the run's and the thing's number, so that locks fall in the same order on a replay. */
+  private id(what: 'org' | 'process' | 'call', n: number): string {
+    const tag = createHash('sha256').update(`${this.run}`).digest('hex').slice(0, 8)
+    const kind = { org: '1', process: '2', call: '3' }[what]
+    return `${tag}-0000-4000-800${kind}-${n.toString(16).padStart(12, '0')}`
+  }
+
+  private orgId(name: string): string {
+    return this.id('org', this.orgs.indexOf(name))
+  }
+
+  private orgName(id: string | null | undefined): string {
+    return this.orgs[number(id)] ?? `organization ${id}`
+  }
+
+  private limit({ kind, id, window, unit, amount }: Limit): Record<string, unknown> {
+    const tag = this.id('process', 0).slice(0, 8)
+    return { kind, id: `${tag}:${id}`, window_start: instant(window), unit, limit_amount: text(amount) }
+  }
+}
+
+function grantedIn(state: State, org: string): bigint {
+  return state.allocations.filter((entry) => entry.org === org).reduce((sum, { granted }) => sum + granted, 0n)
+}
+
+const text = (amount: bigint | null): string | null => (amount === null ? null : credits(amount))
+const micro = (amount: string | null | undefined): bigint | null => (amount == null ? null : creditsToMicro(amount))
+const instant = (at: number | null): string | null => (at === null ? null : new Date(at).toISOString())
+const number = (id: string | null | undefined): number => Number.parseInt(id?.slice(-12) ?? '', 16)
+const iso = (at: string | null | undefined): string => amountOrNone(at == null ? null : Date.parse(at))
