@@ -213,13 +213,14 @@ create function ledger_hold_one(
       v_free := a.allocated_credits - a.used_credits - a.held_credits;
       remaining := v_free;
       -- Under the pool's lock: the same call may be sent again while the first one still runs.
-      select o.status, h.state, h.held_credits, h.input_credits into v_known
+      select o.status, h.state, h.held_credits, h.input_credits,
+          exists (select 1 from credit_usage_attribution c where c.call_id = p_call_id) as booked into v_known
         from organizations o left join ledger_holds h on h.call_id = p_call_id where o.id = p_org_id;
       if p_limits is not null then
         v_limits := ledger_lock_limits(p_limits);
         key_used := v_limits.key_used;
       end if;
-      if v_known.state is not null then
+      if v_known.state is not null or v_known.booked then
         outcome := case v_known.state when 'open' then 'held' else 'closed' end;
         held := v_known.held_credits;
         input := v_known.input_credits;
@@ -363,7 +364,8 @@ create function ledger_hold_batch(
         select k.place::integer as place, k.org_id, k.input, k.input_bytes, k.output, k.least, o.status as org_status,
           p.total_credits, p.used_credits as pool_used, p.held_credits as pool_held, p.allow_overage, p.overage_limit, p.overage_credits,
           a.id as allocation_id, a.is_active, a.allocated_credits, a.used_credits, a.held_credits,
-          h.state as known, h.held_credits as known_held, h.input_credits as known_input
+          h.state as known, h.held_credits as known_held, h.input_credits as known_input,
+          exists (select 1 from credit_usage_attribution c where c.call_id = k.call_id) as booked
         from unnest(p_call_ids, p_org_ids, p_user_ids, p_inputs, p_input_bytes, p_outputs, p_leasts) with ordinality
           as k(call_id, org_id, user_id, input, input_bytes, output, least, place)
         left join organizations o on o.id = k.org_id
@@ -394,7 +396,7 @@ create function ledger_hold_batch(
           m_held[m] := 0;
         end if;
         a_remaining[v.place] := v_free;
-        if v.known is not null then
+        if v.known is not null or v.booked then
           a_outcome[v.place] := case v.known when 'open' then 'held' else 'closed' end;
           a_held[v.place] := v.known_held;
           a_input[v.place] := v.known_input;
@@ -512,11 +514,13 @@ create function ledger_extend(p_call_id uuid, p_total numeric, p_least numeric, 
           order by l.kind, l.id, l.window_start for update of l) l;
         v_more := least(v_more, coalesce(v_limits.room, v_more));
       end if;
-      if v_more <= 0 or held + v_more < p_least then outcome := 'refused'; return; end if;
+      v_more := greatest(v_more, 0);
+      if held + v_more < p_least then outcome := 'refused'; return; end if;
+      outcome := 'extended';
+      if v_more = 0 then return; end if;
       perform ledger_move(v_allocation, v_more, 0);
       if v_hold.limits is not null then perform ledger_move_limits(v_hold.limits, v_more, 0, 0, 0); end if;
       update ledger_holds set held_credits = held_credits + v_more where call_id = p_call_id returning held_credits into held;
-      outcome := 'extended';
     end
   $$;
 

@@ -275,6 +275,11 @@ describe('what is on disk when it is answered', () => {
       const [settled, released] = [request(org, credit), request(org, credit)]
       await Promise.all([ledger.hold(settled), ledger.hold(released)])
       await ledger.extend(extension(settled, 5n, 5n))
+      ledger.checkpoint(settled.callId, org.id, { credits: 2n, apiCost: 2n })
+      const noted = 'select checkpoint_credits as credits from ledger_holds where call_id = $1'
+      await expect
+        .poll(async () => (await db.pool.query(noted, [settled.callId])).rows)
+        .toEqual([{ credits: '0.000002' }])
       await ledger.settle(settlementOf(settled, 3n * credit))
       await ledger.release(releaseOf(released))
       expect(await ledger.drain(20_000)).toBe(true)
