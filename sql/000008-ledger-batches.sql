@@ -614,6 +614,7 @@ create function ledger_close_late(
       -- Nothing was taken, nothing is to be dropped; the hold may also be a late commit that a later release will find.
       if v_missing and p_state <> 'settled' then charged := 0; return; end if;
       remaining := v_allocation.allocated_credits - v_allocation.used_credits - v_allocation.held_credits;
+      if v_hold.limits is not null then key_used := (ledger_lock_limits(v_hold.limits)).key_used; end if;
 
       select coalesce(sum(credits_used), 0) as credits, coalesce(sum(api_cost), 0) as api_cost,
           coalesce(sum(markup_applied), 0) as markup, count(*) > 0 as booked, bool_or(entry = 'correction') as corrected

@@ -9,8 +9,14 @@ const LOCK_TIMEOUT_MS = 250
 const STATEMENT_TIMEOUT_MS = 2_000
 const SILENCE_MS = 4_000
 
-/** The database may or may not have what was sent. */
-export class ConnectionLostError extends Error {}
+/** The database may or may not have what was sent; it has not where there was no connection to send it over. */
+export class ConnectionLostError extends Error {
+  readonly sent: boolean
+  constructor(cause: unknown, sent: boolean) {
+    super(`the connection to the database was lost: ${(cause as Error).message}`, { cause })
+    this.sent = sent
+  }
+}
 
 export interface BatchConnection {
   /** Runs `work` on the connection, which is made where there is none. @throws {ConnectionLostError} */
@@ -24,7 +30,7 @@ export function createBatchConnection(url: string, name: string): BatchConnectio
   let closed = false
 
   function connected(): Promise<pg.Client> {
-    if (closed) throw new ConnectionLostError('the connection is closed')
+    if (closed) throw new Error('it is closed')
     current ??= open().catch((error: unknown) => {
       current = null
       throw error
@@ -70,11 +76,10 @@ export function createBatchConnection(url: string, name: string): BatchConnectio
         silence = setTimeout(() => giveUp(watched), SILENCE_MS)
         return await work(client)
       } catch (error) {
-        if (error instanceof pg.DatabaseError && client !== null && client === live) throw error
+        // With the connection in order it is about what was sent.
+        if (client !== null && client === live) throw error
         if (client !== null) giveUp(client)
-        throw new ConnectionLostError(`the connection to the database was lost: ${(error as Error).message}`, {
-          cause: error,
-        })
+        throw new ConnectionLostError(error, client !== null)
       } finally {
         clearTimeout(silence)
       }

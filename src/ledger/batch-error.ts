@@ -1,5 +1,6 @@
 /** What a batch that failed should do next, by the error the database gave. */
 import pg from 'pg'
+import { ConnectionLostError } from './batch-connection.ts'
 
 export type BatchTrouble =
   /** Nobody knows whether it committed, or the server can't write now: send it again. */
@@ -17,7 +18,8 @@ const BLOCKED = new Set(['55P03', '57014'])
 const LOST = /^(08|53|57P|58)|^25006$/
 
 export function troubleOf(error: unknown): BatchTrouble {
-  if (!(error instanceof pg.DatabaseError)) return 'lost'
+  if (error instanceof ConnectionLostError) return 'lost'
+  if (!(error instanceof pg.DatabaseError)) return 'element'
   const code = error.code ?? ''
   if (CONFLICTS.has(code)) return 'conflict'
   if (BLOCKED.has(code)) return 'blocked'

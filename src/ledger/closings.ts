@@ -21,6 +21,8 @@ export interface Closings {
   close(close: Close): Promise<CloseAnswer | null>
   /** Books what dead processes left in their spools. */
   adopt(): void
+  /** Writes to the local disk what could not be written before. */
+  keep(): Promise<void>
   readonly pending: number
   /** Waits for all of them. At the deadline what is left goes to the spool, if it isn't there; `safe` is false if it could not. */
   drain(timeoutMs: number): Promise<{ left: number; safe: boolean }>
@@ -28,7 +30,8 @@ export interface Closings {
 
 export function createClosings({ lanes, spool, onTrouble }: ClosingsOptions): Closings {
   const unbooked = new Map<Close, Promise<unknown>>()
-  const spooled = new Set<Close>()
+  /** Whether each got to the local disk, of those that should be there. */
+  const aside = new Map<Close, Promise<boolean>>()
   let letGo = false
 
   /** Until the database has it. One it refuses is alarmed and tried again: the reason may be mended. */
@@ -48,25 +51,39 @@ export function createClosings({ lanes, spool, onTrouble }: ClosingsOptions): Cl
     unbooked.set(close, work)
     const forget = () => {
       unbooked.delete(close)
-      if (spooled.delete(close)) spool.remove(close.closing.callId)
+      if (aside.delete(close)) spool.remove(close.closing.callId)
     }
     work.then(forget, forget)
     return work
   }
 
-  /** Whether it is on the local disk. */
-  async function putAside(close: Close): Promise<boolean> {
-    if (spooled.has(close)) return true
-    spooled.add(close)
+  /** Whether it is on the local disk. What could not be written is tried again by `keep`. */
+  function putAside(close: Close): Promise<boolean> {
+    const known = aside.get(close)
+    if (known !== undefined) return known
+    const written = write(close)
+    aside.set(close, written)
+    return written
+  }
+
+  async function write(close: Close): Promise<boolean> {
     try {
       await spool.add(close)
       // Booked while it was being written.
       if (!unbooked.has(close)) spool.remove(close.closing.callId)
       return true
     } catch (error) {
-      spooled.delete(close)
       onTrouble('spool', error, close.closing.callId)
       return false
+    }
+  }
+
+  async function keep(): Promise<void> {
+    for (const [close, written] of aside) {
+      if (await written) continue
+      if (!unbooked.has(close)) continue
+      aside.delete(close)
+      await putAside(close)
     }
   }
 
@@ -84,6 +101,7 @@ export function createClosings({ lanes, spool, onTrouble }: ClosingsOptions): Cl
         void track(close, adopted)
       }
     },
+    keep,
     get pending() {
       return unbooked.size
     },
@@ -93,6 +111,7 @@ export function createClosings({ lanes, spool, onTrouble }: ClosingsOptions): Cl
       }
       await within<void>(timeoutMs, all(), () => {})
       letGo = true
+      await keep()
       const left = [...unbooked.keys()]
       return { left: left.length, safe: (await Promise.all(left.map(putAside))).every(Boolean) }
     },

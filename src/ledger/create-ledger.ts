@@ -1,8 +1,7 @@
 /** The ledger of one process: lanes to the database, a lease on its holds, a spool on the local disk, recovery of the dead. */
-import type pg from 'pg'
 import { TollgateError } from '../http/errors.ts'
 import { creditsToMicro } from '../metering/money.ts'
-import { createBatchConnection } from './batch-connection.ts'
+import { type BatchConnection, createBatchConnection } from './batch-connection.ts'
 import { type Close, type CloseAnswer, sendCloses } from './close-batch.ts'
 import { createClosings, within } from './closings.ts'
 import { type HoldAnswer, sendHolds } from './hold-batch.ts'
@@ -12,7 +11,7 @@ import type { Hold, HoldRequest, Ledger, Pending, Progress, Settled } from './le
 import { type ProgressAnswer, sendProgress } from './progress-batch.ts'
 import { createRecovery, type Recovered } from './recovery.ts'
 import { refusalOf, unavailable } from './refusal.ts'
-import { openSpool } from './spool.ts'
+import { openSpool, type Spool } from './spool.ts'
 
 /** How long a call waits for its hold; a database that restarts is back within that. */
 const PATIENCE_MS = 5_000
@@ -45,8 +44,7 @@ export async function createLedger(options: LedgerOptions): Promise<Ledger> {
     onTrouble,
   })
   const leaseConnection = createBatchConnection(url, 'lease')
-  const ledgerId = await leaseConnection.use(readLedgerId)
-  const spool = openSpool({ directory: options.spoolDirectory, id: options.newId(), ledgerId, onTrouble })
+  const spool = await openSpoolFor(leaseConnection, options, onTrouble)
   const lease = await takeLease({
     connection: leaseConnection,
     renewSeconds: leases.renewSeconds,
@@ -55,6 +53,7 @@ export async function createLedger(options: LedgerOptions): Promise<Ledger> {
     onTrouble,
     onTick() {
       spool.probe()
+      if (spool.writable) void closings.keep()
       closings.adopt()
       void recover()
     },
@@ -205,9 +204,21 @@ export async function createLedger(options: LedgerOptions): Promise<Ledger> {
   }
 }
 
-async function readLedgerId(client: pg.Client): Promise<string> {
-  const { rows } = await client.query<{ ledger_id: string }>('select ledger_id from ledger_identity')
-  return rows[0]?.ledger_id ?? ''
+/** @throws when the database can't be reached, or the spool can't be made. */
+async function openSpoolFor(
+  connection: BatchConnection,
+  { spoolDirectory: directory, newId }: LedgerOptions,
+  onTrouble: LedgerOptions['onTrouble'],
+): Promise<Spool> {
+  try {
+    const { rows } = await connection.use((client) =>
+      client.query<{ ledger_id: string }>('select ledger_id from ledger_identity'),
+    )
+    return openSpool({ directory, id: newId(), ledgerId: rows[0]?.ledger_id ?? '', onTrouble })
+  } catch (error) {
+    await connection.close()
+    throw error
+  }
 }
 
 function namesOf(request: HoldRequest) {

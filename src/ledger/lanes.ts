@@ -10,7 +10,7 @@
  * is sent again, since every operation is idempotent by call id. Never gives up: whoever is tired of waiting drops the job.
  */
 import type pg from 'pg'
-import { type BatchConnection, createBatchConnection } from './batch-connection.ts'
+import { type BatchConnection, ConnectionLostError, createBatchConnection } from './batch-connection.ts'
 import { troubleOf } from './batch-error.ts'
 
 const BATCH_MAX = 256
@@ -109,9 +109,13 @@ export function createLanes<Request, Answer>(options: LanesOptions<Request, Answ
   }
 
   /** Until every ticket is answered, or the batch is blocked. */
-  async function deliver(over: BatchConnection, batch: Tickets): Promise<'done' | 'blocked'> {
+  async function deliver(over: BatchConnection, tickets: Tickets): Promise<'done' | 'blocked'> {
     let delay = RETRY_MS.first
+    let batch = tickets
+    let ambiguous = false
     for (let conflicts = 0; !closed; ) {
+      batch = batch.filter((ticket) => !ticket.dropped)
+      if (batch.length === 0) return 'done'
       for (const ticket of batch) ticket.sent = true
       try {
         const requests = batch.map((ticket) => ticket.request)
@@ -121,7 +125,9 @@ export function createLanes<Request, Answer>(options: LanesOptions<Request, Answ
         return 'done'
       } catch (error) {
         const trouble = troubleOf(error)
-        if (trouble !== 'lost') for (const ticket of batch) ticket.sent = false
+        if (trouble !== 'lost') ambiguous = false
+        else ambiguous ||= error instanceof ConnectionLostError && error.sent
+        for (const ticket of batch) ticket.sent = ambiguous
         if (trouble === 'blocked') return 'blocked'
         if (trouble === 'conflict' && conflicts < CONFLICT_TRIES) {
           conflicts += 1

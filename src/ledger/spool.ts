@@ -5,7 +5,7 @@
  *
  * Fails closed: while the spool can't be written no new paid call starts.
  */
-import { mkdirSync, readdirSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import type { Close } from './close-batch.ts'
@@ -13,6 +13,7 @@ import { storableJson } from './storable.ts'
 
 const SUFFIX = '.spool'
 const REMOVE_MS = 200
+const OWN_PATIENCE_MS = 2_000
 
 export interface SpoolOptions {
   directory: string
@@ -49,7 +50,7 @@ export interface Adopted {
 export function openSpool({ directory, id, ledgerId, onTrouble }: SpoolOptions): Spool {
   mkdirSync(directory, { recursive: true, mode: 0o700 })
   const file = join(directory, `${id}${SUFFIX}`)
-  const database = openFile(file)
+  const database = openOwn(file)
   const insert = database.prepare('insert or replace into entries (call_id, ledger_id, entry) values (?, ?, ?)')
   const remove = database.prepare('delete from entries where call_id = ?')
   const touch = database.prepare('insert or replace into probe (id, count) values (1, ?)')
@@ -82,8 +83,9 @@ export function openSpool({ directory, id, ledgerId, onTrouble }: SpoolOptions):
     let left = ours.length
     const finish = () => {
       if (left > 0) return
-      orphan.close()
+      // Under the lock: a process that is just making this file sees that it is gone, and makes another.
       if (foreign === 0) discard(directory, name)
+      orphan.close()
     }
     if (left > 0 || foreign > 0) adoptedFiles.add(name)
     finish()
@@ -178,9 +180,17 @@ interface Row {
   entry: string
 }
 
+/** A file of our own, which somebody looking for orphans may have had in hand for a moment. */
+function openOwn(path: string): DatabaseSync {
+  const database = openFile(path, OWN_PATIENCE_MS)
+  if (existsSync(path)) return database
+  database.close()
+  return openOwn(path)
+}
+
 /** Locked until it is closed. @throws when another process has it. */
-function openFile(path: string): DatabaseSync {
-  const database = new DatabaseSync(path)
+function openFile(path: string, timeout = 0): DatabaseSync {
+  const database = new DatabaseSync(path, { timeout })
   try {
     database.exec(`
       pragma locking_mode = exclusive;

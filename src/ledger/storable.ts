@@ -10,14 +10,19 @@ export function storableText(text: string, max: number): string {
   return text.replaceAll('\0', '\ufffd').slice(0, max).toWellFormed()
 }
 
-/** JSON text whose strings and keys are storable; bigints as strings, null for what JSON can't say. */
+/** JSON text whose strings and keys are storable; bigints as strings, null for what JSON can't say at all. Never throws. */
 export function storableJson(value: unknown): string {
-  const text = JSON.stringify(value ?? null, (_, member: unknown) =>
-    typeof member === 'bigint' ? member.toString() : member,
-  )
-  // JSON escapes exactly what can't be stored; most values have none of it.
-  if (text.length <= TEXT_MAX && !/\\u(?:0000|[dD][89a-fA-F])/.test(text)) return text
-  return JSON.stringify(clean(value))
+  try {
+    const text = JSON.stringify(value ?? null, (_, member: unknown) =>
+      typeof member === 'bigint' ? member.toString() : member,
+    )
+    // JSON escapes exactly what can't be stored; most values have none of it.
+    if (text.length <= TEXT_MAX && !/\\u(?:0000|[dD][89a-fA-F])/.test(text)) return text
+    return JSON.stringify(clean(value))
+  } catch {
+    // Too deep, or it holds itself.
+    return 'null'
+  }
 }
 
 function clean(value: unknown): unknown {

@@ -108,6 +108,7 @@ export function createCalls(): Calls {
     close(call) {
       call.endedAt = performance.now()
       running.delete(call)
+      for (const attempt of call.attempts) attempt.history = []
     },
     find: (tag) => all.get(tag),
     killed(incarnation) {

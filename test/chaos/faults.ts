@@ -20,6 +20,8 @@ export interface Faults {
 
 /** A withheld commit waits for one to come along; not for ever. */
 const COMMIT_PATIENCE_MS = 3_000
+/** Until a process has connected again, and sent what it could not. */
+const RECONNECT_MS = 3_000
 const PROCESS_FAULTS: ReadonlySet<FaultKind> = new Set(['kill -9', 'SIGSTOP', 'SIGTERM'])
 
 export function startFaults(
@@ -46,7 +48,7 @@ export function startFaults(
       const from = performance.now()
       const happened = await commit(fault, cluster, payers)
       if (!PROCESS_FAULTS.has(fault.kind)) {
-        windows.push({ from, to: performance.now(), slot: 'slot' in fault ? fault.slot : null })
+        windows.push({ from, to: performance.now() + RECONNECT_MS, slot: 'slot' in fault ? fault.slot : null })
       }
       if (happened > 0) tally.set(fault.kind, (tally.get(fault.kind) ?? 0) + happened)
     } finally {

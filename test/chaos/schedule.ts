@@ -48,6 +48,8 @@ const WEIGHTS: readonly [FaultKind, number][] = [
   ['row lock', 2],
 ]
 
+export const FAULT_KINDS: readonly FaultKind[] = WEIGHTS.map(([kind]) => kind)
+
 export function makeSchedule(options: ScheduleOptions): TimedFault[] {
   const random = seededRandom(Math.imul(options.seed + 1, 104_729))
   for (let i = 0; i < 4; i += 1) random()

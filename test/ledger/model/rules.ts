@@ -232,10 +232,10 @@ function closeLate(books: Books, call: CloseCall): CloseAnswer {
   const rows = books.state.rows.get(call.call)
   if (hold === undefined && call.charge === null) return { charged: 0n, remaining: null, keyUsed: null }
   const allocation = books.allocation(call.org, call.user) as Allocation
-  const answer = (keyUsed: bigint | null = null): CloseAnswer => ({
+  const answer = (): CloseAnswer => ({
     charged: books.chargedFor(call.call),
     remaining: books.free(allocation),
-    keyUsed,
+    keyUsed: books.keyUsed(hold?.limits ?? []),
   })
   if (rows === undefined) {
     books.state.rows.set(call.call, { charge: call.charge ?? 0n, correction: null, givenBack: null })
@@ -257,7 +257,7 @@ function closeLate(books: Books, call: CloseCall): CloseAnswer {
     books.organization(call.org).bought -= difference
     allocation.granted -= difference
   }
-  return answer(books.keyUsed(hold.limits))
+  return answer()
 }
 
 // --- recover --------------------------------------------------------------------------------------------------------------
