@@ -365,7 +365,7 @@ create function ledger_hold_batch(
           p.total_credits, p.used_credits as pool_used, p.held_credits as pool_held, p.allow_overage, p.overage_limit, p.overage_credits,
           a.id as allocation_id, a.is_active, a.allocated_credits, a.used_credits, a.held_credits,
           h.state as known, h.held_credits as known_held, h.input_credits as known_input,
-          exists (select 1 from credit_usage_attribution c where c.call_id = k.call_id) as booked
+          c.call_id is not null as booked
         from unnest(p_call_ids, p_org_ids, p_user_ids, p_inputs, p_input_bytes, p_outputs, p_leasts) with ordinality
           as k(call_id, org_id, user_id, input, input_bytes, output, least, place)
         left join organizations o on o.id = k.org_id
@@ -373,6 +373,7 @@ create function ledger_hold_batch(
         left join user_credit_allocations a on a.org_id = k.org_id and a.user_id = k.user_id
         -- Under the pool's lock: the same call may be sent again while the first one still runs.
         left join ledger_holds h on h.call_id = k.call_id
+        left join credit_usage_attribution c on c.call_id = k.call_id
         order by k.org_id, a.id, k.place
       loop
         if v.allocation_id is null then
