@@ -1,5 +1,6 @@
 /** Holds the worst case of a call, and decides from what was granted how much output may be asked for. */
 import type { Hold, Ledger } from '../ledger/ledger.ts'
+import type { Price } from '../metering/price.ts'
 import type { Call } from './call.ts'
 import { payerOf } from './call.ts'
 import type { Offer } from './offer.ts'
@@ -24,10 +25,19 @@ export function placeHold(
       key_id: call.caller.keyId,
       deployment: offer.deployment.id,
       price: offer.price.reference,
-      rates: offer.price.tiers,
-      markup: offer.markup,
+      rates: writtenRates(offer.price),
+      markup: offer.markup.toString(),
       power_level: offer.powerLevel,
     },
+  })
+}
+
+/** As they are kept with every hold. */
+function writtenRates({ tiers }: Price): unknown {
+  return tiers.map(({ above, rates }) => {
+    const written: Record<string, string> = {}
+    for (const bucket in rates) written[bucket] = rates[bucket as keyof typeof rates].toString()
+    return { above, rates: written }
   })
 }
 

@@ -27,7 +27,9 @@ export function readBody(incoming: IncomingMessage, limit: number): Promise<Buff
       } else chunks.push(chunk)
     })
     incoming.once('end', () => resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, size)))
-    const cut = () => reject(incomplete())
+    const cut = () => {
+      if (!incoming.complete) reject(incomplete())
+    }
     incoming.once('error', cut)
     incoming.once('close', cut)
   })

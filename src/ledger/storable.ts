@@ -13,17 +13,20 @@ export function storableText(text: string, max: number): string {
 /** JSON text whose strings and keys are storable; bigints as strings, null for what JSON can't say at all. Never throws. */
 export function storableJson(value: unknown): string {
   try {
-    const text = JSON.stringify(value ?? null, (_, member: unknown) =>
-      typeof member === 'bigint' ? member.toString() : member,
-    )
+    const text = JSON.stringify(value ?? null)
     // JSON escapes exactly what can't be stored; most values have none of it.
-    if (text.length <= TEXT_MAX && !/\\u(?:0000|[dD][89a-fA-F])/.test(text)) return text
+    if (text.length <= TEXT_MAX && !UNSTORABLE.test(text)) return text
+  } catch {
+    // A bigint; or too deep, or it holds itself.
+  }
+  try {
     return JSON.stringify(clean(value))
   } catch {
-    // Too deep, or it holds itself.
     return 'null'
   }
 }
+
+const UNSTORABLE = /\\u(?:0000|[dD][89a-fA-F])/
 
 function clean(value: unknown): unknown {
   if (typeof value === 'string') return storableText(value, TEXT_MAX)
