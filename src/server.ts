@@ -71,7 +71,11 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     prices: createPriceBook(),
     router: createRouter(config),
     identify: createIdentify({ database, masterKey: config.masterKey, now: Date.now }),
-    health: createHealth(database, () => draining),
+    health: createHealth(
+      database,
+      () => ledger.open,
+      () => draining,
+    ),
     now: () => new Date(),
     random: Math.random,
     newId: randomUUID,

@@ -1,5 +1,5 @@
 /** Flags and environment of a command, checked. A flag wins over its environment variable. */
-import { resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { MEMBER_ROLES, type MemberRole } from '../admin/create-key.ts'
 import type { Plan } from '../config/config.ts'
@@ -12,6 +12,8 @@ export interface Options {
   /** Null: ./config.yaml, else the one that comes with Tollgate. */
   config: string | null
   dataDir: string
+  /** Where closings wait that the database could not take. */
+  spoolDir: string
   host: string
   port: number
   logLevel: LogLevel
@@ -45,10 +47,12 @@ export function readOptions(
 ): Options {
   const flags = parseFlags(command, args)
   const value = (flag: string, variable: string, otherwise: string) => flags[flag] ?? (env[variable] || otherwise)
+  const dataDir = resolve(value('data-dir', 'TOLLGATE_DATA_DIR', './data'))
   return {
     env,
     config: flags.config ?? (env.TOLLGATE_CONFIG || null),
-    dataDir: resolve(value('data-dir', 'TOLLGATE_DATA_DIR', './data')),
+    dataDir,
+    spoolDir: resolve(env.TOLLGATE_SPOOL_DIR || join(dataDir, 'spool')),
     host: value('host', 'TOLLGATE_HOST', '127.0.0.1'),
     port: portOf(value('port', 'TOLLGATE_PORT', '8084')),
     logLevel: oneOf('--log-level', LOG_LEVELS, value('log-level', 'TOLLGATE_LOG_LEVEL', 'info')),

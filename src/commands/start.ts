@@ -1,6 +1,5 @@
 /** `tollgate start`: store, schema, server, banner; then until a signal. */
 import { once } from 'node:events'
-import { join } from 'node:path'
 import { demoKey } from '../admin/demo.ts'
 import { createLog } from '../observe/log.ts'
 import { type RunningServer, startServer } from '../server.ts'
@@ -55,7 +54,7 @@ async function listen(
       config,
       database: store.database,
       databaseUrl: store.url,
-      spoolDirectory: options.env.TOLLGATE_SPOOL_DIR || join(options.dataDir, 'spool'),
+      spoolDirectory: options.spoolDir,
       log,
       host: options.host,
       port: options.port,

@@ -13,7 +13,7 @@ commands
 
 flags            environment             default
   --config       TOLLGATE_CONFIG         ./config.yaml, else the one that comes with Tollgate
-  --data-dir     TOLLGATE_DATA_DIR       ./data    (Tollgate's own PostgreSQL, when there is no DATABASE_URL)
+  --data-dir     TOLLGATE_DATA_DIR       ./data    (Tollgate's own PostgreSQL, when there is no DATABASE_URL, and the spool)
   --host         TOLLGATE_HOST           127.0.0.1
   --port         TOLLGATE_PORT           8084      (0 takes any free one)
   --log-level    TOLLGATE_LOG_LEVEL      info      (trace debug info warn error fatal silent)
@@ -22,6 +22,7 @@ flags            environment             default
 environment
   DATABASE_URL         a PostgreSQL (14 or later) to use instead of Tollgate's own
   TOLLGATE_MASTER_KEY  the operator's key, where config.yaml sets none
+  TOLLGATE_SPOOL_DIR   where settlements wait that the database could not take; else spool in the data directory
   OPENAI_API_KEY       makes OpenAI's models live
 
 exit codes

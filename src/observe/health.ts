@@ -1,17 +1,20 @@
-/** Liveness does no work; readiness asks the database and is false while the process drains. Never a paid call. */
+/** Liveness does no work; readiness asks the database and the ledger, and is false while the process drains. Never a paid call. */
 import type { Database } from '../db/connect.ts'
+
+/** What readiness wants to know of the ledger: whether paid calls can start. */
+type Open = () => boolean
 
 export interface Health {
   ready(): Promise<{ ready: boolean; reason: string | null }>
 }
 
-export function createHealth(database: Database, draining: () => boolean): Health {
+export function createHealth(database: Database, ledgerOpen: Open, draining: () => boolean): Health {
   return {
     async ready() {
       if (draining()) return { ready: false, reason: 'draining' }
       try {
         await database.pool.query('select 1')
-        return { ready: true, reason: null }
+        return ledgerOpen() ? { ready: true, reason: null } : { ready: false, reason: 'the ledger takes no holds' }
       } catch {
         return { ready: false, reason: 'the database does not answer' }
       }
