@@ -50,10 +50,17 @@ export function readOptions(): Options | null {
     seconds: whole('seconds', 5),
     proxies: whole('proxies', 1),
     callers: whole('callers', 1),
-    only: values.only === undefined ? null : new Set(values.only.split(',').map((kind) => kind.trim())),
+    only: values.only === undefined ? null : kindsIn(values.only),
     keep: values.keep,
     verbose: values.verbose,
   }
+}
+
+function kindsIn(list: string): ReadonlySet<string> {
+  const kinds = list.split(',').map((kind) => kind.trim())
+  const unknown = kinds.filter((kind) => kind !== 'none' && !FAULT_KINDS.some((known) => known === kind))
+  if (unknown.length > 0) throw new Error(`--only takes ${FAULT_KINDS.join(', ')}, none; it has ${unknown.join(', ')}`)
+  return new Set(kinds)
 }
 
 /** What makes the same run again. */
@@ -62,10 +69,8 @@ export function commandLine({ seed, seconds, proxies, callers, only }: Options):
   return `--seed ${seed} --seconds ${seconds} --proxies ${proxies} --callers ${callers}${kinds}`
 }
 
-/** The kinds that are not wanted, or can't be done on this machine. @throws for a kind nobody knows. */
+/** The kinds that are not wanted, or can't be done on this machine. */
 export function kindsWithout({ only }: Options, say: (line: string) => void): Set<FaultKind> {
-  const unknown = [...(only ?? [])].filter((kind) => kind !== 'none' && !FAULT_KINDS.some((known) => known === kind))
-  if (unknown.length > 0) throw new Error(`--only takes ${FAULT_KINDS.join(', ')}; it has ${unknown.join(', ')}`)
   const without = new Set(FAULT_KINDS.filter((kind) => only !== null && !only.has(kind)))
   if (!without.has('full spool disk') && spawnSync('prlimit', ['--version']).status !== 0) {
     say("no full spool disk: this machine has no 'prlimit'")
