@@ -31,6 +31,9 @@ export function connect(url: string, options: ConnectOptions = {}): Database {
     keepAlive: true,
   })
   pool.on('error', (error) => options.onIdleError?.(error))
+  // The pool listens only while a connection is idle. One that breaks while somebody has it rejects its query; without a listener
+  // it would end the process as well.
+  pool.on('connect', (client) => client.on('error', () => {}))
   const query = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) })
   return { query, pool, close: () => query.destroy() }
 }

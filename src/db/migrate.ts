@@ -42,6 +42,8 @@ export async function migrate(url: string, migrations?: Migration[]): Promise<st
     application_name: 'tollgate migrate',
     connectionTimeoutMillis: 5_000,
   })
+  // What was asked then rejects; without a listener a broken connection would end the process.
+  client.on('error', () => {})
   await client.connect()
   try {
     await client.query('select pg_advisory_lock($1)', [MIGRATION_LOCK])
