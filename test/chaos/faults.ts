@@ -47,7 +47,8 @@ export function startFaults(
       log(`${seconds()} s  ${describe(fault)}`)
       const from = performance.now()
       const happened = await commit(fault, cluster, payers)
-      if (!PROCESS_FAULTS.has(fault.kind)) {
+      const wireStays = PROCESS_FAULTS.has(fault.kind) && !('cutOffMs' in fault && fault.cutOffMs > 0)
+      if (!wireStays) {
         windows.push({ from, to: performance.now() + RECONNECT_MS, slot: 'slot' in fault ? fault.slot : null })
       }
       if (happened > 0) tally.set(fault.kind, (tally.get(fault.kind) ?? 0) + happened)
@@ -75,6 +76,7 @@ function lanesOf(fault: Fault, slots: number): string[] {
   const all = Array.from({ length: slots }, (_, slot) => slot)
   switch (fault.kind) {
     case 'kill -9':
+      return fault.cutOffMs > 0 ? [`process ${fault.slot}`, `wire ${fault.slot}`] : [`process ${fault.slot}`]
     case 'SIGSTOP':
     case 'SIGTERM':
       return [`process ${fault.slot}`]
@@ -93,8 +95,7 @@ function lanesOf(fault: Fault, slots: number): string[] {
 async function commit(fault: Fault, cluster: Cluster, payers: readonly Payer[]): Promise<number> {
   switch (fault.kind) {
     case 'kill -9':
-      await slotOf(cluster, fault.slot).kill(fault.downMs)
-      return 1
+      return killCutOff(fault, cluster)
     case 'SIGTERM':
       await slotOf(cluster, fault.slot).drain(fault.downMs)
       return 1
@@ -110,6 +111,18 @@ async function commit(fault: Fault, cluster: Cluster, payers: readonly Payer[]):
     default:
       return disturbWire(fault, cluster)
   }
+}
+
+async function killCutOff(fault: Fault & { kind: 'kill -9' }, cluster: Cluster): Promise<number> {
+  const link = cluster.links[fault.slot]
+  if (fault.cutOffMs > 0) {
+    link?.cut()
+    await sleep(fault.cutOffMs)
+  }
+  const back = slotOf(cluster, fault.slot).kill(fault.downMs)
+  if (fault.cutOffMs > 0) link?.restore()
+  await back
+  return 1
 }
 
 async function freeze({ slot, ms, thenKill }: Fault & { kind: 'SIGSTOP' }, cluster: Cluster): Promise<number> {

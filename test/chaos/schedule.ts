@@ -4,7 +4,8 @@ import type { DatabaseCrash } from './cluster.ts'
 
 /** `slot` null: all of them. Times are milliseconds. */
 export type Fault =
-  | { kind: 'kill -9'; slot: number; downMs: number }
+  /** After a while without the database, where that is not 0: what it could not settle is in its spool. */
+  | { kind: 'kill -9'; slot: number; cutOffMs: number; downMs: number }
   /** Longer than its lease lives, most of the time. */
   | { kind: 'SIGSTOP'; slot: number; ms: number; thenKill: boolean }
   | { kind: 'SIGTERM'; slot: number; downMs: number }
@@ -94,6 +95,7 @@ function makeFault(kind: FaultKind, random: () => number, { slots, payers }: Sch
   const slotOrAll = random() < 0.3 ? null : slot
   switch (kind) {
     case 'kill -9':
+      return { kind, slot, cutOffMs: random() < 0.5 ? 0 : between(300, 1_800), downMs: between(0, 4_000) }
     case 'SIGTERM':
       return { kind, slot, downMs: between(0, 4_000) }
     case 'SIGSTOP':

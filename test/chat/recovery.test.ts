@@ -243,7 +243,6 @@ describe('a process that was paused (SIGSTOP) and taken for dead', () => {
     expect(await balanceOf(db.pool, acme.id, 'alice')).toMatchObject({ used: '0.000000', held: '0.000000' })
   })
 
-  // Known to fail: the release of a call whose hold was recovered gives nothing back.
   test('wakes to the failure of a call that was recovered: nothing was delivered, nothing is charged', async () => {
     const tollgate = await startForTest()
     const acme = await seed()
@@ -261,7 +260,6 @@ describe('a process that was paused (SIGSTOP) and taken for dead', () => {
     expect(await balanceOf(db.pool, acme.id, 'alice')).toMatchObject({ remaining: '100.000000', held: '0.000000' })
   })
 
-  // Known to fail: the process has a new lease by then, and nobody looks whether the call still has its hold.
   test('does not try a call again whose hold was recovered: nothing covers it any more', async () => {
     const tollgate = await startForTest()
     const acme = await seed()

@@ -1,5 +1,4 @@
 /** Connections that break. */
-import { once } from 'node:events'
 import { expect, test } from 'vitest'
 import { connect } from '../../src/db/connect.ts'
 import { useDatabase } from '../support/database.ts'
@@ -10,7 +9,7 @@ test('a connection that breaks while somebody has it ends neither the process no
   const database = connect(db.url)
   const client = await database.pool.connect()
   const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid')
-  const broken = once(client, 'end')
+  const broken = new Promise<void>((resolve) => client.once('end', resolve))
 
   await db.pool.query('select pg_terminate_backend($1)', [rows[0]?.pid])
   await broken
