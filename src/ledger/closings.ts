@@ -1,6 +1,7 @@
 /**
  * Brings closings to the books, for as long as it takes. A closing waits at most 250 ms for the database with its answer; from
- * then on it is on the local disk too. Nothing here throws: a call that ran is charged.
+ * then on it is on the local disk too. Where the disk takes it no more than the database, the answer is withheld: whoever has seen
+ * the end of an answer is charged for it, whatever dies next. Nothing here throws: a call that ran is charged.
  */
 import type { Close, CloseAnswer } from './close-batch.ts'
 import type { Lanes } from './lanes.ts'
@@ -8,6 +9,8 @@ import type { Spool } from './spool.ts'
 
 /** How long an answer waits for its settlement. */
 const PATIENCE_MS = 250
+/** With neither database nor disk for so long, the answer goes out all the same and its charge is in memory only. */
+const WITHHELD_MS = 30_000
 const RETRY_MS = { first: 1_000, most: 30_000 }
 
 export interface ClosingsOptions {
@@ -32,6 +35,8 @@ export function createClosings({ lanes, spool, onTrouble }: ClosingsOptions): Cl
   const unbooked = new Map<Close, Promise<unknown>>()
   /** Whether each got to the local disk, of those that should be there. */
   const aside = new Map<Close, Promise<boolean>>()
+  /** Withheld answers, by what the disk did not take. */
+  const withheld = new Map<Close, () => void>()
   let letGo = false
 
   /** Until the database has it. One it refuses is alarmed and tried again: the reason may be mended. */
@@ -51,6 +56,7 @@ export function createClosings({ lanes, spool, onTrouble }: ClosingsOptions): Cl
     unbooked.set(close, work)
     const forget = () => {
       unbooked.delete(close)
+      withheld.delete(close)
       if (aside.delete(close)) spool.remove(close.closing.callId)
     }
     work.then(forget, forget)
@@ -83,16 +89,21 @@ export function createClosings({ lanes, spool, onTrouble }: ClosingsOptions): Cl
       if (await written) continue
       if (!unbooked.has(close)) continue
       aside.delete(close)
-      await putAside(close)
+      if (await putAside(close)) withheld.get(close)?.()
     }
+  }
+
+  /** Until the local disk has it after all. */
+  function kept(close: Close): Promise<null> {
+    return new Promise((resolve) => withheld.set(close, () => resolve(null)))
   }
 
   return {
     async close(close) {
       const booked = track(close, book(close))
       const answer = await within<CloseAnswer | null>(PATIENCE_MS, booked, () => null)
-      if (answer === null) await putAside(close)
-      return answer
+      if (answer !== null || (await putAside(close))) return answer
+      return within<CloseAnswer | null>(WITHHELD_MS, Promise.race([booked, kept(close)]), () => null)
     },
     adopt() {
       for (const { close, booked } of spool.adopt()) {

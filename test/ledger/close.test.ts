@@ -1,7 +1,10 @@
 import { randomUUID } from 'node:crypto'
-import { describe, expect, test } from 'vitest'
-import { balances, close, hold, inLine, refusal } from '../support/books.ts'
+import pg from 'pg'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { sendCloses } from '../../src/ledger/close-batch.ts'
+import { balances, close, hold, inLine, type Limit, refusal } from '../support/books.ts'
 import { useDatabase } from '../support/database.ts'
+import { credit, holdRequest, settlementOf } from '../support/open-ledger.ts'
 
 const db = useDatabase()
 const seed = () => db.seedOrganization({ credits: 1_000, users: { alice: 100 } })
@@ -189,5 +192,47 @@ describe('a settle that comes after', () => {
     expect((await spent(org.id)).overage).toBe('10')
     expect(await close(db.pool, org.id, callId, 20)).toMatchObject({ charged: '20', remaining: '80' })
     expect((await spent(org.id)).overage).toBe('0')
+  })
+})
+
+describe('a settle that comes late answers what the key has spent', () => {
+  /** A call of the key that is over already, at 7 credits; then one whose hold is closed. */
+  async function late(id: string, keyId: string, state: 'released' | 'recovered'): Promise<string> {
+    const limits: Limit[] = [{ kind: 'key', id: keyId, window_start: '1970-01-01T00:00:00Z' }]
+    const earlier = await hold(db.pool, id, { output: 50, limits })
+    await close(db.pool, id, earlier.callId, 7)
+    const { callId } = await hold(db.pool, id, { output: 40, limits })
+    await close(db.pool, id, callId, state === 'released' ? null : 15)
+    await db.pool.query('update ledger_holds set state = $2 where call_id = $1', [callId, state])
+    return callId
+  }
+
+  test.for([
+    { name: 'a release', state: 'released', charge: 20, spent: '27' },
+    { name: 'a recovery that charged less', state: 'recovered', charge: 20, spent: '27' },
+    { name: 'a recovery that charged as much', state: 'recovered', charge: 15, spent: '22' },
+    { name: 'a recovery that charged more', state: 'recovered', charge: 5, spent: '12' },
+  ] as const)('after $name, and when it is sent again', async ({ state, charge, spent: keyUsed }) => {
+    const org = await seed()
+    const callId = await late(org.id, org.keyIds.alice, state)
+    const answer = { charged: `${charge}`, remaining: `${100 - 7 - charge}`, key_used: keyUsed }
+    expect(await close(db.pool, org.id, callId, charge)).toEqual(answer)
+    expect(await close(db.pool, org.id, callId, charge)).toEqual(answer)
+  })
+
+  test('in a batch with others too', async () => {
+    const orgs = [await seed(), await seed()]
+    const closes = []
+    for (const org of orgs) {
+      const callId = await late(org.id, org.keyIds.alice, 'released')
+      closes.push({ state: 'settled' as const, closing: settlementOf(holdRequest(org, { callId }), 20n * credit) })
+    }
+    const client = new pg.Client({ connectionString: db.url })
+    onTestFinished(() => client.end())
+    await client.connect()
+    const answer = { charged: '20.000000', remaining: '73.000000', key_used: '27.000000' }
+    for (const _ of ['first', 'again']) {
+      expect(await sendCloses(client, closes)).toMatchObject([answer, answer])
+    }
   })
 })

@@ -1,8 +1,14 @@
+import { randomUUID } from 'node:crypto'
 import pg from 'pg'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { connect, type Database } from '../../src/db/connect.ts'
+import { sendCloses } from '../../src/ledger/close-batch.ts'
+import { sendHolds } from '../../src/ledger/hold-batch.ts'
+import type { HoldRequest } from '../../src/ledger/ledger.ts'
+import { sendProgress } from '../../src/ledger/progress-batch.ts'
 import { balances, close, extend, hold, inLine, type Limit } from '../support/books.ts'
 import { useDatabase } from '../support/database.ts'
+import { credit, holdRequest, settlementOf } from '../support/open-ledger.ts'
 
 const db = useDatabase()
 let eight: Database
@@ -107,6 +113,59 @@ test('a settle and a hold of different organizations lock the limits they share 
     { kind: 'a', held: '5', used: '7' },
     { kind: 'b', held: '5', used: '7' },
   ])
+})
+
+describe('two batches of the same calls in different orders lock the holds by their ids: no deadlock', () => {
+  type Batch = (client: pg.Client, calls: readonly HoldRequest[]) => Promise<unknown[]>
+  const closeAll: Batch = (client, calls) =>
+    sendCloses(
+      client,
+      calls.map((call) => ({ state: 'settled', closing: settlementOf(call, credit) })),
+    )
+  const noteAll: Batch = (client, calls) =>
+    sendProgress(
+      client,
+      calls.map(({ callId, organizationId }) => ({
+        callId,
+        organizationId,
+        delivered: { credits: credit, apiCost: credit / 2n },
+        hold: null,
+      })),
+    )
+
+  test.for([
+    { name: 'closings', first: closeAll, second: closeAll },
+    { name: 'checkpoints', first: noteAll, second: noteAll },
+    { name: 'a closing and a checkpoint', first: closeAll, second: noteAll },
+  ])('$name', async ({ first, second }) => {
+    const org = await db.seedOrganization({ credits: 1_000, users: { alice: 1_000 } })
+    const [one, other] = [await session(), await session()]
+    const owner = randomUUID()
+    await db.pool.query(
+      "insert into ledger_processes (id, host, pid, version, lease_until) values ($1, 'test', 1, 'test', 'infinity')",
+      [owner],
+    )
+    for (let round = 0; round < 4; round += 1) {
+      const calls = Array.from({ length: 16 }, () => holdRequest(org, { output: 2n * credit }))
+      await sendHolds(one, owner, calls)
+      // Both have begun, and stand somewhere among the holds, before either can come to its end.
+      const lock = `select from ledger_holds where call_id = '${calls[8]?.callId}' for update`
+      const [answers, others] = await inLine(db.pool, lock, 2, () =>
+        Promise.all([first(one, calls), second(other, [...calls].reverse())]),
+      )
+      expect([answers.length, others.length]).toEqual([16, 16])
+      await closeAll(one, calls)
+    }
+    // Four rounds of sixteen calls at a credit.
+    expect(await balances(db.pool, org.id)).toMatchObject({ pool: { used: '64', held: '0' }, entries: 64 })
+  })
+
+  async function session(): Promise<pg.Client> {
+    const client = new pg.Client({ connectionString: db.url })
+    onTestFinished(() => client.end())
+    await client.connect()
+    return client
+  }
 })
 
 /** A small generator with a seed, so that a run that fails can be run again. */

@@ -28,6 +28,16 @@ async function processOf(id: string): Promise<{ valid: boolean; seconds: number;
   return rows[0]
 }
 
+async function datesOf(id: string): Promise<{ until: string; stopped: string | null }> {
+  const { rows } = await db.pool.query<{ until: Date; stopped: Date | null }>(
+    'select lease_until as until, stopped_at as stopped from ledger_processes where id = $1',
+    [id],
+  )
+  const [row] = rows
+  if (row === undefined) throw new Error(`no process ${id}`)
+  return { until: row.until.toISOString(), stopped: row.stopped?.toISOString() ?? null }
+}
+
 describe('a lease', () => {
   test('lasts three renewals, is given up at the end, and then nothing is held', async () => {
     const opened = await openLedger({ databaseUrl: db.url, onFinish: onTestFinished, renewSeconds: 20 })
@@ -60,6 +70,42 @@ describe('a lease', () => {
     expect(opened.ledger.open).toBe(true)
     expect(await holdOf(call.callId)).toEqual({ owner, state: 'open' })
   })
+
+  test('that ran out covers no attempt, though nobody has declared the process dead and the hold is its own', async () => {
+    const opened = await openLedger({ databaseUrl: proxy.url, onFinish: onTestFinished, renewSeconds: 0.3 })
+    const call = holdRequest(await seed())
+    const held = await opened.ledger.hold(call)
+    expect(opened.ledger.covers(held)).toBe(true)
+    proxy.cut()
+    await expect.poll(() => opened.ledger.covers(held), soon).toBe(false)
+    expect(await processOf(opened.owner())).toMatchObject({ stopped: false, dead: false })
+    expect(await holdOf(call.callId)).toEqual({ owner: opened.owner(), state: 'open' })
+    expect(held.owner).toBe(opened.owner())
+    proxy.restore()
+    // Renewed in time: the hold is still its own, and covers again.
+    await expect.poll(() => opened.ledger.covers(held), soon).toBe(true)
+    expect(await opened.ledger.settle(settlementOf(call, credit))).toMatchObject({ charged: credit })
+  })
+
+  test.for(['2019-03-31T00:59:58.000Z', '2041-10-27T01:00:00.000Z'])(
+    'is taken, renewed and given up by the clock of money, which says %s',
+    async (now) => {
+      const later = (seconds: number) => new Date(Date.parse(now) + seconds * 1000).toISOString()
+      await db.setNow(now)
+      const lasting = await openLedger({ databaseUrl: db.url, onFinish: onTestFinished, renewSeconds: 60 })
+      expect(await datesOf(lasting.owner())).toEqual({ until: later(180), stopped: null })
+      const brief = await openLedger({ databaseUrl: db.url, onFinish: onTestFinished, renewSeconds: 0.2 })
+      expect((await datesOf(brief.owner())).until).toBe(later(0.6))
+
+      await db.setNow(later(7))
+      await expect.poll(async () => (await datesOf(brief.owner())).until, soon).toBe(later(7.6))
+      // Theirs is still valid by their own clocks; the one that lasts was not renewed.
+      expect([brief.ledger.open, lasting.ledger.open]).toEqual([true, true])
+      expect((await datesOf(lasting.owner())).until).toBe(later(180))
+      await lasting.close()
+      expect(await datesOf(lasting.owner())).toEqual({ until: later(180), stopped: later(7) })
+    },
+  )
 
   test('the database refuses a hold of a process whose lease is over there', async () => {
     const org = await seed()
