@@ -44,11 +44,13 @@ export async function createLedger(options: LedgerOptions): Promise<Ledger> {
     onTrouble,
   })
   const leaseConnection = createBatchConnection(url, 'lease')
-  const spool = await openSpoolFor(leaseConnection, options, onTrouble)
+  const id = options.newId()
+  const spool = await openSpoolFor(leaseConnection, options.spoolDirectory, id, onTrouble)
   const lease = await takeLease({
     connection: leaseConnection,
     renewSeconds: leases.renewSeconds,
     version: options.version,
+    id,
     newId: options.newId,
     onTrouble,
     onTick() {
@@ -207,14 +209,15 @@ export async function createLedger(options: LedgerOptions): Promise<Ledger> {
 /** @throws when the database can't be reached, or the spool can't be made. */
 async function openSpoolFor(
   connection: BatchConnection,
-  { spoolDirectory: directory, newId }: LedgerOptions,
+  directory: string,
+  id: string,
   onTrouble: LedgerOptions['onTrouble'],
 ): Promise<Spool> {
   try {
     const { rows } = await connection.use((client) =>
       client.query<{ ledger_id: string }>('select ledger_id from ledger_identity'),
     )
-    return openSpool({ directory, id: newId(), ledgerId: rows[0]?.ledger_id ?? '', onTrouble })
+    return openSpool({ directory, id, ledgerId: rows[0]?.ledger_id ?? '', onTrouble })
   } catch (error) {
     await connection.close()
     throw error

@@ -15,6 +15,8 @@ export interface LeaseOptions {
   connection: BatchConnection
   renewSeconds: number
   version: string
+  /** Of the process, and of what it goes on as once it was declared dead. */
+  id: string
   newId: () => string
   onTrouble: (what: string, error: unknown) => void
   /** Runs after each attempt to renew; not waited for. */
@@ -35,7 +37,7 @@ export interface Lease {
 export async function takeLease(options: LeaseOptions): Promise<Lease> {
   const { connection, renewSeconds, version, newId, onTrouble } = options
   const seconds = renewSeconds * RENEWALS
-  let owner = newId()
+  let owner = options.id
   let validUntil = 0
   let timer: NodeJS.Timeout | undefined
   let over = false

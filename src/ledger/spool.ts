@@ -17,7 +17,7 @@ const OWN_PATIENCE_MS = 2_000
 
 export interface SpoolOptions {
   directory: string
-  /** Of this process; its file's name. */
+  /** Of this process, which its file is named after; kept with every entry. */
   id: string
   /** Entries of another ledger are never booked here. */
   ledgerId: string
@@ -51,7 +51,9 @@ export function openSpool({ directory, id, ledgerId, onTrouble }: SpoolOptions):
   mkdirSync(directory, { recursive: true, mode: 0o700 })
   const file = join(directory, `${id}${SUFFIX}`)
   const database = openOwn(file)
-  const insert = database.prepare('insert or replace into entries (call_id, ledger_id, entry) values (?, ?, ?)')
+  const insert = database.prepare(
+    'insert or replace into entries (call_id, ledger_id, owner, entry) values (?, ?, ?, ?)',
+  )
   const remove = database.prepare('delete from entries where call_id = ?')
   const touch = database.prepare('insert or replace into probe (id, count) values (1, ?)')
   const adoptedFiles = new Set<string>()
@@ -101,7 +103,7 @@ export function openSpool({ directory, id, ledgerId, onTrouble }: SpoolOptions):
   }
 
   function insertEntry(close: Close): void {
-    insert.run(close.closing.callId, ledgerId, writeEntry(close))
+    insert.run(close.closing.callId, ledgerId, id, writeEntry(close))
   }
 
   function removeBooked(): void {
@@ -197,7 +199,8 @@ function openFile(path: string, timeout = 0): DatabaseSync {
       pragma journal_mode = wal;
       pragma synchronous = full;
       begin immediate;
-      create table if not exists entries (call_id text primary key, ledger_id text not null, entry text not null) without rowid;
+      create table if not exists entries (
+        call_id text primary key, ledger_id text not null, owner text not null, entry text not null) without rowid;
       create table if not exists probe (id integer primary key, count integer not null);
       commit`)
     return database
