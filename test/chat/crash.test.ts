@@ -4,6 +4,7 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
+import { type BookedRow, bookedRows, charge, correction, expectBookedRows, recovered } from '../support/booked-rows.ts'
 import { balanceOf, expectNothingHeld } from '../support/call-books.ts'
 import { type SeededOrganization, useDatabase } from '../support/database.ts'
 import { type OpenCall, openCall } from '../support/open-call.ts'
@@ -78,39 +79,7 @@ async function kill({ tollgate }: Victim): Promise<void> {
   expect(await tollgate.exited).toBeNull()
 }
 
-interface Row {
-  entry: string
-  credits: string
-  provenance: string | null
-  outcome: string | null
-}
-
-/** Everything the books say of a call, what a correction gave back included. */
-async function booked({ requestId }: OpenCall): Promise<Row[]> {
-  const { rows } = await db.pool.query<Row>(
-    `select entry, credits_used::text as credits, provenance, outcome from credit_usage_attribution where request_id = $1
-     union all
-     select 'given back', (-allocation_allocated)::text, null, null from ledger_journal
-     where kind = 'correction' and call_id in (select call_id from ledger_holds where request_id = $1)
-     order by entry`,
-    [requestId],
-  )
-  return rows
-}
-
-function expectBooked(call: OpenCall, rows: Row[]): Promise<void> {
-  return vi.waitFor(async () => expect(await booked(call)).toEqual(rows), { timeout: 15_000, interval: 50 })
-}
-
-const charge = (credits: string, how: Partial<Row> = {}): Row => ({
-  entry: 'charge',
-  credits,
-  provenance: 'provider_usage',
-  outcome: 'answered',
-  ...how,
-})
-const recovered = (credits: string) => charge(credits, { provenance: 'recovered', outcome: 'recovered' })
-const correction = (credits: string) => ({ ...charge(credits), entry: 'correction' })
+const expectBooked = (call: OpenCall, rows: BookedRow[]) => expectBookedRows(db.pool, call, rows)
 
 async function holdOf({ requestId }: OpenCall): Promise<unknown> {
   const { rows } = await db.pool.query(
@@ -329,7 +298,7 @@ describe('killed with its settlement in the spool', () => {
     })
 
     await recoveryRan()
-    expect(await booked(call)).toEqual([charge(TRUE)])
+    expect(await bookedRows(db.pool, call)).toEqual([charge(TRUE)])
     await expectUsed(victim.org, TRUE)
   })
 
@@ -351,7 +320,7 @@ describe('killed with its settlement in the spool', () => {
     expect(await heir.stop()).toBe(0)
     // It was replayed, or it would still be there.
     expect(await readdir(victim.spool)).toEqual([])
-    expect(await booked(call)).toEqual([charge(TRUE)])
+    expect(await bookedRows(db.pool, call)).toEqual([charge(TRUE)])
     await expectUsed(victim.org, '0.630000')
   })
 })

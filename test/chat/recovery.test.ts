@@ -1,5 +1,6 @@
 /** Processes taken for dead that wake, holds that several recover, resets and overruns meanwhile: each call on the books once. */
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
+import { type BookedRow, bookedRows, charge, correction, expectBookedRows, recovered } from '../support/booked-rows.ts'
 import { balances } from '../support/books.ts'
 import { balanceOf, expectNothingHeld } from '../support/call-books.ts'
 import { useDatabase } from '../support/database.ts'
@@ -55,39 +56,7 @@ async function startForTest(databaseUrl = db.url): Promise<Tollgate> {
 
 const seed = (credits = 100) => db.seedOrganization({ credits: 1_000, users: { alice: credits } })
 
-interface Row {
-  entry: string
-  credits: string
-  provenance: string | null
-  outcome: string | null
-}
-
-/** Everything the books say of a call, what a correction gave back included. */
-async function booked({ requestId }: OpenCall): Promise<Row[]> {
-  const { rows } = await db.pool.query<Row>(
-    `select entry, credits_used::text as credits, provenance, outcome from credit_usage_attribution where request_id = $1
-     union all
-     select 'given back', (-allocation_allocated)::text, null, null from ledger_journal
-     where kind = 'correction' and call_id in (select call_id from ledger_holds where request_id = $1)
-     order by entry`,
-    [requestId],
-  )
-  return rows
-}
-
-function expectBooked(call: OpenCall, rows: Row[]): Promise<void> {
-  return vi.waitFor(async () => expect(await booked(call)).toEqual(rows), { timeout: 15_000, interval: 50 })
-}
-
-const charge = (credits: string, how: Partial<Row> = {}): Row => ({
-  entry: 'charge',
-  credits,
-  provenance: 'provider_usage',
-  outcome: 'answered',
-  ...how,
-})
-const recovered = (credits: string) => charge(credits, { provenance: 'recovered', outcome: 'recovered' })
-const correction = (credits: string) => ({ ...charge(credits), entry: 'correction' })
+const expectBooked = (call: OpenCall, rows: BookedRow[]) => expectBookedRows(db.pool, call, rows)
 
 function expectCheckpoint({ requestId }: OpenCall, credits: string): Promise<void> {
   return vi.waitFor(
@@ -132,7 +101,7 @@ describe('a process that was paused (SIGSTOP) and taken for dead', () => {
     tollgate.send('SIGCONT')
 
     await expectAnswered(call, TRUE)
-    expect(await booked(call)).toEqual([recovered(INPUT), correction(REST_OF_TRUE)])
+    expect(await bookedRows(db.pool, call)).toEqual([recovered(INPUT), correction(REST_OF_TRUE)])
     upstream.respond(chatAnswer({ model: 'metered' }))
     const next = await postChat(tollgate, acme.keys.alice, ASKED)
     expect([next.status, next.headers.get('x-credits-used')]).toEqual([200, TRUE])
@@ -165,7 +134,7 @@ describe('a process that was paused (SIGSTOP) and taken for dead', () => {
     expect(body.match(/" word"/g)).toHaveLength(20)
     expect(body).toContain('"cost":0.000765')
     expect(body.endsWith('data: [DONE]\n\n')).toBe(true)
-    expect(await booked(call)).toEqual([recovered('0.450000'), correction('0.315000')])
+    expect(await bookedRows(db.pool, call)).toEqual([recovered('0.450000'), correction('0.315000')])
     expect(await balanceOf(db.pool, acme.id, 'alice')).toMatchObject({ used: '0.765000', held: '0.000000' })
   })
 
@@ -239,7 +208,7 @@ describe('a process that was paused (SIGSTOP) and taken for dead', () => {
     expect([status, headers['retry-after']]).toEqual([503, '2'])
     expect((await call.closed).body).toContain('"code":"ledger_unavailable"')
     expect(upstream.requests).toHaveLength(before)
-    expect(await booked(call)).toEqual([released])
+    expect(await bookedRows(db.pool, call)).toEqual([released])
     expect(await balanceOf(db.pool, acme.id, 'alice')).toMatchObject({ used: '0.000000', held: '0.000000' })
   })
 
@@ -347,7 +316,7 @@ describe('holds of a process that is gone', () => {
     await whileLocked('organization_credit_pools where org_id', acme.id, async () => {
       victim.kill()
       await expectBooked(free, [recovered(INPUT)])
-      expect(await booked(blocked)).toEqual([])
+      expect(await bookedRows(db.pool, blocked)).toEqual([])
     })
     await expectBooked(blocked, [recovered(INPUT)])
     await victim.exited
@@ -402,7 +371,7 @@ describe('a provider that ignores the cap', () => {
     upstream.respond(chatAnswer({ model: 'metered', usage: { prompt_tokens: 11, completion_tokens: 400 } }))
     const call = openCall(survivor, acme.keys.alice, ASKED)
     await expectAnswered(call, '12.165000')
-    expect(await booked(call)).toEqual([charge('12.165000')])
+    expect(await bookedRows(db.pool, call)).toEqual([charge('12.165000')])
     expect(await balanceOf(db.pool, acme.id, 'alice')).toEqual({
       used: '12.165000',
       remaining: '-7.165000',
@@ -417,7 +386,7 @@ describe('a provider that ignores the cap', () => {
     upstream.respond(chatAnswer({ model: 'metered', usage: { prompt_tokens: 1, completion_tokens: 2_100 } }))
     const call = openCall(survivor, acme.keys.alice, ASKED)
     await expectAnswered(call, '3.150000')
-    expect(await booked(call)).toEqual([charge('3.150000', { provenance: 'disputed' })])
+    expect(await bookedRows(db.pool, call)).toEqual([charge('3.150000', { provenance: 'disputed' })])
     expect(await balanceOf(db.pool, acme.id, 'alice')).toMatchObject({ used: '3.150000', held: '0.000000' })
   })
 })
