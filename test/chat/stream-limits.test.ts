@@ -78,6 +78,40 @@ describe('a stream without a cap', () => {
     expect(await balanceOf(db.pool, acme.id, 'alice')).toMatchObject({ used: '3.300000', held: '0.000000' })
   })
 
+  test('is noted with what it delivered in the step that extends its hold', async () => {
+    const { db, upstream, tollgate } = product
+    const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
+    const later = Promise.withResolvers<void>()
+    const stream = inStep(words(101))
+    // The hold grows when half of its 200 tokens are left, and nothing more comes before it was looked at.
+    const gate = (i: number) => (i === 100 ? later.promise : stream.gate(i))
+    upstream.respond(rawStream([...stream.frames, finish('stop'), 'data: [DONE]\n\n'], { gate }))
+    const call = openCall(tollgate, acme.keys.alice, STREAMED)
+    stream.follow(call)
+    const callId = String((await call.head).headers['x-litellm-call-id'])
+    const progress = async () => {
+      const { rows } = await db.pool.query(
+        'select held_credits as held, checkpoint_credits as delivered from ledger_holds where call_id = $1',
+        [callId],
+      )
+      return rows[0]
+    }
+    // Read together: the checkpoint of every two seconds must have no time to make up for one that is missing.
+    const first = await vi
+      .waitUntil(
+        async () => {
+          const found = await progress()
+          return found?.held === '6.000000' ? null : found
+        },
+        { timeout: 10_000, interval: 5 },
+      )
+      .finally(later.resolve)
+    expect(first).toEqual({ held: '12.000000', delivered: '3.000000' })
+
+    expect((await call.closed).complete).toBe(true)
+    expect(await balanceOf(db.pool, acme.id, 'alice')).toMatchObject({ used: '3.030000', held: '0.000000' })
+  })
+
   test.for([
     { name: 'a token a frame', text: words(1_000), overshoot: 1, extendedBy: 200 },
     {

@@ -1,6 +1,7 @@
 /** A streaming call: the provider's frames as they came, the end only after the books. */
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { expectBooksMatch, rowOfCall } from '../support/call-books.ts'
+import { openCall } from '../support/open-call.ts'
 import { useProduct } from '../support/product.ts'
 import { everyByte } from '../support/splits.ts'
 import { postChat } from '../support/tollgate.ts'
@@ -123,4 +124,24 @@ test('several choices and tool calls pass frame by frame', async () => {
   const row = await rowOfCall(db.pool, answer.headers.get('x-litellm-call-id'))
   expect(row.details).toMatchObject({ finish_reasons: ['stop', 'tool_calls'] })
   await expectBooksMatch(db.pool, upstream.tally)
+})
+
+test('while its provider has not answered yet, the call is noted as worth its input', async () => {
+  const { db, upstream, tollgate } = product
+  const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
+  const later = Promise.withResolvers<void>()
+  upstream.respond(chatStream({ beforeHead: later.promise }))
+  const before = upstream.requests.length
+  const call = openCall(tollgate, acme.keys.alice, HELLO)
+  await upstream.received(before + 1)
+  const noted = async () => {
+    const { rows } = await db.pool.query(
+      'select state, checkpoint_credits as credits, checkpoint_api_cost as cost from ledger_holds where request_id = $1',
+      [call.requestId],
+    )
+    // Ten tokens at 150 nano-dollars, and 50 % on top.
+    expect(rows).toEqual([{ state: 'open', credits: '0.002250', cost: '0.000001500' }])
+  }
+  await vi.waitFor(noted, { timeout: 10_000, interval: 10 }).finally(later.resolve)
+  expect((await call.closed).complete).toBe(true)
 })

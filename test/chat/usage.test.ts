@@ -1,13 +1,33 @@
 /** Where the price comes from: what the provider states, what is counted here when it states nothing usable, and whom not to believe. */
-import { expect, test } from 'vitest'
+import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
+import { serve } from '@hono/node-server'
+import { expect, onTestFinished, test } from 'vitest'
+import { createApp } from '../../src/app.ts'
+import { createUpstream } from '../../src/chat/upstream.ts'
+import { loadConfig } from '../../src/config/load.ts'
+import { createIdentify } from '../../src/identity/identify.ts'
+import { createPriceBook } from '../../src/metering/price.ts'
+import { createTokenizer } from '../../src/metering/tokenizer.ts'
+import { createHealth } from '../../src/observe/health.ts'
+import { createLog } from '../../src/observe/log.ts'
+import { createRouter } from '../../src/routing/route.ts'
 import { rowOfCall } from '../support/call-books.ts'
+import { openLedger } from '../support/open-ledger.ts'
 import { useProduct } from '../support/product.ts'
-import { modelOn, postChat } from '../support/tollgate.ts'
+import { configFor, MASTER_KEY, modelOn, postChat, UPSTREAM_KEY } from '../support/tollgate.ts'
 import { chatAnswer, chatStream, rawStream, sse } from '../support/upstream-answers.ts'
 
 const product = useProduct((url) => ({
   models: [
     modelOn(url, 'twice', { model: 'openai/exact', n: 2, input_cost_per_token: 0, output_cost_per_token: 0.00002 }),
+    modelOn(url, 'priced', {
+      model: 'openai/gpt-4o-mini',
+      input_cost_per_token: 0.00002,
+      output_cost_per_token: 0.00004,
+    }),
+    modelOn(url, 'half-priced', { model: 'openai/gpt-4o-mini', input_cost_per_token: 0.00002 }),
   ],
 }))
 
@@ -144,6 +164,41 @@ test('the model that served sets the price', async () => {
   expect(row.details).toMatchObject({ upstream_model: 'gpt-4o-mini', served_model: 'gpt-4o-2024-08-06' })
 })
 
+test.each([
+  // (11 x 20 000 + 5 x 40 000) x 1.5
+  { model: 'priced', charge: '0.630000' },
+  // The side the operator left to the data set costs what the model that served does: (11 x 20 000 + 5 x 10 000) x 1.5
+  { model: 'half-priced', charge: '0.405000' },
+])('the operator’s price stands when another model served: $model', async ({ model, charge }) => {
+  const { db, upstream, tollgate } = product
+  const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
+  upstream.respond(chatAnswer({ model: 'gpt-4o-2024-08-06' }))
+  const answer = await postChat(tollgate, acme.keys.alice, { ...HELLO, model })
+  expect(answer.headers.get('x-credits-used')).toBe(charge)
+  const row = await rowOfCall(db.pool, answer.headers.get('x-litellm-call-id'))
+  expect(row).toMatchObject({ credits_used: charge, details: { served_model: 'gpt-4o-2024-08-06' } })
+})
+
+test('prices are those of the moment the call was admitted, also of a model that is known only when it has served', async () => {
+  const { db, upstream } = product
+  const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
+  // On 10 June 2025 o3 went from $10 and $40 a million tokens to $2 and $8.
+  let now = new Date('2025-06-09T23:59:59Z')
+  const tollgate = await startAt(() => now)
+  upstream.respond(({ json }) => {
+    if (json?.user === 'over midnight') now = new Date('2025-06-10T00:00:01Z')
+    return chatAnswer({ model: 'o3' })
+  })
+  const admittedBefore = await postChat(tollgate, acme.keys.alice, { ...HELLO, user: 'over midnight' })
+  // (11 x 10 000 + 5 x 40 000) x 1.5
+  expect(admittedBefore.headers.get('x-credits-used')).toBe('0.465000')
+  const row = await rowOfCall(db.pool, admittedBefore.headers.get('x-litellm-call-id'))
+  expect(row.details).toMatchObject({ served_model: 'o3', finished_at: '2025-06-10T00:00:01.000Z' })
+  const admittedAfter = await postChat(tollgate, acme.keys.alice, HELLO)
+  // (11 x 2 000 + 5 x 8 000) x 1.5
+  expect(admittedAfter.headers.get('x-credits-used')).toBe('0.093000')
+})
+
 test('sound without a price of its own is an unknown price; an operator’s default n is held for', async () => {
   const { db, upstream, tollgate } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
@@ -159,3 +214,46 @@ test('sound without a price of its own is an unknown price; an operator’s defa
   // 1 000 tokens of each of two choices at $0.00002 and 50 % on top.
   expect(row).toMatchObject({ details: { held: '60' } })
 })
+
+/** The product in this process, because its clock of prices is ours: everything else of it is real. Ends with the test. */
+async function startAt(now: () => Date): Promise<{ url: string }> {
+  const { db, upstream: provider } = product
+  const env = { DATABASE_URL: db.url, TOLLGATE_MASTER_KEY: MASTER_KEY, SCRIPTED_API_KEY: UPSTREAM_KEY }
+  const { config, problems } = loadConfig(configFor(provider.url), 'config.yaml', env, { embedded: false })
+  if (config === null) throw new Error(JSON.stringify(problems))
+  const { ledger } = await openLedger({ databaseUrl: db.url, onFinish: onTestFinished })
+  const tokenizer = createTokenizer()
+  const upstream = createUpstream(config.limits.connectTimeoutMs)
+  const app = createApp({
+    config,
+    database: db.database,
+    ledger,
+    tokenizer,
+    upstream,
+    log: createLog('silent'),
+    version: 'test',
+    prices: createPriceBook(),
+    router: createRouter(config),
+    identify: createIdentify({ database: db.database, masterKey: config.masterKey, now: Date.now }),
+    health: createHealth(
+      db.database,
+      () => ledger.open,
+      () => false,
+    ),
+    now,
+    random: Math.random,
+    newId: randomUUID,
+    draining: () => false,
+    running: new Set(),
+    shutdown: new AbortController().signal,
+  })
+  const server = serve({ fetch: app.fetch, hostname: '127.0.0.1', port: 0 })
+  onTestFinished(async () => {
+    const closed = once(server, 'close')
+    server.close()
+    if ('closeAllConnections' in server) server.closeAllConnections()
+    await Promise.all([closed, upstream.close(), tokenizer.close()])
+  })
+  if (!server.listening) await once(server, 'listening')
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` }
+}
