@@ -15,7 +15,7 @@ import { openSpool, type Spool } from './spool.ts'
 
 /** How long a call waits for its hold; a database that restarts is back within that. */
 const PATIENCE_MS = 5_000
-const LANES = { hold: 2, progress: 1, close: 2 }
+const LANES = 2
 
 export interface LedgerOptions {
   databaseUrl: string
@@ -61,25 +61,28 @@ export async function createLedger(options: LedgerOptions): Promise<Ledger> {
     },
   })
   const trouble = (what: string) => (error: unknown, size: number) => onTrouble(`${what} batch of ${size}`, error)
+  const connections = (count: number, name: string) =>
+    Array.from({ length: count }, () => createBatchConnection(url, name))
+  const lanes = connections(LANES, 'lane')
   const lanesOf = { url, organizationOf: (request: { organizationId: string }) => request.organizationId }
   const holds = createLanes<HoldRequest, HoldAnswer>({
     ...lanesOf,
     name: 'hold',
-    lanes: LANES.hold,
+    connections: lanes,
     send: (client, requests) => sendHolds(client, lease.owner, requests),
     onTrouble: trouble('hold'),
   })
   const progress = createLanes<Progress, ProgressAnswer>({
     ...lanesOf,
     name: 'progress',
-    lanes: LANES.progress,
+    connections: connections(1, 'progress'),
     send: sendProgress,
     onTrouble: trouble('progress'),
   })
   const closes = createLanes<Close, CloseAnswer>({
     url,
     name: 'close',
-    lanes: LANES.close,
+    connections: lanes,
     organizationOf: ({ closing }) => closing.organizationId,
     send: sendCloses,
     onTrouble: trouble('close'),

@@ -24,7 +24,11 @@ const DETOUR_MS = 2_000
 export interface LanesOptions<Request, Answer> {
   url: string
   name: string
-  lanes: number
+  /**
+   * One a lane. Kinds of jobs that lock the same rows share them: on one connection they take turns, on two they would wait for
+   * each other's locks.
+   */
+  connections: readonly BatchConnection[]
   /** Sends one batch; answers one answer for each request, in their order. */
   send: (client: pg.Client, requests: readonly Request[]) => Promise<Answer[]>
   organizationOf: (request: Request) => string
@@ -68,7 +72,7 @@ interface Detour<Request, Answer> {
 export function createLanes<Request, Answer>(options: LanesOptions<Request, Answer>): Lanes<Request, Answer> {
   type Tickets = Ticket<Request, Answer>[]
   const connection = () => createBatchConnection(options.url, options.name)
-  const lanes = Array.from({ length: options.lanes }, () => createLane(connection()))
+  const lanes = options.connections.map(createLane)
   const detours = new Map<string, Detour<Request, Answer>>()
   const free = Array.from({ length: DETOUR_CONNECTIONS }, connection)
   const sideways = [...free]
@@ -76,11 +80,7 @@ export function createLanes<Request, Answer>(options: LanesOptions<Request, Answ
   let pending = 0
   let closed = false
 
-  function createLane(own: BatchConnection): {
-    queue: Tickets
-    push(ticket: Tickets[number]): void
-    close(): Promise<void>
-  } {
+  function createLane(own: BatchConnection): { push(ticket: Tickets[number]): void } {
     const queue: Tickets = []
     let moving = false
     const move = async (): Promise<void> => {
@@ -91,7 +91,6 @@ export function createLanes<Request, Answer>(options: LanesOptions<Request, Answ
       moving = false
     }
     return {
-      queue,
       push(ticket) {
         queue.push(ticket)
         if (moving) return
@@ -99,7 +98,6 @@ export function createLanes<Request, Answer>(options: LanesOptions<Request, Answ
         // Whatever else this turn of the loop brings goes along.
         setImmediate(() => void move())
       },
-      close: () => own.close(),
     }
   }
 
@@ -246,7 +244,7 @@ export function createLanes<Request, Answer>(options: LanesOptions<Request, Answ
     },
     async close() {
       closed = true
-      await Promise.all([...lanes, ...sideways].map((each) => each.close()))
+      await Promise.all([...options.connections, ...sideways].map((each) => each.close()))
     },
   }
 }

@@ -2,6 +2,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import pg from 'pg'
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { createBatchConnection } from '../../src/ledger/batch-connection.ts'
 import { type HoldAnswer, sendHolds } from '../../src/ledger/hold-batch.ts'
 import { createLanes, type Lanes } from '../../src/ledger/lanes.ts'
 import type { HoldRequest } from '../../src/ledger/ledger.ts'
@@ -35,7 +36,7 @@ function holdLanes(url = db.url, onError: (code: string) => void = () => {}): Ho
   const lanes = createLanes<HoldRequest, HoldAnswer>({
     url,
     name: 'hold-test',
-    lanes: 3,
+    connections: Array.from({ length: 3 }, () => createBatchConnection(url, 'hold-test')),
     organizationOf: ({ organizationId }) => organizationId,
     async send(client, requests) {
       try {
@@ -217,7 +218,7 @@ test('a batch waits 250 ms for a lock, and runs two seconds', async () => {
   const lanes = createLanes<string, string>({
     url: db.url,
     name: 'settings',
-    lanes: 1,
+    connections: [createBatchConnection(db.url, 'settings')],
     organizationOf: (setting) => setting,
     send: async (client, settings) =>
       Promise.all(settings.map(async (setting) => (await client.query(`show ${setting}`)).rows[0][setting])),
