@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** The command line. Answers go to standard output, everything else to standard error; exit codes are in usage.ts. */
+import './small-heap.ts'
 import { auditBooks } from './commands/audit.ts'
 import { checkConfig } from './commands/check-config.ts'
 import { keyCreate, orgCreate } from './commands/create.ts'
