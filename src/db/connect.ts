@@ -1,7 +1,11 @@
 /** Connections to PostgreSQL. One pool a process; every statement and every wait for a connection has an end. */
+
+import { setTimeout } from 'node:timers/promises'
 import { Kysely, PostgresDialect } from 'kysely'
 import pg from 'pg'
 import type { Tables } from './tables.ts'
+
+const CLOSE_MS = 3_000
 
 export interface Database {
   /** Typed queries. */
@@ -35,7 +39,12 @@ export function connect(url: string, options: ConnectOptions = {}): Database {
   // it would end the process as well.
   pool.on('connect', (client) => client.on('error', () => {}))
   const query = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) })
-  return { query, pool, close: () => query.destroy() }
+  return {
+    query,
+    pool,
+    // A server that says nothing any more would not say goodbye either.
+    close: () => Promise.race([query.destroy(), setTimeout(CLOSE_MS, undefined, { ref: false })]),
+  }
 }
 
 /** SQLSTATE of a PostgreSQL error, undefined for anything else. */

@@ -37,6 +37,7 @@ export function createClosings({ lanes, spool, onTrouble }: ClosingsOptions): Cl
   const aside = new Map<Close, Promise<boolean>>()
   /** Withheld answers, by what the disk did not take. */
   const withheld = new Map<Close, () => void>()
+  let keeping: Promise<void> | null = null
   let letGo = false
 
   /** Until the database has it. One it refuses is alarmed and tried again: the reason may be mended. */
@@ -84,12 +85,20 @@ export function createClosings({ lanes, spool, onTrouble }: ClosingsOptions): Cl
     }
   }
 
-  async function keep(): Promise<void> {
-    for (const [close, written] of aside) {
-      if (await written) continue
-      if (!unbooked.has(close)) continue
+  /** Once more for each that the disk did not take, until it does not take one again. One run at a time. */
+  function keep(): Promise<void> {
+    keeping ??= keepAll().finally(() => {
+      keeping = null
+    })
+    return keeping
+  }
+
+  async function keepAll(): Promise<void> {
+    for (const [close, written] of [...aside]) {
+      if ((await written) || !unbooked.has(close)) continue
       aside.delete(close)
-      if (await putAside(close)) withheld.get(close)?.()
+      if (!(await putAside(close))) return
+      withheld.get(close)?.()
     }
   }
 

@@ -59,6 +59,10 @@ export async function createLedger(options: LedgerOptions): Promise<Ledger> {
       closings.adopt()
       void recover()
     },
+  }).catch(async (error: unknown) => {
+    spool.close()
+    await Promise.all([leaseConnection.close(), recoveryConnection.close()])
+    throw error
   })
   const trouble = (what: string) => (error: unknown, size: number) => onTrouble(`${what} batch of ${size}`, error)
   const connections = (count: number, name: string) =>
@@ -82,7 +86,7 @@ export async function createLedger(options: LedgerOptions): Promise<Ledger> {
   const closes = createLanes<Close, CloseAnswer>({
     url,
     name: 'close',
-    connections: lanes,
+    connections: connections(LANES, 'close'),
     organizationOf: ({ closing }) => closing.organizationId,
     send: sendCloses,
     onTrouble: trouble('close'),
@@ -97,9 +101,14 @@ export async function createLedger(options: LedgerOptions): Promise<Ledger> {
   /** Within the patience of a caller. A hold that comes too late is given back. */
   async function holdSoon(request: HoldRequest): Promise<HoldAnswer> {
     const job = holds.run(request)
-    const answer = await within<HoldAnswer | null>(PATIENCE_MS, job.answer, () => null)
+    const answered = job.answer.catch((error: unknown) => {
+      // Refused now, but it was sent before and may have been taken then.
+      if (job.ambiguous) remember(giveBack(request))
+      throw error
+    })
+    const answer = await within<HoldAnswer | null>(PATIENCE_MS, answered, () => null)
     if (answer !== null) return answer
-    if (!job.drop()) remember(job.answer.then(() => giveBack(request)))
+    if (!job.drop()) remember(answered.then(() => giveBack(request)))
     throw unavailable(new Error('the database did not answer the hold'))
   }
 

@@ -1,4 +1,4 @@
-/** Takes holds, many at once. See sql/000008-ledger-batches.sql, ledger_hold_batch; one by itself is cheaper. */
+/** Takes holds, many at once. See sql/000009-ledger-hold.sql, ledger_hold_batch; one by itself is cheaper. */
 import type pg from 'pg'
 import { formatDecimal } from '../metering/money.ts'
 import type { HoldRequest } from './ledger.ts'

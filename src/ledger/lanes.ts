@@ -24,10 +24,7 @@ const DETOUR_MS = 2_000
 export interface LanesOptions<Request, Answer> {
   url: string
   name: string
-  /**
-   * One a lane. Kinds of jobs that lock the same rows share them: on one connection they take turns, on two they would wait for
-   * each other's locks.
-   */
+  /** One a lane. */
   connections: readonly BatchConnection[]
   /** Sends one batch; answers one answer for each request, in their order. */
   send: (client: pg.Client, requests: readonly Request[]) => Promise<Answer[]>
@@ -44,6 +41,8 @@ export interface Job<Request, Answer> {
   readonly answer: Promise<Answer>
   /** Takes the job back. False: it was sent, and may be in the database or get there; its answer still comes. */
   drop(): boolean
+  /** It was sent once and nobody knows what became of that. */
+  readonly ambiguous: boolean
 }
 
 export interface Lanes<Request, Answer> {
@@ -61,6 +60,8 @@ interface Ticket<Request, Answer> {
   dropped: boolean
   /** Sent, and not known to be rolled back. */
   sent: boolean
+  /** One of the times it was sent was lost: whatever is known of later ones, it may be in the database. */
+  ambiguous: boolean
 }
 
 interface Detour<Request, Answer> {
@@ -110,7 +111,6 @@ export function createLanes<Request, Answer>(options: LanesOptions<Request, Answ
   async function deliver(over: BatchConnection, tickets: Tickets): Promise<'done' | 'blocked'> {
     let delay = RETRY_MS.first
     let batch = tickets
-    let ambiguous = false
     for (let conflicts = 0; !closed; ) {
       batch = batch.filter((ticket) => !ticket.dropped)
       if (batch.length === 0) return 'done'
@@ -123,9 +123,12 @@ export function createLanes<Request, Answer>(options: LanesOptions<Request, Answ
         return 'done'
       } catch (error) {
         const trouble = troubleOf(error)
-        if (trouble !== 'lost') ambiguous = false
-        else ambiguous ||= error instanceof ConnectionLostError && error.sent
-        for (const ticket of batch) ticket.sent = ambiguous
+        // Also with an error of the server's: one that is told to stop may have committed before.
+        const lost = trouble === 'lost' && !(error instanceof ConnectionLostError && !error.sent)
+        for (const ticket of batch) {
+          ticket.ambiguous ||= lost
+          ticket.sent = ticket.ambiguous
+        }
         if (trouble === 'blocked') return 'blocked'
         if (trouble === 'conflict' && conflicts < CONFLICT_TRIES) {
           conflicts += 1
@@ -183,7 +186,8 @@ export function createLanes<Request, Answer>(options: LanesOptions<Request, Answ
   }
 
   function leaveDetour(organizationId: string, detour: Detour<Request, Answer>): void {
-    if (detour.moving || performance.now() - detour.blockedAt < DETOUR_MS) return
+    if (detour.moving || detours.get(organizationId) !== detour || performance.now() - detour.blockedAt < DETOUR_MS)
+      return
     detours.delete(organizationId)
   }
 
@@ -218,6 +222,7 @@ export function createLanes<Request, Answer>(options: LanesOptions<Request, Answ
         request,
         dropped: false,
         sent: false,
+        ambiguous: false,
         resolve(answer) {
           done()
           resolve(answer)
@@ -231,6 +236,9 @@ export function createLanes<Request, Answer>(options: LanesOptions<Request, Answ
       return {
         request,
         answer: promise,
+        get ambiguous() {
+          return ticket.ambiguous
+        },
         drop() {
           if (ticket.sent || ticket.dropped) return ticket.dropped
           ticket.dropped = true

@@ -81,7 +81,11 @@ export async function takeLease(options: LeaseOptions): Promise<Lease> {
     } catch (error) {
       onTrouble('lease', error)
     }
-    options.onTick()
+    try {
+      options.onTick()
+    } catch (error) {
+      onTrouble('lease', error)
+    }
   }
 
   function renew(): Promise<void> {
@@ -93,7 +97,7 @@ export async function takeLease(options: LeaseOptions): Promise<Lease> {
 
   function schedule(): void {
     if (over) return
-    timer = setTimeout(() => void renew().then(schedule), renewSeconds * 1000)
+    timer = setTimeout(() => void renew().finally(schedule), renewSeconds * 1000)
     timer.unref()
   }
 

@@ -1,4 +1,4 @@
-/** Notes how far running calls have come and extends their holds, many at once. See sql/000008-ledger-batches.sql, ledger_progress_batch. */
+/** Notes how far running calls have come and extends their holds, many at once. See sql/000010-ledger-progress.sql, ledger_progress_batch. */
 import type pg from 'pg'
 import { formatDecimal } from '../metering/money.ts'
 import type { Progress } from './ledger.ts'

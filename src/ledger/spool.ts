@@ -5,7 +5,7 @@
  *
  * Fails closed: while the spool can't be written no new paid call starts.
  */
-import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs'
+import { closeSync, existsSync, mkdirSync, openSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import type { Close } from './close-batch.ts'
@@ -77,12 +77,14 @@ export function openSpool({ directory, id, ledgerId, onTrouble }: SpoolOptions):
   function adoptFile(name: string): Adopted[] {
     const orphan = openFile(join(directory, name))
     const rows = orphan.prepare('select call_id, ledger_id, entry from entries').all() as unknown as Row[]
-    const ours = rows.filter((row) => row.ledger_id === ledgerId)
-    const foreign = rows.length - ours.length
+    const ours = rows.filter((row) => row.ledger_id === ledgerId).map((row) => ({ row, close: readEntry(row.entry) }))
+    const readable = ours.flatMap(({ row, close }) => (close === null ? [] : [{ row, close }]))
+    const foreign = rows.length - readable.length
     if (foreign > 0) {
-      onTrouble('spool', new Error(`${name} holds ${foreign} closings of another ledger; they are left alone`))
+      const what = ours.length === readable.length ? 'of another ledger' : 'that can not be read'
+      onTrouble('spool', new Error(`${name} holds ${foreign} closings ${what}; they are left alone`))
     }
-    let left = ours.length
+    let left = readable.length
     const finish = () => {
       if (left > 0) return
       // Under the lock: a process that is just making this file sees that it is gone, and makes another.
@@ -92,14 +94,23 @@ export function openSpool({ directory, id, ledgerId, onTrouble }: SpoolOptions):
     if (left > 0 || foreign > 0) adoptedFiles.add(name)
     finish()
     const forget = left > 0 ? orphan.prepare('delete from entries where call_id = ?') : null
-    return ours.map((row) => ({
-      close: readEntry(row.entry),
+    return readable.map(({ row, close }) => ({
+      close,
       booked() {
         forget?.run(row.call_id)
         left -= 1
         finish()
       },
     }))
+  }
+
+  function namesIn(folder: string): string[] {
+    try {
+      return readdirSync(folder)
+    } catch (error) {
+      onTrouble('spool', error)
+      return []
+    }
   }
 
   function insertEntry(close: Close): void {
@@ -148,6 +159,11 @@ export function openSpool({ directory, id, ledgerId, onTrouble }: SpoolOptions):
       timer ??= setTimeout(removeBooked, REMOVE_MS).unref()
     },
     probe() {
+      if (!existsSync(file)) {
+        writable = false
+        onTrouble('spool', new Error(`${file} is gone, and with it what was in it. Restart to begin another.`))
+        return
+      }
       if (writable) return
       try {
         write(() => touch.run(++probes))
@@ -157,7 +173,7 @@ export function openSpool({ directory, id, ledgerId, onTrouble }: SpoolOptions):
     },
     adopt() {
       const found: Adopted[] = []
-      for (const name of readdirSync(directory)) {
+      for (const name of namesIn(directory)) {
         if (!name.endsWith(SUFFIX) || name === `${id}${SUFFIX}` || adoptedFiles.has(name)) continue
         try {
           found.push(...adoptFile(name))
@@ -184,8 +200,10 @@ interface Row {
 
 /** A file of our own, which somebody looking for orphans may have had in hand for a moment. */
 function openOwn(path: string): DatabaseSync {
+  closeSync(openSync(path, 'a', 0o600))
+  const { ino } = statSync(path)
   const database = openFile(path, OWN_PATIENCE_MS)
-  if (existsSync(path)) return database
+  if (statSync(path, { throwIfNoEntry: false })?.ino === ino) return database
   database.close()
   return openOwn(path)
 }
@@ -242,9 +260,14 @@ function writeEntry({ state, closing }: Close): string {
   )
 }
 
-function readEntry(text: string): Close {
-  const { state, closing } = JSON.parse(text)
-  if (state === 'released') return { state, closing }
-  const { charge, apiCost, markup } = closing
-  return { state, closing: { ...closing, charge: BigInt(charge), apiCost: BigInt(apiCost), markup: BigInt(markup) } }
+/** Null where it can't be read. */
+function readEntry(text: string): Close | null {
+  try {
+    const { state, closing } = JSON.parse(text)
+    if (state === 'released') return { state, closing }
+    const { charge, apiCost, markup } = closing
+    return { state, closing: { ...closing, charge: BigInt(charge), apiCost: BigInt(apiCost), markup: BigInt(markup) } }
+  } catch {
+    return null
+  }
 }

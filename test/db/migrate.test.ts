@@ -17,6 +17,12 @@ const names = [
   'public-functions',
   'identity',
   'ledger-batches',
+  'ledger-hold',
+  'ledger-progress',
+  'ledger-close',
+  'ledger-recovery',
+  'ledger-audit-limits',
+  'public-functions-by-the-gate',
 ]
 let url = ''
 let name = ''
