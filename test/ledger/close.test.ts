@@ -236,3 +236,27 @@ describe('a settle that comes late answers what the key has spent', () => {
     }
   })
 })
+
+describe('a limit that was lowered while its calls ran', () => {
+  test.each([1, 2])('keeps its new amount when %i of them are closed in one batch', async (count) => {
+    const org = await seed()
+    const window_start = '1970-01-01T00:00:00Z'
+    const limits: Limit[] = [{ kind: 'key', id: org.keyIds.alice, window_start, limit_amount: 100 }]
+    const closes = []
+    for (let i = 0; i < count; i += 1) {
+      const { callId } = await hold(db.pool, org.id, { output: 20, limits })
+      closes.push({ state: 'settled' as const, closing: settlementOf(holdRequest(org, { callId }), 5n * credit) })
+    }
+    const where = "where kind = 'key' and id = $1"
+    await db.pool.query(`update ledger_limits set limit_amount = 10 ${where}`, [org.keyIds.alice])
+    const client = new pg.Client({ connectionString: db.url })
+    onTestFinished(() => client.end())
+    await client.connect()
+    expect(await sendCloses(client, closes)).toMatchObject(closes.map(() => ({ charged: '5.000000' })))
+    const { rows } = await db.pool.query(
+      `select trim_scale(limit_amount) as limit, trim_scale(held) as held, trim_scale(used) as used from ledger_limits ${where}`,
+      [org.keyIds.alice],
+    )
+    expect(rows).toEqual([{ limit: '10', held: '0', used: `${5 * count}` }])
+  })
+})

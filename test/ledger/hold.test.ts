@@ -1,7 +1,10 @@
 import { randomUUID } from 'node:crypto'
+import pg from 'pg'
 import { describe, expect, test } from 'vitest'
-import { balances, close, extend, hold, inLine } from '../support/books.ts'
+import { sendHolds } from '../../src/ledger/hold-batch.ts'
+import { balances, close, extend, hold, inLine, refusal } from '../support/books.ts'
 import { useDatabase } from '../support/database.ts'
+import { holdRequest } from '../support/open-ledger.ts'
 
 const db = useDatabase()
 const seed = (alice = 100) => db.seedOrganization({ credits: 1_000, users: { alice, bob: 100 } })
@@ -116,6 +119,46 @@ describe('a hold is refused, and nothing changes,', () => {
     await db.pool.query("update organizations set status = 'suspended' where id = $1", [org.id])
     expect(await hold(db.pool, org.id, {})).toMatchObject({ outcome: 'suspended' })
   })
+})
+
+test('an allocation whose organization has no pool is none, whoever asks, and the audit names it', async () => {
+  const [org, other] = [await seed(), await seed()]
+  const owner = randomUUID()
+  const client = new pg.Client({ connectionString: db.url })
+  await client.connect()
+  try {
+    await client.query('begin')
+    await client.query('delete from organization_credit_pools where org_id = $1', [org.id])
+    expect(await hold(client, org.id, { output: 1 })).toMatchObject({ outcome: 'no_allocation', held: null })
+    await client.query(
+      "insert into ledger_processes (id, host, pid, version, lease_until) values ($1, 'test', 1, 'test', 'infinity')",
+      [owner],
+    )
+    const one = await sendHolds(client, owner, [holdRequest(org)])
+    expect(one).toMatchObject([{ outcome: 'no_allocation', held: null }])
+    const two = await sendHolds(client, owner, [holdRequest(org), holdRequest(org)])
+    expect(two).toMatchObject([{ outcome: 'no_allocation' }, { outcome: 'no_allocation' }])
+    const mixed = await sendHolds(client, owner, [holdRequest(org), holdRequest(other)])
+    expect(mixed).toMatchObject([
+      { outcome: 'no_allocation', held: null },
+      { outcome: 'held', held: '10.000000' },
+    ])
+    const enough = await client.query("select has_sufficient_credits($1, 'alice', 1) as enough", [org.id])
+    expect(enough.rows).toEqual([{ enough: false }])
+    const { rows } = await client.query<{ finding: string }>('select finding, org_id, user_id from ledger_audit()')
+    const finding = 'an allocation belongs to an organization without a pool'
+    expect(rows.toSorted((a, b) => JSON.stringify(a).localeCompare(JSON.stringify(b)))).toEqual(
+      ['alice', 'bob'].map((user) => ({ finding, org_id: org.id, user_id: user })),
+    )
+    const deducted = client.query("select deduct_credits($1, 'alice', 1, 'valuation')", [org.id])
+    expect(await refusal(deducted)).toMatchObject({
+      code: 'P0001',
+      message: `No credit allocation found for user alice in org ${org.id}`,
+    })
+  } finally {
+    await client.query('rollback')
+    await client.end()
+  }
 })
 
 describe('extending a hold', () => {

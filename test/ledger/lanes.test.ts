@@ -312,3 +312,38 @@ test('five sessions hold five pools, more than there are ways around: the others
   for (const release of released) await release()
   expect((await Promise.all(blocked)).map(({ held }) => held)).toEqual(locked.map(() => 10n * credit))
 })
+
+test('holds whose answer was lost, and whose repetition was blocked until everybody had given up, are given back', async () => {
+  const orgs = await Promise.all(Array.from({ length: 20 }, seed))
+  const proxy = await startTcpProxy(db.url)
+  onTestFinished(() => proxy.close())
+  const { ledger } = await openLedger({ databaseUrl: proxy.url, onFinish: onTestFinished })
+  // Both lanes have a connection: what comes next goes out on both at once.
+  const before = orgs.map((org) => holdRequest(org, { output: 0n }))
+  await Promise.all(before.map((call) => ledger.hold(call)))
+  const withheld = proxy.withholdCommit('ledger_hold_', 2)
+  const calls = orgs.map((org) => holdRequest(org))
+  const answers = Promise.allSettled(calls.map((call) => ledger.hold(call)))
+  expect(await withheld).toBe(2)
+  // No repetition gets through before the pools are locked.
+  proxy.stall()
+  const ids = orgs.map(({ id }) => id)
+  const lock = await lockRows('select 1 from organization_credit_pools where org_id = any($1) for update', [ids])
+  proxy.restore()
+  const refused = { status: 'rejected', reason: { status: 503, code: 'ledger_unavailable' } }
+  expect(await answers).toMatchObject(calls.map(() => refused))
+  expect(await statesOf(calls)).toEqual(calls.map(() => 'open'))
+  await lock.release()
+  expect(await ledger.drain(20_000)).toBe(true)
+  expect(await statesOf(calls)).toEqual(calls.map(() => 'released'))
+  for (const id of ids) expect((await balances(db.pool, id)).pool).toMatchObject({ held: '0', used: '0' })
+})
+
+async function statesOf(calls: HoldRequest[]): Promise<(string | undefined)[]> {
+  const { rows } = await db.pool.query<{ call_id: string; state: string }>(
+    'select call_id, state from ledger_holds where call_id = any($1)',
+    [calls.map(({ callId }) => callId)],
+  )
+  const states = new Map(rows.map(({ call_id, state }) => [call_id, state]))
+  return calls.map(({ callId }) => states.get(callId))
+}

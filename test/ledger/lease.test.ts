@@ -214,6 +214,66 @@ describe('a process that was stopped and wakes late', () => {
   })
 })
 
+test('a database that turns read-only stops calls, and once it takes writes again they start without a restart', async () => {
+  const org = await seed()
+  const opened = await openLedger({ databaseUrl: db.url, onFinish: onTestFinished, renewSeconds: 0.2 })
+  const { ledger, troubles } = opened
+  const [before, meanwhile] = [holdRequest(org), holdRequest(org)]
+  await ledger.hold(before)
+  const admin = await db.pool.connect()
+  // A session that is writable throughout.
+  await admin.query('set default_transaction_read_only = off')
+  const { rows } = await admin.query<{ name: string }>('select current_database() as name')
+  const reset = () => admin.query(`alter database ${rows[0]?.name} reset default_transaction_read_only`)
+  onTestFinished(async () => {
+    await reset()
+    admin.release(true)
+  })
+  await admin.query(`alter database ${rows[0]?.name} set default_transaction_read_only = on`)
+  await admin.query(
+    `select pg_terminate_backend(pid) from pg_stat_activity
+    where datname = current_database() and application_name like 'tollgate %'`,
+  )
+  const held = ledger.hold(meanwhile).catch(({ code }) => code)
+  const readOnly = () => troubles.filter(({ message }) => message.includes('read-only')).map(({ what }) => what)
+  await expect.poll(readOnly, soon).toEqual(expect.arrayContaining(['hold batch of 1', 'lease']))
+  await expect.poll(() => ledger.open, soon).toBe(false)
+  await reset()
+  // One that waited long enough is held; one that did not is given back.
+  const answer = await held
+  await expect.poll(() => ledger.open, soon).toBe(true)
+  expect(await ledger.hold(holdRequest(org))).toMatchObject({ held: 10n * credit })
+  expect(await ledger.settle(settlementOf(before, credit))).toMatchObject({ state: 'settled', charged: credit })
+  expect(await ledger.drain(10_000)).toBe(true)
+  if (answer === 'ledger_unavailable')
+    expect(['released', undefined]).toContain((await holdOf(meanwhile.callId))?.state)
+  else expect((await holdOf(meanwhile.callId))?.state).toBe('open')
+})
+
+test('a database that says nothing more keeps no process from ending, and what was not booked waits in the spool', async () => {
+  const org = await seed()
+  const opened = await openLedger({ databaseUrl: proxy.url, onFinish: onTestFinished })
+  const call = holdRequest(org)
+  await opened.ledger.hold(call)
+  proxy.stall()
+  onTestFinished(async () => proxy.restore())
+  expect(await opened.ledger.settle(settlementOf(call, 3n * credit))).toEqual({ state: 'pending' })
+  const since = performance.now()
+  expect(await opened.ledger.drain(500)).toBe(false)
+  expect(performance.now() - since).toBeLessThan(3_000)
+  await opened.close()
+  // Four seconds of silence and one for each goodbye, with room for a slow machine.
+  expect(performance.now() - since).toBeLessThan(12_000)
+  proxy.restore()
+  const next = await openLedger({
+    databaseUrl: db.url,
+    onFinish: onTestFinished,
+    spoolDirectory: opened.spoolDirectory,
+  })
+  expect(await next.ledger.drain(10_000)).toBe(true)
+  expect((await balances(db.pool, org.id)).users.alice).toEqual({ allocated: '100', used: '3', held: '0' })
+})
+
 async function checkpointsOf(callIds: string[]): Promise<string[]> {
   const { rows } = await db.pool.query<{ credits: string }>(
     'select checkpoint_credits as credits from ledger_holds where call_id = any($1)',

@@ -1,7 +1,8 @@
 import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { readdir, writeFile } from 'node:fs/promises'
+import { readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { promisify } from 'node:util'
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import type { HoldRequest } from '../../src/ledger/ledger.ts'
@@ -273,6 +274,52 @@ describe('a spool', () => {
     other.close()
   })
 
+  test('an entry that can not be read stays in its file, and its neighbours are booked', async () => {
+    const org = await seed()
+    const directory = await temporaryDirectory(onTestFinished)
+    const { rows } = await db.pool.query<{ ledger_id: string }>('select ledger_id from ledger_identity')
+    const ledgerId = rows[0]?.ledger_id ?? ''
+    const calls = [holdRequest(org), holdRequest(org)]
+    const [dead, torn] = [randomUUID(), randomUUID()]
+    const spool = spoolOf(directory, dead, ledgerId)
+    await Promise.all(calls.map((call) => spool.add(settled(call))))
+    spool.close()
+    const file = new DatabaseSync(join(directory, `${dead}.spool`))
+    file.prepare('insert into entries values (?, ?, ?, ?)').run(torn, ledgerId, dead, '{"state":')
+    file.close()
+    const opened = await openOver(directory)
+    expect(await opened.ledger.drain(10_000)).toBe(true)
+    await opened.close()
+    for (const { callId } of calls) expect(await rowsOf(callId)).toEqual(['charge 3'])
+    const message = `Error: ${dead}.spool holds 1 closings that can not be read; they are left alone`
+    expect(opened.troubles).toEqual([{ what: 'spool', message, callId: undefined }])
+    const kept = new DatabaseSync(join(directory, `${dead}.spool`))
+    expect(kept.prepare('select call_id from entries').all()).toEqual([{ call_id: torn }])
+    kept.close()
+  })
+
+  test('whose directory was removed: no paid call starts, what ran is booked, and the process lives', async () => {
+    const org = await seed()
+    const directory = await temporaryDirectory(onTestFinished)
+    const opened = await openOver(directory, { renewSeconds: 0.1 })
+    const call = holdRequest(org)
+    await opened.ledger.hold(call)
+    await rm(directory, { recursive: true })
+    await expect.poll(() => opened.ledger.open, soon).toBe(false)
+    await expect(opened.ledger.hold(holdRequest(org))).rejects.toMatchObject({
+      status: 503,
+      code: 'ledger_unavailable',
+    })
+    // Its lease goes on.
+    await renewals(opened, 3)
+    expect(opened.ledger.open).toBe(false)
+    expect(opened.troubles.map(({ message }) => message)).toContainEqual(expect.stringContaining('.spool is gone'))
+    expect(await opened.ledger.settle(settlementOf(call, 3_000_000n))).toMatchObject({ charged: 3_000_000n })
+    expect(await opened.ledger.drain(10_000)).toBe(true)
+    await opened.close()
+    expect((await balances(db.pool, org.id)).users.alice).toEqual({ allocated: '100', used: '3', held: '0' })
+  })
+
   test('a file that is no spool troubles the operator and nobody else', async () => {
     const org = await seed()
     const directory = await temporaryDirectory(onTestFinished)
@@ -338,5 +385,34 @@ describe('a full disk', () => {
     const { ledger } = await openOver(process.spoolDirectory)
     expect(await ledger.drain(10_000)).toBe(true)
     expect(await rowsOf(call.callId)).toEqual(['charge 3'])
+  })
+
+  test('with the database away too, a drain ends in its time and tries each time once', async () => {
+    const org = await seed()
+    const { ledger, troubles } = await openLedger({ databaseUrl: proxy.url, onFinish: onTestFinished })
+    const calls = [holdRequest(org), holdRequest(org), holdRequest(org)]
+    await Promise.all(calls.map((call) => ledger.hold(call)))
+    const limit = (bytes: string) => run('prlimit', ['--pid', `${process.pid}`, `--fsize=${bytes}:unlimited`])
+    const notTaken = () => troubles.filter(({ what, callId }) => what === 'spool' && callId !== undefined)
+    await limit('1')
+    onTestFinished(async () => void (await limit('unlimited')))
+    proxy.cut()
+    const withheld = calls.map((call) => ledger.settle(settlementOf(call, 3_000_000n)))
+    await expect.poll(notTaken, soon).toHaveLength(3)
+    const since = performance.now()
+    expect(await ledger.drain(1_000)).toBe(false)
+    expect(performance.now() - since).toBeLessThan(5_000)
+    // The disk that did not take the first is not asked for the others.
+    expect(notTaken()).toHaveLength(4)
+    expect(await ledger.drain(0)).toBe(false)
+    expect(notTaken()).toHaveLength(5)
+    const lost = 'Error: 3 closings are not on the books: they are LOST, the spool can not be written'
+    const drains = troubles.filter(({ what }) => what === 'drain')
+    expect(drains.map(({ message }) => message)).toEqual([lost, lost])
+    await limit('unlimited')
+    proxy.restore()
+    expect(await ledger.drain(20_000)).toBe(true)
+    expect(await Promise.all(withheld)).toMatchObject(calls.map(() => ({ state: 'settled', charged: 3_000_000n })))
+    expect((await balances(db.pool, org.id)).users.alice).toEqual({ allocated: '100', used: '9', held: '0' })
   })
 })
