@@ -79,15 +79,6 @@ export interface LedgerHoldsTable {
   created_at: Date
 }
 
-export interface LedgerProcessesTable {
-  id: string
-  host: string
-  pid: number
-  version: string
-  started_at: Generated<Date>
-  stopped_at: Date | null
-}
-
 export interface ApiKeysTable {
   id: Generated<string>
   key_hash: Buffer
@@ -122,7 +113,6 @@ export interface Tables {
   user_credit_allocations: UserCreditAllocationsTable
   credit_usage_attribution: CreditUsageAttributionTable
   ledger_holds: LedgerHoldsTable
-  ledger_processes: LedgerProcessesTable
   api_keys: ApiKeysTable
   idempotency_keys: IdempotencyKeysTable
 }

@@ -3,6 +3,7 @@
  * then on it is on the local disk too. Where the disk takes it no more than the database, the answer is withheld: whoever has seen
  * the end of an answer is charged for it, whatever dies next. Nothing here throws: a call that ran is charged.
  */
+import { setTimeout as pause } from 'node:timers/promises'
 import type { Close, CloseAnswer } from './close-batch.ts'
 import type { Lanes } from './lanes.ts'
 import type { Spool } from './spool.ts'
@@ -26,7 +27,6 @@ export interface Closings {
   adopt(): void
   /** Writes to the local disk what could not be written before. */
   keep(): Promise<void>
-  readonly pending: number
   /** Waits for all of them. At the deadline what is left goes to the spool, if it isn't there; `safe` is false if it could not. */
   drain(timeoutMs: number): Promise<{ left: number; safe: boolean }>
 }
@@ -48,7 +48,8 @@ export function createClosings({ lanes, spool, onTrouble }: ClosingsOptions): Cl
       } catch (error) {
         onTrouble(close.state === 'settled' ? 'settle' : 'release', error, close.closing.callId)
         await putAside(close)
-        await pause(delay, letGo)
+        // Keeps the process alive, since what waits here is not done, unless it was let go.
+        await pause(delay, undefined, { ref: !letGo })
       }
     }
   }
@@ -122,9 +123,6 @@ export function createClosings({ lanes, spool, onTrouble }: ClosingsOptions): Cl
       }
     },
     keep,
-    get pending() {
-      return unbooked.size
-    },
     async drain(timeoutMs) {
       const all = async () => {
         while (unbooked.size > 0) await Promise.allSettled(unbooked.values())
@@ -136,14 +134,6 @@ export function createClosings({ lanes, spool, onTrouble }: ClosingsOptions): Cl
       return { left: left.length, safe: (await Promise.all(left.map(putAside))).every(Boolean) }
     },
   }
-}
-
-/** Keeps the process alive, since what waits here is not done, unless it was let go. */
-function pause(ms: number, mayEnd: boolean): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms)
-    if (mayEnd) timer.unref()
-  })
 }
 
 /** What the work comes to, or `otherwise` where it takes longer; the work goes on. */

@@ -65,28 +65,25 @@ export async function createLedger(options: LedgerOptions): Promise<Ledger> {
     throw error
   })
   const trouble = (what: string) => (error: unknown, size: number) => onTrouble(`${what} batch of ${size}`, error)
-  const connections = (count: number, name: string) =>
-    Array.from({ length: count }, () => createBatchConnection(url, name))
-  const lanes = connections(LANES, 'lane')
   const lanesOf = { url, organizationOf: (request: { organizationId: string }) => request.organizationId }
   const holds = createLanes<HoldRequest, HoldAnswer>({
     ...lanesOf,
     name: 'hold',
-    connections: lanes,
+    lanes: LANES,
     send: (client, requests) => sendHolds(client, lease.owner, requests),
     onTrouble: trouble('hold'),
   })
   const progress = createLanes<Progress, ProgressAnswer>({
     ...lanesOf,
     name: 'progress',
-    connections: connections(1, 'progress'),
+    lanes: 1,
     send: sendProgress,
     onTrouble: trouble('progress'),
   })
   const closes = createLanes<Close, CloseAnswer>({
     url,
     name: 'close',
-    connections: connections(LANES, 'close'),
+    lanes: LANES,
     organizationOf: ({ closing }) => closing.organizationId,
     send: sendCloses,
     onTrouble: trouble('close'),

@@ -9,6 +9,7 @@
  * A job is answered when its transaction has committed, alone, whatever became of its neighbours. A batch whose connection broke
  * is sent again, since every operation is idempotent by call id. Never gives up: whoever is tired of waiting drops the job.
  */
+import { setImmediate as nextTurn, setTimeout as pause } from 'node:timers/promises'
 import type pg from 'pg'
 import { type BatchConnection, ConnectionLostError, createBatchConnection } from './batch-connection.ts'
 import { troubleOf } from './batch-error.ts'
@@ -24,8 +25,7 @@ const DETOUR_MS = 2_000
 export interface LanesOptions<Request, Answer> {
   url: string
   name: string
-  /** One a lane. */
-  connections: readonly BatchConnection[]
+  lanes: number
   /** Sends one batch; answers one answer for each request, in their order. */
   send: (client: pg.Client, requests: readonly Request[]) => Promise<Answer[]>
   organizationOf: (request: Request) => string
@@ -73,7 +73,8 @@ interface Detour<Request, Answer> {
 export function createLanes<Request, Answer>(options: LanesOptions<Request, Answer>): Lanes<Request, Answer> {
   type Tickets = Ticket<Request, Answer>[]
   const connection = () => createBatchConnection(options.url, options.name)
-  const lanes = options.connections.map(createLane)
+  const own = Array.from({ length: options.lanes }, connection)
+  const lanes = own.map(createLane)
   const detours = new Map<string, Detour<Request, Answer>>()
   const free = Array.from({ length: DETOUR_CONNECTIONS }, connection)
   const sideways = [...free]
@@ -81,13 +82,13 @@ export function createLanes<Request, Answer>(options: LanesOptions<Request, Answ
   let pending = 0
   let closed = false
 
-  function createLane(own: BatchConnection): { push(ticket: Tickets[number]): void } {
+  function createLane(over: BatchConnection): { push(ticket: Tickets[number]): void } {
     const queue: Tickets = []
     let moving = false
     const move = async (): Promise<void> => {
       while (queue.length > 0 && !closed) {
-        const batch = takeFrom(queue)
-        if (batch.length > 0 && (await deliver(own, batch)) === 'blocked') divert(batch)
+        const batch = queue.splice(0, BATCH_MAX)
+        if ((await deliver(over, batch)) === 'blocked') divert(batch)
       }
       moving = false
     }
@@ -102,12 +103,7 @@ export function createLanes<Request, Answer>(options: LanesOptions<Request, Answ
     }
   }
 
-  /** The next batch, without what was dropped. */
-  function takeFrom(queue: Tickets): Tickets {
-    return queue.splice(0, BATCH_MAX).filter((ticket) => !ticket.dropped)
-  }
-
-  /** Until every ticket is answered, or the batch is blocked. */
+  /** Until every ticket that was not dropped is answered, or the batch is blocked. */
   async function deliver(over: BatchConnection, tickets: Tickets): Promise<'done' | 'blocked'> {
     let delay = RETRY_MS.first
     let batch = tickets
@@ -163,9 +159,13 @@ export function createLanes<Request, Answer>(options: LanesOptions<Request, Answ
       const organizationId = options.organizationOf(ticket.request)
       const detour = detours.get(organizationId) ?? { tickets: [], blockedAt: performance.now(), moving: false }
       detours.set(organizationId, detour)
-      detour.tickets.push(ticket)
-      if (!detour.moving) void goAround(organizationId, detour)
+      join(organizationId, detour, ticket)
     }
+  }
+
+  function join(organizationId: string, detour: Detour<Request, Answer>, ticket: Tickets[number]): void {
+    detour.tickets.push(ticket)
+    if (!detour.moving) void goAround(organizationId, detour)
   }
 
   async function goAround(organizationId: string, detour: Detour<Request, Answer>): Promise<void> {
@@ -173,8 +173,8 @@ export function createLanes<Request, Answer>(options: LanesOptions<Request, Answ
     await nextTurn()
     while (detour.tickets.length > 0 && !closed) {
       const over = await takeConnection()
-      const batch = takeFrom(detour.tickets)
-      const blocked = batch.length > 0 && (await deliver(over, batch)) === 'blocked'
+      const batch = detour.tickets.splice(0, BATCH_MAX)
+      const blocked = (await deliver(over, batch)) === 'blocked'
       giveConnection(over)
       if (!blocked) continue
       detour.blockedAt = performance.now()
@@ -205,10 +205,8 @@ export function createLanes<Request, Answer>(options: LanesOptions<Request, Answ
   function assign(ticket: Tickets[number]): void {
     const organizationId = options.organizationOf(ticket.request)
     const detour = detours.get(organizationId)
-    if (detour !== undefined) {
-      detour.tickets.push(ticket)
-      if (!detour.moving) void goAround(organizationId, detour)
-    } else lanes[hash(organizationId) % lanes.length]?.push(ticket)
+    if (detour !== undefined) join(organizationId, detour, ticket)
+    else lanes[hash(organizationId) % lanes.length]?.push(ticket)
   }
 
   return {
@@ -252,7 +250,7 @@ export function createLanes<Request, Answer>(options: LanesOptions<Request, Answ
     },
     async close() {
       closed = true
-      await Promise.all([...options.connections, ...sideways].map((each) => each.close()))
+      await Promise.all([...own, ...sideways].map((each) => each.close()))
     },
   }
 }
@@ -262,13 +260,4 @@ function hash(text: string): number {
   let value = 0x811c9dc5
   for (let i = 0; i < text.length; i += 1) value = Math.imul(value ^ text.charCodeAt(i), 0x01000193)
   return value >>> 0
-}
-
-/** Keeps the process alive: what waits here is not done. */
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms))
-}
-
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve))
 }

@@ -8,6 +8,7 @@
 import { closeSync, existsSync, mkdirSync, openSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Close } from './close-batch.ts'
 import { storableJson } from './storable.ts'
 
@@ -237,10 +238,6 @@ function transaction(database: DatabaseSync, work: () => void): void {
     if (database.isTransaction) database.exec('rollback')
     throw error
   }
-}
-
-function nextTurn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve))
 }
 
 function discard(directory: string, name: string): void {

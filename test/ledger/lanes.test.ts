@@ -2,7 +2,6 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import pg from 'pg'
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
-import { createBatchConnection } from '../../src/ledger/batch-connection.ts'
 import { type HoldAnswer, sendHolds } from '../../src/ledger/hold-batch.ts'
 import { createLanes, type Lanes } from '../../src/ledger/lanes.ts'
 import type { HoldRequest } from '../../src/ledger/ledger.ts'
@@ -36,7 +35,7 @@ function holdLanes(url = db.url, onError: (code: string) => void = () => {}): Ho
   const lanes = createLanes<HoldRequest, HoldAnswer>({
     url,
     name: 'hold-test',
-    connections: Array.from({ length: 3 }, () => createBatchConnection(url, 'hold-test')),
+    lanes: 3,
     organizationOf: ({ organizationId }) => organizationId,
     async send(client, requests) {
       try {
@@ -218,7 +217,7 @@ test('a batch waits 250 ms for a lock, and runs two seconds', async () => {
   const lanes = createLanes<string, string>({
     url: db.url,
     name: 'settings',
-    connections: [createBatchConnection(db.url, 'settings')],
+    lanes: 1,
     organizationOf: (setting) => setting,
     send: async (client, settings) =>
       Promise.all(settings.map(async (setting) => (await client.query(`show ${setting}`)).rows[0][setting])),
