@@ -1,14 +1,26 @@
-/** The one log line of a call that was admitted. No prompt text, no key. */
+/** What is left of a call that was admitted, besides its row: one line in the log and the numbers. No prompt text, no key. */
 import type { ProviderError } from '../../providers/provider.ts'
 import type { Outcome } from '../ledger/ledger.ts'
 import { formatDecimal } from '../metering/money.ts'
+import type { Usage } from '../metering/usage.ts'
 import type { Log } from '../observe/log.ts'
+import type { CallBill, Metrics, TokenKind } from '../observe/metrics.ts'
 import type { Call } from './call.ts'
 import type { Bill } from './settle-call.ts'
 
-export function logCall(log: Log, call: Call, end: { outcome: Outcome; bill?: Bill; error?: ProviderError }): void {
+export interface CallEnd {
+  outcome: Outcome
+  /** Left out where nothing was consumed. */
+  bill?: Bill
+  error?: ProviderError
+}
+
+/** Once for each call, when it is over. */
+export function logCall(deps: { log: Log; metrics: Metrics }, call: Call, end: CallEnd): void {
   const { exchange, caller, offer, timing } = call
   const total = performance.now() - exchange.startedAt
+  const own = Math.max(0, total - timing.upstreamMs)
+  const firstByte = timing.firstByteAt === null ? null : timing.firstByteAt - exchange.startedAt
   const line = {
     call_id: exchange.callId,
     request_id: exchange.requestId,
@@ -31,12 +43,47 @@ export function logCall(log: Log, call: Call, end: { outcome: Outcome; bill?: Bi
       ? {}
       : { provider_error: end.error.kind, provider_status: end.error.status, provider_said: end.error.internal }),
     retries: call.retries,
-    first_byte_ms: timing.firstByteAt === null ? null : Math.round(timing.firstByteAt - exchange.startedAt),
+    first_byte_ms: firstByte === null ? null : Math.round(firstByte),
     total_ms: Math.round(total),
     upstream_ms: Math.round(timing.upstreamMs),
-    own_ms: Number(Math.max(0, total - timing.upstreamMs).toFixed(3)),
+    own_ms: Number(own.toFixed(3)),
   }
   const loud = end.error !== undefined && ['auth', 'quota'].includes(end.error.kind)
-  if (loud) log.error(line, 'THE PROVIDER REJECTS OUR ACCOUNT')
-  else log.info(line, 'call')
+  if (loud) deps.log.error(line, 'THE PROVIDER REJECTS OUR ACCOUNT')
+  else deps.log.info(line, 'call')
+  deps.metrics.call({
+    provider: offer.deployment.mockResponse === null ? offer.deployment.provider : 'mock',
+    outcome: end.outcome,
+    stream: call.request.stream,
+    ownSeconds: own / 1000,
+    firstByteSeconds: firstByte === null ? null : firstByte / 1000,
+    bill: end.bill === undefined ? null : billOf(end.bill),
+  })
+  // By its kind: the code a provider gave it may be anything.
+  if (end.error !== undefined) deps.metrics.error(exchange.outgoing, `provider_${end.error.kind}`)
+}
+
+function billOf({ charge, usage, provenance, booking, consistent }: Bill): CallBill {
+  return {
+    microcredits: charge.microcredits,
+    provenance,
+    tokens: tokensOf(usage),
+    pending: booking.state === 'pending',
+    mismatch: !consistent,
+  }
+}
+
+/** Reasoning is shown apart from the output it is a part of, so that the kinds add up. */
+function tokensOf(usage: Usage): Record<TokenKind, number> {
+  const reasoning = Math.min(usage.reasoning, usage.output)
+  return {
+    input: usage.input,
+    cache_read: usage.cacheRead,
+    cache_write: usage.cacheWrite5m + usage.cacheWrite1h,
+    output: usage.output - reasoning,
+    reasoning,
+    audio_input: usage.audioInput,
+    audio_output: usage.audioOutput,
+    image_output: usage.imageOutput,
+  }
 }

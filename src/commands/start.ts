@@ -2,7 +2,8 @@
 import { once } from 'node:events'
 import { demoKey } from '../admin/demo.ts'
 import { createLog } from '../observe/log.ts'
-import { type RunningServer, startServer } from '../server.ts'
+import { tokenTrouble } from '../observe/metrics-access.ts'
+import { type RunningServer, type ServerOptions, startServer } from '../server.ts'
 import { banner } from './banner.ts'
 import { CommandError, EXIT } from './exit.ts'
 import { openStore, type Store } from './open-store.ts'
@@ -13,13 +14,15 @@ import { version } from './version.ts'
 export async function start(options: Options): Promise<number> {
   const say = (line: string) => process.stderr.write(`${line}\n`)
   const config = await requireConfig(options, say)
-  const log = createLog(options.logLevel)
+  const metricsToken = metricsTokenOf(options)
+  const requestIds = new Map<string, string>()
+  const log = createLog(options.logLevel, requestIds)
   const store = await openStore(options, config, say, (err) => log.warn({ err }, 'a database connection broke'))
   const stopped = nextSignal()
   let server: RunningServer
   try {
     const key = store.embedded ? await demoKey(store.database, options.dataDir) : null
-    server = await listen(options, store, config, log)
+    server = await listen(options, store, { config, log, requestIds, metricsToken })
     process.stdout.write(
       banner({
         version: version(),
@@ -46,16 +49,14 @@ export async function start(options: Options): Promise<number> {
 async function listen(
   options: Options,
   store: Store,
-  config: Parameters<typeof startServer>[0]['config'],
-  log: ReturnType<typeof createLog>,
+  own: Pick<ServerOptions, 'config' | 'log' | 'requestIds' | 'metricsToken'>,
 ): Promise<RunningServer> {
   try {
     return await startServer({
-      config,
+      ...own,
       database: store.database,
       databaseUrl: store.url,
       spoolDirectory: options.spoolDir,
-      log,
       host: options.host,
       port: options.port,
       version: version(),
@@ -69,6 +70,15 @@ async function listen(
       { cause: error },
     )
   }
+}
+
+/** @throws {CommandError} where it could be guessed: it may be all that stands before the numbers of the business. */
+function metricsTokenOf({ env }: Options): string | null {
+  const token = env.TOLLGATE_METRICS_TOKEN?.trim() ?? ''
+  if (token === '') return null
+  const trouble = tokenTrouble(token)
+  if (trouble === null) return token
+  throw new CommandError(EXIT.config, `TOLLGATE_METRICS_TOKEN ${trouble}. Take a random one: openssl rand -hex 24`)
 }
 
 /** The first signal drains; a second one ends the process at once. */

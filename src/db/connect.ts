@@ -39,11 +39,16 @@ export function connect(url: string, options: ConnectOptions = {}): Database {
   // it would end the process as well.
   pool.on('connect', (client) => client.on('error', () => {}))
   const query = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) })
+  const end = async (): Promise<void> => {
+    await query.destroy()
+    // Kysely ends the pool only if it ever ran a query.
+    if (!pool.ended) await pool.end()
+  }
   return {
     query,
     pool,
     // A server that says nothing any more would not say goodbye either.
-    close: () => Promise.race([query.destroy(), setTimeout(CLOSE_MS, undefined, { ref: false })]),
+    close: () => Promise.race([end(), setTimeout(CLOSE_MS, undefined, { ref: false })]),
   }
 }
 

@@ -6,6 +6,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Close, CloseAnswer } from './close-batch.ts'
 import type { Lanes } from './lanes.ts'
+import type { Overdue } from './ledger.ts'
 import type { Spool } from './spool.ts'
 
 /** How long an answer waits for its settlement. */
@@ -17,10 +18,11 @@ const RETRY_MS = { first: 1_000, most: 30_000 }
 export interface ClosingsOptions {
   lanes: Lanes<Close, CloseAnswer>
   spool: Spool
-  onTrouble: (what: string, error: unknown, callId: string) => void
+  onTrouble: (what: string, error: unknown, callId: string, requestId: string | null) => void
 }
 
 export interface Closings {
+  readonly overdue: Overdue
   /** Null: it is not on the books yet, and will be. */
   close(close: Close): Promise<CloseAnswer | null>
   /** Books what dead processes left in their spools. */
@@ -32,7 +34,8 @@ export interface Closings {
 }
 
 export function createClosings({ lanes, spool, onTrouble }: ClosingsOptions): Closings {
-  const unbooked = new Map<Close, Promise<unknown>>()
+  /** The oldest first. */
+  const unbooked = new Map<Close, { work: Promise<unknown>; since: number }>()
   /** Whether each got to the local disk, of those that should be there. */
   const aside = new Map<Close, Promise<boolean>>()
   /** Withheld answers, by what the disk did not take. */
@@ -46,7 +49,7 @@ export function createClosings({ lanes, spool, onTrouble }: ClosingsOptions): Cl
       try {
         return await lanes.run(close).answer
       } catch (error) {
-        onTrouble(close.state === 'settled' ? 'settle' : 'release', error, close.closing.callId)
+        report(close.state === 'settled' ? 'settle' : 'release', error, close)
         await putAside(close)
         // Keeps the process alive, since what waits here is not done, unless it was let go.
         await pause(delay, undefined, { ref: !letGo })
@@ -55,7 +58,7 @@ export function createClosings({ lanes, spool, onTrouble }: ClosingsOptions): Cl
   }
 
   function track<T>(close: Close, work: Promise<T>): Promise<T> {
-    unbooked.set(close, work)
+    unbooked.set(close, { work, since: performance.now() })
     const forget = () => {
       unbooked.delete(close)
       withheld.delete(close)
@@ -63,6 +66,10 @@ export function createClosings({ lanes, spool, onTrouble }: ClosingsOptions): Cl
     }
     work.then(forget, forget)
     return work
+  }
+
+  function report(what: string, error: unknown, { closing }: Close): void {
+    onTrouble(what, error, closing.callId, closing.requestId)
   }
 
   /** Whether it is on the local disk. What could not be written is tried again by `keep`. */
@@ -81,7 +88,7 @@ export function createClosings({ lanes, spool, onTrouble }: ClosingsOptions): Cl
       if (!unbooked.has(close)) spool.remove(close.closing.callId)
       return true
     } catch (error) {
-      onTrouble('spool', error, close.closing.callId)
+      report('spool', error, close)
       return false
     }
   }
@@ -109,6 +116,16 @@ export function createClosings({ lanes, spool, onTrouble }: ClosingsOptions): Cl
   }
 
   return {
+    get overdue() {
+      const before = performance.now() - PATIENCE_MS
+      const found = { entries: 0, oldestMs: 0 }
+      for (const { since } of unbooked.values()) {
+        if (since > before) break
+        if (found.entries === 0) found.oldestMs = performance.now() - since
+        found.entries += 1
+      }
+      return found
+    },
     async close(close) {
       const booked = track(close, book(close))
       const answer = await within<CloseAnswer | null>(PATIENCE_MS, booked, () => null)
@@ -118,14 +135,14 @@ export function createClosings({ lanes, spool, onTrouble }: ClosingsOptions): Cl
     adopt() {
       for (const { close, booked } of spool.adopt()) {
         const adopted = book(close).then(booked)
-        adopted.catch((error: unknown) => onTrouble('spool', error, close.closing.callId))
+        adopted.catch((error: unknown) => report('spool', error, close))
         void track(close, adopted)
       }
     },
     keep,
     async drain(timeoutMs) {
       const all = async () => {
-        while (unbooked.size > 0) await Promise.allSettled(unbooked.values())
+        while (unbooked.size > 0) await Promise.allSettled([...unbooked.values()].map(({ work }) => work))
       }
       await within<void>(timeoutMs, all(), () => {})
       letGo = true

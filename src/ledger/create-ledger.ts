@@ -7,7 +7,7 @@ import { createClosings, within } from './closings.ts'
 import { type HoldAnswer, sendHolds } from './hold-batch.ts'
 import { createLanes, type Job } from './lanes.ts'
 import { takeLease } from './lease.ts'
-import type { Hold, HoldRequest, Ledger, Pending, Progress, Settled } from './ledger.ts'
+import type { Hold, HoldRequest, Ledger, LedgerObserver, Pending, Progress, Settled } from './ledger.ts'
 import { type ProgressAnswer, sendProgress } from './progress-batch.ts'
 import { createRecovery, type Recovered } from './recovery.ts'
 import { refusalOf, unavailable } from './refusal.ts'
@@ -16,6 +16,11 @@ import { openSpool, type Spool } from './spool.ts'
 /** How long a call waits for its hold; a database that restarts is back within that. */
 const PATIENCE_MS = 5_000
 const LANES = 2
+/**
+ * A checkpoint waits this long for others to go along: one commit for all that go out meanwhile, and none for a call that is over by
+ * then. A process that is killed within it loses the input of the calls it has just sent out.
+ */
+const CHECKPOINT_LINGER_MS = 20
 
 export interface LedgerOptions {
   databaseUrl: string
@@ -23,14 +28,15 @@ export interface LedgerOptions {
   leases: { renewSeconds: number; deadAfterSeconds: number }
   version: string
   newId: () => string
-  /** Told of every failure that is being repeated; the operator should see them. */
-  onTrouble: (what: string, error: unknown, callId?: string) => void
+  /** Told of every failure that is being repeated; the operator should see them. The request id is what the caller sent as one. */
+  onTrouble: (what: string, error: unknown, callId?: string, requestId?: string | null) => void
   onRecovered: (recovered: Recovered) => void
+  observer?: LedgerObserver
 }
 
 /** @throws when the database can't be reached, or the spool can't be made. */
 export async function createLedger(options: LedgerOptions): Promise<Ledger> {
-  const { databaseUrl: url, leases } = options
+  const { databaseUrl: url, leases, observer } = options
   let closed = false
   /** What is cut short on the way out is no trouble. */
   const onTrouble: LedgerOptions['onTrouble'] = (...trouble) => {
@@ -72,13 +78,17 @@ export async function createLedger(options: LedgerOptions): Promise<Ledger> {
     lanes: LANES,
     send: (client, requests) => sendHolds(client, lease.owner, requests),
     onTrouble: trouble('hold'),
+    onBatch: (size) => observer?.batch('hold', size),
   })
   const progress = createLanes<Progress, ProgressAnswer>({
     ...lanesOf,
     name: 'progress',
     lanes: 1,
+    // An extension has a stream waiting for it.
+    lingerOf: ({ hold }) => (hold === null ? CHECKPOINT_LINGER_MS : 0),
     send: sendProgress,
     onTrouble: trouble('progress'),
+    onBatch: (size) => observer?.batch('progress', size),
   })
   const closes = createLanes<Close, CloseAnswer>({
     url,
@@ -87,6 +97,7 @@ export async function createLedger(options: LedgerOptions): Promise<Ledger> {
     organizationOf: ({ closing }) => closing.organizationId,
     send: sendCloses,
     onTrouble: trouble('close'),
+    onBatch: (size) => observer?.batch('close', size),
   })
   const closings = createClosings({ lanes: closes, spool, onTrouble })
   /** The last checkpoint of each call that is not answered yet. */
@@ -134,9 +145,14 @@ export async function createLedger(options: LedgerOptions): Promise<Ledger> {
       return isOpen()
     },
 
+    get overdue() {
+      return closings.overdue
+    },
+
     covers: (hold) => isOpen() && hold.owner === lease.owner,
 
     async hold(request) {
+      const asked = performance.now()
       if (!lease.valid) await lease.renew()
       if (!isOpen()) throw unavailable(new Error('the lease is not valid or the spool can not be written'))
       let { owner } = lease
@@ -151,11 +167,13 @@ export async function createLedger(options: LedgerOptions): Promise<Ledger> {
         return holdOf(request, answer, owner)
       } catch (error) {
         if (!(error instanceof TollgateError)) {
-          onTrouble('hold', error, request.callId)
+          onTrouble('hold', error, request.callId, request.requestId)
           throw unavailable(error)
         }
-        if (error.cause !== undefined) onTrouble('hold', error.cause, request.callId)
+        if (error.cause !== undefined) onTrouble('hold', error.cause, request.callId, request.requestId)
         throw error
+      } finally {
+        observer?.hold(secondsSince(asked))
       }
     },
 
@@ -185,8 +203,10 @@ export async function createLedger(options: LedgerOptions): Promise<Ledger> {
     },
 
     async settle(settlement): Promise<Settled | Pending> {
+      const asked = performance.now()
       forgetCheckpoint(settlement.callId)
       const answer = await closings.close({ state: 'settled', closing: settlement })
+      observer?.settle(secondsSince(asked))
       return answer === null ? { state: 'pending' } : settledOf(answer)
     },
 
@@ -231,6 +251,10 @@ async function openSpoolFor(
     await connection.close()
     throw error
   }
+}
+
+function secondsSince(start: number): number {
+  return (performance.now() - start) / 1000
 }
 
 function namesOf(request: HoldRequest) {

@@ -29,6 +29,8 @@ export interface LanesOptions<Request, Answer> {
   /** Sends one batch; answers one answer for each request, in their order. */
   send: (client: pg.Client, requests: readonly Request[]) => Promise<Answer[]>
   organizationOf: (request: Request) => string
+  /** For how long a request may wait for others to go along when the lane is at rest, milliseconds. @default not at all */
+  lingerOf?: (request: Request) => number
   /** Told of every failure that is repeated. */
   onTrouble: (error: unknown, size: number) => void
   /** Told of every batch that was answered. */
@@ -85,6 +87,7 @@ export function createLanes<Request, Answer>(options: LanesOptions<Request, Answ
   function createLane(over: BatchConnection): { push(ticket: Tickets[number]): void } {
     const queue: Tickets = []
     let moving = false
+    let lingering: NodeJS.Timeout | undefined
     const move = async (): Promise<void> => {
       while (queue.length > 0 && !closed) {
         const batch = queue.splice(0, BATCH_MAX)
@@ -92,13 +95,20 @@ export function createLanes<Request, Answer>(options: LanesOptions<Request, Answ
       }
       moving = false
     }
+    const start = (): void => {
+      clearTimeout(lingering)
+      lingering = undefined
+      moving = true
+      // Whatever else this turn of the loop brings goes along.
+      setImmediate(() => void move())
+    }
     return {
       push(ticket) {
         queue.push(ticket)
         if (moving) return
-        moving = true
-        // Whatever else this turn of the loop brings goes along.
-        setImmediate(() => void move())
+        const ms = options.lingerOf?.(ticket.request) ?? 0
+        if (ms === 0) start()
+        else lingering ??= setTimeout(start, ms)
       },
     }
   }

@@ -95,9 +95,26 @@ export interface Pending {
   state: 'pending'
 }
 
+export interface Overdue {
+  entries: number
+  oldestMs: number
+}
+
+/** Told of what passes, for whoever measures. Must not throw. */
+export interface LedgerObserver {
+  /** A hold was answered, granted or not. */
+  hold(seconds: number): void
+  /** A settlement was answered, booked or pending. */
+  settle(seconds: number): void
+  /** The database answered a batch. */
+  batch(kind: 'hold' | 'progress' | 'close', size: number): void
+}
+
 export interface Ledger {
   /** Whether paid calls can start at this moment. */
   readonly open: boolean
+  /** Closings that have waited longer than an answer waits for them: they are in a spool. */
+  readonly overdue: Overdue
   /**
    * Whether a call may go out to a provider under this hold, at this moment. Asked before every attempt: a process that was stopped
    * for a while may have been declared dead and its holds recovered, though it has a lease again.

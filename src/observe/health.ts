@@ -1,4 +1,5 @@
 /** Liveness does no work; readiness asks the database and the ledger, and is false while the process drains. Never a paid call. */
+import { sql } from 'kysely'
 import type { Database } from '../db/connect.ts'
 
 /** What readiness wants to know of the ledger: whether paid calls can start. */
@@ -13,7 +14,7 @@ export function createHealth(database: Database, ledgerOpen: Open, draining: () 
     async ready() {
       if (draining()) return { ready: false, reason: 'draining' }
       try {
-        await database.pool.query('select 1')
+        await sql`select 1`.execute(database.query)
         return ledgerOpen() ? { ready: true, reason: null } : { ready: false, reason: 'the ledger takes no holds' }
       } catch {
         return { ready: false, reason: 'the database does not answer' }

@@ -1,12 +1,23 @@
-/** Structured logs on standard error: one line a call, no prompt text, no secrets. */
+/**
+ * Structured logs on standard error: one line a call, no prompt text, no secrets. A line that is about a call says its `call_id`;
+ * the id of the request it came by is added here, so that no line about a call lacks it. (Not by AsyncLocalStorage: what runs in a
+ * socket's callback or in a batch of many calls would bear the id of whichever request opened the connection.)
+ */
 import pino from 'pino'
+import { withoutSecrets } from './without-secrets.ts'
+
+export { withoutSecrets } from './without-secrets.ts'
 
 export type Log = pino.Logger
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
 
+/** The request id of each call that runs, by call id. */
+export type RequestIds = ReadonlyMap<string, string>
+
 export function createLog(
   level: LogLevel,
+  requestIds: RequestIds = new Map(),
   destination: pino.DestinationStream = pino.destination({ fd: 2, sync: false }),
 ): Log {
   return pino(
@@ -16,10 +27,13 @@ export function createLog(
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
       serializers: { err: describeError },
-      redact: {
-        paths: ['authorization', '*.authorization', 'apiKey', '*.apiKey', 'headers', '*.headers'],
-        censor: '[redacted]',
+      // What the line itself says wins.
+      mixin(line) {
+        const requestId = requestIds.get((line as { call_id?: string }).call_id ?? '')
+        return requestId === undefined ? {} : { request_id: requestId }
       },
+      redact: { paths: ['headers', '*.headers'], censor: '[redacted]' },
+      hooks: { streamWrite: withoutSecrets },
     },
     destination,
   )
@@ -33,16 +47,8 @@ function describeError(error: unknown): unknown {
   return {
     name,
     ...(typeof code === 'string' ? { code } : {}),
-    message: withoutSecrets(message),
-    stack: withoutSecrets(error.stack?.split('\n').slice(1, 6).join('\n') ?? ''),
+    message,
+    stack: (error.stack?.match(/^ +at .*$/gm) ?? []).slice(0, 5).join('\n'),
     ...(cause === undefined ? {} : { cause: describeError(cause) }),
   }
-}
-
-/** Keys and passwords as they appear in messages of libraries. */
-export function withoutSecrets(text: string): string {
-  return text
-    .replace(/\b(?:sk|uc|gsk|xai|hf|pk)[-_][A-Za-z0-9_-]{6,}/g, '[key]')
-    .replace(/(postgres(?:ql)?:\/\/[^:@/\s]*:)[^@\s]*@/g, '$1[redacted]@')
-    .replace(/(bearer\s+)\S+/gi, '$1[redacted]')
 }

@@ -1,0 +1,266 @@
+/**
+ * What this process counts, for Prometheus. Labels have few values, all of them ours: never a model, a key, an organization, nor an
+ * error code a provider made up. A scrape waits at most a second for the database and then goes out without what only it knows.
+ */
+import { setTimeout as pause } from 'node:timers/promises'
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+
+const DATABASE_PATIENCE_MS = 1_000
+/** Codes are written so; anything else is not one of ours. */
+const CODE = /^[a-z][a-z0-9_]{1,49}$/
+
+/** Alerts wait for these. They begin at 0, since a counter that begins at 1 shows no increase. */
+const ALARMING = ['internal_error', 'provider_auth', 'provider_quota']
+
+const OWN_TIME = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5]
+const LEDGER_TIME = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 30]
+const PROVIDER_TIME = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120]
+const BATCH_SIZES = [1, 2, 4, 8, 16, 32, 64, 128, 256]
+
+/** Kinds of tokens; none is part of another. */
+export type TokenKind =
+  | 'input'
+  | 'cache_read'
+  | 'cache_write'
+  | 'output'
+  | 'reasoning'
+  | 'audio_input'
+  | 'audio_output'
+  | 'image_output'
+
+export interface CallNumbers {
+  /** A provider's name, or `mock`. */
+  provider: string
+  outcome: string
+  stream: boolean
+  ownSeconds: number
+  /** Of a stream: from the request's arrival to the provider's first byte. */
+  firstByteSeconds: number | null
+  /** Null where nothing was charged because nothing was consumed. */
+  bill: CallBill | null
+}
+
+export interface CallBill {
+  microcredits: bigint
+  provenance: string
+  tokens: Readonly<Record<TokenKind, number>>
+  /** It was not on the books yet when the answer went out. */
+  pending: boolean
+  /** The provider's usage did not add up. */
+  mismatch: boolean
+}
+
+/** What is read when somebody looks. */
+export interface Readings {
+  runningCalls: () => number
+  ledgerOpen: () => boolean
+  spool: () => { entries: number; oldestMs: number }
+  /** Of the whole ledger, from the database. */
+  openHolds: () => Promise<{ count: number; oldestSeconds: number }>
+}
+
+export interface Metrics {
+  /** A call that was admitted and is over. */
+  call(numbers: CallNumbers): void
+  /** An answer that failed. Counted once, by the first code told for it. */
+  error(answer: object, code: string): void
+  hold(seconds: number): void
+  settle(seconds: number): void
+  batch(kind: string, size: number): void
+  /** Holds of dead processes that were closed, and the credits charged for them. */
+  recovered(holds: { charged: number; released: number }, microcredits: bigint): void
+  print(): Promise<{ contentType: string; text: string }>
+}
+
+export function createMetrics(version: string, readings: Readings): Metrics {
+  const register = new Registry()
+  collectDefaultMetrics({ register })
+  new Gauge({
+    name: 'tollgate_build_info',
+    help: 'Always 1; which Tollgate and which Node this is.',
+    labelNames: ['version', 'node'],
+    registers: [register],
+  }).set({ version, node: process.version }, 1)
+  const calls = createCallMetrics(register)
+  const ledger = createLedgerMetrics(register)
+  const state = createStateGauges(register, readings)
+  const errors = new Counter({
+    name: 'tollgate_errors_total',
+    help: 'Answers that failed, by the stable error code; provider_* is what a provider did.',
+    labelNames: ['code'],
+    registers: [register],
+  })
+  for (const code of ALARMING) errors.inc({ code }, 0)
+  const counted = new WeakSet<object>()
+  return {
+    call: calls.call,
+    error(answer, code) {
+      if (counted.has(answer)) return
+      counted.add(answer)
+      errors.inc({ code: CODE.test(code) ? code : 'other' })
+    },
+    hold: ledger.hold,
+    settle: ledger.settle,
+    batch: ledger.batch,
+    recovered(holds, microcredits) {
+      ledger.recovered(holds)
+      calls.charged('none', 'recovered', microcredits)
+    },
+    async print() {
+      await state.read()
+      return { contentType: register.contentType, text: await register.metrics() }
+    },
+  }
+}
+
+function createCallMetrics(register: Registry) {
+  const registers = [register]
+  const counter = <L extends string>(name: string, help: string, labelNames: L[]) =>
+    new Counter({ name, help, labelNames, registers })
+  const calls = counter('tollgate_calls_total', 'Calls that were admitted and are over.', [
+    'provider',
+    'outcome',
+    'stream',
+  ])
+  const tokens = counter('tollgate_tokens_total', 'Tokens charged for; no kind is part of another.', [
+    'provider',
+    'kind',
+  ])
+  const mismatches = counter('tollgate_usage_mismatches_total', "Answers whose usage didn't add up.", ['provider'])
+  const pending = counter(
+    'tollgate_pending_settlements_total',
+    'Answers that went out before their charge was booked.',
+    [],
+  )
+  const disputed = counter('tollgate_disputed_total', 'Charges beyond belief, booked at the quote.', [])
+  // Summed up as integers: a sum of floats would drift away from the books.
+  const charges = new Map<string, { provider: string; provenance: string; microcredits: bigint }>()
+  new Counter({
+    name: 'tollgate_credits_total',
+    help: 'Credits charged by this process; 1 credit is $0.001.',
+    labelNames: ['provider', 'provenance'],
+    registers,
+    collect() {
+      this.reset()
+      for (const { microcredits, ...labels } of charges.values()) this.inc(labels, Number(microcredits) / 1e6)
+    },
+  })
+  const own = new Histogram({
+    name: 'tollgate_overhead_seconds',
+    help: 'Time of a call that was not spent waiting for the provider, hold and settlement included.',
+    buckets: OWN_TIME,
+    registers,
+  })
+  const firstByte = new Histogram({
+    name: 'tollgate_first_byte_seconds',
+    help: "Streams: from the request to the provider's first byte.",
+    labelNames: ['provider'],
+    buckets: PROVIDER_TIME,
+    registers,
+  })
+
+  function charged(provider: string, provenance: string, microcredits: bigint): void {
+    const key = `${provider} ${provenance}`
+    const sum = charges.get(key)
+    if (sum === undefined) charges.set(key, { provider, provenance, microcredits })
+    else sum.microcredits += microcredits
+  }
+
+  function billed(provider: string, bill: CallBill): void {
+    charged(provider, bill.provenance, bill.microcredits)
+    for (const kind in bill.tokens) {
+      const count = bill.tokens[kind as TokenKind]
+      if (count > 0) tokens.inc({ provider, kind }, count)
+    }
+    if (bill.pending) pending.inc()
+    if (bill.mismatch) mismatches.inc({ provider })
+    if (bill.provenance === 'disputed') disputed.inc()
+  }
+
+  return {
+    charged,
+    call({ provider, outcome, stream, ownSeconds, firstByteSeconds, bill }: CallNumbers) {
+      calls.inc({ provider, outcome, stream: stream ? 'true' : 'false' })
+      own.observe(ownSeconds)
+      if (firstByteSeconds !== null) firstByte.observe({ provider }, firstByteSeconds)
+      if (bill !== null) billed(provider, bill)
+    },
+  }
+}
+
+function createLedgerMetrics(register: Registry) {
+  const registers = [register]
+  const time = (name: string, help: string) => new Histogram({ name, help, buckets: LEDGER_TIME, registers })
+  const hold = time('tollgate_hold_seconds', 'From asking for a hold to its answer, refusals included.')
+  const settle = time('tollgate_settle_seconds', 'From a charge to the books, or to the spool after 250 ms.')
+  const batch = new Histogram({
+    name: 'tollgate_batch_size',
+    help: 'Elements of a batch the database answered.',
+    labelNames: ['kind'],
+    buckets: BATCH_SIZES,
+    registers,
+  })
+  const recovered = new Counter({
+    name: 'tollgate_recovered_holds_total',
+    help: 'Holds of dead processes closed by this one.',
+    labelNames: ['result'],
+    registers,
+  })
+  for (const result of ['charged', 'released']) recovered.inc({ result }, 0)
+  return {
+    hold: (seconds: number) => hold.observe(seconds),
+    settle: (seconds: number) => settle.observe(seconds),
+    batch: (kind: string, size: number) => batch.observe({ kind }, size),
+    recovered({ charged, released }: { charged: number; released: number }) {
+      recovered.inc({ result: 'charged' }, charged)
+      recovered.inc({ result: 'released' }, released)
+    },
+  }
+}
+
+/** Set anew for every scrape. */
+function createStateGauges(register: Registry, readings: Readings) {
+  const gauge = (name: string, help: string) => new Gauge({ name, help, registers: [register] })
+  const running = gauge('tollgate_running_calls', 'Calls under way in this process.')
+  const open = gauge('tollgate_ledger_open', '1 while paid calls can start in this process.')
+  const spool = gauge('tollgate_spool_entries', 'Charges on the local disk of this process that wait for the database.')
+  const spoolAge = gauge('tollgate_spool_oldest_seconds', 'How long the oldest of them waits.')
+  const database = gauge('tollgate_database_up', '1 when the database answered this scrape within a second.')
+  const holds = gauge('tollgate_open_holds', 'Open holds of the whole ledger; left out while the database is away.')
+  const holdAge = gauge(
+    'tollgate_oldest_hold_seconds',
+    'Age of the oldest of them; left out while the database is away.',
+  )
+
+  async function openHolds(): Promise<{ count: number; oldestSeconds: number } | null> {
+    const answered = new AbortController()
+    try {
+      const late = pause(DATABASE_PATIENCE_MS, null, { signal: answered.signal })
+      return await Promise.race([readings.openHolds(), late])
+    } catch {
+      return null
+    } finally {
+      answered.abort()
+    }
+  }
+
+  return {
+    async read(): Promise<void> {
+      running.set(readings.runningCalls())
+      open.set(readings.ledgerOpen() ? 1 : 0)
+      const { entries, oldestMs } = readings.spool()
+      spool.set(entries)
+      spoolAge.set(oldestMs / 1000)
+      const found = await openHolds()
+      database.set(found === null ? 0 : 1)
+      if (found !== null) {
+        holds.set(found.count)
+        holdAge.set(found.oldestSeconds)
+        return
+      }
+      // An old number would look like a true one.
+      holds.remove()
+      holdAge.remove()
+    },
+  }
+}
