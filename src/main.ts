@@ -5,6 +5,7 @@ import { auditBooks } from './commands/audit.ts'
 import { checkConfig } from './commands/check-config.ts'
 import { keyCreate, orgCreate } from './commands/create.ts'
 import { CommandError, EXIT } from './commands/exit.ts'
+import { keysImportFernet, keysRotate } from './commands/keys.ts'
 import { migrateSchema } from './commands/migrate.ts'
 import { readOptions } from './commands/options.ts'
 import { start } from './commands/start.ts'
@@ -19,6 +20,8 @@ const COMMANDS = {
   'check-config': checkConfig,
   'org create': orgCreate,
   'key create': keyCreate,
+  'keys rotate': keysRotate,
+  'keys import-fernet': keysImportFernet,
 } as const
 
 async function main(args: readonly string[]): Promise<number> {

@@ -27,6 +27,8 @@ export interface Options {
   allocate: bigint
   role: MemberRole | null
   label: string | null
+  /** Of keys rotate. Null: the one in KMS, or a new one of our own store. */
+  newRootKeyFile: string | null
 }
 
 const COMMON = ['config', 'data-dir', 'log-level']
@@ -37,6 +39,8 @@ const FLAGS: Readonly<Record<string, readonly string[]>> = {
   'check-config': ['config'],
   'org create': [...COMMON, 'name', 'plan', 'credits'],
   'key create': [...COMMON, 'org', 'user', 'allocate', 'role', 'label'],
+  'keys rotate': [...COMMON, 'new-root-key-file'],
+  'keys import-fernet': COMMON,
 }
 
 /** @throws {CommandError} with exit code 2. */
@@ -65,6 +69,7 @@ export function readOptions(
     allocate: creditsOf('--allocate', flags.allocate ?? '0'),
     role: flags.role === undefined ? null : oneOf('--role', MEMBER_ROLES, flags.role),
     label: flags.label ?? null,
+    newRootKeyFile: flags['new-root-key-file'] ?? null,
   }
 }
 

@@ -10,6 +10,10 @@ commands
   org create     make an organization: --name acme [--plan platform|byok|hybrid] [--credits 10000]
   key create     make an API key, shown once: --org acme --user alice [--allocate 5000]
                  [--role member|admin|owner|billing_admin] [--label text]
+  keys rotate    seal every provider key anew under another root key, while calls run: [--new-root-key-file next-root-key]
+                 (without it: under the key in KMS; with Tollgate's own PostgreSQL under a new one of its own)
+  keys import-fernet
+                 seal provider keys that Ops-Center stored as Fernet tokens (gAAAA...), opened with ENCRYPTION_KEY
 
 flags            environment             default
   --config       TOLLGATE_CONFIG         ./config.yaml, else the one that comes with Tollgate
@@ -22,6 +26,11 @@ flags            environment             default
 environment
   DATABASE_URL         a PostgreSQL (14 or later) to use instead of Tollgate's own
   TOLLGATE_MASTER_KEY  the operator's key, where config.yaml sets none
+  TOLLGATE_ROOT_KEY    32 random bytes in base64 that seal provider keys; TOLLGATE_ROOT_KEY_FILE a file with them. Several, apart
+                       by spaces, are all used to open. Needed with DATABASE_URL; else made once, in the data directory
+  TOLLGATE_KMS_KEY_ARN a key of AWS KMS to seal provider keys under instead; AWS's own variables say how to get there
+  ENCRYPTION_KEY       opens provider keys that Ops-Center stored (BYOK_ENCRYPTION_KEY likewise)
+  TOLLGATE_METRICS_TOKEN  opens /metrics to a collector, and nothing else
   TOLLGATE_SPOOL_DIR   where settlements wait that the database could not take; else spool in the data directory
   OPENAI_API_KEY       makes OpenAI's models live
 

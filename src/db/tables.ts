@@ -105,6 +105,52 @@ export interface IdempotencyKeysTable {
   created_at: Generated<Date>
 }
 
+export interface PlatformSettingsTable {
+  key: string
+  value: string | null
+  category: string | null
+  is_secret: Generated<boolean>
+  enabled: Generated<boolean>
+  updated_at: Generated<Date>
+}
+
+interface OwnedProviderKey {
+  id: Generated<string>
+  provider: string
+  api_key_encrypted: string
+  metadata: Json
+  enabled: Generated<boolean>
+  created_at: Generated<Date>
+  updated_at: Generated<Date>
+}
+
+export interface UserProviderKeysTable extends OwnedProviderKey {
+  user_id: string
+}
+
+export interface OrganizationProviderKeysTable extends OwnedProviderKey {
+  org_id: string
+}
+
+export interface VaultRootTable {
+  name: string
+  since: Generated<Date>
+  previous: string | null
+  handover: string | null
+  way_back: string | null
+}
+
+export interface AuditLogTable {
+  id: Generated<string>
+  created_at: Generated<Date>
+  action: string
+  subject: string
+  actor: string
+  ip: string | null
+  request_id: string | null
+  details: Json
+}
+
 export interface Tables {
   organizations: OrganizationsTable
   organization_members: OrganizationMembersTable
@@ -115,4 +161,9 @@ export interface Tables {
   ledger_holds: LedgerHoldsTable
   api_keys: ApiKeysTable
   idempotency_keys: IdempotencyKeysTable
+  platform_settings: PlatformSettingsTable
+  user_provider_keys: UserProviderKeysTable
+  organization_provider_keys: OrganizationProviderKeysTable
+  vault_root: VaultRootTable
+  audit_log: AuditLogTable
 }

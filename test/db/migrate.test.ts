@@ -23,6 +23,7 @@ const names = [
   'ledger-recovery',
   'ledger-audit-limits',
   'public-functions-by-the-gate',
+  'provider-keys',
 ]
 let url = ''
 let name = ''

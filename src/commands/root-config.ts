@@ -1,0 +1,28 @@
+/** The root keys of a command, or the end of it with what is wrong. */
+import type { Config } from '../config/config.ts'
+import { type RootConfig, readRootConfig } from '../vault/root-config.ts'
+import { RootKeyError } from '../vault/root-key.ts'
+import { CommandError, EXIT } from './exit.ts'
+import type { Options } from './options.ts'
+
+/** Before anything is started. @throws {CommandError} with exit code 3. */
+export async function requireRootConfig(
+  options: Options,
+  config: Config,
+  say: (line: string) => void,
+): Promise<RootConfig> {
+  const embedded = !(options.env.DATABASE_URL || config.databaseUrl)
+  const root = await asCommandError(() => readRootConfig(options.env, { embedded, dataDir: options.dataDir }))
+  for (const warning of root.warnings) say(warning)
+  return root
+}
+
+/** A root key that can't be used is a matter of configuration. */
+export async function asCommandError<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    if (!(error instanceof RootKeyError)) throw error
+    throw new CommandError(EXIT.config, error.message, { cause: error })
+  }
+}

@@ -1,0 +1,203 @@
+/**
+ * Addresses that callers give us to call: custom base URLs, key tests. A name is resolved once for each connection, all its
+ * addresses are judged, and the connection goes to exactly those, so a name server that answers differently the next time
+ * changes nothing. Fails closed: what is not plainly a public web server is refused unless the operator listed it.
+ */
+import { promises as dns, type LookupAddress } from 'node:dns'
+import { BlockList, isIP, type LookupFunction } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+import { Agent, buildConnector, type Dispatcher } from 'undici'
+import { TollgateError } from './errors.ts'
+
+const LOOKUP_MS = 5_000
+const WEB_PORTS = [80, 443]
+
+/** Special purpose ranges of IANA, and what clouds answer their instances on: 168.63.129.16 is Azure's, in public space. */
+const REFUSED_4 = [
+  '0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24 192.0.2.0/24 192.88.99.0/24',
+  '192.168.0.0/16 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 224.0.0.0/4 240.0.0.0/4 168.63.129.16/32',
+].flatMap((line) => line.split(' '))
+/** Of IPv6, global unicast only, which leaves out loopback, private, link-local, multicast, mapped IPv4 and NAT64; and less these. */
+const GLOBAL_6 = '2000::/3'
+const REFUSED_6 = ['2001::/23', '2001:db8::/32', '2002::/16', '3fff::/20']
+
+export type ResolveName = (name: string) => Promise<readonly LookupAddress[]>
+
+export interface AddressGuard {
+  /** For when a URL is stored. @throws {TollgateError} 400 that says why it can't be used. */
+  check(url: string): Promise<URL>
+  /** Whose every connection is judged and pinned. Follows no redirects. */
+  agent(connectTimeoutMs: number): Agent
+}
+
+/**
+ * @param allowed what the operator lists: `host`, `host:port`, `10.1.0.0/16`, `10.1.2.3:8080`, `[fd00::/8]:8080`. A listed place
+ *   may be private; its port is the listed one, else 80 and 443. @throws {Error} for an entry that can't be understood.
+ */
+export function createAddressGuard(allowed: readonly string[], resolve: ResolveName = resolveName): AddressGuard {
+  const list = allowed.map(readEntry)
+
+  /** All addresses of the name, or none. */
+  async function judge(hostname: string, port: number): Promise<readonly LookupAddress[]> {
+    const host = hostname.replace(/^\[|\]$/g, '').replace(/\.$/, '')
+    const listed = list.filter((entry) => entry.port === port || (entry.port === null && WEB_PORTS.includes(port)))
+    const named = listed.some((entry) => entry.host === host.toLowerCase())
+    const mayCall = (address: LookupAddress) =>
+      named || listed.some((entry) => entry.range?.check(address.address, family(address))) || isWeb(address, port)
+    const addresses = await addressesOf(host, resolve)
+    const wrong = addresses.find((address) => !mayCall(address))
+    if (wrong !== undefined) {
+      const why = WEB_PORTS.includes(port) ? 'it is not a public address' : `port ${port} is not a web server's`
+      throw refused(host, why, wrong.address)
+    }
+    return addresses
+  }
+
+  return {
+    async check(url) {
+      const parsed = readUrl(url)
+      await judge(parsed.hostname, portOf(parsed.port, parsed.protocol))
+      return parsed
+    },
+    agent: (timeout) =>
+      new Agent({
+        connect(options, callback) {
+          judge(options.hostname, portOf(options.port, options.protocol)).then(
+            (addresses) => buildConnector({ timeout, allowH2: false, lookup: pinnedTo(addresses) })(options, callback),
+            (error: Error) => callback(error, null),
+          )
+        },
+      }),
+  }
+}
+
+export interface GuardedAnswer {
+  status: number
+  body: Buffer
+}
+
+/** One small exchange, for testing a key. A redirect is an answer like any other. @throws {TollgateError} and undici's errors. */
+export async function guardedRequest(
+  guard: AddressGuard,
+  url: string,
+  {
+    timeoutMs,
+    maxBytes,
+    ...options
+  }: Pick<Dispatcher.RequestOptions, 'method' | 'headers' | 'body'> & {
+    timeoutMs: number
+    maxBytes: number
+  },
+): Promise<GuardedAnswer> {
+  const { origin, pathname, search } = readUrl(url)
+  const agent = guard.agent(timeoutMs)
+  try {
+    const request = { ...options, origin, path: `${pathname}${search}`, signal: AbortSignal.timeout(timeoutMs) }
+    const { statusCode, body } = await agent.request(request)
+    const chunks: Buffer[] = []
+    let size = 0
+    for await (const chunk of body as AsyncIterable<Buffer>) {
+      chunks.push(chunk)
+      size += chunk.length
+      if (size >= maxBytes) break
+    }
+    return { status: statusCode, body: Buffer.concat(chunks).subarray(0, maxBytes) }
+  } finally {
+    await agent.destroy()
+  }
+}
+
+function readUrl(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : null
+  if (url === null) throw refused('what was given', 'it is not a URL')
+  if (url.protocol !== 'https:' && url.protocol !== 'http:')
+    throw refused(url.protocol, 'only https and http are called')
+  if (url.username !== '' || url.password !== '') throw refused(url.hostname, 'a URL must not hold a user or password')
+  return url
+}
+
+function portOf(port: string, protocol: string): number {
+  return port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port)
+}
+
+async function addressesOf(host: string, resolve: ResolveName): Promise<readonly LookupAddress[]> {
+  const literal = isIP(host)
+  if (literal !== 0) return [{ address: host, family: literal }]
+  const addresses = await Promise.race([resolve(host), delay(LOOKUP_MS, [], { ref: false })]).catch(() => [])
+  if (addresses.length > 0) return addresses
+  throw new TollgateError(400, 'address_not_found', `The host ${JSON.stringify(host)} has no address. Check the URL.`)
+}
+
+function resolveName(name: string): Promise<LookupAddress[]> {
+  return dns.lookup(name, { all: true })
+}
+
+const refused4 = rangesOf(REFUSED_4)
+const global6 = rangesOf([GLOBAL_6])
+const refused6 = rangesOf(REFUSED_6)
+
+function isWeb(address: LookupAddress, port: number): boolean {
+  if (!WEB_PORTS.includes(port)) return false
+  if (address.family === 4) return !refused4.check(address.address, 'ipv4')
+  return global6.check(address.address, 'ipv6') && !refused6.check(address.address, 'ipv6')
+}
+
+function family(address: LookupAddress): 'ipv4' | 'ipv6' {
+  return address.family === 4 ? 'ipv4' : 'ipv6'
+}
+
+function rangesOf(ranges: readonly string[]): BlockList {
+  const list = new BlockList()
+  for (const range of ranges) {
+    const [address = '', bits = ''] = range.split('/')
+    list.addSubnet(address, Number(bits), isIP(address) === 4 ? 'ipv4' : 'ipv6')
+  }
+  return list
+}
+
+interface Entry {
+  host: string | null
+  range: BlockList | null
+  /** Null: those of the web. */
+  port: number | null
+}
+
+function readEntry(text: string): Entry {
+  // An IPv6 address without brackets has no port.
+  const match = /^(?:\[([^\]]+)\]|([^:]+))(?::(\d{1,5}))?$/.exec(text)
+  const place = match === null ? text : (match[1] ?? match[2] ?? '')
+  const port = match?.[3]
+  const [address = '', bits, ...more] = place.split('/')
+  const version = isIP(address)
+  const most = version === 4 ? 32 : 128
+  const known = version === 0 ? bits === undefined && /^[a-z0-9.-]+$/i.test(place) : Number(bits ?? most) <= most
+  if (!known || more.length > 0 || (bits !== undefined && !/^\d{1,3}$/.test(bits)) || Number(port ?? 1) > 65_535) {
+    throw new Error(
+      `${JSON.stringify(text)} is not an address to allow. Write host, host:port, 10.1.0.0/16 or [fd00::/8]:8080`,
+    )
+  }
+  return {
+    host: version === 0 ? place.toLowerCase() : null,
+    range: version === 0 ? null : rangesOf([`${address}/${bits ?? most}`]),
+    port: port === undefined ? null : Number(port),
+  }
+}
+
+/** Whatever is asked for, these are the addresses. */
+function pinnedTo(addresses: readonly LookupAddress[]): LookupFunction {
+  return (_, options, callback) => {
+    const first = addresses[0]!
+    if (options.all) callback(null, [...addresses])
+    else callback(null, first.address, first.family)
+  }
+}
+
+/** What a name resolved to is for the log only: it would tell callers about the operator's network. */
+function refused(host: string, why: string, resolved?: string): TollgateError {
+  return new TollgateError(
+    400,
+    'address_not_allowed',
+    `The address ${JSON.stringify(host.slice(0, 200))} can't be called: ${why}. Use a public one, or ask the operator to list it.`,
+    resolved === undefined ? {} : { cause: new Error(`it resolves to ${resolved}`) },
+  )
+}

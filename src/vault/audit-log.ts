@@ -1,0 +1,53 @@
+/**
+ * Who changed what. The entries are written by triggers in the transaction of the change, so a change without its entry can't
+ * be committed, whoever makes it; here the transaction is told who that is. Append-only: the table refuses anything else.
+ */
+import { type Selectable, sql, type Transaction } from 'kysely'
+import type { Database } from '../db/connect.ts'
+import type { AuditLogTable, Tables } from '../db/tables.ts'
+
+export interface Change {
+  /** A user's id, or what ran: `tollgate keys rotate`. */
+  actor: string
+  ip: string | null
+  requestId: string | null
+}
+
+export type ChangeAction = 'key.saved' | 'key.resealed' | 'key.imported'
+
+export type AuditEntry = Selectable<AuditLogTable>
+
+/** Runs `work` in a transaction whose changes are logged as `change` says. `action` is what a stored key is logged as. */
+export function changing<T>(
+  database: Database,
+  change: Change,
+  action: ChangeAction,
+  work: (transaction: Transaction<Tables>) => Promise<T>,
+): Promise<T> {
+  return database.query.transaction().execute(async (transaction) => {
+    await sql`select set_config('tollgate.actor', ${storable(change.actor)}, true),
+      set_config('tollgate.ip', ${storable(change.ip)}, true),
+      set_config('tollgate.request_id', ${storable(change.requestId)}, true),
+      set_config('tollgate.action', ${action}, true)`.execute(transaction)
+    return work(transaction)
+  })
+}
+
+/** The newest entries first; `before` is the id of the last one seen. For system administrators. */
+export function listAuditEntries(
+  database: Database,
+  { limit, before = null, subject = null }: { limit: number; before?: string | null; subject?: string | null },
+): Promise<AuditEntry[]> {
+  let query = database.query.selectFrom('audit_log').selectAll().orderBy('id', 'desc').limit(Math.min(limit, 1_000))
+  if (before !== null) query = query.where('id', '<', before)
+  if (subject !== null) query = query.where('subject', '=', subject)
+  return query.execute()
+}
+
+/** PostgreSQL takes no NUL, and half a character from no one. */
+function storable(text: string | null): string {
+  return (text ?? '')
+    .toWellFormed()
+    .replace(/\p{Cc}/gu, ' ')
+    .slice(0, 255)
+}
