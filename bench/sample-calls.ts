@@ -23,7 +23,7 @@ export interface SampleCall {
 
 /** As many different calls, of 100 and more input tokens and 20 and more output tokens. */
 export function sampleCalls(count: number): SampleCall[] {
-  const price = findPrice({ provider: 'openai', model: MODEL, at: new Date(), operator: null })
+  const price = findPrice({ listed: { provider: 'openai', model: MODEL }, at: new Date(), operator: null })
   if (price === null) throw new Error(`the data set has no price for ${MODEL}`)
   return Array.from({ length: count }, (_, i) => sampleCall(price, 100 + 13 * i, 20 + 7 * i))
 }

@@ -1,70 +1,101 @@
 /**
- * Why an OpenAI-dialect provider did not answer: by structured code and status first, by text never. What a caller is shown
+ * Why an OpenAI-dialect provider did not answer: by structured code and status first, by text last. What a caller is shown
  * is freed of account ids and key fragments; bodies of 401 and 403 are never shown.
  */
-import { parseJson } from './json.ts'
+import { asObject, parseJson } from './json.ts'
+import type { OpenAiDialect } from './openai-dialect.ts'
 import type { ProviderError, ProviderErrorKind } from './provider.ts'
 
 type Headers = Readonly<Record<string, string | string[] | undefined>>
 
-interface ErrorMembers {
+/** What an error body holds, in whatever shape. Texts are freed of keys and account ids. */
+export interface ErrorMembers {
   message: string | null
   type: string | null
   code: string | null
   param: string | null
 }
 
-export function readOpenAiError(label: string, status: number, headers: Headers, body: Buffer): ProviderError {
-  return describe(label, status, errorMembers(parseJson(body)), retryAfterMs(headers), body.toString('utf8', 0, 500))
+type Dialect = Pick<OpenAiDialect, 'label' | 'errorKind'>
+
+export function readOpenAiError(dialect: Dialect, status: number, headers: Headers, body: Buffer): ProviderError {
+  const parsed = parseJson(body)
+  const members = errorMembers(parsed)
+  if (members.message === null && isText(headers, parsed)) members.message = shownText(body.toString('utf8', 0, 500))
+  const wait = retryAfterMs(headers) ?? statedWaitMs(members.message)
+  return describe(dialect, status, members, wait, body.toString('utf8', 0, 500))
 }
 
-/** An error frame inside a stream whose status was 200. */
-export function readOpenAiErrorFrame(label: string, body: unknown): ProviderError {
+/** An error frame inside a stream, or in a whole answer, whose status was 200. */
+export function readOpenAiErrorFrame(dialect: Dialect, body: unknown): ProviderError {
   const members = errorMembers(body)
-  const stated = (body as { error?: { status_code?: unknown; code?: unknown } } | null)?.error
+  const stated = asObject(asObject(body)?.error)
   const status = [stated?.status_code, stated?.code].find(
     (value) => typeof value === 'number' && value >= 400 && value < 600,
   )
-  return describe(label, typeof status === 'number' ? status : null, members, null, JSON.stringify(body).slice(0, 500))
+  const known = typeof status === 'number' ? status : null
+  return describe(dialect, known, members, statedWaitMs(members.message), JSON.stringify(body ?? null).slice(0, 500))
 }
 
+/** What is about the request, and may be said to whoever made it. */
+const ABOUT_REQUEST: ReadonlySet<ProviderErrorKind> = new Set([
+  'bad_request',
+  'model_not_found',
+  'too_large',
+  'context_length',
+  'content_filter',
+])
+
 function describe(
-  label: string,
+  dialect: Dialect,
   status: number | null,
   members: ErrorMembers,
   retry: number | null,
   internal: string,
 ): ProviderError {
-  const kind = kindOf(status, members)
+  const kind = dialect.errorKind?.(status, members) ?? kindOf(status, members)
   const { type, code, param } = members
-  const aboutRequest = kind === 'bad_request' || kind === 'model_not_found' || kind === 'too_large'
+  const aboutRequest = ABOUT_REQUEST.has(kind)
   const shown = aboutRequest ? members.message : null
   return {
     kind,
     status,
-    message: shown ?? ownMessage(kind, label),
+    message: shown ?? ownMessage(kind, dialect.label),
     type,
     code,
     param,
     retryAfterMs: retry,
     // What a provider says about a request may quote the prompt, which no log and no row may hold.
     internal: aboutRequest ? [type, code, param].filter((part) => part !== null).join(' ') : scrub(internal),
+    ...(kind === 'bad_request' && rejectsStreamOptions(members) ? { rejects: 'stream_options' as const } : {}),
   }
 }
 
 /** Account trouble that comes as 400 or 429. */
 const OUT_OF_MONEY = new Set(['insufficient_quota', 'billing_hard_limit_reached', 'billing_not_active'])
+const FILTERED = new Set(['content_filter', 'content_policy_violation', 'moderation_blocked'])
+/** Last of all, by what is said: most servers have no code for it. */
+const TOO_LONG =
+  /context.?(?:length|window|size)|maximum (?:prompt|input|sequence) length|prompt is too long|too many (?:input )?tokens in|input is too long|reduce the length of/i
 
-function kindOf(status: number | null, { code, type }: ErrorMembers): ProviderErrorKind {
+function kindOf(status: number | null, { code, type, message }: ErrorMembers): ProviderErrorKind {
   if (status === 402 || type === 'insufficient_quota' || OUT_OF_MONEY.has(code ?? '')) return 'quota'
+  if (code === 'context_length_exceeded') return 'context_length'
+  if (FILTERED.has(code ?? '')) return 'content_filter'
   if (code === 'invalid_api_key' || status === 401 || status === 403) return 'auth'
-  if (code === 'rate_limit_exceeded' || status === 429) return 'rate_limit'
-  if (code === 'model_not_found' || status === 404) return 'model_not_found'
   if (status === 413) return 'too_large'
-  if (status === 503 || status === 529 || code === 'overloaded') return 'overloaded'
+  if (code === 'rate_limit_exceeded' || status === 429) return 'rate_limit'
+  if (code === 'model_not_found' || code === 'model_not_supported' || status === 404) return 'model_not_found'
+  if (status === 503 || status === 529 || status === 498 || code === 'overloaded') return 'overloaded'
   if (status === 408 || status === 504) return 'timeout'
-  if (status !== null && status >= 400 && status < 500) return 'bad_request'
+  if (status !== null && status >= 400 && status < 500)
+    return message !== null && TOO_LONG.test(message) ? 'context_length' : 'bad_request'
   return type === 'invalid_request_error' && status === null ? 'bad_request' : 'failed'
+}
+
+/** By the parameter it names; the words may quote the caller's, and decide only where it names none. */
+function rejectsStreamOptions({ param, message }: ErrorMembers): boolean {
+  return param === null ? /stream_options|include_usage/.test(message ?? '') : /^stream_options/.test(param)
 }
 
 function ownMessage(kind: ProviderErrorKind, label: string): string {
@@ -81,8 +112,13 @@ function ownMessage(kind: ProviderErrorKind, label: string): string {
     case 'model_not_found':
       return `${label} does not know this model.`
     case 'bad_request':
-    case 'too_large':
       return `${label} refused this request as malformed.`
+    case 'too_large':
+      return `This request is larger than ${label} takes. Send less.`
+    case 'context_length':
+      return 'The messages are longer than the context of this model. Send less, or choose a model with a larger one.'
+    case 'content_filter':
+      return `${label} filtered this request for its content.`
     default:
       return `${label} failed to answer. Try again shortly.`
   }
@@ -96,19 +132,58 @@ function scrub(text: string): string {
   return text
     .replace(/\b(sk|pk|gsk|xai|hf|uc)[-_][\w*-]{4,}[\w*.-]*/gi, '[key]')
     .replace(/\bkey[-_](?=[\w*.-]*[\dA-Z*])[\w*-]{4,}[\w*.-]*/g, '[key]')
+    .replace(/\b[\da-f]{8}-(?:[\da-f]{4}-){3}[\da-f]{12}\b/gi, '[account]')
+    .replace(/(?<![\w*])\w{1,8}\*{2,}\w{0,8}/g, '[key]')
     .replace(/\b(org|proj|project|user|acct)[-_](?=[\w-]*[\dA-Z])[\w-]{6,}/g, '[account]')
 }
 
-function errorMembers(body: unknown): ErrorMembers {
-  const error = (body as { error?: unknown } | null)?.error
+/** OpenAI's envelope, and the others seen: a plain string, `detail`, `message` on top, an array of one, a router's cause. */
+function errorMembers(parsed: unknown): ErrorMembers {
+  const body = asObject(Array.isArray(parsed) ? parsed[0] : parsed)
+  const error = body?.error ?? body?.detail ?? body
   if (typeof error === 'string')
-    return { message: error, type: null, code: text((body as { code?: unknown }).code), param: null }
-  const { message, type, code, param } = (error ?? {}) as Record<string, unknown>
-  return { message: text(message), type: text(type), code: text(code), param: text(param) }
+    return { message: shownText(error), type: shownText(body?.error_type), code: codeOf(body?.code), param: null }
+  const { message, type, code, param, reason } = asObject(error) ?? {}
+  return {
+    message: causeOf(error) ?? shownText(message),
+    type: shownText(type),
+    code: codeOf(code) ?? codeOf(reason),
+    param: shownText(param),
+  }
 }
 
-function text(value: unknown): string | null {
+/** A router tells what its provider said in `metadata.raw`; its own message says only that there was an error. */
+function causeOf(error: unknown): string | null {
+  const raw = asObject(asObject(error)?.metadata)?.raw
+  if (typeof raw !== 'string' || raw === '') return null
+  const parsed = asObject(parseJson(raw))
+  return parsed === null ? shownText(raw.slice(0, 500)) : errorMembers(parsed).message
+}
+
+/** An error of a server that does not answer in JSON, or answers a bare JSON string. A page of HTML says nothing. */
+function isText(headers: Headers, parsed: unknown): boolean {
+  return typeof parsed === 'string' || (parsed === null && /^text\/plain/i.test(String(headers['content-type'] ?? '')))
+}
+
+function shownText(value: unknown): string | null {
   return typeof value === 'string' && value !== '' ? scrub(value) : null
+}
+
+/** A word. Some servers have a sentence there, which no program can look for. */
+function codeOf(value: unknown): string | null {
+  return typeof value === 'string' && /^[\w.:/-]+$/.test(value) ? scrub(value) : null
+}
+
+/** `Please try again in 1m2.5s.` Milliseconds; null where nothing of the kind is said. */
+function statedWaitMs(message: string | null): number | null {
+  const said = /try again in ((?:\d+(?:\.\d+)?(?:ms|h|m|s))+)/i.exec(message ?? '')?.[1]
+  if (said === undefined) return null
+  const unit: Record<string, number> = { h: 3_600_000, m: 60_000, s: 1_000, ms: 1 }
+  let ms = 0
+  for (const [, amount, name] of said.matchAll(/(\d+(?:\.\d+)?)(ms|h|m|s)/gi)) {
+    ms += Number(amount) * (unit[String(name).toLowerCase()] ?? 0)
+  }
+  return Math.ceil(ms)
 }
 
 /** `retry-after-ms`, or `retry-after` in seconds. A date is left aside: no provider sends one. */

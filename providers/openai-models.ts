@@ -4,15 +4,7 @@
  * never what a call is charged.
  */
 import { dataUrlImageSize, type ImageSize } from './image-size.ts'
-
-export interface OpenAiModel {
-  /** The most output tokens a choice may have, reasoning included; `null` where unknown. */
-  maxOutputTokens: number | null
-  /** Whether output tokens may be billed that never appear in the answer. */
-  hiddenReasoning: boolean
-  /** The vocabulary its text is counted with. */
-  encoding: 'o200k_base' | 'cl100k_base'
-}
+import type { ModelFacts } from './provider.ts'
 
 /** First match wins. Fine-tuned models (`ft:gpt-4o-mini-2024-07-18:acme::x`) are looked up as what they were tuned from. */
 const OUTPUT_LIMITS: readonly (readonly [RegExp, number])[] = [
@@ -35,12 +27,14 @@ const REASONS = /^(?:o[1-9](?:-|$)|gpt-(?!5-chat)[5-9](?:[.-]|$)|gpt-chat)/
 const OLD_VOCABULARY = /^gpt-(?:3\.5|35|4(?:-|$))/
 
 /** Facts of a model by its OpenAI name; an unknown name has no output limit and the newest vocabulary. */
-export function openAiModel(name: string): OpenAiModel {
+export function openAiModel(name: string): ModelFacts {
   const model = baseName(name)
   return {
     maxOutputTokens: OUTPUT_LIMITS.find(([pattern]) => pattern.test(model))?.[1] ?? null,
     hiddenReasoning: REASONS.test(model),
     encoding: OLD_VOCABULARY.test(model) ? 'cl100k_base' : 'o200k_base',
+    tokensPercent: 100,
+    hiddenInput: { always: 0, withTools: 0 },
   }
 }
 

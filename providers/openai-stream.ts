@@ -3,15 +3,20 @@
  * usage frame, last, if it asked), a second finish reason, or an error. Frames that need no look inside are told by the
  * absence of three byte patterns, which can't stand inside a JSON string, where every quote is escaped.
  */
-import { changeMembers, objectMembers } from '../src/http/json-members.ts'
-import { parseJson } from './json.ts'
-import { readOpenAiUsage } from './openai-usage.ts'
-import type { ProviderError, Reading, StreamPart, StreamReader } from './provider.ts'
+import { type Change, changeMembers, objectMembers } from '../src/http/json-members.ts'
+import { finishReason } from './finish-reason.ts'
+import { asObject, parseJson } from './json.ts'
+import type { OpenAiDialect } from './openai-dialect.ts'
+import { readOpenAiErrorFrame } from './openai-errors.ts'
+import { readConsumed } from './openai-reading.ts'
+import { emptyReading, type ProviderError, type StreamPart, type StreamReader } from './provider.ts'
+import { shownUsage } from './shown-usage.ts'
 import { createSseFrames, dataFrame, dataLine, isCanonical, parseFrame, type Verdict } from './sse-frames.ts'
 
 const USAGE = Buffer.from('"usage"')
 const FINISH = Buffer.from('"finish_reason"')
 const ERROR = Buffer.from('"error"')
+const ROLE = Buffer.from('"role"')
 const COLON = 0x3a
 const LETTER_N = 0x6e
 
@@ -22,6 +27,8 @@ interface Chunk {
   service_tier?: unknown
   system_fingerprint?: unknown
   usage?: unknown
+  /** Groq's own member, in which it repeats the usage, or states it alone. */
+  x_groq?: unknown
   error?: unknown
   choices?: unknown
 }
@@ -30,16 +37,21 @@ interface Choice {
   index?: unknown
   finish_reason?: unknown
   delta?: Record<string, unknown>
+  error?: unknown
 }
 
-/** `choices` is the request's `n`; `readError` reads the body of an error frame. */
-export function readOpenAiStream(choices: number, readError: (body: unknown) => ProviderError): StreamReader {
-  const reading: Reading = { usage: null, consistent: true, model: null, serviceTier: null }
+/** `choices` is the request's `n`. */
+export function readOpenAiStream(dialect: OpenAiDialect, choices: number): StreamReader {
+  const reading = emptyReading()
   const finished = new Map<number, string>()
+  /** Choices whose role was said. Some servers say it in every frame, and clients that join texts make `assistantassistant` of it. */
+  const introduced = new Set<number>()
   /** Frames forwarded since usage was last stated, kept by reference, so that what no usage covers can be counted. */
   let shown: Buffer[] = []
   /** Frames forwarded before those. */
   let covered = 0
+  /** The usage object last stated, as its bytes, and the frame it came in. */
+  let usageText: Buffer | null = null
   let usagePayload: Buffer | null = null
   let lastChunk: Chunk | null = null
   let sampled = false
@@ -50,10 +62,10 @@ export function readOpenAiStream(choices: number, readError: (body: unknown) => 
   const scanner = createSseFrames(judge)
 
   function judge(frame: Buffer): Verdict {
-    const before = usagePayload
+    const before = usageText
     const verdict = judgeFrame(frame)
     // What came along with usage is covered by it.
-    if (verdict !== null && usagePayload === before) shown.push(verdict === true ? frame : verdict)
+    if (verdict !== null && usageText === before) shown.push(verdict === true ? frame : verdict)
     return verdict
   }
 
@@ -64,6 +76,7 @@ export function readOpenAiStream(choices: number, readError: (body: unknown) => 
     if (payload[0] !== 0x7b) return judgeOther(payload.toString('utf8').trim())
     if (!sampled || isStated(payload, USAGE) || isStated(payload, FINISH) || payload.includes(ERROR))
       return judgeChunk(frame, payload)
+    if (introduced.size > 0 && isStated(payload, ROLE)) return judgeChunk(frame, payload)
     frames += 1
     return isCanonical(frame) ? true : dataFrame(payload)
   }
@@ -83,29 +96,34 @@ export function readOpenAiStream(choices: number, readError: (body: unknown) => 
     const { event, data } = parseFrame(frame)
     if (data === '') return null
     if (event === 'error') {
-      error = readError(parseJson(data))
+      error = readOpenAiErrorFrame(dialect, parseJson(data))
       return null
     }
     return judgeOther(data.trim())
   }
 
   function judgeChunk(frame: Buffer, payload: Buffer): Verdict {
-    const chunk = parseJson(payload) as Chunk | null
-    if (chunk === null || typeof chunk !== 'object') return null
-    if (chunk.error !== undefined && chunk.error !== null) {
-      takeUsage(chunk, payload)
-      error = readError(chunk)
+    const chunk = asObject(parseJson(payload)) as Chunk | null
+    if (chunk === null) return null
+    const carriesUsage = takeUsage(chunk, payload)
+    const parts = choicesOf(chunk)
+    const failure = failureIn(chunk, parts)
+    if (failure !== null) {
+      error = readOpenAiErrorFrame(dialect, failure)
       return null
     }
     frames += 1
     learn(chunk)
-    const carriesUsage = takeUsage(chunk, payload)
-    const parts = choicesOf(chunk)
-    if (carriesUsage && parts.length === 0) return null
-    const repeats = parts.length > 0 && parts.map(finishesAgain).every((again) => again)
-    if (repeats) return null
-    if (!carriesUsage) return isCanonical(frame) ? true : dataFrame(payload)
-    return dataFrame(changeMembers(payload, objectMembers(payload), [{ key: 'usage', remove: true }]))
+    // An event of the server's own, about its queue for one, is no chunk: clients fail on what has no choices.
+    if (parts.length === 0 && (carriesUsage || !Array.isArray(chunk.choices))) return null
+    const ours = parts.map(saidOnce)
+    const news = parts.map((choice) => tellsNews(choice, carriesUsage))
+    if (parts.length > 0 && !news.includes(true)) return null
+    const changes = frameChanges(chunk, payload)
+    if (ours.some((choice, index) => choice !== parts[index]))
+      changes.push({ key: 'choices', value: JSON.stringify(ours) })
+    if (changes.length > 0) return dataFrame(changeMembers(payload, objectMembers(payload), changes))
+    return isCanonical(frame) ? true : dataFrame(payload)
   }
 
   function learn(chunk: Chunk): void {
@@ -117,30 +135,58 @@ export function readOpenAiStream(choices: number, readError: (body: unknown) => 
     if (typeof chunk.service_tier === 'string') reading.serviceTier = chunk.service_tier
   }
 
-  /** Usage may come in any frame and more than once: the last counts. */
+  /** Usage may come in any frame and more than once: the last counts. True where the frame holds some. */
   function takeUsage(chunk: Chunk, payload: Buffer): boolean {
-    if (chunk.usage === undefined || chunk.usage === null) return false
-    const stated = readOpenAiUsage(chunk.usage)
-    if (stated !== null) {
-      reading.usage = stated.usage
-      reading.consistent = stated.consistent
+    const nested = asObject(chunk.x_groq)
+    const raw = chunk.usage ?? nested?.usage ?? null
+    if (raw === null) return false
+    const consumed = readConsumed(dialect, raw, chunk as Record<string, unknown>)
+    if (consumed !== null) {
+      Object.assign(reading, consumed)
       usagePayload = payload
+      usageText = memberText(
+        payload,
+        chunk.usage === undefined || chunk.usage === null ? ['x_groq', 'usage'] : ['usage'],
+      )
       covered += shown.length
       shown = []
     }
     return true
   }
 
-  /** True for a second finish reason that says nothing new. */
-  function finishesAgain(choice: Choice): boolean {
-    const index = typeof choice.index === 'number' ? choice.index : 0
-    if (typeof choice.finish_reason !== 'string') return false
-    if (!finished.has(index)) {
-      finished.set(index, choice.finish_reason)
-      return false
+  /** False for a second finish reason, and for the empty delta beside usage, which say nothing new. */
+  function tellsNews(choice: Choice, besideUsage: boolean): boolean {
+    const index = indexOf(choice)
+    const said = Object.entries(choice.delta ?? {}).some(([key, value]) => key !== 'role' && !isEmpty(value))
+    if (said) {
+      endChoice(index, choice)
+      return true
     }
-    const said = Object.entries(choice.delta ?? {}).filter(([key]) => key !== 'role')
-    return said.every(([, value]) => value === null || value === '')
+    if (finishReason(choice.finish_reason) === null) return !(besideUsage && finished.has(index))
+    return endChoice(index, choice)
+  }
+
+  /** A choice as it may go out: its role and its end said once, the end in OpenAI's words. The same object where nothing changes. */
+  function saidOnce(choice: Choice): Choice {
+    const index = indexOf(choice)
+    const { finish_reason: stated, delta } = choice
+    const ends = stated !== undefined && (isForeign(stated) || (stated !== null && finished.has(index)))
+    const repeats = introduced.has(index) && typeof delta?.role === 'string'
+    if (typeof delta?.role === 'string') introduced.add(index)
+    if (!ends && !repeats) return choice
+    const { role: _, ...rest } = delta ?? {}
+    return {
+      ...choice,
+      ...(ends ? { finish_reason: finished.has(index) ? null : finishReason(stated) } : {}),
+      ...(repeats ? { delta: rest } : {}),
+    }
+  }
+
+  function endChoice(index: number, choice: Choice): boolean {
+    const reason = finishReason(choice.finish_reason)
+    if (reason === null || finished.has(index)) return false
+    finished.set(index, reason)
+    return true
   }
 
   function part(bytes: Buffer | null): StreamPart {
@@ -166,9 +212,57 @@ export function readOpenAiStream(choices: number, readError: (body: unknown) => 
       text: outputText(shown.slice(Math.max(0, position - covered))),
       position: covered + shown.length,
     }),
-    usageFrame: (cost, usage) => dataFrame(usageChunk(usagePayload, lastChunk, cost, usage)),
+    usageFrame(cost, usage) {
+      const text = usageText === null ? Buffer.from(JSON.stringify(usage)) : usageText
+      const shownText = shownUsage(text, usageText === null ? null : reading.usage, cost)
+      return dataFrame(usageChunk(usagePayload, lastChunk, shownText.toString('utf8')))
+    },
     stopFrames: () => stopFrames(lastChunk, choices, finished),
   }
+}
+
+/** What a frame says went wrong: on top, in a choice, or by a finish reason that is no way to finish. */
+function failureIn(chunk: Chunk, parts: readonly Choice[]): unknown {
+  if (chunk.error !== undefined && chunk.error !== null) return chunk
+  const failed = parts.find((choice) => asObject(choice.error) !== null || choice.finish_reason === 'error')
+  return failed === undefined ? null : { error: asObject(failed.error) ?? {} }
+}
+
+function indexOf({ index }: Choice): number {
+  return typeof index === 'number' ? index : 0
+}
+
+/** Usage goes out in a frame of its own, if at all. */
+function frameChanges(chunk: Chunk, payload: Buffer): Change[] {
+  const changes: Change[] = []
+  if (chunk.usage !== undefined && chunk.usage !== null) changes.push({ key: 'usage', remove: true })
+  if (asObject(asObject(chunk.x_groq)?.usage) !== null) {
+    const own = memberText(payload, ['x_groq'])
+    if (own !== null) {
+      const rest = changeMembers(own, objectMembers(own), [{ key: 'usage', remove: true }])
+      changes.push({ key: 'x_groq', value: rest.toString('utf8') })
+    }
+  }
+  return changes
+}
+
+function isForeign(reason: unknown): boolean {
+  return reason !== null && finishReason(reason) !== reason
+}
+
+function isEmpty(value: unknown): boolean {
+  return value === null || value === undefined || value === '' || (Array.isArray(value) && value.length === 0)
+}
+
+/** The text of a member, or of a member of it. */
+function memberText(payload: Buffer, path: readonly string[]): Buffer | null {
+  let text = payload
+  for (const key of path) {
+    const member = objectMembers(text).find((candidate) => candidate.key === key)
+    if (member === undefined) return null
+    text = text.subarray(member.valueStart, member.end)
+  }
+  return text
 }
 
 /** Whether the member stands in the payload with anything but null. */
@@ -188,23 +282,14 @@ function choicesOf(chunk: Chunk | null): Choice[] {
   return choices.filter((choice): choice is Choice => typeof choice === 'object' && choice !== null)
 }
 
-/** The provider's own usage frame with our cost in it; one in its likeness where there was none, or where choices came along. */
-function usageChunk(payload: Buffer | null, last: Chunk | null, cost: string, usage: unknown): Buffer {
-  if (payload !== null) {
-    const members = objectMembers(payload)
-    const own = members.find((member) => member.key === 'usage')
-    if (own !== undefined) {
-      const value = withCost(payload.subarray(own.valueStart, own.end), cost)
-      const changes = [{ key: 'usage', value: value.toString('utf8') }]
-      return changeMembers(payload, members, isBare(payload) ? changes : [...changes, { key: 'choices', value: '[]' }])
-    }
-  }
-  return Buffer.from(JSON.stringify({ ...frameOf(last), choices: [], usage }).replace(/}}$/, `,"cost":${cost}}}`))
-}
-
-function isBare(payload: Buffer): boolean {
-  const chunk = parseJson(payload) as Chunk | null
-  return Array.isArray(chunk?.choices) && chunk.choices.length === 0
+/** The provider's own frame with what is shown for `usage`, and no choices; one in its likeness where there was none. */
+function usageChunk(payload: Buffer | null, last: Chunk | null, shown: string): Buffer {
+  if (payload === null)
+    return Buffer.from(JSON.stringify({ ...frameOf(last), choices: [] }).replace(/}$/, `,"usage":${shown}}`))
+  const chunk = asObject(parseJson(payload)) as Chunk
+  const changes = frameChanges({ x_groq: chunk.x_groq }, payload)
+  if (!Array.isArray(chunk.choices) || chunk.choices.length > 0) changes.push({ key: 'choices', value: '[]' })
+  return changeMembers(payload, objectMembers(payload), [...changes, { key: 'usage', value: shown }])
 }
 
 /** The members every frame of a stream repeats. */
@@ -228,11 +313,6 @@ function stopFrames(last: Chunk | null, choices: number, finished: ReadonlyMap<n
       ),
     ),
   )
-}
-
-/** A usage object with `cost` in it; the text is otherwise as it was. */
-export function withCost(usage: Buffer, cost: string): Buffer {
-  return changeMembers(usage, objectMembers(usage), [{ key: 'cost', value: cost }])
 }
 
 /** Everything a stream showed: content, refusals, reasoning, tool names and arguments, over all choices. */

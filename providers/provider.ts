@@ -3,6 +3,8 @@
  * database. `chat/` moves the bytes; a provider says what to send and what the answer means. Whatever the provider's own
  * dialect is, what comes out of it is OpenAI's.
  */
+
+import type { ProviderFacts } from '../src/config/provider-name.ts'
 import type { Member } from '../src/http/json-members.ts'
 import type { Usage } from '../src/metering/usage.ts'
 
@@ -35,6 +37,44 @@ export interface ProviderCall {
   defaults: Readonly<Record<string, unknown>>
   /** The cap to send on output tokens of each choice, or null to send what the caller sent. */
   outputCap: number | null
+  /** Members the provider can't honour, to be left out: what `refuses` named, where the operator lets them be dropped. */
+  drop: readonly string[]
+  /** Whether a stream is asked for its usage; false where this server was seen to reject the question. */
+  askUsage: boolean
+}
+
+/** A part of a request that a provider can't honour. */
+export interface Refusal {
+  /** A member (`logit_bias`) or a place in it (`messages[2].content[0]`). */
+  param: string
+  /** What to do about it, for the caller: a sentence. */
+  message: string
+  /** May be left out with `drop_params`; `param` is then a member of the request. What is not droppable is always a 400. */
+  droppable: boolean
+}
+
+/** A tool the provider runs itself. */
+export interface ServerTool {
+  /** By which the operator prices it: `web_search`. */
+  kind: string
+  /** The most uses the request allows; what one call may be billed for where the answer states no count. */
+  uses: number
+  /** What it finds becomes input tokens, which nothing in the request bounds: such a call holds the operator's surcharge. */
+  addsInput: boolean
+  /** Each use has a fee that the provider's numbers leave to a price list; without a known fee the call is refused. */
+  billedByUse: boolean
+}
+
+/** What an answer is read with. */
+export interface AnswerContext {
+  request: ChatRequest
+  /** The provider's name of the model. */
+  model: string
+  /** `n`, the operator's default included. */
+  choices: number
+  callId: string
+  /** When the call was admitted, in Unix seconds. */
+  created: number
 }
 
 export interface UpstreamRequest {
@@ -50,6 +90,10 @@ export interface ModelFacts {
   /** Output tokens that never show in a stream: what runs up can't be seen, so a cap must be sent. */
   hiddenReasoning: boolean
   encoding: 'o200k_base' | 'cl100k_base'
+  /** How its own tokens compare with the estimate's, in hundredths: 130 where it makes up to 30 % more of the same text. */
+  tokensPercent: number
+  /** Input tokens billed beyond what the request holds: a hidden prompt, a template; and more where tools are defined. */
+  hiddenInput: { always: number; withTools: number }
 }
 
 /** What was read from an answer, JSON or stream, about what it consumed. */
@@ -61,6 +105,15 @@ export interface Reading {
   /** The model and tier that served, as stated. */
   model: string | null
   serviceTier: string | null
+  /** The provider's own bill in 10^-21 dollars (`charge` divides it once); null where it stated none, or none to be believed. */
+  cost: bigint | null
+  /** `usage` by the models that made it, where several served one call; each is priced at its own. */
+  byModel: readonly { model: string; usage: Usage }[] | null
+}
+
+/** Nothing read yet. */
+export function emptyReading(): Reading {
+  return { usage: null, consistent: true, model: null, serviceTier: null, cost: null, byModel: null }
 }
 
 /** A complete JSON answer. */
@@ -69,8 +122,11 @@ export interface Answer {
   finishReasons: string[]
   /** Output text no stated usage covers, for counting: all of it where none was stated, else nothing. */
   outputText(): string
-  /** The bytes for the caller; `cost` (dollars, a JSON number) becomes `usage.cost`, `usage` stands in where none was stated. */
-  body(cost: string, usage: unknown): Buffer
+  /**
+   * The bytes for the caller; `usage` stands in where none was stated. `cost` (dollars, a JSON number) becomes `usage.cost` in place
+   * of whatever the provider says of its own costs; null leaves those as they are (the caller's own key paid).
+   */
+  body(cost: string | null, usage: unknown): Buffer
 }
 
 /** Reads one stream. `push` answers the bytes that may go to the caller now: as received wherever possible. */
@@ -86,8 +142,8 @@ export interface StreamReader {
   outputText(): string
   /** The same, only what was forwarded after `position`; 0 is the start. Answers the position to go on from. */
   textSince(position: number): { text: string; position: number }
-  /** The usage frame for a caller who asked for it; `usage` stands in where none was stated. */
-  usageFrame(cost: string, usage: unknown): Buffer
+  /** The usage frame for a caller who asked for it; `cost` and `usage` as for a whole answer. */
+  usageFrame(cost: string | null, usage: unknown): Buffer
   /** Frames that end the choices not yet finished, with finish reason `length`. */
   stopFrames(): Buffer
 }
@@ -105,6 +161,8 @@ export type ProviderErrorKind =
   | 'bad_request'
   | 'model_not_found'
   | 'too_large'
+  | 'context_length'
+  | 'content_filter'
   | 'rate_limit'
   | 'quota'
   | 'auth'
@@ -124,26 +182,42 @@ export interface ProviderError {
   retryAfterMs: number | null
   /** For the operator's log only. */
   internal: string
+  /** The server does not know this member, which we added: the call may be made again without it. */
+  rejects?: 'stream_options'
 }
 
-export interface Provider {
+export interface Provider extends ProviderFacts {
   name: string
   /** As shown to callers: `OpenAI`. */
   label: string
   /** Of the public API, without a trailing slash. */
   baseUrl: string
-  model(name: string): ModelFacts
+  /** A call that was broken off is billed to its end all the same: its stream is read on, for a while, to learn the bill. */
+  billsAbandoned: boolean
+  /** Content from the web must be in the request itself: remote images are fetched before the quote. */
+  inlineMedia: boolean
+  /** `json`: the request's members, where a fact depends on them (thinking that was not asked for is not hidden). */
+  model(name: string, json?: Readonly<Record<string, unknown>>): ModelFacts
   /** Upper bound of the tokens of a content part that is not text; null when nothing bounds it. */
   mediaTokens(model: string): (part: unknown) => number | null
   /** Millionths on the price for a service tier, asked or served. */
-  tierMultiplier(tier: string | null): bigint
-  /** Uses of separately priced tools that the request (its parsed members) can trigger, by kind. */
-  toolUses(json: Readonly<Record<string, unknown>>, model: string): Record<string, number>
+  tierMultiplier(tier: string | null, model: string): bigint
+  /** Tools of the provider's own that the request (its members, the operator's defaults included) can trigger. */
+  serverTools(json: Readonly<Record<string, unknown>>, model: string): readonly ServerTool[]
+  /** What of the request this model can't honour. */
+  refuses(json: Readonly<Record<string, unknown>>, model: string): readonly Refusal[]
+  /** Other models the request allows in the place of the one it names: the dearest of all is held. */
+  mayServe(json: Readonly<Record<string, unknown>>): readonly string[]
+  /** The name whose price a call has: of the model that served, or of the one that was asked for where that alone tells. */
+  pricedAs(asked: string, served: string | null): string
+  /** Where the price data set lists a model under such a name; null where it can't. */
+  listedAs(model: string): { provider: string; model: string } | null
+  /** Why no price can be known for such a name, and what to ask for instead; null where nothing special is to be said. */
+  unpriced(model: string): string | null
   prepare(call: ProviderCall): UpstreamRequest
   /** A 200 body; null when it is not an answer. */
-  readAnswer(body: Buffer): Answer | null
-  /** `choices` is the request's `n`. */
-  readStream(choices: number): StreamReader
+  readAnswer(body: Buffer, context: AnswerContext): Answer | ProviderError | null
+  readStream(context: AnswerContext): StreamReader
   readError(
     status: number,
     headers: Readonly<Record<string, string | string[] | undefined>>,

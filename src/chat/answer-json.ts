@@ -2,7 +2,7 @@
 import type { Answer, ProviderError } from '../../providers/provider.ts'
 import { openAiShape } from '../metering/usage.ts'
 import { billHeaders, dollars } from './answer-headers.ts'
-import { tryOffers } from './attempts.ts'
+import { attemptsOf, tryOffers } from './attempts.ts'
 import type { Call } from './call.ts'
 import { logCall } from './call-log.ts'
 import type { ChatDependencies } from './chat.ts'
@@ -11,7 +11,7 @@ import type { Claim } from './idempotency.ts'
 import type { Offer } from './offer.ts'
 import { fromConnection, toCallerError } from './provider-failure.ts'
 import { failureOf, releaseCall, settleCall } from './settle-call.ts'
-import { fetchWhole } from './start-upstream.ts'
+import { answerContext, fetchWhole } from './start-upstream.ts'
 
 export async function answerJson(
   deps: ChatDependencies,
@@ -20,7 +20,7 @@ export async function answerJson(
   claim: Claim | null,
 ): Promise<void> {
   let answer: Answer | null = null
-  const failure = await tryOffers({ ledger: deps.ledger, retries: deps.config.numRetries }, call, offers, async () => {
+  const failure = await tryOffers(attemptsOf(deps), call, offers, async () => {
     const result = await attempt(deps, call)
     if ('kind' in result) return result
     answer = result
@@ -29,7 +29,7 @@ export async function answerJson(
   if (failure !== null || answer === null) {
     const error = failure!
     await releaseCall(deps, call, 'failed', failureOf(error))
-    logCall(deps.log, call, { outcome: 'failed', error })
+    logCall(deps, call, { outcome: 'failed', error })
     throw toCallerError(error)
   }
   await send(deps, call, answer, claim)
@@ -43,7 +43,8 @@ async function attempt(deps: ChatDependencies, call: Call): Promise<Answer | Pro
     deps.ledger.checkpoint(call.exchange.callId, call.caller.organizationId, dispatched(call))
     const { status, headers, body } = await answer
     if (status !== 200) return provider.readError(status, headers, body)
-    return provider.readAnswer(body) ?? fromConnection(provider.label, new Error('the answer is not a chat completion'))
+    const read = provider.readAnswer(body, answerContext(call))
+    return read ?? fromConnection(provider.label, new Error('the answer is not a chat completion'))
   } catch (error) {
     return fromConnection(provider.label, error as Error)
   } finally {
@@ -58,7 +59,7 @@ async function send(deps: ChatDependencies, call: Call, answer: Answer, claim: C
   const headers = { 'content-type': 'application/json; charset=utf-8', ...billHeaders(call, bill) }
   const body = answer.body(dollars(bill.charge.microcredits), openAiShape(bill.usage))
   await claim?.answered({ status: 200, headers, body })
-  logCall(deps.log, call, { outcome, bill })
+  logCall(deps, call, { outcome, bill })
   if (exchange.gone) return
   exchange.outgoing.writeHead(200, { ...headers, 'content-length': body.length })
   exchange.outgoing.end(body)

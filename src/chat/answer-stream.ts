@@ -5,7 +5,7 @@ import { errorBody } from '../http/errors.ts'
 import type { Outcome } from '../ledger/ledger.ts'
 import { openAiShape } from '../metering/usage.ts'
 import { dollars, streamHeaders } from './answer-headers.ts'
-import { tryOffers } from './attempts.ts'
+import { attemptsOf, tryOffers } from './attempts.ts'
 import type { Call } from './call.ts'
 import { logCall } from './call-log.ts'
 import type { ChatDependencies } from './chat.ts'
@@ -16,9 +16,11 @@ import type { Offer } from './offer.ts'
 import { fromConnection, toCallerError } from './provider-failure.ts'
 import { type RelayEnd, relayStream } from './relay-stream.ts'
 import { type Bill, failureOf, releaseCall, settleCall } from './settle-call.ts'
-import { startStream } from './start-upstream.ts'
+import { answerContext, startStream } from './start-upstream.ts'
 import { createStreamMeter } from './stream-meter.ts'
 
+/** How long a stream nobody reads any more is read on, where the provider bills it to its end. */
+const DRAIN_MS = 30_000
 const PENDING_COMMENT = Buffer.from(': settlement pending\n\n')
 
 export async function answerStream(
@@ -54,8 +56,8 @@ async function relayAttempts(
   client: ClientStream,
 ): Promise<Relayed | ProviderError> {
   let relayed: Relayed | null = null
-  const failure = await tryOffers({ ledger: deps.ledger, retries: deps.config.numRetries }, call, offers, async () => {
-    const reader = call.offer.provider.readStream(call.offer.choices)
+  const failure = await tryOffers(attemptsOf(deps), call, offers, async () => {
+    const reader = call.offer.provider.readStream(answerContext(call))
     const end = await relay(deps, call, client, reader)
     if (end.kind === 'failed' && !client.delivered) return end.error
     relayed = { end, reader }
@@ -75,7 +77,7 @@ async function finish(
   const { reading, finishReasons } = reader
   const bill = await settleCall(deps, call, { reading, finishReasons, outputText: () => reader.outputText(), outcome })
   await claim?.streamed()
-  logCall(deps.log, call, { outcome, bill, ...(end.kind === 'failed' ? { error: end.error } : {}) })
+  logCall(deps, call, { outcome, bill, ...(end.kind === 'failed' ? { error: end.error } : {}) })
   client.end(lastFrames(call, end, reader, bill))
 }
 
@@ -95,6 +97,8 @@ async function relay(
     client,
     reader,
     shutdown: deps.shutdown,
+    // What it bills for is what is learned, not only what was passed on.
+    drainMs: provider.billsAbandoned ? DRAIN_MS : 0,
     start: (handler) => startStream(deps, call, handler),
     readError: (status, headers, body) => provider.readError(status, headers, body),
     readFailure: (error) => fromConnection(provider.label, error),
@@ -118,7 +122,7 @@ async function giveUp(
   error: ProviderError,
 ): Promise<void> {
   await releaseCall(deps, call, 'failed', failureOf(error))
-  logCall(deps.log, call, { outcome: 'failed', error })
+  logCall(deps, call, { outcome: 'failed', error })
   if (!client.opened) throw toCallerError(error)
   await claim?.dropped()
   client.end(dataFrame(JSON.stringify(errorBody(toCallerError(error)))))
@@ -131,7 +135,7 @@ function outcomeOf(end: RelayEnd): Outcome {
 
 function lastFrames(call: Call, end: RelayEnd, reader: StreamReader, bill: Bill): Buffer {
   const frames: Buffer[] = []
-  if (end.kind === 'stopped') frames.push(reader.stopFrames())
+  if (end.kind === 'stopped') frames.push(end.frames)
   if (end.kind === 'failed') frames.push(dataFrame(JSON.stringify(errorBody(toCallerError(end.error)))))
   if (bill.booking.state === 'pending') frames.push(PENDING_COMMENT)
   if (end.kind !== 'failed') {

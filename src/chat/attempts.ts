@@ -5,6 +5,7 @@
 import type { ProviderError } from '../../providers/provider.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { Call } from './call.ts'
+import type { ChatDependencies } from './chat.ts'
 import type { Offer } from './offer.ts'
 import { capFor, coverOffer } from './place-hold.ts'
 import { leaseLost } from './provider-failure.ts'
@@ -13,18 +14,41 @@ const BACKOFF_MS = 250
 /** A provider that wants a longer pause than this is not waited for. */
 const PATIENCE_MS = 5_000
 
+interface Attempts {
+  ledger: Ledger
+  /** How often after the first. */
+  retries: number
+  unasked: Set<string>
+}
+
+export function attemptsOf({ ledger, config, unasked }: ChatDependencies): Attempts {
+  return { ledger, retries: config.numRetries, unasked }
+}
+
 /** Tries `attempt` until it succeeds (null) or trying again is no use; answers the error of the first failure then. */
 export async function tryOffers(
-  deps: { ledger: Ledger; retries: number },
+  deps: Attempts,
   call: Call,
   offers: readonly Offer[],
   attempt: () => Promise<ProviderError | null>,
 ): Promise<ProviderError | null> {
   let first: ProviderError | null = null
+  let unasked: string | null = null
   for (let tries = 0; ; tries += 1) {
     if (!deps.ledger.covers(call.hold)) return first ?? leaseLost()
+    const { id } = call.offer.deployment
+    const asked = asksForUsage(call) && !deps.unasked.has(id)
     const error = await attempt()
     if (error === null) return null
+    if (error.rejects === 'stream_options' && asked) {
+      // Nothing was consumed, and the caller did not ask for it: the same call without, and so from now on.
+      deps.unasked.add(id)
+      unasked = id
+      tries -= 1
+      continue
+    }
+    // Refused either way: the question was not what was wrong. Else a caller could talk a server out of being asked.
+    if (error.kind === 'bad_request' && unasked === id) deps.unasked.delete(id)
     first ??= error
     if (tries >= deps.retries || call.exchange.gone) return first
     const next = offers[(offers.indexOf(call.offer) + 1) % offers.length] ?? call.offer
@@ -37,6 +61,11 @@ export async function tryOffers(
     call.offer = next
     call.appliedCap = capFor(call)
   }
+}
+
+/** Whether `stream_options` is ours to leave out again: what else the caller wrote there is the caller's to mend. */
+function asksForUsage({ request: { stream, json } }: Call): boolean {
+  return stream && Object.keys(json.stream_options ?? {}).every((key) => key === 'include_usage')
 }
 
 /** Milliseconds to wait, or null not to try again. */

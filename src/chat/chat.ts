@@ -11,6 +11,7 @@ import type { Database } from '../db/connect.ts'
 import { TollgateError } from '../http/errors.ts'
 import type { Caller } from '../identity/caller.ts'
 import type { Identify } from '../identity/identify.ts'
+import type { Metrics } from '../observe/metrics.ts'
 import type { Route, Router } from '../routing/route.ts'
 import { answerJson } from './answer-json.ts'
 import { answerStream } from './answer-stream.ts'
@@ -30,7 +31,10 @@ export interface ChatDependencies extends SettleDependencies {
   router: Router
   identify: Identify
   upstream: Upstream
+  metrics: Metrics
   random: () => number
+  /** Deployments whose server was seen to reject `stream_options`, by id: their streams are not asked for usage any more. */
+  unasked: Set<string>
   /** Set when the process is going down: running streams are stopped and settled for what they delivered. */
   shutdown: AbortSignal
 }

@@ -1,7 +1,7 @@
 /**
  * What a call may cost on one deployment, before it is made: price, factors, quote, and how much output is wanted and least.
  */
-import type { ChatRequest, Provider } from '../../providers/provider.ts'
+import type { ChatRequest, Provider, Refusal } from '../../providers/provider.ts'
 import { findProvider } from '../../providers/registry.ts'
 import type { Config, PowerLevel } from '../config/config.ts'
 import { TollgateError } from '../http/errors.ts'
@@ -10,6 +10,7 @@ import { estimateChatInput, type InputEstimate } from '../metering/estimate.ts'
 import type { Price, PriceBook } from '../metering/price.ts'
 import { type Quote, quote } from '../metering/quote.ts'
 import type { RoutedDeployment } from '../routing/route.ts'
+import { asksForAudio, offeredPrice, pricedTools, refuseUnpricedAudio, surchargeOf } from './offer-price.ts'
 import { choicesOf, outputCapOf } from './read-request.ts'
 
 export interface Offer {
@@ -22,7 +23,10 @@ export interface Offer {
   level: bigint
   estimate: InputEstimate
   quote: Quote
+  /** Fees that are known before the call, by kind: charged where the answer states no count of its own. */
   toolUses: Record<string, number>
+  /** Members of the request the provider can't honour, which the operator lets us leave out. */
+  drop: readonly string[]
   /** The operator's fees, by which a served model's price is found too. */
   toolFees: Record<string, bigint>
   /** Millionths: the provider's multiplier for the service tier that was asked for. */
@@ -56,32 +60,22 @@ export function makeOffer(deployment: RoutedDeployment, context: OfferContext): 
   const { config, request, caller, powerLevel } = context
   const provider = usable(deployment)
   const model = deployment.upstreamModel
-  const price = context.prices.find({
-    provider: deployment.provider,
-    model,
-    at: context.at,
-    operator: deployment.price,
-    toolFees: config.toolFees,
-  })
-  if (price === null) {
-    throw new TollgateError(
-      400,
-      'unknown_price',
-      `No price is known for model '${request.model}', so it can't be metered. The operator can set input_cost_per_token and output_cost_per_token for it.`,
-      { param: 'model' },
-    )
-  }
-  const effective = { ...deployment.defaults, ...request.json }
+  const asked = { ...deployment.defaults, ...request.json }
+  const drop = droppedMembers(provider.refuses(asked, model), deployment)
+  const effective = drop.length === 0 ? asked : without(asked, drop)
+  const price = offeredPrice(provider, deployment, effective, context)
   const choices = choicesOf(effective)
-  const toolUses = pricedTools(provider.toolUses(effective, model), price)
-  const estimate = estimateChatInput(effective, provider.mediaTokens(model))
+  const tools = provider.serverTools(effective, model)
+  const toolUses = pricedTools(tools, price)
+  const estimate = estimateInput(effective, provider, model)
   const spoken = asksForAudio(effective)
   refuseUnpricedAudio(deployment, price, { heard: estimate.audioInput > 0, spoken })
   const markup = caller.isDefaultOrganization ? 0n : config.plans[caller.plan ?? 'platform'].markup
   const level = config.powerLevels[powerLevel]
-  const tier = provider.tierMultiplier(askedTier(effective))
+  const tier = provider.tierMultiplier(askedTier(effective), model)
   const bound = quote({
     estimate: { ...estimate, toolFees: toolUses, contextBound: boundByContext(estimate, price) },
+    surcharge: surchargeOf(tools, price, config),
     choices,
     price,
     markup,
@@ -100,12 +94,13 @@ export function makeOffer(deployment: RoutedDeployment, context: OfferContext): 
     estimate,
     quote: bound,
     toolUses,
+    drop,
     choices,
     toolFees: config.toolFees,
     tier,
     allowBelowCost: config.allowBelowCost,
     at: context.at,
-    ...outputOf(effective, request, deployment, provider, config),
+    ...outputOf(effective, deployment, provider, request.stream, config),
   }
 }
 
@@ -130,43 +125,28 @@ function usable(deployment: RoutedDeployment): Provider {
   return provider
 }
 
-/** A tool that is billed by use and has no price is an unknown price. */
-function pricedTools(uses: Record<string, number>, price: Price): Record<string, number> {
-  for (const kind of Object.keys(uses)) {
-    if (price.toolFees[kind] === undefined) {
-      throw new TollgateError(
-        400,
-        'unknown_price',
-        `No fee is known for the tool '${kind}' of this model, so it can't be metered. The operator can set tollgate.tool_fees.${kind}.`,
-        { param: kind },
-      )
-    }
+/** @throws {TollgateError} 400, naming what the provider can't honour and the operator does not let us leave out. */
+function droppedMembers(refused: readonly Refusal[], deployment: RoutedDeployment): string[] {
+  for (const { param, message, droppable } of refused) {
+    if (droppable && deployment.dropParams) continue
+    throw new TollgateError(400, 'unsupported_parameter', message, { param })
   }
-  return uses
+  return refused.map(({ param }) => param)
 }
 
-function asksForAudio(json: Readonly<Record<string, unknown>>): boolean {
-  return Array.isArray(json.modalities) && json.modalities.includes('audio')
+function without(json: Readonly<Record<string, unknown>>, members: readonly string[]): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(json).filter(([key]) => !members.includes(key)))
 }
 
-/** Sound costs a multiple of text: where neither the operator nor the data set prices it, the price is unknown. */
-function refuseUnpricedAudio(
-  { price: written }: RoutedDeployment,
-  { tiers }: Price,
-  audio: { heard: boolean; spoken: boolean },
-): void {
-  const rates = tiers[0]?.rates
-  if (rates === undefined) return
-  const unknownIn = audio.heard && (written?.audioInput ?? null) === null && rates.audioInput === rates.input
-  const unknownOut = audio.spoken && (written?.audioOutput ?? null) === null && rates.audioOutput === rates.output
-  if ((unknownIn && rates.input > 0n) || (unknownOut && rates.output > 0n)) {
-    throw new TollgateError(
-      400,
-      'unknown_price',
-      "No price is known for this model's audio, so it can't be metered. The operator can set input_cost_per_audio_token and output_cost_per_audio_token.",
-      { param: 'model' },
-    )
-  }
+/** The base estimate in this model's tokens, and what it adds unseen; never more of the text than a token a byte. */
+function estimateInput(json: Readonly<Record<string, unknown>>, provider: Provider, model: string): InputEstimate {
+  const base = estimateChatInput(json, provider.mediaTokens(model))
+  const { tokensPercent, hiddenInput } = provider.model(model, json)
+  const hasTools = Array.isArray(json.tools) && json.tools.length > 0
+  const hidden = hiddenInput.always + (hasTools ? hiddenInput.withTools : 0)
+  // A provider that bills less framing than the base estimate takes has a negative part hidden.
+  const tokens = Math.max(1, Math.min(Math.ceil((base.tokens * tokensPercent) / 100), base.bytes) + hidden)
+  return { ...base, tokens, bytes: Math.max(tokens, base.bytes + hidden) }
 }
 
 /** A part nothing else bounds can't be larger than the model's context window. */
@@ -189,18 +169,18 @@ function askedTier(json: Readonly<Record<string, unknown>>): string | null {
 
 function outputOf(
   effective: Readonly<Record<string, unknown>>,
-  request: ChatRequest,
   deployment: RoutedDeployment,
   provider: Provider,
+  stream: boolean,
   config: Config,
 ): Pick<Offer, 'wanted' | 'least' | 'cap' | 'extendable'> {
   const { caps } = config
-  const facts = provider.model(deployment.upstreamModel)
+  const facts = provider.model(deployment.upstreamModel, effective)
   const most = deployment.maxOutputTokens ?? facts.maxOutputTokens
-  const asked = request.outputCap ?? outputCapOf(effective)
+  const asked = outputCapOf(effective)
   if (asked !== null)
     return { wanted: asked, least: Math.min(caps.leastOutputTokens, asked), cap: null, extendable: false }
-  const extendable = request.stream && !facts.hiddenReasoning
+  const extendable = stream && !facts.hiddenReasoning
   const start = extendable ? caps.streamOutputTokens : caps.outputTokens
   const wanted = most === null ? start : Math.min(most, start)
   const capped = !extendable && (most === null || most > wanted)

@@ -7,6 +7,8 @@ const CODES: Readonly<Record<ProviderErrorKind, string>> = {
   bad_request: 'bad_request',
   model_not_found: 'model_not_found',
   too_large: 'request_too_large',
+  context_length: 'context_length_exceeded',
+  content_filter: 'content_filter',
   rate_limit: 'provider_rate_limited',
   quota: 'provider_account',
   auth: 'provider_account',
@@ -22,9 +24,13 @@ export function toCallerError(error: ProviderError): TollgateError {
   switch (error.kind) {
     case 'bad_request':
     case 'model_not_found':
-    case 'too_large': {
-      const status = { bad_request: 400, model_not_found: 404, too_large: 413 }[error.kind]
-      return new TollgateError(status, error.code ?? code, error.message, {
+    case 'too_large':
+    case 'context_length':
+    case 'content_filter': {
+      const status = { model_not_found: 404, too_large: 413 }[error.kind as string] ?? 400
+      // A provider's own code says more, but for those that clients look for by OpenAI's.
+      const own = error.kind === 'bad_request' || error.kind === 'content_filter' ? error.code : null
+      return new TollgateError(status, own ?? code, error.message, {
         ...(error.type === null ? {} : { type: error.type }),
         param: error.param,
         cause,

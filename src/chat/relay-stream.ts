@@ -12,8 +12,8 @@ export type RelayEnd =
   | { kind: 'done' }
   /** The caller left; upstream was told to stop. */
   | { kind: 'client_gone' }
-  /** We stopped it: what is left to spend is spent, or the process is going down. */
-  | { kind: 'stopped' }
+  /** We stopped it: what is left to spend is spent, or the process is going down. `frames` end the choices that were open. */
+  | { kind: 'stopped'; frames: Buffer }
   /** The provider refused, failed or was cut off. */
   | { kind: 'failed'; error: ProviderError }
 
@@ -36,6 +36,8 @@ export interface RelayOptions {
   readFailure: (error: Error) => ProviderError
   /** Aborted when the process goes down. */
   shutdown: AbortSignal
+  /** For how long a stream that was given up is read on before upstream is told to stop; 0 stops it at once. */
+  drainMs: number
   /** After each piece passed on. */
   onPassed: (flow: Flow) => void
   /** Runs at the first byte from upstream. */
@@ -50,32 +52,44 @@ export function relayStream(options: RelayOptions): Promise<RelayEnd> {
     let ended = false
     let control: UpstreamControl | null = null
     let refused: Refusal | null = null
+    /** Given up, and read on to learn what it costs. */
+    let abandoned: RelayEnd | null = null
+    let drain: NodeJS.Timeout | undefined
     const brake = createBrake(() => control)
     const flow: Flow = {
       pause: () => brake.press('meter'),
       resume: () => brake.release('meter'),
-      stop: () => end({ kind: 'stopped' }, true),
+      stop: () => giveUp({ kind: 'stopped', frames: reader.stopFrames() }),
     }
 
     function end(result: RelayEnd, abort: boolean): void {
       if (ended) return
       ended = true
       options.shutdown.removeEventListener('abort', onShutdown)
+      clearTimeout(drain)
       if (abort) control?.abort()
       // What still comes is ignored, but a connection left paused would never be free again.
       else control?.resume()
-      resolve(result)
+      // What failed before it said anything consumed nothing, whoever gave it up before.
+      const failedUnsaid = result.kind === 'failed' && reader.frames === 0 && reader.reading.usage === null
+      resolve(abandoned === null || failedUnsaid ? result : abandoned)
     }
 
     /** We end it. A call that was refused, or never went out, consumed nothing whoever ended it. */
-    function giveUp(kind: 'client_gone' | 'stopped'): void {
+    function giveUp(result: RelayEnd, drainMs = options.drainMs): void {
+      if (ended) return
       if (refused !== null) end({ kind: 'failed', error: errorOf(refused) }, true)
       else if (control?.sent === false) end({ kind: 'failed', error: options.readFailure(new Error('not sent')) }, true)
-      else end({ kind }, true)
+      else if (drainMs === 0) end(result, true)
+      else if (abandoned === null) {
+        abandoned = result
+        drain = setTimeout(() => end(result, true), drainMs)
+        brake.releaseAll()
+      }
     }
 
     function onShutdown(): void {
-      giveUp('stopped')
+      giveUp({ kind: 'stopped', frames: reader.stopFrames() }, 0)
     }
 
     function errorOf({ status, headers, body }: Refusal): ProviderError {
@@ -83,13 +97,13 @@ export function relayStream(options: RelayOptions): Promise<RelayEnd> {
     }
 
     function pass(part: StreamPart): void {
-      if (part.bytes !== null && !client.write(part.bytes)) {
+      if (abandoned === null && part.bytes !== null && !client.write(part.bytes)) {
         brake.press('client')
         client.onDrain(() => brake.release('client'))
       }
       if (part.error !== null) end({ kind: 'failed', error: part.error }, true)
       else if (part.done) end({ kind: 'done' }, false)
-      else if (part.bytes !== null) options.onPassed(flow)
+      else if (part.bytes !== null && abandoned === null) options.onPassed(flow)
     }
 
     function guarded(read: () => void): void {
@@ -126,7 +140,7 @@ export function relayStream(options: RelayOptions): Promise<RelayEnd> {
       },
       onError: (error) => end({ kind: 'failed', error: options.readFailure(error) }, false),
     })
-    exchange.onGone(() => giveUp('client_gone'))
+    exchange.onGone(() => giveUp({ kind: 'client_gone' }))
   })
 }
 
@@ -149,6 +163,8 @@ type Reason = 'client' | 'meter'
 function createBrake(control: () => UpstreamControl | null): {
   press(reason: Reason): void
   release(reason: Reason): void
+  /** Nobody waits for it any more. */
+  releaseAll(): void
 } {
   const reasons = new Set<Reason>()
   return {
@@ -158,6 +174,10 @@ function createBrake(control: () => UpstreamControl | null): {
     },
     release(reason) {
       if (reasons.delete(reason) && reasons.size === 0) control()?.resume()
+    },
+    releaseAll() {
+      reasons.clear()
+      control()?.resume()
     },
   }
 }

@@ -35,13 +35,15 @@ export interface Bill {
   usage: Usage
   provenance: Provenance
   booking: Settled | Pending
+  /** The provider's own total agreed with its parts. */
+  consistent: boolean
 }
 
 /** Never throws: a call that ran is charged. */
 export async function settleCall(deps: SettleDependencies, call: Call, served: Served): Promise<Bill> {
   const { usage, provenance: counted } = await usageOf(deps, call, served)
-  const { priced, disputed } = priceOf(deps, call, served.reading, usage)
-  const provenance = disputed ? 'disputed' : counted
+  const { priced, disputed, byBill } = priceOf(deps, call, served.reading, usage)
+  const provenance = disputed ? 'disputed' : byBill ? 'provider_cost' : counted
   if (!served.reading.consistent) {
     deps.log.warn({ ...idsOf(call), usage }, "the provider's usage does not add up")
   }
@@ -61,7 +63,7 @@ export async function settleCall(deps: SettleDependencies, call: Call, served: S
       tool_uses: usage.toolFees,
     },
   })
-  return { charge: priced, usage, provenance, booking }
+  return { charge: priced, usage, provenance, booking, consistent: served.reading.consistent }
 }
 
 /** Why a call failed, as its row may say it: callers read the row, so the provider's own words stay in the log. */
@@ -89,8 +91,9 @@ async function usageOf(
   call: Call,
   served: Served,
 ): Promise<{ usage: Usage; provenance: Provenance }> {
-  const { toolUses: toolFees, estimate, provider, deployment } = call.offer
+  const { estimate, provider, deployment } = call.offer
   const stated = served.reading.usage
+  const toolFees = { ...call.offer.toolUses, ...stated?.toolFees }
   const text = served.outputText()
   if (stated !== null && text === '') return { usage: { ...stated, toolFees }, provenance: 'provider_usage' }
   const { encoding } = provider.model(deployment.upstreamModel)
@@ -115,36 +118,50 @@ function priceOf(
   call: Call,
   reading: Reading,
   usage: Usage,
-): { priced: Charge; disputed: boolean } {
+): { priced: Charge; disputed: boolean; byBill: boolean } {
   const { offer } = call
   const { markup, level, allowBelowCost } = offer
+  const price = servedPrice(deps, call, reading.model)
+  const providerCost = believedCost(reading, price)
   const priced = charge({
     markup,
     level,
     allowBelowCost,
     usage,
-    price: servedPrice(deps, call, reading),
+    price,
+    byModel:
+      reading.byModel?.map((part) => ({ usage: part.usage, price: servedPrice(deps, call, part.model) })) ?? null,
     tier: tierOf(call, reading),
+    providerCost,
   })
+  const byBill = providerCost !== null
   const quoted = offer.quote.input + offer.quote.outputFor(offer.wanted)
   const believable = offer.extendable && call.held > quoted ? call.held : quoted
-  if (priced.microcredits <= believable * DISPUTE_FACTOR) return { priced, disputed: false }
+  if (priced.microcredits <= believable * DISPUTE_FACTOR) return { priced, disputed: false, byBill }
   deps.log.error(
     { ...idsOf(call), usage, quoted, charge: priced.microcredits },
     "DISPUTED: the provider's numbers are beyond belief; booked at the quote",
   )
   const apiCost = priced.apiCost < believable ? priced.apiCost : believable
   const parts = { input: 0n, cacheRead: 0n, cacheWrite: 0n, output: believable, reasoning: 0n, tools: 0n }
-  return { priced: { microcredits: believable, apiCost, markupApplied: believable - apiCost, parts }, disputed: true }
+  const booked = { microcredits: believable, apiCost, markupApplied: believable - apiCost, parts }
+  return { priced: booked, disputed: true, byBill }
 }
 
-function servedPrice(deps: SettleDependencies, call: Call, reading: Reading): Price {
-  const { deployment, price, at } = call.offer
-  if (reading.model === null || reading.model === deployment.upstreamModel) return price
+/** The operator's own price comes first; and a bill of nothing is believed only where nothing is the price. */
+function believedCost({ cost }: Reading, price: Price): bigint | null {
+  if (cost === null || price.source === 'operator') return null
+  const isFree = price.tiers.every(({ rates }) => rates.input === 0n && rates.output === 0n)
+  return cost > 0n || isFree ? cost : null
+}
+
+function servedPrice(deps: SettleDependencies, call: Call, served: string | null): Price {
+  const { deployment, provider, price, at } = call.offer
+  const model = provider.pricedAs(deployment.upstreamModel, served)
+  if (model === deployment.upstreamModel) return price
   return (
     deps.prices.find({
-      provider: deployment.provider,
-      model: reading.model,
+      listed: provider.listedAs(model),
       at,
       operator: deployment.price,
       toolFees: call.offer.toolFees,
@@ -154,7 +171,11 @@ function servedPrice(deps: SettleDependencies, call: Call, reading: Reading): Pr
 
 function tierOf(call: Call, reading: Reading): bigint {
   const asked = call.request.json.service_tier
-  return call.offer.provider.tierMultiplier(reading.serviceTier ?? (typeof asked === 'string' ? asked : null))
+  const { provider, deployment } = call.offer
+  return provider.tierMultiplier(
+    reading.serviceTier ?? (typeof asked === 'string' ? asked : null),
+    deployment.upstreamModel,
+  )
 }
 
 function detailsOf(deps: SettleDependencies, call: Call): Record<string, unknown> {

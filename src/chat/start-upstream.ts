@@ -1,6 +1,6 @@
 /** Sends a call to where its offer points: the provider over the network, or the mock in this process. */
 import { type MockCall, mockAnswer, mockFrames } from '../../providers/mock.ts'
-import type { UpstreamRequest } from '../../providers/provider.ts'
+import type { AnswerContext, UpstreamRequest } from '../../providers/provider.ts'
 import type { Call } from './call.ts'
 import type { ChatDependencies } from './chat.ts'
 import {
@@ -17,17 +17,17 @@ const MOCK_HEAD = { 'content-type': 'application/json' }
 export async function fetchWhole(deps: ChatDependencies, call: Call): Promise<WholeAnswer> {
   const text = call.offer.deployment.mockResponse
   if (text !== null) return { status: 200, headers: MOCK_HEAD, body: mockAnswer(mockCall(deps, call, text)) }
-  return callWhole(deps.upstream, prepare(call), timeoutsOf(deps, call), deps.shutdown)
+  return callWhole(deps.upstream, prepare(deps, call), timeoutsOf(deps, call), deps.shutdown)
 }
 
 /** Starts a streaming call. */
 export function startStream(deps: ChatDependencies, call: Call, handler: UpstreamHandler): UpstreamControl {
   const text = call.offer.deployment.mockResponse
   if (text !== null) return playMock(mockFrames(mockCall(deps, call, text)), handler)
-  return deps.upstream.call(prepare(call), timeoutsOf(deps, call), handler)
+  return deps.upstream.call(prepare(deps, call), timeoutsOf(deps, call), handler)
 }
 
-function prepare(call: Call): UpstreamRequest {
+function prepare(deps: ChatDependencies, call: Call): UpstreamRequest {
   const { deployment, provider } = call.offer
   return provider.prepare({
     request: call.request,
@@ -38,7 +38,21 @@ function prepare(call: Call): UpstreamRequest {
     extraHeaders: deployment.extraHeaders,
     defaults: deployment.defaults,
     outputCap: call.appliedCap,
+    drop: call.offer.drop,
+    askUsage: !deps.unasked.has(deployment.id),
   })
+}
+
+/** What an answer to a call is read with. */
+export function answerContext(call: Call): AnswerContext {
+  const { deployment, choices, at } = call.offer
+  return {
+    request: call.request,
+    model: deployment.upstreamModel,
+    choices,
+    callId: call.exchange.callId,
+    created: Math.floor(at.getTime() / 1000),
+  }
 }
 
 function timeoutsOf(deps: ChatDependencies, call: Call): UpstreamTimeouts {

@@ -1,9 +1,10 @@
 /** Reads config.yaml for a command. Problems that matter at start go to standard error; errors end the command. */
+
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { providerNames } from '../../providers/registry.ts'
+import { PROVIDERS, providerNames } from '../../providers/registry.ts'
 import type { Config, Problem } from '../config/config.ts'
 import { formatProblem, loadConfig } from '../config/load.ts'
 import { CommandError, EXIT } from './exit.ts'
@@ -32,7 +33,10 @@ export async function readConfig(options: Options): Promise<ReadConfig> {
   }
   const inside = relative('.', file)
   const shown = inside.startsWith('..') ? file : inside
-  const { config, problems } = loadConfig(text, shown, options.env, { embedded: !options.env.DATABASE_URL })
+  const { config, problems } = loadConfig(text, shown, options.env, {
+    embedded: !options.env.DATABASE_URL,
+    providers: PROVIDERS,
+  })
   return { config, problems: [...problems, ...notCallable(config, shown)], file }
 }
 

@@ -8,7 +8,8 @@ export type { Problem } from './problem.ts'
 
 export type JsonValue = string | number | boolean | null | JsonValue[] | { [name: string]: JsonValue }
 
-export type ProviderName = 'openai' | 'anthropic' | 'gemini' | 'groq' | 'xai' | 'huggingface' | 'openrouter'
+/** The prefix of a model in config.yaml: `openai`, `groq` ... The providers this version knows are in the registry. */
+export type ProviderName = string
 
 /** Whose key pays the provider: the operator's, the caller's own, or the caller's with the operator's behind it. */
 export type Plan = 'platform' | 'byok' | 'hybrid'
@@ -77,6 +78,8 @@ export interface TollgateSettings {
   allowBelowCost: boolean
   /** Nano-dollars per use of a server-side tool. */
   toolFees: Record<string, bigint>
+  /** Nano-dollars held for a call that may use a server-side tool whose findings become input, by the tool's kind. */
+  toolSurcharges: Record<string, bigint>
   caps: OutputCaps
   leases: Leases
   limits: Limits

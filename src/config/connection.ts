@@ -2,7 +2,7 @@
 
 import type { ProviderName } from './config.ts'
 import type { Field } from './field.ts'
-import { PROVIDERS } from './provider-name.ts'
+import type { ProviderFacts } from './provider-name.ts'
 
 export interface ProviderKey {
   apiKey: string | null
@@ -41,7 +41,8 @@ export function readApiKey(field: Field, context: KeyContext): ProviderKey {
     field.text('a key', true)
     return NO_KEY
   }
-  const variables = PROVIDERS[provider].keyVariables
+  const facts = factsOf(field, provider)
+  const variables = facts.keyVariables
   const variable = field.variableName
   if (!field.empty && variable === null) {
     const literal = sendable(field, field.text('a key'), 'the key')
@@ -52,7 +53,7 @@ export function readApiKey(field: Field, context: KeyContext): ProviderKey {
   }
   const named = sendable(field, field.text('a key', quiet), 'the key')
   if (named !== null) return { apiKey: named, apiKeySource: variable }
-  if (!mayUseStandardKey(provider, context.apiBase)) {
+  if (!mayUseStandardKey(facts, context.apiBase)) {
     if (field.empty)
       field.warn(
         `no key: ${variables[0]} is not sent to a host other than ${provider}'s`,
@@ -64,8 +65,12 @@ export function readApiKey(field: Field, context: KeyContext): ProviderKey {
   return standardKey(field, provider, context)
 }
 
+function factsOf(field: Field, provider: ProviderName): ProviderFacts {
+  return field.source.providers[provider] ?? { keyVariables: [], bareName: null, domain: 'localhost' }
+}
+
 function standardKey(field: Field, provider: ProviderName, context: KeyContext): ProviderKey {
-  const { keyVariables } = PROVIDERS[provider]
+  const { keyVariables } = factsOf(field, provider)
   for (const name of keyVariables) {
     const value = field.source.variable(name)
     if (value === null) continue
@@ -83,10 +88,9 @@ function standardKey(field: Field, provider: ProviderName, context: KeyContext):
  * The standard variable goes to the provider's own hosts and to this machine only. Sending OPENAI_API_KEY to whatever host
  * api_base names would hand the key to that host; LiteLLM does so.
  */
-function mayUseStandardKey(provider: ProviderName, apiBase: string | null): boolean {
+function mayUseStandardKey({ domain }: ProviderFacts, apiBase: string | null): boolean {
   if (apiBase === null) return true
   const { hostname } = new URL(apiBase)
-  const { domain } = PROVIDERS[provider]
   return hostname === domain || hostname.endsWith(`.${domain}`) || isLoopback(hostname)
 }
 

@@ -7,7 +7,7 @@ import type { Field, NumberRule, Section } from './field.ts'
 import { ENTRY, LITELLM_PARAMS } from './litellm-settings.ts'
 import { readOperatorPrice } from './operator-prices.ts'
 import { showText } from './problem.ts'
-import { PROVIDER_NAMES, splitModel } from './provider-name.ts'
+import { splitModel } from './provider-name.ts'
 import { readRequestDefaults } from './request-defaults.ts'
 
 export const SECONDS: NumberRule = { what: 'a number of seconds', example: '60', moreThan: 0, most: 2_000_000 }
@@ -67,7 +67,7 @@ function expandEverything(entry: Entry, written: ReadonlySet<string>, dropParams
     )
     return []
   }
-  const missing = PROVIDER_NAMES.filter((provider) => !written.has(`${provider}/*`))
+  const missing = Object.keys(entry.modelField.source.providers).filter((provider) => !written.has(`${provider}/*`))
   return missing.flatMap((provider) => {
     const pattern = `${provider}/*`
     return readDeployment({ ...entry, modelName: pattern, model: pattern }, dropParams) ?? []
@@ -113,7 +113,7 @@ function readDeployment(entry: Entry, dropParams: boolean): Deployment | null {
 
 function readTarget({ model, modelField, modelName }: Entry): Pick<Deployment, 'provider' | 'upstreamModel'> | null {
   if (model === '') return null
-  const target = splitModel(model)
+  const target = splitModel(modelField.source.providers, model)
   if (target === null) return complainAboutProvider(modelField, model)
   if (modelName === '' || stars(target.upstreamModel) <= stars(modelName)) return target
   return modelField.error('holds more * than model_name', 'write the model in full, or put * into model_name too')
@@ -137,7 +137,9 @@ function finishParams(params: Section): void {
 }
 
 function complainAboutProvider(field: Field, model: string): null {
-  const known = PROVIDER_NAMES.map((name) => `${name}/`).join(', ')
+  const known = Object.keys(field.source.providers)
+    .map((name) => `${name}/`)
+    .join(', ')
   if (!model.includes('/'))
     return field.error(`can't tell the provider of ${showText(model)}`, `write it with one of ${known}`)
   const prefix = model.slice(0, model.indexOf('/'))

@@ -9,6 +9,7 @@ import { Field, type NumberRule, Section } from './field.ts'
 import { GENERAL_SETTINGS, LITELLM_SETTINGS, ROUTER_SETTINGS, TOP_LEVEL } from './litellm-settings.ts'
 import { weaknessOf } from './master-key.ts'
 import type { Problem } from './problem.ts'
+import type { KnownProviders } from './provider-name.ts'
 import { type Env, Source } from './source.ts'
 import { readTollgateSettings } from './tollgate-settings.ts'
 
@@ -19,21 +20,27 @@ const RETRIES: NumberRule = { what: 'a whole number from 0 to 100', example: '2'
 const DEFAULT_RETRIES = 2
 const DEFAULT_TIMEOUT_SECONDS = 600
 
+export interface LoadOptions {
+  embedded: boolean
+  providers: KnownProviders
+}
+
 /**
  * @param text the file's content; empty is allowed.
  * @param file the name problems are reported under.
  * @param env where `os.environ/NAME`, the providers' standard key variables, DATABASE_URL and the master key come from.
  * @param options.embedded whether Tollgate brings its own database: a trial on one machine, where a weak master key is a
  * warning. A `database_url` in the file makes it an error all the same.
+ * @param options.providers those a model may name.
  * @returns every problem found, by line; `config` is null when one of them is an error, deep-frozen otherwise.
  */
 export function loadConfig(
   text: string,
   file: string,
   env: Env,
-  options: { embedded: boolean },
+  options: LoadOptions,
 ): { config: Config | null; problems: Problem[] } {
-  const source = new Source(text, file, env)
+  const source = new Source(text, file, env, options.providers)
   const place = new Field(source, '', '', null, source.root)
   const root = place.section() ?? new Section(place, [])
   if (place.empty && source.problems.length === 0) source.report(emptyFile)

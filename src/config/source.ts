@@ -18,6 +18,7 @@ import {
   type YAMLMap,
 } from 'yaml'
 import { type Problem, showName } from './problem.ts'
+import type { KnownProviders } from './provider-name.ts'
 
 export type Env = Readonly<Record<string, string | undefined>>
 
@@ -35,6 +36,7 @@ export interface Entry {
 
 export class Source {
   readonly file: string
+  readonly providers: KnownProviders
   readonly problems: Problem[] = []
   /** The document's root; null when the file is empty or can't be read. */
   readonly root: Node | null
@@ -44,8 +46,9 @@ export class Source {
   readonly #variables = new Map<string, string>()
   readonly #reported = new Set<string>()
 
-  constructor(text: string, file: string, env: Env) {
+  constructor(text: string, file: string, env: Env, providers: KnownProviders) {
     this.file = file
+    this.providers = providers
     this.#env = env
     this.#document = parseDocument(text, {
       lineCounter: this.#lines,

@@ -34,12 +34,13 @@ export function readTollgateSettings(place: Field): TollgateSettings {
     plans: readPlans(field('plans')?.section() ?? null),
     powerLevels: readPowerLevels(field('power_levels')?.section() ?? null),
     allowBelowCost: field('allow_below_cost')?.flag() ?? false,
-    toolFees: readToolFees(field('tool_fees')?.section() ?? null),
+    toolFees: readDollars(field('tool_fees')?.section() ?? null, 'dollars per use, 0 or more'),
+    toolSurcharges: readDollars(field('tool_surcharges')?.section() ?? null, 'dollars per call, 0 or more'),
     caps: readCaps(field('caps')?.section() ?? null),
     leases: readLeases(field('leases')),
     limits: readLimits(field('limits')?.section() ?? null),
   }
-  section?.finish(NOTHING, 'plans, power_levels, allow_below_cost, tool_fees, caps, leases, limits')
+  section?.finish(NOTHING, 'plans, power_levels, allow_below_cost, tool_fees, tool_surcharges, caps, leases, limits')
   return settings
 }
 
@@ -82,10 +83,11 @@ function readPowerLevels(section: Section | null): TollgateSettings['powerLevels
   return levels
 }
 
-function readToolFees(section: Section | null): Record<string, bigint> {
+/** Nano-dollars by the kind of a tool. */
+function readDollars(section: Section | null, what: string): Record<string, bigint> {
   const fees: [string, bigint][] = []
   for (const field of section?.rest() ?? []) {
-    const fee = field.decimal(9, 'dollars per use, 0 or more', '0.025')
+    const fee = field.decimal(9, what, '0.025')
     if (fee !== null) fees.push([field.name, fee])
   }
   return Object.fromEntries(fees)

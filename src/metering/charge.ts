@@ -12,13 +12,15 @@ export const MILLION = 1_000_000n
 export interface ChargeInput {
   usage: Usage
   price: Price
+  /** Where several models served: `usage` by model, each at its own price. Ignored where the operator set an explicit price. */
+  byModel?: readonly { usage: Usage; price: Price }[] | null
   /** Millionths on top of cost: 500000n is 50 %. */
   markup: bigint
   /** Millionths: 1000000n is x 1. */
   level: bigint
   /** Millionths: the provider's multiplier for the service tier that served the call; x 1 when left out. */
   tier?: bigint
-  /** The provider's own bill in nano-dollars, where it stated one. Ignored where the operator set an explicit price. */
+  /** The provider's own bill in 10^-21 dollars, where it stated one. Ignored where the operator set an explicit price. */
   providerCost?: bigint | null
   /** False keeps the charge at or above `apiCost` (a 50 % markup with a x 0.5 level would be below it). */
   allowBelowCost: boolean
@@ -48,14 +50,15 @@ export interface Charge {
 /** Nano-dollars x 10^12: tokens x (nano-dollars per million) x (tier in millionths), not yet divided. */
 type Numerators = ChargeParts
 
-const COST_SCALE = MILLION * MILLION
+/** Numerators are nano-dollars x 10^12. */
+export const COST_SCALE = MILLION * MILLION
 
 /** Prices one call. Never throws for usage made of integers >= 0. */
 export function charge(c: ChargeInput): Charge {
-  const numerators = listNumerators(c.usage, c.price, c.tier ?? MILLION)
+  const numerators = { ...partNumerators(c), tools: toolNumerator(c.usage.toolFees, c.price) }
   const listed = numerators.input + numerators.cacheRead + numerators.cacheWrite + numerators.output + numerators.tools
   const stated = c.price.source === 'operator' ? null : (c.providerCost ?? null)
-  const { apiCost, microcredits } = applyFactors(stated === null ? listed : stated * COST_SCALE, c)
+  const { apiCost, microcredits } = applyFactors(stated ?? listed, c)
   return {
     microcredits,
     apiCost,
@@ -84,7 +87,19 @@ export function toolNumerator(counts: Readonly<Record<string, number>>, price: P
   return nanoDollars * COST_SCALE
 }
 
-function listNumerators(usage: Usage, price: Price, tier: bigint): Numerators {
+function partNumerators(c: ChargeInput): Omit<Numerators, 'tools'> {
+  const tier = c.tier ?? MILLION
+  const parts = c.price.source === 'operator' ? null : (c.byModel ?? null)
+  if (parts === null || parts.length === 0) return listNumerators(c.usage, c.price, tier)
+  const sum = { input: 0n, cacheRead: 0n, cacheWrite: 0n, output: 0n, reasoning: 0n }
+  for (const { usage, price } of parts) {
+    const part = listNumerators(usage, price, tier)
+    for (const kind of Object.keys(sum) as (keyof typeof sum)[]) sum[kind] += part[kind]
+  }
+  return sum
+}
+
+function listNumerators(usage: Usage, price: Price, tier: bigint): Omit<Numerators, 'tools'> {
   const rates = ratesFor(price, inputTokens(usage))
   const cost = (tokens: number, rate: bigint) => BigInt(tokens) * rate * tier
   return {
@@ -96,7 +111,6 @@ function listNumerators(usage: Usage, price: Price, tier: bigint): Numerators {
       cost(usage.audioOutput, rates.audioOutput) +
       cost(usage.imageOutput, rates.imageOutput),
     reasoning: cost(Math.min(usage.reasoning, usage.output), rates.output),
-    tools: toolNumerator(usage.toolFees, price),
   }
 }
 

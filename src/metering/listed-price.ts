@@ -37,38 +37,16 @@ export interface ListedModel {
   at(instant: Date): ListedPrice
 }
 
-/** Our provider names to the data set's. HuggingFace is not one provider there but one for each that it resells. */
-export const PROVIDER_IDS: Readonly<Record<string, string>> = {
-  openai: 'openai',
-  anthropic: 'anthropic',
-  gemini: 'google',
-  groq: 'groq',
-  xai: 'x-ai',
-  openrouter: 'openrouter',
-}
-
-/** Looks a model up; `null` where the data set doesn't know the provider or the model. Linear in the provider's models. */
+/** Looks a model up under the data set's own name of a provider; `null` where the data set doesn't know the provider or the model. Linear in the provider's models. */
 export function findListedModel(provider: string, model: string): ListedModel | null {
-  const asked = dataSetName(provider, model)
-  if (asked === null) return null
-  const found = calcPrice({ input_tokens: 0 }, asked.model, { providerId: asked.provider })
+  const found = calcPrice({ input_tokens: 0 }, model, { providerId: provider })
   // The library also finds providers by likeness; a price of anyone but the provider meant would be a guess.
-  if (found === null || found.provider.id !== asked.provider) return null
+  if (found === null || found.provider.id !== provider) return null
   return {
     reference: `${DATA_SET} ${found.provider.id}/${found.model.id}`,
     contextWindow: found.model.context_window ?? null,
     at: priceSelector(found.model),
   }
-}
-
-function dataSetName(provider: string, model: string): { provider: string; model: string } | null {
-  if (provider !== 'huggingface') {
-    const id = PROVIDER_IDS[provider]
-    return id === undefined ? null : { provider: id, model }
-  }
-  // `org/name:groq` says who serves it. Without a suffix HuggingFace chooses, and nobody can know the price beforehand.
-  const colon = model.lastIndexOf(':')
-  return colon <= 0 ? null : { provider: `huggingface_${model.slice(colon + 1)}`, model: model.slice(0, colon) }
 }
 
 /** The last row whose condition holds, else the first: the library's own rule. Rows are converted once, here. */

@@ -28,10 +28,8 @@ export interface Price {
 }
 
 export interface PriceQuestion {
-  /** Our name of the provider. */
-  provider: string
-  /** The provider's name of the model. */
-  model: string
+  /** Where the data set lists the model, in its own names; null where it can't. */
+  listed: { provider: string; model: string } | null
   /** When the call was admitted; some prices change on a date. */
   at: Date
   operator: OperatorPrice | null
@@ -52,9 +50,31 @@ export function ratesFor(price: Price, inputTokens: number): Rates {
   return rates
 }
 
+/**
+ * One price no less than any of several, bucket by bucket and tier by tier: what may be charged when any of them may serve. The
+ * first is the one named, and stands for itself where it is alone.
+ */
+export function dearestPrice(prices: readonly Price[]): Price {
+  const [first, ...others] = prices
+  if (first === undefined) throw new RangeError('no price to choose from')
+  if (others.length === 0) return first
+  const starts = [...new Set(prices.flatMap(({ tiers }) => tiers.map(({ above }) => above)))].sort((a, b) => a - b)
+  const tiers = starts.map((above) => {
+    const rates = { ...ratesFor(first, above + 1) }
+    for (const other of others) {
+      const theirs = ratesFor(other, above + 1)
+      for (const bucket of BUCKETS) if (theirs[bucket] > rates[bucket]) rates[bucket] = theirs[bucket]
+    }
+    return { above, rates }
+  })
+  const windows = prices.map(({ contextWindow }) => contextWindow)
+  const known = windows.filter((window) => window !== null)
+  return { ...first, tiers, contextWindow: known.length === windows.length ? Math.max(...known) : null }
+}
+
 /** Finds a price without remembering it. `null`: nobody wrote a price for input and output, so the call must be refused. */
 export function findPrice(question: PriceQuestion): Price | null {
-  const listed = findListedModel(question.provider, question.model)
+  const listed = question.listed === null ? null : findListedModel(question.listed.provider, question.listed.model)
   return merge(listed, listed?.at(question.at) ?? null, question.operator, question.toolFees ?? {})
 }
 
@@ -82,8 +102,8 @@ export function createPriceBook(): PriceBook {
   }
 
   return {
-    find({ provider, model, at, operator, toolFees }) {
-      const listed = listedModel(provider, model)
+    find({ listed: name, at, operator, toolFees }) {
+      const listed = name === null ? null : listedModel(name.provider, name.model)
       const row = listed?.at(at) ?? null
       const byRow = within(merged, operator ?? NOTHING, () => new WeakMap())
       const byFees = within(byRow, row ?? NOTHING, () => new WeakMap())

@@ -3,7 +3,7 @@
  * rounded by the function that rounds charges, so `input + outputFor(n)` is never below the charge of a call that stays
  * within the same counts, and equals it to the microcredit where the rates leave no room.
  */
-import { applyFactors, MILLION, toolNumerator } from './charge.ts'
+import { applyFactors, COST_SCALE, MILLION, toolNumerator } from './charge.ts'
 import type { Price, Rates } from './price.ts'
 
 export interface QuoteInput {
@@ -29,6 +29,8 @@ export interface QuoteInput {
   level: bigint
   tier?: bigint
   allowBelowCost: boolean
+  /** Nano-dollars held on top of the input: what tools of the provider's own may cost by the operator's word. */
+  surcharge?: bigint
   /** Whether the request asks for spoken output. */
   audioOutput: boolean
   /** Whether the request asks for cache entries that live an hour (they cost more than those of five minutes). */
@@ -60,7 +62,9 @@ export function quote(q: QuoteInput): Quote {
     q.longCacheWrites ? rates.cacheWrite1h : 0n,
   )
   const spoken =
-    BigInt(audioInput) * largest(rates.audioInput, inputRate) * tier + toolNumerator(q.estimate.toolFees, q.price)
+    BigInt(audioInput) * largest(rates.audioInput, inputRate) * tier +
+    toolNumerator(q.estimate.toolFees, q.price) +
+    (q.surcharge ?? 0n) * COST_SCALE
   const inputOf = (count: number) =>
     applyFactors(BigInt(Math.max(count, window)) * inputRate * tier + spoken, q).microcredits
   const outputRate = largest(rates.output, rates.imageOutput, q.audioOutput ? rates.audioOutput : 0n)

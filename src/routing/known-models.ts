@@ -1,10 +1,10 @@
 /** The models the price data set knows of a provider, under the names that provider's API takes. Used to list wildcards. */
 
 import { findProvider } from '@pydantic/genai-prices'
+import { findProvider as findOwn } from '../../providers/registry.ts'
 import type { ProviderName } from '../config/config.ts'
-import { PROVIDER_IDS } from '../metering/listed-price.ts'
 
-/** Hugging Face is a router: its models are listed by who serves them, and asked for as `<who>/<org>/<model>`. */
+/** Hugging Face is a router: its models are listed by who serves them, and asked for as `<org>/<model>:<who>`. */
 const HUGGINGFACE_SERVERS = [
   'cerebras',
   'fireworks-ai',
@@ -25,8 +25,8 @@ const FAMILY = /^ft:|[-.:]$/
 /** In the data set's order; deprecated models are left out. */
 export function knownModels(provider: ProviderName): string[] {
   if (provider !== 'huggingface')
-    return modelsOf(PROVIDER_IDS[provider] ?? provider).filter((id) => isServed(provider, id))
-  return HUGGINGFACE_SERVERS.flatMap((server) => modelsOf(`huggingface_${server}`).map((id) => `${server}/${id}`))
+    return modelsOf(findOwn(provider)?.listedAs('')?.provider ?? provider).filter((id) => isServed(provider, id))
+  return HUGGINGFACE_SERVERS.flatMap((server) => modelsOf(`huggingface_${server}`).map((id) => `${id}:${server}`))
 }
 
 function modelsOf(providerId: string): string[] {

@@ -1,5 +1,6 @@
 /** The name a caller asked for becomes the deployments that can serve it. Pure: one Config in, one router out. */
 
+import { PROVIDERS } from '../../providers/registry.ts'
 import type { Config, Deployment } from '../config/config.ts'
 import { providerOfBareName } from '../config/provider-name.ts'
 import { knownModels } from './known-models.ts'
@@ -45,7 +46,7 @@ export function createRouter(config: Config): Router {
     if (name.includes('*')) return null
     const found = find(name)
     if (found !== null || name.includes('/')) return found
-    const provider = providerOfBareName(name)
+    const provider = providerOfBareName(PROVIDERS, name)
     return provider === null ? null : find(`${provider}/${name}`)
   }
 

@@ -65,7 +65,7 @@ describe.for(STRINGS)('$name', ({ text }) => {
     const { db, upstream, tollgate } = product
     const { id, key } = await alice()
     const usage = '{"prompt_tokens":11,"completion_tokens":5,"total_tokens":16}'
-    const choice = `{"index":0,"message":{"role":"assistant","content":${text}},"finish_reason":${text}}`
+    const choice = `{"index":0,"message":{"role":"assistant","content":${text}},"finish_reason":"stop"}`
     const raw = `{"id":${text},"model":${text},"service_tier":${text},"choices":[${choice}],"usage":${usage}}`
     upstream.respond({ headers: { 'content-type': 'application/json' }, frames: [raw] })
 
@@ -81,7 +81,7 @@ describe.for(STRINGS)('$name', ({ text }) => {
     const { id, key } = await alice()
     const frames = [
       `data: {"id":${text},"model":${text},"choices":[{"index":0,"delta":{"content":${text}}}]}\n\n`,
-      `data: {"id":${text},"model":${text},"choices":[{"index":0,"delta":{},"finish_reason":${text}}]}\n\n`,
+      `data: {"id":${text},"model":${text},"choices":[{"index":0,"delta":{"refusal":${text}},"finish_reason":"stop"}]}\n\n`,
       sse({ choices: [], usage: { prompt_tokens: 11, completion_tokens: 5, total_tokens: 16 } }),
     ]
     upstream.respond(rawStream([...frames, 'data: [DONE]\n\n']))

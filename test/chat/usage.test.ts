@@ -4,14 +4,18 @@ import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { serve } from '@hono/node-server'
 import { expect, onTestFinished, test } from 'vitest'
+import { PROVIDERS } from '../../providers/registry.ts'
 import { createApp } from '../../src/app.ts'
 import { createUpstream } from '../../src/chat/upstream.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { createIdentify } from '../../src/identity/identify.ts'
+import { readOpenHolds } from '../../src/ledger/open-holds.ts'
 import { createPriceBook } from '../../src/metering/price.ts'
 import { createTokenizer } from '../../src/metering/tokenizer.ts'
 import { createHealth } from '../../src/observe/health.ts'
 import { createLog } from '../../src/observe/log.ts'
+import { createMetrics } from '../../src/observe/metrics.ts'
+import { createMetricsAccess } from '../../src/observe/metrics-access.ts'
 import { createRouter } from '../../src/routing/route.ts'
 import { rowOfCall } from '../support/call-books.ts'
 import { openLedger } from '../support/open-ledger.ts'
@@ -219,7 +223,10 @@ test('sound without a price of its own is an unknown price; an operator’s defa
 async function startAt(now: () => Date): Promise<{ url: string }> {
   const { db, upstream: provider } = product
   const env = { DATABASE_URL: db.url, TOLLGATE_MASTER_KEY: MASTER_KEY, SCRIPTED_API_KEY: UPSTREAM_KEY }
-  const { config, problems } = loadConfig(configFor(provider.url), 'config.yaml', env, { embedded: false })
+  const { config, problems } = loadConfig(configFor(provider.url), 'config.yaml', env, {
+    embedded: false,
+    providers: PROVIDERS,
+  })
   if (config === null) throw new Error(JSON.stringify(problems))
   const { ledger } = await openLedger({ databaseUrl: db.url, onFinish: onTestFinished })
   const tokenizer = createTokenizer()
@@ -242,9 +249,18 @@ async function startAt(now: () => Date): Promise<{ url: string }> {
     ),
     now,
     random: Math.random,
+    unasked: new Set(),
     newId: randomUUID,
     draining: () => false,
     running: new Set(),
+    requestIds: new Map(),
+    metrics: createMetrics('test', {
+      runningCalls: () => 0,
+      ledgerOpen: () => ledger.open,
+      spool: () => ledger.overdue,
+      openHolds: () => readOpenHolds(db.database),
+    }),
+    mayReadMetrics: createMetricsAccess({ masterKey: config.masterKey, token: null }),
     shutdown: new AbortController().signal,
   })
   const server = serve({ fetch: app.fetch, hostname: '127.0.0.1', port: 0 })

@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest'
+import { PROVIDERS } from '../../providers/registry.ts'
 import { formatProblem, loadConfig } from '../../src/config/load.ts'
 
 function loaded(text: string) {
-  const { config, problems } = loadConfig(text, 'c', {}, { embedded: true })
+  const { config, problems } = loadConfig(text, 'c', {}, { embedded: true, providers: PROVIDERS })
   if (config === null) throw new Error(problems.map(formatProblem).join('\n'))
   return {
     deployments: config.deployments,
@@ -37,7 +38,7 @@ describe('providers', () => {
         `model_list: [{model_name: m, litellm_params: {model: "${model}"}}]`,
         'c',
         {},
-        { embedded: true },
+        { embedded: true, providers: PROVIDERS },
       )
       expect(config).toBeNull()
     },
@@ -64,7 +65,7 @@ describe('providers', () => {
       'model_list: [{model_name: "*", litellm_params: {model: "*", api_key: os.environ/K}}]',
       'c',
       {},
-      { embedded: true },
+      { embedded: true, providers: PROVIDERS },
     )
     expect(problems.map(({ message }) => message)).toEqual([
       'can\'t tell the provider of "*", so api_key would go to every provider',

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
+import { PROVIDERS } from '../../providers/registry.ts'
 import type { Config } from '../../src/config/config.ts'
 import { describeConfig, formatProblem, loadConfig } from '../../src/config/load.ts'
 import type { Env } from '../../src/config/source.ts'
@@ -7,13 +8,13 @@ import type { Env } from '../../src/config/source.ts'
 const KEY = 'sk-Vq7mZx2Lw9Rt4Yb8Nc6H'
 
 function problemsOf(text: string, env: Env = {}, embedded = true): string[] {
-  return loadConfig(text, 'config.yaml', env, { embedded }).problems.map(
+  return loadConfig(text, 'config.yaml', env, { embedded, providers: PROVIDERS }).problems.map(
     (problem) => `${problem.severity === 'error' ? 'E' : problem.quiet ? 'q' : 'w'} ${formatProblem(problem)}`,
   )
 }
 
 function load(text: string, env: Env = {}): Config {
-  const { config, problems } = loadConfig(text, 'config.yaml', env, { embedded: true })
+  const { config, problems } = loadConfig(text, 'config.yaml', env, { embedded: true, providers: PROVIDERS })
   if (config === null) throw new Error(problems.map(formatProblem).join('\n'))
   return config
 }
@@ -204,8 +205,8 @@ tollgate:
   })
 
   test('a warning alone does not stop the start, an error does', () => {
-    expect(loadConfig('nonsense: 1', 'c.yaml', {}, { embedded: true }).config).not.toBeNull()
-    expect(loadConfig('model_list: 1', 'c.yaml', {}, { embedded: true }).config).toBeNull()
+    expect(loadConfig('nonsense: 1', 'c.yaml', {}, { embedded: true, providers: PROVIDERS }).config).not.toBeNull()
+    expect(loadConfig('model_list: 1', 'c.yaml', {}, { embedded: true, providers: PROVIDERS }).config).toBeNull()
   })
 })
 
@@ -397,8 +398,17 @@ describe("the repository's config.yaml", () => {
   const text = readFileSync(new URL('../../config.yaml', import.meta.url), 'utf8')
 
   test('starts without a key and without a word', () => {
-    const { config, problems } = loadConfig(text, 'config.yaml', {}, { embedded: true })
-    expect(config?.deployments.map(({ modelName }) => modelName)).toEqual(['demo', 'openai/*'])
+    const { config, problems } = loadConfig(text, 'config.yaml', {}, { embedded: true, providers: PROVIDERS })
+    expect(config?.deployments.map(({ modelName }) => modelName)).toEqual([
+      'demo',
+      'openai/*',
+      'anthropic/*',
+      'gemini/*',
+      'groq/*',
+      'xai/*',
+      'huggingface/*',
+      'openrouter/*',
+    ])
     expect(problems.filter(({ quiet }) => quiet !== true)).toEqual([])
   })
 

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { PROVIDERS } from '../../providers/registry.ts'
 import { describeConfig, formatProblem, loadConfig } from '../../src/config/load.ts'
 import { weaknessOf } from '../../src/config/master-key.ts'
 import type { Env } from '../../src/config/source.ts'
@@ -9,7 +10,10 @@ const deployment = (params: string): string =>
   `model_list:\n  - model_name: m\n    litellm_params: {model: openai/gpt-4o, ${params}}\n`
 
 function only(text: string, env: Env = {}) {
-  const { config, problems } = loadConfig(text, '/etc/tollgate/config.yaml', env, { embedded: true })
+  const { config, problems } = loadConfig(text, '/etc/tollgate/config.yaml', env, {
+    embedded: true,
+    providers: PROVIDERS,
+  })
   const [first] = config?.deployments ?? []
   if (first === undefined) throw new Error(problems.map(formatProblem).join('\n'))
   return { ...first, said: problems.map(({ message, quiet }) => `${quiet ? 'q ' : ''}${message}`) }
@@ -75,7 +79,7 @@ describe('keys', () => {
       deployment('api_key: os.environ/K'),
       'config.yaml',
       { K: 'two words' },
-      { embedded: true },
+      { embedded: true, providers: PROVIDERS },
     )
     expect(config).toBeNull()
     expect(problems.map(formatProblem)).toEqual([
@@ -86,7 +90,12 @@ describe('keys', () => {
 
 describe('base URLs and headers', () => {
   test.each(['ftp://x/v1', 'not a url', 'https://user:pw@x/v1', 'https://x/v1?a=b'])('%s is refused', (base) => {
-    const { config, problems } = loadConfig(deployment(`api_base: "${base}"`), 'c', {}, { embedded: true })
+    const { config, problems } = loadConfig(
+      deployment(`api_base: "${base}"`),
+      'c',
+      {},
+      { embedded: true, providers: PROVIDERS },
+    )
     expect(config).toBeNull()
     expect(JSON.stringify(problems)).not.toContain(base)
   })
@@ -101,7 +110,7 @@ describe('base URLs and headers', () => {
       deployment('extra_headers: {"X Y": a, Host: b, X-L: "a\\nb", X-M: [1]}'),
       'c',
       {},
-      { embedded: true },
+      { embedded: true, providers: PROVIDERS },
     )
     expect(bad.problems.filter(({ severity }) => severity === 'error')).toHaveLength(4)
   })
@@ -123,7 +132,7 @@ model_list:
 general_settings: {master_key: {a: ${SECRET}}, database_url: "mysql://u:${SECRET}@h/d"}
 tollgate: {plans: {platform: ${SECRET}}, ${SECRET}: 1}
 `
-    const { config, problems } = loadConfig(text, 'config.yaml', env, { embedded: false })
+    const { config, problems } = loadConfig(text, 'config.yaml', env, { embedded: false, providers: PROVIDERS })
     expect(config).toBeNull()
     expect(problems.length).toBeGreaterThan(14)
     expect(JSON.stringify(problems)).not.toMatch(/PLANTED/i)
@@ -138,12 +147,14 @@ tollgate: {plans: {platform: ${SECRET}}, ${SECRET}: 1}
     `a: !x ${SECRET}`,
     `a: @${SECRET}`,
   ])('in no YAML error', (text) => {
-    expect(JSON.stringify(loadConfig(text, 'c', {}, { embedded: true }).problems)).not.toMatch(/PLANTED/i)
+    expect(JSON.stringify(loadConfig(text, 'c', {}, { embedded: true, providers: PROVIDERS }).problems)).not.toMatch(
+      /PLANTED/i,
+    )
   })
 
   test('in no description', () => {
     const text = `${deployment(`api_key: ${SECRET}, extra_headers: {Authorization: ${SECRET}}`)}general_settings: {master_key: ${SECRET}}\n`
-    const { config } = loadConfig(text, 'config.yaml', {}, { embedded: true })
+    const { config } = loadConfig(text, 'config.yaml', {}, { embedded: true, providers: PROVIDERS })
     if (config === null) throw new Error('expected a config')
     expect(config.masterKey).toBe(SECRET)
     expect(describeConfig(config) + JSON.stringify(config.warnings) + config.deployments[0]?.id).not.toMatch(/PLANTED/i)
@@ -164,7 +175,7 @@ tollgate: {plans: {platform: ${SECRET}}, ${SECRET}: 1}
   - {model_name: c, litellm_params: {model: openai/x, mock_response: hi}, model_info: {id: mine}}
   - {model_name: d, litellm_params: {model: openai/x, mock_response: hi}, model_info: {id: mine}}
 `
-    const { config, problems } = loadConfig(text, 'c', {}, { embedded: true })
+    const { config, problems } = loadConfig(text, 'c', {}, { embedded: true, providers: PROVIDERS })
     const ids = config?.deployments.map(({ id }) => id) ?? []
     expect(ids).toEqual([ids[0], `${ids[0]}-2`, 'mine', 'mine-2'])
     expect(problems.map(({ message }) => message)).toEqual([
@@ -186,10 +197,10 @@ describe('master keys', () => {
     'my-secret-password-secret',
   ])('%s stops the start, and is a warning in embedded mode', (key) => {
     const text = 'general_settings: {master_key: os.environ/MK}'
-    const real = loadConfig(text, 'c', { MK: key }, { embedded: false })
+    const real = loadConfig(text, 'c', { MK: key }, { embedded: false, providers: PROVIDERS })
     expect(real.config).toBeNull()
     expect(real.problems.filter(({ severity }) => severity === 'error')).toHaveLength(1)
-    const embedded = loadConfig(text, 'c', { MK: key }, { embedded: true })
+    const embedded = loadConfig(text, 'c', { MK: key }, { embedded: true, providers: PROVIDERS })
     expect(embedded.config?.masterKey).toBe(key)
     expect(
       embedded.config?.warnings.some(({ message }) => message.startsWith(`the master key ${weaknessOf(key)}`)),
@@ -198,7 +209,7 @@ describe('master keys', () => {
 
   test('a database in the file is a real one, whatever the caller thought', () => {
     const text = 'general_settings: {master_key: sk-1234, database_url: "postgres://h/d"}'
-    expect(loadConfig(text, 'c', {}, { embedded: true }).config).toBeNull()
+    expect(loadConfig(text, 'c', {}, { embedded: true, providers: PROVIDERS }).config).toBeNull()
   })
 
   test.each([STRONG, 'sk-0f3a9c1e5b7d2846a0c4', 'sk-litellm-0f3a9c1e5b7d2846'])('%s is strong', (key) => {
@@ -206,7 +217,8 @@ describe('master keys', () => {
   })
 
   test('from the environment when the file has none; the file wins', () => {
-    const masterKey = (text: string, env: Env) => loadConfig(text, 'c', env, { embedded: false }).config?.masterKey
+    const masterKey = (text: string, env: Env) =>
+      loadConfig(text, 'c', env, { embedded: false, providers: PROVIDERS }).config?.masterKey
     expect(masterKey('', {})).toBeNull()
     expect(masterKey('', { LITELLM_MASTER_KEY: STRONG })).toBe(STRONG)
     expect(masterKey('', { LITELLM_MASTER_KEY: `${STRONG}L`, TOLLGATE_MASTER_KEY: STRONG })).toBe(STRONG)
@@ -216,7 +228,7 @@ describe('master keys', () => {
 
   test('DATABASE_URL wins over the file', () => {
     const text = 'general_settings: {database_url: "postgres://file/d"}'
-    const url = (env: Env) => loadConfig(text, 'c', env, { embedded: false }).config?.databaseUrl
+    const url = (env: Env) => loadConfig(text, 'c', env, { embedded: false, providers: PROVIDERS }).config?.databaseUrl
     expect(url({})).toBe('postgres://file/d')
     expect(url({ DATABASE_URL: 'postgresql://env/d' })).toBe('postgresql://env/d')
   })

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { type ChargeInput, charge } from '../../src/metering/charge.ts'
+import { type ChargeInput, COST_SCALE, charge } from '../../src/metering/charge.ts'
 import type { Price, Rates } from '../../src/metering/price.ts'
 import { quote } from '../../src/metering/quote.ts'
 import { inputTokens, NO_USAGE, outputTokens, type Usage } from '../../src/metering/usage.ts'
@@ -118,11 +118,33 @@ describe('a charge', () => {
 
   test("takes the provider's own bill over the data set, and the operator's price over both", () => {
     const usage = { input: 1_000, output: 500 }
-    const billed = charged(usage, { providerCost: 900_000n, markup: 500_000n })
+    const billed = charged(usage, { providerCost: 900_000n * COST_SCALE, markup: 500_000n })
     expect(billed).toMatchObject({ microcredits: 1_350_000n, apiCost: 900_000n })
     expect(billed.parts).toMatchObject({ input: 450_000n, output: 900_000n })
-    const operated = charged(usage, { providerCost: 900_000n, price: { ...mini, source: 'operator' } })
+    const operated = charged(usage, { providerCost: 900_000n * COST_SCALE, price: { ...mini, source: 'operator' } })
     expect(operated.apiCost).toBe(450_000n)
+  })
+
+  test('rounds a bill once, after the markup', () => {
+    // 1.2 nano-dollars, and half as much again: 1.8, which is 2 and not 3.
+    const billed = charged({ input: 1 }, { providerCost: (12n * COST_SCALE) / 10n, markup: 500_000n })
+    expect(billed).toMatchObject({ microcredits: 2n, apiCost: 2n })
+  })
+
+  test('prices each model that served at its own price', () => {
+    const dear = {
+      ...mini,
+      tiers: [{ above: 0, rates: { ...mini.tiers[0]!.rates, input: 10n ** 9n, output: 10n ** 10n } }],
+    }
+    const byModel = [
+      { usage: { ...NO_USAGE, input: 600, output: 200 }, price: mini },
+      { usage: { ...NO_USAGE, input: 400, output: 300 }, price: dear },
+    ]
+    const cheap = charged({ input: 600, output: 200 }).microcredits
+    // 400 tokens at a dollar a million, 300 at ten dollars.
+    expect(charged({ input: 1_000, output: 500 }, { byModel }).microcredits).toBe(cheap + 400_000n + 3_000_000n)
+    const operated = charged({ input: 1_000, output: 500 }, { byModel, price: { ...mini, source: 'operator' } })
+    expect(operated.microcredits).toBe(charged({ input: 1_000, output: 500 }).microcredits)
   })
 
   test('takes a stated bill of zero as zero', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { readOpenAiErrorFrame } from '../../providers/openai-errors.ts'
+import { type OpenAiDialect, PLAIN_MODEL } from '../../providers/openai-dialect.ts'
 import { readOpenAiStream } from '../../providers/openai-stream.ts'
 import type { ProviderError, StreamReader } from '../../providers/provider.ts'
 import { NO_USAGE } from '../../src/metering/usage.ts'
@@ -16,6 +16,17 @@ const usage = (counts = COUNTS) => frame(`"choices":[],"usage":{${counts}}`)
 const DONE = 'data: [DONE]\n\n'
 const STATED = { ...NO_USAGE, input: 11, output: 5 }
 
+const DIALECT: OpenAiDialect = {
+  name: 'openai',
+  label: 'OpenAI',
+  baseUrl: 'https://api.openai.com/v1',
+  keyVariables: [],
+  domain: 'openai.com',
+  model: () => PLAIN_MODEL,
+  mediaTokens: () => () => null,
+  capMember: () => 'either',
+}
+
 interface Result {
   out: string
   done: boolean
@@ -24,7 +35,7 @@ interface Result {
 }
 
 function read(stream: string, split: Split = whole, choices = 1): Result {
-  const reader = readOpenAiStream(choices, (body) => readOpenAiErrorFrame('OpenAI', body))
+  const reader = readOpenAiStream(DIALECT, choices)
   const parts = split(Buffer.from(stream)).map((piece) => reader.push(piece))
   parts.push(reader.end())
   const out = Buffer.concat(parts.flatMap(({ bytes }) => (bytes === null ? [] : [bytes]))).toString()
@@ -53,6 +64,8 @@ describe('a stream that is as it should be', () => {
       consistent: true,
       model: 'gpt-4o-mini-2024-07-18',
       serviceTier: null,
+      cost: null,
+      byModel: null,
     })
     expect(reader.finishReasons).toEqual(['stop'])
   })
@@ -177,6 +190,24 @@ describe('usage', () => {
       usage: { prompt_tokens: 11, completion_tokens: 5, total_tokens: 16, cost: 0.5 },
       x: 1,
     })
+  })
+
+  test('inside x_groq is taken out of it and nothing else, and is read where it stands alone', () => {
+    const last = (nested: string) =>
+      frame(`"choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"x_groq":{"id":"r"${nested}}`)
+    const { out, reader } = read(content('a') + last(`,"usage":{${COUNTS}}`) + DONE)
+    expect(out).toBe(content('a') + last(''))
+    expect(reader.reading.usage).toEqual(STATED)
+    expect(reader.usageFrame('0.5', {}).toString()).toBe(
+      frame(`"choices":[],"x_groq":{"id":"r"},"usage":{${COUNTS},"cost":0.5}`),
+    )
+  })
+
+  test('beside an empty delta after the finish, takes the frame with it', () => {
+    const beside = frame(
+      `"choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}],"usage":{${COUNTS}}`,
+    )
+    expect(read(content('a') + finish() + beside + DONE).out).toBe(content('a') + finish())
   })
 
   test.each([
@@ -347,5 +378,25 @@ describe('what a stream has shown', () => {
 
   test('need not be kept once usage is stated', () => {
     expect(read(content('a') + finish() + usage() + DONE, everyByte).reader.outputText()).toBe('')
+  })
+})
+
+describe('a finish reason', () => {
+  test.each([
+    ['eos_token', 'stop'],
+    ['stop_sequence', 'stop'],
+    ['MAX_TOKENS', 'length'],
+    ['nobody knows', 'stop'],
+    ['tool_calls', 'tool_calls'],
+  ])('%s is %s to the caller', (theirs, ours) => {
+    const { out, reader } = read(content('a') + finish(theirs) + DONE)
+    expect(out).toBe(content('a') + finish(ours))
+    expect(reader.finishReasons).toEqual([ours])
+  })
+
+  test('of an error is one', () => {
+    const { out, error } = read(content('a') + frame('"choices":[{"index":0,"delta":{},"finish_reason":"error"}]'))
+    expect(out).toBe(content('a'))
+    expect(error?.kind).toBe('failed')
   })
 })

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { openai } from '../../providers/openai.ts'
-import type { ProviderCall } from '../../providers/provider.ts'
+import type { Answer, ProviderCall } from '../../providers/provider.ts'
 import { parseRequest } from '../../src/chat/read-request.ts'
 import { NO_USAGE } from '../../src/metering/usage.ts'
 
@@ -17,8 +17,24 @@ function call(text: string, rest: Partial<ProviderCall> = {}): ProviderCall {
     extraHeaders: {},
     defaults: {},
     outputCap: null,
+    drop: [],
+    askUsage: true,
     ...rest,
   }
+}
+
+const context = {
+  request: parseRequest(Buffer.from(body())),
+  model: 'gpt-4o-mini',
+  choices: 1,
+  callId: '00000000-0000-4000-8000-000000000000',
+  created: 1_700_000_000,
+}
+
+function answerOf(text: string): Answer | null {
+  const read = openai.readAnswer(Buffer.from(text), context)
+  if (read !== null && 'kind' in read) throw new Error(read.message)
+  return read
 }
 
 const sent = (text: string, rest: Partial<ProviderCall> = {}): string =>
@@ -145,11 +161,12 @@ describe('a request to OpenAI', () => {
   })
 
   test('tells which priced tools it uses', () => {
-    const uses = (rest: string, model: string) => openai.toolUses(parseRequest(Buffer.from(body(rest))).json, model)
-    expect(uses('', 'gpt-4o-mini')).toEqual({})
-    expect(uses('', 'gpt-4o-mini-search-preview')).toEqual({ web_search: 1 })
-    expect(uses(', "web_search_options": {}', 'gpt-4o')).toEqual({ web_search: 1 })
-    expect(uses(', "web_search_options": null', 'gpt-4o')).toEqual({})
+    const uses = (rest: string, model: string) => openai.serverTools(parseRequest(Buffer.from(body(rest))).json, model)
+    const search = [{ kind: 'web_search', uses: 1, addsInput: false, billedByUse: true }]
+    expect(uses('', 'gpt-4o-mini')).toEqual([])
+    expect(uses('', 'gpt-4o-mini-search-preview')).toEqual(search)
+    expect(uses(', "web_search_options": {}', 'gpt-4o')).toEqual(search)
+    expect(uses(', "web_search_options": null', 'gpt-4o')).toEqual([])
   })
 })
 
@@ -160,12 +177,14 @@ describe('an answer of OpenAI', () => {
 
   test('is read, and leaves with our cost and nothing else changed', () => {
     const text = `{\n  "id": "a", "model": "gpt-4o-mini-2024-07-18", "service_tier": "default",\n  ${CHOICES},\n  ${USAGE}\n}\n`
-    const answer = openai.readAnswer(Buffer.from(text))
+    const answer = answerOf(text)
     expect(answer?.reading).toEqual({
       usage: { ...NO_USAGE, input: 10, output: 4 },
       consistent: true,
       model: 'gpt-4o-mini-2024-07-18',
       serviceTier: 'default',
+      cost: null,
+      byModel: null,
     })
     expect(answer?.finishReasons).toEqual(['stop'])
     // Stated usage covers all of it.
@@ -176,8 +195,8 @@ describe('an answer of OpenAI', () => {
   })
 
   test("loses the provider's own cost", () => {
-    const text = `{${CHOICES},"usage":{"prompt_tokens":1,"completion_tokens":1,"cost":0.7,"x":1}}`
-    expect(openai.readAnswer(Buffer.from(text))?.body('0.000001', {}).toString()).toBe(text.replace('0.7', '0.000001'))
+    const text = `{${CHOICES},"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2,"cost":0.7,"x":1}}`
+    expect(answerOf(text)?.body('0.000001', {}).toString()).toBe(text.replace('0.7', '0.000001'))
   })
 
   test.each([
@@ -185,7 +204,7 @@ describe('an answer of OpenAI', () => {
     ['null', ',"usage":null'],
     ['unusable', ',"usage":{"prompt_tokens":-4}'],
   ])('without usage leaves with ours: %s', (_, usage) => {
-    const answer = openai.readAnswer(Buffer.from(`{${CHOICES}${usage}}`))
+    const answer = answerOf(`{${CHOICES}${usage}}`)
     expect(answer?.reading).toMatchObject({ usage: null, model: null })
     expect(JSON.parse(answer?.body('0.5', { prompt_tokens: 3, completion_tokens: 1 }).toString() ?? '').usage).toEqual({
       prompt_tokens: 3,
@@ -204,23 +223,17 @@ describe('an answer of OpenAI', () => {
       { message, finish_reason: 'tool_calls' },
       { message: { content: 'x', reasoning_content: 'y' }, finish_reason: 'length' },
     ]
-    const answer = openai.readAnswer(Buffer.from(JSON.stringify({ choices })))
+    const answer = answerOf(JSON.stringify({ choices }))
     expect(answer?.outputText()).toBe('noadd{"a":1}bxy')
     expect(answer?.finishReasons).toEqual(['tool_calls', 'length'])
   })
 
-  test.each([
-    '',
-    'upstream connect error',
-    '[]',
-    'null',
-    '{}',
-    '{"choices":{}}',
-    '{"error":{"message":"x"}}',
-    '{"choices":[',
-  ])('is none: %j', (text) => {
-    expect(openai.readAnswer(Buffer.from(text))).toBeNull()
-  })
+  test.each(['', 'upstream connect error', '[]', 'null', '{}', '{"choices":{}}', '{"choices":['])(
+    'is none: %j',
+    (text) => {
+      expect(answerOf(text)).toBeNull()
+    },
+  )
 })
 
 describe('an error of OpenAI', () => {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { PROVIDERS } from '../../providers/registry.ts'
 import { formatProblem, loadConfig } from '../../src/config/load.ts'
 import { createRouter, type Router } from '../../src/routing/route.ts'
 
@@ -10,7 +11,7 @@ function routerOf(
 ): Router {
   const model_list = pairs.map(([model_name, model]) => ({ model_name, litellm_params: { model } }))
   const text = JSON.stringify({ model_list, router_settings: { model_group_alias: alias } })
-  const { config, problems } = loadConfig(text, 'c', env, { embedded: true })
+  const { config, problems } = loadConfig(text, 'c', env, { embedded: true, providers: PROVIDERS })
   if (config === null) throw new Error(problems.map(formatProblem).join('\n'))
   return createRouter(config)
 }
@@ -159,6 +160,6 @@ describe('listModels', () => {
     ).listModels()
     expect(names).toContain('gemini/gemini-2.5-flash')
     expect(names.filter((name) => name.includes('claude'))).toEqual([])
-    expect(names).toContain('huggingface/groq/openai/gpt-oss-20b')
+    expect(names).toContain('huggingface/openai/gpt-oss-20b:groq')
   })
 })

@@ -1,0 +1,69 @@
+/** A complete JSON answer in OpenAI's dialect: forwarded as received but for `usage` and finish reasons only its maker knows. */
+import { type Change, changeMembers, objectMembers } from '../src/http/json-members.ts'
+import { finishReason } from './finish-reason.ts'
+import { asObject, parseJson } from './json.ts'
+import type { OpenAiDialect } from './openai-dialect.ts'
+import { readOpenAiErrorFrame } from './openai-errors.ts'
+import { readConsumed } from './openai-reading.ts'
+import { collectText } from './openai-stream.ts'
+import { type Answer, emptyReading, type ProviderError } from './provider.ts'
+import { shownUsage } from './shown-usage.ts'
+
+interface Choice {
+  finish_reason?: unknown
+  message?: unknown
+}
+
+export function readOpenAiAnswer(dialect: OpenAiDialect, body: Buffer): Answer | ProviderError | null {
+  const json = asObject(parseJson(body))
+  if (json === null) return null
+  if (!Array.isArray(json.choices))
+    return json.error === undefined || json.error === null ? null : readOpenAiErrorFrame(dialect, json)
+  const failure = failureOf(json.choices)
+  if (failure !== null) return readOpenAiErrorFrame(dialect, failure)
+  const choices = (json.choices as unknown[]).map((choice) => (asObject(choice) ?? {}) as Choice)
+  const consumed = readConsumed(dialect, json.usage, json)
+  return {
+    reading: {
+      ...emptyReading(),
+      ...consumed,
+      model: typeof json.model === 'string' && json.model !== '' ? json.model : null,
+      serviceTier: typeof json.service_tier === 'string' ? json.service_tier : null,
+    },
+    finishReasons: choices.map((choice) => finishReason(choice.finish_reason) ?? ''),
+    outputText() {
+      const pieces: string[] = []
+      if (consumed === null) for (const choice of choices) collectText(choice.message, pieces)
+      return pieces.join('')
+    },
+    body(cost, usage) {
+      const members = objectMembers(body)
+      const own = members.find((member) => member.key === 'usage')
+      const stated =
+        consumed === null || own === undefined
+          ? Buffer.from(JSON.stringify(usage))
+          : body.subarray(own.valueStart, own.end)
+      const shown = shownUsage(stated, consumed?.usage ?? null, cost)
+      const changes: Change[] = [{ key: 'usage', value: shown.toString('utf8') }]
+      if (choices.some(isForeign)) changes.push({ key: 'choices', value: JSON.stringify(choices.map(translated)) })
+      return changeMembers(body, members, changes)
+    },
+  }
+}
+
+/** An answer that broke off before it said anything is none, whatever its status. */
+function failureOf(choices: readonly unknown[]): unknown {
+  const first = asObject(choices[0])
+  if (first?.finish_reason !== 'error' && asObject(first?.error) === null) return null
+  const pieces: string[] = []
+  collectText(first?.message, pieces)
+  return pieces.join('') === '' ? { error: asObject(first?.error) ?? {} } : null
+}
+
+function isForeign(choice: Choice): boolean {
+  return typeof choice.finish_reason === 'string' && finishReason(choice.finish_reason) !== choice.finish_reason
+}
+
+function translated(choice: Choice): Choice {
+  return isForeign(choice) ? { ...choice, finish_reason: finishReason(choice.finish_reason) } : choice
+}

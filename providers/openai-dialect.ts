@@ -1,0 +1,103 @@
+/**
+ * A provider that speaks OpenAI's dialect: a row of facts, and code only where it truly differs. Bytes pass through both ways;
+ * single members are changed where they must be.
+ */
+
+import type { ProviderFacts } from '../src/config/provider-name.ts'
+import { readOpenAiAnswer } from './openai-answer.ts'
+import { prepareOpenAi } from './openai-body.ts'
+import { type ErrorMembers, readOpenAiError } from './openai-errors.ts'
+import { readOpenAiStream } from './openai-stream.ts'
+import type { UsageRules } from './openai-usage.ts'
+import type { AnswerContext, ModelFacts, Provider, ProviderErrorKind, Refusal, ServerTool } from './provider.ts'
+
+type Json = Readonly<Record<string, unknown>>
+
+export interface OpenAiDialect extends Pick<ProviderFacts, 'keyVariables' | 'domain'> {
+  name: string
+  label: string
+  baseUrl: string
+  /** @default none */
+  bareName?: RegExp
+  /** Its name in the price data set. @default `name` */
+  priceList?: string
+  /** @default the model's own name in that list */
+  listedAs?(model: string): { provider: string; model: string } | null
+  /** The name sent upstream. @default the one in the configuration */
+  sentAs?(model: string): string
+  /** @default false */
+  billsAbandoned?: boolean
+  model(name: string): ModelFacts
+  mediaTokens(model: string): (part: unknown) => number | null
+  /** Where it takes the cap on output: the other member is renamed. `either` leaves what the caller wrote. */
+  capMember(model: string): 'max_tokens' | 'max_completion_tokens' | 'either'
+  /** @default the list price for every tier */
+  tierMultiplier?(tier: string | null, model: string): bigint
+  /** @default none */
+  serverTools?(json: Json, model: string): readonly ServerTool[]
+  /** @default nothing */
+  refuses?(json: Json, model: string): readonly Refusal[]
+  /** @default none but the model asked for */
+  mayServe?(json: Json): readonly string[]
+  /** @default the model that served, where it says so */
+  pricedAs?(asked: string, served: string | null): string
+  /** @default nothing special */
+  unpriced?(model: string): string | null
+  usage?: UsageRules
+  /** Its own bill, from its usage object, in 10^-21 dollars. @default none */
+  readCost?(usage: Json): bigint | null
+  /** Uses of its own tools that the answer states, by kind; `chunk` is a whole answer or a frame. @default none */
+  readToolUses?(usage: Json, chunk: Json): Record<string, number>
+  /** Several models served: their names and usage objects. @default one */
+  readModels?(chunk: Json): readonly { model: string; usage: unknown }[]
+  /** Looks before OpenAI's rules do; null leaves it to them. */
+  errorKind?(status: number | null, error: ErrorMembers): ProviderErrorKind | null
+}
+
+/** What a call of a model sends where nothing special is known: the newest vocabulary, no limit, nothing hidden. */
+export const PLAIN_MODEL: ModelFacts = {
+  maxOutputTokens: null,
+  hiddenReasoning: false,
+  encoding: 'o200k_base',
+  tokensPercent: 100,
+  hiddenInput: { always: 0, withTools: 0 },
+}
+
+export function openAiDialect(dialect: OpenAiDialect): Provider {
+  const nothing = () => []
+  return {
+    name: dialect.name,
+    label: dialect.label,
+    baseUrl: dialect.baseUrl,
+    keyVariables: dialect.keyVariables,
+    bareName: dialect.bareName ?? null,
+    domain: dialect.domain,
+    listedAs: dialect.listedAs ?? ((model) => ({ provider: dialect.priceList ?? dialect.name, model })),
+    billsAbandoned: dialect.billsAbandoned ?? false,
+    inlineMedia: false,
+    model: dialect.model,
+    mediaTokens: dialect.mediaTokens,
+    tierMultiplier: dialect.tierMultiplier ?? (() => 1_000_000n),
+    serverTools: dialect.serverTools ?? nothing,
+    refuses: dialect.refuses ?? nothing,
+    mayServe: dialect.mayServe ?? nothing,
+    pricedAs: dialect.pricedAs ?? ((asked, served) => served ?? asked),
+    unpriced: dialect.unpriced ?? (() => null),
+    prepare: (call) => prepareOpenAi(dialect, call),
+    readAnswer: (body: Buffer, _: AnswerContext) => readOpenAiAnswer(dialect, body),
+    readStream: (context) => readOpenAiStream(dialect, context.choices),
+    readError: (status, headers, body) => readOpenAiError(dialect, status, headers, body),
+  }
+}
+
+/** Whether a member says anything: null and what OpenAI's defaults say are as good as left out. */
+export function isSet(json: Json, key: string, otherwise?: unknown): boolean {
+  const value = json[key]
+  return value !== undefined && value !== null && value !== otherwise
+}
+
+/** A member that can be left out where the operator allows it. */
+export function droppable(param: string, label: string): Refusal {
+  const message = `${label} can't honour '${param}' for this model. Leave it out, or ask the operator for drop_params: true.`
+  return { param, message, droppable: true }
+}

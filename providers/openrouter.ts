@@ -1,0 +1,111 @@
+/**
+ * OpenRouter: OpenAI's dialect over many providers, with its own bill in `usage.cost`, which tokens do not explain: search fees,
+ * second models, parsed files, another model than the one named.
+ */
+import { asObject } from './json.ts'
+import { droppable, isSet, openAiDialect, PLAIN_MODEL } from './openai-dialect.ts'
+import type { ErrorMembers } from './openai-errors.ts'
+import { openAiMediaTokens, openAiModel } from './openai-models.ts'
+import { count } from './openai-usage.ts'
+import type { ModelFacts, Provider, ProviderErrorKind, Refusal, ServerTool } from './provider.ts'
+import { statedCost } from './stated-cost.ts'
+
+type Json = Readonly<Record<string, unknown>>
+
+const LABEL = 'OpenRouter'
+
+export const openrouter: Provider = openAiDialect({
+  name: 'openrouter',
+  label: LABEL,
+  baseUrl: 'https://openrouter.ai/api/v1',
+  keyVariables: ['OPENROUTER_API_KEY'],
+  domain: 'openrouter.ai',
+  billsAbandoned: true,
+  model: routedModel,
+  mediaTokens,
+  capMember: () => 'either',
+  serverTools,
+  refuses,
+  mayServe: (json) => (Array.isArray(json.models) ? json.models : []).filter((name) => typeof name === 'string'),
+  readCost,
+  readToolUses(usage): Record<string, number> {
+    const used = asObject(usage.server_tool_use_details) ?? asObject(usage.server_tool_use)
+    const searches = count(used?.web_search_requests)
+    return searches === null || searches === 0 ? {} : { web_search: searches }
+  },
+  errorKind,
+})
+
+/**
+ * What it takes, and where its account's own key at the provider paid (`is_byok`, its cost is then its fee), what that key was
+ * charged: both are the operator's money.
+ */
+function readCost(usage: Json): bigint | null {
+  const own = statedCost(usage.cost)
+  if (own === null || usage.is_byok !== true) return own
+  return own + (statedCost(asObject(usage.cost_details)?.upstream_inference_cost) ?? 0n)
+}
+
+/** Reasoning is billed and not, or only in outline, shown. */
+const HIDES_REASONING = /^(?:x-ai\/grok-4|google\/gemini-(?:2\.5|[3-9])|anthropic\/claude-(?!3-)|openrouter\/)/
+
+function routedModel(name: string): ModelFacts {
+  const own = name.startsWith('openai/') ? openAiModel(baseName(name)) : PLAIN_MODEL
+  return {
+    ...own,
+    hiddenReasoning: own.hiddenReasoning || HIDES_REASONING.test(name),
+    ...(INPUT_FACTS[name.slice(0, Math.max(0, name.indexOf('/')))] ?? UNKNOWN_INPUT),
+  }
+}
+
+/** By who made the model: how it cuts text, and the prompts it puts around a conversation, its own and those for tools. */
+const INPUT_FACTS: Readonly<Record<string, Pick<ModelFacts, 'tokensPercent' | 'hiddenInput'>>> = {
+  openai: { tokensPercent: 100, hiddenInput: { always: 0, withTools: 0 } },
+  anthropic: { tokensPercent: 110, hiddenInput: { always: 32, withTools: 350 } },
+  google: { tokensPercent: 105, hiddenInput: { always: 2, withTools: 40 } },
+  'x-ai': { tokensPercent: 100, hiddenInput: { always: 145, withTools: 70 } },
+}
+const UNKNOWN_INPUT = { tokensPercent: 110, hiddenInput: { always: 40, withTools: 200 } }
+
+/** `openai/gpt-4o:online` is gpt-4o at OpenAI. */
+function baseName(name: string): string {
+  return name.slice(name.indexOf('/') + 1).replace(/:[\w-]+$/, '')
+}
+
+/** The most an image takes, by whoever serves it; others are bounded by the context window only. */
+const IMAGE_TOKENS: Readonly<Record<string, number>> = { anthropic: 4_784, google: 2_580, 'x-ai': 1_792 }
+
+function mediaTokens(model: string): (part: unknown) => number | null {
+  const vendor = model.slice(0, Math.max(0, model.indexOf('/')))
+  if (vendor === 'openai') return openAiMediaTokens(baseName(model))
+  const image = IMAGE_TOKENS[vendor] ?? null
+  return (part) => (asObject(part)?.type === 'image_url' ? image : null)
+}
+
+/** Plugins, `:online`, tools of its own, and models that search by themselves. Their fees are in its bill. */
+function serverTools(json: Json, model: string): ServerTool[] {
+  const kinds = new Set<string>()
+  if (/:online$/.test(model) || /^perplexity\//.test(model) || asObject(json.web_search_options) !== null)
+    kinds.add('web_search')
+  for (const plugin of Array.isArray(json.plugins) ? json.plugins : []) {
+    const id = asObject(plugin)?.id
+    if (typeof id === 'string') kinds.add(id === 'web' ? 'web_search' : id.replaceAll('-', '_'))
+  }
+  for (const tool of Array.isArray(json.tools) ? json.tools : []) {
+    const type = asObject(tool)?.type
+    if (typeof type === 'string' && type !== 'function') kinds.add(type.replace(/^openrouter:/, ''))
+  }
+  return [...kinds].map((kind) => ({ kind, uses: 1, addsInput: true, billedByUse: false }))
+}
+
+/** It answers with one choice, whatever is asked for. */
+function refuses(json: Json): Refusal[] {
+  return isSet(json, 'n', 1) ? [droppable('n', LABEL)] : []
+}
+
+function errorKind(status: number | null, { code, message }: ErrorMembers): ProviderErrorKind | null {
+  const text = message ?? ''
+  if (status === 400 && /is not a valid model/i.test(text)) return 'model_not_found'
+  if (status === 403 && /moderation|flagged/i.test(`${code ?? ''} ${text}`)) return 'content_filter'
+  return null
+}

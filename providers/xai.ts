@@ -1,0 +1,100 @@
+/**
+ * xAI: OpenAI's dialect, with reasoning left out of `completion_tokens` and, on most answers, its own bill in ticks. A wrong key
+ * is a 400, errors are plain strings.
+ */
+import { asObject } from './json.ts'
+import { droppable, isSet, openAiDialect, PLAIN_MODEL } from './openai-dialect.ts'
+import type { ErrorMembers } from './openai-errors.ts'
+import { count } from './openai-usage.ts'
+import type { ModelFacts, Provider, ProviderErrorKind, Refusal, ServerTool } from './provider.ts'
+import { statedTicks } from './stated-cost.ts'
+
+type Json = Readonly<Record<string, unknown>>
+
+const LABEL = 'xAI'
+
+export const xai: Provider = openAiDialect({
+  name: 'xai',
+  label: LABEL,
+  baseUrl: 'https://api.x.ai/v1',
+  keyVariables: ['XAI_API_KEY'],
+  bareName: /^grok-/,
+  domain: 'x.ai',
+  priceList: 'x-ai',
+  model: xaiModel,
+  mediaTokens: () => imageTokens,
+  capMember: () => 'either',
+  serverTools,
+  refuses,
+  usage: { reasoningOutside: true },
+  readCost: (usage) => statedTicks(usage.cost_in_usd_ticks),
+  readToolUses(usage): Record<string, number> {
+    const sources = count(usage.num_sources_used)
+    return sources === null || sources === 0 ? {} : { live_search: sources }
+  },
+  errorKind,
+})
+
+/** All but the first generations reason, and most do it out of sight. */
+const PLAIN = /^grok-(?:2|beta|vision)|^grok-3(?!-mini)|non-reasoning/
+
+function xaiModel(name: string): ModelFacts {
+  return {
+    ...PLAIN_MODEL,
+    hiddenReasoning: !PLAIN.test(name),
+    // A system prompt of its own stands before every conversation, a longer one for code, and more where tools are defined.
+    hiddenInput: /code/.test(name) ? { always: 215, withTools: 40 } : { always: 145, withTools: 70 },
+  }
+}
+
+/** Tiles of 448 pixels at 256 tokens, at most six and a thumbnail. */
+const IMAGE_TOKENS_MAX = 7 * 256
+
+function imageTokens(part: unknown): number | null {
+  return asObject(part)?.type === 'image_url' ? IMAGE_TOKENS_MAX : null
+}
+
+/** What a live search may read when the request does not say. */
+const SOURCES_DEFAULT = 20
+
+function serverTools(json: Json): ServerTool[] {
+  const tools: ServerTool[] = []
+  const search = asObject(json.search_parameters)
+  if (search !== null && search.mode !== 'off') {
+    tools.push({
+      kind: 'live_search',
+      uses: count(search.max_search_results) ?? SOURCES_DEFAULT,
+      addsInput: true,
+      billedByUse: false,
+    })
+  }
+  for (const tool of Array.isArray(json.tools) ? json.tools : []) {
+    const type = asObject(tool)?.type
+    if (typeof type === 'string' && type !== 'function')
+      tools.push({ kind: type, uses: 1, addsInput: true, billedByUse: false })
+  }
+  return tools
+}
+
+/** Which take `reasoning_effort`; the others refuse it. */
+const TAKES_EFFORT = /^grok-3-mini|^grok-4\.(?:[3-9]|[1-9]\d)(?!\d)|multi-agent|^grok-[5-9]/
+
+function refuses(json: Json, model: string): Refusal[] {
+  const refused: string[] = []
+  if (!PLAIN.test(model)) {
+    // Refused even where they are 0.
+    refused.push(...['presence_penalty', 'frequency_penalty', 'stop'].filter((key) => isSet(json, key)))
+  }
+  if (isSet(json, 'reasoning_effort') && !TAKES_EFFORT.test(model)) refused.push('reasoning_effort')
+  if (isSet(json, 'logit_bias')) refused.push('logit_bias')
+  return refused.map((param) => droppable(param, LABEL))
+}
+
+function errorKind(status: number | null, { message }: ErrorMembers): ProviderErrorKind | null {
+  const text = message ?? ''
+  if (status === 400 && /api key/i.test(text)) return 'auth'
+  // The same words come as 429 and as 403.
+  if (/available credits|spending limit|purchase more credits/i.test(text)) return 'quota'
+  if (status === 400 && /model .* (?:does not exist|not found)/i.test(text)) return 'model_not_found'
+  return null
+}

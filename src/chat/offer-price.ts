@@ -1,0 +1,108 @@
+/** Which price a call is offered at. What can't be priced or bounded is refused here, by name, before anything is held. */
+import type { Provider, ServerTool } from '../../providers/provider.ts'
+import type { Config } from '../config/config.ts'
+import { TollgateError } from '../http/errors.ts'
+import { dearestPrice, type Price } from '../metering/price.ts'
+import type { RoutedDeployment } from '../routing/route.ts'
+import type { OfferContext } from './offer.ts'
+
+type Json = Readonly<Record<string, unknown>>
+
+/** Of the model, or the dearest of all the request allows to serve it. @throws {TollgateError} 400. */
+export function offeredPrice(
+  provider: Provider,
+  deployment: RoutedDeployment,
+  json: Json,
+  context: OfferContext,
+): Price {
+  const named = deployment.upstreamModel
+  const models = [...new Set([named, ...provider.mayServe(json)])]
+  const found = models.map((model) => {
+    const price = context.prices.find({
+      listed: provider.listedAs(provider.pricedAs(model, null)),
+      at: context.at,
+      operator: deployment.price,
+      toolFees: context.config.toolFees,
+    })
+    return price ?? refuseUnpriced(model === named ? context.request.model : model, provider.unpriced(model))
+  })
+  return dearestPrice(found)
+}
+
+function refuseUnpriced(model: string, why: string | null): never {
+  const shown = `'${model.slice(0, 200)}'`
+  const message = why ?? `No price is known for model ${shown}, so it can't be metered.`
+  throw new TollgateError(
+    400,
+    'unknown_price',
+    `${message} The operator can set input_cost_per_token and output_cost_per_token for it.`,
+    { param: 'model' },
+  )
+}
+
+/**
+ * Uses to charge where the answer states none. A tool that is billed by use and has no fee is an unknown price. One whose findings
+ * become input is charged at what the answer states.
+ */
+export function pricedTools(tools: readonly ServerTool[], price: Price): Record<string, number> {
+  const uses: Record<string, number> = {}
+  for (const tool of tools) {
+    if (tool.billedByUse && price.toolFees[tool.kind] === undefined) {
+      throw new TollgateError(
+        400,
+        'unknown_price',
+        `No fee is known for the tool '${tool.kind}' of this model, so it can't be metered. The operator can set tollgate.tool_fees.${tool.kind}.`,
+        { param: tool.kind },
+      )
+    }
+    if (!tool.addsInput) uses[tool.kind] = (uses[tool.kind] ?? 0) + tool.uses
+  }
+  return uses
+}
+
+/**
+ * Nano-dollars to hold for tools whose findings become input: the operator's surcharge, and never less than their fees.
+ * @throws {TollgateError} 400, naming one without a surcharge.
+ */
+export function surchargeOf(tools: readonly ServerTool[], price: Price, config: Config): bigint {
+  let sum = 0n
+  for (const { kind, uses, addsInput } of tools) {
+    if (!addsInput) continue
+    const surcharge = Object.hasOwn(config.toolSurcharges, kind) ? config.toolSurcharges[kind] : undefined
+    if (surcharge === undefined) {
+      throw new TollgateError(
+        400,
+        'unbounded_tool',
+        `What the provider's tool '${kind}' reads is billed as input and can't be known before the call. The operator can set tollgate.tool_surcharges.${kind}: dollars to hold for such a call.`,
+        { param: kind },
+      )
+    }
+    const fees = BigInt(uses) * (price.toolFees[kind] ?? 0n)
+    sum += surcharge > fees ? surcharge : fees
+  }
+  return sum
+}
+
+export function asksForAudio(json: Json): boolean {
+  return Array.isArray(json.modalities) && json.modalities.includes('audio')
+}
+
+/** Sound costs a multiple of text: where neither the operator nor the data set prices it, the price is unknown. */
+export function refuseUnpricedAudio(
+  { price: written }: RoutedDeployment,
+  { tiers }: Price,
+  audio: { heard: boolean; spoken: boolean },
+): void {
+  const rates = tiers[0]?.rates
+  if (rates === undefined) return
+  const unknownIn = audio.heard && (written?.audioInput ?? null) === null && rates.audioInput === rates.input
+  const unknownOut = audio.spoken && (written?.audioOutput ?? null) === null && rates.audioOutput === rates.output
+  if ((unknownIn && rates.input > 0n) || (unknownOut && rates.output > 0n)) {
+    throw new TollgateError(
+      400,
+      'unknown_price',
+      "No price is known for this model's audio, so it can't be metered. The operator can set input_cost_per_audio_token and output_cost_per_audio_token.",
+      { param: 'model' },
+    )
+  }
+}
