@@ -1,18 +1,18 @@
 /**
  * Anthropic, Messages API. Callers speak OpenAI's dialect; requests and answers are translated both ways, nothing is lost that the
  * other side can express, and what it can't is refused by name (or left out under `drop_params`). Where things are:
- * anthropic-request.ts (members), -messages, -parts, -tools, -schema, -thinking for what goes out; -answer, -stream, -outcome for what
- * comes back; -carried for how Claude's signed thoughts survive an ordinary client; -usage, -errors, -models, -media.
+ * in anthropic/, request.ts (members), messages, parts, tools, schema, thinking for what goes out; answer, stream, outcome for what
+ * comes back; carried for how Claude's signed thoughts survive an ordinary client; usage, errors, models, media.
  *
  * Fails closed: what can't be read is no answer and no usage, and a stream that ends without `message_stop` is an error.
  */
-import { readClaudeAnswer } from './anthropic-answer.ts'
-import { readClaudeError } from './anthropic-errors.ts'
-import { claudeMediaTokens } from './anthropic-media.ts'
-import { claudeFacts, claudeTier } from './anthropic-models.ts'
-import { translateRequest } from './anthropic-request.ts'
-import { readClaudeStream } from './anthropic-stream.ts'
-import { advisors, claudeServerTools } from './anthropic-tools.ts'
+import { readClaudeAnswer } from './anthropic/answer.ts'
+import { readClaudeError } from './anthropic/errors.ts'
+import { claudeMediaTokens } from './anthropic/media.ts'
+import { claudeFacts, claudeTier } from './anthropic/models.ts'
+import { translateRequest } from './anthropic/request.ts'
+import { readClaudeStream } from './anthropic/stream.ts'
+import { advisors, claudeServerTools } from './anthropic/tools.ts'
 import type { Provider, ProviderCall, UpstreamRequest } from './provider.ts'
 
 const BASE_URL = 'https://api.anthropic.com/v1'

@@ -1,6 +1,6 @@
 /**
- * Ids of tool calls that carry what a provider signed: `call_x__sig_...` (anthropic-carried.ts), `call_x__gsig_...`
- * (google-tool-id.ts). Clients return ids whatever else they drop; whoever made no such signature cuts it off.
+ * Ids of tool calls that carry what a provider signed: `call_x__sig_...` (anthropic/carried.ts), `call_x__gsig_...`
+ * (google/tool-id.ts). Clients return ids whatever else they drop; whoever made no such signature cuts it off.
  */
 
 export const CARRIED_MARKS = ['__sig_', '__gsig_', '__gsigt_']

@@ -1,20 +1,20 @@
 /**
  * Google's Gemini: `generateContent` and `streamGenerateContent`, translated both ways; where `api_base` is Google's OpenAI-compatible
- * endpoint, that one. Answers are told apart by their shape. Where things are: google-request.ts (members), -contents, -parts, -tools,
- * -refusals for what goes out; -answer, -stream, -choice, -candidate, -grounding for what comes back; -tool-id for how signatures
- * survive an ordinary client; -usage, -errors, -models, -media; -compatible for the other endpoint.
+ * endpoint, that one. Answers are told apart by their shape. Where things are: in google/, request.ts (members), contents, parts,
+ * tools, refusals for what goes out; answer, stream, choice, candidate, grounding for what comes back; tool-id for how signatures
+ * survive an ordinary client; usage, errors, models, media; compatible for the other endpoint.
  *
  * Fails closed: what can't be read is no answer and no usage, and a stream that ends without a finish reason is an error.
  */
-import { readGoogleAnswer } from './google-answer.ts'
-import { isCompatible, prepareCompatible, readCompatibleAnswer, readCompatibleStream } from './google-compatible.ts'
-import { LABEL, readGoogleError } from './google-errors.ts'
-import { googleMediaTokens } from './google-media.ts'
-import { bareModel, googleModel, googleTier, googleUnpriced } from './google-models.ts'
-import { googleRefuses } from './google-refusals.ts'
-import { BASE_URL, prepareGoogle } from './google-request.ts'
-import { readGoogleStream } from './google-stream.ts'
-import { googleServerTools } from './google-tools.ts'
+import { readGoogleAnswer } from './google/answer.ts'
+import { isCompatible, prepareCompatible, readCompatibleAnswer, readCompatibleStream } from './google/compatible.ts'
+import { LABEL, readGoogleError } from './google/errors.ts'
+import { googleMediaTokens } from './google/media.ts'
+import { bareModel, googleModel, googleTier, googleUnpriced } from './google/models.ts'
+import { googleRefuses } from './google/refusals.ts'
+import { BASE_URL, prepareGoogle } from './google/request.ts'
+import { readGoogleStream } from './google/stream.ts'
+import { googleServerTools } from './google/tools.ts'
 import type { Provider } from './provider.ts'
 
 export const google: Provider = {

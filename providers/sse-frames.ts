@@ -77,7 +77,10 @@ export function createSseFrames(judge: (frame: Buffer) => Verdict): SseFrames {
     },
     end() {
       if (rest === null) return null
-      const frame = Buffer.concat([rest.subarray(0, restLength), Buffer.from('\n\n')])
+      // Cut off inside its own line ends, it gets whole ones.
+      let length = restLength
+      while (rest[length - 1] === LF || rest[length - 1] === CR) length -= 1
+      const frame = Buffer.concat([rest.subarray(0, length), Buffer.from('\n\n')])
       rest = null
       const verdict = judge(frame)
       return verdict === true ? frame : verdict

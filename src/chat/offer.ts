@@ -106,14 +106,7 @@ export function makeOffer(deployment: RoutedDeployment, context: OfferContext): 
 
 function usable(deployment: RoutedDeployment): Provider {
   const provider = findProvider(deployment.provider)
-  if (provider === null) {
-    throw new TollgateError(
-      400,
-      'provider_not_supported',
-      `This version of Tollgate can't call the provider '${deployment.provider}'. Choose another model; GET /v1/models lists them.`,
-      { param: 'model' },
-    )
-  }
+  if (provider === null) throw new Error(`${deployment.provider} is in the configuration and not in the registry`)
   if (deployment.apiKey === null && deployment.apiBase === null && deployment.mockResponse === null) {
     throw new TollgateError(
       503,

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { PROVIDERS, providerNames } from '../../providers/registry.ts'
+import { PROVIDERS } from '../../providers/registry.ts'
 import type { Config, Problem } from '../config/config.ts'
 import { formatProblem, loadConfig } from '../config/load.ts'
 import { CommandError, EXIT } from './exit.ts'
@@ -37,22 +37,7 @@ export async function readConfig(options: Options): Promise<ReadConfig> {
     embedded: !options.env.DATABASE_URL,
     providers: PROVIDERS,
   })
-  return { config, problems: [...problems, ...notCallable(config, shown)], file }
-}
-
-/** Models whose provider is understood but can't be called by this version: said once for each provider. */
-function notCallable(config: Config | null, file: string): Problem[] {
-  const groups = Map.groupBy(config?.deployments ?? [], ({ provider }) => provider)
-  return [...groups]
-    .filter(([provider]) => !providerNames().includes(provider))
-    .map(([provider, deployments]) => ({
-      file,
-      line: null,
-      path: 'model_list',
-      message: `this version can't call ${provider}: ${deployments.map(({ modelName }) => modelName).join(', ')} will be refused`,
-      fix: `remove them, or name a server that speaks OpenAI's dialect as openai/<model> with api_base`,
-      severity: 'warning' as const,
-    }))
+  return { config, problems, file }
 }
 
 /** The configuration, or the end of the command with every error at once. */

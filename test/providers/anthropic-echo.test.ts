@@ -1,8 +1,8 @@
 /** What Claude says, through an OpenAI client and back to Claude: nothing is lost, whatever the client keeps. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { idWithBlocks } from '../../providers/anthropic/carried.ts'
 import { anthropic } from '../../providers/anthropic.ts'
-import { idWithBlocks } from '../../providers/anthropic-carried.ts'
 import type { Answer } from '../../providers/provider.ts'
 import { parseRequest } from '../../src/chat/read-request.ts'
 import { seeded } from '../support/splits.ts'

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
+import { claudeFacts, claudeModel } from '../../providers/anthropic/models.ts'
 import { anthropic } from '../../providers/anthropic.ts'
-import { claudeFacts, claudeModel } from '../../providers/anthropic-models.ts'
 
 describe('a Claude model by its name', () => {
   test.each<[string, number | null, string]>([

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { laterUsage, readClaudeUsage } from '../../providers/anthropic-usage.ts'
+import { laterUsage, readClaudeUsage } from '../../providers/anthropic/usage.ts'
 import { inputTokens, NO_USAGE, outputTokens } from '../../src/metering/usage.ts'
 
 const MODEL = 'claude-sonnet-4-6'

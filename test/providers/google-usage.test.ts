@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { isGoogleUsage, readGoogleUsage } from '../../providers/google-usage.ts'
+import { isGoogleUsage, readGoogleUsage } from '../../providers/google/usage.ts'
 import { inputTokens, NO_USAGE, outputTokens } from '../../src/metering/usage.ts'
 
 const read = (raw: unknown) => (isGoogleUsage(raw) ? readGoogleUsage(raw) : null)

@@ -128,6 +128,31 @@ describe.each(providerNames())('%s', (name) => {
     )
   })
 
+  test('a stream that breaks off anywhere leaves whole frames behind', () => {
+    const answer: Said = {
+      thoughts: ['Hm'],
+      text: ['Hé', 'llo 😀'],
+      tool: { name: 'look_up', arguments: '{"of":1}' },
+      finish: 'tool_calls',
+      counts: { input: 11, cacheRead: 2, cacheWrite: 0, output: 5, reasoning: 1 },
+    }
+    const odd: Quirks = {
+      lineEnd: '\r\n',
+      space: true,
+      comments: 2,
+      done: true,
+      usage: ['finish', 'own frame'],
+      finishTwice: true,
+      finishEarly: false,
+      repeatRole: true,
+    }
+    const stream = wire.stream(answer, odd)
+    for (let length = 0; length <= stream.length; length += 1) {
+      const { out } = read(provider, stream.subarray(0, length), whole)
+      expect(out, `cut after ${length} bytes`).toMatch(/^(?:data: \{[^\n\r]*\n\n)*$/)
+    }
+  })
+
   test('of random usage, the buckets sum to the total that was stated', () => {
     fc.assert(
       fc.property(counts, (random) => {

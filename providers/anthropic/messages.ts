@@ -1,0 +1,231 @@
+/**
+ * An OpenAI conversation as Claude's: system messages at the start become `system`, roles alternate, the results of all calls of a
+ * turn stand together at the beginning of the next user message.
+ *
+ * A system message in the middle keeps its place: as one where the model takes that (after a user message, with nothing of the user
+ * behind it), else as text of the user, marked `<system>`. `name` has no place in Claude's messages: it is refused, or left out under
+ * `drop_params`. Reasoning without Claude's signature, which clients echo by themselves, is left out.
+ */
+import { createHash } from 'node:crypto'
+import { bareId } from '../carried-id.ts'
+import { parseExactJson } from '../exact-json.ts'
+import { asObject } from '../json.ts'
+import { blocksOfIds, blocksOfMember, isThought, turnBlocks } from './carried.ts'
+import type { ClaudeModel } from './models.ts'
+import { type Block, contentBlocks, type PartContext, textBlocks, textOf, withCacheHint } from './parts.ts'
+
+type Members = Readonly<Record<string, unknown>>
+
+export interface ClaudeMessage {
+  role: 'user' | 'assistant' | 'system'
+  content: Block[]
+}
+
+export interface Conversation {
+  system: Block[]
+  messages: ClaudeMessage[]
+  /** The turn that goes on called tools, and its thoughts are not here: it can't be continued with manual thinking. */
+  lostThoughts: boolean
+}
+
+export function readConversation(messages: unknown, model: ClaudeModel, context: PartContext): Conversation {
+  const list = Array.isArray(messages) ? messages.map((message) => asObject(message) ?? {}) : []
+  const leading = list.findIndex((message) => !isSystem(message))
+  const start = leading < 0 ? list.length : leading
+  const system = list.slice(0, start).flatMap((message, index) => plainBlocks(message, index, context))
+  const turns = createTurns(model, context)
+  for (let index = start; index < list.length; index += 1) turns.add(list[index]!, index)
+  if (list.some(isNamed)) {
+    context.refuse('messages[].name', "Claude's messages have no name. Leave it out, or say it in the text.", true)
+  }
+  const said = turns.messages
+  // A prompt of system messages alone is one for OpenAI; for Claude somebody has to have spoken.
+  if (said.length === 0) return { system: [], messages: [{ role: 'user', content: system }], lostThoughts: false }
+  endTidily(said)
+  return { system, messages: said, lostThoughts: thoughtsLost(said) }
+}
+
+/** Results may have the name of their tool, which is known. */
+function isNamed({ role, name }: Members): boolean {
+  return role !== 'tool' && role !== 'function' && typeof name === 'string' && name !== ''
+}
+
+function isSystem(message: Members): boolean {
+  return message.role === 'system' || message.role === 'developer'
+}
+
+/** A message's own blocks; a hint on the message counts for its last one. */
+function plainBlocks(message: Members, index: number, context: PartContext): Block[] {
+  const blocks = contentBlocks(message.content, `messages[${index}].content`, context)
+  const last = blocks.at(-1)
+  return last === undefined ? [] : [...blocks.slice(0, -1), withCacheHint(last, message)]
+}
+
+interface Turns {
+  messages: ClaudeMessage[]
+  add(message: Members, index: number): void
+}
+
+function createTurns(model: ClaudeModel, context: PartContext): Turns {
+  const messages: ClaudeMessage[] = []
+  const calls = createCallIds()
+  /** How many results stand at the beginning of the open user message. */
+  let results = 0
+
+  function say(role: ClaudeMessage['role'], blocks: readonly Block[]): void {
+    if (blocks.length === 0) return
+    const last = messages.at(-1)
+    if (last?.role === role) last.content.push(...blocks)
+    else {
+      messages.push({ role, content: [...blocks] })
+      results = 0
+    }
+  }
+
+  function addResult(message: Members, index: number): void {
+    const content = plainBlocks({ ...message, cache_control: undefined }, index, context)
+    const id = calls.answer(message.role === 'function' ? '' : text(message.tool_call_id))
+    const block: Record<string, unknown> = { type: 'tool_result', tool_use_id: id }
+    if (content.length > 0) block.content = content
+    if (message.is_error === true) block.is_error = true
+    if (messages.at(-1)?.role !== 'user') {
+      messages.push({ role: 'user', content: [] })
+      results = 0
+    }
+    messages.at(-1)!.content.splice(results, 0, withCacheHint(block, message))
+    results += 1
+  }
+
+  function addSystem(message: Members, index: number): void {
+    const blocks = plainBlocks(message, index, context)
+    if (messages.at(-1)?.role === 'user' && model.systemInMessages) say('system', blocks)
+    else say('user', blocks.map(marked))
+  }
+
+  return {
+    messages,
+    add(message, index) {
+      if (messages.at(-1)?.role === 'system' && message.role !== 'assistant' && !isSystem(message)) {
+        // Nothing of the user may follow it: it becomes text of the user after all.
+        const { content } = messages.pop()!
+        say('user', content.map(marked))
+      }
+      if (isSystem(message)) addSystem(message, index)
+      else if (message.role === 'user') say('user', plainBlocks(message, index, context))
+      else if (message.role === 'tool' || message.role === 'function') addResult(message, index)
+      else if (message.role === 'assistant') say('assistant', assistantBlocks(message, index, calls, context))
+      else
+        context.refuse(`messages[${index}].role`, 'Claude knows the roles system, developer, user, assistant and tool.')
+    },
+  }
+}
+
+function marked(block: Block): Block {
+  return typeof block.text === 'string' ? { ...block, text: `<system>\n${block.text}\n</system>` } : block
+}
+
+function assistantBlocks(message: Members, index: number, calls: CallIds, context: PartContext): Block[] {
+  const path = `messages[${index}]`
+  if (asObject(message.audio) !== null) context.refuse(`${path}.audio`, 'Claude can not hear an answer given as audio.')
+  const listed = Array.isArray(message.tool_calls) ? message.tool_calls.map((call) => asObject(call) ?? {}) : []
+  const legacy = asObject(message.function_call)
+  const made = listed.length === 0 && legacy !== null ? [{ id: '', function: legacy } as Members] : listed
+  calls.begin(index)
+  const uses = made.flatMap((call, at): Block[] => {
+    const body = asObject(call.function)
+    if (body === null) {
+      context.refuse(`${path}.tool_calls[${at}]`, 'Claude knows tool calls of type function only.')
+      return []
+    }
+    const use = {
+      type: 'tool_use',
+      id: calls.ask(text(call.id)),
+      name: text(body.name),
+      input: inputOf(body.arguments),
+    }
+    return [withCacheHint(use, call)]
+  })
+  const carried = blocksOfMember(message.thinking_blocks) ?? blocksOfIds(made.map((call) => text(call.id)))
+  // Read in any case: what Claude can't take in it has to be refused.
+  const plain = plainBlocks(message, index, context)
+  if (carried.length === 0 && Array.isArray(message.content)) return [...plain, ...refusalOf(message), ...uses]
+  const blocks = turnBlocks(`${textOf(message.content)}${text(message.refusal)}`, uses, carried)
+  const lastText = blocks.findLastIndex((block) => block.type === 'text')
+  return blocks.map((block, at) => (at === lastText ? withCacheHint(block, message) : block))
+}
+
+function refusalOf(message: Members): Block[] {
+  return textBlocks(text(message.refusal))
+}
+
+/** Claude takes an object. What a model wrote that is none is kept as text under a name of its own. */
+function inputOf(argument: unknown): unknown {
+  if (typeof argument !== 'string') return asObject(argument) ?? {}
+  if (argument.trim() === '') return {}
+  try {
+    const input = parseExactJson(argument)
+    if (asObject(input) !== null) return input
+  } catch {}
+  return { arguments: argument }
+}
+
+interface CallIds {
+  /** A turn with calls begins. */
+  begin(index: number): void
+  /** Claude's id for a call by the caller's. */
+  ask(id: string): string
+  /** For a result: by the caller's id, in order where ids are empty or stand twice. */
+  answer(id: string): string
+}
+
+function createCallIds(): CallIds {
+  const used = new Set<string>()
+  let open: { own: string; claude: string }[] = []
+  let turn = 0
+  return {
+    begin(index) {
+      turn = index
+      open = []
+    },
+    ask(id) {
+      const wanted = allowed(bareId(id))
+      const claude = wanted === '' || used.has(wanted) ? `call_${turn}_${open.length}` : wanted
+      used.add(claude)
+      open.push({ own: id, claude })
+      return claude
+    },
+    answer(id) {
+      let at = open.findIndex(({ own }) => own === id)
+      if (at < 0) at = open.findIndex(({ own }) => bareId(own) === bareId(id))
+      if (at < 0 && id === '') at = 0
+      const [found] = at < 0 ? [] : open.splice(at, 1)
+      return found?.claude ?? (allowed(bareId(id)) || 'call_unknown')
+    },
+  }
+}
+
+/** Claude takes letters, digits, `_` and `-`; other ids are replaced by one that is the same every time. */
+function allowed(id: string): string {
+  if (/^[a-zA-Z0-9_-]*$/.test(id)) return id
+  return `call_${createHash('sha256').update(id).digest('hex').slice(0, 24)}`
+}
+
+/** Claude answers 400 to an answer begun with white space at its end. */
+function endTidily(messages: readonly ClaudeMessage[]): void {
+  const last = messages.at(-1)
+  const block = last?.content.at(-1)
+  if (last?.role !== 'assistant' || typeof block?.text !== 'string') return
+  last.content[last.content.length - 1] = { ...block, text: block.text.trimEnd() }
+}
+
+/** Manual thinking wants the first message of the turn that goes on to begin with a thought. */
+function thoughtsLost(messages: readonly ClaudeMessage[]): boolean {
+  if (messages.at(-1)?.role === 'assistant') return !isThought(messages.at(-1)?.content[0])
+  const asked = messages.findLastIndex(({ role, content }) => role === 'user' && content[0]?.type !== 'tool_result')
+  const first = messages.slice(asked + 1).find(({ role }) => role === 'assistant')
+  return first !== undefined && !isThought(first.content[0])
+}
+
+function text(value: unknown): string {
+  return typeof value === 'string' ? value : ''
+}

@@ -1,0 +1,72 @@
+/**
+ * `reasoning_effort` by model generation: a budget of tokens up to 4.5, an effort with adaptive thinking from 4.6 on. `thinking`,
+ * Anthropic's own member, is sent as it is.
+ */
+
+import { asObject } from '../json.ts'
+import type { ClaudeModel } from './models.ts'
+import type { Refuse } from './parts.ts'
+
+type Members = Readonly<Record<string, unknown>>
+
+export interface Thinking {
+  thinking?: Members
+  effort?: string
+  /** Thinks because it is told to, by budget: excludes forced tools, and wants the thoughts of an open turn back. */
+  manual: boolean
+  /** Thinks: excludes sampling parameters. */
+  on: boolean
+}
+
+const BUDGETS: Readonly<Record<string, number>> = {
+  minimal: 1_024,
+  low: 1_024,
+  medium: 4_096,
+  high: 16_384,
+  xhigh: 32_000,
+  max: 32_000,
+}
+const EFFORTS: Readonly<Record<string, string>> = { minimal: 'low', low: 'low', medium: 'medium', high: 'high' }
+const LEAST_BUDGET = 1_024
+
+/** `cap` is the most output tokens of the call: thoughts count against it, so the budget stays below. */
+export function readThinking(json: Members, model: ClaudeModel, cap: number, refuse: Refuse): Thinking {
+  const own = asObject(json.thinking)
+  const effort = json.reasoning_effort ?? null
+  const ownEffort = asObject(json.output_config)?.effort
+  const stated = typeof ownEffort === 'string' ? { effort: ownEffort } : {}
+  if (own !== null) return { thinking: own, ...stated, manual: own.type === 'enabled', on: isOn(own) }
+  if (effort === null) return { ...stated, manual: false, on: model.thinksByDefault }
+  if (effort === 'none') return withoutThinking(model, refuse)
+  if (typeof effort !== 'string' || !Object.hasOwn(BUDGETS, effort)) {
+    refuse('reasoning_effort', 'Ask for reasoning_effort none, minimal, low, medium, high, xhigh or max.')
+    return { manual: false, on: model.thinksByDefault }
+  }
+  if (model.thinking === 'none') {
+    refuse('reasoning_effort', 'This model does not think.', true)
+    return { manual: false, on: false }
+  }
+  if (model.thinking === 'manual') return manual(BUDGETS[effort] ?? LEAST_BUDGET, cap)
+  const thinking = { type: 'adaptive', ...(model.hidesThoughts ? { display: 'summarized' } : {}) }
+  return { thinking, effort: EFFORTS[effort] ?? (effort === 'max' ? 'max' : model.mostEffort), manual: false, on: true }
+}
+
+function isOn(thinking: Members): boolean {
+  return thinking.type !== 'disabled' && thinking.type !== 'between_tools'
+}
+
+function withoutThinking(model: ClaudeModel, refuse: Refuse): Thinking {
+  if (model.thinkingOff === null) {
+    refuse('reasoning_effort', "This model always thinks. Ask for 'low' instead of 'none'.", true)
+    return { manual: false, on: true }
+  }
+  const thinking = model.thinkingOff === 'omit' ? {} : { thinking: { type: model.thinkingOff } }
+  return { ...thinking, manual: false, on: false }
+}
+
+/** At least a fifth of the cap is for the answer; where that leaves less than the least budget, there is no room to think. */
+function manual(wanted: number, cap: number): Thinking {
+  const budget = Math.min(wanted, Math.floor(cap * 0.8))
+  if (budget < LEAST_BUDGET) return { manual: false, on: false }
+  return { thinking: { type: 'enabled', budget_tokens: budget }, manual: true, on: true }
+}
