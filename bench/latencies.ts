@@ -23,6 +23,10 @@ export class Latencies {
     this.count += 1
   }
 
+  get isEmpty(): boolean {
+    return this.count === 0
+  }
+
   summary(): LatencySummary {
     const sorted = this.values.slice(0, this.count).sort()
     const at = (share: number) => quantile(sorted, share)

@@ -37,11 +37,14 @@ export class LoadConnection {
   private missing: number | null = null
   private tail = ''
   private resolve: ((answer: Answer) => void) | null = null
+  private readonly onBody: (piece: Buffer) => void
 
-  constructor(origin: string) {
+  /** @param onBody sees the pieces of every answer's body as they come, with what marks the chunks of HTTP between them. */
+  constructor(origin: string, onBody: (piece: Buffer) => void = () => {}) {
     const { hostname, port } = new URL(origin)
     this.host = hostname
     this.port = Number(port)
+    this.onBody = onBody
   }
 
   async open(): Promise<void> {
@@ -80,6 +83,7 @@ export class LoadConnection {
     const body = this.head.endsWith(HEAD_END) ? chunk : this.readHead(chunk)
     if (body === null || body.length === 0) return
     if (this.firstAt === 0) this.firstAt = performance.now()
+    this.onBody(body)
     if (this.missing === null) {
       this.tail = (this.tail + body.toString('latin1', Math.max(0, body.length - STREAM_END.length))).slice(
         -STREAM_END.length,
@@ -91,7 +95,8 @@ export class LoadConnection {
     }
     const status = Number(this.head.slice(9, 12))
     // A stream that ends without saying so was cut off.
-    const cut = this.kind === 'stream' && status === 200 && this.tail !== STREAM_END
+    const streams = this.kind === 'stream' || this.kind === 'paced'
+    const cut = streams && status === 200 && this.tail !== STREAM_END
     this.finish(cut ? 0 : status, body.toString('latin1', 0, 300))
   }
 

@@ -1,8 +1,10 @@
 /** The clients, as a process: so many connections, each with one call at a time and the next one as soon as it is answered. */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { answerAsks } from './answer-asks.ts'
+import { clock, createStampReader } from './chunk-stamps.ts'
 import { Latencies, type LatencySummary } from './latencies.ts'
 import { type Answer, LoadConnection } from './load-connection.ts'
-import { type Kind, requestBody } from './provider-answers.ts'
+import { KINDS, type Kind, requestBody } from './provider-answers.ts'
 
 export interface LoadPlan {
   /** http://127.0.0.1:PORT */
@@ -16,6 +18,8 @@ export interface LoadPlan {
   /** How long is measured after that, or how many calls are made in all; whichever comes first. */
   seconds: number
   calls: number
+  /** Connections begin one after another, all within so many milliseconds. @default at once */
+  withinMs?: number
 }
 
 export interface LoadResult {
@@ -24,6 +28,8 @@ export interface LoadResult {
   /** To the last byte, and to the first byte of the body. */
   whole: LatencySummary
   first: LatencySummary
+  /** From the sending of a chunk by the provider to its arrival here; null where no chunk said when it was sent. */
+  chunks: LatencySummary | null
   /** Of all calls, the warm-up's included. */
   answered: Record<Kind, number>
   pending: number
@@ -43,7 +49,8 @@ class Load {
   private readonly plan: LoadPlan
   private readonly whole = new Latencies()
   private readonly first = new Latencies()
-  private readonly answered: Record<Kind, number> = { whole: 0, stream: 0 }
+  private readonly chunks = new Latencies()
+  private readonly answered = Object.fromEntries(KINDS.map((kind) => [kind, 0])) as Record<Kind, number>
   private readonly failures: Record<string, number> = {}
   private failed = 0
   private pending = 0
@@ -58,7 +65,7 @@ class Load {
 
   async run(): Promise<LoadResult> {
     const { plan } = this
-    const connections = Array.from({ length: plan.connections }, () => new LoadConnection(plan.origin))
+    const connections = Array.from({ length: plan.connections }, () => this.connection())
     await Promise.all(connections.map((connection) => connection.open()))
     this.from = performance.now() + plan.warmSeconds * 1000
     this.until = this.from + plan.seconds * 1000
@@ -71,6 +78,7 @@ class Load {
       perSecond: whole.count / measured,
       whole,
       first: this.first.summary(),
+      chunks: this.chunks.isEmpty ? null : this.chunks.summary(),
       answered,
       pending,
       failures,
@@ -78,8 +86,20 @@ class Load {
     }
   }
 
+  private connection(): LoadConnection {
+    const { plan } = this
+    if (!plan.kinds.includes('paced')) return new LoadConnection(plan.origin)
+    let now = 0
+    const read = createStampReader((sentAt) => this.chunks.add((now - sentAt) / 1e6))
+    return new LoadConnection(plan.origin, (piece) => {
+      now = clock()
+      read(piece)
+    })
+  }
+
   private async client(connection: LoadConnection, i: number): Promise<void> {
     const { plan } = this
+    if (plan.withinMs !== undefined) await sleep((i * plan.withinMs) / plan.connections)
     const key = plan.keys[i % plan.keys.length] ?? ''
     const requests = plan.kinds.map((kind) => ({ kind, bytes: requestBytes(plan.origin, key, kind) }))
     for (let turn = i; this.started < plan.calls && this.failed < FAILURES_MAX; turn += 1) {

@@ -1,7 +1,8 @@
 /** The command line of the benchmarks. */
 import { parseArgs } from 'node:util'
 
-export type Benchmark = 'ledger' | 'call' | 'memory'
+const BENCHMARKS = ['ledger', 'call', 'stream', 'memory'] as const
+export type Benchmark = (typeof BENCHMARKS)[number]
 
 export interface Options {
   benchmark: Benchmark
@@ -21,17 +22,18 @@ export interface Options {
 
 export class UsageError extends Error {}
 
-export const HELP = `usage: npm run bench -- ledger | call | memory [flags]
+export const HELP = `usage: npm run bench -- ledger | call | stream | memory [flags]
 
 ledger   hold and settle on the real schema against a durable commit of one row
 call     a whole call through Tollgate against a bare relay
+stream   each chunk of a long stream, and bodies of a megabyte, against a bare relay
 memory   the memory of the proxy over many calls
 
 --rounds N         how often every case is measured, in another order each time (5)
---seconds N        how long a case is measured in a round (3)
+--seconds N        how long a case is measured in a round; a long stream takes its ten seconds (3)
 --seed N           of the order and of every other choice by chance (1)
---only PATTERN     only cases whose name matches, for example 'stream/1/' or '^256 clients'
---organizations N  call, memory: how many organizations call, one key each (100)
+--only PATTERN     only cases whose name matches, for example 'stream/1/', 'paced/64/' or '^256 clients'
+--organizations N  call, stream, memory: how many organizations call, one key each (100)
 --calls N          memory: how many calls (100000)
 --profile          print where the proxy (ledger: the process with the ledger) spends its time; slows it down
 --json FILE        write every figure of every round
@@ -54,9 +56,9 @@ const FLAGS = {
 export function readOptions(args: readonly string[]): Options | null {
   const { values, positionals } = parse(args)
   if (values.help) return null
-  const [benchmark, ...more] = positionals
-  if ((benchmark !== 'ledger' && benchmark !== 'call' && benchmark !== 'memory') || more.length > 0)
-    throw new UsageError('Say which: ledger, call or memory.')
+  const benchmark = BENCHMARKS.find((name) => name === positionals[0])
+  if (benchmark === undefined || positionals.length > 1)
+    throw new UsageError('Say which: ledger, call, stream or memory.')
   return {
     benchmark,
     rounds: numberOf('rounds', values.rounds, 1),

@@ -1,6 +1,12 @@
 /** What the provider of the benchmarks answers and bills, always the same: bytes made once, and what they must cost. */
+import { UNSTAMPED } from './chunk-stamps.ts'
 
-export type Kind = 'whole' | 'stream'
+/**
+ * `whole` and `stream`: short calls, answered at once. `paced`: a stream of 1000 chunks that each tell when they were sent. The
+ * others are a megabyte: one long message, a long conversation, a long answer.
+ */
+export const KINDS = ['whole', 'stream', 'paced', 'long-message', 'long-conversation', 'long-answer'] as const
+export type Kind = (typeof KINDS)[number]
 
 export const MODEL = 'bench'
 
@@ -8,6 +14,10 @@ export const MODEL = 'bench'
 export const USAGE: Record<Kind, { prompt_tokens: number; completion_tokens: number }> = {
   whole: { prompt_tokens: 180, completion_tokens: 64 },
   stream: { prompt_tokens: 180, completion_tokens: 50 },
+  paced: { prompt_tokens: 180, completion_tokens: 1_000 },
+  'long-message': { prompt_tokens: 220_000, completion_tokens: 64 },
+  'long-conversation': { prompt_tokens: 250_000, completion_tokens: 64 },
+  'long-answer': { prompt_tokens: 180, completion_tokens: 210_000 },
 }
 
 /** Dollars a token, as config.yaml has it, and the same in nano-dollars. */
@@ -21,41 +31,76 @@ export function chargeOf(kind: Kind): bigint {
 }
 
 const CHUNKS = 50
+export const PACED_CHUNKS = 1_000
+/** Between two of them: a hundred tokens a second. */
+export const PACE_MS = 10
+const MEGABYTE = 1024 * 1024
+const SAYING = 'All is well that ends well. '
 const HEAD = { id: 'chatcmpl-bench', created: 1_700_000_000, model: MODEL, system_fingerprint: 'fp_bench' }
 
-export function wholeAnswer(): Buffer {
-  const message = { role: 'assistant', content: 'All is well that ends well. '.repeat(9).trim(), refusal: null }
+export function wholeAnswer(kind: Exclude<Kind, 'stream' | 'paced'>): Buffer {
+  const length = kind === 'long-answer' ? MEGABYTE : 9 * SAYING.length
+  const message = { role: 'assistant', content: sayings(length), refusal: null }
   return Buffer.from(
     JSON.stringify({
       ...HEAD,
       object: 'chat.completion',
       choices: [{ index: 0, message, logprobs: null, finish_reason: 'stop' }],
-      usage: usageOf('whole'),
+      usage: usageOf(kind),
     }),
   )
 }
 
-/** One frame each: 50 of content, the finish, the usage where it was asked for, [DONE]. */
-export function streamFrames(includeUsage: boolean): Buffer[] {
+/** One frame each: the content, the finish, the usage where it was asked for, [DONE]. */
+export function streamFrames(kind: 'stream' | 'paced', includeUsage: boolean): Buffer[] {
+  const padding = kind === 'paced' ? UNSTAMPED : {}
   const frame = (choices: unknown[], usage: unknown) => ({ ...HEAD, object: 'chat.completion.chunk', choices, usage })
   const choice = (delta: unknown, finish: string | null) => [{ index: 0, delta, logprobs: null, finish_reason: finish }]
   const usage = includeUsage ? null : undefined
-  const frames = Array.from({ length: CHUNKS }, (_, i) =>
-    frame(choice(i === 0 ? { role: 'assistant', content: 'One' } : { content: ' word' }, null), usage),
-  )
+  const frames: Record<string, unknown>[] = Array.from({ length: kind === 'paced' ? PACED_CHUNKS : CHUNKS }, (_, i) => {
+    const delta = i === 0 ? { role: 'assistant', content: 'One' } : { content: ' word' }
+    return { ...frame(choice(delta, null), usage), ...padding }
+  })
   frames.push(frame(choice({}, 'stop'), usage))
-  if (includeUsage) frames.push(frame([], usageOf('stream')))
+  if (includeUsage) frames.push(frame([], usageOf(kind)))
   return [...frames.map((json) => JSON.stringify(json)), '[DONE]'].map((data) => Buffer.from(`data: ${data}\n\n`))
 }
 
-/** What clients send: a short conversation, without a cap on the output. */
+/** What clients send: a conversation, without a cap on the output. It tells the provider its kind, near its start. */
 export function requestBody(kind: Kind): Buffer {
-  const messages = [
-    { role: 'system', content: 'You are a patient assistant who answers in one paragraph. '.repeat(6).trim() },
-    { role: 'user', content: 'What do people mean when they say that all is well that ends well? '.repeat(5).trim() },
-  ]
-  const streaming = kind === 'stream' ? { stream: true, stream_options: { include_usage: true } } : {}
-  return Buffer.from(JSON.stringify({ model: MODEL, messages, temperature: 0.7, ...streaming }))
+  const streams = kind === 'stream' || kind === 'paced'
+  const streaming = streams ? { stream: true, stream_options: { include_usage: true } } : {}
+  const body = { model: MODEL, user: kind, messages: messagesOf(kind), temperature: 0.7, ...streaming }
+  return Buffer.from(JSON.stringify(body))
+}
+
+const KIND_WITHIN = 200
+
+export function kindOf(body: Buffer): Kind {
+  const said = /"user":"([\w-]+)"/.exec(body.toString('latin1', 0, KIND_WITHIN))?.[1]
+  const kind = KINDS.find((name) => name === said)
+  if (kind === undefined) throw new Error('a request that does not tell its kind')
+  return kind
+}
+
+function messagesOf(kind: Kind): { role: string; content: string }[] {
+  const system = {
+    role: 'system',
+    content: 'You are a patient assistant who answers in one paragraph. '.repeat(6).trim(),
+  }
+  const question = 'What do people mean when they say that all is well that ends well? '.repeat(5).trim()
+  const user = { role: 'user', content: question }
+  if (kind === 'long-message') return [system, { role: 'user', content: sayings(MEGABYTE) }]
+  if (kind !== 'long-conversation') return [system, user]
+  const turn = [user, { role: 'assistant', content: sayings(9 * SAYING.length) }]
+  const turns = Math.round(MEGABYTE / JSON.stringify(turn).length)
+  return [system, ...Array<typeof turn>(turns).fill(turn).flat(), user]
+}
+
+/** With line ends, quotes and letters beyond ASCII here and there, as text has them. */
+function sayings(length: number): string {
+  const line = `${SAYING.repeat(8)}"Ende gut, alles gut", sagt man über so etwas \u2013 und meint es.\n`
+  return line.repeat(Math.ceil(length / line.length)).slice(0, length)
 }
 
 function usageOf(kind: Kind): Record<string, unknown> {

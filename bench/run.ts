@@ -1,12 +1,13 @@
 /**
- * npm run bench -- ledger | call | memory: how fast, measured beside what it is compared with, on this machine, now. Fails only
- * when money does not reconcile or a run broke.
+ * npm run bench -- ledger | call | stream | memory: how fast, measured beside what it is compared with, on this machine, now. Fails
+ * only when money does not reconcile or a run broke.
  */
 import { writeFile } from 'node:fs/promises'
 import { cpus, totalmem } from 'node:os'
 import { benchCall } from './bench-call.ts'
 import { benchLedger } from './bench-ledger.ts'
 import { benchMemory } from './bench-memory.ts'
+import { benchStream } from './bench-stream.ts'
 import { type Benchmark, HELP, type Options, readOptions, UsageError } from './options.ts'
 import { createProgress } from './progress.ts'
 import type { BenchmarkContext, Report } from './report.ts'
@@ -17,6 +18,7 @@ class Interrupted extends Error {}
 const BENCHMARKS: Record<Benchmark, (context: BenchmarkContext) => Promise<Report>> = {
   ledger: benchLedger,
   call: benchCall,
+  stream: benchStream,
   memory: benchMemory,
 }
 

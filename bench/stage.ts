@@ -8,7 +8,7 @@ import { checkBooks, type Expected } from './check-books.ts'
 import { CommitFloor } from './commit-floor.ts'
 import { cpuTime, cpuTimeOfFamilies, watchOthers } from './cpu-time.ts'
 import type { LoadPlan, LoadResult, LoadWorker } from './load.ts'
-import { chargeOf, type Kind } from './provider-answers.ts'
+import { chargeOf, KINDS, type Kind } from './provider-answers.ts'
 import type { BenchmarkContext } from './report.ts'
 import { seed } from './seed.ts'
 import { type RunningProxy, startProxy } from './start-proxy.ts'
@@ -59,7 +59,7 @@ export async function openStage({ options, workspace, progress }: BenchmarkConte
       Promise.all([cpuTime(pid), cpuTimeOfFamilies([database.pid]), cpuTime(upstream.pid), cpuTime(load.pid)])
     const before = await times()
     const result = await load.ask('run', plan)
-    const calls = result.answered.whole + result.answered.stream
+    const calls = answeredIn(result)
     const [server = 0, postgres = 0, provider = 0, clients = 0] = (await times()).map(
       (after, i) => (after - (before[i] ?? 0)) / calls,
     )
@@ -77,7 +77,7 @@ export async function openStage({ options, workspace, progress }: BenchmarkConte
       const result = await measured(proxy.pid, { ...plan, origin: proxy.origin, keys })
       const billed = difference(await tallyOf(upstreamOrigin), before)
       count(expected, billed, result.answered)
-      const answered = result.answered.whole + result.answered.stream
+      const answered = answeredIn(result)
       if (billed.calls !== answered)
         result.problems.push(`the provider was called ${billed.calls} times, clients were answered ${answered} times`)
       return result
@@ -92,7 +92,11 @@ function count(expected: Expected, billed: Tally, answered: Record<Kind, number>
   expected.calls += billed.calls
   expected.promptTokens = (expected.promptTokens ?? 0) + billed.prompt_tokens
   expected.completionTokens = (expected.completionTokens ?? 0) + billed.completion_tokens
-  for (const kind of ['whole', 'stream'] as const) expected.charged += BigInt(answered[kind]) * chargeOf(kind)
+  for (const kind of KINDS) expected.charged += BigInt(answered[kind]) * chargeOf(kind)
+}
+
+function answeredIn({ answered }: LoadResult): number {
+  return KINDS.reduce((sum, kind) => sum + answered[kind], 0)
 }
 
 async function tallyOf(origin: string): Promise<Tally> {

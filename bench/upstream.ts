@@ -1,12 +1,14 @@
 /**
- * The provider, as a process: answers at once, always the same, and counts what it would bill. Each frame of a stream goes out
- * by itself, a turn of the event loop after the one before, as frames of a real provider do. GET /tally tells the counts.
+ * The provider, as a process: always answers the same, and counts what it would bill. Each frame of a stream goes out by itself, a
+ * turn of the event loop after the one before, as frames of a real provider do; those of a paced stream one every ten
+ * milliseconds, saying when. GET /tally tells the counts.
  */
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { answerAsks } from './answer-asks.ts'
-import { type Kind, streamFrames, USAGE, wholeAnswer } from './provider-answers.ts'
+import { stamped } from './chunk-stamps.ts'
+import { type Kind, kindOf, PACE_MS, PACED_CHUNKS, streamFrames, USAGE, wholeAnswer } from './provider-answers.ts'
 
 export interface Tally {
   calls: number
@@ -19,9 +21,16 @@ export interface UpstreamWorker {
   listen(value: null): Promise<string>
 }
 
-const WHOLE = wholeAnswer()
-const FRAMES = { withUsage: streamFrames(true), withoutUsage: streamFrames(false) }
-const STREAM = Buffer.from('"stream":true')
+const WHOLE = {
+  whole: wholeAnswer('whole'),
+  'long-message': wholeAnswer('long-message'),
+  'long-conversation': wholeAnswer('long-conversation'),
+  'long-answer': wholeAnswer('long-answer'),
+}
+const FRAMES = {
+  stream: { withUsage: streamFrames('stream', true), withoutUsage: streamFrames('stream', false) },
+  paced: { withUsage: streamFrames('paced', true), withoutUsage: streamFrames('paced', false) },
+}
 const INCLUDE_USAGE = Buffer.from('"include_usage":true')
 const tally: Tally = { calls: 0, prompt_tokens: 0, completion_tokens: 0 }
 
@@ -37,13 +46,13 @@ function serve(request: IncomingMessage, response: ServerResponse): void {
   request.on('end', () => {
     if (request.method === 'GET') return sendJson(response, Buffer.from(JSON.stringify(tally)))
     const body = chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks)
-    if (!body.includes(STREAM)) {
-      bill('whole')
-      return sendJson(response, WHOLE)
-    }
-    bill('stream')
+    const kind = kindOf(body)
+    bill(kind)
+    if (kind !== 'stream' && kind !== 'paced') return sendJson(response, WHOLE[kind])
     response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-cache' })
-    sendFrames(response, body.includes(INCLUDE_USAGE) ? FRAMES.withUsage : FRAMES.withoutUsage, 0)
+    const frames = FRAMES[kind][body.includes(INCLUDE_USAGE) ? 'withUsage' : 'withoutUsage']
+    if (kind === 'stream') sendFrames(response, frames, 0)
+    else sendPaced(response, frames, 0, performance.now())
   })
 }
 
@@ -58,6 +67,18 @@ function sendFrames(response: ServerResponse, frames: readonly Buffer[], i: numb
   if (frame === undefined) response.end()
   else if (response.write(frame)) setImmediate(sendFrames, response, frames, i + 1)
   else response.once('drain', () => sendFrames(response, frames, i + 1))
+}
+
+/** By the clock, not by pauses: one that was late is not late for all that follow. */
+function sendPaced(response: ServerResponse, frames: readonly Buffer[], i: number, start: number): void {
+  const frame = frames[i]
+  if (response.destroyed || frame === undefined) return
+  if (i >= PACED_CHUNKS) {
+    sendFrames(response, frames, i)
+    return
+  }
+  response.write(stamped(frame))
+  setTimeout(sendPaced, Math.max(1, start + (i + 1) * PACE_MS - performance.now()), response, frames, i + 1, start)
 }
 
 answerAsks<UpstreamWorker>({

@@ -3,7 +3,9 @@
  * this process dies. Where the caller set no cap and spending nears the hold, the hold is extended in the same batch; where that is
  * refused, the stream is stopped before it costs more than is covered.
  *
- * The number of frames is a cheap sign of how many tokens have passed; the decision itself is made on counted tokens.
+ * The number of frames is a cheap sign of how many tokens have passed; the decision itself is made on counted tokens. A checkpoint
+ * counts once, and goes by the frames from then on: reading and counting all that passes, every two seconds, was the largest part of
+ * what a long stream cost this process.
  */
 import type { StreamReader } from '../../providers/provider.ts'
 import type { Ledger } from '../ledger/ledger.ts'
@@ -43,6 +45,8 @@ export function createStreamMeter(
   // Nobody knows yet how many tokens a frame of this provider holds: the first look tells.
   let nextLook = extendable ? FIRST_LOOK : Number.POSITIVE_INFINITY
   let noted = 0
+  /** What was counted last: tokens, after so many frames, under that statement of usage. */
+  let sample: { tokens: number; frames: number; usage: unknown } | null = null
   const timer = setInterval(() => void checkpoint(), CHECKPOINT_MS)
 
   function coveredTokens(): number {
@@ -63,11 +67,24 @@ export function createStreamMeter(
   async function look(flow: Flow): Promise<void> {
     // Before anything is awaited: what passes meanwhile is in neither number.
     const seen = reader.frames
-    const passed = await count()
+    const passed = await countAll(seen)
     const counted = Math.ceil(passed / offer.choices)
     if (covered - counted <= margin() && !refused) await extend(seen, passed)
     if (refused && counted >= covered) flow.stop()
     else nextLook = lookAfter(counted, seen)
+  }
+
+  async function countAll(seen: number): Promise<number> {
+    const usage = reader.reading.usage
+    const tokens = await count()
+    sample = { tokens, frames: seen, usage }
+    return tokens
+  }
+
+  /** By the frames since the last count, where there was one and the provider has not stated anything since. */
+  function passedBy(seen: number): number | Promise<number> {
+    if (sample === null || sample.frames === 0 || sample.usage !== reader.reading.usage) return countAll(seen)
+    return Math.round(sample.tokens * (seen / sample.frames))
   }
 
   async function extend(seen: number, passed: number): Promise<void> {
@@ -91,7 +108,7 @@ export function createStreamMeter(
     looking = true
     try {
       const seen = reader.frames
-      const passed = await count()
+      const passed = await passedBy(seen)
       if (ended) return
       noted = seen
       deps.ledger.checkpoint(exchange.callId, caller.organizationId, deliveredBy(call, passed))

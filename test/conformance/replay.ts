@@ -2,8 +2,9 @@
 import { once } from 'node:events'
 import { type IncomingHttpHeaders, type IncomingMessage, request } from 'node:http'
 import type { Split } from '../support/splits.ts'
-import type { ScriptedUpstream } from '../support/upstream.ts'
+import type { ReceivedRequest, ScriptedUpstream } from '../support/upstream.ts'
 import type { Recording } from './recording.ts'
+import { sentRequest } from './request.ts'
 
 /** How a recording is played. */
 export interface Variant {
@@ -14,9 +15,9 @@ export interface Variant {
 }
 
 export interface Replayed {
-  /** The caller's request, and what of it reached the provider; null where the provider was not called. */
+  /** The caller's request, and what of it reached the provider; null where the provider was not called once. */
   sent: Record<string, unknown>
-  received: Record<string, unknown> | null
+  received: ReceivedRequest | null
   status: number
   headers: IncomingHttpHeaders
   body: Buffer
@@ -33,23 +34,15 @@ export interface Replayer {
 export async function replay(replayer: Replayer, recording: Recording, variant: Variant): Promise<Replayed> {
   const { status, headers, body } = recording
   replayer.upstream.respond({ status, headers, frames: [body], split: variant.split })
-  const sent = requestFor(recording, variant)
+  const sent = sentRequest(recording, variant.includeUsage)
   const { requests } = replayer.upstream
   const before = requests.length
   const answer = await send(replayer, 'POST', '/v1/chat/completions', Buffer.from(JSON.stringify(sent)))
-  const received = requests.length === before + 1 ? (requests.at(-1)?.json ?? null) : null
+  const received = requests.length === before + 1 ? (requests.at(-1) ?? null) : null
   const callId = String(answer.headers['x-litellm-call-id'])
   const call = await send(replayer, 'GET', `/v1/calls/${callId}`)
   const found = call.status === 200 ? (JSON.parse(call.body.toString()) as Record<string, unknown>) : null
   return { ...answer, sent, received, call: found }
-}
-
-/** The recorded request; a likely one where none was recorded. */
-function requestFor(recording: Recording, variant: Variant): Record<string, unknown> {
-  const asked = recording.request ?? { model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'Hello' }] }
-  const { stream_options: _, ...rest } = asked
-  if (!recording.stream) return rest
-  return { ...rest, stream: true, ...(variant.includeUsage ? { stream_options: { include_usage: true } } : {}) }
 }
 
 async function send(

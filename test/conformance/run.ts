@@ -1,24 +1,21 @@
 /**
- * npm run conformance -- <folder of recordings> [...]: replays recorded provider exchanges through the running product, cut in
- * several ways, and compares what callers and books see with what each recording is known to mean. Exit code 1 on a difference,
- * and when a folder is named of a provider that can't be called; in a folder of folders such providers are only listed.
+ * npm run conformance -- <folder of recordings, or one of them> [...]: replays recorded provider exchanges through the running
+ * product, cut in several ways, and compares what callers and books see with what each recording is known to mean; prices recorded
+ * usage at recorded rates (`price_cases.json` of the folder); and compares estimates of input with what was billed. Exit code 1 on a
+ * difference, and when a folder is named of a provider that can't be called; in a folder of folders such providers are only listed.
  */
-import { chmod, mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { basename, join, resolve } from 'node:path'
-import { providerNames } from '../../providers/registry.ts'
-import { createKey } from '../../src/admin/create-key.ts'
-import { createOrganization } from '../../src/billing/create-organization.ts'
-import { connect } from '../../src/db/connect.ts'
-import { openEmbeddedStore } from '../../src/db/embedded.ts'
-import { migrate } from '../../src/db/migrate.ts'
-import { audit } from '../../src/ledger/audit.ts'
+import { basename, resolve } from 'node:path'
 import { awkward, every, everyByte, seeded, whole } from '../support/splits.ts'
-import { startTollgate } from '../support/tollgate.ts'
-import { startUpstream } from '../support/upstream.ts'
-import { differences, statusFor } from './check.ts'
+import { differences } from './check.ts'
+import { isPlayable } from './dialects.ts'
+import { estimateInputs } from './estimates.ts'
+import { exceptionFor } from './exceptions.ts'
+import { withProduct } from './harness.ts'
+import { harnessConfig } from './harness-config.ts'
+import { checkPriceCases, readPriceCases } from './price-cases.ts'
 import { type Recording, readRecordings } from './recording.ts'
 import { type Replayer, replay, type Variant } from './replay.ts'
+import { type PlayedRecording, report } from './report.ts'
 
 const SPLITS = {
   whole,
@@ -28,87 +25,50 @@ const SPLITS = {
   'random 1': seeded(1),
   'random 2': seeded(2, 100),
 }
-const CREDITS = 1_000_000_000n * 1_000_000n
 
-interface Result {
-  recording: Recording
-  variants: number
-  /** One line a difference, with its variant. */
-  failures: string[]
-}
-
-async function main(folders: readonly string[]): Promise<number> {
-  if (folders.length === 0) throw new Error('usage: npm run conformance -- <folder of recordings> [...]')
-  const recordings = (await Promise.all(folders.map(readRecordings))).flat()
-  const supported = recordings.filter(({ provider }) => !isMissing(provider))
-  if (supported.length === 0) throw new Error(`no recordings of ${providerNames().join(', ')} in ${folders.join(', ')}`)
-  const { results, findings } = await withProduct((replayer) => replayAll(replayer, supported))
-  report(results, recordings)
-  if (findings > 0) process.stdout.write(`The audit found ${findings} differences in the books.\n`)
-  const named = new Set(folders.map((folder) => basename(resolve(folder))))
-  const missing = recordings.some(({ name, provider }) => isMissing(provider) && named.has(name.split('/')[0] ?? ''))
-  return missing || findings > 0 || results.some(({ failures }) => failures.length > 0) ? 1 : 0
-}
-
-function isMissing(provider: string): boolean {
-  return !providerNames().includes(provider)
-}
-
-async function withProduct(
-  run: (replayer: Replayer) => Promise<Result[]>,
-): Promise<{ results: Result[]; findings: number }> {
-  const folder = await mkdtemp(join(tmpdir(), 'tollgate-conformance-'))
-  // Run by root, the store's unprivileged user must get through.
-  await chmod(folder, 0o755)
-  const store = await openEmbeddedStore(join(folder, 'data'))
-  await migrate(store.url)
-  const database = connect(store.url)
-  await createOrganization(database, { name: 'conformance', plan: 'platform', credits: CREDITS })
-  const { key } = await createKey(database, {
-    organization: 'conformance',
-    user: 'replay',
-    allocate: CREDITS,
-    role: null,
-    name: null,
+async function main(paths: readonly string[]): Promise<number> {
+  if (paths.length === 0) throw new Error('usage: npm run conformance -- <folder of recordings, or one of them> [...]')
+  const recordings = (await Promise.all(paths.map(readRecordings))).flat()
+  const played = recordings.filter(({ provider }) => isPlayable(provider))
+  if (played.length === 0) throw new Error(`no recordings of a provider this version can call in ${paths.join(', ')}`)
+  const { result, findings } = await withProduct(
+    (origin) => harnessConfig(played, origin),
+    (replayer) => replayAll(replayer, played),
+  )
+  const cases = (await Promise.all(paths.map(readPriceCases))).flat()
+  const skipped = recordings.filter(({ provider }) => !isPlayable(provider))
+  const named = new Set(paths.map((path) => basename(resolve(path))))
+  const passed = report({
+    recordings: result,
+    skipped,
+    priceCases: checkPriceCases(cases),
+    estimates: estimateInputs(played),
+    findings,
   })
-  const upstream = await startUpstream()
-  const config = {
-    model_list: [
-      {
-        model_name: '*',
-        litellm_params: { model: 'openai/*', api_base: upstream.url, api_key: 'os.environ/SCRIPTED_API_KEY' },
-      },
-    ],
-    litellm_settings: { num_retries: 0 },
-  }
-  const tollgate = await startTollgate({ databaseUrl: store.url, config: JSON.stringify(config) })
-  try {
-    const results = await run({ url: tollgate.url, key, upstream })
-    const { findings, openHolds } = await audit(database)
-    return { results, findings: findings.length + openHolds }
-  } finally {
-    await tollgate.stop()
-    await upstream.close()
-    await database.close()
-    await store.close()
-    await rm(folder, { recursive: true, force: true })
-  }
+  return passed && !skipped.some(({ provider }) => named.has(provider)) ? 0 : 1
 }
 
-async function replayAll(replayer: Replayer, recordings: readonly Recording[]): Promise<Result[]> {
-  const results: Result[] = []
+async function replayAll(replayer: Replayer, recordings: readonly Recording[]): Promise<PlayedRecording[]> {
+  const results: PlayedRecording[] = []
   for (const recording of recordings) {
     progress(`${results.length + 1}/${recordings.length} ${recording.name}`)
-    const failures: string[] = []
-    const variants = variantsOf(recording)
-    for (const variant of variants) {
-      const found = differences(recording, variant, await replay(replayer, recording, variant))
-      failures.push(...found.map((difference) => `${variant.name}: ${difference}`))
-    }
-    results.push({ recording, variants: variants.length, failures })
+    results.push(await play(replayer, recording))
   }
   progress('')
   return results
+}
+
+async function play(replayer: Replayer, recording: Recording): Promise<PlayedRecording> {
+  const played: PlayedRecording = { recording, replays: 0, failures: new Map(), excepted: new Set() }
+  for (const variant of variantsOf(recording)) {
+    played.replays += 1
+    for (const difference of differences(recording, variant, await replay(replayer, recording, variant))) {
+      const exception = exceptionFor(recording.name, difference)
+      if (exception !== null) played.excepted.add(exception)
+      else played.failures.set(difference, [...(played.failures.get(difference) ?? []), variant.name])
+    }
+  }
+  return played
 }
 
 function variantsOf({ stream, oracle }: Recording): Variant[] {
@@ -121,38 +81,6 @@ function variantsOf({ stream, oracle }: Recording): Variant[] {
 /** A line that is written over, for people who wait. */
 function progress(text: string): void {
   if (process.stdout.isTTY) process.stdout.write(`\r\u001b[K${text}`)
-}
-
-function report(results: readonly Result[], all: readonly Recording[]): void {
-  const row = (...cells: (string | number)[]) =>
-    process.stdout.write(
-      `${cells
-        .map((cell) => String(cell).padEnd(22))
-        .join('')
-        .trimEnd()}\n`,
-    )
-  row('provider', 'recordings', 'replays', 'passed', 'failed')
-  for (const [provider, of] of Map.groupBy(results, ({ recording }) => recording.provider)) {
-    const failed = of.filter(({ failures }) => failures.length > 0).length
-    row(
-      provider,
-      of.length,
-      of.reduce((sum, { variants }) => sum + variants, 0),
-      of.length - failed,
-      failed,
-    )
-  }
-  for (const [provider, of] of Map.groupBy(all, (recording) => recording.provider)) {
-    if (isMissing(provider)) row(provider, of.length, 'not supported by this version')
-  }
-  const exceptions = results.flatMap(({ recording }) => {
-    const { exception } = statusFor(recording)
-    return exception === null ? [] : [`  ${recording.name}: ${exception}`]
-  })
-  if (exceptions.length > 0)
-    process.stdout.write(`status differs from the recording on purpose:\n${exceptions.join('\n')}\n`)
-  for (const { recording, failures } of results)
-    for (const failure of failures) process.stdout.write(`FAILED ${recording.name}, ${failure}\n`)
 }
 
 try {
