@@ -10,12 +10,16 @@ import { errorBody, TollgateError, toTollgateError } from './http/errors.ts'
 import { openApi } from './http/openapi.ts'
 import { requestIdOf } from './http/request-id.ts'
 import type { Health } from './observe/health.ts'
+import type { MetricsAccess } from './observe/metrics-access.ts'
 
 export interface AppDependencies extends ChatDependencies {
   health: Health
   draining: () => boolean
   /** The calls being answered, for the drain to wait for. */
   running: Set<Promise<void>>
+  /** Of the running calls, for the log. */
+  requestIds: Map<string, string>
+  mayReadMetrics: MetricsAccess
   newId: () => string
   version: string
 }
@@ -51,10 +55,15 @@ export function createApp(deps: AppDependencies): Hono<Env> {
     const caller = await deps.identify(c.env.incoming.headers)
     return c.json(await findCall(deps.database, caller, c.req.param('call_id')))
   })
-  app.get('/health/liveliness', (c) => c.json("I'm alive!"))
+  for (const path of ['/health/liveliness', '/health/liveness']) app.get(path, (c) => c.json("I'm alive!"))
   app.get('/health/readiness', async (c) => {
     const { ready, reason } = await deps.health.ready()
     return c.json({ status: ready ? 'ready' : 'not ready', reason }, ready ? 200 : 503)
+  })
+  app.get('/metrics', async (c) => {
+    deps.mayReadMetrics(c.env.incoming)
+    const { contentType, text } = await deps.metrics.print()
+    return c.body(text, 200, { 'Content-Type': contentType })
   })
   app.get('/openapi.json', (c) => c.json(openApi(deps.version)))
   app.get('/docs', (c) => c.html(docsPage(openApi(deps.version))))
@@ -70,12 +79,15 @@ export function createApp(deps: AppDependencies): Hono<Env> {
         headers: { 'Retry-After': '1', Connection: 'close' },
       })
     }
-    const work = chat(deps, openExchange(incoming, outgoing, c.get('ownId'), c.get('requestId')))
+    const callId = c.get('ownId')
+    deps.requestIds.set(callId, c.get('requestId'))
+    const work = chat(deps, openExchange(incoming, outgoing, callId, c.get('requestId')))
     deps.running.add(work)
     try {
       await work
     } finally {
       deps.running.delete(work)
+      deps.requestIds.delete(callId)
     }
     return RESPONSE_ALREADY_SENT
   }
@@ -95,6 +107,7 @@ export function createApp(deps: AppDependencies): Hono<Env> {
   function render(c: Context<Env>, thrown: unknown): Response {
     const error = toTollgateError(thrown)
     const requestId = c.get('requestId')
+    deps.metrics.error(c.env.outgoing, error.code)
     const line = {
       request_id: requestId,
       call_id: c.get('ownId'),

@@ -10,10 +10,14 @@ import type { Config } from './config/config.ts'
 import type { Database } from './db/connect.ts'
 import { createIdentify } from './identity/identify.ts'
 import { createLedger } from './ledger/create-ledger.ts'
+import { readOpenHolds } from './ledger/open-holds.ts'
+import { creditsToMicro } from './metering/money.ts'
 import { createPriceBook } from './metering/price.ts'
 import { createTokenizer } from './metering/tokenizer.ts'
 import { createHealth } from './observe/health.ts'
 import type { Log } from './observe/log.ts'
+import { createMetrics } from './observe/metrics.ts'
+import { createMetricsAccess } from './observe/metrics-access.ts'
 import { createRouter } from './routing/route.ts'
 
 const HOUR_MS = 3_600_000
@@ -29,6 +33,10 @@ export interface ServerOptions {
   /** Where closings wait that the database could not take. */
   spoolDirectory: string
   log: Log
+  /** Kept here, read by the log. */
+  requestIds: Map<string, string>
+  /** Opens /metrics and nothing else. */
+  metricsToken: string | null
   host: string
   port: number
   version: string
@@ -42,23 +50,32 @@ export interface RunningServer {
 
 /** @throws when the port can't be listened on, or the database can't be written. */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
-  const { config, database, log, version } = options
+  const { config, database, log, version, requestIds } = options
+  const running = new Set<Promise<void>>()
+  const metrics = createMetrics(version, {
+    runningCalls: () => running.size,
+    ledgerOpen: () => ledger.open,
+    spool: () => ledger.overdue,
+    openHolds: () => readOpenHolds(database),
+  })
   const ledger = await createLedger({
     databaseUrl: options.databaseUrl,
     spoolDirectory: options.spoolDirectory,
     leases: config.leases,
     version,
     newId: randomUUID,
-    onTrouble: (what, err, callId) => log.error({ err, call_id: callId }, `${what} failed`),
-    onRecovered: ({ organizationId, charged, released, credits }) =>
-      log.warn({ org_id: organizationId, charged, released, credits }, 'closed the holds of a process that is gone'),
+    onTrouble: (what, err, callId, requestId) => log.error({ err, ...idsOf(callId, requestId) }, `${what} failed`),
+    onRecovered: ({ organizationId, charged, released, credits }) => {
+      metrics.recovered({ charged, released }, creditsToMicro(credits))
+      log.warn({ org_id: organizationId, charged, released, credits }, 'closed the holds of a process that is gone')
+    },
+    observer: metrics,
   })
   const tokenizer = createTokenizer()
   const upstream = createUpstream(config.limits.connectTimeoutMs)
   const shutdown = new AbortController()
   // Every running call listens.
   setMaxListeners(0, shutdown.signal)
-  const running = new Set<Promise<void>>()
   let draining = false
   const app = createApp({
     config,
@@ -67,6 +84,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     tokenizer,
     upstream,
     log,
+    metrics,
     version,
     prices: createPriceBook(),
     router: createRouter(config),
@@ -78,9 +96,12 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     ),
     now: () => new Date(),
     random: Math.random,
+    unasked: new Set(),
     newId: randomUUID,
     draining: () => draining,
     running,
+    requestIds,
+    mayReadMetrics: createMetricsAccess({ masterKey: config.masterKey, token: options.metricsToken }),
     shutdown: shutdown.signal,
   })
   const closeAll = () => Promise.all([upstream.close(), tokenizer.close(), ledger.close()])
@@ -96,22 +117,29 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   async function stop(): Promise<boolean> {
     draining = true
     clearInterval(cleaning)
+    const patience = setTimeout(() => shutdown.abort(), config.limits.drainSeconds * 1000)
+    const force = setTimeout(() => server.closeAllConnections(), config.limits.drainSeconds * 1000 + STOP_GRACE_MS)
+    // It listens until the last one is done, those included whose callers have left: a balancer reads from /health/readiness that
+    // it should look elsewhere, and a late call is told so.
+    while (running.size > 0) await Promise.allSettled(running)
     const closed = new Promise<void>((resolve) => {
       server.close(() => resolve())
     })
     // A connection kept alive by its client becomes idle whenever its answer is out.
     const idle = setInterval(() => server.closeIdleConnections(), 50)
-    const patience = setTimeout(() => shutdown.abort(), config.limits.drainSeconds * 1000)
-    const force = setTimeout(() => server.closeAllConnections(), config.limits.drainSeconds * 1000 + STOP_GRACE_MS)
     await closed
-    // Calls whose callers have left are still being finished and charged.
-    while (running.size > 0) await Promise.allSettled(running)
     for (const timer of [idle, patience, force]) clearTimeout(timer)
     const settled = await ledger.drain(SETTLE_DEADLINE_MS)
     await closeAll()
     return settled
   }
   return { port, stop }
+}
+
+/** Of a call the caller gave no request id, its own id stands in. What isn't said here the log adds while the call runs. */
+function idsOf(callId: string | undefined, requestId: string | null | undefined): Record<string, string> {
+  if (callId === undefined) return {}
+  return { call_id: callId, ...(requestId === undefined ? {} : { request_id: requestId ?? callId }) }
 }
 
 async function listen(
