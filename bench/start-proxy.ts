@@ -50,6 +50,7 @@ export async function startProxy(
       DATABASE_URL: databaseUrl,
       BENCH_UPSTREAM_KEY: 'sk-bench-upstream',
       TOLLGATE_MASTER_KEY: 'sk-bench-0f1e2d3c4b5a69788796a5b4c3d2e1f0',
+      TOLLGATE_ROOT_KEY: '2Zk0c8xZ1s7uXo4mQ9vYb3TfLhR6eWjK5aNdPgUiVqM=',
     },
     stdio: ['ignore', 'pipe', 'pipe'],
   })

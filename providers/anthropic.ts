@@ -26,7 +26,7 @@ export const anthropic: Provider = {
   bareName: /^claude-/,
   domain: 'anthropic.com',
   billsAbandoned: false,
-  inlineMedia: false,
+  mustInline: () => false,
   model: claudeFacts,
   mediaTokens: claudeMediaTokens,
   tierMultiplier: claudeTier,

@@ -17,16 +17,19 @@ import { readGoogleStream } from './google/stream.ts'
 import { googleServerTools } from './google/tools.ts'
 import type { Provider } from './provider.ts'
 
+/** What Gemini reads by its address: files uploaded to Google, and videos on YouTube. */
+const OWN_MEDIA = /^https:\/\/(?:generativelanguage\.googleapis\.com|(?:www\.|m\.)?youtube\.com|youtu\.be)\//i
+
 export const google: Provider = {
   name: 'gemini',
   label: LABEL,
   baseUrl: BASE_URL,
-  keyVariables: ['GEMINI_API_KEY', 'GOOGLE_API_KEY'],
+  keyVariables: ['GEMINI_API_KEY', 'GOOGLE_API_KEY', 'GOOGLE_AI_API_KEY'],
   bareName: /^gemini-/,
   domain: 'googleapis.com',
   // Google's own client says so of its abort signal: what was begun is finished, and billed.
   billsAbandoned: true,
-  inlineMedia: true,
+  mustInline: (url) => !OWN_MEDIA.test(url),
   model: googleModel,
   mediaTokens: googleMediaTokens,
   tierMultiplier: googleTier,

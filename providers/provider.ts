@@ -194,8 +194,8 @@ export interface Provider extends ProviderFacts {
   baseUrl: string
   /** A call that was broken off is billed to its end all the same: its stream is read on, for a while, to learn the bill. */
   billsAbandoned: boolean
-  /** Content from the web must be in the request itself: remote images are fetched before the quote. */
-  inlineMedia: boolean
+  /** Whether the provider would not fetch what a part names by this http(s) URL: then it is put into the request before the quote. */
+  mustInline(url: string): boolean
   /** `json`: the request's members, where a fact depends on them (thinking that was not asked for is not hidden). */
   model(name: string, json?: Readonly<Record<string, unknown>>): ModelFacts
   /** Upper bound of the tokens of a content part that is not text; null when nothing bounds it. */

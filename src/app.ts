@@ -2,12 +2,33 @@
 import type { HttpBindings } from '@hono/node-server'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { type Context, Hono } from 'hono'
+import { type ApiRequest, actorOf, requireSystemAdmin } from './admin/api-request.ts'
+import { readAuditLog } from './admin/audit-log.ts'
+import {
+  byokUsage,
+  deleteByokKey,
+  listByokKeys,
+  listByokProviders,
+  saveByokKey,
+  testByokKey,
+  toggleByokKey,
+} from './admin/byok-keys.ts'
+import {
+  deletePlatformKey,
+  listPlatformKeys,
+  refuseDecrypted,
+  savePlatformKey,
+  testPlatformKey,
+} from './admin/platform-keys.ts'
+import { createTestLimit, type TestLimit } from './admin/test-limit.ts'
+import { createTestKey } from './admin/test-provider-key.ts'
 import { findCall } from './billing/find-call.ts'
 import { type ChatDependencies, chat, findRoute } from './chat/chat.ts'
 import { openExchange } from './chat/exchange.ts'
 import { docsPage } from './http/docs-page.ts'
 import { errorBody, TollgateError, toTollgateError } from './http/errors.ts'
 import { openApi } from './http/openapi.ts'
+import { readJson } from './http/read-json.ts'
 import { requestIdOf } from './http/request-id.ts'
 import type { Health } from './observe/health.ts'
 import type { MetricsAccess } from './observe/metrics-access.ts'
@@ -23,6 +44,10 @@ export interface AppDependencies extends ChatDependencies {
   newId: () => string
   version: string
 }
+
+/** Tests of keys a minute: for each user, and for each system administrator. */
+const BYOK_TESTS = 5
+const ADMIN_TESTS = 10
 
 interface Env {
   Bindings: HttpBindings
@@ -55,6 +80,26 @@ export function createApp(deps: AppDependencies): Hono<Env> {
     const caller = await deps.identify(c.env.incoming.headers)
     return c.json(await findCall(deps.database, caller, c.req.param('call_id')))
   })
+
+  const keys = { ...deps, testKey: createTestKey(deps.config), testLimit: testLimitOf(ADMIN_TESTS) }
+  const platform = '/api/v1/admin/platform-keys'
+  app.get(platform, (c) => asAdmin(c, () => listPlatformKeys(keys)))
+  app.put(`${platform}/:key`, (c) => asAdmin(c, (request) => savePlatformKey(keys, request)))
+  app.delete(`${platform}/:key`, (c) => asAdmin(c, (request) => deletePlatformKey(keys, request)))
+  app.post(`${platform}/:key/test`, (c) => asAdmin(c, (request) => testPlatformKey(keys, request)))
+  app.get(`${platform}/:key/decrypted`, (c) => asAdmin(c, refuseDecrypted))
+  app.get('/api/v1/admin/audit-log', (c) => asAdmin(c, (request) => readAuditLog(deps.database, request)))
+
+  const ownKeys = { ...keys, testLimit: testLimitOf(BYOK_TESTS) }
+  const byok = '/api/v1/llm/byok'
+  app.get(`${byok}/providers`, (c) => c.json(listByokProviders()))
+  app.get(`${byok}/keys`, (c) => asCaller(c, (request) => listByokKeys(ownKeys, request)))
+  app.post(`${byok}/keys`, (c) => asCaller(c, (request) => saveByokKey(ownKeys, request)))
+  app.delete(`${byok}/keys/:provider`, (c) => asCaller(c, (request) => deleteByokKey(ownKeys, request)))
+  app.post(`${byok}/keys/:provider/toggle`, (c) => asCaller(c, (request) => toggleByokKey(ownKeys, request)))
+  app.post(`${byok}/keys/:provider/test`, (c) => asCaller(c, (request) => testByokKey(ownKeys, request)))
+  app.get(`${byok}/keys/:provider/usage`, (c) => asCaller(c, (request) => byokUsage(ownKeys, request)))
+
   for (const path of ['/health/liveliness', '/health/liveness']) app.get(path, (c) => c.json("I'm alive!"))
   app.get('/health/readiness', async (c) => {
     const { ready, reason } = await deps.health.ready()
@@ -90,6 +135,33 @@ export function createApp(deps: AppDependencies): Hono<Env> {
       deps.requestIds.delete(callId)
     }
     return RESPONSE_ALREADY_SENT
+  }
+
+  function testLimitOf(most: number): TestLimit {
+    return createTestLimit(most, () => deps.now().getTime())
+  }
+
+  type Work = (request: ApiRequest) => Record<string, unknown> | Promise<Record<string, unknown>>
+
+  /** Who asks comes before what is asked. */
+  async function asCaller(c: Context<Env>, work: Work): Promise<Response> {
+    const { incoming } = c.env
+    const caller = await deps.identify(incoming.headers)
+    const answer = await work({
+      caller,
+      param: (name) => c.req.param(name) ?? '',
+      query: (name) => c.req.query(name),
+      body: () => readJson(incoming),
+      change: { actor: actorOf(caller), ip: incoming.socket.remoteAddress ?? null, requestId: c.get('requestId') },
+    })
+    return c.json(answer)
+  }
+
+  function asAdmin(c: Context<Env>, work: Work): Promise<Response> {
+    return asCaller(c, (request) => {
+      requireSystemAdmin(request.caller)
+      return work(request)
+    })
   }
 
   async function listModels(c: Context<Env>): Promise<Response> {

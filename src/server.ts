@@ -8,6 +8,7 @@ import { forgetOldKeys } from './chat/idempotency.ts'
 import { createUpstream } from './chat/upstream.ts'
 import type { Config } from './config/config.ts'
 import type { Database } from './db/connect.ts'
+import { createAddressGuard } from './http/address-guard.ts'
 import { createIdentify } from './identity/identify.ts'
 import { createLedger } from './ledger/create-ledger.ts'
 import { readOpenHolds } from './ledger/open-holds.ts'
@@ -19,6 +20,8 @@ import type { Log } from './observe/log.ts'
 import { createMetrics } from './observe/metrics.ts'
 import { createMetricsAccess } from './observe/metrics-access.ts'
 import { createRouter } from './routing/route.ts'
+import type { RootConfig } from './vault/root-config.ts'
+import { openVault } from './vault/vault.ts'
 
 const HOUR_MS = 3_600_000
 /** Stopped calls get this long to say so to their callers. */
@@ -30,6 +33,8 @@ export interface ServerOptions {
   config: Config
   database: Database
   databaseUrl: string
+  /** What provider keys are sealed under. */
+  root: Pick<RootConfig, 'roots' | 'fernetKeys'>
   /** Where closings wait that the database could not take. */
   spoolDirectory: string
   log: Log
@@ -48,7 +53,7 @@ export interface RunningServer {
   stop(): Promise<boolean>
 }
 
-/** @throws when the port can't be listened on, or the database can't be written. */
+/** @throws when the port can't be listened on, the database can't be written, or stored keys are sealed under another root key. */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const { config, database, log, version, requestIds } = options
   const running = new Set<Promise<void>>()
@@ -57,6 +62,13 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     ledgerOpen: () => ledger.open,
     spool: () => ledger.overdue,
     openHolds: () => readOpenHolds(database),
+  })
+  const vault = await openVault({
+    database,
+    databaseUrl: options.databaseUrl,
+    ...options.root,
+    log,
+    now: () => performance.now(),
   })
   const ledger = await createLedger({
     databaseUrl: options.databaseUrl,
@@ -70,6 +82,9 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       log.warn({ org_id: organizationId, charged, released, credits }, 'closed the holds of a process that is gone')
     },
     observer: metrics,
+  }).catch(async (error: unknown) => {
+    await vault.close()
+    throw error
   })
   const tokenizer = createTokenizer()
   const upstream = createUpstream(config.limits.connectTimeoutMs)
@@ -81,6 +96,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     config,
     database,
     ledger,
+    vault,
     tokenizer,
     upstream,
     log,
@@ -97,6 +113,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     now: () => new Date(),
     random: Math.random,
     unasked: new Set(),
+    guard: createAddressGuard(config.allowedAddresses),
     newId: randomUUID,
     draining: () => draining,
     running,
@@ -104,7 +121,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     mayReadMetrics: createMetricsAccess({ masterKey: config.masterKey, token: options.metricsToken }),
     shutdown: shutdown.signal,
   })
-  const closeAll = () => Promise.all([upstream.close(), tokenizer.close(), ledger.close()])
+  const closeAll = () => Promise.all([upstream.close(), tokenizer.close(), ledger.close(), vault.close()])
   const { server, port } = await listen(app.fetch, options).catch(async (error: unknown) => {
     await closeAll()
     throw error

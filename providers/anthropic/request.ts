@@ -3,7 +3,7 @@
  * refused and what is sent can't differ. Left out without a word, because it changes nothing in the answer: what speaks to OpenAI's
  * storage and caches (`store: false`, `metadata`, `prompt_cache_key`), and parameters that state their default.
  */
-
+import { createHash } from 'node:crypto'
 import { asObject } from '../json.ts'
 import type { Refusal } from '../provider.ts'
 import { readConversation } from './messages.ts'
@@ -36,6 +36,10 @@ export function translateRequest(json: Members, modelName: string, cap: number |
   const conversation = readConversation(json.messages, model, context)
   const tools = withForm(toolMembers(json, model, context), form, json)
   const thinking = settle(readThinking(json, model, maxTokens, refuse), tools.tool_choice, conversation.lostThoughts)
+  const isSilent = conversation.messages.every(({ content }) => content.length === 0)
+  if (isSilent && refusals.every(({ param }) => !param.startsWith('messages['))) {
+    refuse('messages', 'Claude has to be asked something, and no message says anything.')
+  }
   if (conversation.messages.at(-1)?.role === 'assistant') refusePrefill(model, thinking, conversation.messages, refuse)
   const system = form.instruction === undefined ? conversation.system : [...conversation.system, told(form.instruction)]
   refuseUnknown(json, refuse)
@@ -150,7 +154,7 @@ function others(json: Members, { refuse, betas }: PartContext): Record<string, u
   } else if (words.length > 0) sent.stop_sequences = words
   const user = [json.user, json.safety_identifier].find((value) => typeof value === 'string' && value !== '')
   if (typeof user === 'string') {
-    if (user.length <= USER_MAX) sent.metadata = { user_id: user }
+    if (user.length <= USER_MAX) sent.metadata = { user_id: opaque(user) }
     else refuse('user', `Anthropic takes a user of up to ${USER_MAX} characters.`, true)
   }
   const tier = serviceTier(json.service_tier, refuse)
@@ -159,6 +163,12 @@ function others(json: Members, { refuse, betas }: PartContext): Record<string, u
 }
 
 const USER_MAX = 256
+const ADDRESS_OR_NUMBER = /\S@\S+\.[a-z]{2}|^\+?[\d\s().-]{7,}$/i
+
+/** Anthropic answers 400 to what looks like an e-mail address or a telephone number, and asks for a hash of it. */
+function opaque(user: string): string {
+  return ADDRESS_OR_NUMBER.test(user) ? createHash('sha256').update(user).digest('hex') : user
+}
 
 function serviceTier(asked: unknown, refuse: Refuse): string | null {
   if (asked === undefined || asked === null) return null

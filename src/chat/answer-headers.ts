@@ -2,6 +2,7 @@
 import { performance } from 'node:perf_hooks'
 import { formatDecimal, MICROCREDITS_PER_CREDIT, trimDecimal } from '../metering/money.ts'
 import type { Call } from './call.ts'
+import { isOwn } from './choose-key.ts'
 import type { Bill } from './settle-call.ts'
 
 /** Known before the answer. */
@@ -16,11 +17,12 @@ export function callHeaders(call: Call): Record<string, string> {
     'x-litellm-model-group': headerSafe(call.modelGroup),
     'x-litellm-model-api-base':
       deployment.mockResponse === null ? (deployment.apiBase ?? provider.baseUrl).split('?')[0]! : 'mock',
-    'X-BYOK': 'false',
+    'X-BYOK': String(isOwn(offer.key)),
     'X-Org-Credits': caller.isDefaultOrganization ? 'false' : 'true',
     'x-litellm-attempted-retries': String(call.retries),
     'x-litellm-attempted-fallbacks': String(call.fallbacks),
   }
+  if (isOwn(offer.key)) headers['X-BYOK-Provider'] = provider.name
   if (call.appliedCap !== null) headers['X-Max-Tokens-Applied'] = String(call.appliedCap)
   return headers
 }
@@ -60,6 +62,11 @@ export function billHeaders(call: Call, bill: Bill): Record<string, string> {
     if (bill.booking.keySpend !== null) headers['x-litellm-key-spend'] = dollars(bill.booking.keySpend)
   }
   return headers
+}
+
+/** What becomes `usage.cost`; null leaves the provider's own cost fields: the caller's own key paid. */
+export function shownCost(call: Call, bill: Bill): string | null {
+  return isOwn(call.offer.key) ? null : dollars(bill.charge.microcredits)
 }
 
 /** An amount in dollars: a decimal that is also a JSON number. */

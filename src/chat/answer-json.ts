@@ -1,7 +1,7 @@
 /** A non-streaming call: made, finished and charged even when the caller has left, settled before the answer goes out. */
 import type { Answer, ProviderError } from '../../providers/provider.ts'
 import { openAiShape } from '../metering/usage.ts'
-import { billHeaders, dollars } from './answer-headers.ts'
+import { billHeaders, shownCost } from './answer-headers.ts'
 import { attemptsOf, tryOffers } from './attempts.ts'
 import type { Call } from './call.ts'
 import { logCall } from './call-log.ts'
@@ -57,7 +57,7 @@ async function send(deps: ChatDependencies, call: Call, answer: Answer, claim: C
   const outcome = exchange.gone ? 'client_gone' : 'answered'
   const bill = await settleCall(deps, call, { ...answer, outcome })
   const headers = { 'content-type': 'application/json; charset=utf-8', ...billHeaders(call, bill) }
-  const body = answer.body(dollars(bill.charge.microcredits), openAiShape(bill.usage))
+  const body = answer.body(shownCost(call, bill), openAiShape(bill.usage))
   await claim?.answered({ status: 200, headers, body })
   logCall(deps, call, { outcome, bill })
   if (exchange.gone) return

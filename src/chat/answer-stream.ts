@@ -1,10 +1,10 @@
 /** A streaming call: bytes pass while they are metered; it is settled before the caller sees the end. */
-import type { ProviderError, StreamReader } from '../../providers/provider.ts'
+import type { StreamReader } from '../../providers/provider.ts'
 import { dataFrame } from '../../providers/sse-frames.ts'
 import { errorBody } from '../http/errors.ts'
 import type { Outcome } from '../ledger/ledger.ts'
 import { openAiShape } from '../metering/usage.ts'
-import { dollars, streamHeaders } from './answer-headers.ts'
+import { shownCost, streamHeaders } from './answer-headers.ts'
 import { attemptsOf, tryOffers } from './attempts.ts'
 import type { Call } from './call.ts'
 import { logCall } from './call-log.ts'
@@ -13,7 +13,7 @@ import { type ClientStream, DONE_FRAME, openClientStream } from './client-stream
 import { dispatched } from './delivered.ts'
 import type { Claim } from './idempotency.ts'
 import type { Offer } from './offer.ts'
-import { fromConnection, toCallerError } from './provider-failure.ts'
+import { type Failure, failureWith, fromConnection, toCallerError } from './provider-failure.ts'
 import { type RelayEnd, relayStream } from './relay-stream.ts'
 import { type Bill, failureOf, releaseCall, settleCall } from './settle-call.ts'
 import { answerContext, startStream } from './start-upstream.ts'
@@ -54,7 +54,7 @@ async function relayAttempts(
   call: Call,
   offers: readonly Offer[],
   client: ClientStream,
-): Promise<Relayed | ProviderError> {
+): Promise<Relayed | Failure> {
   let relayed: Relayed | null = null
   const failure = await tryOffers(attemptsOf(deps), call, offers, async () => {
     const reader = call.offer.provider.readStream(answerContext(call))
@@ -77,7 +77,11 @@ async function finish(
   const { reading, finishReasons } = reader
   const bill = await settleCall(deps, call, { reading, finishReasons, outputText: () => reader.outputText(), outcome })
   await claim?.streamed()
-  logCall(deps, call, { outcome, bill, ...(end.kind === 'failed' ? { error: end.error } : {}) })
+  logCall(deps, call, {
+    outcome,
+    bill,
+    ...(end.kind === 'failed' ? { error: failureWith(call.offer, end.error) } : {}),
+  })
   client.end(lastFrames(call, end, reader, bill))
 }
 
@@ -119,7 +123,7 @@ async function giveUp(
   call: Call,
   client: ClientStream,
   claim: Claim | null,
-  error: ProviderError,
+  error: Failure,
 ): Promise<void> {
   await releaseCall(deps, call, 'failed', failureOf(error))
   logCall(deps, call, { outcome: 'failed', error })
@@ -136,11 +140,11 @@ function outcomeOf(end: RelayEnd): Outcome {
 function lastFrames(call: Call, end: RelayEnd, reader: StreamReader, bill: Bill): Buffer {
   const frames: Buffer[] = []
   if (end.kind === 'stopped') frames.push(end.frames)
-  if (end.kind === 'failed') frames.push(dataFrame(JSON.stringify(errorBody(toCallerError(end.error)))))
+  if (end.kind === 'failed')
+    frames.push(dataFrame(JSON.stringify(errorBody(toCallerError(failureWith(call.offer, end.error))))))
   if (bill.booking.state === 'pending') frames.push(PENDING_COMMENT)
   if (end.kind !== 'failed') {
-    if (call.request.includeUsage)
-      frames.push(reader.usageFrame(dollars(bill.charge.microcredits), openAiShape(bill.usage)))
+    if (call.request.includeUsage) frames.push(reader.usageFrame(shownCost(call, bill), openAiShape(bill.usage)))
     frames.push(DONE_FRAME)
   }
   return Buffer.concat(frames)

@@ -6,9 +6,11 @@ import type { ProviderError } from '../../providers/provider.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { Call } from './call.ts'
 import type { ChatDependencies } from './chat.ts'
+import { isOwn } from './choose-key.ts'
+import { nextOffer } from './next-offer.ts'
 import type { Offer } from './offer.ts'
 import { capFor, coverOffer } from './place-hold.ts'
-import { leaseLost } from './provider-failure.ts'
+import { type Failure, failureWith, leaseLost } from './provider-failure.ts'
 
 const BACKOFF_MS = 250
 /** A provider that wants a longer pause than this is not waited for. */
@@ -31,8 +33,8 @@ export async function tryOffers(
   call: Call,
   offers: readonly Offer[],
   attempt: () => Promise<ProviderError | null>,
-): Promise<ProviderError | null> {
-  let first: ProviderError | null = null
+): Promise<Failure | null> {
+  let first: Failure | null = null
   let unasked: string | null = null
   for (let tries = 0; ; tries += 1) {
     if (!deps.ledger.covers(call.hold)) return first ?? leaseLost()
@@ -49,9 +51,13 @@ export async function tryOffers(
     }
     // Refused either way: the question was not what was wrong. Else a caller could talk a server out of being asked.
     if (error.kind === 'bad_request' && unasked === id) deps.unasked.delete(id)
-    first ??= error
-    if (tries >= deps.retries || call.exchange.gone) return first
-    const next = offers[(offers.indexOf(call.offer) + 1) % offers.length] ?? call.offer
+    first ??= failureWith(call.offer, error)
+    const mayRetry = tries < deps.retries
+    const next = nextOffer(error, call.offer, offers, mayRetry)
+    // That the platform's key follows the caller's is their plan, and no retry.
+    const byPlan = isOwn(call.offer.key) && !isOwn(next.key)
+    if (call.exchange.gone || !(mayRetry || byPlan)) return first
+    if (byPlan) tries -= 1
     const wait = waitBefore(error, next !== call.offer, tries)
     if (wait === null) return first
     await pause(wait, call)

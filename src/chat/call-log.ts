@@ -1,18 +1,19 @@
 /** What is left of a call that was admitted, besides its row: one line in the log and the numbers. No prompt text, no key. */
-import type { ProviderError } from '../../providers/provider.ts'
 import type { Outcome } from '../ledger/ledger.ts'
 import { formatDecimal } from '../metering/money.ts'
 import type { Usage } from '../metering/usage.ts'
 import type { Log } from '../observe/log.ts'
 import type { CallBill, Metrics, TokenKind } from '../observe/metrics.ts'
 import type { Call } from './call.ts'
+import { isOwn } from './choose-key.ts'
+import type { Failure } from './provider-failure.ts'
 import type { Bill } from './settle-call.ts'
 
 export interface CallEnd {
   outcome: Outcome
   /** Left out where nothing was consumed. */
   bill?: Bill
-  error?: ProviderError
+  error?: Failure
 }
 
 /** Once for each call, when it is over. */
@@ -29,6 +30,7 @@ export function logCall(deps: { log: Log; metrics: Metrics }, call: Call, end: C
     model: call.modelGroup,
     provider: offer.deployment.provider,
     deployment: offer.deployment.id,
+    ...(isOwn(offer.key) ? { byok: offer.key.owner } : {}),
     stream: call.request.stream,
     outcome: end.outcome,
     held: formatDecimal(call.held, 6),
@@ -48,7 +50,8 @@ export function logCall(deps: { log: Log; metrics: Metrics }, call: Call, end: C
     upstream_ms: Math.round(timing.upstreamMs),
     own_ms: Number(own.toFixed(3)),
   }
-  const loud = end.error !== undefined && ['auth', 'quota'].includes(end.error.kind)
+  const ownKey = end.error?.ownKeyAt !== undefined
+  const loud = end.error !== undefined && !ownKey && ['auth', 'quota'].includes(end.error.kind)
   if (loud) deps.log.error(line, 'THE PROVIDER REJECTS OUR ACCOUNT')
   else deps.log.info(line, 'call')
   deps.metrics.call({
@@ -60,7 +63,8 @@ export function logCall(deps: { log: Log; metrics: Metrics }, call: Call, end: C
     bill: end.bill === undefined ? null : billOf(end.bill),
   })
   // By its kind: the code a provider gave it may be anything.
-  if (end.error !== undefined) deps.metrics.error(exchange.outgoing, `provider_${end.error.kind}`)
+  if (end.error !== undefined)
+    deps.metrics.error(exchange.outgoing, `${ownKey ? 'byok' : 'provider'}_${end.error.kind}`)
 }
 
 function billOf({ charge, usage, provenance, booking, consistent }: Bill): CallBill {

@@ -6,17 +6,22 @@
  * Whatever happens after the hold, the call ends as settled or released, exactly once.
  */
 import type { ChatRequest } from '../../providers/provider.ts'
+import { findProvider } from '../../providers/registry.ts'
 import type { Config } from '../config/config.ts'
 import type { Database } from '../db/connect.ts'
+import type { AddressGuard } from '../http/address-guard.ts'
 import { TollgateError } from '../http/errors.ts'
 import type { Caller } from '../identity/caller.ts'
 import type { Identify } from '../identity/identify.ts'
 import type { Metrics } from '../observe/metrics.ts'
 import type { Route, Router } from '../routing/route.ts'
+import type { Vault } from '../vault/vault.ts'
 import { answerJson } from './answer-json.ts'
 import { answerStream } from './answer-stream.ts'
 import type { Call } from './call.ts'
+import { chooseKeys, isOwn, type KeysFor } from './choose-key.ts'
 import type { Exchange } from './exchange.ts'
+import { inlineMedia } from './fetch-media.ts'
 import { type Claim, claimKey } from './idempotency.ts'
 import { makeOffer, type Offer, powerLevelOf } from './offer.ts'
 import { capFor, placeHold } from './place-hold.ts'
@@ -30,7 +35,10 @@ export interface ChatDependencies extends SettleDependencies {
   database: Database
   router: Router
   identify: Identify
+  vault: Vault
   upstream: Upstream
+  /** Judges addresses that callers name. */
+  guard: AddressGuard
   metrics: Metrics
   random: () => number
   /** Deployments whose server was seen to reject `stream_options`, by id: their streams are not asked for usage any more. */
@@ -42,18 +50,29 @@ export interface ChatDependencies extends SettleDependencies {
 /** Answers on the exchange. @throws {TollgateError} as long as nothing was answered. */
 export async function chat(deps: ChatDependencies, exchange: Exchange): Promise<void> {
   const caller = await deps.identify(exchange.headers)
-  const request = await readRequest(exchange.incoming, deps.config.limits.bodyBytes)
-  const claim = await claimFor(deps, exchange, caller, request)
+  const sent = await readRequest(exchange.incoming, deps.config.limits.bodyBytes)
+  const claim = await claimFor(deps, exchange, caller, sent)
   if (claim?.replay) return replay(exchange, claim.replay)
   try {
-    const route = findRoute(deps.router, request.model)
-    const offers = makeOffers(deps, exchange, caller, request, route)
+    const route = findRoute(deps.router, sent.model)
+    const request = await inlineMedia(deps.guard, sent, mustInline(route))
+    const keys = chooseKeys(deps.vault, caller, route.deployments)
+    const keysFor = keys instanceof Promise ? await keys : keys
+    const offers = makeOffers(deps, exchange, caller, request, route, keysFor)
     const call = await admit(deps, exchange, caller, request, route, offers)
     await answer(deps, call, offers, claim)
   } catch (error) {
     await claim?.dropped()
     throw error
   }
+}
+
+/** Whether one of those who may serve the call would not fetch what a URL names. */
+function mustInline({ deployments }: Route): (url: string) => boolean {
+  const providers = deployments.flatMap(({ provider, mockResponse }) =>
+    mockResponse === null ? (findProvider(provider) ?? []) : [],
+  )
+  return (url) => providers.some((provider) => provider.mustInline(url))
 }
 
 /** A failure nobody foresaw must not leave a hold behind. Dropping a hold that is closed already changes nothing. */
@@ -94,27 +113,34 @@ export function findRoute(router: Router, model: string): Route {
   )
 }
 
-/** One offer for each deployment that can serve the call, in the order to try them. @throws the first one's error if none can. */
+/**
+ * One offer for each deployment that can serve the call and each key that can pay for it, in the order to try them: the caller's
+ * own keys first. @throws the first one's error if there is none.
+ */
 function makeOffers(
   deps: ChatDependencies,
   exchange: Exchange,
   caller: Caller,
   request: ChatRequest,
   route: Route,
+  keysFor: KeysFor,
 ): Offer[] {
   const powerLevel = powerLevelOf(exchange.headers['x-power-level'], request.json.power_level)
   const context = { config: deps.config, prices: deps.prices, caller, request, powerLevel, at: deps.now() }
   const errors: unknown[] = []
-  const offers = shuffle(route.deployments, deps.random).flatMap((deployment) => {
+  const tried = <T>(make: () => readonly T[]): readonly T[] => {
     try {
-      return [makeOffer(deployment, context)]
+      return make()
     } catch (error) {
       errors.push(error)
       return []
     }
-  })
+  }
+  const offers = shuffle(route.deployments, deps.random).flatMap((deployment) =>
+    tried(() => keysFor(deployment)).flatMap((key) => tried(() => [makeOffer(deployment, key, context)])),
+  )
   if (offers.length === 0) throw errors[0]
-  return offers
+  return [...offers.filter(({ key }) => isOwn(key)), ...offers.filter(({ key }) => !isOwn(key))]
 }
 
 async function admit(

@@ -2,6 +2,7 @@
 import type { Provider, ServerTool } from '../../providers/provider.ts'
 import type { Config } from '../config/config.ts'
 import { TollgateError } from '../http/errors.ts'
+import { BUCKETS } from '../metering/listed-price.ts'
 import { dearestPrice, type Price } from '../metering/price.ts'
 import type { RoutedDeployment } from '../routing/route.ts'
 import type { OfferContext } from './offer.ts'
@@ -18,15 +19,45 @@ export function offeredPrice(
   const named = deployment.upstreamModel
   const models = [...new Set([named, ...provider.mayServe(json)])]
   const found = models.map((model) => {
-    const price = context.prices.find({
-      listed: provider.listedAs(provider.pricedAs(model, null)),
-      at: context.at,
-      operator: deployment.price,
-      toolFees: context.config.toolFees,
-    })
+    const price = findPrice(provider, deployment, model, context)
     return price ?? refuseUnpriced(model === named ? context.request.model : model, provider.unpriced(model))
   })
   return dearestPrice(found)
+}
+
+/** Where nobody knows what a model costs: enough for a call that is not charged here. */
+export const UNKNOWN_PRICE: Price = Object.freeze({
+  source: 'data_set',
+  reference: 'unknown',
+  tiers: [
+    { above: 0, rates: Object.fromEntries(BUCKETS.map((bucket) => [bucket, 0n])) as Price['tiers'][number]['rates'] },
+  ],
+  toolFees: {},
+  contextWindow: null,
+})
+
+/** What the caller's own account is billed at, as far as it is known. */
+export function costPrice(
+  provider: Provider,
+  deployment: RoutedDeployment,
+  model: string,
+  context: OfferContext,
+): Price {
+  return findPrice(provider, deployment, model, context) ?? UNKNOWN_PRICE
+}
+
+function findPrice(
+  provider: Provider,
+  deployment: RoutedDeployment,
+  model: string,
+  context: OfferContext,
+): Price | null {
+  return context.prices.find({
+    listed: provider.listedAs(provider.pricedAs(model, null)),
+    at: context.at,
+    operator: deployment.price,
+    toolFees: context.config.toolFees,
+  })
 }
 
 function refuseUnpriced(model: string, why: string | null): never {
@@ -40,24 +71,23 @@ function refuseUnpriced(model: string, why: string | null): never {
   )
 }
 
-/**
- * Uses to charge where the answer states none. A tool that is billed by use and has no fee is an unknown price. One whose findings
- * become input is charged at what the answer states.
- */
-export function pricedTools(tools: readonly ServerTool[], price: Price): Record<string, number> {
+/** Uses to charge where the answer states none. One whose findings become input is charged at what the answer states. */
+export function usesOf(tools: readonly ServerTool[]): Record<string, number> {
   const uses: Record<string, number> = {}
-  for (const tool of tools) {
-    if (tool.billedByUse && price.toolFees[tool.kind] === undefined) {
-      throw new TollgateError(
-        400,
-        'unknown_price',
-        `No fee is known for the tool '${tool.kind}' of this model, so it can't be metered. The operator can set tollgate.tool_fees.${tool.kind}.`,
-        { param: tool.kind },
-      )
-    }
-    if (!tool.addsInput) uses[tool.kind] = (uses[tool.kind] ?? 0) + tool.uses
-  }
+  for (const { kind, uses: most, addsInput } of tools) if (!addsInput) uses[kind] = (uses[kind] ?? 0) + most
   return uses
+}
+
+/** A tool that is billed by use and has no fee is an unknown price. @throws {TollgateError} 400. */
+export function refuseUnpricedTools(tools: readonly ServerTool[], price: Price): void {
+  const unpriced = tools.find(({ kind, billedByUse }) => billedByUse && price.toolFees[kind] === undefined)
+  if (unpriced === undefined) return
+  throw new TollgateError(
+    400,
+    'unknown_price',
+    `No fee is known for the tool '${unpriced.kind}' of this model, so it can't be metered. The operator can set tollgate.tool_fees.${unpriced.kind}.`,
+    { param: unpriced.kind },
+  )
 }
 
 /**

@@ -6,15 +6,27 @@ import { findProvider } from '../../providers/registry.ts'
 import type { Config, PowerLevel } from '../config/config.ts'
 import { TollgateError } from '../http/errors.ts'
 import type { Caller } from '../identity/caller.ts'
+import { MILLION } from '../metering/charge.ts'
 import { estimateChatInput, type InputEstimate } from '../metering/estimate.ts'
 import type { Price, PriceBook } from '../metering/price.ts'
 import { type Quote, quote } from '../metering/quote.ts'
 import type { RoutedDeployment } from '../routing/route.ts'
-import { asksForAudio, offeredPrice, pricedTools, refuseUnpricedAudio, surchargeOf } from './offer-price.ts'
+import { isOwn, type PayingKey } from './choose-key.ts'
+import {
+  asksForAudio,
+  costPrice,
+  offeredPrice,
+  refuseUnpricedAudio,
+  refuseUnpricedTools,
+  surchargeOf,
+  usesOf,
+} from './offer-price.ts'
 import { choicesOf, outputCapOf } from './read-request.ts'
 
 export interface Offer {
   deployment: RoutedDeployment
+  /** Whose key the provider is called with. With the caller's own the call costs nothing here: quote, markup and charge are 0. */
+  key: PayingKey
   provider: Provider
   price: Price
   markup: bigint
@@ -55,27 +67,72 @@ export interface OfferContext {
   at: Date
 }
 
-/** @throws {TollgateError} 400 unknown price or unbounded input, 503 where the operator has no key. */
-export function makeOffer(deployment: RoutedDeployment, context: OfferContext): Offer {
-  const { config, request, caller, powerLevel } = context
+/** @throws {TollgateError} 400 unknown price or unbounded input. */
+export function makeOffer(deployment: RoutedDeployment, key: PayingKey, context: OfferContext): Offer {
+  const { config, request, powerLevel } = context
   const provider = usable(deployment)
   const model = deployment.upstreamModel
   const asked = { ...deployment.defaults, ...request.json }
   const drop = droppedMembers(provider.refuses(asked, model), deployment)
   const effective = drop.length === 0 ? asked : without(asked, drop)
-  const price = offeredPrice(provider, deployment, effective, context)
-  const choices = choicesOf(effective)
   const tools = provider.serverTools(effective, model)
-  const toolUses = pricedTools(tools, price)
-  const estimate = estimateInput(effective, provider, model)
+  const known = {
+    deployment,
+    key,
+    provider,
+    powerLevel,
+    estimate: estimateInput(effective, provider, model),
+    toolUses: usesOf(tools),
+    drop,
+    choices: choicesOf(effective),
+    toolFees: config.toolFees,
+    tier: provider.tierMultiplier(askedTier(effective), model),
+    allowBelowCost: config.allowBelowCost,
+    at: context.at,
+  }
+  if (isOwn(key)) return { ...known, ...UNCHARGED, price: costPrice(provider, deployment, model, context) }
+  const price = offeredPrice(provider, deployment, effective, context)
+  refuseUnpricedTools(tools, price)
+  return {
+    ...known,
+    price,
+    ...chargedAt(price, known, effective, context, surchargeOf(tools, price, config)),
+    ...outputOf(effective, deployment, provider, request.stream, config),
+  }
+}
+
+/** What a call by the caller's own key is held and charged at. Nothing is at stake here, so nothing bounds its output either. */
+const UNCHARGED: Pick<Offer, 'markup' | 'level' | 'quote' | 'wanted' | 'least' | 'cap' | 'extendable'> = {
+  markup: 0n,
+  level: MILLION,
+  quote: { input: 0n, inputBytes: 0n, outputFor: () => 0n, outputTokensIn: () => Number.MAX_SAFE_INTEGER },
+  wanted: 1,
+  least: 1,
+  cap: null,
+  extendable: false,
+}
+
+/** @throws {TollgateError} 400 for sound without a price, and for what nothing bounds. */
+function chargedAt(
+  price: Price,
+  {
+    deployment,
+    estimate,
+    toolUses,
+    choices,
+    tier,
+  }: Pick<Offer, 'deployment' | 'estimate' | 'toolUses' | 'choices' | 'tier'>,
+  effective: Readonly<Record<string, unknown>>,
+  { config, caller, powerLevel }: OfferContext,
+  surcharge: bigint,
+): Pick<Offer, 'markup' | 'level' | 'quote'> {
   const spoken = asksForAudio(effective)
   refuseUnpricedAudio(deployment, price, { heard: estimate.audioInput > 0, spoken })
   const markup = caller.isDefaultOrganization ? 0n : config.plans[caller.plan ?? 'platform'].markup
   const level = config.powerLevels[powerLevel]
-  const tier = provider.tierMultiplier(askedTier(effective), model)
   const bound = quote({
     estimate: { ...estimate, toolFees: toolUses, contextBound: boundByContext(estimate, price) },
-    surcharge: surchargeOf(tools, price, config),
+    surcharge,
     choices,
     price,
     markup,
@@ -84,37 +141,12 @@ export function makeOffer(deployment: RoutedDeployment, context: OfferContext): 
     allowBelowCost: config.allowBelowCost,
     audioOutput: spoken,
   })
-  return {
-    deployment,
-    provider,
-    price,
-    markup,
-    powerLevel,
-    level,
-    estimate,
-    quote: bound,
-    toolUses,
-    drop,
-    choices,
-    toolFees: config.toolFees,
-    tier,
-    allowBelowCost: config.allowBelowCost,
-    at: context.at,
-    ...outputOf(effective, deployment, provider, request.stream, config),
-  }
+  return { markup, level, quote: bound }
 }
 
 function usable(deployment: RoutedDeployment): Provider {
   const provider = findProvider(deployment.provider)
   if (provider === null) throw new Error(`${deployment.provider} is in the configuration and not in the registry`)
-  if (deployment.apiKey === null && deployment.apiBase === null && deployment.mockResponse === null) {
-    throw new TollgateError(
-      503,
-      'provider_key_missing',
-      `No API key for ${provider.label} is configured. The operator can set one and restart.`,
-      { headers: { 'Retry-After': '60' } },
-    )
-  }
   return provider
 }
 

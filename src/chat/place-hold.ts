@@ -3,7 +3,11 @@ import type { Hold, Ledger } from '../ledger/ledger.ts'
 import type { Price } from '../metering/price.ts'
 import type { Call } from './call.ts'
 import { payerOf } from './call.ts'
+import { isOwn } from './choose-key.ts'
 import type { Offer } from './offer.ts'
+
+/** Where less than this many times the estimated input is left, it is held at one token a byte. The gate says the same. */
+const LITTLE = 10n
 
 /** @throws {TollgateError} 402, 403, 429, 503. */
 export function placeHold(
@@ -59,6 +63,8 @@ export function capFor(call: Pick<Call, 'offer' | 'held' | 'tight'>): number | n
 export async function coverOffer(ledger: Ledger, call: Call, offer: Offer): Promise<boolean> {
   // What failed cost nothing, so the same attempt is covered as it was.
   if (offer === call.offer) return true
+  // The caller's own key came first, and nothing was held: whether little is left is decided now.
+  if (isOwn(call.offer.key)) call.tight = call.hold.remaining < LITTLE * offer.quote.input
   const input = inputOf(call, offer)
   const least = input + offer.quote.outputFor(offer.least)
   const total = input + offer.quote.outputFor(offer.wanted)

@@ -1,6 +1,8 @@
 /** What a caller is told when a provider did not answer. Our account's troubles are a 503: the caller's key is fine. */
 import type { ProviderError, ProviderErrorKind } from '../../providers/provider.ts'
 import { TollgateError } from '../http/errors.ts'
+import { isOwn } from './choose-key.ts'
+import type { Offer } from './offer.ts'
 
 const RETRY_AFTER_SECONDS = 2
 const CODES: Readonly<Record<ProviderErrorKind, string>> = {
@@ -18,9 +20,18 @@ const CODES: Readonly<Record<ProviderErrorKind, string>> = {
   unreachable: 'provider_unreachable',
 }
 
-export function toCallerError(error: ProviderError): TollgateError {
+/** A failure, and the provider's name where it was the caller's own key that it was called with. */
+export type Failure = ProviderError & { ownKeyAt?: string }
+
+export function failureWith(offer: Offer, error: ProviderError): Failure {
+  return isOwn(offer.key) ? { ...error, ownKeyAt: offer.provider.label } : error
+}
+
+export function toCallerError(error: Failure): TollgateError {
   const code = CODES[error.kind]
   const cause = new Error(`${error.kind} ${error.status ?? ''} ${error.internal}`.trim())
+  const ownKey = error.ownKeyAt === undefined ? null : ownKeyError(error.ownKeyAt, error.kind, cause)
+  if (ownKey !== null) return ownKey
   switch (error.kind) {
     case 'bad_request':
     case 'model_not_found':
@@ -49,6 +60,18 @@ export function toCallerError(error: ProviderError): TollgateError {
       return new TollgateError(503, code, error.message, { headers: { 'Retry-After': `${seconds}` }, cause })
     }
   }
+}
+
+/** The caller's own account is the caller's to mend, and no retry mends it. */
+function ownKeyError(label: string, kind: ProviderErrorKind, cause: Error): TollgateError | null {
+  const headers = { 'x-should-retry': 'false' }
+  if (kind === 'auth') {
+    const message = `${label} rejected the key that is stored for it. Store a valid one: POST /api/v1/llm/byok/keys`
+    return new TollgateError(403, 'byok_key_rejected', message, { headers, cause })
+  }
+  if (kind !== 'quota') return null
+  const message = `Your own account at ${label} has no credit or quota left. Your credits here are not concerned.`
+  return new TollgateError(402, 'byok_quota_exceeded', message, { type: 'insufficient_quota', headers, cause })
 }
 
 /** A connection that failed, as an error of the provider. */

@@ -1,7 +1,7 @@
 /** Usage -> charge -> the books. The one place where a call that ran becomes a charge. */
 import type { ProviderError, Reading } from '../../providers/provider.ts'
 import type { Closing, Ledger, Outcome, Pending, Provenance, Settled } from '../ledger/ledger.ts'
-import { type Charge, charge } from '../metering/charge.ts'
+import { type Charge, charge, MILLION } from '../metering/charge.ts'
 import { estimateText } from '../metering/estimate.ts'
 import { trimDecimal } from '../metering/money.ts'
 import type { Price, PriceBook } from '../metering/price.ts'
@@ -9,10 +9,14 @@ import type { Tokenizer } from '../metering/tokenizer.ts'
 import { NO_USAGE, openAiShape, type Usage } from '../metering/usage.ts'
 import type { Log } from '../observe/log.ts'
 import { type Call, payerOf } from './call.ts'
+import { isOwn } from './choose-key.ts'
 import { countInput } from './count-input.ts'
+import { UNKNOWN_PRICE } from './offer-price.ts'
 
 /** A charge this many times the quote is not believed. */
 const DISPUTE_FACTOR = 20n
+/** Nano-dollars. What an own key's call is said to cost beyond this is not believed: a million dollars, and what the books take. */
+const MOST_API_COST = 10n ** 15n
 
 export interface SettleDependencies {
   ledger: Ledger
@@ -42,7 +46,9 @@ export interface Bill {
 /** Never throws: a call that ran is charged. */
 export async function settleCall(deps: SettleDependencies, call: Call, served: Served): Promise<Bill> {
   const { usage, provenance: counted } = await usageOf(deps, call, served)
-  const { priced, disputed, byBill } = priceOf(deps, call, served.reading, usage)
+  const { priced, disputed, byBill, note } = isOwn(call.offer.key)
+    ? costOf(deps, call, served.reading, usage)
+    : priceOf(deps, call, served.reading, usage)
   const provenance = disputed ? 'disputed' : byBill ? 'provider_cost' : counted
   if (!served.reading.consistent) {
     deps.log.warn({ ...idsOf(call), usage }, "the provider's usage does not add up")
@@ -61,6 +67,7 @@ export async function settleCall(deps: SettleDependencies, call: Call, served: S
       finish_reasons: served.finishReasons,
       usage: openAiShape(usage),
       tool_uses: usage.toolFees,
+      ...(note === undefined ? {} : { note }),
     },
   })
   return { charge: priced, usage, provenance, booking, consistent: served.reading.consistent }
@@ -112,13 +119,40 @@ async function usageOf(
   }
 }
 
+interface Priced {
+  priced: Charge
+  disputed: boolean
+  byBill: boolean
+  /** For the row. */
+  note?: string
+}
+
+const NO_PARTS = { input: 0n, cacheRead: 0n, cacheWrite: 0n, output: 0n, reasoning: 0n, tools: 0n }
+
+/** By the caller's own key: what the provider takes, for the row. Its bill comes first, also a bill of nothing; no credits move. */
+function costOf(deps: SettleDependencies, call: Call, reading: Reading, usage: Usage): Priced {
+  const price = servedPrice(deps, call, reading.model)
+  const { apiCost } = charge({
+    usage,
+    // What the operator wrote stands for the list here: a bill is better than any list.
+    price: { ...price, source: 'data_set' },
+    byModel: pricedByModel(deps, call, reading),
+    tier: tierOf(call, reading),
+    providerCost: reading.cost,
+    markup: 0n,
+    level: MILLION,
+    allowBelowCost: true,
+  })
+  const believed = apiCost <= MOST_API_COST
+  const priced = { microcredits: 0n, apiCost: believed ? apiCost : 0n, markupApplied: 0n, parts: NO_PARTS }
+  const answer = { priced, disputed: false, byBill: reading.cost !== null }
+  if (!believed) return { ...answer, note: "api_cost is 0: the provider's numbers are beyond belief" }
+  if (price !== UNKNOWN_PRICE || reading.cost !== null) return answer
+  return { ...answer, note: 'api_cost is 0: no price is known for this model' }
+}
+
 /** The model and tier that served set the price; a charge beyond belief is booked at the quote and alarmed. */
-function priceOf(
-  deps: SettleDependencies,
-  call: Call,
-  reading: Reading,
-  usage: Usage,
-): { priced: Charge; disputed: boolean; byBill: boolean } {
+function priceOf(deps: SettleDependencies, call: Call, reading: Reading, usage: Usage): Priced {
   const { offer } = call
   const { markup, level, allowBelowCost } = offer
   const price = servedPrice(deps, call, reading.model)
@@ -129,8 +163,7 @@ function priceOf(
     allowBelowCost,
     usage,
     price,
-    byModel:
-      reading.byModel?.map((part) => ({ usage: part.usage, price: servedPrice(deps, call, part.model) })) ?? null,
+    byModel: pricedByModel(deps, call, reading),
     tier: tierOf(call, reading),
     providerCost,
   })
@@ -146,6 +179,14 @@ function priceOf(
   const parts = { input: 0n, cacheRead: 0n, cacheWrite: 0n, output: believable, reasoning: 0n, tools: 0n }
   const booked = { microcredits: believable, apiCost, markupApplied: believable - apiCost, parts }
   return { priced: booked, disputed: true, byBill }
+}
+
+function pricedByModel(
+  deps: SettleDependencies,
+  call: Call,
+  { byModel }: Reading,
+): { usage: Usage; price: Price }[] | null {
+  return byModel?.map(({ usage, model }) => ({ usage, price: servedPrice(deps, call, model) })) ?? null
 }
 
 /** The operator's own price comes first; and a bill of nothing is believed only where nothing is the price. */
@@ -186,6 +227,7 @@ function detailsOf(deps: SettleDependencies, call: Call): Record<string, unknown
     provider: offer.deployment.provider,
     deployment: offer.deployment.id,
     upstream_model: offer.deployment.upstreamModel,
+    ...(isOwn(offer.key) ? { byok: true, key_owner: offer.key.owner } : {}),
     stream: call.request.stream,
     power_level: offer.powerLevel,
     price: offer.price.reference,

@@ -3,6 +3,7 @@ import { type MockCall, mockAnswer, mockFrames } from '../../providers/mock.ts'
 import type { AnswerContext, UpstreamRequest } from '../../providers/provider.ts'
 import type { Call } from './call.ts'
 import type { ChatDependencies } from './chat.ts'
+import { isOwn } from './choose-key.ts'
 import {
   callWhole,
   type UpstreamControl,
@@ -28,19 +29,27 @@ export function startStream(deps: ChatDependencies, call: Call, handler: Upstrea
 }
 
 function prepare(deps: ChatDependencies, call: Call): UpstreamRequest {
-  const { deployment, provider } = call.offer
+  const { deployment, provider, key } = call.offer
+  const own = isOwn(key)
   return provider.prepare({
     request: call.request,
     model: deployment.upstreamModel,
-    apiKey: deployment.apiKey,
+    apiKey: key.apiKey,
     apiBase: deployment.apiBase,
-    organization: deployment.organization,
-    extraHeaders: deployment.extraHeaders,
+    organization: own ? null : deployment.organization,
+    extraHeaders: own ? withoutAccount(deployment.extraHeaders) : deployment.extraHeaders,
     defaults: deployment.defaults,
     outputCap: call.appliedCap,
     drop: call.offer.drop,
     askUsage: !deps.unasked.has(deployment.id),
   })
+}
+
+const ACCOUNT_HEADER = /auth|key|token|secret|cookie|session|organi[sz]ation|project|account|workspace|user/i
+
+/** The operator's account does not go with the caller's key: neither would pay for the other. */
+function withoutAccount(headers: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => !ACCOUNT_HEADER.test(name)))
 }
 
 /** What an answer to a call is read with. */

@@ -9,12 +9,14 @@ import { CommandError, EXIT } from './exit.ts'
 import { openStore, type Store } from './open-store.ts'
 import type { Options } from './options.ts'
 import { requireConfig } from './read-config.ts'
+import { asCommandError, requireRootConfig } from './root-config.ts'
 import { version } from './version.ts'
 
 export async function start(options: Options): Promise<number> {
   const say = (line: string) => process.stderr.write(`${line}\n`)
   const config = await requireConfig(options, say)
   const metricsToken = metricsTokenOf(options)
+  const root = await requireRootConfig(options, config, say)
   const requestIds = new Map<string, string>()
   const log = createLog(options.logLevel, requestIds)
   const store = await openStore(options, config, say, (err) => log.warn({ err }, 'a database connection broke'))
@@ -22,7 +24,7 @@ export async function start(options: Options): Promise<number> {
   let server: RunningServer
   try {
     const key = store.embedded ? await demoKey(store.database, options.dataDir) : null
-    server = await listen(options, store, { config, log, requestIds, metricsToken })
+    server = await listen(options, store, { config, root, log, requestIds, metricsToken })
     process.stdout.write(
       banner({
         version: version(),
@@ -49,18 +51,20 @@ export async function start(options: Options): Promise<number> {
 async function listen(
   options: Options,
   store: Store,
-  own: Pick<ServerOptions, 'config' | 'log' | 'requestIds' | 'metricsToken'>,
+  own: Pick<ServerOptions, 'config' | 'root' | 'log' | 'requestIds' | 'metricsToken'>,
 ): Promise<RunningServer> {
   try {
-    return await startServer({
-      ...own,
-      database: store.database,
-      databaseUrl: store.url,
-      spoolDirectory: options.spoolDir,
-      host: options.host,
-      port: options.port,
-      version: version(),
-    })
+    return await asCommandError(() =>
+      startServer({
+        ...own,
+        database: store.database,
+        databaseUrl: store.url,
+        spoolDirectory: options.spoolDir,
+        host: options.host,
+        port: options.port,
+        version: version(),
+      }),
+    )
   } catch (error) {
     const { code } = error as { code?: string }
     if (code !== 'EADDRINUSE' && code !== 'EACCES' && code !== 'EADDRNOTAVAIL') throw error

@@ -29,6 +29,10 @@ export interface Deployment {
   apiKey: string | null
   /** The variable the key came from, or the configuration file's name. Null exactly when apiKey is. */
   apiKeySource: string | null
+  /** `api_key` says where it is from: nothing stored takes its place. False for a key the provider's own variable holds. */
+  keyWritten: boolean
+  /** The provider's own host, or this machine: keys that were not written for this deployment may be sent there too. */
+  trustedHost: boolean
   /** http(s), no credentials, no trailing slash. Null means the provider's own. */
   apiBase: string | null
   organization: string | null
@@ -83,12 +87,22 @@ export interface TollgateSettings {
   caps: OutputCaps
   leases: Leases
   limits: Limits
+  /** Places that are not public and may be called all the same: `host`, `host:port`, `10.1.0.0/16`. */
+  allowedAddresses: readonly string[]
+}
+
+/** A provider's key as its own environment variable has it. */
+export interface EnvironmentKey {
+  variable: string
+  apiKey: string
 }
 
 export interface Config extends TollgateSettings {
   file: string | null
   deployments: readonly Deployment[]
   modelGroupAlias: Readonly<Record<string, string>>
+  /** By provider, and `provisioning`: what stands in for a key that is not stored. */
+  environmentKeys: Readonly<Record<ProviderName, EnvironmentKey>>
   masterKey: string | null
   databaseUrl: string | null
   dropParams: boolean

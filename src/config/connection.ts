@@ -1,15 +1,13 @@
 /** How a deployment reaches its provider: key, base URL, headers. Nothing read here is ever repeated in a message. */
 
-import type { ProviderName } from './config.ts'
+import type { Deployment, EnvironmentKey, ProviderName } from './config.ts'
 import type { Field } from './field.ts'
 import type { ProviderFacts } from './provider-name.ts'
+import type { Source } from './source.ts'
 
-export interface ProviderKey {
-  apiKey: string | null
-  apiKeySource: string | null
-}
+export type ProviderKey = Pick<Deployment, 'apiKey' | 'apiKeySource' | 'keyWritten'>
 
-const NO_KEY: ProviderKey = { apiKey: null, apiKeySource: null }
+const NO_KEY: ProviderKey = { apiKey: null, apiKeySource: null, keyWritten: false }
 const SENDABLE = /^[\x21-\x7e]+$/
 const HEADER_NAME = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/
 const OWN_HEADERS = new Set([
@@ -49,10 +47,11 @@ export function readApiKey(field: Field, context: KeyContext): ProviderKey {
     if (literal === null) return NO_KEY
     const [standard = 'PROVIDER_API_KEY'] = variables
     field.warn('a key is written into the file', `put it in the environment and write api_key: os.environ/${standard}`)
-    return { apiKey: literal, apiKeySource: field.source.file.split(/[/\\]/).at(-1) ?? field.source.file }
+    const apiKeySource = field.source.file.split(/[/\\]/).at(-1) ?? field.source.file
+    return { apiKey: literal, apiKeySource, keyWritten: true }
   }
   const named = sendable(field, field.text('a key', quiet), 'the key')
-  if (named !== null) return { apiKey: named, apiKeySource: variable }
+  if (named !== null) return { apiKey: named, apiKeySource: variable, keyWritten: true }
   if (!mayUseStandardKey(facts, context.apiBase)) {
     if (field.empty)
       field.warn(
@@ -75,20 +74,31 @@ function standardKey(field: Field, provider: ProviderName, context: KeyContext):
     const value = field.source.variable(name)
     if (value === null) continue
     const apiKey = sendable(field, value, `the environment variable ${name}`)
-    return apiKey === null ? NO_KEY : { apiKey, apiKeySource: name }
+    return apiKey === null ? NO_KEY : { apiKey, apiKeySource: name, keyWritten: false }
   }
   if (field.empty && !context.mock) {
-    const fix = `set ${keyVariables.join(' or ')}, or write api_key`
+    const fix = `set ${keyVariables.join(' or ')}, write api_key, or store one while Tollgate runs`
     field.warn(`no key for ${provider}: only callers with a key of their own can use it`, fix, context.quiet)
   }
   return NO_KEY
 }
 
+/** What the providers' own variables hold. One that can't be sent is no key; where a deployment would use it, that is said. */
+export function readEnvironmentKeys(source: Source): Record<ProviderName, EnvironmentKey> {
+  const variables = Object.entries(source.providers).map(([name, facts]) => [name, facts.keyVariables] as const)
+  const found = [...variables, ['provisioning', ['PROVISIONING_KEY']] as const].flatMap(([name, candidates]) => {
+    const variable = candidates.find((candidate) => source.variable(candidate) !== null)
+    const apiKey = variable === undefined ? '' : (source.variable(variable) ?? '').trim()
+    return variable !== undefined && SENDABLE.test(apiKey) ? [[name, { variable, apiKey }] as const] : []
+  })
+  return Object.fromEntries(found)
+}
+
 /**
- * The standard variable goes to the provider's own hosts and to this machine only. Sending OPENAI_API_KEY to whatever host
- * api_base names would hand the key to that host; LiteLLM does so.
+ * The standard variable, and what is stored of the provider's keys, goes to the provider's own hosts and to this machine
+ * only. Sending OPENAI_API_KEY to whatever host api_base names would hand the key to that host; LiteLLM does so.
  */
-function mayUseStandardKey({ domain }: ProviderFacts, apiBase: string | null): boolean {
+export function mayUseStandardKey({ domain }: Pick<ProviderFacts, 'domain'>, apiBase: string | null): boolean {
   if (apiBase === null) return true
   const { hostname } = new URL(apiBase)
   return hostname === domain || hostname.endsWith(`.${domain}`) || isLoopback(hostname)

@@ -1,7 +1,7 @@
 /** `model_list`: every entry becomes a deployment, or says what keeps it from being one. */
 
 import type { Deployment, JsonValue } from './config.ts'
-import { readApiBase, readApiKey, readHeaders } from './connection.ts'
+import { mayUseStandardKey, readApiBase, readApiKey, readHeaders } from './connection.ts'
 import { deploymentId } from './deployment-id.ts'
 import type { Field, NumberRule, Section } from './field.ts'
 import { ENTRY, LITELLM_PARAMS } from './litellm-settings.ts'
@@ -108,7 +108,9 @@ function readDeployment(entry: Entry, dropParams: boolean): Deployment | null {
   }
   finishParams(params)
   for (const extra of info?.rest() ?? []) extra.noEffect(undefined, true)
-  return target === null || modelName === '' ? null : { ...deployment, ...target }
+  if (target === null || modelName === '') return null
+  const facts = params.place.source.providers[target.provider]
+  return { ...deployment, ...target, trustedHost: facts !== undefined && mayUseStandardKey(facts, apiBase) }
 }
 
 function readTarget({ model, modelField, modelName }: Entry): Pick<Deployment, 'provider' | 'upstreamModel'> | null {

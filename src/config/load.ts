@@ -4,6 +4,7 @@
  */
 
 import type { Config } from './config.ts'
+import { readEnvironmentKeys } from './connection.ts'
 import { readDeployments, SECONDS } from './deployments.ts'
 import { Field, type NumberRule, Section } from './field.ts'
 import { GENERAL_SETTINGS, LITELLM_SETTINGS, ROUTER_SETTINGS, TOP_LEVEL } from './litellm-settings.ts'
@@ -85,6 +86,7 @@ function readConfig(root: Section, file: string, options: { embedded: boolean })
     file,
     deployments,
     modelGroupAlias,
+    environmentKeys: readEnvironmentKeys(root.place.source),
     masterKey,
     databaseUrl,
     dropParams,

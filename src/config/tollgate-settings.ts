@@ -1,5 +1,6 @@
 /** The `tollgate:` section: what LiteLLM has no word for. Every setting has a default; an unknown one is named, with the known. */
 
+import { createAddressGuard } from '../http/address-guard.ts'
 import type { Leases, Limits, OutputCaps, Plan, PowerLevel, TollgateSettings } from './config.ts'
 import type { Field, NumberRule, Section } from './field.ts'
 
@@ -39,8 +40,12 @@ export function readTollgateSettings(place: Field): TollgateSettings {
     caps: readCaps(field('caps')?.section() ?? null),
     leases: readLeases(field('leases')),
     limits: readLimits(field('limits')?.section() ?? null),
+    allowedAddresses: readAddresses(field('allowed_addresses')),
   }
-  section?.finish(NOTHING, 'plans, power_levels, allow_below_cost, tool_fees, tool_surcharges, caps, leases, limits')
+  section?.finish(
+    NOTHING,
+    'plans, power_levels, allow_below_cost, tool_fees, tool_surcharges, caps, leases, limits, allowed_addresses',
+  )
   return settings
 }
 
@@ -133,4 +138,18 @@ function readLimits(section: Section | null): Limits {
     'body_megabytes, connect_timeout_seconds, idle_timeout_seconds, drain_seconds, client_stall_seconds',
   )
   return limits
+}
+
+/** One that can't be understood stops the start: it may be what keeps callers out of a network. */
+function readAddresses(field: Field | null): string[] {
+  return (field?.list() ?? []).flatMap((entry) => {
+    const address = entry.text('an address')?.trim() ?? ''
+    try {
+      createAddressGuard([address])
+      return [address]
+    } catch {
+      entry.error('not an address', 'write host, host:port, 10.1.0.0/16 or [fd00::/8]:8080')
+      return []
+    }
+  })
 }

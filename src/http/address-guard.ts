@@ -73,27 +73,33 @@ export function createAddressGuard(allowed: readonly string[], resolve: ResolveN
 
 export interface GuardedAnswer {
   status: number
+  headers: Readonly<Record<string, string | string[] | undefined>>
   body: Buffer
 }
 
-/** One small exchange, for testing a key. A redirect is an answer like any other. @throws {TollgateError} and undici's errors. */
+/** One exchange over a connection of its own. A redirect is an answer like any other. @throws {TollgateError} and undici's errors. */
 export async function guardedRequest(
   guard: AddressGuard,
   url: string,
   {
     timeoutMs,
     maxBytes,
+    signal,
     ...options
   }: Pick<Dispatcher.RequestOptions, 'method' | 'headers' | 'body'> & {
     timeoutMs: number
+    /** What is longer is cut off. */
     maxBytes: number
+    signal?: AbortSignal
   },
 ): Promise<GuardedAnswer> {
   const { origin, pathname, search } = readUrl(url)
   const agent = guard.agent(timeoutMs)
+  const timeout = AbortSignal.timeout(timeoutMs)
+  const limit = signal === undefined ? timeout : AbortSignal.any([timeout, signal])
   try {
-    const request = { ...options, origin, path: `${pathname}${search}`, signal: AbortSignal.timeout(timeoutMs) }
-    const { statusCode, body } = await agent.request(request)
+    const request = { ...options, origin, path: `${pathname}${search}`, signal: limit }
+    const { statusCode, headers, body } = await agent.request(request)
     const chunks: Buffer[] = []
     let size = 0
     for await (const chunk of body as AsyncIterable<Buffer>) {
@@ -101,7 +107,7 @@ export async function guardedRequest(
       size += chunk.length
       if (size >= maxBytes) break
     }
-    return { status: statusCode, body: Buffer.concat(chunks).subarray(0, maxBytes) }
+    return { status: statusCode, headers, body: Buffer.concat(chunks).subarray(0, maxBytes) }
   } finally {
     await agent.destroy()
   }

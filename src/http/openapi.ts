@@ -1,4 +1,5 @@
 /** The OpenAPI description of what this server answers. */
+import { keyPaths } from './openapi-keys.ts'
 
 const bearer = [{ key: [] }]
 const json = (schema: Record<string, unknown>) => ({ 'application/json': { schema } })
@@ -55,6 +56,7 @@ export function openApi(version: string) {
           },
         },
       },
+      ...keyPaths,
       '/health/liveliness': { get: { summary: 'The process runs', responses: { 200: { description: 'Alive.' } } } },
       '/health/readiness': {
         get: {
@@ -161,6 +163,10 @@ const chatOperation = {
         },
         'X-Cost-Provenance': { schema: { type: 'string' }, description: 'How the cost is known.' },
         'x-litellm-call-id': { schema: { type: 'string' }, description: 'For GET /v1/calls/{call_id}.' },
+        'X-BYOK': {
+          schema: { enum: ['true', 'false'] },
+          description: 'Whether your own key paid the provider (named in X-BYOK-Provider); nothing is charged then.',
+        },
         'X-Max-Tokens-Applied': {
           schema: { type: 'string' },
           description: 'The output cap that was set because no more was covered.',
@@ -169,8 +175,12 @@ const chatOperation = {
     },
     400: error('Malformed request, or a model without a known price.'),
     401: error('No or wrong key.'),
-    402: error('insufficient_credits, or credits_in_flight: your running calls hold them (Retry-After).'),
-    403: error('No credit allocation, or the organization is not active.'),
+    402: error(
+      'insufficient_credits; credits_in_flight: your running calls hold them (Retry-After); byok_quota_exceeded: your own account.',
+    ),
+    403: error(
+      'No credit allocation; the organization is not active; byok_key_missing, byok_key_rejected: the key you brought.',
+    ),
     404: error('Unknown model.'),
     409: error('The Idempotency-Key is taken.'),
     413: error('The body is too large.'),

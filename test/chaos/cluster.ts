@@ -91,6 +91,7 @@ function configOf(models: unknown[]): unknown {
   return {
     model_list: models,
     tollgate: {
+      plans: { hybrid: { markup_percent: 0 } },
       leases: { renew_seconds: 0.5, dead_after_seconds: DEAD_AFTER_SECONDS },
       limits: { drain_seconds: 5 },
     },

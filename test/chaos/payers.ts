@@ -26,7 +26,7 @@ export async function createPayers(database: Database): Promise<Payer[]> {
   const payers: Payer[] = []
   const organizations = [
     { name: 'acme', plan: 'platform', overage: false, users: [RICH, RICH, POOR] },
-    { name: 'bolt', plan: 'byok', overage: false, users: [RICH, POOR] },
+    { name: 'bolt', plan: 'hybrid', overage: false, users: [RICH, POOR] },
     { name: 'crux', plan: 'platform', overage: true, users: [RICH, POOR] },
   ] as const
   for (const { name, plan, overage, users } of organizations) {

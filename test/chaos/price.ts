@@ -6,7 +6,7 @@ const RATES: Readonly<Record<ModelName, { input: bigint; output: bigint }>> = {
   exact: { input: 0n, output: 20_000n },
   priced: { input: 3_000n, output: 11_000n },
 }
-const MARKUP_PERCENT = { platform: 50n, byok: 0n } as const
+const MARKUP_PERCENT = { platform: 50n, hybrid: 0n } as const
 /** Tenths. */
 const LEVELS = { eco: 5n, balanced: 10n, precision: 20n } as const
 

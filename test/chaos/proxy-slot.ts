@@ -194,6 +194,7 @@ async function startProcess(
       DATABASE_URL: databaseUrl,
       TOLLGATE_SPOOL_DIR: spoolOf(folder),
       TOLLGATE_MASTER_KEY: 'sk-4f7c1e9b2d6a8053c9e1b7f4a2d8063e5b',
+      TOLLGATE_ROOT_KEY: '2Zk0c8xZ1s7uXo4mQ9vYb3TfLhR6eWjK5aNdPgUiVqM=',
       SCRIPTED_API_KEY: 'sk-chaos-upstream',
     },
     stdio: ['ignore', 'pipe', 'pipe'],

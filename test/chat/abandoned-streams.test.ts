@@ -8,6 +8,7 @@ import { loadConfig } from '../../src/config/load.ts'
 import { connect } from '../../src/db/connect.ts'
 import { createLog } from '../../src/observe/log.ts'
 import { startServer } from '../../src/server.ts'
+import { readRootKeys } from '../../src/vault/root-key.ts'
 import { balanceOf } from '../support/call-books.ts'
 import { rowOfRequest } from '../support/call-row.ts'
 import { type OpenCall, openCall } from '../support/open-call.ts'
@@ -19,6 +20,7 @@ import {
   type ModelEntry,
   modelOn,
   postChat,
+  ROOT_KEY,
   startTollgate,
   type Tollgate,
   UPSTREAM_KEY,
@@ -268,6 +270,7 @@ async function serveHere(): Promise<{ url: string }> {
     config,
     database,
     databaseUrl: db.url,
+    root: { roots: readRootKeys(ROOT_KEY, 'the test'), fernetKeys: [] },
     spoolDirectory,
     log: createLog('silent'),
     requestIds: new Map(),

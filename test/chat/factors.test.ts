@@ -49,7 +49,6 @@ test('members of Ops-Center stay here; every other byte goes on', async () => {
 test.each([
   { plan: 'platform', percent: 50, charge: '0.006975', markup: '0.000002325' },
   { plan: 'hybrid', percent: 50, charge: '0.006975', markup: '0.000002325' },
-  { plan: 'byok', percent: 0, charge: '0.004650', markup: '0.000000000' },
 ] as const)('the plan $plan has $percent % on top of the cost', async ({ plan, percent, charge, markup }) => {
   const { db, tollgate } = product
   const acme = await db.seedOrganization({ plan, credits: 1_000, users: { alice: 500 } })

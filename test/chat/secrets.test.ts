@@ -8,7 +8,15 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { expectNothingHeld } from '../support/call-books.ts'
 import { useDatabase } from '../support/database.ts'
-import { type CallAnswer, configFor, get, postChat, startTollgate, type Tollgate } from '../support/tollgate.ts'
+import {
+  type CallAnswer,
+  configFor,
+  get,
+  postChat,
+  ROOT_KEY,
+  startTollgate,
+  type Tollgate,
+} from '../support/tollgate.ts'
 import { type ScriptedUpstream, startUpstream } from '../support/upstream.ts'
 import { chat, errorAnswer, type Script } from '../support/upstream-answers.ts'
 
@@ -106,6 +114,7 @@ test.for([
       PATH: process.env.PATH,
       HOME: process.env.HOME,
       ...secretEnv,
+      TOLLGATE_ROOT_KEY: ROOT_KEY,
       // Nothing listens there: below the ports a server is given.
       DATABASE_URL: `postgres://tollgate:${PASSWORD}@127.0.0.1:9/tollgate`,
     },

@@ -8,6 +8,7 @@ import { PROVIDERS } from '../../providers/registry.ts'
 import { createApp } from '../../src/app.ts'
 import { createUpstream } from '../../src/chat/upstream.ts'
 import { loadConfig } from '../../src/config/load.ts'
+import { createAddressGuard } from '../../src/http/address-guard.ts'
 import { createIdentify } from '../../src/identity/identify.ts'
 import { readOpenHolds } from '../../src/ledger/open-holds.ts'
 import { createPriceBook } from '../../src/metering/price.ts'
@@ -17,11 +18,13 @@ import { createLog } from '../../src/observe/log.ts'
 import { createMetrics } from '../../src/observe/metrics.ts'
 import { createMetricsAccess } from '../../src/observe/metrics-access.ts'
 import { createRouter } from '../../src/routing/route.ts'
+import { readRootKeys } from '../../src/vault/root-key.ts'
 import { rowOfCall } from '../support/call-books.ts'
 import { openLedger } from '../support/open-ledger.ts'
 import { useProduct } from '../support/product.ts'
-import { configFor, MASTER_KEY, modelOn, postChat, UPSTREAM_KEY } from '../support/tollgate.ts'
+import { configFor, MASTER_KEY, modelOn, postChat, ROOT_KEY, UPSTREAM_KEY } from '../support/tollgate.ts'
 import { chatAnswer, chatStream, rawStream, sse } from '../support/upstream-answers.ts'
+import { openTestVault } from '../support/vault.ts'
 
 const product = useProduct((url) => ({
   models: [
@@ -231,10 +234,13 @@ async function startAt(now: () => Date): Promise<{ url: string }> {
   const { ledger } = await openLedger({ databaseUrl: db.url, onFinish: onTestFinished })
   const tokenizer = createTokenizer()
   const upstream = createUpstream(config.limits.connectTimeoutMs)
+  const vault = await openTestVault(db, { roots: readRootKeys(ROOT_KEY, 'the test') })
+  onTestFinished(() => vault.close())
   const app = createApp({
     config,
     database: db.database,
     ledger,
+    vault,
     tokenizer,
     upstream,
     log: createLog('silent'),
@@ -250,6 +256,7 @@ async function startAt(now: () => Date): Promise<{ url: string }> {
     now,
     random: Math.random,
     unasked: new Set(),
+    guard: createAddressGuard([]),
     newId: randomUUID,
     draining: () => false,
     running: new Set(),

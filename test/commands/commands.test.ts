@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { useDatabase } from '../support/database.ts'
+import { ROOT_KEY } from '../support/tollgate.ts'
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 const db = useDatabase()
@@ -29,7 +30,7 @@ function tollgate(args: string[], env: Record<string, string> = {}): Promise<Ran
     execFile(
       process.execPath,
       [MAIN, ...args],
-      { env: { PATH: process.env.PATH ?? '', DATABASE_URL: db.url, ...env } },
+      { env: { PATH: process.env.PATH ?? '', DATABASE_URL: db.url, TOLLGATE_ROOT_KEY: ROOT_KEY, ...env } },
       (error, stdout, stderr) => resolve({ code: typeof error?.code === 'number' ? error.code : 0, stdout, stderr }),
     )
   })

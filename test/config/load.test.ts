@@ -87,6 +87,8 @@ router_settings:
       upstreamModel: 'gpt-4o',
       apiKey: 'sk-openai',
       apiKeySource: 'OPENAI_API_KEY',
+      keyWritten: true,
+      trustedHost: true,
       apiBase: null,
       organization: null,
       extraHeaders: {},

@@ -57,6 +57,7 @@ export function harnessConfig(recordings: readonly Recording[], origin: string):
     ],
     litellm_settings: { num_retries: 0 },
     tollgate: {
+      plans: { hybrid: { markup_percent: 0 } },
       tool_surcharges: Object.fromEntries([...toolKinds(recordings)].map((kind) => [kind, SURCHARGE])),
       // Groq's and Google's searches have no fee in the data set.
       tool_fees: { web_search: 0.005 },

@@ -25,8 +25,8 @@ export async function withProduct<Result>(
   const store = await openEmbeddedStore(join(folder, 'data'))
   await migrate(store.url)
   const database = connect(store.url)
-  // Without a markup, so that charges are the providers' bills.
-  const plan = 'byok'
+  // Without a markup (harness-config.ts), so that charges are the providers' bills.
+  const plan = 'hybrid'
   await createOrganization(database, { name: 'conformance', plan, credits: CREDITS })
   const { key } = await createKey(database, {
     organization: 'conformance',

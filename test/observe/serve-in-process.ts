@@ -8,7 +8,8 @@ import { loadConfig } from '../../src/config/load.ts'
 import { connect } from '../../src/db/connect.ts'
 import { createLog } from '../../src/observe/log.ts'
 import { startServer } from '../../src/server.ts'
-import { configFor, MASTER_KEY } from '../support/tollgate.ts'
+import { readRootKeys } from '../../src/vault/root-key.ts'
+import { configFor, MASTER_KEY, ROOT_KEY } from '../support/tollgate.ts'
 
 export interface InProcess {
   url: string
@@ -33,6 +34,7 @@ export async function serveInProcess(
     config,
     database,
     databaseUrl,
+    root: { roots: readRootKeys(ROOT_KEY, 'the test'), fernetKeys: [] },
     spoolDirectory,
     log: createLog('trace', requestIds, { write: (line) => void lines.push(line) }),
     requestIds,

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { anthropic } from '../../providers/anthropic.ts'
 import type { ProviderCall } from '../../providers/provider.ts'
@@ -121,12 +122,37 @@ describe('a request to Anthropic', () => {
     [{ user: 'x'.repeat(300) }, 'user', true],
     [{ reasoning_effort: 'enormous' }, 'reasoning_effort', false],
     [{ messages: [{ role: 'narrator', content: 'x' }] }, 'messages[0].role', false],
-    [{ messages: [{ role: 'user', content: 5 }] }, 'messages[0].content', false],
+    [{ messages: [{ role: 'user', content: '' }] }, 'messages', false],
+    [
+      {
+        messages: [
+          { role: 'system', content: ' ' },
+          { role: 'user', content: [text('')] },
+        ],
+      },
+      'messages',
+      false,
+    ],
     [{ tools: [{ type: 'custom', custom: { name: 'x' } }] }, 'tools[0]', false],
     [{ response_format: { type: 'grammar' } }, 'response_format', true],
   ])('is refused by name: %j', (json, param, droppable) => {
     expect(refused(json)).toEqual([[param, droppable]])
   })
+
+  test.each(['joe@example.com', 'id: joe@mail.example.org', '+41 (44) 555-01-02', '0445550102'])(
+    'names a user by a hash where Anthropic would refuse the name: %s',
+    (user) => {
+      const { metadata } = sent({ user }) as { metadata: { user_id: string } }
+      expect(metadata.user_id).toBe(createHash('sha256').update(user).digest('hex'))
+    },
+  )
+
+  test.each(['u-1', '6f1c9a50-6f5c-4f0e-9a8e-3d9a5f6c2b11', 'team@night', '12345'])(
+    'names other users as they are: %s',
+    (user) => {
+      expect(sent({ user }).metadata).toEqual({ user_id: user })
+    },
+  )
 
   test('leaves out what is to be dropped', () => {
     expect(sent({ seed: 1, stop: ['\n'], top_k: 3 }, { drop: ['seed', 'stop'] })).not.toHaveProperty('stop_sequences')

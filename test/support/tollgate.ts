@@ -8,6 +8,8 @@ import { fileURLToPath } from 'node:url'
 
 /** The operator's key of every started process, unless its environment says otherwise. */
 export const MASTER_KEY = 'sk-4f7c1e9b2d6a8053c9e1b7f4a2d8063e5b'
+/** Seals provider keys, unless the environment says otherwise. */
+export const ROOT_KEY = '2Zk0c8xZ1s7uXo4mQ9vYb3TfLhR6eWjK5aNdPgUiVqM='
 /** What the provider is sent by models of `configFor`. */
 export const UPSTREAM_KEY = 'sk-test-upstream'
 
@@ -52,6 +54,7 @@ export async function startTollgate({ databaseUrl, config, env = {} }: StartOpti
       HOME,
       TMPDIR,
       TOLLGATE_MASTER_KEY: MASTER_KEY,
+      TOLLGATE_ROOT_KEY: ROOT_KEY,
       SCRIPTED_API_KEY: UPSTREAM_KEY,
       DATABASE_URL: databaseUrl,
       ...env,

@@ -1,0 +1,151 @@
+/**
+ * Whose key pays the provider, for each deployment of a call: by the caller's plan, the caller's own (the user's, else the
+ * organization's), the platform's, or the caller's with the platform's behind it. A key the vault has in its cache costs a look
+ * into a map: nothing is awaited then. Fails closed: a stored key that can't be had stands for nothing else, but for `hybrid`,
+ * whose plan says what comes next.
+ */
+import { findProvider } from '../../providers/registry.ts'
+import type { Plan } from '../config/config.ts'
+import { TollgateError } from '../http/errors.ts'
+import type { Caller } from '../identity/caller.ts'
+import type { RoutedDeployment } from '../routing/route.ts'
+import type { KeyOwner, Vault } from '../vault/vault.ts'
+
+export interface PayingKey {
+  /** Null for a server that wants none. */
+  apiKey: string | null
+  /** Whose it is. */
+  owner: KeyOwner['kind']
+}
+
+/** The keys to try on a deployment, in that order; at least one. @throws {TollgateError} 403, 503 where there is none. */
+export type KeysFor = (deployment: RoutedDeployment) => readonly PayingKey[]
+
+type Found = { key: string | null } | { failure: unknown }
+
+const PLATFORM: KeyOwner = { kind: 'platform' }
+const NO_KEY: PayingKey = { apiKey: null, owner: 'platform' }
+
+/** The call costs the caller nothing here: the caller's own account at the provider pays. */
+export function isOwn({ owner }: PayingKey): boolean {
+  return owner !== 'platform'
+}
+
+/** A promise only where a key has to be read first. */
+export function chooseKeys(
+  vault: Pick<Vault, 'find'>,
+  caller: Caller,
+  deployments: readonly RoutedDeployment[],
+): KeysFor | Promise<KeysFor> {
+  const plan: Plan = caller.isDefaultOrganization ? 'platform' : (caller.plan ?? 'platform')
+  const owners = plan === 'platform' ? [] : ownersOf(caller)
+  const found = new Map<string, Found>()
+  const waiting: Promise<void>[] = []
+
+  function ask(provider: string, owner: KeyOwner): void {
+    const name = `${owner.kind}/${provider}`
+    if (found.has(name)) return
+    const answer = vault.find(provider, owner)
+    if (!(answer instanceof Promise)) {
+      found.set(name, { key: answer })
+      return
+    }
+    const keep = (value: Found) => void found.set(name, value)
+    waiting.push(answer.then((key) => keep({ key })).catch((failure: unknown) => keep({ failure })))
+  }
+
+  for (const deployment of deployments) {
+    if (!deployment.trustedHost || deployment.mockResponse !== null) continue
+    for (const owner of owners) ask(deployment.provider, owner)
+    if (plan !== 'byok' && !deployment.keyWritten) ask(deployment.provider, PLATFORM)
+  }
+  const keysFor: KeysFor = (deployment) => keysOf(deployment, plan, owners, found)
+  return waiting.length === 0 ? keysFor : Promise.all(waiting).then(() => keysFor)
+}
+
+function ownersOf({ userId, organizationId }: Caller): KeyOwner[] {
+  return [
+    { kind: 'user', id: userId },
+    { kind: 'organization', id: organizationId },
+  ]
+}
+
+function keysOf(
+  deployment: RoutedDeployment,
+  plan: Plan,
+  owners: readonly KeyOwner[],
+  found: ReadonlyMap<string, Found>,
+): readonly PayingKey[] {
+  // Nobody is called, or the offer says that nobody can be.
+  if (deployment.mockResponse !== null || findProvider(deployment.provider) === null) return [NO_KEY]
+  if (plan === 'platform') return [platformKey(deployment, found)]
+  const own = ownKey(deployment, owners, found)
+  if (plan === 'byok') {
+    if (own === null) throw noOwnKey(deployment)
+    if ('failure' in own) throw own.failure
+    return [own]
+  }
+  if (own === null || 'failure' in own) return [platformKey(deployment, found)]
+  const behind = platformKeyOrWhy(deployment, found)
+  return 'failure' in behind ? [own] : [own, behind]
+}
+
+/** The first of the owners who has one. Never for a host that is not the provider's: the key is the caller's, the host is not. */
+function ownKey(
+  { trustedHost, provider }: RoutedDeployment,
+  owners: readonly KeyOwner[],
+  found: ReadonlyMap<string, Found>,
+): PayingKey | { failure: unknown } | null {
+  if (!trustedHost) return null
+  for (const { kind } of owners) {
+    const stored = found.get(`${kind}/${provider}`)
+    if (stored === undefined) continue
+    if ('failure' in stored) return stored
+    if (stored.key !== null) return { apiKey: stored.key, owner: kind }
+  }
+  return null
+}
+
+function platformKey(deployment: RoutedDeployment, found: ReadonlyMap<string, Found>): PayingKey {
+  const key = platformKeyOrWhy(deployment, found)
+  if ('failure' in key) throw key.failure
+  return key
+}
+
+/** As written for the deployment, else as stored, else as the environment has it. */
+function platformKeyOrWhy(
+  { keyWritten, apiKey, apiBase, provider }: RoutedDeployment,
+  found: ReadonlyMap<string, Found>,
+): PayingKey | { failure: unknown } {
+  const stored = keyWritten ? undefined : found.get(`platform/${provider}`)
+  if (stored !== undefined && 'failure' in stored) return stored
+  const key = stored?.key ?? apiKey
+  return key === null && apiBase === null ? { failure: noPlatformKey(provider) } : { apiKey: key, owner: 'platform' }
+}
+
+function noPlatformKey(provider: string): TollgateError {
+  const label = findProvider(provider)?.label ?? provider
+  return new TollgateError(
+    503,
+    'provider_key_missing',
+    `No API key for ${label} is configured. The operator can store one while Tollgate runs, or set one and restart.`,
+    { headers: { 'Retry-After': '60' } },
+  )
+}
+
+function noOwnKey({ provider, trustedHost }: RoutedDeployment): TollgateError {
+  const label = findProvider(provider)?.label ?? provider
+  if (trustedHost) {
+    return new TollgateError(
+      403,
+      'byok_key_missing',
+      `Your plan calls ${label} with a key of your own, and none is stored or switched on. Store one: POST /api/v1/llm/byok/keys`,
+    )
+  }
+  return new TollgateError(
+    403,
+    'byok_not_possible',
+    "Your plan calls providers with your own keys, which are not sent to the operator's server behind this model. Choose another.",
+    { param: 'model' },
+  )
+}

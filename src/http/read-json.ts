@@ -1,0 +1,19 @@
+/** A small JSON object as the body of a request to the management routes. */
+import type { IncomingMessage } from 'node:http'
+import { TollgateError } from './errors.ts'
+import { readBody } from './read-body.ts'
+
+const BYTES_MAX = 64 * 1024
+
+/** Nothing sent reads as an empty object. @throws {TollgateError} 400, 413, 415. */
+export async function readJson(incoming: IncomingMessage): Promise<Readonly<Record<string, unknown>>> {
+  const text = (await readBody(incoming, BYTES_MAX)).toString('utf8').trim()
+  if (text === '') return {}
+  try {
+    const json: unknown = JSON.parse(text)
+    if (typeof json === 'object' && json !== null && !Array.isArray(json)) return json as Record<string, unknown>
+  } catch {
+    // Its message quotes the text, which may be a key.
+  }
+  throw new TollgateError(400, 'invalid_json', 'The request body must be a JSON object.', { param: 'request_body' })
+}

@@ -1,0 +1,83 @@
+/** The log of changes to keys: who, when, from where, what; append-only, complete, and never a value. */
+import { expect, test } from 'vitest'
+import { expectRefusal } from '../support/error-shape.ts'
+import { goodKey, useKeysProduct } from './keys-product.ts'
+
+const product = useKeysProduct()
+const LOG = '/api/v1/admin/audit-log'
+
+interface Entry {
+  id: string
+  created_at: string
+  action: string
+  subject: string
+  actor: string
+  ip: string | null
+  request_id: string | null
+  details: Record<string, unknown> | null
+}
+
+async function entries(query = ''): Promise<{ entries: Entry[]; next: string | null }> {
+  const answer = await product.send('GET', `${LOG}${query}`)
+  expect(answer.status).toBe(200)
+  return answer.json() as { entries: Entry[]; next: string | null }
+}
+
+test('every change of a platform key has its entry', async () => {
+  const subject = '?subject=platform/openai_api_key'
+  await product.send('PUT', '/api/v1/admin/platform-keys/openai', { api_key: goodKey('openai') })
+  await product.send('PUT', '/api/v1/admin/platform-keys/openai', { api_key: `${goodKey('openai')}2` })
+  const last = await product.send('DELETE', '/api/v1/admin/platform-keys/openai')
+  const log = (await entries(subject)).entries
+  expect(log.map(({ action, details }) => [action, details])).toEqual([
+    ['key.removed', null],
+    ['key.saved', { replaced: true, enabled: true }],
+    ['key.saved', { replaced: false, enabled: true }],
+  ])
+  expect(log[0]).toMatchObject({
+    subject: 'platform/openai_api_key',
+    actor: 'master',
+    ip: expect.stringMatching(/127\.0\.0\.1$/),
+    request_id: last.headers.get('x-request-id'),
+    created_at: expect.stringMatching(/^\d{4}-\d\d-\d\dT.*Z$/),
+  })
+  expect(JSON.stringify(await entries())).not.toContain(goodKey('openai').slice(8))
+})
+
+test('so has every change of a caller’s key, by user and organization', async () => {
+  const { id, keys } = await product.db.seedOrganization({ credits: 0, users: { alice: 0 } })
+  const mine = { provider: 'groq', api_key: goodKey('groq') }
+  await product.send('POST', '/api/v1/llm/byok/keys', mine, keys.alice)
+  await product.send('POST', '/api/v1/llm/byok/keys/groq/toggle', { enabled: false }, keys.alice)
+  await product.send('POST', '/api/v1/llm/byok/keys', { ...mine, scope: 'organization' }, keys.alice)
+  expect((await entries('?subject=user/alice/groq')).entries.map(({ action, actor }) => [action, actor])).toEqual([
+    ['key.disabled', `${id}/alice`],
+    ['key.saved', `${id}/alice`],
+  ])
+  expect((await entries(`?subject=organization/${id}/groq`)).entries).toHaveLength(1)
+})
+
+test('is read page by page, newest first', async () => {
+  for (const name of ['xai', 'groq', 'openai'])
+    await product.send('PUT', `/api/v1/admin/platform-keys/${name}`, { api_key: goodKey(name) })
+  const first = await entries('?limit=2')
+  expect(first.entries.map(({ subject }) => subject)).toEqual(['platform/openai_api_key', 'platform/groq_api_key'])
+  expect(first.next).toBe(first.entries[1]?.id)
+  const second = await entries(`?limit=1&before=${first.next}`)
+  expect(second.entries.map(({ subject }) => subject)).toEqual(['platform/xai_api_key'])
+  expect(await entries('?limit=1&before=0')).toEqual({ entries: [], next: null })
+})
+
+test.each(['limit=0', 'limit=1001', 'limit=x', 'before=x', 'before=99999999999999999999', 'subject=%00'])(
+  '?%s is refused',
+  async (query) => {
+    const param = query.split('=')[0] ?? ''
+    expectRefusal(await product.send('GET', `${LOG}?${query}`), { status: 422, code: 'invalid_request', param })
+  },
+)
+
+test('nobody changes it, also not with psql', async () => {
+  await product.send('PUT', '/api/v1/admin/platform-keys/openai', { api_key: goodKey('openai') })
+  for (const statement of ['delete from audit_log', "update audit_log set actor = 'nobody'", 'truncate audit_log'])
+    await expect(product.db.pool.query(statement)).rejects.toThrow()
+})

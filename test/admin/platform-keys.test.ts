@@ -1,0 +1,196 @@
+/** The routes of the platform's keys, as Ops-Center's callers use them: shapes, texts, roles, formats, and that no answer holds a key. */
+import { expect, test } from 'vitest'
+import { expectRefusal } from '../support/error-shape.ts'
+import { MASTER_KEY } from '../support/tollgate.ts'
+import { goodKey, SEVEN_NAMES, useKeysProduct } from './keys-product.ts'
+
+const ENVIRONMENT_KEY = 'gsk_environment-0123456789'
+const product = useKeysProduct(() => ({}), { GROQ_API_KEY: ENVIRONMENT_KEY, PROVISIONING_KEY: 'short-key' })
+
+const ROUTE = '/api/v1/admin/platform-keys'
+const LABELS: Readonly<Record<string, [label: string, format: string]>> = {
+  openrouter: ['OpenRouter', 'sk-or-v1-...'],
+  openai: ['OpenAI', 'sk-proj-...'],
+  anthropic: ['Anthropic', 'sk-ant-...'],
+  huggingface: ['HuggingFace', 'hf_...'],
+  groq: ['Groq', 'gsk_...'],
+  xai: ['X.AI', 'xai-...'],
+  google: ['Google AI', 'AIza...'],
+}
+const labelOf = (name: string) => LABELS[name] ?? ['', '']
+
+interface Listed {
+  key_name: string
+  provider: string
+  has_key: boolean
+  key_preview: string | null
+  last_updated: string | null
+  source: string
+  updated_by: string | null
+}
+
+async function list(): Promise<Listed[]> {
+  const answer = await product.send('GET', ROUTE)
+  expect(answer.status).toBe(200)
+  const { keys, total } = answer.json() as { keys: Listed[]; total: number }
+  expect(total).toBe(keys.length)
+  return keys
+}
+
+async function listed(name: string): Promise<Listed | undefined> {
+  return (await list()).find(({ provider }) => provider === name)
+}
+
+test('lists nine keys: the seven, provisioning and the master key', async () => {
+  const keys = await list()
+  expect(keys.map(({ key_name }) => key_name)).toEqual([
+    'OpenRouter API Key',
+    'OpenAI API Key',
+    'Anthropic API Key',
+    'HuggingFace API Key',
+    'Groq API Key',
+    'X.AI API Key',
+    'Google AI API Key',
+    'Provisioning Key',
+    'LiteLLM Master Key',
+  ])
+  expect(keys.find(({ provider }) => provider === 'openai')).toMatchObject({
+    has_key: false,
+    key_preview: null,
+    last_updated: null,
+    source: 'not_set',
+  })
+  expect(keys.find(({ provider }) => provider === 'groq')).toMatchObject({
+    has_key: true,
+    key_preview: 'gsk_env...6789',
+    source: 'environment',
+  })
+  expect(keys.find(({ provider }) => provider === 'provisioning')).toMatchObject({ key_preview: '***' })
+  expect(keys.at(-1)).toMatchObject({ has_key: true, key_preview: '***', source: 'environment' })
+})
+
+test.each(SEVEN_NAMES)('stores, shows masked and deletes the key of %s', async (name) => {
+  const [label] = labelOf(name)
+  const apiKey = goodKey(name)
+  const mask = `${apiKey.slice(0, 7)}...${apiKey.slice(-4)}`
+  const saved = await product.send('PUT', `${ROUTE}/${name}`, { api_key: ` ${apiKey}\n` })
+  expect([saved.status, saved.json()]).toEqual([
+    200,
+    {
+      success: true,
+      message: `${label} API key updated successfully`,
+      key_preview: mask,
+      ...(name === 'openrouter' ? { next_steps: expect.arrayContaining([expect.any(String)]) } : {}),
+    },
+  ])
+  expect(await listed(name)).toMatchObject({
+    has_key: true,
+    key_preview: mask,
+    last_updated: expect.stringMatching(/^\d{4}-.*Z$/),
+    source: 'database',
+    updated_by: 'master',
+  })
+  const environment = name === 'groq' ? 'environment' : 'not_set'
+  const deleted = await product.send('DELETE', `${ROUTE}/${name}`)
+  expect(deleted.json()).toEqual({
+    success: true,
+    message: `${label} API key deleted successfully`,
+    source: environment,
+  })
+  expect(await listed(name)).toMatchObject({ source: environment, updated_by: null })
+  const again = await product.send('DELETE', `${ROUTE}/${name}`)
+  expect([again.status, again.json().detail]).toEqual([404, `${label} API key not configured`])
+})
+
+test.each(SEVEN_NAMES)(
+  'refuses for %s what another provider’s key looks like, with the documented text',
+  async (name) => {
+    const [label, format] = labelOf(name)
+    const others = SEVEN_NAMES.filter((other) => other !== name).map(goodKey)
+    for (const wrong of [...others, 'not-a-key-at-all', `x${goodKey(name)}`, goodKey(name).toUpperCase()]) {
+      const answer = await product.send('PUT', `${ROUTE}/${name}`, { api_key: wrong })
+      expect([answer.status, answer.json().detail]).toEqual([
+        400,
+        `Invalid ${label} API key format. Expected format: ${format}`,
+      ])
+      expect(answer.body).not.toContain(wrong)
+    }
+    expect((await listed(name))?.source).not.toBe('database')
+  },
+)
+
+test.each([[undefined], [{}], [{ api_key: '' }], [{ api_key: 'sk-short' }], [{ api_key: 7 }], [{ api_key: null }]])(
+  '%j is no key: 422',
+  async (body) => {
+    expectRefusal(await product.send('PUT', `${ROUTE}/openai`, body), {
+      status: 422,
+      code: 'invalid_request',
+      param: 'api_key',
+    })
+  },
+)
+
+test('a body that is not JSON is refused without being quoted', async () => {
+  const answer = await product.send('PUT', `${ROUTE}/openai`, `{"api_key": ${goodKey('openai')}`)
+  expectRefusal(answer, { status: 400, code: 'invalid_json', param: 'request_body' })
+  expect(answer.body).not.toContain('sk-proj')
+})
+
+test('a key with characters no header carries is refused', async () => {
+  const answer = await product.send('PUT', `${ROUTE}/openai`, { api_key: `${goodKey('openai')} and more` })
+  expectRefusal(answer, { status: 400, code: 'invalid_provider_key', param: 'api_key' })
+})
+
+test('the provisioning key has no format', async () => {
+  const answer = await product.send('PUT', `${ROUTE}/provisioning`, { api_key: 'mu-prov-0123456789' })
+  expect(answer.json()).toMatchObject({ success: true, key_preview: 'mu-prov...6789' })
+  expect(await listed('provisioning')).toMatchObject({ source: 'database' })
+  expectRefusal(await product.send('POST', `${ROUTE}/provisioning/test`), { status: 400, code: 'not_testable' })
+})
+
+test('there is no such key: 404', async () => {
+  for (const method of ['PUT', 'DELETE']) {
+    const answer = await product.send(
+      method,
+      `${ROUTE}/cohere`,
+      method === 'PUT' ? { api_key: 'sk-0123456789' } : undefined,
+    )
+    expectRefusal(answer, { status: 404, code: 'key_type_not_found' })
+  }
+})
+
+test.each([...SEVEN_NAMES, 'provisioning'])('the key of %s is not to be had in clear: 410', async (name) => {
+  if (name !== 'provisioning') await product.send('PUT', `${ROUTE}/${name}`, { api_key: goodKey(name) })
+  const answer = await product.send('GET', `${ROUTE}/${name}/decrypted`)
+  expectRefusal(answer, { status: 410, code: 'keys_are_not_shown' })
+})
+
+const EVERY_ROUTE: [string, string][] = [
+  ['GET', ROUTE],
+  ['PUT', `${ROUTE}/openai`],
+  ['DELETE', `${ROUTE}/openai`],
+  ['POST', `${ROUTE}/openai/test`],
+  ['GET', `${ROUTE}/openai/decrypted`],
+  ['GET', '/api/v1/admin/audit-log'],
+]
+
+test.each(EVERY_ROUTE)('%s %s is for system administrators', async (method, path) => {
+  const { keys } = await product.db.seedOrganization({ credits: 0, users: { owner: 0, member: 0 } })
+  expectRefusal(await product.send(method, path, undefined, null), { status: 401, code: 'missing_api_key' })
+  expectRefusal(await product.send(method, path, undefined, `${MASTER_KEY}0`), { status: 401, code: 'invalid_api_key' })
+  for (const [key, role] of [
+    [keys.owner, 'admin'],
+    [keys.member, 'member'],
+  ] as const) {
+    // Whatever is sent: who asks comes first.
+    const answer = await product.send(method, path, method === 'PUT' ? '{' : undefined, key)
+    expect([answer.status, answer.json().detail]).toEqual([403, `Admin access required (current role: ${role})`])
+  }
+})
+
+test('every route is in the OpenAPI description', async () => {
+  const { paths } = (await product.send('GET', '/openapi.json')).json() as { paths: Record<string, object> }
+  for (const [method, path] of EVERY_ROUTE)
+    expect(Object.keys(paths[path.replace('/openai', '/{key}')] ?? {})).toContain(method.toLowerCase())
+  expect((await product.send('GET', '/docs')).body).toContain('/api/v1/llm/byok/keys/{provider}/toggle')
+})
