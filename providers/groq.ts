@@ -89,19 +89,22 @@ function isNamed(value: unknown): boolean {
   return message !== null && message.role !== 'tool' && isSet(message, 'name')
 }
 
-const TOOL_KINDS: Readonly<Record<string, string>> = { search: 'web_search', python: 'code_execution' }
+const TOOL_KINDS: ReadonlyMap<string, string> = new Map([
+  ['search', 'web_search'],
+  ['python', 'code_execution'],
+])
 
 /** The tools a compound system ran, by kind. */
 function executedTools(chunk: Json): Record<string, number> {
-  const uses: Record<string, number> = {}
+  const uses = new Map<string, number>()
   for (const choice of Array.isArray(chunk.choices) ? chunk.choices : []) {
     const executed = asObject(asObject(choice)?.message)?.executed_tools
     for (const tool of Array.isArray(executed) ? executed : []) {
       const type = asObject(tool)?.type
       if (typeof type !== 'string') continue
-      const kind = TOOL_KINDS[type] ?? type
-      uses[kind] = (uses[kind] ?? 0) + 1
+      const kind = TOOL_KINDS.get(type) ?? type
+      uses.set(kind, (uses.get(kind) ?? 0) + 1)
     }
   }
-  return uses
+  return Object.fromEntries(uses)
 }

@@ -165,13 +165,16 @@ function isText(headers: Headers, parsed: unknown): boolean {
   return typeof parsed === 'string' || (parsed === null && /^text\/plain/i.test(String(headers['content-type'] ?? '')))
 }
 
+/** More than any error has to say, and little enough for the patterns below, some of which take its square. */
+const TEXT_MAX = 2_000
+
 function shownText(value: unknown): string | null {
-  return typeof value === 'string' && value !== '' ? scrub(value) : null
+  return typeof value === 'string' && value !== '' ? scrub(value.slice(0, TEXT_MAX)) : null
 }
 
 /** A word. Some servers have a sentence there, which no program can look for. */
 function codeOf(value: unknown): string | null {
-  return typeof value === 'string' && /^[\w.:/-]+$/.test(value) ? scrub(value) : null
+  return typeof value === 'string' && /^[\w.:/-]{1,200}$/.test(value) ? scrub(value) : null
 }
 
 /** `Please try again in 1m2.5s.` Milliseconds; null where nothing of the kind is said. */

@@ -56,6 +56,8 @@ export function readClaudeStream(context: AnswerContext): StreamReader {
 
   function read(frame: Buffer): void {
     const { event, data } = eventOf(frame)
+    // Comments and empty lines, of which a stream may have many.
+    if (data === '') return
     const json = asObject(parseJson(data)) as ClaudeEvent | null
     if (json === null) return
     const type = typeof json.type === 'string' ? json.type : event

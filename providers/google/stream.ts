@@ -22,6 +22,7 @@ import { createChoice, type Delta, type GoogleChoice } from './choice.ts'
 import { readGoogleErrorFrame } from './errors.ts'
 import { toolUses } from './grounding.ts'
 import { bareModel } from './models.ts'
+import { type PlainFrame, readPlainFrame } from './plain-frame.ts'
 import { coversAnswer, isGoogleUsage, readGoogleUsage } from './usage.ts'
 
 type Json = Record<string, unknown>
@@ -34,8 +35,8 @@ export function readGoogleStream(context: AnswerContext, readCompatible: () => S
   const choices = new Map<number, GoogleChoice>()
   const reading = emptyReading()
   let compatible: StreamReader | null = null
-  /** As last stated, and whether `reading` has it already. */
-  let stated: Json | null = null
+  /** As last stated, parsed or not yet, and whether `reading` has it already. */
+  let stated: Json | string | null = null
   let isRead = true
   /** Text forwarded since usage last covered it, piece by piece, and how many pieces came before. */
   let shown: string[] = []
@@ -57,6 +58,8 @@ export function readGoogleStream(context: AnswerContext, readCompatible: () => S
   })
 
   function takeText(text: string, frame: Buffer): Verdict {
+    const plain = readPlainFrame(text)
+    if (plain !== null) return takePlain(plain)
     const json = parseJson(text)
     const chunk = asObject(Array.isArray(json) ? json[0] : json)
     if (chunk === null) return null
@@ -66,6 +69,13 @@ export function readGoogleStream(context: AnswerContext, readCompatible: () => S
     }
     const exact = text.includes('"functionCall"') ? asObject(parseExactJson(text)) : null
     return takeChunk(chunk, exact)
+  }
+
+  function takePlain({ chunk, usage, coversAnswer: covers }: PlainFrame): Buffer | null {
+    learn(chunk)
+    const bytes = takeCandidates(chunk, null)
+    state(usage, covers)
+    return bytes
   }
 
   /** JSON that is no event: an error, or the one array a stream is where it was not asked for events. */
@@ -96,6 +106,12 @@ export function readGoogleStream(context: AnswerContext, readCompatible: () => S
       return null
     }
     learn(chunk)
+    const bytes = takeCandidates(chunk, exact)
+    takeUsage(chunk)
+    return bytes
+  }
+
+  function takeCandidates(chunk: Json, exact: Json | null): Buffer | null {
     const candidates: unknown[] = Array.isArray(chunk.candidates) ? chunk.candidates : []
     const exactList: unknown[] = Array.isArray(exact?.candidates) ? exact.candidates : []
     let out = ''
@@ -110,7 +126,6 @@ export function readGoogleStream(context: AnswerContext, readCompatible: () => S
         showsText = true
       }
     }
-    takeUsage(chunk)
     if (out === '') return null
     frames += 1
     return Buffer.from(out)
@@ -143,12 +158,15 @@ export function readGoogleStream(context: AnswerContext, readCompatible: () => S
     return `${head},"choices":[{"index":${index},"delta":${delta},"logprobs":${logprobs},"finish_reason":${reason}${native}}]}\n\n`
   }
 
-  /** Each frame states all usage so far. One that tells no tokens of the answer leaves open what its text costs, unless it is the last. */
   function takeUsage({ usageMetadata: raw }: Json): void {
-    if (!isGoogleUsage(raw)) return
-    stated = raw
+    if (isGoogleUsage(raw)) state(raw, coversAnswer(raw))
+  }
+
+  /** Each frame states all usage so far. One that tells no tokens of the answer leaves open what its text costs, unless it is the last. */
+  function state(usage: Json | string, covers: boolean): void {
+    stated = usage
     isRead = false
-    if (!coversAnswer(raw) && !isLast()) return
+    if (!covers && !isLast()) return
     covered += shown.length
     shown = []
   }
@@ -159,21 +177,28 @@ export function readGoogleStream(context: AnswerContext, readCompatible: () => S
 
   function current(): Reading {
     if (compatible !== null) return compatible.reading
-    if (stated !== null && !isRead) {
+    const usage = isRead ? null : usageStated()
+    if (usage !== null) {
       isRead = true
-      Object.assign(reading, readGoogleUsage(stated))
-      if (typeof stated.serviceTier === 'string') reading.serviceTier = stated.serviceTier
+      Object.assign(reading, readGoogleUsage(usage))
+      if (typeof usage.serviceTier === 'string') reading.serviceTier = usage.serviceTier
     }
     return reading
+  }
+
+  function usageStated(): Json | null {
+    if (typeof stated === 'string') stated = asObject(parseJson(stated))
+    return stated
   }
 
   /** What only the end can tell: what the searches cost, and whether text went without a token for it. */
   function conclude(): void {
     const { usage } = current()
-    if (usage === null || stated === null) return
+    const last = usageStated()
+    if (usage === null || last === null) return
     const sources = [...choices.values()].map((choice) => choice.sources)
     reading.usage = { ...usage, toolFees: toolUses(sources, reading.model ?? context.model) }
-    reading.consistent = reading.consistent && (coversAnswer(stated) || !showsText)
+    reading.consistent = reading.consistent && (coversAnswer(last) || !showsText)
   }
 
   function finish(): StreamPart {

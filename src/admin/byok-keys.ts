@@ -4,7 +4,7 @@
  */
 import type { Database } from '../db/connect.ts'
 import { TollgateError } from '../http/errors.ts'
-import { storedName } from '../vault/key-owner.ts'
+import { storedName, userKeyOwner } from '../vault/key-owner.ts'
 import type { KeyOwner, StoredKey, Vault } from '../vault/vault.ts'
 import type { ApiRequest } from './api-request.ts'
 import { findByokUsage, noteTest } from './byok-usage.ts'
@@ -20,7 +20,7 @@ export interface ByokDependencies {
   now: () => Date
 }
 
-type Owner = KeyOwner & { id: string }
+type Owner = Exclude<KeyOwner, { kind: 'platform' }>
 type View = Record<string, unknown>
 
 const USAGE_DAYS = 30
@@ -126,13 +126,13 @@ export async function byokUsage({ database }: ByokDependencies, request: ApiRequ
   const days = Number(request.query('days') ?? USAGE_DAYS)
   if (!Number.isInteger(days) || days < 1 || days > 366)
     throw invalid('days', '"days" must be a whole number from 1 to 366.')
-  const usage = await findByokUsage(database, owner, request.caller.organizationId, format.provider, days)
+  const usage = await findByokUsage(database, owner.kind, request.caller, format.provider, days)
   return { provider: format.name, period_days: days, ...usage }
 }
 
 /** @throws {TollgateError} 403, 422. */
 function ownerOf({ caller }: ApiRequest, scope: unknown): Owner {
-  if (scope === undefined || scope === null || scope === 'user') return { kind: 'user', id: caller.userId }
+  if (scope === undefined || scope === null || scope === 'user') return userKeyOwner(caller)
   if (scope !== 'organization') throw invalid('scope', '"scope" must be "user" or "organization".')
   if (caller.role !== 'member') return { kind: 'organization', id: caller.organizationId }
   throw new TollgateError(

@@ -18,22 +18,22 @@ interface Row {
   last_used: Date | null
 }
 
-/** Calls of the last `days` with the owner's key of a provider. */
+/** Calls of the last `days` with a user's, or the organization's, own key of a provider. */
 export async function findByokUsage(
   database: Database,
-  owner: KeyOwner & { id: string },
-  organizationId: string,
+  kind: 'user' | 'organization',
+  { organizationId, userId }: { organizationId: string; userId: string },
   provider: string,
   days: number,
 ): Promise<ByokUsage> {
-  const whose = owner.kind === 'user' ? sql`user_id = ${owner.id}` : sql`true`
+  const whose = kind === 'user' ? sql`user_id = ${userId}` : sql`true`
   const { rows } = await sql<Row>`select count(*) as requests,
       coalesce(sum((details -> 'usage' ->> 'total_tokens')::numeric), 0) as tokens,
       coalesce(sum(api_cost), 0)::float8 as cost, max(created_at) as last_used
     from credit_usage_attribution
     where org_id = ${organizationId} and ${whose} and created_at >= tollgate_now() - make_interval(days => ${days})
       and source = 'proxy' and entry = 'charge' and details -> 'byok' = 'true'
-      and details ->> 'key_owner' = ${owner.kind} and details ->> 'provider' = ${provider}`.execute(database.query)
+      and details ->> 'key_owner' = ${kind} and details ->> 'provider' = ${provider}`.execute(database.query)
   const row = rows[0]
   return {
     total_requests: Number(row?.requests ?? 0),

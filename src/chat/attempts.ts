@@ -49,8 +49,8 @@ export async function tryOffers(
       tries -= 1
       continue
     }
-    // Refused either way: the question was not what was wrong. Else a caller could talk a server out of being asked.
-    if (error.kind === 'bad_request' && unasked === id) deps.unasked.delete(id)
+    // Failed either way, so nobody knows that the question was what was wrong. Else a caller could talk a server out of being asked.
+    if (unasked === id) deps.unasked.delete(id)
     first ??= failureWith(call.offer, error)
     const mayRetry = tries < deps.retries
     const next = nextOffer(error, call.offer, offers, mayRetry)

@@ -9,6 +9,7 @@ import type { Plan } from '../config/config.ts'
 import { TollgateError } from '../http/errors.ts'
 import type { Caller } from '../identity/caller.ts'
 import type { RoutedDeployment } from '../routing/route.ts'
+import { userKeyOwner } from '../vault/key-owner.ts'
 import type { KeyOwner, Vault } from '../vault/vault.ts'
 
 export interface PayingKey {
@@ -63,11 +64,8 @@ export function chooseKeys(
   return waiting.length === 0 ? keysFor : Promise.all(waiting).then(() => keysFor)
 }
 
-function ownersOf({ userId, organizationId }: Caller): KeyOwner[] {
-  return [
-    { kind: 'user', id: userId },
-    { kind: 'organization', id: organizationId },
-  ]
+function ownersOf(caller: Caller): KeyOwner[] {
+  return [userKeyOwner(caller), { kind: 'organization', id: caller.organizationId }]
 }
 
 function keysOf(

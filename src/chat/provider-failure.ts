@@ -5,6 +5,8 @@ import { isOwn } from './choose-key.ts'
 import type { Offer } from './offer.ts'
 
 const RETRY_AFTER_SECONDS = 2
+/** A provider may name any number; a day is as good as for ever, and still an integer and a date. */
+const RETRY_AFTER_MAX = 86_400
 const CODES: Readonly<Record<ProviderErrorKind, string>> = {
   bad_request: 'bad_request',
   model_not_found: 'model_not_found',
@@ -48,7 +50,7 @@ export function toCallerError(error: Failure): TollgateError {
       })
     }
     case 'rate_limit': {
-      const seconds = Math.max(1, Math.ceil((error.retryAfterMs ?? RETRY_AFTER_SECONDS * 1000) / 1000))
+      const seconds = waitSeconds(error)
       const reset = Math.ceil(Date.now() / 1000) + seconds
       return new TollgateError(429, code, error.message, {
         headers: { 'Retry-After': `${seconds}`, 'X-RateLimit-Reset': `${reset}` },
@@ -56,7 +58,7 @@ export function toCallerError(error: Failure): TollgateError {
       })
     }
     default: {
-      const seconds = Math.max(1, Math.ceil((error.retryAfterMs ?? RETRY_AFTER_SECONDS * 1000) / 1000))
+      const seconds = waitSeconds(error)
       return new TollgateError(503, code, error.message, { headers: { 'Retry-After': `${seconds}` }, cause })
     }
   }
@@ -72,6 +74,11 @@ function ownKeyError(label: string, kind: ProviderErrorKind, cause: Error): Toll
   if (kind !== 'quota') return null
   const message = `Your own account at ${label} has no credit or quota left. Your credits here are not concerned.`
   return new TollgateError(402, 'byok_quota_exceeded', message, { type: 'insufficient_quota', headers, cause })
+}
+
+function waitSeconds({ retryAfterMs }: ProviderError): number {
+  const seconds = Math.ceil((retryAfterMs ?? RETRY_AFTER_SECONDS * 1000) / 1000)
+  return Math.min(RETRY_AFTER_MAX, Math.max(1, seconds))
 }
 
 /** A connection that failed, as an error of the provider. */

@@ -5,7 +5,7 @@
 import type { ProviderError, StreamPart, StreamReader } from '../../providers/provider.ts'
 import type { ClientStream } from './client-stream.ts'
 import type { Exchange } from './exchange.ts'
-import type { ResponseHeaders, UpstreamControl, UpstreamHandler } from './upstream.ts'
+import { ERROR_BODY_MAX, type ResponseHeaders, type UpstreamControl, type UpstreamHandler } from './upstream.ts'
 
 export type RelayEnd =
   /** The provider finished its answer. */
@@ -44,7 +44,8 @@ export interface RelayOptions {
   onFirstByte: () => void
 }
 
-const ERROR_BODY_MAX = 64 * 1024
+/** What was shown is kept until usage is stated: as large as a whole answer may be. */
+const STREAM_BYTES_MAX = 256 * 1024 * 1024
 
 export function relayStream(options: RelayOptions): Promise<RelayEnd> {
   const { exchange, client, reader } = options
@@ -55,6 +56,7 @@ export function relayStream(options: RelayOptions): Promise<RelayEnd> {
     /** Given up, and read on to learn what it costs. */
     let abandoned: RelayEnd | null = null
     let drain: NodeJS.Timeout | undefined
+    let size = 0
     const brake = createBrake(() => control)
     const flow: Flow = {
       pause: () => brake.press('meter'),
@@ -79,7 +81,7 @@ export function relayStream(options: RelayOptions): Promise<RelayEnd> {
     function giveUp(result: RelayEnd, drainMs = options.drainMs): void {
       if (ended) return
       if (refused !== null) end({ kind: 'failed', error: errorOf(refused) }, true)
-      else if (control?.sent === false) end({ kind: 'failed', error: options.readFailure(new Error('not sent')) }, true)
+      else if (control?.sent !== true) end({ kind: 'failed', error: options.readFailure(new Error('not sent')) }, true)
       else if (drainMs === 0) end(result, true)
       else if (abandoned === null) {
         abandoned = result
@@ -103,6 +105,7 @@ export function relayStream(options: RelayOptions): Promise<RelayEnd> {
       }
       if (part.error !== null) end({ kind: 'failed', error: part.error }, true)
       else if (part.done) end({ kind: 'done' }, false)
+      else if (size > STREAM_BYTES_MAX) giveUp({ kind: 'stopped', frames: reader.stopFrames() }, 0)
       else if (part.bytes !== null && abandoned === null) options.onPassed(flow)
     }
 
@@ -131,8 +134,9 @@ export function relayStream(options: RelayOptions): Promise<RelayEnd> {
         if (status !== 200) refused = { status, headers, body: [], size: 0 }
       },
       onData(chunk) {
+        size += chunk.length
         if (refused === null) guarded(() => pass(reader.push(chunk)))
-        else keep(refused, chunk)
+        else if (!keep(refused, chunk)) end({ kind: 'failed', error: errorOf(refused) }, true)
       },
       onEnd() {
         if (refused === null) guarded(finish)
@@ -151,10 +155,11 @@ interface Refusal {
   size: number
 }
 
-/** An error's body, as far as it is worth reading. */
-function keep(refusal: Refusal, chunk: Buffer): void {
+/** An error's body, as far as it is worth reading: false where that is reached, for it may have no end. */
+function keep(refusal: Refusal, chunk: Buffer): boolean {
+  refusal.body.push(chunk.subarray(0, ERROR_BODY_MAX - refusal.size))
   refusal.size += chunk.length
-  if (refusal.size <= ERROR_BODY_MAX) refusal.body.push(chunk)
+  return refusal.size < ERROR_BODY_MAX
 }
 
 type Reason = 'client' | 'meter'

@@ -198,8 +198,9 @@ function believedCost({ cost }: Reading, price: Price): bigint | null {
 
 function servedPrice(deps: SettleDependencies, call: Call, served: string | null): Price {
   const { deployment, provider, price, at } = call.offer
+  // Whoever may have served: the dearest of them.
+  if (served === null) return price
   const model = provider.pricedAs(deployment.upstreamModel, served)
-  if (model === deployment.upstreamModel) return price
   return (
     deps.prices.find({
       listed: provider.listedAs(model),
@@ -211,12 +212,8 @@ function servedPrice(deps: SettleDependencies, call: Call, served: string | null
 }
 
 function tierOf(call: Call, reading: Reading): bigint {
-  const asked = call.request.json.service_tier
-  const { provider, deployment } = call.offer
-  return provider.tierMultiplier(
-    reading.serviceTier ?? (typeof asked === 'string' ? asked : null),
-    deployment.upstreamModel,
-  )
+  const { provider, deployment, tier } = call.offer
+  return reading.serviceTier === null ? tier : provider.tierMultiplier(reading.serviceTier, deployment.upstreamModel)
 }
 
 function detailsOf(deps: SettleDependencies, call: Call): Record<string, unknown> {

@@ -105,6 +105,8 @@ export interface WholeAnswer {
 }
 
 const ANSWER_BYTES_MAX = 256 * 1024 * 1024
+/** An error is not worth more, and may have no end. */
+export const ERROR_BODY_MAX = 64 * 1024
 
 /** @throws {Error} as undici names it, when the connection fails, times out, is given up, or the answer is too large. */
 export function callWhole(
@@ -122,6 +124,10 @@ export function callWhole(
       giveUp.removeEventListener('abort', abort)
       fail(error)
     }
+    const finish = (begun: Omit<WholeAnswer, 'body'>) => {
+      giveUp.removeEventListener('abort', abort)
+      resolve({ ...begun, body: Buffer.concat(chunks, size) })
+    }
     const chunks: Buffer[] = []
     let size = 0
     let head: { status: number; headers: ResponseHeaders } | null = null
@@ -132,15 +138,17 @@ export function callWhole(
       onData(chunk) {
         chunks.push(chunk)
         size += chunk.length
-        if (size > ANSWER_BYTES_MAX) {
+        if (head !== null && head.status !== 200 && size >= ERROR_BODY_MAX) {
+          control.abort()
+          finish(head)
+        } else if (size > ANSWER_BYTES_MAX) {
           control.abort()
           reject(new Error('the answer is too large'))
         }
       },
       onEnd() {
-        giveUp.removeEventListener('abort', abort)
-        if (head === null) fail(new Error('the answer has no head'))
-        else resolve({ ...head, body: Buffer.concat(chunks, size) })
+        if (head === null) reject(new Error('the answer has no head'))
+        else finish(head)
       },
       onError: reject,
     })

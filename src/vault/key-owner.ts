@@ -1,7 +1,16 @@
 /** Whose key, of which provider: the names under which it is stored, sealed, announced and logged. */
 import type { ProviderName } from '../config/config.ts'
+import { isUuid } from '../db/uuid.ts'
 
 export type KeyOwner = { kind: 'platform' } | { kind: 'organization'; id: string } | { kind: 'user'; id: string }
+
+/**
+ * A user as the owner of keys. Ids of identity providers (UUIDs) mean the same person everywhere, and are how Ops-Center stored
+ * keys. Any other id means somebody in one organization: another organization's alice is not this one.
+ */
+export function userKeyOwner(user: { organizationId: string; userId: string }): KeyOwner & { kind: 'user' } {
+  return { kind: 'user', id: isUuid(user.userId) ? user.userId : `${user.organizationId}/${user.userId}` }
+}
 
 /** A provider's prefix in config.yaml, or `provisioning`: the platform's key for making keys at OpenRouter. */
 export type KeyProvider = ProviderName

@@ -50,10 +50,12 @@ test('so has every change of a caller’s key, by user and organization', async 
   await product.send('POST', '/api/v1/llm/byok/keys', mine, keys.alice)
   await product.send('POST', '/api/v1/llm/byok/keys/groq/toggle', { enabled: false }, keys.alice)
   await product.send('POST', '/api/v1/llm/byok/keys', { ...mine, scope: 'organization' }, keys.alice)
-  expect((await entries('?subject=user/alice/groq')).entries.map(({ action, actor }) => [action, actor])).toEqual([
-    ['key.disabled', `${id}/alice`],
-    ['key.saved', `${id}/alice`],
-  ])
+  expect((await entries(`?subject=user/${id}/alice/groq`)).entries.map(({ action, actor }) => [action, actor])).toEqual(
+    [
+      ['key.disabled', `${id}/alice`],
+      ['key.saved', `${id}/alice`],
+    ],
+  )
   expect((await entries(`?subject=organization/${id}/groq`)).entries).toHaveLength(1)
 })
 

@@ -63,7 +63,9 @@ export function expectCharge(call: Call, payer: Payer, troubled: readonly Window
     return answer('lost with its process', 0n, price(guessed(plan.promptTokens), 0))
   }
   if (last === undefined) {
-    const wrong = seen?.whole === true && seen.status === 200 ? 'it was answered, and the provider never saw it' : null
+    // A stream whose head left with keep-alives ends with an error under its 200.
+    const answered = seen?.whole === true && seen.status === 200 && seen.code === null
+    const wrong = answered ? 'it was answered, and the provider never saw it' : null
     return answer(seen?.whole === true ? 'refused or failed' : 'never made', 0n, 0n, wrong ?? unexplained(call))
   }
   if (seen?.whole === true && seen.status !== 200) return answer('refused or failed', 0n, 0n)

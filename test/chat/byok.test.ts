@@ -48,7 +48,6 @@ function organization(plan: Plan, allocated: number | string = 50): Promise<Org>
   return product.db.seedOrganization({ plan, credits: 1_000, users: { alice: allocated, bob: allocated } })
 }
 
-/** User ids are the same in every organization here, so keys go by what the test brings. */
 async function bring(org: Org, apiKey = OWN_KEY, more: Record<string, unknown> = {}): Promise<void> {
   const body = { provider: apiKey.startsWith('sk-or') ? 'openrouter' : 'openai', api_key: apiKey, ...more }
   expect((await product.send('POST', '/api/v1/llm/byok/keys', body, org.keys.alice)).status).toBe(200)
@@ -461,4 +460,16 @@ test('hybrid: where little is left, what falls back is covered at a token a byte
     expect((await postChat(tollgate, org.keys.alice, call)).status).toBe(sent.length === 1 ? 403 : 200)
     expect(keysSince(before)).toEqual(sent)
   }
+})
+
+test("another organization's user of the same name has another key", async () => {
+  const own = await organization('byok')
+  await bring(own)
+  const other = await organization('byok')
+  const before = product.upstream.requests.length
+  const answer = await postChat(product.tollgate, other.keys.alice, ask('priced', false))
+  expectRefusal(answer, { status: 403, code: 'byok_key_missing' })
+  expect(product.upstream.requests).toHaveLength(before)
+  const listed = await product.send('GET', '/api/v1/llm/byok/keys', undefined, other.keys.alice)
+  expect(JSON.parse(listed.body)).toEqual({ providers: [] })
 })

@@ -126,7 +126,11 @@ describe.for(['JSON', 'stream'])('a %s call is refused with', (kind) => {
     const answer = await failed(errorAnswer(400, wrong), body, { ...wrong, status: 400 })
     expect(answer.json()).toMatchObject({ error: wrong, detail: wrong.message })
     await failed(errorAnswer(422, wrong), body, { ...wrong, status: 400 })
-    await failed(errorAnswer(413, { ...wrong, code: 'big' }), body, { ...wrong, status: 413, code: 'request_too_large' })
+    await failed(errorAnswer(413, { ...wrong, code: 'big' }), body, {
+      ...wrong,
+      status: 413,
+      code: 'request_too_large',
+    })
     const unknown = { message: 'No such model here.', code: 'model_not_found', type: 'invalid_request_error' }
     await failed(errorAnswer(404, unknown), body, { ...unknown, status: 404 })
   })
