@@ -1,18 +1,20 @@
 /**
  * What the proxy adds to each chunk of a stream that is under way, and to bodies of a megabyte, against the bare relay in front of
- * the same provider, turn by turn in the same run. Chunks come at the provider's pace and say when they were sent.
+ * the same provider, turn by turn in the same run. Chunks come at the provider's pace and say when they were sent. Then what a chunk
+ * costs the proxy that it has to translate, beside one it passes on.
  */
 import { clock } from './chunk-stamps.ts'
 import type { Floor } from './commit-floor.ts'
 import { type LoopLag, readLoopLag } from './event-loop-lag.ts'
 import { JSON_WORK, kindOfWork, TOKENIZER } from './kind-of-work.ts'
 import { type Stretch, showProfile, workTimes } from './profile.ts'
-import { type Kind, PACE_MS, PACED_CHUNKS } from './provider-answers.ts'
+import { type Kind, LONG_STREAM_CHUNKS, PACE_MS } from './provider-answers.ts'
 import type { RelayWorker } from './relay.ts'
 import { type BenchmarkContext, type Report, showOthers } from './report.ts'
 import { seededRandom, shuffle } from './shuffle.ts'
 import { type MeasuredLoad, openStage, type Stage, type StagePlan } from './stage.ts'
 import { startWorker } from './start-worker.ts'
+import { LONG_STREAM_CONNECTIONS, LONG_STREAMS, showStreamCost, streamCostTargets } from './stream-cost.ts'
 import { figure, spread, table } from './table.ts'
 import { judge, showVerdicts, type Target } from './verdict.ts'
 
@@ -84,7 +86,7 @@ export async function benchStream(context: BenchmarkContext): Promise<Report> {
     note(label, await stage.checkBooks())
   }
   const work = options.profile ? await workOf(stage, cases, rounds) : null
-  const verdicts = judge([...delayTargets(rounds), ...(work?.targets ?? [])])
+  const verdicts = judge([...delayTargets(rounds), ...streamCostTargets(cpuIn(rounds)), ...(work?.targets ?? [])])
   const sections = [...sectionsOf(stage, cases, rounds), ...(work?.sections ?? []), showVerdicts(verdicts)]
   return { sections: await Promise.all(sections), verdicts, figures: figuresOf(rounds), problems }
 }
@@ -92,7 +94,14 @@ export async function benchStream(context: BenchmarkContext): Promise<Report> {
 function allCases(): Case[] {
   const of = (kind: Kind, connections: number) =>
     TARGETS.map((target) => ({ name: nameOf(kind, connections, target), kind, connections, target }))
-  return [...CONNECTIONS.flatMap((connections) => of('paced', connections)), ...LARGE.flatMap((kind) => of(kind, 1))]
+  const proxied = LONG_STREAMS.flatMap((kind) =>
+    of(kind, LONG_STREAM_CONNECTIONS).filter(({ target }) => target === 'tollgate'),
+  )
+  return [
+    ...CONNECTIONS.flatMap((connections) => of('paced', connections)),
+    ...proxied,
+    ...LARGE.flatMap((kind) => of(kind, 1)),
+  ]
 }
 
 function nameOf(kind: Kind, connections: number, target: Case['target']): string {
@@ -102,7 +111,7 @@ function nameOf(kind: Kind, connections: number, target: Case['target']): string
 /** Compiled code and full caches for everybody: streams as fast as they come, and each kind of large body. */
 function warmUps(cases: readonly Case[]): Case[] {
   return TARGETS.flatMap((target) =>
-    [...new Set(cases.map(({ kind }) => kind))].map((measuredKind) => {
+    [...new Set(cases.filter((one) => one.target === target).map(({ kind }) => kind))].map((measuredKind) => {
       const kind = measuredKind === 'paced' ? 'stream' : measuredKind
       const connections = kind === 'stream' ? WARM_UP_CONNECTIONS : 1
       return { name: nameOf(kind, connections, target), kind, connections, target }
@@ -140,8 +149,8 @@ async function runCases(
     progress.show(`${label}: ${one.name}`)
     const result = await run(one, one.kind === 'paced' ? paced(one) : timed(one, options.seconds))
     const chunks = result.chunks?.count ?? 0
-    if (one.kind === 'paced' && chunks < one.connections * PACED_CHUNKS * LEAST_MEASURED)
-      result.problems.push(`of ${one.connections * PACED_CHUNKS} chunks ${chunks} arrived`)
+    if (one.kind === 'paced' && chunks < one.connections * LONG_STREAM_CHUNKS * LEAST_MEASURED)
+      result.problems.push(`of ${one.connections * LONG_STREAM_CHUNKS} chunks ${chunks} arrived`)
     results.set(one.name, result)
   }
   return results
@@ -151,11 +160,13 @@ function sectionsOf(stage: Stage, cases: readonly Case[], rounds: readonly Round
   const floors = rounds.map(({ floor }) => floor.milliseconds)
   const settings = stage.floor.settings()
   const paces = cases.filter(({ kind }) => kind === 'paced')
-  const large = cases.filter(({ kind }) => kind !== 'paced')
+  const large = cases.filter(({ kind }) => LARGE.some((one) => one === kind))
+  const long = cases.filter(({ kind }) => LONG_STREAMS.some((one) => one === kind))
   const sections = [
     settings.then((text) => `A durable commit of one row takes ${spread(floors, ' ms')}. ${text}`),
     showOthers(rounds),
     ...(paces.length === 0 ? [] : [showChunks(paces, rounds), showAdded(rounds)]),
+    ...(long.length === 0 ? [] : [showStreamCost(cpuIn(rounds))]),
     ...(large.length === 0 ? [] : [showLarge(large, rounds)]),
     showLag(cases, rounds),
   ]
@@ -168,7 +179,7 @@ function showChunks(cases: readonly Case[], rounds: readonly Round[]): string {
     const of = (pick: (result: Result) => number) => spread(each(rounds, name, pick))
     const chunk = (quantile: 'p50' | 'p95' | 'p99' | 'max') => of(({ chunks }) => chunks?.[quantile] ?? Number.NaN)
     // CPU is told by the call; a call here is a stream.
-    const cpu = of(({ cpu: { server } }) => (server * 1000) / PACED_CHUNKS)
+    const cpu = of(({ cpu: { server } }) => (server * 1000) / LONG_STREAM_CHUNKS)
     const rate = figure((connections * 1000) / PACE_MS)
     return [name, rate, chunk('p50'), chunk('p95'), chunk('p99'), chunk('max'), cpu]
   })
@@ -218,6 +229,10 @@ function streams(connections: number): string {
 
 function addedToChunks(rounds: readonly Round[], connections: number, quantile: 'p50' | 'p99'): number[] {
   return bothOf(rounds, 'paced', connections, ({ chunks }) => chunks?.[quantile] ?? Number.NaN)
+}
+
+function cpuIn(rounds: readonly Round[]): (kind: Kind) => number[] {
+  return (kind) => each(rounds, nameOf(kind, LONG_STREAM_CONNECTIONS, 'tollgate'), ({ cpu }) => cpu.server)
 }
 
 /** Of each round, how much more it was through the proxy. */

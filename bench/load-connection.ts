@@ -4,7 +4,7 @@
  */
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
-import type { Kind } from './provider-answers.ts'
+import { isStream, type Kind } from './provider-answers.ts'
 
 export interface Answer {
   /** 0: the connection broke before the answer was whole. */
@@ -95,8 +95,7 @@ export class LoadConnection {
     }
     const status = Number(this.head.slice(9, 12))
     // A stream that ends without saying so was cut off.
-    const streams = this.kind === 'stream' || this.kind === 'paced'
-    const cut = streams && status === 200 && this.tail !== STREAM_END
+    const cut = isStream(this.kind) && status === 200 && this.tail !== STREAM_END
     this.finish(cut ? 0 : status, body.toString('latin1', 0, 300))
   }
 

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { MODEL, PRICES } from './provider-answers.ts'
+import { MODELS, PRICES } from './provider-answers.ts'
 import type { Workspace } from './workspace.ts'
 
 const MAIN = fileURLToPath(new URL('../src/main.ts', import.meta.url))
@@ -89,16 +89,17 @@ export async function startProxy(
 
 /** As YAML, not JSON: prices are written out, so that no float comes near them. */
 function configFor(upstream: string): string {
-  return `
-model_list:
-  - model_name: ${MODEL}
+  const models = Object.entries(MODELS).map(
+    ([name, model]) => `
+  - model_name: ${name}
     litellm_params:
-      model: openai/${MODEL}
+      model: ${model}
       api_base: ${upstream}/v1
       api_key: os.environ/BENCH_UPSTREAM_KEY
       input_cost_per_token: ${PRICES.input_cost_per_token}
       output_cost_per_token: ${PRICES.output_cost_per_token}
     model_info:
-      id: ${MODEL}-deployment
-`
+      id: ${name}-deployment`,
+  )
+  return `model_list:${models.join('')}\n`
 }

@@ -8,7 +8,17 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import { answerAsks } from './answer-asks.ts'
 import { stamped } from './chunk-stamps.ts'
-import { type Kind, kindOf, PACE_MS, PACED_CHUNKS, streamFrames, USAGE, wholeAnswer } from './provider-answers.ts'
+import {
+  isStream,
+  type Kind,
+  kindOf,
+  LONG_STREAM_CHUNKS,
+  PACE_MS,
+  type StreamKind,
+  streamFrames,
+  USAGE,
+  wholeAnswer,
+} from './provider-answers.ts'
 
 export interface Tally {
   calls: number
@@ -27,9 +37,16 @@ const WHOLE = {
   'long-conversation': wholeAnswer('long-conversation'),
   'long-answer': wholeAnswer('long-answer'),
 }
+const framesOf = (kind: StreamKind) => ({
+  withUsage: streamFrames(kind, true),
+  withoutUsage: streamFrames(kind, false),
+})
 const FRAMES = {
-  stream: { withUsage: streamFrames('stream', true), withoutUsage: streamFrames('stream', false) },
-  paced: { withUsage: streamFrames('paced', true), withoutUsage: streamFrames('paced', false) },
+  stream: framesOf('stream'),
+  paced: framesOf('paced'),
+  'long-stream': framesOf('long-stream'),
+  'anthropic-stream': framesOf('anthropic-stream'),
+  'gemini-stream': framesOf('gemini-stream'),
 }
 const INCLUDE_USAGE = Buffer.from('"include_usage":true')
 const tally: Tally = { calls: 0, prompt_tokens: 0, completion_tokens: 0 }
@@ -46,13 +63,13 @@ function serve(request: IncomingMessage, response: ServerResponse): void {
   request.on('end', () => {
     if (request.method === 'GET') return sendJson(response, Buffer.from(JSON.stringify(tally)))
     const body = chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks)
-    const kind = kindOf(body)
+    const kind = kindOf(request.url ?? '', body)
     bill(kind)
-    if (kind !== 'stream' && kind !== 'paced') return sendJson(response, WHOLE[kind])
+    if (!isStream(kind)) return sendJson(response, WHOLE[kind])
     response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-cache' })
     const frames = FRAMES[kind][body.includes(INCLUDE_USAGE) ? 'withUsage' : 'withoutUsage']
-    if (kind === 'stream') sendFrames(response, frames, 0)
-    else sendPaced(response, frames, 0, performance.now())
+    if (kind === 'paced') sendPaced(response, frames, 0, performance.now())
+    else sendFrames(response, frames, 0)
   })
 }
 
@@ -73,7 +90,7 @@ function sendFrames(response: ServerResponse, frames: readonly Buffer[], i: numb
 function sendPaced(response: ServerResponse, frames: readonly Buffer[], i: number, start: number): void {
   const frame = frames[i]
   if (response.destroyed || frame === undefined) return
-  if (i >= PACED_CHUNKS) {
+  if (i >= LONG_STREAM_CHUNKS) {
     sendFrames(response, frames, i)
     return
   }

@@ -6,7 +6,7 @@ import type { OpenAiDialect } from './openai-dialect.ts'
 import { readOpenAiErrorFrame } from './openai-errors.ts'
 import { readConsumed } from './openai-reading.ts'
 import { collectText } from './openai-stream.ts'
-import { type Answer, emptyReading, type ProviderError } from './provider.ts'
+import { type Answer, emptyReading, isPaid, type ProviderError, type Reading } from './provider.ts'
 import { shownUsage } from './shown-usage.ts'
 
 interface Choice {
@@ -19,17 +19,21 @@ export function readOpenAiAnswer(dialect: OpenAiDialect, body: Buffer): Answer |
   if (json === null) return null
   if (!Array.isArray(json.choices))
     return json.error === undefined || json.error === null ? null : readOpenAiErrorFrame(dialect, json)
-  const failure = failureOf(json.choices)
-  if (failure !== null) return readOpenAiErrorFrame(dialect, failure)
   const choices = (json.choices as unknown[]).map((choice) => (asObject(choice) ?? {}) as Choice)
   const consumed = readConsumed(dialect, json.usage, json)
+  const reading: Reading = {
+    ...emptyReading(),
+    ...consumed,
+    model: typeof json.model === 'string' && json.model !== '' ? json.model : null,
+    serviceTier: typeof json.service_tier === 'string' ? json.service_tier : null,
+  }
+  const failure = failureOf(json.choices)
+  if (failure !== null) {
+    const error = readOpenAiErrorFrame(dialect, failure)
+    return isPaid(reading) ? { ...error, consumed: reading } : error
+  }
   return {
-    reading: {
-      ...emptyReading(),
-      ...consumed,
-      model: typeof json.model === 'string' && json.model !== '' ? json.model : null,
-      serviceTier: typeof json.service_tier === 'string' ? json.service_tier : null,
-    },
+    reading,
     finishReasons: choices.map((choice) => finishReason(choice.finish_reason) ?? ''),
     outputText() {
       const pieces: string[] = []

@@ -40,9 +40,10 @@ function upstreamBody(dialect: OpenAiDialect, call: ProviderCall): Buffer {
   if (model !== request.model) changes.push({ key: 'model', value: JSON.stringify(model) })
   const isCapped = request.outputCap !== null || call.outputCap !== null
   for (const [key, value] of Object.entries(call.defaults)) {
-    if (key in request.json || call.drop.includes(key) || (isCapped && CAPS.includes(key as Cap))) continue
+    if (key in request.json || call.drop.includes(key) || CAPS.includes(key as Cap)) continue
     changes.push({ key, value: JSON.stringify(value) })
   }
+  if (!isCapped) changes.push(...presetCap(dialect, call))
   changes.push(...messageChanges(call), ...capChanges(dialect, call), ...streamChanges(call))
   return changes.length === 0 ? request.text : changeMembers(request.text, request.members, changes)
 }
@@ -92,6 +93,16 @@ function capChanges(dialect: OpenAiDialect, call: ProviderCall): Change[] {
   const misplaced = own.filter((key) => key !== taken)
   if (misplaced.length === 0 && call.outputCap === null) return []
   return [...misplaced.map((key): Change => ({ key, remove: true })), { key: taken, value: String(value) }]
+}
+
+/** The operator's own cap, where the model takes it: one that a server does not know is none. */
+function presetCap(dialect: OpenAiDialect, call: ProviderCall): Change[] {
+  const { defaults, request } = call
+  const preset = CAPS.filter((key) => key in defaults && !(key in request.json) && !call.drop.includes(key))
+  const taken = takenCap(dialect, call)
+  if (taken === 'either' || preset.length === 0)
+    return preset.map((key) => ({ key, value: JSON.stringify(defaults[key]) }))
+  return [{ key: taken, value: String(Math.max(...preset.map((key) => Number(defaults[key])))) }]
 }
 
 /** Other servers behind an api_base may know only the older name, and are left what the caller wrote. */

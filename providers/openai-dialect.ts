@@ -27,7 +27,7 @@ export interface OpenAiDialect extends Pick<ProviderFacts, 'keyVariables' | 'dom
   sentAs?(model: string): string
   /** @default false */
   billsAbandoned?: boolean
-  model(name: string): ModelFacts
+  model(name: string, json?: Json): ModelFacts
   mediaTokens(model: string): (part: unknown) => number | null
   /** Where it takes the cap on output: the other member is renamed. `either` leaves what the caller wrote. */
   capMember(model: string): 'max_tokens' | 'max_completion_tokens' | 'either'

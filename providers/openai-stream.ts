@@ -340,9 +340,9 @@ export function collectText(message: unknown, pieces: string[]): void {
   for (const text of [content, refusal, thought ?? reasoning]) if (typeof text === 'string') pieces.push(text)
   for (const call of [
     called,
-    ...(Array.isArray(calls) ? calls.map((entry) => (entry as { function?: unknown } | null)?.function) : []),
+    ...(Array.isArray(calls) ? calls.map((entry) => asObject(entry)?.function ?? asObject(entry)?.custom) : []),
   ]) {
-    const { name, arguments: args } = (call ?? {}) as Record<string, unknown>
-    for (const text of [name, args]) if (typeof text === 'string') pieces.push(text)
+    const { name, arguments: args, input } = (call ?? {}) as Record<string, unknown>
+    for (const text of [name, args, input]) if (typeof text === 'string') pieces.push(text)
   }
 }

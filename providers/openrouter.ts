@@ -26,7 +26,7 @@ export const openrouter: Provider = openAiDialect({
   capMember: () => 'either',
   serverTools,
   refuses,
-  mayServe: (json) => (Array.isArray(json.models) ? json.models : []).filter((name) => typeof name === 'string'),
+  mayServe: otherModels,
   readCost,
   readToolUses(usage): Record<string, number> {
     const used = asObject(usage.server_tool_use_details) ?? asObject(usage.server_tool_use)
@@ -49,13 +49,21 @@ function readCost(usage: Json): bigint | null {
 /** Reasoning is billed and not, or only in outline, shown. */
 const HIDES_REASONING = /^(?:x-ai\/grok-4|google\/gemini-(?:2\.5|[3-9])|anthropic\/claude-(?!3-)|openrouter\/)/
 
-function routedModel(name: string): ModelFacts {
+function routedModel(name: string, json: Json = {}): ModelFacts {
+  const hides =
+    asObject(json.reasoning)?.exclude === true ||
+    json.include_reasoning === false ||
+    [name, ...otherModels(json)].some((model) => HIDES_REASONING.test(model) || hidesAtOpenAi(model))
   const own = name.startsWith('openai/') ? openAiModel(baseName(name)) : PLAIN_MODEL
   return {
     ...own,
-    hiddenReasoning: own.hiddenReasoning || HIDES_REASONING.test(name),
+    hiddenReasoning: hides,
     ...(INPUT_FACTS[name.slice(0, Math.max(0, name.indexOf('/')))] ?? UNKNOWN_INPUT),
   }
+}
+
+function hidesAtOpenAi(name: string): boolean {
+  return name.startsWith('openai/') && openAiModel(baseName(name)).hiddenReasoning
 }
 
 /** By who made the model: how it cuts text, and the prompts it puts around a conversation, its own and those for tools. */
@@ -82,11 +90,17 @@ function mediaTokens(model: string): (part: unknown) => number | null {
   return (part) => (asObject(part)?.type === 'image_url' ? image : null)
 }
 
+function otherModels(json: Json): string[] {
+  return (Array.isArray(json.models) ? json.models : []).filter((name) => typeof name === 'string')
+}
+
+const SEARCHES = /:online(?:$|:)|^perplexity\//
+
 /** Plugins, `:online`, tools of its own, and models that search by themselves. Their fees are in its bill. */
 function serverTools(json: Json, model: string): ServerTool[] {
   const kinds = new Set<string>()
-  if (/:online$/.test(model) || /^perplexity\//.test(model) || asObject(json.web_search_options) !== null)
-    kinds.add('web_search')
+  const models = [model, ...otherModels(json)]
+  if (models.some((name) => SEARCHES.test(name)) || asObject(json.web_search_options) !== null) kinds.add('web_search')
   for (const plugin of Array.isArray(json.plugins) ? json.plugins : []) {
     const id = asObject(plugin)?.id
     if (typeof id === 'string') kinds.add(id === 'web' ? 'web_search' : id.replaceAll('-', '_'))

@@ -6,7 +6,7 @@
 
 import type { ProviderFacts } from '../src/config/provider-name.ts'
 import type { Member } from '../src/http/json-members.ts'
-import type { Usage } from '../src/metering/usage.ts'
+import { inputTokens, outputTokens, type Usage } from '../src/metering/usage.ts'
 
 /** A chat completion request as the caller sent it: the bytes, where their members are, and what was read from them. */
 export interface ChatRequest {
@@ -116,6 +116,11 @@ export function emptyReading(): Reading {
   return { usage: null, consistent: true, model: null, serviceTier: null, cost: null, byModel: null }
 }
 
+/** Whether what failed was paid for all the same: it says what it used, and not that this was free. */
+export function isPaid({ usage, cost }: Reading): boolean {
+  return usage !== null && cost !== 0n && inputTokens(usage) + outputTokens(usage) > 0
+}
+
 /** A complete JSON answer. */
 export interface Answer {
   reading: Reading
@@ -184,6 +189,8 @@ export interface ProviderError {
   internal: string
   /** The server does not know this member, which we added: the call may be made again without it. */
   rejects?: 'stream_options'
+  /** What the failed answer says it used, where it does and not that it was free: that is charged. */
+  consumed?: Reading
 }
 
 export interface Provider extends ProviderFacts {

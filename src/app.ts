@@ -24,7 +24,9 @@ import { createTestLimit, type TestLimit } from './admin/test-limit.ts'
 import { createTestKey } from './admin/test-provider-key.ts'
 import { findCall } from './billing/find-call.ts'
 import { type ChatDependencies, chat, findRoute } from './chat/chat.ts'
+import { chooseKeys } from './chat/choose-key.ts'
 import { openExchange } from './chat/exchange.ts'
+import type { Deployment } from './config/config.ts'
 import { docsPage } from './http/docs-page.ts'
 import { errorBody, TollgateError, toTollgateError } from './http/errors.ts'
 import { openApi } from './http/openapi.ts'
@@ -165,8 +167,16 @@ export function createApp(deps: AppDependencies): Hono<Env> {
   }
 
   async function listModels(c: Context<Env>): Promise<Response> {
-    await deps.identify(c.env.incoming.headers)
-    return c.json({ object: 'list', data: deps.router.listModels().map(modelObject) })
+    const caller = await deps.identify(c.env.incoming.headers)
+    const keysFor = await chooseKeys(deps.vault, caller, deps.config.deployments)
+    const canCall = (deployment: Deployment) => {
+      try {
+        return keysFor(deployment).length > 0
+      } catch {
+        return false
+      }
+    }
+    return c.json({ object: 'list', data: deps.router.listModels(canCall).map(modelObject) })
   }
 
   async function showModel(c: Context<Env>): Promise<Response> {

@@ -6,6 +6,7 @@
  */
 import { NO_USAGE, type Usage } from '../../src/metering/usage.ts'
 import { asObject } from '../json.ts'
+import { count } from '../openai-usage.ts'
 
 type Members = Readonly<Record<string, unknown>>
 
@@ -128,8 +129,4 @@ function readFees(raw: unknown): Record<string, number> {
 function tierOf(stated: Members): string | null {
   const tier = typeof stated.service_tier === 'string' ? stated.service_tier : null
   return stated.inference_geo === 'us' ? `${tier ?? 'standard'} us` : tier
-}
-
-function count(value: unknown): number | null {
-  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : null
 }

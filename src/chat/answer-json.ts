@@ -1,11 +1,12 @@
 /** A non-streaming call: made, finished and charged even when the caller has left, settled before the answer goes out. */
-import type { Answer, ProviderError } from '../../providers/provider.ts'
+import { type Answer, emptyReading, type ProviderError } from '../../providers/provider.ts'
 import { openAiShape } from '../metering/usage.ts'
 import { billHeaders, shownCost } from './answer-headers.ts'
 import { attemptsOf, tryOffers } from './attempts.ts'
 import type { Call } from './call.ts'
 import { logCall } from './call-log.ts'
 import type { ChatDependencies } from './chat.ts'
+import { isOwn } from './choose-key.ts'
 import { dispatched } from './delivered.ts'
 import type { Claim } from './idempotency.ts'
 import type { Offer } from './offer.ts'
@@ -20,12 +21,15 @@ export async function answerJson(
   claim: Claim | null,
 ): Promise<void> {
   let answer: Answer | null = null
+  let paid: ProviderError | null = null
   const failure = await tryOffers(attemptsOf(deps), call, offers, async () => {
     const result = await attempt(deps, call)
-    if ('kind' in result) return result
-    answer = result
+    if (!('kind' in result)) answer = result
+    else if (result.consumed === undefined || isOwn(call.offer.key)) return result
+    else paid = result
     return null
   })
+  if (paid !== null) return failPaid(deps, call, paid)
   if (failure !== null || answer === null) {
     const error = failure!
     await releaseCall(deps, call, 'failed', failureOf(error))
@@ -33,6 +37,14 @@ export async function answerJson(
     throw toCallerError(error)
   }
   await send(deps, call, answer, claim)
+}
+
+/** It failed and was paid for: charged like any other, and not tried again. */
+async function failPaid(deps: ChatDependencies, call: Call, error: ProviderError): Promise<never> {
+  const reading = error.consumed ?? emptyReading()
+  const bill = await settleCall(deps, call, { reading, finishReasons: [], outputText: () => '', outcome: 'cut_off' })
+  logCall(deps, call, { outcome: 'cut_off', bill, error })
+  throw toCallerError(error)
 }
 
 async function attempt(deps: ChatDependencies, call: Call): Promise<Answer | ProviderError> {

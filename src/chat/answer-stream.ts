@@ -1,5 +1,5 @@
 /** A streaming call: bytes pass while they are metered; it is settled before the caller sees the end. */
-import type { StreamReader } from '../../providers/provider.ts'
+import { isPaid, type StreamReader } from '../../providers/provider.ts'
 import { dataFrame } from '../../providers/sse-frames.ts'
 import { errorBody } from '../http/errors.ts'
 import type { Outcome } from '../ledger/ledger.ts'
@@ -9,6 +9,7 @@ import { attemptsOf, tryOffers } from './attempts.ts'
 import type { Call } from './call.ts'
 import { logCall } from './call-log.ts'
 import type { ChatDependencies } from './chat.ts'
+import { isOwn } from './choose-key.ts'
 import { type ClientStream, DONE_FRAME, openClientStream } from './client-stream.ts'
 import { dispatched } from './delivered.ts'
 import type { Claim } from './idempotency.ts'
@@ -59,7 +60,8 @@ async function relayAttempts(
   const failure = await tryOffers(attemptsOf(deps), call, offers, async () => {
     const reader = call.offer.provider.readStream(answerContext(call))
     const end = await relay(deps, call, client, reader)
-    if (end.kind === 'failed' && !client.delivered) return end.error
+    const paid = isPaid(reader.reading) && !isOwn(call.offer.key)
+    if (end.kind === 'failed' && !client.delivered && !paid) return end.error
     relayed = { end, reader }
     return null
   })
@@ -93,6 +95,7 @@ async function relay(
 ): Promise<RelayEnd> {
   const { provider } = call.offer
   const { ledger, tokenizer, config } = deps
+  const drainMs = provider.billsAbandoned ? DRAIN_MS : 0
   ledger.checkpoint(call.exchange.callId, call.caller.organizationId, dispatched(call))
   const meter = createStreamMeter({ ledger, tokenizer, step: config.caps.streamOutputTokens }, call, reader)
   call.timing.upstreamStartedAt = performance.now()
@@ -102,7 +105,9 @@ async function relay(
     reader,
     shutdown: deps.shutdown,
     // What it bills for is what is learned, not only what was passed on.
-    drainMs: provider.billsAbandoned ? DRAIN_MS : 0,
+    drainMs,
+    // Who leaves with the last word, a moment before the usage, would have what doesn't show for nothing.
+    goneDrainMs: call.offer.unseen && !isOwn(call.offer.key) ? DRAIN_MS : drainMs,
     start: (handler) => startStream(deps, call, handler),
     readError: (status, headers, body) => provider.readError(status, headers, body),
     readFailure: (error) => fromConnection(provider.label, error),
@@ -111,8 +116,7 @@ async function relay(
       call.timing.firstByteAt ??= performance.now()
       call.timing.upstreamMs = call.timing.firstByteAt - call.timing.upstreamStartedAt
     },
-  })
-  meter.end()
+  }).finally(() => meter.end())
   call.timing.upstreamMs = performance.now() - call.timing.upstreamStartedAt
   return end
 }

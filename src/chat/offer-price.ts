@@ -22,7 +22,11 @@ export function offeredPrice(
     const price = findPrice(provider, deployment, model, context)
     return price ?? refuseUnpriced(model === named ? context.request.model : model, provider.unpriced(model))
   })
-  return dearestPrice(found)
+  const price = dearestPrice(found)
+  // Where the data set does not know the window, the operator may.
+  return price.contextWindow === null && deployment.maxInputTokens !== null
+    ? { ...price, contextWindow: deployment.maxInputTokens }
+    : price
 }
 
 /** Where nobody knows what a model costs: enough for a call that is not charged here. */
@@ -80,7 +84,7 @@ export function usesOf(tools: readonly ServerTool[]): Record<string, number> {
 
 /** A tool that is billed by use and has no fee is an unknown price. @throws {TollgateError} 400. */
 export function refuseUnpricedTools(tools: readonly ServerTool[], price: Price): void {
-  const unpriced = tools.find(({ kind, billedByUse }) => billedByUse && price.toolFees[kind] === undefined)
+  const unpriced = tools.find(({ kind, billedByUse }) => billedByUse && !Object.hasOwn(price.toolFees, kind))
   if (unpriced === undefined) return
   throw new TollgateError(
     400,

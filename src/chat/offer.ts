@@ -7,11 +7,12 @@ import type { Config, PowerLevel } from '../config/config.ts'
 import { TollgateError } from '../http/errors.ts'
 import type { Caller } from '../identity/caller.ts'
 import { MILLION } from '../metering/charge.ts'
-import { estimateChatInput, type InputEstimate } from '../metering/estimate.ts'
+import type { InputEstimate } from '../metering/estimate.ts'
 import type { Price, PriceBook } from '../metering/price.ts'
 import { type Quote, quote } from '../metering/quote.ts'
 import type { RoutedDeployment } from '../routing/route.ts'
 import { isOwn, type PayingKey } from './choose-key.ts'
+import { estimateInput } from './estimate-input.ts'
 import {
   asksForAudio,
   costPrice,
@@ -55,6 +56,8 @@ export interface Offer {
   cap: number | null
   /** May run beyond `wanted`: the hold grows with the stream. */
   extendable: boolean
+  /** Costs what its stream does not show (hidden reasoning, sound, what a tool reads): only its usage tells. */
+  unseen: boolean
 }
 
 export interface OfferContext {
@@ -89,6 +92,10 @@ export function makeOffer(deployment: RoutedDeployment, key: PayingKey, context:
     tier: provider.tierMultiplier(askedTier(effective), model),
     allowBelowCost: config.allowBelowCost,
     at: context.at,
+    unseen:
+      provider.model(model, effective).hiddenReasoning ||
+      asksForAudio(effective) ||
+      tools.some(({ addsInput }) => addsInput),
   }
   if (isOwn(key)) return { ...known, ...UNCHARGED, price: costPrice(provider, deployment, model, context) }
   const price = offeredPrice(provider, deployment, effective, context)
@@ -161,17 +168,6 @@ function droppedMembers(refused: readonly Refusal[], deployment: RoutedDeploymen
 
 function without(json: Readonly<Record<string, unknown>>, members: readonly string[]): Record<string, unknown> {
   return Object.fromEntries(Object.entries(json).filter(([key]) => !members.includes(key)))
-}
-
-/** The base estimate in this model's tokens, and what it adds unseen; never more of the text than a token a byte. */
-function estimateInput(json: Readonly<Record<string, unknown>>, provider: Provider, model: string): InputEstimate {
-  const base = estimateChatInput(json, provider.mediaTokens(model))
-  const { tokensPercent, hiddenInput } = provider.model(model, json)
-  const hasTools = Array.isArray(json.tools) && json.tools.length > 0
-  const hidden = hiddenInput.always + (hasTools ? hiddenInput.withTools : 0)
-  // A provider that bills less framing than the base estimate takes has a negative part hidden.
-  const tokens = Math.max(1, Math.min(Math.ceil((base.tokens * tokensPercent) / 100), base.bytes) + hidden)
-  return { ...base, tokens, bytes: Math.max(tokens, base.bytes + hidden) }
 }
 
 /** A part nothing else bounds can't be larger than the model's context window. */

@@ -38,6 +38,8 @@ export interface RelayOptions {
   shutdown: AbortSignal
   /** For how long a stream that was given up is read on before upstream is told to stop; 0 stops it at once. */
   drainMs: number
+  /** The same where it was the caller who left. */
+  goneDrainMs: number
   /** After each piece passed on. */
   onPassed: (flow: Flow) => void
   /** Runs at the first byte from upstream. */
@@ -144,7 +146,7 @@ export function relayStream(options: RelayOptions): Promise<RelayEnd> {
       },
       onError: (error) => end({ kind: 'failed', error: options.readFailure(error) }, false),
     })
-    exchange.onGone(() => giveUp({ kind: 'client_gone' }))
+    exchange.onGone(() => giveUp({ kind: 'client_gone' }, options.goneDrainMs))
   })
 }
 

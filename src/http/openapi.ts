@@ -57,6 +57,17 @@ export function openApi(version: string) {
         },
       },
       ...keyPaths,
+      '/metrics': {
+        get: {
+          summary: "The process's numbers, for Prometheus",
+          description: 'Open to this machine; else with the master key or TOLLGATE_METRICS_TOKEN.',
+          security: bearer,
+          responses: { 200: { description: 'Text in the format of Prometheus.' }, 401: error('No or wrong key.') },
+        },
+      },
+      '/health/liveness': {
+        get: { summary: 'The same as /health/liveliness', responses: { 200: { description: 'Alive.' } } },
+      },
       '/health/liveliness': { get: { summary: 'The process runs', responses: { 200: { description: 'Alive.' } } } },
       '/health/readiness': {
         get: {

@@ -22,8 +22,8 @@ export interface Router {
    * (`gpt-4o` as `openai/gpt-4o`). Null when nothing serves the name.
    */
   route(model: string): Route | null
-  /** The names for GET /v1/models: concrete ones and aliases, wildcards expanded where the operator has a key. Never a pattern. */
-  listModels(): string[]
+  /** The names for GET /v1/models: concrete ones and aliases, wildcards expanded where they can be called. Never a pattern. */
+  listModels(canCall?: (deployment: Deployment) => boolean): string[]
 }
 
 /** Longer names than any provider's; refused before they are searched. */
@@ -50,8 +50,8 @@ export function createRouter(config: Config): Router {
     return provider === null ? null : find(`${provider}/${name}`)
   }
 
-  const listModels = (): string[] => {
-    const names = new Set(config.deployments.flatMap(expand))
+  const listModels = (canCall: (deployment: Deployment) => boolean = hasKey): string[] => {
+    const names = new Set(config.deployments.flatMap((deployment) => expand(deployment, canCall)))
     for (const alias of aliases.keys()) if (route(alias) !== null) names.add(alias)
     return [...names]
   }
@@ -87,10 +87,15 @@ function isPrefixed({ provider, apiBase }: Deployment, model: string): boolean {
   return apiBase === null && provider !== 'openrouter' && provider !== 'huggingface' && model.startsWith(`${provider}/`)
 }
 
+function hasKey({ apiKey, mockResponse }: Deployment): boolean {
+  return apiKey !== null || mockResponse !== null
+}
+
 /** The names a deployment answers to, as far as they can be known. */
-function expand({ modelName, provider, upstreamModel, apiKey, mockResponse }: Deployment): string[] {
+function expand(deployment: Deployment, canCall: (deployment: Deployment) => boolean): string[] {
+  const { modelName, provider, upstreamModel } = deployment
   if (!modelName.includes('*')) return [modelName]
-  if (apiKey === null && mockResponse === null) return []
+  if (!canCall(deployment)) return []
   const starsOf = (pattern: string): number => pattern.split('*').length
   if (starsOf(modelName) !== starsOf(upstreamModel)) return []
   return knownModels(provider).flatMap((model) => {

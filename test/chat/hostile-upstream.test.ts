@@ -222,6 +222,7 @@ async function relay(
       reader: openai.readStream(context),
       shutdown,
       drainMs: 0,
+      goneDrainMs: 0,
       start(handler) {
         const state = start(handler)
         return { sent: state.sent, pause() {}, resume() {}, abort: () => void Object.assign(state, { aborted: true }) }

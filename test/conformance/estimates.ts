@@ -3,7 +3,7 @@
  * the input (as a hold is reckoned) against what was billed.
  */
 import { findProvider } from '../../providers/registry.ts'
-import { estimateChatInput } from '../../src/metering/estimate.ts'
+import { estimateInput } from '../../src/chat/estimate-input.ts'
 import { dialectOf, modelOf } from './dialects.ts'
 import type { Recording } from './recording.ts'
 import { chatRequest } from './request.ts'
@@ -30,12 +30,8 @@ function estimateOf(recording: Recording): number | null {
   const { request, serverTools } = chatRequest(recording)
   const model = modelOf(recording)
   if (provider === null || serverTools.length > 0 || provider.serverTools(request, model).length > 0) return null
-  const base = estimateChatInput(request, () => MEDIA)
-  if (base.media > 0 || base.audioInput > 0 || base.unbounded.length > 0) return null
-  const { tokensPercent, hiddenInput } = provider.model(model, request)
-  const hasTools = Array.isArray(request.tools) && request.tools.length > 0
-  const hidden = hiddenInput.always + (hasTools ? hiddenInput.withTools : 0)
-  return Math.min(Math.ceil((base.tokens * tokensPercent) / 100), base.bytes) + hidden
+  const estimate = estimateInput(request, { model: provider.model, mediaTokens: () => () => MEDIA }, model)
+  return estimate.media > 0 || estimate.audioInput > 0 || estimate.unbounded.length > 0 ? null : estimate.tokens
 }
 
 const MEDIA = 1
