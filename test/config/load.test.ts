@@ -183,7 +183,9 @@ tollgate:
   leases: {renew_seconds: 20}
   caps: {output_tokens: 1.5}
 `
-    const prefixes = 'openai/, anthropic/, gemini/, groq/, xai/, huggingface/, openrouter/'
+    const prefixes = Object.keys(PROVIDERS)
+      .map((provider) => `${provider}/`)
+      .join(', ')
     expect(problemsOf(text)).toEqual([
       `E config.yaml:4: model_list[0].litellm_params.model: no such provider here: "azure". Fix: use one of ${prefixes}; an OpenAI-compatible server goes as openai/<model> with api_base`,
       'E config.yaml:5: model_list[0].litellm_params.timeout: expected a number of seconds, found "abc". Fix: write timeout: 60',
@@ -403,13 +405,7 @@ describe("the repository's config.yaml", () => {
     const { config, problems } = loadConfig(text, 'config.yaml', {}, { embedded: true, providers: PROVIDERS })
     expect(config?.deployments.map(({ modelName }) => modelName)).toEqual([
       'demo',
-      'openai/*',
-      'anthropic/*',
-      'gemini/*',
-      'groq/*',
-      'xai/*',
-      'huggingface/*',
-      'openrouter/*',
+      ...Object.keys(PROVIDERS).map((provider) => `${provider}/*`),
     ])
     expect(problems.filter(({ quiet }) => quiet !== true)).toEqual([])
   })

@@ -32,15 +32,14 @@ const DIALECTS: Readonly<Record<string, Dialect>> = {
   },
 }
 
-/** @throws for a folder nobody has said anything about. */
+/** Who is not named here speaks OpenAI's dialect under the name of the folder. */
 export function dialectOf(folder: string): Dialect {
   const dialect = Object.hasOwn(DIALECTS, folder) ? DIALECTS[folder] : undefined
-  if (dialect === undefined) throw new Error(`test/conformance/dialects.ts says nothing about ${folder}`)
-  return dialect
+  return dialect ?? { provider: folder, speaksOpenAi: true, likelyModel: 'unnamed' }
 }
 
 export function isPlayable(folder: string): boolean {
-  return Object.hasOwn(DIALECTS, folder) && findProvider(dialectOf(folder).provider) !== null
+  return findProvider(dialectOf(folder).provider) !== null
 }
 
 /** What passes can be compared with what was recorded, frame by frame. */
