@@ -1,10 +1,6 @@
-/** A provider as strict about thoughts as Claude, which tells the same story of three turns; and its dialect as a server. */
-import { createServer, type Server } from 'node:http'
-import { anthropic } from '../../providers/anthropic.ts'
-import type { Answer } from '../../providers/provider.ts'
-import { parseRequest } from '../../src/chat/read-request.ts'
+/** A provider as strict about thoughts as Claude, which tells the same story of three turns. */
 import { seeded } from '../support/splits.ts'
-import type { ReceivedRequest, ScriptedUpstream } from '../support/upstream.ts'
+import type { ReceivedRequest } from '../support/upstream.ts'
 
 export type Json = Record<string, unknown>
 
@@ -13,6 +9,8 @@ const SIGNATURE = Buffer.from('signed by Claude '.repeat(40)).toString('base64')
 
 const think = (thinking: string, name: string) => ({ type: 'thinking', thinking, signature: `${name}${SIGNATURE}` })
 const use = (id: string, name: string, input: Json) => ({ type: 'tool_use', id, name, input })
+/** Of every answer. */
+export const USAGE = { input_tokens: 100, cache_read_input_tokens: 20, output_tokens: 30 }
 /** What Claude says, turn by turn. */
 const TURNS: Json[][] = [
   [
@@ -54,7 +52,7 @@ export function claude({ json }: ReceivedRequest) {
   }
   const content = TURNS[turn] ?? []
   const stop_reason = turn < 2 ? 'tool_use' : 'end_turn'
-  const usage = { input_tokens: 100, cache_read_input_tokens: 20, output_tokens: 30 }
+  const usage = USAGE
   if (asked?.stream !== true) {
     const body = { id: 'msg_1', type: 'message', model: `${MODEL}-20250929`, content, stop_reason, usage }
     return { headers: { 'content-type': 'application/json' }, frames: [JSON.stringify(body)] }
@@ -99,50 +97,4 @@ function events(content: readonly Json[], stop_reason: string, usage: Json): str
     event('message_delta', { delta: { stop_reason }, usage }),
     event('message_stop'),
   ]
-}
-
-/** The provider alone between a client and its upstream: no ledger, no routes. */
-export function startDialect(upstream: ScriptedUpstream): Server {
-  return createServer((incoming, outgoing) => {
-    void (async () => {
-      const chunks: Buffer[] = []
-      for await (const chunk of incoming) chunks.push(chunk as Buffer)
-      const request = parseRequest(Buffer.concat(chunks))
-      const context = { request, model: MODEL, choices: 1, callId: 'c1', created: 1_700_000_000 }
-      const options = { apiKey: 'k', apiBase: upstream.url, organization: null, extraHeaders: {}, defaults: {} }
-      const refused = anthropic.refuses(request.json, MODEL)
-      if (refused.length > 0) throw new Error(`refused: ${JSON.stringify(refused)}`)
-      const prepared = anthropic.prepare({
-        request,
-        model: MODEL,
-        ...options,
-        outputCap: null,
-        drop: [],
-        askUsage: true,
-      })
-      const answer = await fetch(`${prepared.origin}${prepared.path}`, {
-        method: 'POST',
-        headers: prepared.headers,
-        body: new Uint8Array(prepared.body),
-      })
-      if (answer.status !== 200 || !request.stream) {
-        const body = Buffer.from(await answer.arrayBuffer())
-        outgoing.writeHead(answer.status, { 'content-type': 'application/json' })
-        if (answer.status === 200) outgoing.end((anthropic.readAnswer(body, context) as Answer).body('0.1', null))
-        else outgoing.end(JSON.stringify({ error: anthropic.readError(answer.status, {}, body) }))
-        return
-      }
-      outgoing.writeHead(200, { 'content-type': 'text/event-stream' })
-      const reader = anthropic.readStream(context)
-      for await (const chunk of answer.body!) {
-        outgoing.write(reader.push(Buffer.from(chunk as Uint8Array)).bytes ?? '')
-      }
-      reader.end()
-      if (request.includeUsage) outgoing.write(reader.usageFrame('0.1', null))
-      outgoing.end('data: [DONE]\n\n')
-    })().catch((error: unknown) => {
-      outgoing.writeHead(500, { 'content-type': 'application/json' })
-      outgoing.end(JSON.stringify({ error: { message: String(error) } }))
-    })
-  })
 }

@@ -1,10 +1,7 @@
 /**
- * Real clients with Claude's dialect between them and a provider that is as strict about thoughts as Claude: a conversation of three
- * turns with tools and thinking, every turn sent back as the client received it.
+ * Real clients with the product between them and a provider that is as strict about thoughts as Claude: a conversation of three
+ * turns with tools and thinking, every turn sent back as the client received it, every call in the books at its price.
  */
-import { once } from 'node:events'
-import type { Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible'
 import { AIMessageChunk, type BaseMessageLike } from '@langchain/core/messages'
 import { tool as langchainTool } from '@langchain/core/tools'
@@ -12,41 +9,31 @@ import { ChatOpenAI } from '@langchain/openai'
 import { generateText, isStepCount, streamText, tool } from 'ai'
 import OpenAI from 'openai'
 import { zodResponseFormat } from 'openai/helpers/zod'
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { beforeEach, describe, expect, test } from 'vitest'
 import { z } from 'zod'
-import { type ScriptedUpstream, startUpstream } from '../support/upstream.ts'
-import { claude, type Json, MODEL, startDialect } from './anthropic-claude.ts'
+import { claude, type Json, MODEL, USAGE } from './anthropic-claude.ts'
+import { type Payer, useTranslated } from './translated-product.ts'
 
-let upstream: ScriptedUpstream
-let server: Server
-let baseURL = ''
+// 100 tokens at $3 a million, 20 from the cache at $0.30, 30 at $15, and half of it on top.
+const CHARGE = { credits: '1.134000', dollars: 0.001134 }
+const USED = { prompt: 120, completion: 30, cached: 20, reasoning: 0 }
+const product = useTranslated('anthropic', MODEL, { charge: CHARGE.credits, ...USED })
 
-beforeAll(async () => {
-  upstream = await startUpstream(claude)
-  server = startDialect(upstream)
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  baseURL = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`
-})
-afterAll(async () => {
-  server.closeAllConnections()
-  await new Promise((resolve) => server.close(resolve))
-  await upstream.close()
-})
-beforeEach(() => {
-  upstream.requests.length = 0
-  upstream.respond(claude)
+let payer: Payer
+beforeEach(async () => {
+  payer = await product.payer(claude)
 })
 
 const QUESTION = 'How is the weather, and what time is it?'
 const weatherOf = (city: string) => (city === 'Rome' ? 'sun' : `rain in ${city}`)
 const THOUGHT = 'Both towns, and the time.'
 
-/** Claude saw three requests, with thinking in each, and the results in the order of the calls. */
-function expectThreeTurns(): void {
-  expect(upstream.requests).toHaveLength(3)
-  for (const { json } of upstream.requests) expect(json?.thinking).toEqual({ type: 'enabled', budget_tokens: 4_096 })
-  const last = (upstream.requests[2]?.json?.messages ?? []) as { content: Json[] }[]
+/** Claude saw three requests, with thinking in each, and the results in the order of the calls; the books hold the three. */
+async function expectThreeTurns(): Promise<void> {
+  const { requests } = product.upstream
+  expect(requests).toHaveLength(3)
+  for (const { json } of requests) expect(json?.thinking).toEqual({ type: 'enabled', budget_tokens: 4_096 })
+  const last = (requests[2]?.json?.messages ?? []) as { content: Json[] }[]
   const results = last.flatMap(({ content }) => content).filter(({ type }) => type === 'tool_result')
   expect(results.map(({ content }) => JSON.stringify(content))).toEqual([
     expect.stringContaining('rain in Oslo'),
@@ -54,10 +41,11 @@ function expectThreeTurns(): void {
     expect.stringContaining('noon'),
     expect.stringContaining('sun'),
   ])
+  await product.expectBooked(payer, 3)
 }
 
 describe("OpenAI's client", () => {
-  const client = () => new OpenAI({ baseURL, apiKey: 'k', maxRetries: 0 })
+  const client = () => new OpenAI({ baseURL: payer.baseURL, apiKey: payer.apiKey, maxRetries: 0 })
   const city = { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] }
   const tools: OpenAI.ChatCompletionFunctionTool[] = [
     { type: 'function', function: { name: 'weather', description: 'The weather', parameters: city } },
@@ -100,7 +88,7 @@ describe("OpenAI's client", () => {
         : await client().chat.completions.create({ ...body(messages), stream_options: null })
       const [choice] = completion.choices
       messages.push(choice!.message)
-      expect(completion.usage).toMatchObject({ prompt_tokens: 120, completion_tokens: 30, cost: 0.1 })
+      expect(completion.usage).toMatchObject({ prompt_tokens: 120, completion_tokens: 30, cost: CHARGE.dollars })
       expect(choice?.finish_reason).toBe(turn < 2 ? 'tool_calls' : 'stop')
       for (const call of choice?.message.tool_calls ?? []) {
         if (call.type !== 'function') continue
@@ -109,7 +97,7 @@ describe("OpenAI's client", () => {
       }
     }
     expect(messages.at(-1)?.content).toBe('Rain, but for Rome.')
-    expectThreeTurns()
+    await expectThreeTurns()
   })
 
   test('with its tool runner', async () => {
@@ -120,7 +108,7 @@ describe("OpenAI's client", () => {
       reasoning_effort: 'medium',
     })
     expect(await runner.finalContent()).toBe('Rain, but for Rome.')
-    expectThreeTurns()
+    await expectThreeTurns()
   })
 
   test('with its tool runner, streaming', async () => {
@@ -132,26 +120,31 @@ describe("OpenAI's client", () => {
       stream: true,
     })
     expect(await runner.finalContent()).toBe('Rain, but for Rome.')
-    expectThreeTurns()
+    await expectThreeTurns()
   })
 
   test('parses an answer in a form', async () => {
-    const said = { type: 'message', content: [{ type: 'text', text: '{"age":3}' }], stop_reason: 'end_turn' }
-    upstream.respond({ headers: { 'content-type': 'application/json' }, frames: [JSON.stringify(said)] })
+    const content = [{ type: 'text', text: '{"age":3}' }]
+    const said = { type: 'message', model: MODEL, content, stop_reason: 'end_turn', usage: USAGE }
+    product.upstream.respond({ headers: { 'content-type': 'application/json' }, frames: [JSON.stringify(said)] })
     const completion = await client().chat.completions.parse({
       model: MODEL,
       messages: [{ role: 'user', content: 'Age?' }],
       response_format: zodResponseFormat(z.object({ age: z.number() }), 'person'),
     })
     expect(completion.choices[0]?.message.parsed).toEqual({ age: 3 })
-    expect(upstream.requests[0]?.json?.output_config).toMatchObject({
+    expect(product.upstream.requests[0]?.json?.output_config).toMatchObject({
       format: { schema: { additionalProperties: false } },
     })
+    await product.expectBooked(payer, 1)
   })
 })
 
 describe('Vercel AI SDK', () => {
-  const model = () => createOpenAICompatible({ name: 'tollgate', baseURL, apiKey: 'k', includeUsage: true })(MODEL)
+  const model = () =>
+    createOpenAICompatible({ name: 'tollgate', baseURL: payer.baseURL, apiKey: payer.apiKey, includeUsage: true })(
+      MODEL,
+    )
   const options = () => ({
     model: model(),
     prompt: QUESTION,
@@ -171,14 +164,14 @@ describe('Vercel AI SDK', () => {
     const { text, steps } = await generateText(options())
     expect(text).toBe('Rain, but for Rome.')
     expect(steps[0]?.reasoningText).toBe(THOUGHT)
-    expectThreeTurns()
+    await expectThreeTurns()
   })
 
   test('streamText', async () => {
     const result = streamText(options())
     expect(await result.text).toBe('Rain, but for Rome.')
     expect((await result.steps)[0]?.reasoningText).toBe(THOUGHT)
-    expectThreeTurns()
+    await expectThreeTurns()
   })
 })
 
@@ -192,8 +185,8 @@ describe('LangChain', () => {
   const model = () =>
     new ChatOpenAI({
       model: MODEL,
-      apiKey: 'k',
-      configuration: { baseURL },
+      apiKey: payer.apiKey,
+      configuration: { baseURL: payer.baseURL },
       maxRetries: 0,
       modelKwargs: { reasoning_effort: 'medium' },
     }).bindTools([weather, now])
@@ -210,6 +203,6 @@ describe('LangChain', () => {
         messages.push(await (call.name === 'now' ? now.invoke(call) : weather.invoke(call as never)))
       if (calls.length === 0) expect(said.content).toBe('Rain, but for Rome.')
     }
-    expectThreeTurns()
+    await expectThreeTurns()
   })
 })

@@ -1,10 +1,8 @@
 /**
- * Real clients talk, through the provider, to a Gemini of generation 3 that checks what it is sent as the real one does: the signature
- * of each turn, a result for each call, the key in the header. Every turn is sent back as the client keeps it.
+ * Real clients talk, through the product, to a Gemini of generation 3 that checks what it is sent as the real one does: the signature
+ * of each turn, a result for each call, the key in the header. Every turn is sent back as the client keeps it, and every
+ * call is in the books at its price.
  */
-import { once } from 'node:events'
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible'
 import { AIMessageChunk, type BaseMessageLike, ToolMessage } from '@langchain/core/messages'
 import { tool as langChainTool } from '@langchain/core/tools'
@@ -12,16 +10,13 @@ import { ChatOpenAI } from '@langchain/openai'
 import { generateText, isStepCount, streamText, tool } from 'ai'
 import OpenAI from 'openai'
 import { zodResponseFormat } from 'openai/helpers/zod'
-import { Agent, request as send } from 'undici'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
-import { google } from '../../providers/google.ts'
-import type { AnswerContext } from '../../providers/provider.ts'
-import { parseRequest } from '../../src/chat/read-request.ts'
-import { openAiShape } from '../../src/metering/usage.ts'
 import { everyByte } from '../support/splits.ts'
-import { type ReceivedRequest, type ScriptedUpstream, startUpstream } from '../support/upstream.ts'
+import { UPSTREAM_KEY } from '../support/tollgate.ts'
+import type { ReceivedRequest } from '../support/upstream.ts'
 import type { Answer } from '../support/upstream-answers.ts'
+import { type Payer, useTranslated } from './translated-product.ts'
 
 type Json = Record<string, unknown>
 interface Content {
@@ -34,84 +29,15 @@ const MODEL = 'gemini-3-flash-preview'
 const SIGNATURES = ['Ab+/'.repeat(400), `${'x/Y+'.repeat(300)}QQ==`]
 const TEXT = 'Oslo: rain 🌧, Lima: sun.'
 
-let upstream: ScriptedUpstream
-let proxy: Server
-const agent = new Agent()
+// 50 tokens at $0.50 a million and 50 at $3, and half of it on top.
+const USED = { prompt: 50, completion: 50, cached: 0, reasoning: 30 }
+const CHARGE = { credits: '0.262500', dollars: 0.0002625 }
+const product = useTranslated('gemini', MODEL, { charge: CHARGE.credits, ...USED })
 
-beforeAll(async () => {
-  upstream = await startUpstream(gemini)
-  proxy = createServer((incoming, outgoing) => {
-    translate(incoming, outgoing).catch((error: Error) =>
-      outgoing.writeHead(500).end(JSON.stringify({ error: { message: error.message } })),
-    )
-  })
-  proxy.listen(0, '127.0.0.1')
-  await once(proxy, 'listening')
+let payer: Payer
+beforeEach(async () => {
+  payer = await product.payer(gemini)
 })
-
-afterAll(async () => {
-  await agent.destroy()
-  proxy.close()
-  proxy.closeAllConnections()
-  await upstream.close()
-})
-
-beforeEach(() => {
-  upstream.requests.length = 0
-})
-
-const baseURL = () => `http://127.0.0.1:${(proxy.address() as AddressInfo).port}/v1`
-
-/** What the product does with a provider, less the money. */
-async function translate(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
-  const chunks: Buffer[] = []
-  for await (const chunk of incoming) chunks.push(chunk as Buffer)
-  const request = parseRequest(Buffer.concat(chunks))
-  const refused = google.refuses(request.json, MODEL)
-  if (refused.length > 0) throw new Error(refused.map(({ message }) => message).join(' '))
-  const call = {
-    request,
-    model: MODEL,
-    apiKey: 'AIzaKey',
-    apiBase: upstream.url,
-    organization: null,
-    extraHeaders: {},
-    defaults: {},
-    outputCap: null,
-    drop: [],
-    askUsage: true,
-  }
-  const { origin, path, headers, body } = google.prepare(call)
-  const answer = await send(`${origin}${path}`, { method: 'POST', headers, body, dispatcher: agent })
-  const context: AnswerContext = {
-    request,
-    model: MODEL,
-    choices: 1,
-    callId: crypto.randomUUID(),
-    created: 1_700_000_000,
-  }
-  if (answer.statusCode !== 200) {
-    const { message } = google.readError(
-      answer.statusCode,
-      answer.headers,
-      Buffer.from(await answer.body.arrayBuffer()),
-    )
-    outgoing.writeHead(400, { 'content-type': 'application/json' }).end(JSON.stringify({ error: { message } }))
-  } else if (request.stream) {
-    const reader = google.readStream(context)
-    outgoing.writeHead(200, { 'content-type': 'text/event-stream' })
-    for await (const chunk of answer.body) outgoing.write(reader.push(chunk as Buffer).bytes ?? Buffer.alloc(0))
-    outgoing.write(reader.end().bytes ?? Buffer.alloc(0))
-    if (request.includeUsage) outgoing.write(reader.usageFrame('0.1', {}))
-    outgoing.end('data: [DONE]\n\n')
-  } else {
-    const read = google.readAnswer(Buffer.from(await answer.body.arrayBuffer()), context)
-    if (read === null || 'kind' in read) throw new Error('no answer')
-    outgoing
-      .writeHead(200, { 'content-type': 'application/json' })
-      .end(read.body('0.1', openAiShape(read.reading.usage!)))
-  }
-}
 
 /** Two rounds of calls, then text: what comes next is told by the results it was sent. */
 function gemini(request: ReceivedRequest): Answer {
@@ -162,7 +88,7 @@ function stream(parts: Json[]): Answer {
 
 /** What the real one refuses. */
 function whatIsWrong({ headers, path }: ReceivedRequest, contents: Content[]): string | null {
-  if (headers['x-goog-api-key'] !== 'AIzaKey' || path.includes('AIza')) return 'API key not valid.'
+  if (headers['x-goog-api-key'] !== UPSTREAM_KEY || path.includes(UPSTREAM_KEY)) return 'API key not valid.'
   let round = 0
   for (const [index, { role, parts }] of contents.entries()) {
     const calls = parts.filter((part) => 'functionCall' in part)
@@ -180,13 +106,15 @@ function whatIsWrong({ headers, path }: ReceivedRequest, contents: Content[]): s
   return null
 }
 
-/** All three calls and their results were in the last request. */
-function expectWholeConversation(thoughts: number): void {
-  expect(upstream.requests.length).toBe(3)
-  const parts = (upstream.requests[2]!.json!.contents as Content[]).flatMap((content) => content.parts)
+/** All three calls and their results were in the last request, and the books hold the three of them. */
+async function expectWholeConversation(thoughts: number): Promise<void> {
+  const { requests } = product.upstream
+  expect(requests.length).toBe(3)
+  const parts = (requests[2]!.json!.contents as Content[]).flatMap((content) => content.parts)
   const results = parts.flatMap((part) => (part.functionResponse as Json | undefined)?.response ?? [])
   expect(results).toEqual([{ result: 'rain in Oslo' }, { result: 'rain in Lima' }, { result: 'noon' }])
   expect(parts.filter((part) => part.thought === true).length).toBe(thoughts)
+  await product.expectBooked(payer, 3)
 }
 
 const PARAMETERS = { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] }
@@ -201,13 +129,13 @@ const TOOLS = [
 const TOWN = z.object({ city: z.string(), people: z.number() })
 
 describe('openai for Node', () => {
-  const client = () => new OpenAI({ apiKey: 'x', baseURL: baseURL(), maxRetries: 0 })
+  const client = () => new OpenAI({ apiKey: payer.apiKey, baseURL: payer.baseURL, maxRetries: 0 })
   const first = { role: 'user' as const, content: 'What is the weather?' }
 
   it.each([false, true])('a loop over tools, every message pushed as received (streamed: %s)', async (streams) => {
     const messages: OpenAI.ChatCompletionMessageParam[] = [first]
     for (let turn = 0; turn < 4; turn += 1) {
-      const params = { model: 'm', messages, tools: TOOLS, reasoning_effort: 'low' as const }
+      const params = { model: MODEL, messages, tools: TOOLS, reasoning_effort: 'low' as const }
       const completion = streams
         ? await client()
             .chat.completions.stream({ ...params, stream_options: { include_usage: true } })
@@ -215,7 +143,12 @@ describe('openai for Node', () => {
         : await client().chat.completions.create(params)
       const message = completion.choices[0]!.message
       messages.push(message)
-      expect(completion.usage).toMatchObject({ prompt_tokens: 50, completion_tokens: 50, total_tokens: 100 })
+      expect(completion.usage).toMatchObject({
+        prompt_tokens: 50,
+        completion_tokens: 50,
+        total_tokens: 100,
+        cost: CHARGE.dollars,
+      })
       if (message.tool_calls === undefined) break
       for (const call of message.tool_calls) {
         if (call.type !== 'function') throw new Error('not a function')
@@ -227,7 +160,7 @@ describe('openai for Node', () => {
       }
     }
     expect(messages.at(-1)?.content).toBe(TEXT)
-    expectWholeConversation(2)
+    await expectWholeConversation(2)
   })
 
   it('the tool runner', async () => {
@@ -236,28 +169,31 @@ describe('openai for Node', () => {
       function: { name, description: name, parameters, parse: JSON.parse, function: RUN[name]! },
     })
     const runner = client().chat.completions.runTools({
-      model: 'm',
+      model: MODEL,
       messages: [first],
       tools: TOOLS.map(({ function: declared }) => run(declared)),
     })
     expect(await runner.finalContent()).toBe(TEXT)
     // It keeps of a message what OpenAI documents.
-    expectWholeConversation(0)
+    await expectWholeConversation(0)
   })
 
   it('parse', async () => {
     const completion = await client().chat.completions.parse({
-      model: 'm',
+      model: MODEL,
       messages: [first],
       response_format: zodResponseFormat(TOWN, 'town'),
     })
     expect(completion.choices[0]?.message.parsed).toEqual({ city: 'Oslo', people: 700_000 })
+    await product.expectBooked(payer, 1)
   })
 })
 
 describe('the Vercel AI SDK', () => {
   const model = () =>
-    createOpenAICompatible({ name: 'tollgate', baseURL: baseURL(), apiKey: 'x', includeUsage: true })('m')
+    createOpenAICompatible({ name: 'tollgate', baseURL: payer.baseURL, apiKey: payer.apiKey, includeUsage: true })(
+      MODEL,
+    )
   const tools = {
     weather: tool({ inputSchema: z.object({ city: z.string() }), execute: ({ city }) => `rain in ${city}` }),
     now: tool({ inputSchema: z.object({}), execute: () => 'noon' }),
@@ -266,13 +202,13 @@ describe('the Vercel AI SDK', () => {
   it('generateText over three steps', async () => {
     const { text, steps } = await generateText({ model: model(), prompt: 'Weather?', tools, stopWhen: isStepCount(5) })
     expect([text, steps[0]?.reasoningText]).toEqual([TEXT, 'Round 0.'])
-    expectWholeConversation(2)
+    await expectWholeConversation(2)
   })
 
   it('streamText over three steps', async () => {
     const result = streamText({ model: model(), prompt: 'Weather?', tools, stopWhen: isStepCount(5) })
     expect(await result.text).toBe(TEXT)
-    expectWholeConversation(2)
+    await expectWholeConversation(2)
   })
 })
 
@@ -288,9 +224,9 @@ describe('LangChain.js', () => {
 
   it.each([false, true])('a loop over tools (streamed: %s)', async (streams) => {
     const model = new ChatOpenAI({
-      model: 'm',
-      apiKey: 'x',
-      configuration: { baseURL: baseURL() },
+      model: MODEL,
+      apiKey: payer.apiKey,
+      configuration: { baseURL: payer.baseURL },
       maxRetries: 0,
     }).bindTools(tools)
     const messages: BaseMessageLike[] = [['user', 'Weather?']]
@@ -309,7 +245,7 @@ describe('LangChain.js', () => {
       }
     }
     expect(last?.content).toBe(TEXT)
-    const echoesThoughts = JSON.stringify(upstream.requests[2]?.json).includes('"thought":true')
-    expectWholeConversation(echoesThoughts ? 2 : 0)
+    const echoesThoughts = JSON.stringify(product.upstream.requests[2]?.json).includes('"thought":true')
+    await expectWholeConversation(echoesThoughts ? 2 : 0)
   })
 })

@@ -156,3 +156,21 @@ describe('a conversation that began with another provider', () => {
     expect(sent('openai', text)).toBe(text.replaceAll(id, 'toolu_1'))
   })
 })
+
+describe("the operator's own cap", () => {
+  test.each<[Name, string, object, object]>([
+    ['huggingface', MODELS.huggingface, { max_completion_tokens: 500 }, { max_tokens: 500 }],
+    ['huggingface', MODELS.huggingface, { max_tokens: 300, max_completion_tokens: 500 }, { max_tokens: 500 }],
+    ['openai', 'o4-mini', { max_tokens: 500 }, { max_completion_tokens: 500 }],
+    ['openai', 'gpt-4o-mini', { max_tokens: 500 }, { max_tokens: 500 }],
+  ])('stands where the model takes it: %s %s %j', (name, model, defaults, caps) => {
+    const json = JSON.parse(sent(name, body(), { model, defaults: defaults as Record<string, unknown> }))
+    const { max_tokens, max_completion_tokens } = json
+    expect(JSON.parse(JSON.stringify({ max_tokens, max_completion_tokens }))).toEqual(caps)
+  })
+
+  test('replaces a null of the caller where that is the place', () => {
+    const defaults = { max_completion_tokens: 500 }
+    expect(JSON.parse(sent('huggingface', body(', "max_tokens": null'), { defaults })).max_tokens).toBe(500)
+  })
+})

@@ -367,12 +367,13 @@ describe('what a stream has shown', () => {
       '{"tool_calls":[{"index":0,"id":"call_1","function":{"name":"add","arguments":""}}]}',
       '{"tool_calls":[{"index":0,"function":{"arguments":"{\\"a\\":"}},{"index":1,"function":{"name":"mul","arguments":"{}"}}]}',
       '{"function_call":{"name":"old","arguments":"[]"}}',
+      '{"tool_calls":[{"index":2,"type":"custom","custom":{"name":"run","input":" free"}}]}',
     ]
     const stream = deltas
       .map((delta, i) => frame(`"choices":[{"index":${i % 2},"delta":${delta},"finish_reason":null}]`))
       .join('')
     for (const [, split] of SPLITS) {
-      expect(read(stream + finish(), split, 2).reader.outputText()).toBe('think hard né no add{"a":mul{}old[]')
+      expect(read(stream + finish(), split, 2).reader.outputText()).toBe('think hard né no add{"a":mul{}old[]run free')
     }
   })
 

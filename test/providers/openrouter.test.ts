@@ -180,3 +180,23 @@ describe('a request to OpenRouter', () => {
     )
   })
 })
+
+describe('what a request to OpenRouter may cost unseen', () => {
+  test.each([
+    [{ models: ['openai/gpt-4o:online'] }, ['web_search']],
+    [{ models: ['perplexity/sonar'] }, ['web_search']],
+    [{ models: ['openai/gpt-4o', 7] }, []],
+  ])('is searched by any model that may serve: %j', (json, kinds) => {
+    expect(openrouter.serverTools(json, MODEL).map(({ kind }) => kind)).toEqual(kinds)
+  })
+
+  test.each([
+    [{}, false],
+    [{ reasoning: { exclude: true } }, true],
+    [{ include_reasoning: false }, true],
+    [{ models: ['openai/o3'] }, true],
+    [{ models: ['x-ai/grok-4'] }, true],
+  ])('is reasoning that is left out, or of another model: %j', (json, hidden) => {
+    expect(openrouter.model('deepseek/deepseek-r1', json).hiddenReasoning).toBe(hidden)
+  })
+})
