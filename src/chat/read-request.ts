@@ -2,8 +2,8 @@
 import type { IncomingMessage } from 'node:http'
 import type { ChatRequest } from '../../providers/provider.ts'
 import { TollgateError } from '../http/errors.ts'
-import { duplicateKey, objectMembers, stringEnd } from '../http/json-members.ts'
-import { readBody } from '../http/read-body.ts'
+import { duplicateKey, nestsDeeper, objectMembers } from '../http/json-members.ts'
+import { readBody, refuseOtherThanJson } from '../http/read-body.ts'
 
 const DEPTH_MAX = 256
 const CHOICES_MAX = 128
@@ -13,11 +13,9 @@ const MODEL_NAME_MAX = 256
 
 /** @throws {TollgateError} 400, 413, 415. */
 export async function readRequest(incoming: IncomingMessage, bodyBytesMax: number): Promise<ChatRequest> {
-  const stated = incoming.headers['content-type']
-  if (stated !== undefined && !/^application\/(?:[\w.+-]+\+)?json\b/i.test(stated)) {
-    throw new TollgateError(415, 'unsupported_media_type', 'Send JSON with content-type application/json.')
-  }
-  return parseRequest(await readBody(incoming, bodyBytesMax))
+  refuseOtherThanJson(incoming)
+  const ask = 'Send less, or ask the operator to raise tollgate.limits.body_megabytes.'
+  return parseRequest(await readBody(incoming, bodyBytesMax, ask))
 }
 
 /** @throws {TollgateError} 400, naming the member that is wrong. */
@@ -94,7 +92,7 @@ function isCount(value: unknown, least: number, most: number): boolean {
 }
 
 function parseObject(text: Buffer): Record<string, unknown> {
-  if (tooDeep(text)) throw bad('request_body', `The request body nests deeper than ${DEPTH_MAX} levels.`)
+  if (nestsDeeper(text, DEPTH_MAX)) throw bad('request_body', `The request body nests deeper than ${DEPTH_MAX} levels.`)
   let json: unknown
   try {
     json = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(text))
@@ -107,21 +105,6 @@ function parseObject(text: Buffer): Record<string, unknown> {
   if (typeof json !== 'object' || json === null || Array.isArray(json))
     throw bad('request_body', 'The request body must be a JSON object.')
   return json as Record<string, unknown>
-}
-
-/** Counts brackets outside strings; what is not JSON at all is left to JSON.parse. */
-function tooDeep(text: Buffer): boolean {
-  let depth = 0
-  for (let at = 0; at < text.length; at += 1) {
-    const byte = text[at]
-    if (byte === 0x22) {
-      at = stringEnd(text, at) - 1
-    } else if (byte === 0x7b || byte === 0x5b) {
-      depth += 1
-      if (depth > DEPTH_MAX) return true
-    } else if (byte === 0x7d || byte === 0x5d) depth -= 1
-  }
-  return false
 }
 
 function bad(param: string, message: string): TollgateError {

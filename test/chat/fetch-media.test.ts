@@ -121,6 +121,19 @@ describe('for a provider that fetches nothing', () => {
     expectRefusal(answer, { status: 400, code: 'address_not_allowed', param: 'messages[0].content[1].image_url.url' })
   })
 
+  test('is fetched one by one, within what the others left', async () => {
+    const { db, tollgate } = product
+    const { keys } = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
+    const before = asked.length
+    const urls = ['/pixel.png', '/endless', '/endless', '/endless'].map((path) => `${origin}${path}`)
+    const answer = await postChat(tollgate, keys.alice, { model: 'gemini', ...seen(...urls) })
+    const param = 'messages[0].content[2].image_url.url'
+    expect(expectRefusal(answer, { status: 400, code: 'media_unavailable', param })).toBe(
+      `The content named in ${param} could not be used: all media together are larger than 20 MB. Send it inline, as a data: URL.`,
+    )
+    expect(asked.slice(before)).toEqual(['/pixel.png', '/endless'])
+  })
+
   test('is fetched for those who are somebody only', async () => {
     const before = asked.length
     const answer = await postChat(product.tollgate, 'uc_nobody', { model: 'gemini', ...seen(`${origin}/pixel.png`) })

@@ -6,7 +6,7 @@ import { type CallAnswer, modelOn, postChat } from '../support/tollgate.ts'
 import type { ReceivedRequest } from '../support/upstream.ts'
 import { type Answer, chat, chatStream, errorAnswer, type Handler } from '../support/upstream-answers.ts'
 
-const NAMES = ['first', 'second', 'third', 'fourth', 'fifth', 'sixth', 'seventh', 'eighth'] as const
+const NAMES = ['first', 'second', 'third', 'fourth', 'fifth', 'sixth', 'seventh', 'eighth', 'ninth'] as const
 const product = useProduct((url) => ({
   models: NAMES.map((name) => modelOn(url, name, { model: 'openai/gpt-4o-mini' })),
   litellm_settings: { num_retries: 0 },
@@ -148,5 +148,17 @@ describe('nobody can talk a server out of being asked:', () => {
     expect(answer.status).toBe(400)
     expect(sent).toHaveLength(2)
     await expectAskedOn('eighth')
+  })
+
+  test('by such words, where the second try fails of something else', async () => {
+    const quoted = refusal("'stream_options' is no role.")
+    const busy = errorAnswer(429, { message: 'Slow down', code: 'rate_limit_exceeded' })
+    const { answer, sent } = await call('ninth', ({ json }) => (json?.stream_options ? quoted : busy), {
+      stream: true,
+      messages: [{ role: 'stream_options', content: 'Say hello' }],
+    })
+    expect(answer.status).toBe(429)
+    expect(sent).toHaveLength(2)
+    await expectAskedOn('ninth')
   })
 })
