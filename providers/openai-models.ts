@@ -3,6 +3,7 @@
  * and its bills differ on image multipliers), the table holds the larger number: it bounds what a call can cost, and is
  * never what a call is charged.
  */
+import { audioSeconds, base64Bytes } from './audio-seconds.ts'
 import { dataUrlImageSize, type ImageSize } from './image-size.ts'
 import type { ModelFacts } from './provider.ts'
 
@@ -117,31 +118,15 @@ function tiles({ width, height }: ImageSize): number {
 }
 
 const AUDIO_TOKENS_PER_SECOND = 10
-/** 8 kbit/s, the least an MP3 can have. */
-const LEAST_BYTES_PER_SECOND = 1_000
 
 /** Spoken input is billed by its length, which compression hides; only uncompressed WAV states its bytes a second. */
 function audioTokens(data: unknown): number | null {
-  if (typeof data !== 'string') return null
-  const header = Buffer.from(data.slice(0, 64), 'base64')
-  const isPcm =
-    header.length >= 36 &&
-    header.toString('latin1', 0, 4) === 'RIFF' &&
-    header.toString('latin1', 12, 16) === 'fmt ' &&
-    header.readUInt16LE(20) === 1
-  // Computed from the format itself: a decoder ignores the header's own statement of its byte rate.
-  const pcmRate = isPcm ? (header.readUInt32LE(24) * header.readUInt16LE(22) * header.readUInt16LE(34)) / 8 : 0
-  const seconds = base64Bytes(data) / Math.max(LEAST_BYTES_PER_SECOND, pcmRate)
-  return Math.ceil(seconds * AUDIO_TOKENS_PER_SECOND)
+  return typeof data === 'string' ? Math.ceil(audioSeconds(data) * AUDIO_TOKENS_PER_SECOND) : null
 }
 
 /** A file is read as its text and as an image of each page: a token a byte, and not less than one page's image. */
 function fileTokens(rule: ImageRule, data: unknown): number | null {
   return typeof data === 'string' ? Math.max(base64Bytes(data), imageTokens(rule, null)) : null
-}
-
-function base64Bytes(data: string): number {
-  return Math.ceil((data.length * 3) / 4)
 }
 
 function members(value: unknown): Record<string, unknown> | null {

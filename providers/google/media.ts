@@ -4,6 +4,7 @@
  * charged at what Google states.
  */
 
+import { audioSeconds, base64Bytes } from '../audio-seconds.ts'
 import { dataUrlImageSize } from '../image-size.ts'
 import { asObject } from '../json.ts'
 import { generation } from './models.ts'
@@ -16,8 +17,6 @@ const UNKNOWN_TILES = 32
 const WHOLE_IMAGE_TOKENS = 1_120
 
 const AUDIO_TOKENS_PER_SECOND = 32
-/** 8 kbit/s, the least an MP3 can have. */
-const LEAST_AUDIO_BYTES_PER_SECOND = 1_000
 /** A frame of 258 tokens and its sound, each second. */
 const FILM_TOKENS_PER_SECOND = 295
 /** A film without a stated length: 32 kbit/s, below which nothing can be seen. */
@@ -60,16 +59,7 @@ function imageTokens(url: string): number {
 }
 
 function audioTokens(data: string): number {
-  const header = Buffer.from(data.slice(0, 64), 'base64')
-  const isPcm =
-    header.length >= 36 &&
-    header.toString('latin1', 0, 4) === 'RIFF' &&
-    header.toString('latin1', 12, 16) === 'fmt ' &&
-    header.readUInt16LE(20) === 1
-  // From the format itself: decoders ignore the header's own statement of its byte rate.
-  const rate = isPcm ? (header.readUInt32LE(24) * header.readUInt16LE(22) * header.readUInt16LE(34)) / 8 : 0
-  const seconds = base64Bytes(data) / Math.max(LEAST_AUDIO_BYTES_PER_SECOND, rate)
-  return Math.ceil(seconds) * AUDIO_TOKENS_PER_SECOND
+  return Math.ceil(audioSeconds(data)) * AUDIO_TOKENS_PER_SECOND
 }
 
 /** An MP4 or QuickTime film states its length in the box `mvhd`. */
@@ -98,8 +88,4 @@ function pages(data: string): number {
 function countedPages(text: string): number | null {
   const counts = [...text.matchAll(/\/Count\s+(\d{1,6})/g)].map((match) => Number(match[1]))
   return counts.length === 0 ? null : Math.max(...counts)
-}
-
-function base64Bytes(data: string): number {
-  return Math.ceil((data.length * 3) / 4)
 }
