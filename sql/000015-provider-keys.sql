@@ -11,7 +11,12 @@ create table if not exists platform_settings (
   is_secret boolean not null default false,
   updated_at timestamptz not null default tollgate_now()
 );
-alter table platform_settings add column if not exists enabled boolean not null default true;
+-- Ops-Center has two definitions of it, one of them with less and unique by category and key.
+alter table platform_settings
+  add column if not exists is_secret boolean not null default false,
+  add column if not exists updated_at timestamptz not null default tollgate_now(),
+  add column if not exists enabled boolean not null default true;
+create unique index platform_settings_api_keys on platform_settings (key) where category = 'api_keys';
 
 -- What users bring. Google's keys stand here under 'google'.
 create table if not exists user_provider_keys (

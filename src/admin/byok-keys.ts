@@ -56,7 +56,8 @@ function keyView({ id, provider, enabled, metadata, createdAt, updatedAt, mask, 
     masked_key: mask,
     last_tested,
     test_status,
-    problem,
+    // The reason names root keys and other owners, which is for the operator: it is in the log.
+    problem: problem === null ? null : "This key can't be used. Store it again, or tell the operator.",
   }
 }
 

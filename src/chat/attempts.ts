@@ -27,7 +27,10 @@ export function attemptsOf({ ledger, config, unasked }: ChatDependencies): Attem
   return { ledger, retries: config.numRetries, unasked }
 }
 
-/** Tries `attempt` until it succeeds (null) or trying again is no use; answers the error of the first failure then. */
+/**
+ * Tries `attempt` until it succeeds (null) or trying again is no use. Answers the first failure then: of the platform's key, where
+ * it came to that.
+ */
 export async function tryOffers(
   deps: Attempts,
   call: Call,
@@ -62,6 +65,8 @@ export async function tryOffers(
     if (wait === null) return first
     await pause(wait, call)
     if (call.exchange.gone || !(await coverOffer(deps.ledger, call, next))) return first
+    // From here on it is our account's call: what ails that is for the operator to hear, and worth the caller's trying again.
+    if (byPlan) first = null
     if (next === call.offer) call.retries += 1
     else call.fallbacks += 1
     call.offer = next

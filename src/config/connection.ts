@@ -55,7 +55,7 @@ export function readApiKey(field: Field, context: KeyContext): ProviderKey {
   if (!mayUseStandardKey(facts, context.apiBase)) {
     if (field.empty)
       field.warn(
-        `no key: ${variables[0]} is not sent to a host other than ${provider}'s`,
+        `no key: ${variables[0]} goes to ${provider}'s own hosts over https, and to this machine, only`,
         `write api_key: os.environ/${variables[0]} if that host may have it`,
         quiet,
       )
@@ -100,8 +100,10 @@ export function readEnvironmentKeys(source: Source): Record<ProviderName, Enviro
  */
 export function mayUseStandardKey({ domain }: Pick<ProviderFacts, 'domain'>, apiBase: string | null): boolean {
   if (apiBase === null) return true
-  const { hostname } = new URL(apiBase)
-  return hostname === domain || hostname.endsWith(`.${domain}`) || isLoopback(hostname)
+  const { hostname, protocol } = new URL(apiBase)
+  if (isLoopback(hostname)) return true
+  // Over http everybody on the way reads along.
+  return protocol === 'https:' && (hostname === domain || hostname.endsWith(`.${domain}`))
 }
 
 function isLoopback(hostname: string): boolean {

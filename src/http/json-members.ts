@@ -36,6 +36,21 @@ export function objectMembers(text: Buffer, from = 0): Member[] {
   return members
 }
 
+/** Counts brackets outside strings, before anybody parses: what is not JSON at all is left to JSON.parse. */
+export function nestsDeeper(text: Buffer, most: number): boolean {
+  let depth = 0
+  for (let at = 0; at < text.length; at += 1) {
+    const byte = text[at]
+    if (byte === QUOTE) {
+      at = stringEnd(text, at) - 1
+    } else if (byte === 0x7b || byte === 0x5b) {
+      depth += 1
+      if (depth > most) return true
+    } else if (byte === 0x7d || byte === 0x5d) depth -= 1
+  }
+  return false
+}
+
 /** The first key that stands twice, if any: readers disagree on which one counts. */
 export function duplicateKey(members: readonly Member[]): string | undefined {
   const seen = new Set<string>()

@@ -2,8 +2,18 @@
 import type { IncomingMessage } from 'node:http'
 import { TollgateError } from './errors.ts'
 
-/** @throws {TollgateError} 413 beyond `limit` bytes, 415 for a coded body, 400 when the caller stops in the middle. */
-export function readBody(incoming: IncomingMessage, limit: number): Promise<Buffer> {
+/** A type that is stated must be JSON's. @throws {TollgateError} 415. */
+export function refuseOtherThanJson({ headers }: IncomingMessage): void {
+  const stated = headers['content-type']
+  if (stated === undefined || /^application\/(?:[\w.+-]+\+)?json\b/i.test(stated)) return
+  throw new TollgateError(415, 'unsupported_media_type', 'Send JSON with content-type application/json.')
+}
+
+/**
+ * @param ask what to do about a body that is too large.
+ * @throws {TollgateError} 413 beyond `limit` bytes, 415 for a coded body, 400 when the caller stops in the middle.
+ */
+export function readBody(incoming: IncomingMessage, limit: number, ask = 'Send less.'): Promise<Buffer> {
   const coding = incoming.headers['content-encoding']
   if (coding !== undefined && coding !== 'identity') {
     throw new TollgateError(
@@ -13,7 +23,7 @@ export function readBody(incoming: IncomingMessage, limit: number): Promise<Buff
     )
   }
   const stated = Number(incoming.headers['content-length'] ?? 0)
-  if (stated > limit) throw tooLarge(limit)
+  if (stated > limit) throw tooLarge(limit, ask)
   // A caller that left while its key was looked up sends no event any more.
   if (incoming.destroyed) throw incomplete()
   return new Promise((resolve, reject) => {
@@ -23,7 +33,7 @@ export function readBody(incoming: IncomingMessage, limit: number): Promise<Buff
       size += chunk.length
       if (size > limit) {
         incoming.pause()
-        reject(tooLarge(limit))
+        reject(tooLarge(limit, ask))
       } else chunks.push(chunk)
     })
     incoming.once('end', () => resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, size)))
@@ -39,13 +49,9 @@ function incomplete(): TollgateError {
   return new TollgateError(400, 'incomplete_body', 'The request body ended before it was complete.')
 }
 
-function tooLarge(limit: number): TollgateError {
-  return new TollgateError(
-    413,
-    'request_too_large',
-    `The request body is larger than ${Math.floor(limit / 1048576)} MiB. Send less, or ask the operator to raise tollgate.limits.body_megabytes.`,
-    {
-      headers: { Connection: 'close' },
-    },
-  )
+function tooLarge(limit: number, ask: string): TollgateError {
+  const size = limit < 1_048_576 ? `${Math.floor(limit / 1024)} KiB` : `${Math.floor(limit / 1_048_576)} MiB`
+  return new TollgateError(413, 'request_too_large', `The request body is larger than ${size}. ${ask}`, {
+    headers: { Connection: 'close' },
+  })
 }

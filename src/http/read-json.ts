@@ -1,16 +1,20 @@
 /** A small JSON object as the body of a request to the management routes. */
 import type { IncomingMessage } from 'node:http'
 import { TollgateError } from './errors.ts'
-import { readBody } from './read-body.ts'
+import { nestsDeeper } from './json-members.ts'
+import { readBody, refuseOtherThanJson } from './read-body.ts'
 
 const BYTES_MAX = 64 * 1024
+const DEPTH_MAX = 32
 
 /** Nothing sent reads as an empty object. @throws {TollgateError} 400, 413, 415. */
 export async function readJson(incoming: IncomingMessage): Promise<Readonly<Record<string, unknown>>> {
-  const text = (await readBody(incoming, BYTES_MAX)).toString('utf8').trim()
+  refuseOtherThanJson(incoming)
+  const body = await readBody(incoming, BYTES_MAX)
+  const text = body.toString('utf8').trim()
   if (text === '') return {}
   try {
-    const json: unknown = JSON.parse(text)
+    const json: unknown = nestsDeeper(body, DEPTH_MAX) ? null : JSON.parse(text)
     if (typeof json === 'object' && json !== null && !Array.isArray(json)) return json as Record<string, unknown>
   } catch {
     // Its message quotes the text, which may be a key.

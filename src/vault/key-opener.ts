@@ -36,6 +36,7 @@ export interface KeyOpenerOptions {
   sealer?: Sealer
 }
 
+const SENDABLE = /^[\x21-\x7e]+$/
 const ITSELF: Change = { actor: 'tollgate', ip: null, requestId: null }
 
 export function createKeyOpener(options: KeyOpenerOptions): KeyOpener {
@@ -49,20 +50,29 @@ export function createKeyOpener(options: KeyOpenerOptions): KeyOpener {
     return current
   }
 
+  async function unseal({ sealed, provider, owner }: Pick<KeyRow, 'provider' | 'owner' | 'sealed'>): Promise<string> {
+    const context = contextOf(provider, owner)
+    try {
+      return await sealer.open(sealed, context, ring.known())
+    } catch (error) {
+      // A rotation may have begun that was not heard of yet.
+      if (!(error instanceof UnreadableKeyError) || error.reason !== 'unknown_root') throw error
+      await learnRoots()
+      return sealer.open(sealed, context, ring.known())
+    }
+  }
+
   return {
     rootNames: () => ring.known().map(({ name }) => name),
     learnRoots,
-    async open({ sealed, provider, owner }) {
-      if (isFernetToken(sealed)) return openFernet(sealed, fernetKeys)
-      const context = contextOf(provider, owner)
-      try {
-        return await sealer.open(sealed, context, ring.known())
-      } catch (error) {
-        // A rotation may have begun that was not heard of yet.
-        if (!(error instanceof UnreadableKeyError) || error.reason !== 'unknown_root') throw error
-        await learnRoots()
-        return sealer.open(sealed, context, ring.known())
-      }
+    async open(row) {
+      const apiKey = isFernetToken(row.sealed) ? openFernet(row.sealed, fernetKeys) : await unseal(row)
+      // What is saved here was looked at; what Ops-Center stored may be anything.
+      if (SENDABLE.test(apiKey)) return apiKey
+      throw new UnreadableKeyError(
+        'not_sendable',
+        'it holds characters that no header carries, so it is no key; save the key again',
+      )
     },
     async store({ provider, owner }, apiKey, change, action, write) {
       for (;;) {

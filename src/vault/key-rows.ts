@@ -34,14 +34,16 @@ type Runner = Database['query'] | Transaction<Tables>
 
 export const KINDS: readonly Kind[] = ['platform', 'organization', 'user']
 
-/** Further conditions go behind it. */
+/** Further conditions go behind it. Ops-Center's own tables may not know when a row was written. */
 const SELECT: Readonly<Record<Kind, RawBuilder<RawRow>>> = {
   platform: sql`select key as id, '' as owner_id, key as provider, value as sealed, enabled, '{}'::jsonb as metadata,
-    updated_at as created_at, updated_at from platform_settings where category = 'api_keys' and value <> ''`,
+    coalesce(updated_at, 'epoch') as created_at, coalesce(updated_at, 'epoch') as updated_at
+    from platform_settings where category = 'api_keys' and value <> ''`,
   organization: sql`select id::text, org_id::text as owner_id, provider, api_key_encrypted as sealed, enabled, metadata,
     created_at, updated_at from organization_provider_keys where api_key_encrypted <> ''`,
   user: sql`select id::text, user_id as owner_id, provider, api_key_encrypted as sealed, enabled, metadata,
-    created_at, updated_at from user_provider_keys where api_key_encrypted <> ''`,
+    coalesce(created_at, updated_at, 'epoch') as created_at, coalesce(updated_at, created_at, 'epoch') as updated_at
+    from user_provider_keys where api_key_encrypted <> ''`,
 }
 const TABLE: Readonly<Record<Kind, RawBuilder<unknown>>> = {
   platform: sql`platform_settings`,
@@ -87,17 +89,17 @@ export async function upsertKeyRow(
   if (owner.kind === 'platform') {
     await sql`insert into platform_settings (key, value, category, is_secret, updated_at)
       values (${name}, ${sealed}, 'api_keys', true, tollgate_now())
-      on conflict (key) do update set value = excluded.value, category = excluded.category, is_secret = true, enabled = true,
+      on conflict (key) where category = 'api_keys' do update set value = excluded.value, category = excluded.category, is_secret = true, enabled = true,
         updated_at = excluded.updated_at`.execute(runner)
     return
   }
   const column = owner.kind === 'user' ? sql`user_id` : sql`org_id`
   const json = JSON.stringify(metadata ?? {})
   try {
-    await sql`insert into ${TABLE[owner.kind]} as k (${column}, provider, api_key_encrypted, metadata)
-      values (${owner.id}, ${name}, ${sealed}, ${json}::jsonb)
+    await sql`insert into ${TABLE[owner.kind]} as k (${column}, provider, api_key_encrypted, metadata, updated_at)
+      values (${owner.id}, ${name}, ${sealed}, ${json}::jsonb, tollgate_now())
       on conflict (${column}, provider) do update set api_key_encrypted = excluded.api_key_encrypted, enabled = true,
-        metadata = excluded.metadata, updated_at = tollgate_now()`.execute(runner)
+        metadata = excluded.metadata, updated_at = excluded.updated_at`.execute(runner)
   } catch (error) {
     if (sqlState(error) !== '23503') throw error
     throw new TollgateError(404, 'organization_not_found', 'There is no such organization.', { cause: error })

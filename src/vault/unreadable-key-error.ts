@@ -6,6 +6,7 @@ export type UnreadableReason =
   | 'not_sealed'
   | 'no_fernet_key'
   | 'fernet_refused'
+  | 'not_sendable'
 
 export class UnreadableKeyError extends Error {
   readonly reason: UnreadableReason

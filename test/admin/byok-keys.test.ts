@@ -119,6 +119,30 @@ test.each([
   expectRefusal(await store(owner, body), { status, code, param })
 })
 
+test('metadata that nests without end is refused', async () => {
+  const { member } = await organization()
+  const nested = `${'['.repeat(20_000)}${']'.repeat(20_000)}`
+  const body = `{"provider": "openai", "api_key": "${goodKey('openai')}", "metadata": {"a": ${nested}}}`
+  const answer = await product.send('POST', `${ROUTE}/keys`, body, member)
+  expectRefusal(answer, { status: 400, code: 'invalid_json', param: 'request_body' })
+})
+
+test('why a stored key does not open is said without names of root keys and of other users', async () => {
+  const { member, owner } = await organization()
+  for (const key of [member, owner]) await store(key, { provider: 'openai', api_key: goodKey('openai') })
+  const problem = "This key can't be used. Store it again, or tell the operator."
+  await product.db.pool.query(
+    `update user_provider_keys k set api_key_encrypted = o.api_key_encrypted from user_provider_keys o
+      where k.user_id like '%/member-' || $1 and o.user_id like '%/owner-' || $1`,
+    [String(made)],
+  )
+  expect(await stored(member)).toMatchObject([{ key_preview: '***', problem }])
+  await product.db.pool.query(
+    "update user_provider_keys set api_key_encrypted = regexp_replace(api_key_encrypted, ':[0-9a-f]{16}:', ':0123456789abcdef:')",
+  )
+  expect(await stored(owner)).toMatchObject([{ key_preview: '***', problem }])
+})
+
 test('what is not there can’t be deleted, switched or tested', async () => {
   const { member } = await organization()
   for (const provider of ['openai', 'cohere', '..%2f..']) {

@@ -136,6 +136,22 @@ test('a body that is not JSON is refused without being quoted', async () => {
   expect(answer.body).not.toContain('sk-proj')
 })
 
+test('a body that says it is something else is refused', async () => {
+  const answer = await fetch(`${product.tollgate.url}${ROUTE}/openai`, {
+    method: 'PUT',
+    headers: { authorization: `Bearer ${MASTER_KEY}`, 'content-type': 'text/plain' },
+    body: JSON.stringify({ api_key: goodKey('openai') }),
+  })
+  expect([answer.status, await answer.json()]).toMatchObject([415, { error: { code: 'unsupported_media_type' } }])
+  expect(await listed('openai')).toMatchObject({ source: 'not_set' })
+})
+
+test('a body of more than 64 KiB is refused with that number', async () => {
+  const answer = await product.send('PUT', `${ROUTE}/openai`, { api_key: 'x'.repeat(65_537) })
+  expectRefusal(answer, { status: 413, code: 'request_too_large' })
+  expect(answer.json().detail).toBe('The request body is larger than 64 KiB. Send less.')
+})
+
 test('a key with characters no header carries is refused', async () => {
   const answer = await product.send('PUT', `${ROUTE}/openai`, { api_key: `${goodKey('openai')} and more` })
   expectRefusal(answer, { status: 400, code: 'invalid_provider_key', param: 'api_key' })

@@ -88,6 +88,9 @@ const usageFrame = (body: string) => {
 const usageOf = (answer: CallAnswer, stream: boolean) =>
   (stream ? usageFrame(answer.body) : (answer.json() as { usage?: Record<string, unknown> })).usage
 
+/** How often the operator was told that a provider rejects the platform's key. */
+const alarms = () => product.tollgate.output().split('THE PROVIDER REJECTS OUR ACCOUNT').length - 1
+
 /** 5 output tokens at $0.00002, on the platform plan and on hybrid with 50 % on top: 0.15 credits. */
 const CHARGED = '0.150000'
 const COST = '0.000100000'
@@ -230,6 +233,7 @@ describe.each([
     await bring(org)
     respondByKey({ [OWN_KEY]: script })
     const before = upstream.requests.length
+    const heard = alarms()
     const answer = await postChat(tollgate, org.keys.alice, ask('priced', stream))
     expectRefusal(answer, refusal)
     expect(answer.headers.get('x-should-retry')).toBe('false')
@@ -237,7 +241,7 @@ describe.each([
     const row = await rowOfCall(db.pool, answer.headers.get('x-litellm-call-id'))
     expect(row).toMatchObject({ credits_used: '0.000000', outcome: 'failed' })
     expect(row.details).toMatchObject({ byok: true })
-    expect(tollgate.output()).not.toContain('THE PROVIDER REJECTS OUR ACCOUNT')
+    expect(alarms()).toBe(heard)
   })
 
   test.each([
@@ -273,6 +277,20 @@ describe.each([
     expectRefusal(answer, { status: 403, code: 'byok_key_rejected' })
     expect(keysSince(before)).toEqual([OWN_KEY])
     expect(await balanceOf(db.pool, org.id, 'alice')).toMatchObject({ used: '0.000000', remaining: '2.999999' })
+  })
+
+  test('hybrid: where both keys are rejected, the operator hears of the platform’s, and so does the caller', async () => {
+    const { db, upstream, tollgate } = product
+    const org = await organization('hybrid')
+    await bring(org)
+    respondByKey({ [OWN_KEY]: rejected, [PLATFORM_KEY]: rejected })
+    const before = upstream.requests.length
+    const heard = alarms()
+    const answer = await postChat(tollgate, org.keys.alice, ask('priced', stream))
+    expectRefusal(answer, { status: 503, code: 'provider_account' })
+    expect(keysSince(before)).toEqual([OWN_KEY, PLATFORM_KEY])
+    await vi.waitFor(() => expect(alarms()).toBe(heard + 1))
+    expect(await balanceOf(db.pool, org.id, 'alice')).toMatchObject({ used: '0.000000', held: '0.000000' })
   })
 
   test('hybrid: a provider in trouble is asked again with the own key, never at the caller’s cost', async () => {

@@ -67,7 +67,12 @@ describe('keys', () => {
     })
     expect(only(deployment('api_base: "https://notopenai.com/v1"'), env)).toMatchObject({
       apiKey: null,
-      said: ["no key: OPENAI_API_KEY is not sent to a host other than openai's"],
+      said: ["no key: OPENAI_API_KEY goes to openai's own hosts over https, and to this machine, only"],
+    })
+    expect(only(deployment('api_base: "http://api.openai.com/v1"'), env)).toMatchObject({
+      apiKey: null,
+      trustedHost: false,
+      said: ["no key: OPENAI_API_KEY goes to openai's own hosts over https, and to this machine, only"],
     })
     expect(
       only(deployment('api_base: "https://notopenai.com/v1", api_key: os.environ/OPENAI_API_KEY'), env).apiKey,

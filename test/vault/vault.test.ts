@@ -1,9 +1,10 @@
 /** Stored provider keys on a real database: who gets which, what is in the rows, and what a bad row can't do. */
+import { createCipheriv, createHmac, randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { TollgateError } from '../../src/http/errors.ts'
 import { listAuditEntries } from '../../src/vault/audit-log.ts'
-import { readFernetKey } from '../../src/vault/fernet.ts'
+import { type FernetKey, readFernetKey } from '../../src/vault/fernet.ts'
 import type { KeyOwner } from '../../src/vault/key-owner.ts'
 import type { Change } from '../../src/vault/vault.ts'
 import { useDatabase } from '../support/database.ts'
@@ -295,6 +296,33 @@ test('a Fernet token is read while its key is there, and named where it is not',
     'it is a Fernet token; set ENCRYPTION_KEY to the key it was made with, then run: tollgate keys import-fernet',
   )
 })
+
+test.each([
+  ['a line break behind it', 'sk-proj-0123456789\n'],
+  ['a header behind it', 'sk-proj-0123456789\r\nX-Other: 1'],
+  ['a character no header has', 'sk-proj-0123456789…'],
+  ['nothing in it', ''],
+])('a Fernet token with %s is refused by name: no header carries it', async (_, text) => {
+  const fernetKey = { signing: randomBytes(16), encryption: randomBytes(16) }
+  await db.pool.query(
+    "insert into platform_settings (key, value, category) values ('openai_api_key', $1, 'api_keys')",
+    [fernetToken(text, fernetKey)],
+  )
+  const other = await open({ fernetKeys: [fernetKey] })
+  await expect(other.find('openai', platform)).rejects.toMatchObject({ status: 503, code: 'provider_key_unavailable' })
+  expect(await other.list(platform)).toMatchObject([
+    { mask: '***', problem: 'it holds characters that no header carries, so it is no key; save the key again' },
+  ])
+})
+
+/** As Python's cryptography.fernet makes them. */
+function fernetToken(text: string, { signing, encryption }: FernetKey): string {
+  const head = Buffer.concat([Buffer.from([0x80]), Buffer.alloc(8), randomBytes(16)])
+  const cipher = createCipheriv('aes-128-cbc', encryption, head.subarray(9))
+  const signed = Buffer.concat([head, cipher.update(text), cipher.final()])
+  const token = Buffer.concat([signed, createHmac('sha256', signing).update(signed).digest()])
+  return token.toString('base64').replaceAll('+', '-').replaceAll('/', '_')
+}
 
 test('a process with another root key does not start, and is told what to do', async () => {
   const stranger = newRootKey()
