@@ -164,7 +164,8 @@ test.each(['platform', 'byok', 'hybrid'] as const)(
     const vault = await openTestVault(db, { roots: [rawRoot(Buffer.from(ROOT_KEY, 'base64'))] })
     try {
       const change = { actor: 'test', ip: null, requestId: null }
-      const owner = plan === 'platform' ? ({ kind: 'platform' } as const) : ({ kind: 'user', id: `${id}/alice` } as const)
+      const owner =
+        plan === 'platform' ? ({ kind: 'platform' } as const) : ({ kind: 'user', id: `${id}/alice` } as const)
       await vault.save('openai', owner, goodKey('openai'), change)
       // Its own notification of the change may come after the first look.
       await vi.waitFor(async () => {
