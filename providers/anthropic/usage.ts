@@ -109,6 +109,7 @@ function add(a: Usage, b: Usage): Usage {
   return {
     input: a.input + b.input,
     cacheRead: a.cacheRead + b.cacheRead,
+    cacheReadAudio: a.cacheReadAudio + b.cacheReadAudio,
     cacheWrite5m: a.cacheWrite5m + b.cacheWrite5m,
     cacheWrite1h: a.cacheWrite1h + b.cacheWrite1h,
     output: a.output + b.output,

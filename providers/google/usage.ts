@@ -60,7 +60,8 @@ export function readGoogleUsage(stated: Json): GoogleUsage {
     usage: {
       ...NO_USAGE,
       input: input.plain,
-      cacheRead: input.cached,
+      cacheRead: input.cached - input.heardInCache,
+      cacheReadAudio: input.heardInCache,
       audioInput: input.audio,
       output: output.plain + thoughts,
       reasoning: thoughts,
@@ -74,6 +75,7 @@ export function readGoogleUsage(stated: Json): GoogleUsage {
 interface Input {
   plain: number
   cached: number
+  heardInCache: number
   audio: number
   fits: boolean
 }
@@ -90,7 +92,7 @@ function inputParts(whole: number, stated: Json): Input {
     ? Math.min(modality(stated.cacheTokensDetails, 'AUDIO'), cached)
     : Math.max(0, cached - (whole - Math.min(heard, whole)))
   const audio = Math.min(Math.max(0, heard - heardInCache), whole - cached)
-  return { plain: whole - cached - audio, cached, audio, fits: statedCached <= whole && heard <= whole }
+  return { plain: whole - cached - audio, cached, heardInCache, audio, fits: statedCached <= whole && heard <= whole }
 }
 
 function outputParts(whole: number, details: unknown): { plain: number; audio: number; image: number; fits: boolean } {

@@ -82,7 +82,7 @@ function tokensOf(usage: Usage): Record<TokenKind, number> {
   const reasoning = Math.min(usage.reasoning, usage.output)
   return {
     input: usage.input,
-    cache_read: usage.cacheRead,
+    cache_read: usage.cacheRead + usage.cacheReadAudio,
     cache_write: usage.cacheWrite5m + usage.cacheWrite1h,
     output: usage.output - reasoning,
     reasoning,

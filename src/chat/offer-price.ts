@@ -2,7 +2,7 @@
 import type { Provider, ServerTool } from '../../providers/provider.ts'
 import type { Config } from '../config/config.ts'
 import { TollgateError } from '../http/errors.ts'
-import { BUCKETS } from '../metering/listed-price.ts'
+import { BUCKETS, type Bucket } from '../metering/listed-price.ts'
 import { dearestPrice, type Price } from '../metering/price.ts'
 import type { RoutedDeployment } from '../routing/route.ts'
 import type { OfferContext } from './offer.ts'
@@ -33,9 +33,7 @@ export function offeredPrice(
 export const UNKNOWN_PRICE: Price = Object.freeze({
   source: 'data_set',
   reference: 'unknown',
-  tiers: [
-    { above: 0, rates: Object.fromEntries(BUCKETS.map((bucket) => [bucket, 0n])) as Price['tiers'][number]['rates'] },
-  ],
+  tiers: [{ above: 0, rates: Object.fromEntries(BUCKETS.map((bucket) => [bucket, 0n])) as Record<Bucket, bigint> }],
   toolFees: {},
   contextWindow: null,
 })

@@ -40,7 +40,7 @@ export function placeHold(
 function writtenRates({ tiers }: Price): unknown {
   return tiers.map(({ above, rates }) => {
     const written: Record<string, string> = {}
-    for (const bucket in rates) written[bucket] = rates[bucket as keyof typeof rates].toString()
+    for (const bucket in rates) written[bucket] = String(rates[bucket as keyof typeof rates])
     return { above, rates: written }
   })
 }

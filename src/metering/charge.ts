@@ -106,7 +106,8 @@ function listNumerators(usage: Usage, price: Price, tier: bigint): Omit<Numerato
   const cost = (tokens: number, rate: bigint) => BigInt(tokens) * rate * tier
   return {
     input: cost(usage.input, rates.input) + cost(usage.audioInput, rates.audioInput),
-    cacheRead: cost(usage.cacheRead, rates.cacheRead),
+    cacheRead:
+      cost(usage.cacheRead, rates.cacheRead) + cost(usage.cacheReadAudio, rates.cacheReadAudio ?? rates.cacheRead),
     cacheWrite: cost(usage.cacheWrite5m, rates.cacheWrite5m) + cost(usage.cacheWrite1h, rates.cacheWrite1h),
     output:
       cost(usage.output, rates.output) +

@@ -21,7 +21,12 @@ export const BUCKETS = [
 export type Bucket = (typeof BUCKETS)[number]
 
 /** Nano-dollars per million tokens; `null` where the data set says nothing about a bucket. */
-export type ListedRates = Record<Bucket, bigint | null>
+export type ListedRates = Record<Bucket, bigint | null> & CachedSound
+
+/** What cached sound costs, where that is not what cached text does. */
+export interface CachedSound {
+  cacheReadAudio?: bigint
+}
 
 /** Tiers ascending by `above`, the first at 0; each prices the whole request. Tool fees in nano-dollars per use. */
 export interface ListedPrice {
@@ -111,7 +116,8 @@ function convert(prices: ModelPrice): ListedPrice {
     .sort((a, b) => a - b)
     .map((above) => {
       const rates = Object.fromEntries(BUCKETS.map((bucket) => [bucket, rateAbove(prices[PRICE_KEYS[bucket]], above)]))
-      return { above, rates: rates as ListedRates }
+      const sound = rateAbove(prices.cache_audio_read_mtok, above)
+      return { above, rates: { ...rates, ...(sound === null ? {} : { cacheReadAudio: sound }) } as ListedRates }
     })
   const toolFees: Record<string, bigint> = {}
   for (const [key, kind] of Object.entries(FEE_KEYS)) {

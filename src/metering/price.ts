@@ -5,6 +5,7 @@
 import {
   BUCKETS,
   type Bucket,
+  type CachedSound,
   findListedModel,
   type ListedModel,
   type ListedPrice,
@@ -13,7 +14,7 @@ import {
 import type { OperatorPrice } from './operator-price.ts'
 
 /** Nano-dollars per million tokens. */
-export type Rates = Record<Bucket, bigint>
+export type Rates = Record<Bucket, bigint> & CachedSound
 
 export interface Price {
   source: 'operator' | 'data_set'
@@ -150,7 +151,9 @@ function merge(
   }
 }
 
-const UNLISTED = Object.freeze(Object.fromEntries(BUCKETS.map((bucket) => [bucket, null]))) as ListedRates
+const UNLISTED: ListedRates = Object.freeze(
+  Object.fromEntries(BUCKETS.map((bucket) => [bucket, null])) as Record<Bucket, null>,
+)
 
 function writesAnything(operator: OperatorPrice): boolean {
   return operator.tiers.length > 0 || BUCKETS.some((bucket) => operator[bucket] !== null)
@@ -189,6 +192,9 @@ function combine(written: ListedRates, listed: ListedRates): Rates | null {
   return {
     input,
     cacheRead: written.cacheRead ?? cached.cacheRead ?? input,
+    ...(written.cacheRead === null && cached.cacheReadAudio !== undefined
+      ? { cacheReadAudio: cached.cacheReadAudio }
+      : {}),
     cacheWrite5m,
     cacheWrite1h: written.cacheWrite1h ?? cached.cacheWrite1h ?? cacheWrite5m,
     output,

@@ -4,6 +4,7 @@
  * within the same counts, and equals it to the microcredit where the rates leave no room.
  */
 import { applyFactors, COST_SCALE, MILLION, toolNumerator } from './charge.ts'
+import { BUCKETS } from './listed-price.ts'
 import type { Price, Rates } from './price.ts'
 
 export interface QuoteInput {
@@ -91,8 +92,7 @@ function dearest(price: Price, reachableTokens: number): Rates {
   const rates = { ...first.rates }
   for (const tier of price.tiers) {
     if (tier.above >= reachableTokens) continue
-    for (const bucket of Object.keys(rates) as (keyof Rates)[])
-      rates[bucket] = largest(rates[bucket], tier.rates[bucket])
+    for (const bucket of BUCKETS) rates[bucket] = largest(rates[bucket], tier.rates[bucket])
   }
   return rates
 }

@@ -8,6 +8,8 @@
 export interface Usage {
   input: number
   cacheRead: number
+  /** Cached sound, apart from the rest of what was cached: it has a price of its own. */
+  cacheReadAudio: number
   cacheWrite5m: number
   cacheWrite1h: number
   output: number
@@ -21,6 +23,7 @@ export interface Usage {
 export const NO_USAGE: Usage = Object.freeze({
   input: 0,
   cacheRead: 0,
+  cacheReadAudio: 0,
   cacheWrite5m: 0,
   cacheWrite1h: 0,
   output: 0,
@@ -33,7 +36,8 @@ export const NO_USAGE: Usage = Object.freeze({
 
 /** All input tokens, cached, written and audio ones included: what price tiers and context windows are measured in. */
 export function inputTokens(usage: Usage): number {
-  return usage.input + usage.cacheRead + usage.cacheWrite5m + usage.cacheWrite1h + usage.audioInput
+  const cached = usage.cacheRead + usage.cacheReadAudio + usage.cacheWrite5m + usage.cacheWrite1h
+  return usage.input + cached + usage.audioInput
 }
 
 /** All output tokens, reasoning, audio and images included. */
@@ -66,7 +70,7 @@ export function openAiShape(usage: Usage): OpenAiUsage {
     completion_tokens: completion,
     total_tokens: prompt + completion,
     prompt_tokens_details: {
-      cached_tokens: usage.cacheRead,
+      cached_tokens: usage.cacheRead + usage.cacheReadAudio,
       audio_tokens: usage.audioInput,
       ...(written > 0 ? { cache_write_tokens: written } : {}),
     },

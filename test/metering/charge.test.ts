@@ -131,6 +131,13 @@ describe('a charge', () => {
     expect(billed).toMatchObject({ microcredits: 2n, apiCost: 2n })
   })
 
+  test('has cached sound at its own rate where one is listed, else at that of cached text', () => {
+    const rates = { ...mini.tiers[0]!.rates, cacheReadAudio: 200_000_000n }
+    const listed = { ...mini, tiers: [{ above: 0, rates }] }
+    expect(charged({ cacheReadAudio: 1_000 }, { price: listed }).microcredits).toBe(200_000n)
+    expect(charged({ cacheReadAudio: 1_000 }).microcredits).toBe(75_000n)
+  })
+
   test('prices each model that served at its own price', () => {
     const dear = {
       ...mini,
@@ -172,6 +179,7 @@ const anyUsage = fc
   })
   .map(
     ({ searches, reasoned, ...counts }): Usage => ({
+      ...NO_USAGE,
       ...counts,
       reasoning: Math.floor(counts.output * reasoned),
       toolFees: { web_search: searches },

@@ -78,6 +78,12 @@ describe('the data set', () => {
     expect(listed('openai', 'o3', new Date('2025-06-10T00:00:00Z'))?.tiers[0]?.rates.output).toBe(8_000_000_000n)
   })
 
+  test('prices cached sound apart where it lists it', () => {
+    const rates = listed('google', 'gemini-2.5-flash')?.tiers[0]?.rates
+    expect([rates?.cacheRead, rates?.cacheReadAudio]).toEqual([30_000_000n, 100_000_000n])
+    expect(listed('openai', 'gpt-4o-mini')?.tiers[0]?.rates).not.toHaveProperty('cacheReadAudio')
+  })
+
   test('prices sound apart where it lists it', () => {
     const rates = listed('openai', 'gpt-audio')?.tiers[0]?.rates
     expect(rates?.audioInput).toBe(32_000_000_000n)

@@ -37,10 +37,23 @@ describe('usageMetadata', () => {
         candidatesTokensDetails: [{ modality: 'IMAGE', tokenCount: 1120 }],
         totalTokenCount: 1600,
       }),
-    ).toEqual({ ...NO_USAGE, input: 70, cacheRead: 150, audioInput: 80, output: 180, imageOutput: 1120 })
+    ).toEqual({
+      ...NO_USAGE,
+      input: 70,
+      cacheRead: 30,
+      cacheReadAudio: 120,
+      audioInput: 80,
+      output: 180,
+      imageOutput: 1120,
+    })
     const unsaid = { promptTokenCount: 300, cachedContentTokenCount: 150, candidatesTokenCount: 1 }
     const details = { promptTokensDetails: [{ modality: 'AUDIO', tokenCount: 200 }] }
-    expect(stated({ ...unsaid, ...details })).toMatchObject({ input: 0, cacheRead: 150, audioInput: 150 })
+    expect(stated({ ...unsaid, ...details })).toMatchObject({
+      input: 0,
+      cacheRead: 100,
+      cacheReadAudio: 50,
+      audioInput: 150,
+    })
   })
 
   it('left out is 0; a prompt left out is what the total leaves; no count at all is no usage', () => {
