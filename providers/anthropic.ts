@@ -26,7 +26,7 @@ export const anthropic: Provider = {
   bareName: /^claude-/,
   domain: 'anthropic.com',
   billsAbandoned: false,
-  mustInline: () => false,
+  mustInline: null,
   model: claudeFacts,
   mediaTokens: claudeMediaTokens,
   tierMultiplier: claudeTier,

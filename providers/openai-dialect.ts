@@ -74,7 +74,7 @@ export function openAiDialect(dialect: OpenAiDialect): Provider {
     domain: dialect.domain,
     listedAs: dialect.listedAs ?? ((model) => ({ provider: dialect.priceList ?? dialect.name, model })),
     billsAbandoned: dialect.billsAbandoned ?? false,
-    mustInline: () => false,
+    mustInline: null,
     model: dialect.model,
     mediaTokens: dialect.mediaTokens,
     tierMultiplier: dialect.tierMultiplier ?? (() => 1_000_000n),

@@ -4,7 +4,7 @@
  */
 import { asObject, parseJson } from './json.ts'
 import type { OpenAiDialect } from './openai-dialect.ts'
-import type { ProviderError, ProviderErrorKind } from './provider.ts'
+import { ABOUT_REQUEST, type ProviderError, type ProviderErrorKind } from './provider.ts'
 
 type Headers = Readonly<Record<string, string | string[] | undefined>>
 
@@ -36,15 +36,6 @@ export function readOpenAiErrorFrame(dialect: Dialect, body: unknown): ProviderE
   const known = typeof status === 'number' ? status : null
   return describe(dialect, known, members, statedWaitMs(members.message), JSON.stringify(body ?? null).slice(0, 500))
 }
-
-/** What is about the request, and may be said to whoever made it. */
-const ABOUT_REQUEST: ReadonlySet<ProviderErrorKind> = new Set([
-  'bad_request',
-  'model_not_found',
-  'too_large',
-  'context_length',
-  'content_filter',
-])
 
 function describe(
   dialect: Dialect,

@@ -5,6 +5,7 @@
  */
 import { audioSeconds, base64Bytes } from './audio-seconds.ts'
 import { dataUrlImageSize, type ImageSize } from './image-size.ts'
+import { asObject } from './json.ts'
 import type { ModelFacts } from './provider.ts'
 
 /** First match wins. Fine-tuned models (`ft:gpt-4o-mini-2024-07-18:acme::x`) are looked up as what they were tuned from. */
@@ -85,10 +86,10 @@ const NEWEST_IMAGE_RULE: ImageRule = { perMillion: 1_200_000, patches: 2_500, la
 export function openAiMediaTokens(model: string): (part: unknown) => number | null {
   const rule = IMAGE_RULES.find(([pattern]) => pattern.test(baseName(model)))?.[1] ?? NEWEST_IMAGE_RULE
   return (value) => {
-    const part = members(value)
+    const part = asObject(value)
     if (part?.type === 'image_url') return imageTokens(rule, part.image_url)
-    if (part?.type === 'input_audio') return audioTokens(members(part.input_audio)?.data)
-    if (part?.type === 'file') return fileTokens(rule, members(part.file)?.file_data)
+    if (part?.type === 'input_audio') return audioTokens(asObject(part.input_audio)?.data)
+    if (part?.type === 'file') return fileTokens(rule, asObject(part.file)?.file_data)
     return null
   }
 }
@@ -97,7 +98,7 @@ export function openAiMediaTokens(model: string): (part: unknown) => number | nu
 const MOST_TILES = 8
 
 function imageTokens(rule: ImageRule, value: unknown): number {
-  const image = typeof value === 'string' ? { url: value } : members(value)
+  const image = typeof value === 'string' ? { url: value } : asObject(value)
   const detail = image !== null && 'detail' in image ? image.detail : undefined
   const size = typeof image?.url === 'string' ? dataUrlImageSize(image.url) : null
   if ('tile' in rule) {
@@ -127,10 +128,4 @@ function audioTokens(data: unknown): number | null {
 /** A file is read as its text and as an image of each page: a token a byte, and not less than one page's image. */
 function fileTokens(rule: ImageRule, data: unknown): number | null {
   return typeof data === 'string' ? Math.max(base64Bytes(data), imageTokens(rule, null)) : null
-}
-
-function members(value: unknown): Record<string, unknown> | null {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-    ? (value as Record<string, unknown>)
-    : null
 }

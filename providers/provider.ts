@@ -176,6 +176,15 @@ export type ProviderErrorKind =
   | 'timeout'
   | 'unreachable'
 
+/** What is about the request, and may be said to whoever made it. */
+export const ABOUT_REQUEST: ReadonlySet<ProviderErrorKind> = new Set([
+  'bad_request',
+  'model_not_found',
+  'too_large',
+  'context_length',
+  'content_filter',
+])
+
 /** Why a provider did not answer. `message` may be shown to the caller: no keys, no account ids, nothing of ours. */
 export interface ProviderError {
   kind: ProviderErrorKind
@@ -201,8 +210,8 @@ export interface Provider extends ProviderFacts {
   baseUrl: string
   /** A call that was broken off is billed to its end all the same: its stream is read on, for a while, to learn the bill. */
   billsAbandoned: boolean
-  /** Whether the provider would not fetch what a part names by this http(s) URL: then it is put into the request before the quote. */
-  mustInline(url: string): boolean
+  /** Whether it would not fetch what a part names by this http(s) URL: that is put into the request before the quote. Null: it fetches all. */
+  mustInline: ((url: string) => boolean) | null
   /** `json`: the request's members, where a fact depends on them (thinking that was not asked for is not hidden). */
   model(name: string, json?: Readonly<Record<string, unknown>>): ModelFacts
   /** Upper bound of the tokens of a content part that is not text; null when nothing bounds it. */

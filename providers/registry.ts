@@ -22,6 +22,13 @@ export function findProvider(name: string): Provider | null {
   return Object.hasOwn(PROVIDERS, name) ? (PROVIDERS[name] ?? null) : null
 }
 
+/** @throws {Error} for a name that is in no configuration either: those name only what is here. */
+export function providerOf(name: string): Provider {
+  const provider = findProvider(name)
+  if (provider === null) throw new Error(`${name} is not in the registry of providers`)
+  return provider
+}
+
 export function providerNames(): string[] {
   return Object.keys(PROVIDERS)
 }

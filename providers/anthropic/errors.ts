@@ -4,7 +4,7 @@
  * bodies that speak of our account are never shown.
  */
 import { asObject, parseJson } from '../json.ts'
-import type { ProviderError, ProviderErrorKind } from '../provider.ts'
+import { ABOUT_REQUEST, type ProviderError, type ProviderErrorKind } from '../provider.ts'
 
 type Headers = Readonly<Record<string, string | string[] | undefined>>
 
@@ -62,14 +62,6 @@ function describe(status: number | null, body: unknown, retryAfterMs: number | n
     internal: aboutRequest ? (type ?? '') : scrub(bytes.toString('utf8', 0, 500)),
   }
 }
-
-const ABOUT_REQUEST: ReadonlySet<ProviderErrorKind> = new Set([
-  'bad_request',
-  'model_not_found',
-  'too_large',
-  'context_length',
-  'content_filter',
-])
 
 function kindOf(status: number | null, type: string | null, words: string): ProviderErrorKind {
   const isRequest = type === 'invalid_request_error' || (type === null && status === 400)

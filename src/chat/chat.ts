@@ -6,7 +6,7 @@
  * Whatever happens after the hold, the call ends as settled or released, exactly once.
  */
 import type { ChatRequest } from '../../providers/provider.ts'
-import { findProvider } from '../../providers/registry.ts'
+import { providerOf } from '../../providers/registry.ts'
 import type { Config } from '../config/config.ts'
 import type { Database } from '../db/connect.ts'
 import type { AddressGuard } from '../http/address-guard.ts'
@@ -55,7 +55,8 @@ export async function chat(deps: ChatDependencies, exchange: Exchange): Promise<
   if (claim?.replay) return replay(exchange, claim.replay)
   try {
     const route = findRoute(deps.router, sent.model)
-    const request = await inlineMedia(deps.guard, sent, mustInline(route))
+    const mustFetch = mustInline(route)
+    const request = mustFetch === null ? sent : await inlineMedia(deps.guard, sent, mustFetch)
     const keys = chooseKeys(deps.vault, caller, route.deployments)
     const keysFor = keys instanceof Promise ? await keys : keys
     const offers = makeOffers(deps, exchange, caller, request, route, keysFor)
@@ -67,12 +68,12 @@ export async function chat(deps: ChatDependencies, exchange: Exchange): Promise<
   }
 }
 
-/** Whether one of those who may serve the call would not fetch what a URL names. */
-function mustInline({ deployments }: Route): (url: string) => boolean {
-  const providers = deployments.flatMap(({ provider, mockResponse }) =>
-    mockResponse === null ? (findProvider(provider) ?? []) : [],
+/** Whether one of those who may serve the call would not fetch what a URL names; null where all would fetch anything. */
+function mustInline({ deployments }: Route): ((url: string) => boolean) | null {
+  const judges = deployments.flatMap(({ provider, mockResponse }) =>
+    mockResponse === null ? (providerOf(provider).mustInline ?? []) : [],
   )
-  return (url) => providers.some((provider) => provider.mustInline(url))
+  return judges.length === 0 ? null : (url) => judges.some((mustFetch) => mustFetch(url))
 }
 
 /** A failure nobody foresaw must not leave a hold behind. Dropping a hold that is closed already changes nothing. */

@@ -4,7 +4,7 @@
  * into a map: nothing is awaited then. Fails closed: a stored key that can't be had stands for nothing else, but for `hybrid`,
  * whose plan says what comes next.
  */
-import { findProvider } from '../../providers/registry.ts'
+import { providerOf } from '../../providers/registry.ts'
 import type { Plan } from '../config/config.ts'
 import { TollgateError } from '../http/errors.ts'
 import type { Caller } from '../identity/caller.ts'
@@ -74,8 +74,8 @@ function keysOf(
   owners: readonly KeyOwner[],
   found: ReadonlyMap<string, Found>,
 ): readonly PayingKey[] {
-  // Nobody is called, or the offer says that nobody can be.
-  if (deployment.mockResponse !== null || findProvider(deployment.provider) === null) return [NO_KEY]
+  // Nobody is called.
+  if (deployment.mockResponse !== null) return [NO_KEY]
   if (plan === 'platform') return [platformKey(deployment, found)]
   const own = ownKey(deployment, owners, found)
   if (plan === 'byok') {
@@ -122,7 +122,7 @@ function platformKeyOrWhy(
 }
 
 function noPlatformKey(provider: string): TollgateError {
-  const label = findProvider(provider)?.label ?? provider
+  const { label } = providerOf(provider)
   return new TollgateError(
     503,
     'provider_key_missing',
@@ -132,7 +132,7 @@ function noPlatformKey(provider: string): TollgateError {
 }
 
 function noOwnKey({ provider, trustedHost }: RoutedDeployment): TollgateError {
-  const label = findProvider(provider)?.label ?? provider
+  const { label } = providerOf(provider)
   if (trustedHost) {
     return new TollgateError(
       403,

@@ -1,15 +1,14 @@
 /** What a request's input is held at: the estimate of its text, in the tokens of the model that is called. */
-import type { Provider } from '../../providers/provider.ts'
-import { estimateChatInput, type InputEstimate } from '../metering/estimate.ts'
+import type { ModelFacts } from '../../providers/provider.ts'
+import { estimateChatInput, type InputEstimate, type MediaTokens } from '../metering/estimate.ts'
 
 /** The base estimate in this model's tokens, and what it adds unseen; never more of the text than a token a byte. */
 export function estimateInput(
   json: Readonly<Record<string, unknown>>,
-  provider: Pick<Provider, 'model' | 'mediaTokens'>,
-  model: string,
+  { tokensPercent, hiddenInput }: Pick<ModelFacts, 'tokensPercent' | 'hiddenInput'>,
+  mediaTokens: MediaTokens,
 ): InputEstimate {
-  const base = estimateChatInput(json, provider.mediaTokens(model))
-  const { tokensPercent, hiddenInput } = provider.model(model, json)
+  const base = estimateChatInput(json, mediaTokens)
   const hasTools = Array.isArray(json.tools) && json.tools.length > 0
   const hidden = hiddenInput.always + (hasTools ? hiddenInput.withTools : 0)
   // A provider that bills less framing than the base estimate takes has a negative part hidden.

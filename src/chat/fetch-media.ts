@@ -2,6 +2,7 @@
  * What a request names by URL, put into the request itself, for providers that fetch nothing. It happens after the caller is known
  * and before the quote, which needs the sizes. Fails closed: what can't be had in time and size is a 400 that names the place.
  */
+import { asObject } from '../../providers/json.ts'
 import type { ChatRequest } from '../../providers/provider.ts'
 import { type AddressGuard, type GuardedAnswer, guardedRequest } from '../http/address-guard.ts'
 import { TollgateError } from '../http/errors.ts'
@@ -120,8 +121,8 @@ function unavailable({ param }: Place, why: string, cause?: unknown): TollgateEr
 /** Every http(s) URL of a part that is an image, a sound, a video or a file. */
 function remotePlaces(messages: unknown): Place[] {
   return list(messages).flatMap((message, m) =>
-    list(object(message)?.content).flatMap((part, p) => {
-      const found = holderOf(object(part))
+    list(asObject(message)?.content).flatMap((part, p) => {
+      const found = holderOf(asObject(part))
       if (found === null) return []
       const { holder, key, path } = found
       const url = holder[key]
@@ -140,19 +141,15 @@ type Json = Record<string, unknown>
 function holderOf(part: Json | null): { holder: Json; key: string; path: string } | null {
   if (part === null) return null
   if (part.type === 'file') {
-    const file = object(part.file)
+    const file = asObject(part.file)
     return file === null ? null : { holder: file, key: 'file_data', path: 'file.file_data' }
   }
   const kind = ['image_url', 'video_url', 'audio_url'].find((name) => part.type === name)
   if (kind === undefined) return null
-  const inner = object(part[kind])
+  const inner = asObject(part[kind])
   return inner === null ? { holder: part, key: kind, path: kind } : { holder: inner, key: 'url', path: `${kind}.url` }
 }
 
 function list(value: unknown): unknown[] {
   return Array.isArray(value) ? value : []
-}
-
-function object(value: unknown): Json | null {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Json) : null
 }

@@ -1,8 +1,8 @@
 /**
  * What a call may cost on one deployment, before it is made: price, factors, quote, and how much output is wanted and least.
  */
-import type { ChatRequest, Provider, Refusal } from '../../providers/provider.ts'
-import { findProvider } from '../../providers/registry.ts'
+import type { ChatRequest, ModelFacts, Provider, Refusal } from '../../providers/provider.ts'
+import { providerOf } from '../../providers/registry.ts'
 import type { Config, PowerLevel } from '../config/config.ts'
 import { TollgateError } from '../http/errors.ts'
 import type { Caller } from '../identity/caller.ts'
@@ -73,18 +73,20 @@ export interface OfferContext {
 /** @throws {TollgateError} 400 unknown price or unbounded input. */
 export function makeOffer(deployment: RoutedDeployment, key: PayingKey, context: OfferContext): Offer {
   const { config, request, powerLevel } = context
-  const provider = usable(deployment)
+  const provider = providerOf(deployment.provider)
   const model = deployment.upstreamModel
   const asked = { ...deployment.defaults, ...request.json }
   const drop = droppedMembers(provider.refuses(asked, model), deployment)
   const effective = drop.length === 0 ? asked : without(asked, drop)
   const tools = provider.serverTools(effective, model)
+  const facts = provider.model(model, effective)
+  const spoken = asksForAudio(effective)
   const known = {
     deployment,
     key,
     provider,
     powerLevel,
-    estimate: estimateInput(effective, provider, model),
+    estimate: estimateInput(effective, facts, provider.mediaTokens(model)),
     toolUses: usesOf(tools),
     drop,
     choices: choicesOf(effective),
@@ -92,10 +94,7 @@ export function makeOffer(deployment: RoutedDeployment, key: PayingKey, context:
     tier: provider.tierMultiplier(askedTier(effective), model),
     allowBelowCost: config.allowBelowCost,
     at: context.at,
-    unseen:
-      provider.model(model, effective).hiddenReasoning ||
-      asksForAudio(effective) ||
-      tools.some(({ addsInput }) => addsInput),
+    unseen: facts.hiddenReasoning || spoken || tools.some(({ addsInput }) => addsInput),
   }
   if (isOwn(key)) return { ...known, ...UNCHARGED, price: costPrice(provider, deployment, model, context) }
   const price = offeredPrice(provider, deployment, effective, context)
@@ -103,8 +102,8 @@ export function makeOffer(deployment: RoutedDeployment, key: PayingKey, context:
   return {
     ...known,
     price,
-    ...chargedAt(price, known, effective, context, surchargeOf(tools, price, config)),
-    ...outputOf(effective, deployment, provider, request.stream, config),
+    ...chargedAt(price, known, spoken, context, surchargeOf(tools, price, config)),
+    ...outputOf(effective, deployment, facts, request.stream, config),
   }
 }
 
@@ -129,11 +128,10 @@ function chargedAt(
     choices,
     tier,
   }: Pick<Offer, 'deployment' | 'estimate' | 'toolUses' | 'choices' | 'tier'>,
-  effective: Readonly<Record<string, unknown>>,
+  spoken: boolean,
   { config, caller, powerLevel }: OfferContext,
   surcharge: bigint,
 ): Pick<Offer, 'markup' | 'level' | 'quote'> {
-  const spoken = asksForAudio(effective)
   refuseUnpricedAudio(deployment, price, { heard: estimate.audioInput > 0, spoken })
   const markup = caller.isDefaultOrganization ? 0n : config.plans[caller.plan ?? 'platform'].markup
   const level = config.powerLevels[powerLevel]
@@ -149,12 +147,6 @@ function chargedAt(
     audioOutput: spoken,
   })
   return { markup, level, quote: bound }
-}
-
-function usable(deployment: RoutedDeployment): Provider {
-  const provider = findProvider(deployment.provider)
-  if (provider === null) throw new Error(`${deployment.provider} is in the configuration and not in the registry`)
-  return provider
 }
 
 /** @throws {TollgateError} 400, naming what the provider can't honour and the operator does not let us leave out. */
@@ -191,12 +183,11 @@ function askedTier(json: Readonly<Record<string, unknown>>): string | null {
 function outputOf(
   effective: Readonly<Record<string, unknown>>,
   deployment: RoutedDeployment,
-  provider: Provider,
+  facts: ModelFacts,
   stream: boolean,
   config: Config,
 ): Pick<Offer, 'wanted' | 'least' | 'cap' | 'extendable'> {
   const { caps } = config
-  const facts = provider.model(deployment.upstreamModel, effective)
   const most = deployment.maxOutputTokens ?? facts.maxOutputTokens
   const asked = outputCapOf(effective)
   if (asked !== null)

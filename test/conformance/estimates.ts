@@ -30,7 +30,7 @@ function estimateOf(recording: Recording): number | null {
   const { request, serverTools } = chatRequest(recording)
   const model = modelOf(recording)
   if (provider === null || serverTools.length > 0 || provider.serverTools(request, model).length > 0) return null
-  const estimate = estimateInput(request, { model: provider.model, mediaTokens: () => () => MEDIA }, model)
+  const estimate = estimateInput(request, provider.model(model, request), () => MEDIA)
   return estimate.media > 0 || estimate.audioInput > 0 || estimate.unbounded.length > 0 ? null : estimate.tokens
 }
 

@@ -2,6 +2,7 @@
  * A request recorded in Anthropic's or Google's words, as a client of OpenAI's dialect would have sent it: text, images, tools and
  * their results, schemas. What has no such word (cache marks, thinking budgets) is left out; tools of the provider's own are named.
  */
+import { asObject } from '../../providers/json.ts'
 
 type Json = Record<string, unknown>
 
@@ -14,14 +15,16 @@ export interface Translated {
 export function fromAnthropic(body: Json): Translated {
   const { model, max_tokens, temperature, top_p, stop_sequences: stop, system, output_config, output_format } = body
   const tools = objects(body.tools)
-  const format = object(object(output_config)?.format) ?? object(output_format)
+  const format = asObject(asObject(output_config)?.format) ?? asObject(output_format)
   return {
     request: {
       ...stated({ model, max_tokens, temperature, top_p, stop }),
       messages: [...systemMessage(system), ...objects(body.messages).flatMap(fromAnthropicMessage)],
       ...functionTools(tools.filter(isOwnTool).map((tool) => ({ ...tool, parameters: tool.input_schema }))),
       ...schemaFormat(format?.schema),
-      ...(['enabled', 'adaptive'].includes(String(object(body.thinking)?.type)) ? { reasoning_effort: 'medium' } : {}),
+      ...(['enabled', 'adaptive'].includes(String(asObject(body.thinking)?.type))
+        ? { reasoning_effort: 'medium' }
+        : {}),
     },
     serverTools: tools.filter((tool) => !isOwnTool(tool)).map((tool) => String(tool.type)),
   }
@@ -48,7 +51,7 @@ function fromAnthropicMessage({ role, content }: Json): Json[] {
 }
 
 function anthropicPart({ type, text, source }: Json): Json[] {
-  const from = object(source)
+  const from = asObject(source)
   if (type === 'text') return [{ type: 'text', text }]
   if (from === null) return []
   const url = from.type === 'url' ? from.url : `data:${String(from.media_type)};base64,${String(from.data)}`
@@ -64,13 +67,13 @@ export function fromGemini(body: Json): Translated {
     topP: top_p,
     stopSequences: stop,
     ...config
-  } = object(body.generationConfig) ?? {}
+  } = asObject(body.generationConfig) ?? {}
   const functions = tools.flatMap((tool) => objects(tool.functionDeclarations))
   return {
     request: {
       ...stated({ model: body.model, max_tokens, temperature, top_p, stop }),
       messages: [
-        ...systemMessage(object(body.systemInstruction)?.parts),
+        ...systemMessage(asObject(body.systemInstruction)?.parts),
         ...objects(body.contents).flatMap((turn, index) => fromGeminiTurn(turn, index)),
       ],
       ...functionTools(functions.map((one) => ({ ...one, parameters: one.parametersJsonSchema ?? one.parameters }))),
@@ -109,10 +112,10 @@ function fromGeminiTurn({ role, parts: all }: Json, turn: number): Json[] {
 
 function geminiPart({ text, inlineData, fileData }: Json): Json[] {
   if (typeof text === 'string') return [{ type: 'text', text }]
-  const inline = object(inlineData)
+  const inline = asObject(inlineData)
   if (inline !== null)
     return [{ type: 'image_url', image_url: { url: `data:${String(inline.mimeType)};base64,${String(inline.data)}` } }]
-  const file = object(fileData)
+  const file = asObject(fileData)
   return file === null ? [] : [{ type: 'image_url', image_url: { url: String(file.fileUri) } }]
 }
 
@@ -148,7 +151,7 @@ function functionTools(tools: readonly Json[]): Json {
 }
 
 function schemaFormat(schema: unknown): Json {
-  if (object(schema) === null) return {}
+  if (asObject(schema) === null) return {}
   return { response_format: { type: 'json_schema', json_schema: { name: 'answer', schema } } }
 }
 
@@ -156,10 +159,6 @@ function stated(members: Json): Json {
   return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined && value !== null))
 }
 
-function object(value: unknown): Json | null {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Json) : null
-}
-
 function objects(value: unknown): Json[] {
-  return (Array.isArray(value) ? value : []).map(object).filter((element) => element !== null)
+  return (Array.isArray(value) ? value : []).map(asObject).filter((element) => element !== null)
 }

@@ -1,7 +1,7 @@
 /** A request to Anthropic as a test says it: the members that matter, the rest as it usually is. */
 import { anthropic } from '../../providers/anthropic.ts'
 import type { ProviderCall } from '../../providers/provider.ts'
-import { parseRequest } from '../../src/chat/read-request.ts'
+import { providerCall } from '../support/provider-call.ts'
 
 export type Json = Record<string, unknown>
 
@@ -10,20 +10,8 @@ export const USER = { role: 'user', content: 'Hi' }
 export const ADD = { type: 'function', function: { name: 'add', description: 'Adds', parameters: { type: 'object' } } }
 
 export function prepare(json: Json, rest: Partial<ProviderCall> = {}) {
-  const request = parseRequest(Buffer.from(JSON.stringify({ model: 'claude', messages: [USER], ...json })))
-  return anthropic.prepare({
-    request,
-    model: HAIKU,
-    apiKey: 'sk-ant-1',
-    apiBase: null,
-    organization: null,
-    extraHeaders: {},
-    defaults: {},
-    outputCap: null,
-    drop: [],
-    askUsage: true,
-    ...rest,
-  })
+  const text = JSON.stringify({ model: 'claude', messages: [USER], ...json })
+  return anthropic.prepare(providerCall(text, { model: HAIKU, apiKey: 'sk-ant-1', ...rest }))
 }
 
 export const sent = (json: Json, rest: Partial<ProviderCall> = {}): Json =>

@@ -5,6 +5,7 @@ import { idWithBlocks } from '../../providers/anthropic/carried.ts'
 import { anthropic } from '../../providers/anthropic.ts'
 import type { Answer } from '../../providers/provider.ts'
 import { parseRequest } from '../../src/chat/read-request.ts'
+import { providerCall } from '../support/provider-call.ts'
 import { seeded } from '../support/splits.ts'
 
 type Json = Record<string, unknown>
@@ -77,18 +78,9 @@ function taken(block: Json): { bare: Json; deltas: Json[] } {
 
 /** The conversation as it reaches Claude. */
 function sentTo(messages: readonly unknown[]): { role: string; content: Json[] }[] {
-  const { body } = anthropic.prepare({
-    request: parseRequest(Buffer.from(JSON.stringify({ model: 'm', messages }))),
-    model: 'claude-opus-4-8',
-    apiKey: null,
-    apiBase: null,
-    organization: null,
-    extraHeaders: {},
-    defaults: {},
-    outputCap: null,
-    drop: [],
-    askUsage: true,
-  })
+  const { body } = anthropic.prepare(
+    providerCall(JSON.stringify({ model: 'm', messages }), { model: 'claude-opus-4-8', apiKey: null }),
+  )
   return (JSON.parse(body.toString()) as { messages: { role: string; content: Json[] }[] }).messages
 }
 

@@ -4,15 +4,15 @@
  */
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Provider, Reading, StreamReader } from '../../providers/provider.ts'
-import { findProvider, providerNames } from '../../providers/registry.ts'
+import type { Reading, StreamReader } from '../../providers/provider.ts'
+import { providerNames, providerOf } from '../../providers/registry.ts'
 import { eventsOf, object } from '../conformance/frames.ts'
 import type { SeededOrganization } from '../support/database.ts'
 import { useProduct } from '../support/product.ts'
 import { seeded, seededRandom } from '../support/splits.ts'
 import { get, type ModelEntry, postChat } from '../support/tollgate.ts'
 import { broken } from './broken-bytes.ts'
-import { contextFor, type Quirks, type Said, wireOf } from './wire-samples.ts'
+import { contextFor, ODD, type Said, wireOf } from './wire-samples.ts'
 
 const SAID: Said = {
   thoughts: ['Let me ', 'see…'],
@@ -21,28 +21,12 @@ const SAID: Said = {
   finish: 'tool_calls',
   counts: { input: 120, cacheRead: 30, cacheWrite: 0, output: 45, reasoning: 12 },
 }
-const QUIRKS: Quirks = {
-  lineEnd: '\r\n',
-  space: true,
-  comments: 2,
-  done: true,
-  usage: ['finish', 'own frame'],
-  finishTwice: true,
-  finishEarly: false,
-  repeatRole: true,
-}
 const FINISH_REASONS = ['stop', 'length', 'tool_calls', 'content_filter', 'function_call', '']
 const seed = fc.integer({ min: 1, max: 1e9 })
 
-function providerOf(name: string): Provider {
-  const provider = findProvider(name)
-  if (provider === null) throw new Error(`no provider ${name}`)
-  return provider
-}
-
 describe.each(providerNames())('the reader of %s', (name) => {
   const provider = providerOf(name)
-  const stream = wireOf(name).stream(SAID, QUIRKS)
+  const stream = wireOf(name).stream(SAID, ODD)
   const answer = wireOf(name).answer(SAID)
 
   test('takes any broken stream', () => {
@@ -147,7 +131,7 @@ describe('the product', () => {
     for (let run = 1; run <= 40; run += 1) {
       const random = seededRandom(run + 1_000)
       const stream = random() < 0.7
-      const bytes = broken(stream ? wire.stream(SAID, QUIRKS) : wire.answer(SAID), run)
+      const bytes = broken(stream ? wire.stream(SAID, ODD) : wire.answer(SAID), run)
       product.upstream.respond({
         status: random() < 0.85 ? 200 : 400 + Math.floor(random() * 200),
         headers: { 'content-type': stream ? 'text/event-stream' : 'application/json' },

@@ -7,26 +7,16 @@ import { describe, expect, it } from 'vitest'
 import { google } from '../../providers/google.ts'
 import type { AnswerContext } from '../../providers/provider.ts'
 import { parseRequest } from '../../src/chat/read-request.ts'
+import { providerCall } from '../support/provider-call.ts'
 
 type Json = Record<string, unknown>
 
 const MODEL = 'gemini-3-flash-preview'
 
 function contentsOf(messages: readonly unknown[]): { system: Json[]; contents: { role: string; parts: Json[] }[] } {
-  const request = parseRequest(Buffer.from(JSON.stringify({ model: 'm', messages })))
-  expect(google.refuses(request.json, MODEL)).toEqual([])
-  const { body } = google.prepare({
-    request,
-    model: MODEL,
-    apiKey: null,
-    apiBase: null,
-    organization: null,
-    extraHeaders: {},
-    defaults: {},
-    outputCap: null,
-    drop: [],
-    askUsage: true,
-  })
+  const call = providerCall(JSON.stringify({ model: 'm', messages }), { model: MODEL, apiKey: null })
+  expect(google.refuses(call.request.json, MODEL)).toEqual([])
+  const { body } = google.prepare(call)
   const json = JSON.parse(body.toString()) as {
     systemInstruction?: { parts: Json[] }
     contents: { role: string; parts: Json[] }[]

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { google } from '../../providers/google.ts'
 import type { ProviderCall } from '../../providers/provider.ts'
-import { parseRequest } from '../../src/chat/read-request.ts'
+import { providerCall } from '../support/provider-call.ts'
 
 type Json = Record<string, unknown>
 
@@ -9,20 +9,8 @@ const PIXEL = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QD
 const USER = { role: 'user', content: 'Hello' }
 
 function prepared(json: Json, more: Partial<ProviderCall> = {}) {
-  const request = parseRequest(Buffer.from(JSON.stringify({ model: 'gemini', messages: [USER], ...json })))
-  return google.prepare({
-    request,
-    model: 'gemini-2.5-flash',
-    apiKey: 'AIzaSecret',
-    apiBase: null,
-    organization: null,
-    extraHeaders: {},
-    defaults: {},
-    outputCap: null,
-    drop: [],
-    askUsage: true,
-    ...more,
-  })
+  const text = JSON.stringify({ model: 'gemini', messages: [USER], ...json })
+  return google.prepare(providerCall(text, { model: 'gemini-2.5-flash', apiKey: 'AIzaSecret', ...more }))
 }
 
 function sent(json: Json, more: Partial<ProviderCall> = {}): Json {

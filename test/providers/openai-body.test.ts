@@ -1,8 +1,9 @@
 /** What reaches a provider of OpenAI's dialect: the caller's bytes, with only those members changed that must be. */
 import { describe, expect, test } from 'vitest'
-import type { Provider, ProviderCall } from '../../providers/provider.ts'
-import { findProvider } from '../../providers/registry.ts'
+import type { ProviderCall } from '../../providers/provider.ts'
+import { providerOf } from '../../providers/registry.ts'
 import { parseRequest } from '../../src/chat/read-request.ts'
+import { providerCall } from '../support/provider-call.ts'
 
 const MESSAGES = '"messages": [{"role": "user", "content": "né \\u00e9"}]'
 const body = (rest = '', model = 'asked') => `{ "model": "${model}", ${MESSAGES}${rest} }`
@@ -17,26 +18,8 @@ const MODELS = {
 type Name = keyof typeof MODELS
 const NAMES = Object.keys(MODELS) as Name[]
 
-function provider(name: Name): Provider {
-  const found = findProvider(name)
-  if (found === null) throw new Error(`${name} is not there`)
-  return found
-}
-
 function prepare(name: Name, text: string, rest: Partial<ProviderCall> = {}) {
-  return provider(name).prepare({
-    request: parseRequest(Buffer.from(text)),
-    model: MODELS[name],
-    apiKey: 'key-1',
-    apiBase: null,
-    organization: null,
-    extraHeaders: {},
-    defaults: {},
-    outputCap: null,
-    drop: [],
-    askUsage: true,
-    ...rest,
-  })
+  return providerOf(name).prepare(providerCall(text, { model: MODELS[name], apiKey: 'key-1', ...rest }))
 }
 
 const sent = (name: Name, text: string, rest: Partial<ProviderCall> = {}) => prepare(name, text, rest).body.toString()

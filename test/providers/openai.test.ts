@@ -3,24 +3,13 @@ import { openai } from '../../providers/openai.ts'
 import type { Answer, ProviderCall } from '../../providers/provider.ts'
 import { parseRequest } from '../../src/chat/read-request.ts'
 import { NO_USAGE } from '../../src/metering/usage.ts'
+import { providerCall } from '../support/provider-call.ts'
 
 const MESSAGES = '"messages": [{"role": "user", "content": "né"}]'
 const body = (rest = '') => `{ "model": "gpt-4o-mini", ${MESSAGES}${rest} }`
 
 function call(text: string, rest: Partial<ProviderCall> = {}): ProviderCall {
-  return {
-    request: parseRequest(Buffer.from(text)),
-    model: 'gpt-4o-mini',
-    apiKey: 'sk-1',
-    apiBase: null,
-    organization: null,
-    extraHeaders: {},
-    defaults: {},
-    outputCap: null,
-    drop: [],
-    askUsage: true,
-    ...rest,
-  }
+  return providerCall(text, { model: 'gpt-4o-mini', apiKey: 'sk-1', ...rest })
 }
 
 const context = {

@@ -2,11 +2,11 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Answer, Provider, ProviderError, Reading } from '../../providers/provider.ts'
-import { findProvider, providerNames } from '../../providers/registry.ts'
+import { providerNames, providerOf } from '../../providers/registry.ts'
 import { inputTokens, outputTokens, type Usage } from '../../src/metering/usage.ts'
 import { choicesOf, eventsOf, type Json, object } from '../conformance/frames.ts'
 import { awkward, everyByte, type Split, seeded, whole } from '../support/splits.ts'
-import { type Counts, contextFor, type Quirks, type Said, wireOf } from './wire-samples.ts'
+import { type Counts, contextFor, ODD, type Quirks, type Said, wireOf } from './wire-samples.ts'
 
 const tokens = fc.integer({ min: 0, max: 2_000_000 })
 const counts: fc.Arbitrary<Counts> = fc
@@ -75,12 +75,6 @@ function read(provider: Provider, stream: Buffer, split: Split): Outcome {
   }
 }
 
-function providerOf(name: string): Provider {
-  const provider = findProvider(name)
-  if (provider === null) throw new Error(`no provider ${name}`)
-  return provider
-}
-
 describe.each(providerNames())('%s', (name) => {
   const provider = providerOf(name)
   const wire = wireOf(name)
@@ -136,17 +130,7 @@ describe.each(providerNames())('%s', (name) => {
       finish: 'tool_calls',
       counts: { input: 11, cacheRead: 2, cacheWrite: 0, output: 5, reasoning: 1 },
     }
-    const odd: Quirks = {
-      lineEnd: '\r\n',
-      space: true,
-      comments: 2,
-      done: true,
-      usage: ['finish', 'own frame'],
-      finishTwice: true,
-      finishEarly: false,
-      repeatRole: true,
-    }
-    const stream = wire.stream(answer, odd)
+    const stream = wire.stream(answer, ODD)
     for (let length = 0; length <= stream.length; length += 1) {
       const { out } = read(provider, stream.subarray(0, length), whole)
       expect(out, `cut after ${length} bytes`).toMatch(/^(?:data: \{[^\n\r]*\n\n)*$/)

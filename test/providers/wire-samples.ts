@@ -41,6 +41,18 @@ export interface Quirks {
   repeatRole: boolean
 }
 
+/** Most of it at once. */
+export const ODD: Quirks = {
+  lineEnd: '\r\n',
+  space: true,
+  comments: 2,
+  done: true,
+  usage: ['finish', 'own frame'],
+  finishTwice: true,
+  finishEarly: false,
+  repeatRole: true,
+}
+
 export interface Wire {
   stream(said: Said, quirks: Quirks): Buffer
   answer(said: Said): Buffer
