@@ -1,5 +1,5 @@
 /** The ledger alone in a process: clients that hold and settle one call after another. */
-import { randomUUID } from 'node:crypto'
+import { randomUUIDv7 } from 'node:crypto'
 import { TollgateError } from '../src/http/errors.ts'
 import type { Ledger, Payer } from '../src/ledger/ledger.ts'
 import { answerAsks } from './answer-asks.ts'
@@ -75,7 +75,7 @@ class LedgerLoad {
   /** Answers when the hold was there. */
   private async one({ organizationId, userId, keyId }: Payer, call: SampleCall): Promise<number> {
     const { serviceName } = call.settlement
-    const who = { organizationId, userId, keyId, callId: randomUUID(), serviceName, requestId: null }
+    const who = { organizationId, userId, keyId, callId: randomUUIDv7(), serviceName, requestId: null }
     await this.ledger.hold({ ...call.hold, ...who })
     const held = performance.now()
     const settled = await this.ledger.settle({ ...call.settlement, ...who })

@@ -1,5 +1,5 @@
 /** The product's ledger on a database, put together as src/server.ts does it. The one place that knows how it is made. */
-import { randomUUID } from 'node:crypto'
+import { randomUUIDv7 } from 'node:crypto'
 import { createLedger } from '../src/ledger/create-ledger.ts'
 import type { Ledger } from '../src/ledger/ledger.ts'
 
@@ -14,7 +14,7 @@ export function openLedger(
     spoolDirectory,
     leases: { renewSeconds: 5, deadAfterSeconds: 30 },
     version: 'bench',
-    newId: randomUUID,
+    newId: randomUUIDv7,
     onTrouble,
     onRecovered: ({ organizationId }) => onTrouble('recovery', new Error(`holds of ${organizationId} were recovered`)),
   })

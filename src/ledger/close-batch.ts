@@ -1,4 +1,4 @@
-/** Ends calls, settled with their charge or released with none, many at once. See sql/000011-ledger-close.sql, ledger_close_batch; one by itself is cheaper. */
+/** Ends calls, settled with their charge or released with none, many at once. See sql/000016-ledger-sets.sql, ledger_close_batch; one by itself is cheaper. */
 import type pg from 'pg'
 import { formatDecimal } from '../metering/money.ts'
 import type { Closing, Settlement } from './ledger.ts'

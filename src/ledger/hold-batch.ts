@@ -1,4 +1,4 @@
-/** Takes holds, many at once. See sql/000009-ledger-hold.sql, ledger_hold_batch; one by itself is cheaper. */
+/** Takes holds, many at once. See sql/000016-ledger-sets.sql, ledger_hold_batch; one by itself is cheaper. */
 import type pg from 'pg'
 import { formatDecimal } from '../metering/money.ts'
 import type { HoldRequest } from './ledger.ts'
@@ -19,11 +19,11 @@ export interface HoldAnswer {
 
 const MANY = {
   name: 'ledger_hold_batch',
-  text: 'select * from ledger_hold_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) order by place',
+  text: 'select * from ledger_hold_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) order by place',
 }
 const ONE = {
   name: 'ledger_hold_one',
-  text: 'select * from ledger_hold_one($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)',
+  text: 'select * from ledger_hold_one($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)',
 }
 
 export async function sendHolds(
@@ -50,14 +50,10 @@ function columnsOf(request: HoldRequest): (string | null)[] {
     formatDecimal(request.inputBytes, 6),
     formatDecimal(request.output, 6),
     formatDecimal(request.least, 6),
-    keyLimit(request.keyId),
+    null,
     storableJson(request.context),
     storableText(request.serviceName, 200),
     requestId === null ? null : storableText(requestId, 255),
+    request.keyId === null ? null : storableText(request.keyId, 255),
   ]
-}
-
-/** The key's own row of ledger_limits: without a limit it only counts. */
-function keyLimit(keyId: string | null): string | null {
-  return keyId === null ? null : JSON.stringify([{ kind: 'key', id: keyId, window_start: '1970-01-01T00:00:00Z' }])
 }

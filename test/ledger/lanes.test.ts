@@ -115,13 +115,13 @@ describe('one element that the database refuses', () => {
     const org = await seed()
     const { lanes, errors } = holdLanes()
     const calls = Array.from({ length: 33 }, (_, i) =>
-      holdRequest(org, i % 11 === 5 ? { keyId: `key\0${i}`, output: credit } : { output: credit }),
+      holdRequest(org, i % 11 === 5 ? { callId: `call ${i}`, output: credit } : { output: credit }),
     )
     const answers = await Promise.allSettled(calls.map((call) => lanes.run(call).answer))
     expect(answers.map(({ status }) => status)).toEqual(calls.map((_, i) => (i % 11 === 5 ? 'rejected' : 'fulfilled')))
     for (const answer of answers)
-      if (answer.status === 'rejected') expect(answer.reason).toMatchObject({ code: '22P05' })
-    expect(new Set(errors)).toEqual(new Set(['22P05']))
+      if (answer.status === 'rejected') expect(answer.reason).toMatchObject({ code: '22P02' })
+    expect(new Set(errors)).toEqual(new Set(['22P02']))
     expect((await balances(db.pool, org.id)).pool.held).toBe('30')
   })
 
@@ -132,14 +132,14 @@ describe('one element that the database refuses', () => {
     const refused = Promise.withResolvers<void>()
     let refusals = 0
     const { lanes } = holdLanes(proxy.url, (code) => {
-      if (code !== '22P05' || ++refusals > 1) return
+      if (code !== '22P02' || ++refusals > 1) return
       proxy.cut()
       refused.resolve()
     })
     // The first half is the bad one; the database is away when it is tried alone, so the second half waits.
-    const bad = lanes.run(holdRequest(org, { keyId: '\0' }))
+    const bad = lanes.run(holdRequest(org, { callId: 'a call' }))
     const good = lanes.run(holdRequest(org))
-    const badRefused = expect(bad.answer).rejects.toMatchObject({ code: '22P05' })
+    const badRefused = expect(bad.answer).rejects.toMatchObject({ code: '22P02' })
     await refused.promise
     await new Promise((resolve) => setImmediate(resolve))
     const takenBack = good.drop()
@@ -157,8 +157,8 @@ describe('a batch that was rolled back because of others is done again', () => {
   test('40P01: a session locks an allocation, then its pool', async () => {
     const org = await seed()
     const name = (await db.pool.query<{ name: string }>('select current_database() as name')).rows[0]?.name
-    // The batch finds out about a deadlock sooner than it gives up waiting, and sooner than the other session.
-    await db.pool.query(`alter database ${name} set deadlock_timeout = '20ms'`)
+    // The batch looks for a deadlock once: after the other session has stepped into it, and before it gives up waiting.
+    await db.pool.query(`alter database ${name} set deadlock_timeout = '150ms'`)
     onTestFinished(async () => void (await db.pool.query(`alter database ${name} reset deadlock_timeout`)))
     const { lanes, errors } = holdLanes()
     const other = await lockRows('select 1 from user_credit_allocations where org_id = $1 for update', [org.id])
@@ -235,7 +235,10 @@ const locks: Record<string, { statement: string; holdsMayGoOn?: true }> = {
   allocation: { statement: 'select 1 from user_credit_allocations where org_id = $1 for update' },
   'hold row': { statement: 'select 1 from ledger_holds where org_id = $1 for update', holdsMayGoOn: true },
   limit: {
-    statement: 'select 1 from ledger_limits where id = (select id::text from api_keys where org_id = $1) for update',
+    statement: `insert into ledger_limits as l (kind, id, window_start)
+      select 'key', id::text, '1970-01-01T00:00:00Z' from api_keys where org_id = $1
+      on conflict (kind, id, window_start) do update set used = l.used`,
+    holdsMayGoOn: true,
   },
   organization: { statement: 'select 1 from organizations where id = $1 for update', holdsMayGoOn: true },
 }

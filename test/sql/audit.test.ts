@@ -39,7 +39,7 @@ interface Wrong {
   finding: string
   /** What somebody did to the books, all of it: what else hangs on it is kept right, so that nothing else is found. */
   statements: () => string[]
-  stored: string
+  stored: string | null
   recomputed: string | null
   userId?: string
   callId?: () => string
@@ -198,7 +198,7 @@ const WRONGS: Wrong[] = [
     ],
     userId: 'alice',
     callId: () => running,
-    stored: '0',
+    stored: null,
     recomputed: '3',
   },
   {

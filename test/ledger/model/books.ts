@@ -49,7 +49,15 @@ export interface Hold {
   input: bigint
   checkpoint: bigint | null
   charged: bigint | null
+  /** Where it counts while it runs; a key that has a budget is among them. */
   limits: readonly Limit[]
+  /** A key without a budget: what the call costs is counted when it is over. */
+  countedKey: string | null
+}
+
+/** The key a call was sent with. */
+export function keyOf({ countedKey, limits }: Pick<Hold, 'countedKey' | 'limits'>): string | null {
+  return countedKey ?? limits.find(({ kind }) => kind === 'key')?.id ?? null
 }
 
 /** The rows a call left. */
@@ -75,12 +83,13 @@ export interface Deduction {
 export interface State {
   now: number
   organizations: Organization[]
-  /** In the order they were made, in which a batch serves them. */
   allocations: Allocation[]
   holds: Map<number, Hold>
   rows: Map<number, Rows>
   deductions: Deduction[]
   processes: Map<number, Process>
+  /** Of keys that have one. */
+  budgets: Map<string, bigint>
 }
 
 const sum = <T>(items: Iterable<T>, amount: (item: T) => bigint): bigint => {
@@ -156,7 +165,8 @@ export class Books {
   }
 
   limitUsed(limit: Limit): bigint {
-    const closed = this.touching(limit).filter((hold) => hold.state !== 'open')
+    const counting = [...this.state.holds.values()].filter((hold) => this.counts(hold, limit))
+    const closed = [...this.touching(limit), ...counting].filter((hold) => hold.state !== 'open')
     if (limit.unit === 'credits') return sum(closed, (hold) => this.chargedFor(hold.call))
     // A released call was no call, unless it turned out to have run after all.
     const ran = closed.filter((hold) => hold.state !== 'released' || this.state.rows.get(hold.call)?.correction != null)
@@ -167,9 +177,12 @@ export class Books {
     return limit.amount === null ? null : limit.amount - this.limitHeld(limit) - this.limitUsed(limit)
   }
 
-  keyUsed(limits: readonly Limit[]): bigint | null {
-    const key = limits.find((limit) => limit.kind === 'key')
-    return key === undefined ? null : this.limitUsed(key)
+  keyLimit(key: string): Limit {
+    return { kind: 'key', id: key, window: 0, unit: 'credits', amount: this.state.budgets.get(key) ?? null }
+  }
+
+  keyUsed(key: string | null): bigint | null {
+    return key === null ? null : this.limitUsed(this.keyLimit(key))
   }
 
   leaseIsValid(process: number): boolean {
@@ -181,7 +194,10 @@ export class Books {
   snapshot(): Snapshot {
     const { organizations, allocations, holds, rows, deductions, processes } = this.state
     const limits = new Map<string, Limit>()
-    for (const hold of holds.values()) for (const limit of hold.limits) limits.set(nameOfLimit(limit), limit)
+    for (const hold of holds.values()) {
+      const counting = hold.countedKey === null ? [] : [this.keyLimit(hold.countedKey)]
+      for (const limit of [...hold.limits, ...counting]) limits.set(nameOfLimit(limit), limit)
+    }
     const counted = [...limits].map(([name, limit]) => [name, this.limitHeld(limit), this.limitUsed(limit)] as const)
     return {
       pools: record(organizations, ({ name }) => [name, this.poolLine(name)]),
@@ -210,6 +226,10 @@ export class Books {
     const { org, user, granted, spent, wiped, nextReset } = allocation
     const held = credits(this.heldBy(org, user))
     return `allocated ${credits(granted)} used ${credits(spent - wiped)} held ${held} reset ${amountOrNone(nextReset)}`
+  }
+
+  private counts({ countedKey }: Hold, limit: Limit): boolean {
+    return countedKey !== null && nameOfLimit(this.keyLimit(countedKey)) === nameOfLimit(limit)
   }
 
   private touching(limit: Limit): Hold[] {

@@ -84,6 +84,7 @@ const setups: fc.Arbitrary<Setup> = fc.record({
   spare: fc.constantFrom(0, 30, 200),
   refresh: fc.constantFrom(0, 50),
   subscribed: fc.boolean().map((isFalse) => !isFalse),
+  budget: fc.constantFrom(null, 60),
 })
 
 const amount = fc
@@ -106,7 +107,9 @@ const hold: fc.Arbitrary<Plan> = batch(
     bytes: fc.oneof(fc.constant(0n), amount),
     output: amount,
     spare: fc.oneof(fc.constant(0n), amount),
-    limits: fc.integer({ min: 0, max: 3 }),
+    // One call with a limit, and its organization's part of the batch is served call by call.
+    limits: fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, fc.integer({ min: 0, max: 3 })),
+    key: fc.boolean(),
     again: fc.oneof({ weight: 7, arbitrary: fc.constant(null) }, index),
   }),
 ).map((calls) => ({ kind: 'hold', calls }))

@@ -1,6 +1,5 @@
 /** One call to the ledger each, with what it must do in the model and how it is made in the database. */
-import type { Books, Limit } from './books.ts'
-import { credits } from './books.ts'
+import { type Books, credits, keyOf, type Limit } from './books.ts'
 import { allocate, deduct, purchase } from './public-functions.ts'
 import type { RealLedger, Seat } from './real.ts'
 import * as rules from './rules.ts'
@@ -30,6 +29,8 @@ export interface HoldPlan {
     /** What of `output` the call can do without. */
     spare: bigint
     limits: number
+    /** Whether it has a key. */
+    key: boolean
     /** Sent before, and now again. */
     again: number | null
   }[]
@@ -95,13 +96,17 @@ function hold(world: World, seat: Seat, plan: HoldPlan): Operation {
     const org = known?.org ?? ORGANIZATIONS[item.org] ?? 'acme'
     const user = known?.user ?? USERS[item.user] ?? 'alice'
     const call = known?.call ?? world.mintCall()
-    sent.set(call, { call, org, user, ...amounts, limits: known?.limits ?? limitsOf(world, org, user, item.limits) })
+    const asked =
+      known === undefined
+        ? { limits: limitsOf(world, org, user, item.limits), key: item.key ? `${org}/${user}` : null }
+        : { limits: known.limits.filter(({ kind }) => kind !== 'key'), key: keyOf(known) }
+    sent.set(call, { call, org, user, ...amounts, ...asked })
   }
   const calls = [...sent.values()]
-  const words = calls.map(({ call, org, user, input, inputBytes, output, least, limits }) => {
-    const kinds = limits.length === 0 ? '' : ` under ${limits.map(({ kind }) => kind).join(' and ')}`
+  const words = calls.map(({ call, org, user, input, inputBytes, output, least, limits, key }) => {
+    const kinds = [...limits.map(({ kind }) => kind), ...(key === null ? [] : ['key'])]
     const amounts = `input ${credits(input)} (${credits(inputBytes)} by bytes) output ${credits(output)} least ${credits(least)}`
-    return `call ${call} of ${org}/${user}: ${amounts}${kinds}`
+    return `call ${call} of ${org}/${user}: ${amounts}${kinds.length === 0 ? '' : ` under ${kinds.join(' and ')}`}`
   })
   return {
     text: `process ${process} holds ${words.join('; ')}`,
@@ -115,8 +120,7 @@ function limitsOf(world: World, org: string, user: string, how: number): Limit[]
   const window = Math.floor(world.books.state.now / 86_400_000) * 86_400_000
   const quota: Limit = { kind: 'quota', id: `${org}/${user}`, window, unit: 'calls', amount: 3_000_000n }
   const budget: Limit = { kind: 'budget', id: 'shared by both', window, unit: 'credits', amount: 70_000_000n }
-  const key: Limit = { kind: 'key', id: `${org}/${user}`, window, unit: 'credits', amount: null }
-  return [[], [key], [key, budget], [quota, key, budget]][how] ?? []
+  return [[], [], [budget], [quota, budget]][how] ?? []
 }
 
 function progress(world: World, plan: ProgressPlan): Operation | undefined {

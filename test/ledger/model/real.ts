@@ -78,7 +78,8 @@ export class RealLedger {
     const processes = [...state.processes.keys()].map((process) => this.id('process', process))
     const lease = instant([...state.processes.values()][0]?.leaseUntil ?? state.now)
     const lists = [JSON.stringify(organizations), JSON.stringify(allocations)]
-    await this.rows('sql', 'begin', [instant(state.now), ...lists, processes, lease])
+    const budgets = [...state.budgets].map(([key, amount]) => ({ id: this.named(key), amount: credits(amount) }))
+    await this.rows('sql', 'begin', [instant(state.now), ...lists, processes, lease, JSON.stringify(budgets)])
   }
 
   async hold(seat: Seat, process: number, calls: readonly HoldCall[]): Promise<HoldAnswer[]> {
@@ -94,6 +95,7 @@ export class RealLedger {
       calls.map(({ limits }) =>
         limits.length === 0 ? null : JSON.stringify(limits.map((limit) => this.limit(limit))),
       ),
+      calls.map(({ key }) => (key === null ? null : this.named(key))),
     ])
     return rows.map((row) => ({
       outcome: row.outcome as HoldAnswer['outcome'],
@@ -266,9 +268,13 @@ export class RealLedger {
     return this.orgs[number(id)] ?? `organization ${id}`
   }
 
+  /** What limits, and keys among them, are called in this run. */
+  private named(id: string): string {
+    return `${this.id('process', 0).slice(0, 8)}:${id}`
+  }
+
   private limit({ kind, id, window, unit, amount }: Limit): Record<string, unknown> {
-    const tag = this.id('process', 0).slice(0, 8)
-    return { kind, id: `${tag}:${id}`, window_start: instant(window), unit, limit_amount: text(amount) }
+    return { kind, id: this.named(id), window_start: instant(window), unit, limit_amount: text(amount) }
   }
 }
 

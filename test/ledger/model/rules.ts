@@ -1,8 +1,8 @@
 /**
  * What may be done to the model's books and what it answers: the money rules as prose would state them, call by call. A batch
- * is its calls one after another, organization by organization, user by user in the order of their allocations.
+ * is its calls one after another, organization by organization, user by user.
  */
-import { type Allocation, type Books, type Limit, least, most } from './books.ts'
+import { type Allocation, type Books, byName, keyOf, type Limit, least, most } from './books.ts'
 import { touch, touchAll } from './due.ts'
 
 export interface HoldCall {
@@ -14,6 +14,7 @@ export interface HoldCall {
   output: bigint
   least: bigint
   limits: readonly Limit[]
+  key: string | null
 }
 
 export interface HoldAnswer {
@@ -62,21 +63,12 @@ const nothing = { held: null, input: null, required: null, available: null, rema
 
 // --- order ----------------------------------------------------------------------------------------------------------------
 
-/** Places of a batch in the order they are served; `rank` orders within an organization. */
-function served<T extends { org: string }>(calls: readonly T[], rank: (call: T) => number | string): number[] {
+/** Places of a batch in the order they are served. */
+function served<T extends { org: string }>(calls: readonly T[], user: (call: T) => string): number[] {
   const key = (place: number) => calls[place] as T
   return calls
     .map((_, place) => place)
-    .sort((a, b) => compare(key(a).org, key(b).org) || compare(rank(key(a)), rank(key(b))) || a - b)
-}
-
-const compare = (a: number | string, b: number | string): number => (a < b ? -1 : a > b ? 1 : 0)
-
-function rankOfAllocation(books: Books): (call: { org: string; user: string }) => number {
-  return ({ org, user }) => {
-    const at = books.state.allocations.findIndex((allocation) => allocation.org === org && allocation.user === user)
-    return at === -1 ? Number.POSITIVE_INFINITY : at
-  }
+    .sort((a, b) => byName(key(a).org, key(b).org) || byName(user(key(a)), user(key(b))) || a - b)
 }
 
 // --- hold -----------------------------------------------------------------------------------------------------------------
@@ -103,14 +95,14 @@ export function holdBatch(books: Books, process: number, calls: readonly HoldCal
   if (!books.leaseIsValid(process)) return calls.map(() => ({ ...nothing, outcome: 'no_lease', keyUsed: null }))
   touchAll(books, calls)
   const answers: HoldAnswer[] = []
-  for (const place of served(calls, rankOfAllocation(books))) {
+  for (const place of served(calls, ({ user }) => user)) {
     answers[place] = holdOne(books, process, calls[place] as HoldCall)
   }
   return answers
 }
 
 function holdOne(books: Books, process: number, call: HoldCall): HoldAnswer {
-  const keyUsed = books.keyUsed(call.limits)
+  const keyUsed = books.keyUsed(call.key)
   const refuse = (outcome: HoldAnswer['outcome'], why: Partial<HoldAnswer> = {}): HoldAnswer => ({
     ...nothing,
     outcome,
@@ -137,7 +129,9 @@ function holdOne(books: Books, process: number, call: HoldCall): HoldAnswer {
     return refuse(outcome, { required, available, remaining })
   }
 
-  const limits = call.limits.map((limit) => ({ limit, left: books.limitLeft(limit) }))
+  const isBudgeted = call.key !== null && books.state.budgets.has(call.key)
+  const touched = call.key !== null && isBudgeted ? [...call.limits, books.keyLimit(call.key)] : call.limits
+  const limits = touched.map((limit) => ({ limit, left: books.limitLeft(limit) }))
   const noCallLeft = limits.find(({ limit, left }) => limit.unit === 'calls' && left !== null && left < 1_000_000n)
   const budgets = limits.filter(({ limit, left }) => limit.unit === 'credits' && left !== null)
   const tightest = budgets.sort((a, b) => Number((a.left ?? 0n) - (b.left ?? 0n)))[0]
@@ -149,9 +143,10 @@ function holdOne(books: Books, process: number, call: HoldCall): HoldAnswer {
   const granted = least(input + call.output, available)
   const held = budget === null ? granted : least(granted, budget)
   const { org, user } = call
-  const hold = { call: call.call, owner: process, org, user, held, input, limits: call.limits }
+  const countedKey = isBudgeted ? null : call.key
+  const hold = { call: call.call, owner: process, org, user, held, input, limits: touched, countedKey }
   books.state.holds.set(call.call, { ...hold, state: 'open', checkpoint: null, charged: null })
-  return refuse('held', { held, input, required, available, remaining: remaining - held })
+  return refuse('held', { held, input, remaining: remaining - held })
 }
 
 // --- progress -------------------------------------------------------------------------------------------------------------
@@ -188,30 +183,37 @@ function progressOne(books: Books, { call, total, least: worth }: ProgressCall):
 export function closeBatch(books: Books, calls: readonly CloseCall[]): CloseAnswer[] {
   touchAll(books, calls)
   const answers: CloseAnswer[] = []
-  const open = calls.filter(({ call }) => books.state.holds.get(call)?.state === 'open')
-  const isOpen = new Set(open.map(({ call }) => call))
-  const place = (call: CloseCall) => calls.indexOf(call)
-  for (const at of served(open, rankOfAllocation(books))) {
-    const call = open[at] as CloseCall
-    closeOpen(books, call.call, call.charge === null ? 'released' : 'settled', call.charge ?? 0n)
-    const allocation = books.allocation(call.org, call.user) as Allocation
-    answers[place(call)] = { charged: call.charge ?? 0n, remaining: books.free(allocation), keyUsed: null }
+  const holdOf = ({ call }: CloseCall) => books.state.holds.get(call)
+  const together = new Set(calls.filter((call) => holdOf(call)?.state === 'open' && holdOf(call)?.limits.length === 0))
+  for (const place of served(calls, ({ user }) => user)) {
+    const call = calls[place] as CloseCall
+    if (together.has(call)) answers[place] = closeOpen(books, call)
   }
-  // What a key has used is told when all of them are closed, and before what is late is corrected.
-  for (const call of open) {
-    const answer = answers[place(call)] as CloseAnswer
-    answer.keyUsed = books.keyUsed(books.state.holds.get(call.call)?.limits ?? [])
+  // What their keys have used is told when all of them are closed, and before any other is.
+  for (const [place, call] of calls.entries()) {
+    if (together.has(call)) (answers[place] as CloseAnswer).keyUsed = keyUsedBy(books, call)
   }
-  const late = calls.filter(({ call }) => !isOpen.has(call))
-  for (const at of served(late, ({ user }) => user)) {
-    const call = late[at] as CloseCall
-    answers[place(call)] = closeLate(books, call)
+  for (const place of served(calls, ({ user }) => user)) {
+    const call = calls[place] as CloseCall
+    if (together.has(call)) continue
+    answers[place] = holdOf(call)?.state === 'open' ? closeOpen(books, call) : closeLate(books, call)
   }
   return answers
 }
 
+function closeOpen(books: Books, { call, org, user, charge }: CloseCall): CloseAnswer {
+  end(books, call, charge === null ? 'released' : 'settled', charge ?? 0n)
+  const allocation = books.allocation(org, user) as Allocation
+  return { charged: charge ?? 0n, remaining: books.free(allocation), keyUsed: keyUsedBy(books, { call }) }
+}
+
+function keyUsedBy(books: Books, { call }: { call: number }): bigint | null {
+  const hold = books.state.holds.get(call)
+  return hold === undefined ? null : books.keyUsed(keyOf(hold))
+}
+
 /** A hold ends with a charge, in full whatever was held. */
-function closeOpen(books: Books, call: number, state: 'settled' | 'released' | 'recovered', charge: bigint): void {
+function end(books: Books, call: number, state: 'settled' | 'released' | 'recovered', charge: bigint): void {
   const hold = books.state.holds.get(call)
   if (hold?.state !== 'open') throw new Error(`the hold of call ${call} is not open in the model`)
   hold.state = state
@@ -235,7 +237,7 @@ function closeLate(books: Books, call: CloseCall): CloseAnswer {
   const answer = (): CloseAnswer => ({
     charged: books.chargedFor(call.call),
     remaining: books.free(allocation),
-    keyUsed: books.keyUsed(hold?.limits ?? []),
+    keyUsed: keyUsedBy(books, call),
   })
   if (rows === undefined) {
     books.state.rows.set(call.call, { charge: call.charge ?? 0n, correction: null, givenBack: null })
@@ -288,7 +290,7 @@ export function recover(books: Books, calls: readonly { call: number; org: strin
   touchAll(books, calls)
   for (const { call } of calls) {
     const checkpoint = books.state.holds.get(call)?.checkpoint ?? null
-    closeOpen(books, call, checkpoint === null ? 'released' : 'recovered', checkpoint ?? 0n)
+    end(books, call, checkpoint === null ? 'released' : 'recovered', checkpoint ?? 0n)
     recovery.credits += checkpoint ?? 0n
     if (checkpoint === null) recovery.released += 1
     else recovery.recovered += 1

@@ -10,7 +10,8 @@ export const definitions = `
   alter table user_credit_allocations
     alter column id set default lpad(to_hex(nextval('model_ids')), 32, '0')::uuid;
 
-  create function model_begin(p_now timestamptz, p_orgs jsonb, p_allocations jsonb, p_processes uuid[], p_lease timestamptz)
+  create function model_begin(p_now timestamptz, p_orgs jsonb, p_allocations jsonb, p_processes uuid[], p_lease timestamptz,
+      p_budgets jsonb)
     returns void language plpgsql as $$
     begin
       update model_clock set instant = p_now;
@@ -35,6 +36,8 @@ export const definitions = `
       insert into ledger_journal (kind, org_id, user_id, pool_allocated, allocation_allocated)
         select 'allocate', org_id, user_id, granted, granted
         from jsonb_to_recordset(p_allocations) as t(org_id uuid, user_id text, granted numeric);
+      insert into ledger_limits (kind, id, window_start, limit_amount)
+        select 'key', id, '1970-01-01T00:00:00Z', amount from jsonb_to_recordset(p_budgets) as t(id text, amount numeric);
     end $$;
 
   create function model_forget() returns void language plpgsql as $$
@@ -46,11 +49,12 @@ export const definitions = `
     end $$;`
 
 export const statements: Record<string, string> = {
-  begin: 'select model_begin($1, $2, $3, $4, $5)',
+  begin: 'select model_begin($1, $2, $3, $4, $5, $6)',
   hold: `select outcome, held, input, required, available, remaining, limit_kind, key_used
     from ledger_hold_batch($1, $2::uuid[], $3::uuid[], $4::varchar[], $5::numeric[], $6::numeric[], $7::numeric[], $8::numeric[],
       $9::jsonb[], array_fill(null::jsonb, array[cardinality($2::uuid[])]),
-      array_fill('gpt-5'::varchar, array[cardinality($2::uuid[])]), array_fill(null::varchar, array[cardinality($2::uuid[])]))
+      array_fill('gpt-5'::varchar, array[cardinality($2::uuid[])]), array_fill(null::varchar, array[cardinality($2::uuid[])]),
+      $10::varchar[])
     order by place`,
   progress: `select outcome, held
     from ledger_progress_batch($1::uuid[], $2::uuid[], $3::numeric[], array(select c / 1000 from unnest($3::numeric[]) c),

@@ -18,6 +18,8 @@ export interface Setup {
   /** What each pool gets every month. */
   refresh: number
   subscribed: boolean
+  /** Credits the key of acme's Alice may spend. Null: no limit, as for all other keys. */
+  budget: number | null
 }
 
 export class World {
@@ -40,7 +42,7 @@ export class World {
       now: START,
       organizations,
       allocations: [
-        // Bob before Alice: a batch serves users in this order, and locks them by name.
+        // Bob before Alice: a batch serves and locks users by name, whatever order they were made in.
         granted('acme', 'bob', 60n, 'never'),
         granted('acme', 'alice', 100n, 'daily'),
         granted('zeta', 'bob', 40n, 'daily'),
@@ -53,6 +55,7 @@ export class World {
         [1, { ...lease }],
         [2, { ...lease }],
       ]),
+      budgets: new Map(setup.budget === null ? [] : [['acme/alice', BigInt(setup.budget) * CREDIT]]),
     })
   }
 
