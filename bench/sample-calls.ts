@@ -2,6 +2,7 @@
  * Calls as chat/ hands them to the ledger (place-hold.ts, settle-call.ts): the same members with values of the same size, at
  * the listed price of a real model, so that the ledger alone writes the rows a whole call would.
  */
+import { writtenRates } from '../src/chat/place-hold.ts'
 import type { CallNames, HoldRequest, Payer, Settlement } from '../src/ledger/ledger.ts'
 import { charge } from '../src/metering/charge.ts'
 import { formatDecimal } from '../src/metering/money.ts'
@@ -44,8 +45,8 @@ function sampleCall(price: Price, input: number, output: number): SampleCall {
         key_id: KEY_ID,
         deployment: DEPLOYMENT,
         price: price.reference,
-        rates: price.tiers,
-        markup: FACTORS.markup,
+        rates: writtenRates(price),
+        markup: FACTORS.markup.toString(),
         power_level: 'balanced',
       },
     },

@@ -37,7 +37,7 @@ export function placeHold(
 }
 
 /** As they are kept with every hold. */
-function writtenRates({ tiers }: Price): unknown {
+export function writtenRates({ tiers }: Price): unknown {
   return tiers.map(({ above, rates }) => {
     const written: Record<string, string> = {}
     for (const bucket in rates) written[bucket] = String(rates[bucket as keyof typeof rates])

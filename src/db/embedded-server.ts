@@ -6,6 +6,7 @@ import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
 import { type FileHandle, open, readFile, rename, stat } from 'node:fs/promises'
+import { totalmem } from 'node:os'
 import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Binaries, programPath } from './embedded-binaries.ts'
@@ -37,6 +38,15 @@ export async function clusterExists(place: StorePlace, binaries: Binaries): Prom
   }
 }
 
+/**
+ * A sixteenth of the memory there is: with PostgreSQL's 128 MB a busy hour's calls don't fit, and those that write them wait for
+ * pages to be written out (measured: a seventh of the throughput after 50 000 calls).
+ */
+function cacheMegabytes(): number {
+  const memory = Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY)
+  return Math.max(128, Math.min(512, Math.floor(memory / 16 / 1024 ** 2)))
+}
+
 /** Makes the cluster under another name and renames it: it is there as a whole or not, also when two processes make one. */
 export async function createCluster(place: StorePlace, binaries: Binaries): Promise<void> {
   await removeLeftovers(place.root, 'cluster.new-')
@@ -45,7 +55,7 @@ export async function createCluster(place: StorePlace, binaries: Binaries): Prom
   const locale = ['--encoding=UTF8', '--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8']
   const settings = [
     'max_connections=200',
-    'shared_buffers=128MB',
+    `shared_buffers=${cacheMegabytes()}MB`,
     'timezone=UTC',
     'log_timezone=UTC',
     'log_checkpoints=off',

@@ -30,8 +30,11 @@ export async function sendCloses(client: pg.Client, closes: readonly Close[]): P
   if (rows.length === 1 && only !== undefined) {
     return (await client.query<CloseAnswer>({ ...ONE, values: [...only] })).rows
   }
-  return (await client.query<CloseAnswer>({ ...MANY, values: arraysOf(rows) })).rows
+  return (await client.query<CloseAnswer>({ ...MANY, values: arraysOf(rows, DETAILS) })).rows
 }
+
+/** Its place among the columns. */
+const DETAILS = 13
 
 /** In the order of the function's parameters, but for the source. */
 function columnsOf({ state, closing }: Close): (string | null)[] {

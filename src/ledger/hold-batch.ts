@@ -36,8 +36,11 @@ export async function sendHolds(
   if (rows.length === 1 && only !== undefined) {
     return (await client.query<HoldAnswer>({ ...ONE, values: [owner, ...only] })).rows
   }
-  return (await client.query<HoldAnswer>({ ...MANY, values: [owner, ...arraysOf(rows)] })).rows
+  return (await client.query<HoldAnswer>({ ...MANY, values: [owner, ...arraysOf(rows, CONTEXT)] })).rows
 }
+
+/** Its place among the columns. */
+const CONTEXT = 8
 
 /** In the order of the function's parameters, after the owner. */
 function columnsOf(request: HoldRequest): (string | null)[] {

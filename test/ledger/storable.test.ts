@@ -69,12 +69,17 @@ describe('array literals', () => {
     ]
     const amounts = texts.map((_, i) => ['1.500000', null, '-2'][i % 3] ?? null)
     const ids = texts.map((_, i) => `0000000${i % 10}-abcd-4bcd-8bcd-abcdefabcdef`)
-    const literals = arraysOf(texts.map((text, i) => [text, amounts[i] ?? null, ids[i] ?? null]))
-    const { rows } = await db.pool.query(
-      'select $1::text[] as texts, $2::numeric[]::text[] as amounts, $3::uuid[]::text[] as ids',
-      literals,
+    const documents = texts.map((text) => (text === null ? null : { [text]: [text] }))
+    const written = documents.map((document) => (document === null ? null : JSON.stringify(document)))
+    const arrays = arraysOf(
+      texts.map((text, i) => [text, amounts[i] ?? null, ids[i] ?? null, written[i] ?? null]),
+      3,
     )
-    expect(rows).toEqual([{ texts, amounts, ids }])
+    const { rows } = await db.pool.query(
+      'select $1::text[] as texts, $2::numeric[]::text[] as amounts, $3::uuid[]::text[] as ids, to_jsonb($4::jsonb[]) as documents',
+      arrays,
+    )
+    expect(rows).toEqual([{ texts, amounts, ids, documents }])
   })
 })
 
