@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import pg from 'pg'
 import { describe, expect, test } from 'vitest'
 import { sendHolds } from '../../src/ledger/hold-batch.ts'
-import { balances, close, extend, hold, inLine, refusal } from '../support/books.ts'
+import { balances, close, extend, hold, holdBatch, inLine, refusal } from '../support/books.ts'
 import { useDatabase } from '../support/database.ts'
 import { holdRequest } from '../support/open-ledger.ts'
 
@@ -68,6 +68,31 @@ describe('a hold', () => {
     const answers = await inLine(db.pool, lock, 4, () => Promise.all([send(), send(), send(), send()]))
     expect(answers.map((answer) => answer.held)).toEqual(['40', '40', '40', '40'])
     expect((await balances(db.pool, org.id)).pool.held).toBe('40')
+  })
+})
+
+describe('the holds of a batch', () => {
+  test('together take no more than their user has, each in its turn', async () => {
+    const org = await seed()
+    const answers = await holdBatch(db.pool, org.id, [{ output: 50 }, { output: 51 }, { output: 50 }])
+    expect(answers).toMatchObject([
+      { outcome: 'held', held: '50', remaining: '50' },
+      { outcome: 'in_flight', required: '51', available: '50' },
+      { outcome: 'held', held: '50', remaining: '0' },
+    ])
+    expect((await balances(db.pool, org.id)).users.alice).toEqual({ allocated: '100', used: '0', held: '100' })
+  })
+
+  test('together take no more than the pool has, whatever each of their users has left', async () => {
+    const org = await db.seedOrganization({ credits: 160, users: { alice: 60, bob: 40, carol: 60 } })
+    const { callId } = await hold(db.pool, org.id, { user: 'bob', output: 40 })
+    await close(db.pool, org.id, callId, 120, 'bob')
+    const answers = await holdBatch(db.pool, org.id, [{ output: 30 }, { user: 'carol', output: 30 }])
+    expect(answers).toMatchObject([
+      { outcome: 'held', held: '30', remaining: '30' },
+      { outcome: 'in_flight', required: '30', available: '10', remaining: '60' },
+    ])
+    expect((await balances(db.pool, org.id)).pool).toMatchObject({ used: '120', held: '30' })
   })
 })
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { balances, close, extend, hold, type Limit } from '../support/books.ts'
+import { balances, close, extend, type HoldAnswer, hold, holdBatch, type Limit } from '../support/books.ts'
 import { useDatabase } from '../support/database.ts'
 
 const db = useDatabase()
@@ -123,4 +123,60 @@ test('a settle after a release counts on the limits, and as a call', async () =>
   await close(db.pool, org.id, callId, 20)
   await close(db.pool, org.id, callId, 20)
   expect(await counters(org.id)).toEqual(['key 03: 0 held, 20 used', 'quota 03: 0 held, 1 used'])
+})
+
+describe('the key of a call', () => {
+  const budget = (id: string, credits: number | null) =>
+    db.pool.query(
+      `insert into ledger_limits (kind, id, window_start, limit_amount) values ('key', $1, '1970-01-01T00:00:00Z', $2)
+        on conflict (kind, id, window_start) do update set limit_amount = excluded.limit_amount`,
+      [id, credits],
+    )
+
+  test.each(['alone', 'in a batch'])('without a budget is counted when the call is over: %s', async (how) => {
+    const org = await seed()
+    const calls = how === 'alone' ? [{ output: 60, keyId: org.id }] : [{ output: 60, keyId: org.id }, { output: 5 }]
+    const [first] = await holdBatch(db.pool, org.id, calls)
+    expect(first).toMatchObject({ outcome: 'held', held: '60', key_used: '0' })
+    expect(await counters(org.id)).toEqual([])
+    expect(await close(db.pool, org.id, first?.callId ?? '', 45)).toMatchObject({ charged: '45', key_used: '45' })
+    expect(await counters(org.id)).toEqual(['key 01: 0 held, 45 used'])
+    const [second] = await holdBatch(db.pool, org.id, calls)
+    expect(second).toMatchObject({ outcome: 'held', key_used: '45' })
+  })
+
+  test.each(['alone', 'in a batch'])('with a budget spends no more than that: %s', async (how) => {
+    const org = await seed()
+    await budget(org.id, 100)
+    const calls = [
+      { output: 60, keyId: org.id },
+      { output: 60, keyId: org.id },
+      { output: 60, least: 40, keyId: org.id },
+    ]
+    const batches = how === 'in a batch' ? [calls] : calls.map((call) => [call])
+    const answers: HoldAnswer[] = []
+    for (const batch of batches) answers.push(...(await holdBatch(db.pool, org.id, batch)))
+    expect(answers).toMatchObject([
+      { outcome: 'held', held: '60' },
+      { outcome: 'limit', limit_kind: 'key', required: '60', available: '40' },
+      { outcome: 'held', held: '40' },
+    ])
+    expect(await counters(org.id)).toEqual(['key 01: 100 held, 0 used'])
+    await close(db.pool, org.id, answers[0]?.callId ?? '', 10)
+    await close(db.pool, org.id, answers[2]?.callId ?? '', null)
+    expect(await counters(org.id)).toEqual(['key 01: 0 held, 10 used'])
+  })
+
+  test('given a budget while its call runs is counted when that is over, and bound from the next call on', async () => {
+    const org = await seed()
+    const running = await hold(db.pool, org.id, { output: 60, keyId: org.id })
+    await budget(org.id, 50)
+    await close(db.pool, org.id, running.callId, 45)
+    expect(await counters(org.id)).toEqual(['key 01: 0 held, 45 used'])
+    expect(await hold(db.pool, org.id, { output: 6, keyId: org.id })).toMatchObject({
+      outcome: 'limit',
+      limit_kind: 'key',
+      available: '5',
+    })
+  })
 })

@@ -80,6 +80,7 @@ export interface HoldCall {
   output?: number
   least?: number
   limits?: Limit[]
+  keyId?: string
 }
 
 export interface HoldAnswer {
@@ -98,29 +99,54 @@ type Queryable = Pick<pg.Pool, 'query'>
 
 /** Takes a hold of user alice: `output` credits wanted, all of them or nothing unless `least` is less. */
 export async function hold(db: Queryable, organizationId: string, call: HoldCall): Promise<HoldAnswer> {
-  const {
-    callId = randomUUID(),
-    user = 'alice',
-    input = 0,
-    inputBytes = input,
-    output = 0,
-    least = output,
-    limits,
-  } = call
+  const [answer] = await holdBatch(db, organizationId, [call])
+  if (answer === undefined) throw new Error('ledger_hold_batch answered no row')
+  return answer
+}
+
+/** Several in one batch; answered in their order. */
+export async function holdBatch(
+  db: Queryable,
+  organizationId: string,
+  calls: readonly HoldCall[],
+): Promise<HoldAnswer[]> {
+  const all = calls.map(({ callId = randomUUID(), input = 0, output = 0, ...call }) => ({
+    user: 'alice',
+    inputBytes: input,
+    least: output,
+    limits: null,
+    keyId: null,
+    ...call,
+    callId,
+    input,
+    output,
+  }))
   await db.query(
     "insert into ledger_processes (id, host, pid, version, lease_until) values ($1, 'test', 1, 'test', 'infinity') on conflict do nothing",
     [owner],
   )
-  const { rows } = await db.query<Omit<HoldAnswer, 'callId'>>(
-    `select outcome, trim_scale(held) as held, trim_scale(required) as required, trim_scale(available) as available,
-      trim_scale(remaining) as remaining, limit_kind, trim_scale(key_used) as key_used
-    from ledger_hold_batch($1, array[$2::uuid], array[$3::uuid], array[$4::varchar], array[$5::numeric], array[$6::numeric],
-      array[$7::numeric], array[$8::numeric], array[$9::jsonb], array[null::jsonb], array['gpt-5'::varchar], array[null::varchar])`,
-    [owner, callId, organizationId, user, input, inputBytes, output, least, limits ? JSON.stringify(limits) : null],
+  const { rows } = await db.query<HoldAnswer>(
+    `select call_id as "callId", outcome, trim_scale(held) as held, trim_scale(required) as required,
+      trim_scale(available) as available, trim_scale(remaining) as remaining, limit_kind, trim_scale(key_used) as key_used
+    from ledger_hold_batch($1, $2::uuid[], array_fill($3::uuid, array[$4::int]), $5::varchar[], $6::numeric[], $7::numeric[],
+      $8::numeric[], $9::numeric[], $10::jsonb[], array_fill(null::jsonb, array[$4::int]),
+      array_fill('gpt-5'::varchar, array[$4::int]), array_fill(null::varchar, array[$4::int]), $11::varchar[]) h
+    join unnest($2::uuid[]) with ordinality as asked(call_id, place) on asked.place = h.place order by h.place`,
+    [
+      owner,
+      all.map(({ callId }) => callId),
+      organizationId,
+      all.length,
+      all.map(({ user }) => user),
+      all.map(({ input }) => input),
+      all.map(({ inputBytes }) => inputBytes),
+      all.map(({ output }) => output),
+      all.map(({ least }) => least),
+      all.map(({ limits }) => (limits === null ? null : JSON.stringify(limits))),
+      all.map(({ keyId }) => keyId),
+    ],
   )
-  const row = rows[0]
-  if (row === undefined) throw new Error('ledger_hold_batch answered no row')
-  return { callId, ...row }
+  return rows
 }
 
 export async function extend(db: Queryable, callId: string, total: number, least = total): Promise<unknown> {
