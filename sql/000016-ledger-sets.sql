@@ -2,8 +2,8 @@
 -- they are; whatever needs care goes one by one, through ledger_hold_one and ledger_close_one, which have all the rules. Measured
 -- before: a third of a batch was spent in counting for keys that have no limit, a quarter in loops.
 --
--- A batch looks a key up by a subquery with a limit. As a plain join its plan, made while there were few keys, read all of them for
--- each call (measured: twice the time at a hundred keys).
+-- Keys and holds are looked up by subqueries with a limit. As a plain join the plan, made while a table had few rows, read all of it
+-- for each call (measured: twice the time at a hundred keys).
 
 alter table ledger_holds
   -- the caller's key, where its spending is only counted. One that has a limit stands in limits, like every limit
@@ -74,7 +74,7 @@ create function ledger_hold_one(
       v_now timestamptz := tollgate_now();
       v record;
       v_known record;
-      v_key record;
+      v_now_is record;
       v_asked jsonb := p_limits;
       v_counted varchar := p_key_id;
       v_limits record;
@@ -84,12 +84,11 @@ create function ledger_hold_one(
       if not ledger_may_hold(p_owner, v_now) then outcome := 'no_lease'; return; end if;
       for i in 1 .. 2 loop
         select p.total_credits, p.used_credits as pool_used, p.held_credits as pool_held, p.allow_overage, p.overage_limit,
-            p.overage_credits, a.id, a.is_active, a.allocated_credits, a.used_credits, a.held_credits, o.status,
+            p.overage_credits, a.id, a.is_active, a.allocated_credits, a.used_credits, a.held_credits,
             coalesce(a.next_reset_date <= v_now, false) or coalesce(p.next_refresh_date <= v_now, false) as due
           into v
           from organization_credit_pools p
           join user_credit_allocations a on a.org_id = p.org_id
-          join organizations o on o.id = p.org_id
           where p.org_id = p_org_id and a.user_id = p_user_id
           for update of p, a;
         if not found then outcome := 'no_allocation'; return; end if;
@@ -98,21 +97,25 @@ create function ledger_hold_one(
       end loop;
       v_free := v.allocated_credits - v.used_credits - v.held_credits;
       remaining := v_free;
-      if p_key_id is not null then
-        -- Only now: what was read before the locks were there may be of yesterday.
-        select l.used, l.limit_amount into v_key
-          from ledger_limits l where l.kind = 'key' and l.id = p_key_id and l.window_start = '1970-01-01T00:00:00Z';
-        key_used := coalesce(v_key.used, 0);
-        if v_key.limit_amount is not null then
-          v_asked := coalesce(p_limits, '[]')
-            || jsonb_build_object('kind', 'key', 'id', p_key_id, 'window_start', '1970-01-01T00:00:00Z');
-          v_counted := null;
-        end if;
+      -- Only now: what is read in the statement that waits for the locks may be of before them.
+      select o.status, l.used, l.limit_amount, l.unit into v_now_is
+        from organizations o
+        left join ledger_limits l on l.kind = 'key' and l.id = p_key_id and l.window_start = '1970-01-01T00:00:00Z'
+        where o.id = p_org_id;
+      key_used := case when p_key_id is not null then coalesce(v_now_is.used, 0) end;
+      if p_limits is not null and p_key_id is not null and exists (
+          select 1 from jsonb_to_recordset(p_limits) as t(kind varchar, id varchar, window_start timestamptz)
+          where t.kind = 'key' and t.id = p_key_id and t.window_start = '1970-01-01T00:00:00Z') then
+        v_counted := null;
+      elsif v_now_is.limit_amount is not null or v_now_is.unit = 'calls' then
+        v_asked := coalesce(p_limits, '[]') || jsonb_build_object('kind', 'key', 'id', p_key_id,
+          'window_start', '1970-01-01T00:00:00Z', 'unit', v_now_is.unit);
+        v_counted := null;
       end if;
 
       if not v.is_active then
         outcome := 'no_allocation';
-      elsif v.status <> 'active' then
+      elsif v_now_is.status <> 'active' then
         outcome := 'suspended';
       else
         v_room := ledger_room(v_free, v.total_credits - v.pool_used - v.pool_held, v.allow_overage, v.overage_limit, v.overage_credits);
@@ -235,6 +238,7 @@ create function ledger_hold_batch(
             p.total_credits - p.used_credits - p.held_credits as pool_free,
             p.allow_overage, p.overage_limit, p.overage_credits,
             k.least <= k.output and o.status = 'active' and a.is_active and k.limits is null and l.limit_amount is null
+              and l.unit is distinct from 'calls'
               and h.call_id is null and c.call_id is null as usual
           from unnest(p_call_ids, p_org_ids, p_user_ids, p_inputs, p_outputs, p_leasts, p_limits, p_contexts, p_service_names,
               p_request_ids, p_key_ids) with ordinality
@@ -243,7 +247,7 @@ create function ledger_hold_batch(
           join organization_credit_pools p on p.org_id = k.org_id
           join user_credit_allocations a on a.org_id = k.org_id and a.user_id = k.user_id
           left join lateral (
-            select used, limit_amount from ledger_limits
+            select used, limit_amount, unit from ledger_limits
             where kind = 'key' and id = k.key_id and window_start = '1970-01-01T00:00:00Z' limit 1) l on true
           -- Under the pool's lock: the same call may be sent again while the first one still runs.
           left join ledger_holds h on h.call_id = k.call_id
@@ -475,6 +479,10 @@ create or replace function ledger_close_batch(
           left join ledger_holds h on h.call_id = k.call_id
           where h.call_id is null or h.closed_at is not null or h.limits is not null
           order by k.org_id, k.user_id, k.place);
+        -- A hold that has come meanwhile was missing before and is open now: all of it again, in a second it is there.
+        if v_easy + cardinality(v_careful) <> v_count then
+          raise exception '% of % calls are open, and % are not', v_easy, v_count, cardinality(v_careful) using errcode = '40001';
+        end if;
       end if;
 
       if v_easy > 0 then
@@ -487,7 +495,7 @@ create or replace function ledger_close_batch(
           from unnest(p_call_ids, p_charges, p_service_types, p_service_names, p_api_costs, p_markups, p_request_ids, p_metadata,
               p_provenances, p_outcomes, p_details)
             as k(call_id, charge, service_type, service_name, api_cost, markup, request_id, metadata, provenance, outcome, details)
-          join ledger_holds h on h.call_id = k.call_id
+          cross join lateral (select * from ledger_holds where call_id = k.call_id limit 1) h
           where h.closed_at is null and h.limits is null;
       end if;
       perform ledger_lock_batch(p_org_ids, p_user_ids);
@@ -506,7 +514,7 @@ create or replace function ledger_close_batch(
               select k.place, k.call_id, k.state, k.charge, h.org_id, h.allocation_id, h.held_credits as released, h.key_id,
                 a.allocated_credits - a.used_credits - a.held_credits as free, l.used as key_used
               from unnest(p_call_ids, p_states, p_charges) with ordinality as k(call_id, state, charge, place)
-              join ledger_holds h on h.call_id = k.call_id
+              cross join lateral (select * from ledger_holds where call_id = k.call_id limit 1) h
               join user_credit_allocations a on a.id = h.allocation_id
               left join lateral (
                 select used from ledger_limits
@@ -540,7 +548,7 @@ create or replace function ledger_close_batch(
               case when e.key_id is not null then coalesce(e.key_used, 0) + sum(e.charge) over (partition by e.key_id) end
             from easy e;
         get diagnostics v_closed = row_count;
-        -- Not before a call is in a batch twice, or its allocation is gone: nothing of the batch is booked then.
+        -- Should a call be in the batch twice, or its hold have come only now, nothing of the batch is booked.
         if v_closed <> v_easy then
           raise exception '% holds are open, and % calls would be closed', v_easy, v_closed using errcode = '23000';
         end if;

@@ -128,6 +128,8 @@ export function createLanes<Request, Answer>(options: LanesOptions<Request, Answ
       try {
         const requests = batch.map((ticket) => ticket.request)
         const answers = await over.use((client) => options.send(client, requests))
+        // Never another's answer: what came of them is asked for again, one by one.
+        if (answers.length !== batch.length) throw new Error(`${answers.length} answers to ${batch.length} calls`)
         for (const [i, ticket] of batch.entries()) ticket.resolve(answers[i] as Answer)
         options.onBatch?.(batch.length)
         return 'done'

@@ -6,7 +6,7 @@ import { sendCloses } from '../../src/ledger/close-batch.ts'
 import { sendHolds } from '../../src/ledger/hold-batch.ts'
 import type { HoldRequest } from '../../src/ledger/ledger.ts'
 import { sendProgress } from '../../src/ledger/progress-batch.ts'
-import { balances, close, extend, hold, inLine, type Limit } from '../support/books.ts'
+import { balances, close, extend, hold, inLine, type Limit, refusal, waitingForLock } from '../support/books.ts'
 import { useDatabase } from '../support/database.ts'
 import { credit, holdRequest, settlementOf } from '../support/open-ledger.ts'
 
@@ -216,4 +216,32 @@ test('500 operations of all kinds over three organizations that share limits: no
   }
   await Promise.all(Array.from({ length: 8 }, worker))
   expect(open.length).toBeGreaterThan(50)
+})
+
+test('a hold that commits while the batch that closes it waits: the batch is done again, and closes it', async () => {
+  const org = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
+  const [released, late] = [holdRequest(org), holdRequest(org)]
+  const first = await hold(db.pool, org.id, { callId: released.callId, output: 10 })
+  await close(db.pool, org.id, first.callId, null)
+  const client = new pg.Client({ connectionString: db.url })
+  await client.connect()
+  onTestFinished(() => client.end())
+  const closes = [late, released].map((request) => ({
+    state: 'settled' as const,
+    closing: settlementOf(request, 3n * credit),
+  }))
+  const lock = await db.pool.connect()
+  try {
+    await lock.query('begin')
+    await lock.query('select 1 from ledger_holds where call_id = $1 for update', [released.callId])
+    const closing = refusal(sendCloses(client, closes))
+    await expect.poll(() => waitingForLock(db.pool), { timeout: 10_000, interval: 5 }).toBe(1)
+    await hold(db.pool, org.id, { callId: late.callId, output: 10 })
+    await lock.query('commit')
+    expect(await closing).toMatchObject({ code: '40001' })
+  } finally {
+    lock.release(true)
+  }
+  expect(await sendCloses(client, closes)).toMatchObject([{ charged: '3.000000' }, { charged: '3.000000' }])
+  expect((await balances(db.pool, org.id)).pool).toMatchObject({ used: '6', held: '0' })
 })

@@ -146,6 +146,15 @@ describe('a hold is refused, and nothing changes,', () => {
   })
 })
 
+test.each([1, 2])('an organization suspended while %i of its calls wait in line has no hold', async (count) => {
+  const org = await seed()
+  const suspend = `select 1 from organization_credit_pools where org_id = '${org.id}' for update;
+    update organizations set status = 'suspended' where id = '${org.id}'`
+  const calls = Array.from({ length: count }, () => ({ output: 1 }))
+  const answers = await inLine(db.pool, suspend, 1, () => holdBatch(db.pool, org.id, calls))
+  expect(answers.map(({ outcome }) => outcome)).toEqual(calls.map(() => 'suspended'))
+})
+
 test('an allocation whose organization has no pool is none, whoever asks, and the audit names it', async () => {
   const [org, other] = [await seed(), await seed()]
   const owner = randomUUID()

@@ -110,6 +110,20 @@ describe('group commit', () => {
   })
 })
 
+test('where a batch has fewer answers than calls, none is taken for another', async () => {
+  const lanes = createLanes<string, string>({
+    url: db.url,
+    name: 'short',
+    lanes: 1,
+    organizationOf: () => 'one',
+    send: async (_, requests) => requests.filter((request) => request !== 'b').map((request) => `of ${request}`),
+    onTrouble: () => {},
+  })
+  onTestFinished(() => lanes.close())
+  const answers = await Promise.allSettled(['a', 'b', 'c'].map((request) => lanes.run(request).answer))
+  expect(answers).toMatchObject([{ value: 'of a' }, { reason: { message: '0 answers to 1 calls' } }, { value: 'of c' }])
+})
+
 describe('one element that the database refuses', () => {
   test('is refused alone, wherever it stands in the batch', async () => {
     const org = await seed()
@@ -199,6 +213,22 @@ async function waiting(): Promise<number[]> {
   )
   return rows.map(({ pid }) => pid)
 }
+
+test('a hold that commits while the batch that closes it waits for a row is closed, and nobody gets the answer of another', async () => {
+  const org = await seed()
+  const { ledger } = await openLedger({ databaseUrl: db.url, onFinish: onTestFinished })
+  const [released, late] = [holdRequest(org), holdRequest(org)]
+  await ledger.hold(released)
+  await ledger.release({ ...settlementOf(released, 0n), outcome: 'failed' })
+  const lock = await lockRows('select 1 from ledger_holds where call_id = $1 for update', [released.callId])
+  const settled = [ledger.settle(settlementOf(late, 3n * credit)), ledger.settle(settlementOf(released, 2n * credit))]
+  await waitingForLock(1)
+  await ledger.hold(late)
+  await lock.release()
+  await Promise.all(settled)
+  expect(await ledger.drain(20_000)).toBe(true)
+  expect((await balances(db.pool, org.id)).pool).toMatchObject({ used: '5', held: '0' })
+})
 
 test('a batch whose backend is terminated in the middle is sent again', async () => {
   const org = await seed()

@@ -179,4 +179,25 @@ describe('the key of a call', () => {
       available: '5',
     })
   })
+
+  test.each(['alone', 'in a batch'])('whose row counts calls is counted in calls: %s', async (how) => {
+    const org = await seed()
+    await db.pool.query(
+      "insert into ledger_limits (kind, id, window_start, unit) values ('key', $1, '1970-01-01T00:00:00Z', 'calls')",
+      [org.id],
+    )
+    const calls = [{ output: 60, keyId: org.id }, ...(how === 'alone' ? [] : [{ output: 5 }])]
+    const [first] = await holdBatch(db.pool, org.id, calls)
+    expect(await counters(org.id)).toEqual(['key 01: 1 held, 0 used'])
+    await close(db.pool, org.id, first?.callId ?? '', 45)
+    expect(await counters(org.id)).toEqual(['key 01: 0 held, 1 used'])
+  })
+
+  test('named twice, as a key and as a limit, is counted once', async () => {
+    const org = await seed()
+    const limits: Limit[] = [{ kind: 'key', id: org.id, window_start: '1970-01-01T00:00:00Z' }]
+    const { callId } = await hold(db.pool, org.id, { output: 60, keyId: org.id, limits })
+    expect(await close(db.pool, org.id, callId, 45)).toMatchObject({ key_used: '45' })
+    expect(await counters(org.id)).toEqual(['key 01: 0 held, 45 used'])
+  })
 })

@@ -57,7 +57,8 @@ export async function inLine<T>(db: pg.Pool, lock: string, waiting: number, star
   }
 }
 
-async function waitingForLock(db: pg.Pool): Promise<number> {
+/** Sessions that stand in line for a row. */
+export async function waitingForLock(db: pg.Pool): Promise<number> {
   const { rows } = await db.query<{ waiting: number }>(
     "select count(*)::int as waiting from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
   )

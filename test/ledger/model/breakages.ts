@@ -198,8 +198,8 @@ export const breakages: readonly Breakage[] = [
   {
     name: 'a call alone overlooks the budget of its key',
     function: 'ledger_hold_one',
-    right: 'if v_key.limit_amount is not null then',
-    wrong: 'if false then',
+    right: 'elsif v_now_is.limit_amount is not null or',
+    wrong: 'elsif',
     within: 500,
   },
   {
