@@ -479,7 +479,7 @@ create or replace function ledger_close_batch(
           left join ledger_holds h on h.call_id = k.call_id
           where h.call_id is null or h.closed_at is not null or h.limits is not null
           order by k.org_id, k.user_id, k.place);
-        -- A hold that has come meanwhile was missing before and is open now: all of it again, in a second it is there.
+        -- A hold that came between the two looks was missing in the first and is open in the second: done again, both see it.
         if v_easy + cardinality(v_careful) <> v_count then
           raise exception '% of % calls are open, and % are not', v_easy, v_count, cardinality(v_careful) using errcode = '40001';
         end if;
