@@ -52,10 +52,10 @@ function run(text: string, scan: Scan, kind: number): number {
   return scan.at - start
 }
 
-/** One blank goes into the word behind it, but not into a number; a longer run is an indentation, a token for each 16 or so. */
+/** One blank goes into the word behind it, but not into a number or into nothing; a longer run is an indentation, a token for each 16 or so. */
 function space(text: string, scan: Scan): void {
   const length = run(text, scan, SPACE)
-  if (length > 1) scan.tokens += Math.ceil(length / 16)
+  if (length > 1 || scan.at === text.length) scan.tokens += Math.ceil(length / 16)
   if (ASCII[text.charCodeAt(scan.at)] === DIGIT) scan.tokens++
 }
 

@@ -44,6 +44,10 @@ describe('the estimate of a text', () => {
     )
   })
 
+  test('counts a blank that no word follows', () => {
+    expect([' ', '\t', 'a ', 'a b'].map(estimateText)).toEqual([1, 1, 2, 2])
+  })
+
   test('bears halves of surrogate pairs', () => {
     expect(estimateText('\ud83d')).toBe(2)
     expect(estimateText('a\udc00b')).toBeGreaterThan(0)
