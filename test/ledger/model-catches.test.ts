@@ -20,11 +20,11 @@ test.for(tried)('is noticed: $name', { timeout: 300_000 }, async (breakage) => {
       const found = await failure(real, breakage)
       if (process.env.TOLLGATE_MODEL_VERBOSE !== undefined) console.log(`${breakage.name}: ${found}`)
       expect(found).toMatch(
-        /\n {2}but (the answer should|the books differ|the database answers (deadlock|new row|duplicate key))/,
+        /\n {2}but (the answer should|the books differ|the database answers (deadlock|new row|duplicate key|\d+ of \d+ calls))/,
       )
       expect(found.match(/^ {2}\d+\. /gm)?.length, found).toBeLessThanOrEqual(12)
-      // Two connections at once don't always meet in the same way; these three need no luck.
-      if (breakages.indexOf(breakage) > 2) return
+      // Two connections at once, and one that is cut, don't always meet in the same way.
+      if (breakages.indexOf(breakage) > 2 || /^ {2}\d+\. (at once|connection lost)/m.test(found)) return
       expect(story(await failure(real, breakage, /again: (.*)$/m.exec(found)?.[1]))).toBe(story(found))
     })
   } finally {
