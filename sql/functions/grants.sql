@@ -1,0 +1,44 @@
+-- Who may do what. Two group roles, made by a migration:
+--   tollgate_caller   SQL callers: the public functions, and reading the public tables and views
+--   tollgate_app      the program itself, where it runs with a role that owns nothing: rows, not tables
+
+-- Grants both roles what they need, and nobody else anything that lies beneath. `tollgate migrate` runs it after every change. A role
+-- that does not exist is left out: make it, and run this as the owner.
+create or replace function tollgate.grant_roles() returns void
+  language plpgsql set search_path = pg_catalog, tollgate, pg_temp
+  as $$
+    begin
+      revoke execute on all functions in schema tollgate from public;
+      -- Only our own functions: other products may live in this schema.
+      revoke execute on function public.update_updated_at_column, public.is_org_admin, public.has_sufficient_credits,
+        public.deduct_credits, public.add_credits_to_pool, public.allocate_credits_to_user from public;
+
+      if exists (select 1 from pg_roles where rolname = 'tollgate_caller') then
+        grant usage on schema public to tollgate_caller;
+        grant execute on function public.has_sufficient_credits, public.deduct_credits, public.add_credits_to_pool,
+          public.allocate_credits_to_user, public.is_org_admin, tollgate.tollgate_now to tollgate_caller;
+        grant select on public.organizations, public.organization_members, public.organization_subscriptions,
+          public.organization_credit_pools, public.user_credit_allocations, public.credit_usage_attribution,
+          public.org_billing_history, public.org_billing_summary, public.user_multi_org_credits, public.top_credit_users_by_org,
+          public.org_billing_metrics to tollgate_caller;
+      end if;
+
+      if exists (select 1 from pg_roles where rolname = 'tollgate_app') then
+        grant usage on schema public, tollgate to tollgate_app;
+        grant execute on all functions in schema tollgate to tollgate_app;
+        -- Migrations and roles are the owner's.
+        revoke execute on function tollgate.grant_roles() from tollgate_app;
+        grant execute on function public.has_sufficient_credits, public.deduct_credits, public.add_credits_to_pool,
+          public.allocate_credits_to_user, public.is_org_admin, public.update_updated_at_column to tollgate_app;
+        grant select, insert, update on public.organizations, public.organization_members, public.organization_subscriptions,
+          public.organization_credit_pools, public.user_credit_allocations, public.org_billing_history, public.platform_settings,
+          public.user_provider_keys, tollgate.organization_provider_keys, tollgate.vault_root, tollgate.api_keys,
+          tollgate.idempotency_keys, tollgate.ledger_holds, tollgate.ledger_limits, tollgate.ledger_processes to tollgate_app;
+        grant select, insert on public.credit_usage_attribution, tollgate.ledger_journal, tollgate.audit_log to tollgate_app;
+        grant delete on public.platform_settings, public.user_provider_keys, tollgate.organization_provider_keys,
+          tollgate.idempotency_keys to tollgate_app;
+        grant select on public.org_billing_summary, public.user_multi_org_credits, public.top_credit_users_by_org,
+          public.org_billing_metrics, tollgate.ledger_identity, tollgate.migrations, tollgate.function_set to tollgate_app;
+      end if;
+    end
+  $$;
