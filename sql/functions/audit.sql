@@ -1,7 +1,4 @@
--- breaking
--- The check that the books are right, now of limits and corrections too.
-
--- Recomputes every balance from the rows, in the one snapshot of the calling statement. No rows: the books are right.
+-- Recomputes every balance from the rows.
 create or replace function ledger_audit()
   returns table (finding text, org_id uuid, user_id varchar, call_id uuid, stored numeric, recomputed numeric)
   language sql stable set search_path = pg_catalog, public, pg_temp
@@ -36,7 +33,12 @@ create or replace function ledger_audit()
       from ledger_holds h
       cross join jsonb_to_recordset(h.limits) as t(kind varchar, id varchar, window_start timestamptz, unit varchar)
       left join corrected c using (call_id)
-      where h.limits is not null group by 1, 2, 3),
+      where h.limits is not null group by 1, 2, 3
+      union all
+      select 'key', h.key_id, '1970-01-01T00:00:00Z', 0, sum(h.charged_credits + coalesce(c.credits, 0))
+      from ledger_holds h left join corrected c using (call_id)
+      where h.key_id is not null and h.state <> 'open' group by 2),
+    counted as (select t.kind, t.id, t.window_start, sum(t.held) as held, sum(t.used) as used from touched t group by 1, 2, 3),
     findings as (
       select 'pool.total_credits is not the sum of the journal' as finding, p.org_id, null::varchar as user_id,
         null::uuid as call_id, p.total_credits as stored, coalesce(j.total, 0) as recomputed
@@ -75,16 +77,16 @@ create or replace function ledger_audit()
       from user_credit_allocations a left join organization_credit_pools p using (org_id) where p.id is null
       union all
       select 'limit.held is not the sum of the open holds', null, l.id, null, l.held, coalesce(t.held, 0)
-      from ledger_limits l left join touched t using (kind, id, window_start)
+      from ledger_limits l left join counted t using (kind, id, window_start)
       union all
       select 'limit.used is not the sum of the charges', null, l.id, null, l.used, coalesce(t.used, 0)
-      from ledger_limits l left join touched t using (kind, id, window_start)
+      from ledger_limits l left join counted t using (kind, id, window_start)
       union all
       select 'a closed hold is not charged what its rows say', h.org_id, h.user_id, h.call_id, h.charged_credits, c.credits_used
       from ledger_holds h left join credit_usage_attribution c on c.call_id = h.call_id and c.entry = 'charge'
       where h.state <> 'open'
       union all
-      select 'an open hold is already charged', h.org_id, h.user_id, h.call_id, 0, c.credits_used
+      select 'an open hold is already charged', h.org_id, h.user_id, h.call_id, null, c.credits_used
       from ledger_holds h join credit_usage_attribution c on c.call_id = h.call_id where h.state = 'open'
       union all
       select 'a correction belongs to a call that was never closed', j.org_id, j.user_id, j.call_id, -j.allocation_allocated, 0
@@ -96,3 +98,5 @@ create or replace function ledger_audit()
     select f.finding, f.org_id, f.user_id, f.call_id, f.stored, f.recomputed from findings f
     where f.stored is distinct from f.recomputed
   $$;
+
+revoke execute on function ledger_audit from public;

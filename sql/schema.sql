@@ -1,0 +1,1977 @@
+-- The whole schema, to be read: not to be run, and not to be edited. Written from the catalogue by `npm run sql:seal`; what makes
+-- it is in migrations/ and functions/.
+
+
+-- ---------- schema public ----------
+
+create schema public;
+comment on schema public is 'standard public schema';
+grant usage on schema public to public;
+grant usage on schema public to tollgate_app;
+grant usage on schema public to tollgate_caller;
+
+grant usage on sequence public.audit_log_id_seq to tollgate_app;
+
+grant usage on sequence public.ledger_journal_id_seq to tollgate_app;
+
+create table public.api_keys (
+  id uuid default gen_random_uuid() not null,
+  key_hash bytea not null,
+  preview character varying(40) not null,
+  name character varying(200),
+  org_id uuid not null,
+  user_id character varying(255) not null,
+  is_active boolean default true not null,
+  expires_at timestamp with time zone,
+  created_by character varying(255),
+  created_at timestamp with time zone default public.tollgate_now() not null,
+  constraint api_keys_pkey PRIMARY KEY (id),
+  constraint api_keys_key_hash_key UNIQUE (key_hash),
+  constraint api_keys_org_id_fkey FOREIGN KEY (org_id) REFERENCES public.organizations(id) ON DELETE RESTRICT,
+  constraint api_keys_key_hash_check CHECK (length(key_hash) = 32)
+);
+create index idx_api_keys_org_user on public.api_keys using btree (org_id, user_id);
+grant delete, insert, select, update on table public.api_keys to tollgate_app;
+
+create table public.audit_log (
+  id bigint generated always as identity not null,
+  created_at timestamp with time zone default public.tollgate_now() not null,
+  action character varying(100) not null,
+  subject character varying(500) not null,
+  actor character varying(255) not null,
+  ip character varying(100),
+  request_id character varying(255),
+  details jsonb,
+  constraint audit_log_pkey PRIMARY KEY (id)
+);
+create index idx_audit_log_subject on public.audit_log using btree (subject, id DESC);
+CREATE TRIGGER audit_log_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.audit_log FOR EACH STATEMENT EXECUTE FUNCTION public.ledger_append_only();
+grant delete, insert, select, update on table public.audit_log to tollgate_app;
+
+create table public.credit_usage_attribution (
+  id uuid default gen_random_uuid() not null,
+  org_id uuid not null,
+  user_id character varying(255) not null,
+  allocation_id uuid,
+  credits_used numeric(20,6) not null,
+  service_type character varying(100) not null,
+  service_name character varying(200),
+  api_cost numeric(20,9) default 0 not null,
+  markup_applied numeric(20,9) default 0 not null,
+  total_cost numeric(20,9) generated always as ((api_cost + markup_applied)) stored,
+  request_id character varying(255),
+  request_metadata jsonb,
+  created_at timestamp with time zone default public.tollgate_now() not null,
+  call_id uuid not null,
+  entry character varying(20) default 'charge'::character varying not null,
+  source character varying(20) default 'sql'::character varying not null,
+  provenance character varying(20),
+  outcome character varying(40),
+  details jsonb,
+  constraint credit_usage_attribution_pkey PRIMARY KEY (id),
+  constraint credit_usage_attribution_call_id_entry_key UNIQUE (call_id, entry),
+  constraint credit_usage_attribution_allocation_id_fkey FOREIGN KEY (allocation_id) REFERENCES public.user_credit_allocations(id) ON DELETE RESTRICT DEFERRABLE INITIALLY DEFERRED,
+  constraint credit_usage_attribution_org_id_fkey FOREIGN KEY (org_id) REFERENCES public.organizations(id) ON DELETE RESTRICT,
+  constraint credit_usage_attribution_credits_used_check CHECK (credits_used >= 0::numeric),
+  constraint credit_usage_attribution_entry_check CHECK (entry::text = ANY (ARRAY['charge'::character varying, 'correction'::character varying]::text[])),
+  constraint credit_usage_attribution_provenance_check CHECK (provenance::text = ANY (ARRAY['provider_cost'::character varying, 'provider_usage'::character varying, 'estimated'::character varying, 'recovered'::character varying, 'disputed'::character varying]::text[])),
+  constraint credit_usage_attribution_source_check CHECK (source::text = ANY (ARRAY['sql'::character varying, 'proxy'::character varying]::text[]))
+);
+create index idx_credit_usage_allocation_id on public.credit_usage_attribution using btree (allocation_id);
+create index idx_credit_usage_created_at on public.credit_usage_attribution using btree (created_at);
+create index idx_credit_usage_metadata_gin on public.credit_usage_attribution using gin (request_metadata) WHERE (request_metadata IS NOT NULL);
+create index idx_credit_usage_org_id on public.credit_usage_attribution using btree (org_id);
+create index idx_credit_usage_request_id on public.credit_usage_attribution using btree (org_id, request_id) WHERE (request_id IS NOT NULL);
+create index idx_credit_usage_service_type on public.credit_usage_attribution using btree (service_type);
+create index idx_credit_usage_user_id on public.credit_usage_attribution using btree (user_id);
+CREATE TRIGGER credit_usage_attribution_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.credit_usage_attribution FOR EACH STATEMENT EXECUTE FUNCTION public.ledger_append_only();
+grant delete, insert, select, update on table public.credit_usage_attribution to tollgate_app;
+grant select on table public.credit_usage_attribution to tollgate_caller;
+
+create table public.idempotency_keys (
+  org_id uuid not null,
+  user_id character varying(255) not null,
+  key character varying(255) not null,
+  body_hash bytea not null,
+  call_id uuid not null,
+  state character varying(20) default 'running'::character varying not null,
+  status integer,
+  headers jsonb,
+  body bytea,
+  created_at timestamp with time zone default public.tollgate_now() not null,
+  constraint idempotency_keys_pkey PRIMARY KEY (org_id, user_id, key),
+  constraint idempotency_keys_org_id_fkey FOREIGN KEY (org_id) REFERENCES public.organizations(id) ON DELETE RESTRICT,
+  constraint idempotency_keys_state_check CHECK (state::text = ANY (ARRAY['running'::character varying, 'answered'::character varying, 'streamed'::character varying]::text[]))
+);
+create index idx_idempotency_keys_created_at on public.idempotency_keys using btree (created_at);
+grant delete, insert, select, update on table public.idempotency_keys to tollgate_app;
+
+create table public.ledger_holds (
+  call_id uuid not null,
+  owner uuid not null,
+  org_id uuid not null,
+  user_id character varying(255) not null,
+  allocation_id uuid not null,
+  state character varying(20) default 'open'::character varying not null,
+  held_credits numeric(20,6) not null,
+  input_credits numeric(20,6) not null,
+  checkpoint_credits numeric(20,6),
+  charged_credits numeric(20,6),
+  limits jsonb,
+  context jsonb,
+  created_at timestamp with time zone default public.tollgate_now() not null,
+  closed_at timestamp with time zone,
+  checkpoint_api_cost numeric(20,9),
+  service_name character varying(200),
+  request_id character varying(255),
+  key_id character varying(255),
+  constraint ledger_holds_pkey PRIMARY KEY (call_id),
+  constraint ledger_holds_allocation_id_fkey FOREIGN KEY (allocation_id) REFERENCES public.user_credit_allocations(id) ON DELETE RESTRICT,
+  constraint ledger_holds_charged_credits_check CHECK (charged_credits >= 0::numeric),
+  constraint ledger_holds_check CHECK ((state::text = 'open'::text) = (closed_at IS NULL)),
+  constraint ledger_holds_checkpoint_api_cost_check CHECK (checkpoint_api_cost >= 0::numeric),
+  constraint ledger_holds_checkpoint_credits_check CHECK (checkpoint_credits >= 0::numeric),
+  constraint ledger_holds_held_credits_check CHECK (held_credits >= 0::numeric),
+  constraint ledger_holds_input_credits_check CHECK (input_credits >= 0::numeric),
+  constraint ledger_holds_state_check CHECK (state::text = ANY (ARRAY['open'::character varying, 'settled'::character varying, 'released'::character varying, 'recovered'::character varying]::text[]))
+) with (fillfactor=80);
+create index idx_ledger_holds_open on public.ledger_holds using btree (org_id) WHERE ((state)::text = 'open'::text);
+grant delete, insert, select, update on table public.ledger_holds to tollgate_app;
+
+create table public.ledger_identity (
+  ledger_id uuid default gen_random_uuid() not null,
+  only_row boolean default true not null,
+  created_at timestamp with time zone default public.tollgate_now() not null,
+  constraint ledger_identity_pkey PRIMARY KEY (ledger_id),
+  constraint ledger_identity_only_row_key UNIQUE (only_row),
+  constraint ledger_identity_only_row_check CHECK (only_row)
+);
+grant delete, insert, select, update on table public.ledger_identity to tollgate_app;
+
+create table public.ledger_journal (
+  id bigint generated always as identity not null,
+  kind character varying(20) not null,
+  org_id uuid not null,
+  user_id character varying(255),
+  call_id uuid,
+  pool_total numeric(20,6) default 0 not null,
+  pool_allocated numeric(20,6) default 0 not null,
+  allocation_allocated numeric(20,6) default 0 not null,
+  allocation_used numeric(20,6) default 0 not null,
+  paid numeric(12,2),
+  actor character varying(255),
+  note text,
+  created_at timestamp with time zone default public.tollgate_now() not null,
+  constraint ledger_journal_pkey PRIMARY KEY (id),
+  constraint ledger_journal_org_id_fkey FOREIGN KEY (org_id) REFERENCES public.organizations(id) ON DELETE RESTRICT,
+  constraint ledger_journal_kind_check CHECK (kind::text = ANY (ARRAY['purchase'::character varying, 'allocate'::character varying, 'reset'::character varying, 'refresh'::character varying, 'refund'::character varying, 'correction'::character varying]::text[]))
+);
+create index idx_ledger_journal_org_id on public.ledger_journal using btree (org_id, created_at);
+create unique index idx_ledger_journal_correction on public.ledger_journal using btree (call_id) WHERE ((kind)::text = 'correction'::text);
+CREATE TRIGGER ledger_journal_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.ledger_journal FOR EACH STATEMENT EXECUTE FUNCTION public.ledger_append_only();
+CREATE TRIGGER ledger_journal_durable BEFORE INSERT ON public.ledger_journal FOR EACH ROW EXECUTE FUNCTION public.ledger_journal_durable();
+grant delete, insert, select, update on table public.ledger_journal to tollgate_app;
+
+create table public.ledger_limits (
+  kind character varying(40) not null,
+  id character varying(255) not null,
+  window_start timestamp with time zone not null,
+  unit character varying(10) default 'credits'::character varying not null,
+  limit_amount numeric(20,6),
+  held numeric(20,6) default 0 not null,
+  used numeric(20,6) default 0 not null,
+  constraint ledger_limits_pkey PRIMARY KEY (kind, id, window_start),
+  constraint ledger_limits_held_check CHECK (held >= 0::numeric),
+  constraint ledger_limits_limit_amount_check CHECK (limit_amount >= 0::numeric),
+  constraint ledger_limits_unit_check CHECK (unit::text = ANY (ARRAY['credits'::character varying, 'calls'::character varying]::text[])),
+  constraint ledger_limits_used_check CHECK (used >= 0::numeric)
+) with (fillfactor=70);
+grant delete, insert, select, update on table public.ledger_limits to tollgate_app;
+
+create table public.ledger_processes (
+  id uuid not null,
+  host character varying(255) not null,
+  pid integer not null,
+  version character varying(50) not null,
+  started_at timestamp with time zone default public.tollgate_now() not null,
+  lease_until timestamp with time zone,
+  stopped_at timestamp with time zone,
+  dead_at timestamp with time zone,
+  constraint ledger_processes_pkey PRIMARY KEY (id)
+);
+grant delete, insert, select, update on table public.ledger_processes to tollgate_app;
+
+create table public.org_billing_history (
+  id uuid default gen_random_uuid() not null,
+  org_id uuid not null,
+  subscription_id uuid,
+  event_type character varying(50) not null,
+  lago_invoice_id character varying(255),
+  stripe_invoice_id character varying(255),
+  amount numeric(12,2) default 0 not null,
+  currency character varying(3) default 'USD'::character varying not null,
+  payment_status character varying(20),
+  payment_method character varying(100),
+  paid_at timestamp with time zone,
+  period_start timestamp with time zone,
+  period_end timestamp with time zone,
+  event_metadata jsonb,
+  notes text,
+  created_at timestamp with time zone default public.tollgate_now() not null,
+  constraint org_billing_history_pkey PRIMARY KEY (id),
+  constraint org_billing_history_org_id_fkey FOREIGN KEY (org_id) REFERENCES public.organizations(id) ON DELETE RESTRICT,
+  constraint org_billing_history_subscription_id_fkey FOREIGN KEY (subscription_id) REFERENCES public.organization_subscriptions(id) ON DELETE SET NULL,
+  constraint org_billing_history_event_type_check CHECK (event_type::text = ANY (ARRAY['invoice_created'::character varying, 'invoice_paid'::character varying, 'invoice_failed'::character varying, 'subscription_created'::character varying, 'subscription_upgraded'::character varying, 'subscription_downgraded'::character varying, 'subscription_canceled'::character varying, 'credit_purchase'::character varying, 'credit_refund'::character varying, 'overage_charged'::character varying]::text[])),
+  constraint org_billing_history_payment_status_check CHECK (payment_status::text = ANY (ARRAY['pending'::character varying, 'paid'::character varying, 'failed'::character varying, 'refunded'::character varying, 'canceled'::character varying]::text[]))
+);
+create index idx_billing_history_created_at on public.org_billing_history using btree (created_at);
+create index idx_billing_history_event_type on public.org_billing_history using btree (event_type);
+create index idx_billing_history_lago_invoice on public.org_billing_history using btree (lago_invoice_id);
+create index idx_billing_history_org_id on public.org_billing_history using btree (org_id);
+create index idx_billing_history_payment_status on public.org_billing_history using btree (payment_status);
+create index idx_billing_history_stripe_invoice on public.org_billing_history using btree (stripe_invoice_id);
+create index idx_billing_history_subscription_id on public.org_billing_history using btree (subscription_id);
+grant delete, insert, select, update on table public.org_billing_history to tollgate_app;
+grant select on table public.org_billing_history to tollgate_caller;
+
+create table public.organization_credit_pools (
+  id uuid default gen_random_uuid() not null,
+  org_id uuid not null,
+  total_credits numeric(20,6) default 0 not null,
+  allocated_credits numeric(20,6) default 0 not null,
+  used_credits numeric(20,6) default 0 not null,
+  available_credits numeric(20,6) generated always as ((total_credits - allocated_credits)) stored,
+  monthly_refresh_amount numeric(20,6) default 0 not null,
+  last_refresh_date timestamp with time zone default public.tollgate_now() not null,
+  next_refresh_date timestamp with time zone,
+  allow_overage boolean default false not null,
+  overage_limit numeric(20,6) default 0,
+  overage_rate numeric(10,6) default 0 not null,
+  lifetime_purchased_credits numeric(20,6) default 0 not null,
+  lifetime_spent_amount numeric(12,2) default 0 not null,
+  created_at timestamp with time zone default public.tollgate_now() not null,
+  updated_at timestamp with time zone default public.tollgate_now() not null,
+  held_credits numeric(20,6) default 0 not null,
+  overage_credits numeric(20,6) default 0 not null,
+  constraint organization_credit_pools_pkey PRIMARY KEY (id),
+  constraint organization_credit_pools_org_id_key UNIQUE (org_id),
+  constraint organization_credit_pools_org_id_fkey FOREIGN KEY (org_id) REFERENCES public.organizations(id) ON DELETE RESTRICT,
+  constraint organization_credit_pools_allocated_credits_check CHECK (allocated_credits >= 0::numeric),
+  constraint organization_credit_pools_check CHECK (allocated_credits <= total_credits),
+  constraint organization_credit_pools_held_credits_check CHECK (held_credits >= 0::numeric),
+  constraint organization_credit_pools_lifetime_purchased_credits_check CHECK (lifetime_purchased_credits >= 0::numeric),
+  constraint organization_credit_pools_lifetime_spent_amount_check CHECK (lifetime_spent_amount >= 0::numeric),
+  constraint organization_credit_pools_monthly_refresh_amount_check CHECK (monthly_refresh_amount >= 0::numeric),
+  constraint organization_credit_pools_overage_credits_check CHECK (overage_credits >= 0::numeric),
+  constraint organization_credit_pools_overage_limit_check CHECK (overage_limit >= 0::numeric),
+  constraint organization_credit_pools_total_credits_check CHECK (total_credits >= 0::numeric),
+  constraint organization_credit_pools_used_credits_check CHECK (used_credits >= 0::numeric)
+) with (fillfactor=70);
+create index idx_org_credit_pools_org_id on public.organization_credit_pools using btree (org_id);
+CREATE TRIGGER update_org_credit_pools_updated_at BEFORE UPDATE ON public.organization_credit_pools FOR EACH ROW WHEN (new.updated_at = old.updated_at) EXECUTE FUNCTION public.update_updated_at_column();
+grant delete, insert, select, update on table public.organization_credit_pools to tollgate_app;
+grant select on table public.organization_credit_pools to tollgate_caller;
+
+create table public.organization_members (
+  id uuid default gen_random_uuid() not null,
+  org_id uuid not null,
+  user_id character varying(255) not null,
+  role character varying(20) default 'member'::character varying not null,
+  joined_at timestamp with time zone default public.tollgate_now() not null,
+  constraint organization_members_pkey PRIMARY KEY (id),
+  constraint organization_members_org_id_user_id_key UNIQUE (org_id, user_id),
+  constraint organization_members_org_id_fkey FOREIGN KEY (org_id) REFERENCES public.organizations(id) ON DELETE CASCADE,
+  constraint organization_members_role_check CHECK (role::text = ANY (ARRAY['owner'::character varying, 'admin'::character varying, 'member'::character varying, 'billing_admin'::character varying]::text[]))
+);
+create index idx_org_members_user_id on public.organization_members using btree (user_id);
+grant delete, insert, select, update on table public.organization_members to tollgate_app;
+grant select on table public.organization_members to tollgate_caller;
+
+create table public.organization_provider_keys (
+  id uuid default gen_random_uuid() not null,
+  org_id uuid not null,
+  provider character varying(100) not null,
+  api_key_encrypted text not null,
+  metadata jsonb default '{}'::jsonb,
+  enabled boolean default true not null,
+  created_at timestamp with time zone default public.tollgate_now() not null,
+  updated_at timestamp with time zone default public.tollgate_now() not null,
+  constraint organization_provider_keys_pkey PRIMARY KEY (id),
+  constraint organization_provider_keys_org_id_provider_key UNIQUE (org_id, provider),
+  constraint organization_provider_keys_org_id_fkey FOREIGN KEY (org_id) REFERENCES public.organizations(id) ON DELETE RESTRICT
+);
+CREATE TRIGGER organization_provider_keys_changed AFTER INSERT OR DELETE OR UPDATE ON public.organization_provider_keys FOR EACH ROW EXECUTE FUNCTION public.vault_key_changed('organization', 'org_id', 'provider', 'api_key_encrypted');
+CREATE TRIGGER organization_provider_keys_truncated AFTER TRUNCATE ON public.organization_provider_keys FOR EACH STATEMENT EXECUTE FUNCTION public.vault_keys_truncated();
+grant delete, insert, select, update on table public.organization_provider_keys to tollgate_app;
+
+create table public.organization_subscriptions (
+  id uuid default gen_random_uuid() not null,
+  org_id uuid not null,
+  subscription_plan character varying(50) not null,
+  monthly_price numeric(10,2) default 0.00 not null,
+  billing_cycle character varying(20) default 'monthly'::character varying not null,
+  lago_subscription_id character varying(255),
+  stripe_subscription_id character varying(255),
+  status character varying(50) default 'active'::character varying not null,
+  trial_ends_at timestamp with time zone,
+  current_period_start timestamp with time zone default public.tollgate_now() not null,
+  current_period_end timestamp with time zone,
+  canceled_at timestamp with time zone,
+  created_at timestamp with time zone default public.tollgate_now() not null,
+  updated_at timestamp with time zone default public.tollgate_now() not null,
+  constraint organization_subscriptions_pkey PRIMARY KEY (id),
+  constraint organization_subscriptions_org_id_fkey FOREIGN KEY (org_id) REFERENCES public.organizations(id) ON DELETE RESTRICT,
+  constraint organization_subscriptions_billing_cycle_check CHECK (billing_cycle::text = ANY (ARRAY['monthly'::character varying, 'yearly'::character varying, 'custom'::character varying]::text[])),
+  constraint organization_subscriptions_monthly_price_check CHECK (monthly_price >= 0::numeric),
+  constraint organization_subscriptions_status_check CHECK (status::text = ANY (ARRAY['active'::character varying, 'trialing'::character varying, 'past_due'::character varying, 'canceled'::character varying, 'paused'::character varying]::text[])),
+  constraint organization_subscriptions_subscription_plan_check CHECK (subscription_plan::text = ANY (ARRAY['platform'::character varying, 'byok'::character varying, 'hybrid'::character varying]::text[]))
+);
+create index idx_org_subs_lago on public.organization_subscriptions using btree (lago_subscription_id);
+create index idx_org_subs_org_id on public.organization_subscriptions using btree (org_id);
+create index idx_org_subs_plan on public.organization_subscriptions using btree (subscription_plan);
+create index idx_org_subs_status on public.organization_subscriptions using btree (status);
+create index idx_org_subs_stripe on public.organization_subscriptions using btree (stripe_subscription_id);
+create unique index idx_org_subs_one_active on public.organization_subscriptions using btree (org_id) WHERE ((status)::text = 'active'::text);
+CREATE TRIGGER update_org_subs_updated_at BEFORE UPDATE ON public.organization_subscriptions FOR EACH ROW EXECUTE FUNCTION public.update_updated_at_column();
+grant delete, insert, select, update on table public.organization_subscriptions to tollgate_app;
+grant select on table public.organization_subscriptions to tollgate_caller;
+
+create table public.organizations (
+  id uuid default gen_random_uuid() not null,
+  name character varying(200) not null,
+  display_name character varying(200),
+  logo_url text,
+  plan_tier character varying(50) default 'founders_friend'::character varying not null,
+  max_seats integer default 1 not null,
+  lago_customer_id character varying(255),
+  stripe_customer_id character varying(255),
+  status character varying(20) default 'active'::character varying not null,
+  created_at timestamp with time zone default public.tollgate_now() not null,
+  updated_at timestamp with time zone default public.tollgate_now() not null,
+  constraint organizations_pkey PRIMARY KEY (id),
+  constraint organizations_name_key UNIQUE (name),
+  constraint organizations_max_seats_check CHECK (max_seats >= 0),
+  constraint organizations_status_check CHECK (status::text = ANY (ARRAY['active'::character varying, 'suspended'::character varying, 'deleted'::character varying]::text[]))
+);
+CREATE TRIGGER update_organizations_updated_at BEFORE UPDATE ON public.organizations FOR EACH ROW EXECUTE FUNCTION public.update_updated_at_column();
+grant delete, insert, select, update on table public.organizations to tollgate_app;
+grant select on table public.organizations to tollgate_caller;
+
+create table public.platform_settings (
+  key character varying(255) not null,
+  value text,
+  category character varying(100),
+  is_secret boolean default false not null,
+  updated_at timestamp with time zone default public.tollgate_now() not null,
+  enabled boolean default true not null,
+  constraint platform_settings_pkey PRIMARY KEY (key)
+);
+create unique index platform_settings_api_keys on public.platform_settings using btree (key) WHERE ((category)::text = 'api_keys'::text);
+CREATE TRIGGER platform_settings_changed AFTER INSERT OR DELETE OR UPDATE ON public.platform_settings FOR EACH ROW EXECUTE FUNCTION public.vault_key_changed('platform', '', 'key', 'value');
+CREATE TRIGGER platform_settings_truncated AFTER TRUNCATE ON public.platform_settings FOR EACH STATEMENT EXECUTE FUNCTION public.vault_keys_truncated();
+grant delete, insert, select, update on table public.platform_settings to tollgate_app;
+
+create table public.user_credit_allocations (
+  id uuid default gen_random_uuid() not null,
+  org_id uuid not null,
+  user_id character varying(255) not null,
+  allocated_credits numeric(20,6) default 0 not null,
+  used_credits numeric(20,6) default 0 not null,
+  remaining_credits numeric(20,6) generated always as ((allocated_credits - used_credits)) stored,
+  reset_period character varying(20) default 'monthly'::character varying not null,
+  last_reset_date timestamp with time zone default public.tollgate_now() not null,
+  next_reset_date timestamp with time zone,
+  is_active boolean default true not null,
+  allocated_by character varying(255),
+  notes text,
+  created_at timestamp with time zone default public.tollgate_now() not null,
+  updated_at timestamp with time zone default public.tollgate_now() not null,
+  held_credits numeric(20,6) default 0 not null,
+  constraint user_credit_allocations_pkey PRIMARY KEY (id),
+  constraint user_credit_allocations_org_id_user_id_key UNIQUE (org_id, user_id),
+  constraint user_credit_allocations_org_id_fkey FOREIGN KEY (org_id) REFERENCES public.organizations(id) ON DELETE RESTRICT,
+  constraint user_credit_allocations_allocated_credits_check CHECK (allocated_credits >= 0::numeric),
+  constraint user_credit_allocations_held_credits_check CHECK (held_credits >= 0::numeric),
+  constraint user_credit_allocations_reset_period_check CHECK (reset_period::text = ANY (ARRAY['daily'::character varying, 'weekly'::character varying, 'monthly'::character varying, 'never'::character varying]::text[])),
+  constraint user_credit_allocations_used_credits_check CHECK (used_credits >= 0::numeric)
+) with (fillfactor=70);
+create index idx_user_credits_active on public.user_credit_allocations using btree (is_active);
+create index idx_user_credits_org_id on public.user_credit_allocations using btree (org_id, user_id);
+create index idx_user_credits_user_id on public.user_credit_allocations using btree (user_id, org_id);
+CREATE TRIGGER update_user_credits_updated_at BEFORE UPDATE ON public.user_credit_allocations FOR EACH ROW WHEN (new.updated_at = old.updated_at) EXECUTE FUNCTION public.update_updated_at_column();
+grant delete, insert, select, update on table public.user_credit_allocations to tollgate_app;
+grant select on table public.user_credit_allocations to tollgate_caller;
+
+create table public.user_provider_keys (
+  id uuid default gen_random_uuid() not null,
+  user_id character varying(255) not null,
+  provider character varying(100) not null,
+  api_key_encrypted text not null,
+  metadata jsonb default '{}'::jsonb,
+  enabled boolean default true not null,
+  last_used timestamp with time zone,
+  created_at timestamp with time zone default public.tollgate_now() not null,
+  updated_at timestamp with time zone default public.tollgate_now() not null,
+  constraint user_provider_keys_pkey PRIMARY KEY (id),
+  constraint user_provider_keys_user_id_provider_key UNIQUE (user_id, provider)
+);
+CREATE TRIGGER user_provider_keys_changed AFTER INSERT OR DELETE OR UPDATE ON public.user_provider_keys FOR EACH ROW EXECUTE FUNCTION public.vault_key_changed('user', 'user_id', 'provider', 'api_key_encrypted');
+CREATE TRIGGER user_provider_keys_truncated AFTER TRUNCATE ON public.user_provider_keys FOR EACH STATEMENT EXECUTE FUNCTION public.vault_keys_truncated();
+grant delete, insert, select, update on table public.user_provider_keys to tollgate_app;
+
+create table public.vault_root (
+  single boolean default true not null,
+  name character varying(300) not null,
+  since timestamp with time zone default public.tollgate_now() not null,
+  previous character varying(300),
+  handover text,
+  way_back text,
+  constraint vault_root_pkey PRIMARY KEY (single),
+  constraint vault_root_single_check CHECK (single)
+);
+CREATE TRIGGER vault_root_changed AFTER INSERT OR DELETE OR UPDATE ON public.vault_root FOR EACH ROW EXECUTE FUNCTION public.vault_root_changed();
+grant delete, insert, select, update on table public.vault_root to tollgate_app;
+
+create view public.org_billing_metrics as
+ SELECT o.id AS org_id,
+    o.name AS org_name,
+    COALESCE(h.invoice_count, 0::bigint) AS invoice_count,
+    COALESCE(h.total_revenue, 0::numeric) AS total_revenue,
+    COALESCE(h.failed_payments, 0::bigint) AS failed_payments,
+    COALESCE(u.total_credits_used, 0::numeric) AS total_credits_used,
+    COALESCE(u.active_users, 0::bigint) AS active_users
+   FROM public.organizations o
+     LEFT JOIN ( SELECT org_billing_history.org_id,
+            count(*) FILTER (WHERE org_billing_history.event_type::text = 'invoice_created'::text) AS invoice_count,
+            sum(org_billing_history.amount) FILTER (WHERE org_billing_history.payment_status::text = 'paid'::text) AS total_revenue,
+            count(*) FILTER (WHERE org_billing_history.payment_status::text = 'failed'::text) AS failed_payments
+           FROM public.org_billing_history
+          WHERE org_billing_history.created_at >= (public.tollgate_now() - '30 days'::interval)
+          GROUP BY org_billing_history.org_id) h ON h.org_id = o.id
+     LEFT JOIN ( SELECT credit_usage_attribution.org_id,
+            sum(credit_usage_attribution.credits_used) AS total_credits_used,
+            count(DISTINCT credit_usage_attribution.user_id) AS active_users
+           FROM public.credit_usage_attribution
+          WHERE credit_usage_attribution.created_at >= (public.tollgate_now() - '30 days'::interval)
+          GROUP BY credit_usage_attribution.org_id) u ON u.org_id = o.id
+  WHERE o.status::text = 'active'::text;
+grant delete, insert, select, update on table public.org_billing_metrics to tollgate_app;
+grant select on table public.org_billing_metrics to tollgate_caller;
+
+create view public.org_billing_summary as
+ SELECT o.id AS org_id,
+    o.name AS org_name,
+    s.subscription_plan,
+    s.monthly_price,
+    s.status AS subscription_status,
+    p.total_credits,
+    p.allocated_credits,
+    p.used_credits,
+    p.available_credits,
+    p.lifetime_spent_amount,
+    ( SELECT count(*) AS count
+           FROM public.organization_members m
+          WHERE m.org_id = o.id) AS member_count,
+    ( SELECT count(*) AS count
+           FROM public.user_credit_allocations a
+          WHERE a.org_id = o.id AND a.is_active) AS allocated_users_count
+   FROM public.organizations o
+     LEFT JOIN public.organization_subscriptions s ON s.org_id = o.id AND s.status::text = 'active'::text
+     LEFT JOIN public.organization_credit_pools p ON p.org_id = o.id
+  WHERE o.status::text = 'active'::text;
+grant delete, insert, select, update on table public.org_billing_summary to tollgate_app;
+grant select on table public.org_billing_summary to tollgate_caller;
+
+create view public.top_credit_users_by_org as
+ SELECT org_id,
+    user_id,
+    sum(credits_used) AS total_credits_used,
+    count(*) FILTER (WHERE entry::text = 'charge'::text) AS request_count,
+    array_agg(DISTINCT service_type) AS services_used,
+    max(created_at) AS last_usage
+   FROM public.credit_usage_attribution
+  WHERE created_at >= (public.tollgate_now() - '30 days'::interval)
+  GROUP BY org_id, user_id
+  ORDER BY org_id, (sum(credits_used)) DESC;
+grant delete, insert, select, update on table public.top_credit_users_by_org to tollgate_app;
+grant select on table public.top_credit_users_by_org to tollgate_caller;
+
+create view public.user_multi_org_credits as
+ SELECT a.user_id,
+    a.org_id,
+    o.name AS org_name,
+    a.allocated_credits,
+    a.used_credits,
+    a.remaining_credits,
+    a.reset_period,
+    a.next_reset_date,
+    a.is_active
+   FROM public.user_credit_allocations a
+     JOIN public.organizations o ON o.id = a.org_id
+  WHERE o.status::text = 'active'::text
+  ORDER BY a.user_id, o.name;
+grant delete, insert, select, update on table public.user_multi_org_credits to tollgate_app;
+grant select on table public.user_multi_org_credits to tollgate_caller;
+
+revoke execute on function public.add_credits_to_pool(uuid,numeric,numeric) from public;
+grant execute on function public.add_credits_to_pool(uuid,numeric,numeric) to tollgate_app;
+grant execute on function public.add_credits_to_pool(uuid,numeric,numeric) to tollgate_caller;
+
+CREATE OR REPLACE FUNCTION public.add_credits_to_pool(p_org_id uuid, p_credits_amount numeric, p_purchase_amount numeric DEFAULT 0.00)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+AS $function$
+    begin
+      perform ledger_check_amount(p_credits_amount);
+      if p_purchase_amount is null or p_purchase_amount = 'NaN' or p_purchase_amount < 0 then
+        raise exception 'Invalid amount: the purchase amount must not be negative, got %', p_purchase_amount using errcode = 'P0001';
+      end if;
+      insert into organization_credit_pools as p (org_id, total_credits, lifetime_purchased_credits, lifetime_spent_amount)
+        values (p_org_id, p_credits_amount, p_credits_amount, p_purchase_amount)
+        on conflict (org_id) do update
+          set total_credits = p.total_credits + excluded.total_credits,
+            lifetime_purchased_credits = p.lifetime_purchased_credits + excluded.lifetime_purchased_credits,
+            lifetime_spent_amount = p.lifetime_spent_amount + excluded.lifetime_spent_amount;
+      insert into ledger_journal (kind, org_id, pool_total, paid, actor)
+        values ('purchase', p_org_id, p_credits_amount, p_purchase_amount, session_user);
+      return true;
+    end
+  $function$;
+
+revoke execute on function public.allocate_credits_to_user(uuid,character varying,numeric,character varying) from public;
+grant execute on function public.allocate_credits_to_user(uuid,character varying,numeric,character varying) to tollgate_app;
+grant execute on function public.allocate_credits_to_user(uuid,character varying,numeric,character varying) to tollgate_caller;
+
+CREATE OR REPLACE FUNCTION public.allocate_credits_to_user(p_org_id uuid, p_user_id character varying, p_credits_amount numeric, p_allocated_by character varying DEFAULT NULL::character varying)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+AS $function$
+    declare
+      v_locked record;
+      v_pool organization_credit_pools;
+      v_allocation user_credit_allocations;
+      v_left numeric;
+    begin
+      perform ledger_check_amount(p_credits_amount);
+      if p_user_id is null or p_user_id = '' then
+        raise exception 'Invalid user: the user id must not be empty' using errcode = 'P0001';
+      end if;
+      v_locked := ledger_lock(p_org_id, p_user_id);
+      v_pool := v_locked.pool;
+      v_allocation := v_locked.allocation;
+      if v_pool.id is null then
+        raise exception 'No credit pool found for org %', p_org_id using errcode = 'P0001';
+      end if;
+      v_left := v_pool.total_credits - v_pool.allocated_credits;
+      if v_left < p_credits_amount then
+        raise exception 'Insufficient credits in pool: % available, % needed',
+          trim_scale(v_left), trim_scale(p_credits_amount) using errcode = 'P0001';
+      end if;
+      update organization_credit_pools p
+        set allocated_credits = p.allocated_credits + p_credits_amount,
+          overage_credits = p.overage_credits + case when v_allocation.id is null then 0 else
+            ledger_below_zero(v_allocation.allocated_credits + p_credits_amount, v_allocation.used_credits, v_allocation.held_credits)
+            - ledger_below_zero(v_allocation.allocated_credits, v_allocation.used_credits, v_allocation.held_credits) end
+        where p.org_id = p_org_id;
+      -- The pool row is locked, so nobody else can be inserting this allocation.
+      insert into user_credit_allocations as a (org_id, user_id, allocated_credits, allocated_by, next_reset_date)
+        values (p_org_id, p_user_id, p_credits_amount, p_allocated_by, ledger_next_date('monthly', tollgate_now(), tollgate_now()))
+        on conflict (org_id, user_id) do update
+          set allocated_credits = a.allocated_credits + excluded.allocated_credits,
+            allocated_by = coalesce(excluded.allocated_by, a.allocated_by);
+      insert into ledger_journal (kind, org_id, user_id, pool_allocated, allocation_allocated, actor)
+        values ('allocate', p_org_id, p_user_id, p_credits_amount, p_credits_amount, coalesce(p_allocated_by, session_user));
+      return true;
+    end
+  $function$;
+
+revoke execute on function public.claim_idempotency_key(uuid,character varying,character varying,bytea,uuid) from public;
+grant execute on function public.claim_idempotency_key(uuid,character varying,character varying,bytea,uuid) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION public.claim_idempotency_key(p_org_id uuid, p_user_id character varying, p_key character varying, p_body_hash bytea, p_call_id uuid, OUT outcome character varying, OUT call_id uuid, OUT status integer, OUT headers jsonb, OUT body bytea)
+ RETURNS record
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+AS $function$
+    declare v_row idempotency_keys; v_now timestamptz := tollgate_now();
+    begin
+      insert into idempotency_keys as k (org_id, user_id, key, body_hash, call_id, created_at)
+        values (p_org_id, p_user_id, p_key, p_body_hash, p_call_id, v_now)
+        on conflict (org_id, user_id, key) do update
+          set body_hash = excluded.body_hash, call_id = excluded.call_id, created_at = excluded.created_at,
+            state = 'running', status = null, headers = null, body = null
+          where k.created_at < v_now - interval '24 hours'
+            or (k.state = 'running' and k.created_at < v_now - interval '1 hour')
+        returning * into v_row;
+      if v_row.call_id is null then
+        select * into v_row from idempotency_keys k where k.org_id = p_org_id and k.user_id = p_user_id and k.key = p_key;
+      end if;
+      call_id := v_row.call_id;
+      outcome := case
+        when v_row.call_id = p_call_id then 'claimed'
+        when v_row.body_hash <> p_body_hash then 'other_body'
+        else v_row.state end;
+      if outcome = 'answered' then status := v_row.status; headers := v_row.headers; body := v_row.body; end if;
+    end
+  $function$;
+
+revoke execute on function public.deduct_credits(uuid,character varying,numeric,character varying,character varying,character varying,jsonb) from public;
+grant execute on function public.deduct_credits(uuid,character varying,numeric,character varying,character varying,character varying,jsonb) to tollgate_app;
+grant execute on function public.deduct_credits(uuid,character varying,numeric,character varying,character varying,character varying,jsonb) to tollgate_caller;
+
+CREATE OR REPLACE FUNCTION public.deduct_credits(p_org_id uuid, p_user_id character varying, p_credits_used numeric, p_service_type character varying, p_service_name character varying DEFAULT NULL::character varying, p_request_id character varying DEFAULT NULL::character varying, p_request_metadata jsonb DEFAULT NULL::jsonb)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+AS $function$
+    declare
+      v_call_id uuid := gen_random_uuid();
+      v_hold record;
+    begin
+      perform ledger_check_amount(p_credits_used);
+      perform ledger_lock(p_org_id, p_user_id);
+      if p_request_id is not null and exists (
+          select 1 from credit_usage_attribution
+          where org_id = p_org_id and request_id = p_request_id and source = 'sql' and user_id = p_user_id
+            and credits_used = p_credits_used and service_type is not distinct from p_service_type
+            and service_name is not distinct from p_service_name
+            and request_metadata is not distinct from p_request_metadata
+            and created_at > tollgate_now() - interval '10 minutes') then
+        return true;
+      end if;
+      select * into v_hold from ledger_hold_batch(
+        '00000000-0000-0000-0000-000000000000', array[v_call_id], array[p_org_id], array[p_user_id], array[0::numeric],
+        array[0::numeric], array[p_credits_used], array[p_credits_used], array[null::jsonb], array[null::jsonb],
+        array[null::varchar], array[null::varchar]);
+      if v_hold.outcome = 'no_allocation' then
+        raise exception 'No credit allocation found for user % in org %', p_user_id, p_org_id using errcode = 'P0001';
+      elsif v_hold.outcome = 'suspended' then
+        raise exception 'Organization % is not active', p_org_id using errcode = 'P0001';
+      elsif v_hold.outcome <> 'held' then
+        raise exception 'Insufficient credits: % available, % needed',
+          trim_scale(v_hold.available), trim_scale(p_credits_used) using errcode = 'P0001';
+      end if;
+      perform ledger_close_batch(array[v_call_id], array['settled'::varchar], array[p_org_id], array[p_user_id],
+        array[p_credits_used], array[p_service_type], array[p_service_name], array[0::numeric], array[0::numeric],
+        array[p_request_id], array[p_request_metadata], 'sql', array[null::varchar], array['answered'::varchar],
+        array[null::jsonb]);
+      return true;
+    end
+  $function$;
+
+revoke execute on function public.has_sufficient_credits(uuid,character varying,numeric) from public;
+grant execute on function public.has_sufficient_credits(uuid,character varying,numeric) to tollgate_app;
+grant execute on function public.has_sufficient_credits(uuid,character varying,numeric) to tollgate_caller;
+
+CREATE OR REPLACE FUNCTION public.has_sufficient_credits(p_org_id uuid, p_user_id character varying, p_credits_needed numeric)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+AS $function$
+    declare
+      v_locked record;
+      v_pool organization_credit_pools;
+      v_allocation user_credit_allocations;
+    begin
+      perform ledger_check_amount(p_credits_needed);
+      select * into v_pool from organization_credit_pools where org_id = p_org_id;
+      select * into v_allocation from user_credit_allocations where org_id = p_org_id and user_id = p_user_id;
+      -- A refresh or reset that is due is done first; otherwise this only reads.
+      if (v_pool.next_refresh_date <= tollgate_now() or v_allocation.next_reset_date <= tollgate_now())
+          and current_setting('transaction_read_only') = 'off' then
+        v_locked := ledger_lock(p_org_id, p_user_id);
+        v_pool := v_locked.pool;
+        v_allocation := v_locked.allocation;
+      end if;
+      if v_pool.id is null or v_allocation.id is null or not v_allocation.is_active
+          or not exists (select 1 from organizations where id = p_org_id and status = 'active') then
+        return false;
+      end if;
+      return coalesce(ledger_room(
+        v_allocation.allocated_credits - v_allocation.used_credits - v_allocation.held_credits,
+        v_pool.total_credits - v_pool.used_credits - v_pool.held_credits,
+        v_pool.allow_overage, v_pool.overage_limit, v_pool.overage_credits) >= p_credits_needed, true);
+    end
+  $function$;
+
+CREATE OR REPLACE FUNCTION public.is_org_admin(p_org_id uuid, p_user_id character varying)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+AS $function$
+    select exists (
+      select 1 from organization_members
+      where org_id = p_org_id and user_id = p_user_id and role in ('owner', 'admin'))
+  $function$;
+revoke execute on function public.is_org_admin(uuid,character varying) from public;
+grant execute on function public.is_org_admin(uuid,character varying) to tollgate_app;
+grant execute on function public.is_org_admin(uuid,character varying) to tollgate_caller;
+
+CREATE OR REPLACE FUNCTION public.ledger_append_only()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+    begin
+      raise exception '% is append-only: write a new row that corrects the old one', tg_table_name
+        using errcode = 'P0001';
+    end
+  $function$;
+revoke execute on function public.ledger_append_only() from public;
+grant execute on function public.ledger_append_only() to tollgate_app;
+
+CREATE OR REPLACE FUNCTION public.ledger_audit()
+ RETURNS TABLE(finding text, org_id uuid, user_id character varying, call_id uuid, stored numeric, recomputed numeric)
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+AS $function$
+    with journal as (
+      select j.org_id, sum(pool_total) as total, sum(pool_allocated) as allocated from ledger_journal j group by 1),
+    user_journal as (
+      select j.org_id, j.user_id, sum(allocation_allocated) as allocated, sum(allocation_used) as used
+      from ledger_journal j where j.user_id is not null group by 1, 2),
+    spent as (select c.org_id, c.user_id, sum(credits_used) as used from credit_usage_attribution c group by 1, 2),
+    org_spent as (select s.org_id, sum(used) as used from spent s group by 1),
+    held as (select h.org_id, h.user_id, sum(held_credits) as held from ledger_holds h where state = 'open' group by 1, 2),
+    org_held as (select h.org_id, sum(held) as held from held h group by 1),
+    below as (
+      select a.org_id, sum(ledger_below_zero(allocated_credits, used_credits, held_credits)) as below,
+        sum(remaining_credits) as remaining
+      from user_credit_allocations a group by 1),
+    corrected as (
+      select call_id, sum(credits) as credits from (
+        select c.call_id, c.credits_used as credits from credit_usage_attribution c where c.entry = 'correction'
+        union all
+        select j.call_id, -j.allocation_allocated from ledger_journal j where j.kind = 'correction') c
+      group by 1),
+    touched as (
+      select t.kind, t.id, t.window_start,
+        sum(case when h.state <> 'open' then 0 when t.unit = 'calls' then 1 else h.held_credits end) as held,
+        sum(case
+          when h.state = 'open' then 0
+          when t.unit is distinct from 'calls' then h.charged_credits + coalesce(c.credits, 0)
+          when h.state = 'released' and c.call_id is null then 0
+          else 1 end) as used
+      from ledger_holds h
+      cross join jsonb_to_recordset(h.limits) as t(kind varchar, id varchar, window_start timestamptz, unit varchar)
+      left join corrected c using (call_id)
+      where h.limits is not null group by 1, 2, 3
+      union all
+      select 'key', h.key_id, '1970-01-01T00:00:00Z', 0, sum(h.charged_credits + coalesce(c.credits, 0))
+      from ledger_holds h left join corrected c using (call_id)
+      where h.key_id is not null and h.state <> 'open' group by 2),
+    counted as (select t.kind, t.id, t.window_start, sum(t.held) as held, sum(t.used) as used from touched t group by 1, 2, 3),
+    findings as (
+      select 'pool.total_credits is not the sum of the journal' as finding, p.org_id, null::varchar as user_id,
+        null::uuid as call_id, p.total_credits as stored, coalesce(j.total, 0) as recomputed
+      from organization_credit_pools p left join journal j using (org_id)
+      union all
+      select 'pool.allocated_credits is not the sum of the journal', p.org_id, null, null, p.allocated_credits, coalesce(j.allocated, 0)
+      from organization_credit_pools p left join journal j using (org_id)
+      union all
+      select 'pool.used_credits is not the sum of the charges', p.org_id, null, null, p.used_credits, coalesce(s.used, 0)
+      from organization_credit_pools p left join org_spent s using (org_id)
+      union all
+      select 'pool.held_credits is not the sum of the open holds', p.org_id, null, null, p.held_credits, coalesce(h.held, 0)
+      from organization_credit_pools p left join org_held h using (org_id)
+      union all
+      select 'pool.allocated - used is not the sum of what users have left', p.org_id, null, null,
+        p.allocated_credits - p.used_credits, coalesce(b.remaining, 0)
+      from organization_credit_pools p left join below b using (org_id)
+      union all
+      select 'pool.overage_credits is not what allocations are below zero', p.org_id, null, null, p.overage_credits, coalesce(b.below, 0)
+      from organization_credit_pools p left join below b using (org_id)
+      union all
+      select 'allocation.allocated_credits is not the sum of the journal', a.org_id, a.user_id, null, a.allocated_credits, coalesce(j.allocated, 0)
+      from user_credit_allocations a left join user_journal j using (org_id, user_id)
+      union all
+      select 'allocation.used_credits is not the charges less the resets', a.org_id, a.user_id, null, a.used_credits,
+        coalesce(s.used, 0) + coalesce(j.used, 0)
+      from user_credit_allocations a left join spent s using (org_id, user_id) left join user_journal j using (org_id, user_id)
+      union all
+      select 'allocation.held_credits is not the sum of the open holds', a.org_id, a.user_id, null, a.held_credits, coalesce(h.held, 0)
+      from user_credit_allocations a left join held h using (org_id, user_id)
+      union all
+      select 'a charge belongs to a user without an allocation', s.org_id, s.user_id, null, s.used, 0
+      from spent s left join user_credit_allocations a using (org_id, user_id) where a.id is null
+      union all
+      select 'an allocation belongs to an organization without a pool', a.org_id, a.user_id, null, a.allocated_credits, null
+      from user_credit_allocations a left join organization_credit_pools p using (org_id) where p.id is null
+      union all
+      select 'limit.held is not the sum of the open holds', null, l.id, null, l.held, coalesce(t.held, 0)
+      from ledger_limits l left join counted t using (kind, id, window_start)
+      union all
+      select 'limit.used is not the sum of the charges', null, l.id, null, l.used, coalesce(t.used, 0)
+      from ledger_limits l left join counted t using (kind, id, window_start)
+      union all
+      select 'a closed hold is not charged what its rows say', h.org_id, h.user_id, h.call_id, h.charged_credits, c.credits_used
+      from ledger_holds h left join credit_usage_attribution c on c.call_id = h.call_id and c.entry = 'charge'
+      where h.state <> 'open'
+      union all
+      select 'an open hold is already charged', h.org_id, h.user_id, h.call_id, null, c.credits_used
+      from ledger_holds h join credit_usage_attribution c on c.call_id = h.call_id where h.state = 'open'
+      union all
+      select 'a correction belongs to a call that was never closed', j.org_id, j.user_id, j.call_id, -j.allocation_allocated, 0
+      from ledger_journal j left join ledger_holds h using (call_id)
+      where j.kind = 'correction' and (h.call_id is null or h.state not in ('released', 'recovered'))
+      union all
+      select 'credits and dollars of a charge differ', c.org_id, c.user_id, c.call_id, c.credits_used / 1000, c.total_cost
+      from credit_usage_attribution c where c.source = 'proxy' and c.credits_used > 0)
+    select f.finding, f.org_id, f.user_id, f.call_id, f.stored, f.recomputed from findings f
+    where f.stored is distinct from f.recomputed
+  $function$;
+revoke execute on function public.ledger_audit() from public;
+grant execute on function public.ledger_audit() to tollgate_app;
+
+revoke execute on function public.ledger_below_zero(numeric,numeric,numeric) from public;
+grant execute on function public.ledger_below_zero(numeric,numeric,numeric) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION public.ledger_below_zero(p_allocated numeric, p_used numeric, p_held numeric)
+ RETURNS numeric
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$ select greatest(p_used + p_held - p_allocated, 0) $function$;
+
+CREATE OR REPLACE FUNCTION public.ledger_check_amount(p_amount numeric)
+ RETURNS void
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+    begin
+      if p_amount is null or p_amount = 'NaN' then
+        raise exception 'Invalid amount: credits must be a number' using errcode = 'P0001';
+      elsif p_amount < 0 then
+        raise exception 'Invalid amount: credits must not be negative, got %', p_amount using errcode = 'P0001';
+      elsif p_amount > 10000000000000 then
+        raise exception 'Invalid amount: % credits are more than the ledger can hold', p_amount using errcode = 'P0001';
+      elsif p_amount <> round(p_amount, 6) then
+        raise exception 'Invalid amount: credits have at most six decimals, got %', p_amount using errcode = 'P0001';
+      end if;
+    end
+  $function$;
+revoke execute on function public.ledger_check_amount(numeric) from public;
+grant execute on function public.ledger_check_amount(numeric) to tollgate_app;
+
+revoke execute on function public.ledger_checkpoint_one(uuid,numeric,numeric) from public;
+grant execute on function public.ledger_checkpoint_one(uuid,numeric,numeric) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION public.ledger_checkpoint_one(p_call_id uuid, p_credits numeric, p_api_cost numeric, OUT outcome character varying, OUT held numeric)
+ RETURNS record
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+AS $function$
+    begin
+      perform set_config('synchronous_commit', 'off', true);
+      update ledger_holds h set checkpoint_credits = p_credits, checkpoint_api_cost = p_api_cost
+        where h.call_id = p_call_id and h.state = 'open' and p_credits >= coalesce(h.checkpoint_credits, 0)
+        returning h.held_credits into held;
+      outcome := case when found then 'noted' else 'closed' end;
+    end
+  $function$;
+
+revoke execute on function public.ledger_close_batch(uuid[],character varying[],uuid[],character varying[],numeric[],character varying[],character varying[],numeric[],numeric[],character varying[],jsonb[],character varying,character varying[],character varying[],jsonb[]) from public;
+grant execute on function public.ledger_close_batch(uuid[],character varying[],uuid[],character varying[],numeric[],character varying[],character varying[],numeric[],numeric[],character varying[],jsonb[],character varying,character varying[],character varying[],jsonb[]) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION public.ledger_close_batch(p_call_ids uuid[], p_states character varying[], p_org_ids uuid[], p_user_ids character varying[], p_charges numeric[], p_service_types character varying[], p_service_names character varying[], p_api_costs numeric[], p_markups numeric[], p_request_ids character varying[], p_metadata jsonb[], p_source character varying, p_provenances character varying[], p_outcomes character varying[], p_details jsonb[])
+ RETURNS TABLE(place integer, charged numeric, remaining numeric, key_used numeric)
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+ SET plan_cache_mode TO 'force_generic_plan'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+    declare
+      v_count integer := cardinality(p_call_ids);
+      v_now timestamptz := tollgate_now();
+      v_easy integer;
+      v_closed integer;
+      v_careful integer[];
+      v record;
+    begin
+      if v_count = 1 then
+        return query select 1, c.* from ledger_close_one(p_call_ids[1], p_states[1], p_org_ids[1], p_user_ids[1], p_charges[1],
+          p_service_types[1], p_service_names[1], p_api_costs[1], p_markups[1], p_request_ids[1], p_metadata[1], p_source,
+          p_provenances[1], p_outcomes[1], p_details[1]) c;
+        return;
+      end if;
+      perform ledger_durable();
+      select count(*) filter (where h.closed_at is null and h.limits is null) into v_easy from (
+        select closed_at, limits from ledger_holds where call_id = any(p_call_ids) order by call_id for update) h;
+      if v_easy < v_count then
+        v_careful := array(
+          select k.place::integer from unnest(p_call_ids, p_org_ids, p_user_ids) with ordinality as k(call_id, org_id, user_id, place)
+          left join ledger_holds h on h.call_id = k.call_id
+          where h.call_id is null or h.closed_at is not null or h.limits is not null
+          order by k.org_id, k.user_id, k.place);
+        -- A hold that came between the two looks was missing in the first and is open in the second: done again, both see it.
+        if v_easy + cardinality(v_careful) <> v_count then
+          raise exception '% of % calls are open, and % are not', v_easy, v_count, cardinality(v_careful) using errcode = '40001';
+        end if;
+      end if;
+
+      if v_easy > 0 then
+        -- Before pools are locked, so that they are for as short as can be: whoever closes these calls has their holds locked.
+        insert into credit_usage_attribution (
+            id, call_id, org_id, user_id, allocation_id, credits_used, service_type, service_name, api_cost, markup_applied,
+            request_id, request_metadata, source, provenance, outcome, details)
+          select k.call_id, k.call_id, h.org_id, h.user_id, h.allocation_id, k.charge, k.service_type, k.service_name, k.api_cost,
+            k.markup, k.request_id, k.metadata, p_source, k.provenance, k.outcome, k.details
+          from unnest(p_call_ids, p_charges, p_service_types, p_service_names, p_api_costs, p_markups, p_request_ids, p_metadata,
+              p_provenances, p_outcomes, p_details)
+            as k(call_id, charge, service_type, service_name, api_cost, markup, request_id, metadata, provenance, outcome, details)
+          cross join lateral (select * from ledger_holds where call_id = k.call_id limit 1) h
+          where h.closed_at is null and h.limits is null;
+      end if;
+      perform ledger_lock_batch(p_org_ids, p_user_ids);
+      if v_careful <> '{}' then
+        perform 1 from ledger_limits l
+          where (l.kind, l.id, l.window_start) in (
+            select t.kind, t.id, t.window_start
+            from ledger_holds h, jsonb_to_recordset(h.limits) as t(kind varchar, id varchar, window_start timestamptz)
+            where h.call_id = any(p_call_ids) and h.limits is not null)
+          order by l.kind, l.id, l.window_start for update;
+      end if;
+
+      if v_easy > 0 then
+        return query
+          with easy as materialized (
+              select k.place, k.call_id, k.state, k.charge, h.org_id, h.allocation_id, h.held_credits as released, h.key_id,
+                a.allocated_credits - a.used_credits - a.held_credits as free, l.used as key_used
+              from unnest(p_call_ids, p_states, p_charges) with ordinality as k(call_id, state, charge, place)
+              cross join lateral (select * from ledger_holds where call_id = k.call_id limit 1) h
+              join user_credit_allocations a on a.id = h.allocation_id
+              left join lateral (
+                select used from ledger_limits
+                where kind = 'key' and id = h.key_id and window_start = '1970-01-01T00:00:00Z' limit 1) l on true
+              where h.closed_at is null and h.limits is null),
+            hold as (
+              update ledger_holds h set state = e.state, charged_credits = e.charge, closed_at = v_now
+                from easy e where h.call_id = e.call_id),
+            by_user as (
+              select e.org_id, e.allocation_id, sum(e.released) as released, sum(e.charge) as used, min(e.free) as free
+              from easy e group by 1, 2),
+            allocation as (
+              update user_credit_allocations a
+                set held_credits = a.held_credits - u.released, used_credits = a.used_credits + u.used, updated_at = v_now
+                from by_user u where a.id = u.allocation_id),
+            pool as (
+              update organization_credit_pools p
+                set held_credits = p.held_credits - o.released, used_credits = p.used_credits + o.used,
+                  overage_credits = p.overage_credits + o.below, updated_at = v_now
+                from (
+                  select u.org_id, sum(u.released) as released, sum(u.used) as used,
+                    sum(greatest(u.used - u.released - u.free, 0) - greatest(-u.free, 0)) as below
+                  from by_user u group by 1) o
+                where p.org_id = o.org_id),
+            counted as (
+              insert into ledger_limits as l (kind, id, window_start, used)
+                select 'key', e.key_id, '1970-01-01T00:00:00Z', sum(e.charge) from easy e where e.key_id is not null
+                group by e.key_id order by e.key_id
+                on conflict on constraint ledger_limits_pkey do update set used = l.used + excluded.used)
+            select e.place::integer, e.charge, e.free + sum(e.released - e.charge) over (partition by e.allocation_id order by e.place),
+              case when e.key_id is not null then coalesce(e.key_used, 0) + sum(e.charge) over (partition by e.key_id) end
+            from easy e;
+        get diagnostics v_closed = row_count;
+        -- Should a call be in the batch twice, or its hold have come only now, nothing of the batch is booked.
+        if v_closed <> v_easy then
+          raise exception '% holds are open, and % calls would be closed', v_easy, v_closed using errcode = '23000';
+        end if;
+      end if;
+
+      -- The others one by one.
+      for v in select c.place from unnest(v_careful) as c(place) loop
+        return query select v.place, c.* from ledger_close_one(p_call_ids[v.place], p_states[v.place], p_org_ids[v.place],
+          p_user_ids[v.place], p_charges[v.place], p_service_types[v.place], p_service_names[v.place], p_api_costs[v.place],
+          p_markups[v.place], p_request_ids[v.place], p_metadata[v.place], p_source, p_provenances[v.place], p_outcomes[v.place],
+          p_details[v.place]) c;
+      end loop;
+    end
+  $function$;
+
+revoke execute on function public.ledger_close_late(uuid,character varying,uuid,character varying,numeric,character varying,character varying,numeric,numeric,character varying,jsonb,character varying,character varying,character varying,jsonb) from public;
+grant execute on function public.ledger_close_late(uuid,character varying,uuid,character varying,numeric,character varying,character varying,numeric,numeric,character varying,jsonb,character varying,character varying,character varying,jsonb) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION public.ledger_close_late(p_call_id uuid, p_state character varying, p_org_id uuid, p_user_id character varying, p_charge numeric, p_service_type character varying, p_service_name character varying, p_api_cost numeric, p_markup numeric, p_request_id character varying, p_metadata jsonb, p_source character varying, p_provenance character varying, p_outcome character varying, p_details jsonb, OUT charged numeric, OUT remaining numeric, OUT key_used numeric)
+ RETURNS record
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+AS $function$
+    declare
+      v_hold ledger_holds;
+      v_allocation user_credit_allocations;
+      v_booked record;
+      v_amount numeric := p_charge;
+      v_missing boolean;
+    begin
+      select * into v_hold from ledger_holds where call_id = p_call_id for update;
+      select * into v_allocation from user_credit_allocations where org_id = p_org_id and user_id = p_user_id;
+      v_missing := v_hold.call_id is null;
+      if v_hold.state = 'open' then
+        raise exception 'the hold of call % is open', p_call_id using errcode = 'XX000';
+      end if;
+      -- Nothing was taken, nothing is to be dropped; the hold may also be a late commit that a later release will find.
+      if v_missing and p_state <> 'settled' then charged := 0; return; end if;
+      remaining := v_allocation.allocated_credits - v_allocation.used_credits - v_allocation.held_credits;
+      if v_hold.limits is not null then key_used := (ledger_lock_limits(v_hold.limits, false)).key_used; end if;
+      if v_hold.key_id is not null then key_used := ledger_count_key(v_hold.key_id, 0); end if;
+
+      select coalesce(sum(credits_used), 0) as credits, coalesce(sum(api_cost), 0) as api_cost,
+          coalesce(sum(markup_applied), 0) as markup, count(*) > 0 as booked, bool_or(entry = 'correction') as corrected
+        into v_booked from credit_usage_attribution where call_id = p_call_id;
+      charged := v_booked.credits - coalesce((
+        select sum(allocation_allocated) from ledger_journal where call_id = p_call_id and kind = 'correction'), 0);
+      if not v_missing then v_amount := p_charge - charged; end if;
+      if v_missing and v_booked.booked or not v_missing and (v_hold.state = 'settled' or v_amount = 0
+          or (p_state <> 'settled' and v_hold.state <> 'recovered')
+          or v_booked.corrected
+          or exists (select 1 from ledger_journal where call_id = p_call_id and kind = 'correction')) then
+        return;
+      end if;
+
+      if v_allocation.id is null then
+        raise exception 'No credit allocation found for user % in org %', p_user_id, p_org_id using errcode = 'P0001';
+      end if;
+      charged := p_charge;
+      remaining := remaining - v_amount;
+      if v_amount >= 0 then
+        perform ledger_move(v_allocation, 0, v_amount);
+        insert into credit_usage_attribution (
+            call_id, entry, org_id, user_id, allocation_id, credits_used, service_type, service_name, api_cost, markup_applied,
+            request_id, request_metadata, source, provenance, outcome, details)
+          values (
+            p_call_id, case when v_missing then 'charge' else 'correction' end, p_org_id, p_user_id, v_allocation.id, v_amount,
+            p_service_type, p_service_name, p_api_cost - v_booked.api_cost, p_markup - v_booked.markup,
+            p_request_id, p_metadata, p_source, p_provenance, p_outcome, p_details);
+      else
+        update organization_credit_pools p
+          set total_credits = p.total_credits - v_amount, allocated_credits = p.allocated_credits - v_amount,
+            overage_credits = p.overage_credits
+              + ledger_below_zero(v_allocation.allocated_credits - v_amount, v_allocation.used_credits, v_allocation.held_credits)
+              - ledger_below_zero(v_allocation.allocated_credits, v_allocation.used_credits, v_allocation.held_credits)
+          where p.org_id = p_org_id;
+        update user_credit_allocations set allocated_credits = allocated_credits - v_amount where id = v_allocation.id;
+        insert into ledger_journal (kind, org_id, user_id, call_id, pool_total, pool_allocated, allocation_allocated, actor, note)
+          values ('correction', p_org_id, p_user_id, p_call_id, -v_amount, -v_amount, -v_amount, 'ledger',
+            'charged less than was booked when the hold was recovered');
+      end if;
+      if v_hold.limits is not null then
+        key_used := ledger_move_limits(v_hold.limits, 0, 0, v_amount, case v_hold.state when 'released' then 1 else 0 end);
+      end if;
+      if v_hold.key_id is not null then key_used := ledger_count_key(v_hold.key_id, v_amount); end if;
+    end
+  $function$;
+
+revoke execute on function public.ledger_close_one(uuid,character varying,uuid,character varying,numeric,character varying,character varying,numeric,numeric,character varying,jsonb,character varying,character varying,character varying,jsonb) from public;
+grant execute on function public.ledger_close_one(uuid,character varying,uuid,character varying,numeric,character varying,character varying,numeric,numeric,character varying,jsonb,character varying,character varying,character varying,jsonb) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION public.ledger_close_one(p_call_id uuid, p_state character varying, p_org_id uuid, p_user_id character varying, p_charge numeric, p_service_type character varying, p_service_name character varying, p_api_cost numeric, p_markup numeric, p_request_id character varying, p_metadata jsonb, p_source character varying, p_provenance character varying, p_outcome character varying, p_details jsonb, OUT charged numeric, OUT remaining numeric, OUT key_used numeric)
+ RETURNS record
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+AS $function$
+    declare
+      v_now timestamptz := tollgate_now();
+      v record;
+      v_free numeric;
+    begin
+      perform ledger_durable();
+      for i in 1 .. 2 loop
+        select h.state, h.held_credits as released, h.limits, h.key_id, h.allocation_id, a.allocated_credits, a.used_credits,
+            a.held_credits, coalesce(a.next_reset_date <= v_now, false) or coalesce(p.next_refresh_date <= v_now, false) as due
+          into v
+          from ledger_holds h
+          join organization_credit_pools p on p.org_id = h.org_id
+          join user_credit_allocations a on a.id = h.allocation_id
+          where h.call_id = p_call_id
+          for update of h, p, a;
+        exit when not v.due;
+        perform ledger_lock(p_org_id, p_user_id);
+      end loop;
+      if v.state is distinct from 'open' then
+        select * into charged, remaining, key_used from ledger_close_late(p_call_id, p_state, p_org_id, p_user_id, p_charge,
+          p_service_type, p_service_name, p_api_cost, p_markup, p_request_id, p_metadata, p_source, p_provenance, p_outcome,
+          p_details);
+        return;
+      end if;
+      charged := p_charge;
+      v_free := v.allocated_credits - v.used_credits - v.held_credits;
+      remaining := v_free + v.released - p_charge;
+      with hold as (
+          update ledger_holds set state = p_state, charged_credits = p_charge, closed_at = v_now where call_id = p_call_id),
+        pool as (
+          update organization_credit_pools o
+            set held_credits = o.held_credits - v.released, used_credits = o.used_credits + p_charge, updated_at = v_now,
+              overage_credits = o.overage_credits + greatest(-remaining, 0) - greatest(-v_free, 0)
+            where o.org_id = p_org_id),
+        allocation as (
+          update user_credit_allocations u
+            set held_credits = u.held_credits - v.released, used_credits = u.used_credits + p_charge, updated_at = v_now
+            where u.id = v.allocation_id)
+        insert into credit_usage_attribution (
+            id, call_id, org_id, user_id, allocation_id, credits_used, service_type, service_name, api_cost, markup_applied,
+            request_id, request_metadata, source, provenance, outcome, details)
+          values (p_call_id, p_call_id, p_org_id, p_user_id, v.allocation_id, p_charge, p_service_type, p_service_name, p_api_cost,
+            p_markup, p_request_id, p_metadata, p_source, p_provenance, p_outcome, p_details);
+      if v.limits is not null then
+        perform ledger_lock_limits(v.limits, false);
+        key_used := ledger_move_limits(v.limits, -v.released, -1, p_charge, case p_state when 'released' then 0 else 1 end);
+      end if;
+      if v.key_id is not null then
+        key_used := ledger_count_key(v.key_id, p_charge);
+      end if;
+    end
+  $function$;
+
+CREATE OR REPLACE FUNCTION public.ledger_count_key(p_key_id character varying, p_amount numeric)
+ RETURNS numeric
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+AS $function$
+    declare v_used numeric;
+    begin
+      -- A row of less than nothing could not even be proposed; what is given back was counted, so that its row is there.
+      insert into ledger_limits as l (kind, id, window_start, used)
+        values ('key', p_key_id, '1970-01-01T00:00:00Z', greatest(p_amount, 0))
+        on conflict (kind, id, window_start) do update set used = l.used + p_amount
+        returning used into v_used;
+      return v_used;
+    end
+  $function$;
+revoke execute on function public.ledger_count_key(character varying,numeric) from public;
+grant execute on function public.ledger_count_key(character varying,numeric) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION public.ledger_durable()
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+    begin
+      if current_setting('synchronous_commit') = 'off' then
+        perform set_config('synchronous_commit', 'on', true);
+      end if;
+    end
+  $function$;
+revoke execute on function public.ledger_durable() from public;
+grant execute on function public.ledger_durable() to tollgate_app;
+
+revoke execute on function public.ledger_extend(uuid,numeric,numeric) from public;
+grant execute on function public.ledger_extend(uuid,numeric,numeric) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION public.ledger_extend(p_call_id uuid, p_total numeric, p_least numeric, OUT outcome character varying, OUT held numeric)
+ RETURNS record
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+AS $function$
+    declare
+      v_locked record;
+      v_pool organization_credit_pools;
+      v_allocation user_credit_allocations;
+      v_hold ledger_holds;
+      v_limits record;
+      v_more numeric;
+    begin
+      select * into v_hold from ledger_holds where call_id = p_call_id for update;
+      if v_hold.call_id is null then outcome := 'unknown'; return; end if;
+      held := v_hold.held_credits;
+      if v_hold.state <> 'open' then outcome := 'closed'; return; end if;
+      if held >= p_total then outcome := 'extended'; return; end if;
+      v_locked := ledger_lock(v_hold.org_id, v_hold.user_id);
+      v_pool := v_locked.pool;
+      v_allocation := v_locked.allocation;
+      v_more := p_total - held;
+      v_more := least(v_more, coalesce(ledger_room(
+        v_allocation.allocated_credits - v_allocation.used_credits - v_allocation.held_credits,
+        v_pool.total_credits - v_pool.used_credits - v_pool.held_credits,
+        v_pool.allow_overage, v_pool.overage_limit, v_pool.overage_credits), v_more));
+      if v_hold.limits is not null then
+        select min(l.limit_amount - l.used - l.held) as room into v_limits from (
+          select l.* from ledger_limits l, jsonb_to_recordset(v_hold.limits) as t(kind varchar, id varchar, window_start timestamptz)
+          where l.kind = t.kind and l.id = t.id and l.window_start = t.window_start and l.unit = 'credits'
+          order by l.kind, l.id, l.window_start for update of l) l;
+        v_more := least(v_more, coalesce(v_limits.room, v_more));
+      end if;
+      v_more := greatest(v_more, 0);
+      if held + v_more < p_least then outcome := 'refused'; return; end if;
+      outcome := 'extended';
+      if v_more = 0 then return; end if;
+      perform ledger_move(v_allocation, v_more, 0);
+      if v_hold.limits is not null then perform ledger_move_limits(v_hold.limits, v_more, 0, 0, 0); end if;
+      update ledger_holds set held_credits = held_credits + v_more where call_id = p_call_id returning held_credits into held;
+    end
+  $function$;
+
+CREATE OR REPLACE FUNCTION public.ledger_find_dead(p_dead_after interval)
+ RETURNS SETOF uuid
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+AS $function$
+    declare v_now timestamptz := tollgate_now();
+    begin
+      update ledger_processes p set dead_at = v_now
+        where p.id in (
+          select d.id from ledger_processes d
+          where d.stopped_at is null and d.dead_at is null and d.lease_until < v_now - p_dead_after
+          order by d.id for update skip locked);
+      return query
+        select distinct h.org_id from ledger_holds h left join ledger_processes p on p.id = h.owner
+        where h.state = 'open' and case when p.id is null then h.created_at < v_now - p_dead_after
+          else p.stopped_at is not null or p.dead_at is not null end;
+    end
+  $function$;
+revoke execute on function public.ledger_find_dead(interval) from public;
+grant execute on function public.ledger_find_dead(interval) to tollgate_app;
+
+revoke execute on function public.ledger_hold_batch(uuid,uuid[],uuid[],character varying[],numeric[],numeric[],numeric[],numeric[],jsonb[],jsonb[],character varying[],character varying[],character varying[]) from public;
+grant execute on function public.ledger_hold_batch(uuid,uuid[],uuid[],character varying[],numeric[],numeric[],numeric[],numeric[],jsonb[],jsonb[],character varying[],character varying[],character varying[]) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION public.ledger_hold_batch(p_owner uuid, p_call_ids uuid[], p_org_ids uuid[], p_user_ids character varying[], p_inputs numeric[], p_input_bytes numeric[], p_outputs numeric[], p_leasts numeric[], p_limits jsonb[], p_contexts jsonb[], p_service_names character varying[], p_request_ids character varying[], p_key_ids character varying[] DEFAULT NULL::character varying[])
+ RETURNS TABLE(place integer, outcome character varying, held numeric, input numeric, required numeric, available numeric, remaining numeric, limit_kind character varying, key_used numeric)
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+ SET plan_cache_mode TO 'force_generic_plan'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+    declare
+      v_count integer := cardinality(p_call_ids);
+      v_now timestamptz := tollgate_now();
+      v_places integer[];
+      v_held numeric[];
+      v_inputs numeric[];
+      v_remaining numeric[];
+      v_key_used numeric[];
+      v record;
+    begin
+      if v_count = 1 then
+        return query select 1, h.* from ledger_hold_one(p_owner, p_call_ids[1], p_org_ids[1], p_user_ids[1], p_inputs[1],
+          p_input_bytes[1], p_outputs[1], p_leasts[1], p_limits[1], p_contexts[1], p_service_names[1], p_request_ids[1],
+          p_key_ids[1]) h;
+        return;
+      end if;
+      if not ledger_may_hold(p_owner, v_now) then
+        return query select i, 'no_lease'::varchar, null::numeric, null::numeric, null::numeric, null::numeric, null::numeric,
+          null::varchar, null::numeric from generate_series(1, v_count) i;
+        return;
+      end if;
+      perform ledger_lock_batch(p_org_ids, p_user_ids);
+
+      -- The organizations whose calls can all have what they want: with all of them held, ten times the input of each is left, so
+      -- that in whatever order they are looked at none is bounded by anything.
+      with asked as (
+          select k.*, a.id as allocation_id, l.used as key_used, a.allocated_credits - a.used_credits - a.held_credits as free,
+            k.input + k.output as held,
+            sum(k.input + k.output) over (partition by k.org_id) as held_by_org,
+            sum(k.input + k.output) over (partition by k.org_id, a.id) as held_by_user,
+            sum(k.input + k.output) over (partition by k.org_id, a.id order by k.place) as held_so_far,
+            p.total_credits - p.used_credits - p.held_credits as pool_free,
+            p.allow_overage, p.overage_limit, p.overage_credits,
+            k.least <= k.output and o.status = 'active' and a.is_active and k.limits is null and l.limit_amount is null
+              and l.unit is distinct from 'calls'
+              and h.call_id is null and c.call_id is null as usual
+          from unnest(p_call_ids, p_org_ids, p_user_ids, p_inputs, p_outputs, p_leasts, p_limits, p_contexts, p_service_names,
+              p_request_ids, p_key_ids) with ordinality
+            as k(call_id, org_id, user_id, input, output, least, limits, context, service_name, request_id, key_id, place)
+          join organizations o on o.id = k.org_id
+          join organization_credit_pools p on p.org_id = k.org_id
+          join user_credit_allocations a on a.org_id = k.org_id and a.user_id = k.user_id
+          left join lateral (
+            select used, limit_amount, unit from ledger_limits
+            where kind = 'key' and id = k.key_id and window_start = '1970-01-01T00:00:00Z' limit 1) l on true
+          -- Under the pool's lock: the same call may be sent again while the first one still runs.
+          left join ledger_holds h on h.call_id = k.call_id
+          left join credit_usage_attribution c on c.call_id = k.call_id),
+        judged as (
+          select a.*, bool_and(coalesce(a.usual and case
+              when not a.allow_overage then least(a.free - a.held_by_user, a.pool_free - a.held_by_org) >= 10 * a.input
+              when a.overage_limit is null then true
+              else a.free - a.held_by_user >= 10 * a.input and a.overage_credits <= a.overage_limit
+            end, false)) over (partition by a.org_id) as is_easy
+          from asked a),
+        easy as materialized (select * from judged j where j.is_easy),
+        hold as (
+          insert into ledger_holds (call_id, owner, org_id, user_id, allocation_id, held_credits, input_credits, key_id, context,
+              service_name, request_id)
+            select e.call_id, p_owner, e.org_id, e.user_id, e.allocation_id, e.held, e.input, e.key_id, e.context, e.service_name,
+              e.request_id
+            from easy e),
+        by_user as (
+          select e.org_id, e.allocation_id, sum(e.held) as held, min(e.free) as free from easy e group by 1, 2),
+        allocation as (
+          update user_credit_allocations a set held_credits = a.held_credits + u.held, updated_at = v_now
+            from by_user u where a.id = u.allocation_id and u.held > 0),
+        pool as (
+          update organization_credit_pools p
+            set held_credits = p.held_credits + o.held, overage_credits = p.overage_credits + o.below, updated_at = v_now
+            from (
+              select u.org_id, sum(u.held) as held, sum(greatest(u.held - u.free, 0) - greatest(-u.free, 0)) as below
+              from by_user u group by 1) o
+            where p.org_id = o.org_id and o.held > 0)
+        select array_agg(e.place::integer), array_agg(e.held), array_agg(e.input), array_agg(e.free - e.held_so_far),
+            array_agg(case when e.key_id is not null then coalesce(e.key_used, 0) end)
+          into v_places, v_held, v_inputs, v_remaining, v_key_used
+          from easy e;
+      return query
+        select k.place, 'held'::varchar, k.held, k.input, null::numeric, null::numeric, k.remaining, null::varchar, k.key_used
+        from unnest(v_places, v_held, v_inputs, v_remaining, v_key_used) as k(place, held, input, remaining, key_used);
+      if cardinality(v_places) = v_count then return; end if;
+
+      -- The others one by one. Limits are made and locked for all of them first, in order.
+      insert into ledger_limits as l (kind, id, window_start, unit, limit_amount)
+        select distinct on (t.kind, t.id, t.window_start) t.kind, t.id, t.window_start, coalesce(t.unit, 'credits'), t.limit_amount
+        from unnest(p_limits) as k(limits), jsonb_to_recordset(k.limits)
+          as t(kind varchar, id varchar, window_start timestamptz, unit varchar, limit_amount numeric)
+        order by t.kind, t.id, t.window_start, t.limit_amount
+        on conflict on constraint ledger_limits_pkey do update set limit_amount = excluded.limit_amount
+          where excluded.limit_amount is not null and l.limit_amount is distinct from excluded.limit_amount;
+      for v in
+        select k.place::integer as place from unnest(p_org_ids, p_user_ids) with ordinality as k(org_id, user_id, place)
+        where k.place <> all(coalesce(v_places, '{}')) order by k.org_id, k.user_id, k.place
+      loop
+        return query select v.place, h.* from ledger_hold_one(p_owner, p_call_ids[v.place], p_org_ids[v.place], p_user_ids[v.place],
+          p_inputs[v.place], p_input_bytes[v.place], p_outputs[v.place], p_leasts[v.place], p_limits[v.place],
+          p_contexts[v.place], p_service_names[v.place], p_request_ids[v.place], p_key_ids[v.place]) h;
+      end loop;
+    end
+  $function$;
+
+revoke execute on function public.ledger_hold_one(uuid,uuid,uuid,character varying,numeric,numeric,numeric,numeric,jsonb,jsonb,character varying,character varying,character varying) from public;
+grant execute on function public.ledger_hold_one(uuid,uuid,uuid,character varying,numeric,numeric,numeric,numeric,jsonb,jsonb,character varying,character varying,character varying) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION public.ledger_hold_one(p_owner uuid, p_call_id uuid, p_org_id uuid, p_user_id character varying, p_input numeric, p_input_bytes numeric, p_output numeric, p_least numeric, p_limits jsonb, p_context jsonb, p_service_name character varying, p_request_id character varying, p_key_id character varying DEFAULT NULL::character varying, OUT outcome character varying, OUT held numeric, OUT input numeric, OUT required numeric, OUT available numeric, OUT remaining numeric, OUT limit_kind character varying, OUT key_used numeric)
+ RETURNS record
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+AS $function$
+    declare
+      v_now timestamptz := tollgate_now();
+      v record;
+      v_known record;
+      v_now_is record;
+      v_asked jsonb := p_limits;
+      v_counted varchar := p_key_id;
+      v_limits record;
+      v_free numeric;
+      v_room numeric;
+    begin
+      if not ledger_may_hold(p_owner, v_now) then outcome := 'no_lease'; return; end if;
+      for i in 1 .. 2 loop
+        select p.total_credits, p.used_credits as pool_used, p.held_credits as pool_held, p.allow_overage, p.overage_limit,
+            p.overage_credits, a.id, a.is_active, a.allocated_credits, a.used_credits, a.held_credits,
+            coalesce(a.next_reset_date <= v_now, false) or coalesce(p.next_refresh_date <= v_now, false) as due
+          into v
+          from organization_credit_pools p
+          join user_credit_allocations a on a.org_id = p.org_id
+          where p.org_id = p_org_id and a.user_id = p_user_id
+          for update of p, a;
+        if not found then outcome := 'no_allocation'; return; end if;
+        exit when not v.due;
+        perform ledger_lock(p_org_id, p_user_id);
+      end loop;
+      v_free := v.allocated_credits - v.used_credits - v.held_credits;
+      remaining := v_free;
+      -- Only now: what is read in the statement that waits for the locks may be of before them.
+      select o.status, l.used, l.limit_amount, l.unit into v_now_is
+        from organizations o
+        left join ledger_limits l on l.kind = 'key' and l.id = p_key_id and l.window_start = '1970-01-01T00:00:00Z'
+        where o.id = p_org_id;
+      key_used := case when p_key_id is not null then coalesce(v_now_is.used, 0) end;
+      if p_limits is not null and p_key_id is not null and exists (
+          select 1 from jsonb_to_recordset(p_limits) as t(kind varchar, id varchar, window_start timestamptz)
+          where t.kind = 'key' and t.id = p_key_id and t.window_start = '1970-01-01T00:00:00Z') then
+        v_counted := null;
+      elsif v_now_is.limit_amount is not null or v_now_is.unit = 'calls' then
+        v_asked := coalesce(p_limits, '[]') || jsonb_build_object('kind', 'key', 'id', p_key_id,
+          'window_start', '1970-01-01T00:00:00Z', 'unit', v_now_is.unit);
+        v_counted := null;
+      end if;
+
+      if not v.is_active then
+        outcome := 'no_allocation';
+      elsif v_now_is.status <> 'active' then
+        outcome := 'suspended';
+      else
+        v_room := ledger_room(v_free, v.total_credits - v.pool_used - v.pool_held, v.allow_overage, v.overage_limit, v.overage_credits);
+        input := case when v_room < 10 * p_input then greatest(p_input, p_input_bytes) else p_input end;
+        required := input + p_least;
+        available := greatest(coalesce(v_room, input + p_output), 0);
+        held := least(input + p_output, available);
+        outcome := case
+          when required <= available then 'held'
+          when required <= case when v.allow_overage then v_room + v.held_credits
+            else least(v.allocated_credits - v.used_credits, v.total_credits - v.pool_used) end then 'in_flight'
+          else 'insufficient' end;
+      end if;
+      if v_asked is not null then
+        v_limits := ledger_lock_limits(v_asked, true);
+        key_used := coalesce(v_limits.key_used, key_used);
+        if outcome = 'held' then
+          if v_limits.calls_refused is not null or v_limits.room < required then
+            outcome := 'limit';
+            limit_kind := coalesce(v_limits.calls_refused, v_limits.room_kind);
+            available := greatest(coalesce(v_limits.room, 0), 0);
+          else
+            held := least(held, v_limits.room);
+          end if;
+        end if;
+      end if;
+
+      if outcome = 'held' then
+        -- Under the pool's lock: the same call may be sent again while the first one still runs, or after it was closed.
+        insert into ledger_holds (call_id, owner, org_id, user_id, allocation_id, held_credits, input_credits, limits, key_id, context,
+            service_name, request_id)
+          select p_call_id, p_owner, p_org_id, p_user_id, v.id, held, input, v_asked, v_counted, p_context, p_service_name, p_request_id
+          where not exists (select 1 from credit_usage_attribution c where c.call_id = p_call_id)
+          on conflict (call_id) do nothing;
+        if found then
+          required := null;
+          available := null;
+          remaining := v_free - held;
+          if v_asked is not null then perform ledger_move_limits(v_asked, held, 1, 0, 0); end if;
+          if held > 0 then
+            with pool as (
+              update organization_credit_pools o
+                set held_credits = o.held_credits + held, updated_at = v_now,
+                  overage_credits = o.overage_credits + greatest(held - v_free, 0) - greatest(-v_free, 0)
+                where o.org_id = p_org_id)
+            update user_credit_allocations u set held_credits = u.held_credits + held, updated_at = v_now where u.id = v.id;
+          end if;
+          return;
+        end if;
+      end if;
+
+      -- Refused, unless it was answered before.
+      select h.state, h.held_credits, h.input_credits into v_known
+        from (select p_call_id as call_id) k left join ledger_holds h on h.call_id = k.call_id;
+      if v_known.state is not null or exists (select 1 from credit_usage_attribution c where c.call_id = p_call_id) then
+        outcome := case v_known.state when 'open' then 'held' else 'closed' end;
+        held := v_known.held_credits;
+        input := v_known.input_credits;
+        required := null;
+        available := null;
+        limit_kind := null;
+        return;
+      end if;
+      held := null;
+      input := null;
+    end
+  $function$;
+
+CREATE OR REPLACE FUNCTION public.ledger_journal_durable()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+AS $function$
+    begin
+      if new.kind in ('purchase', 'allocate', 'refund', 'correction') then perform ledger_durable(); end if;
+      return new;
+    end
+  $function$;
+revoke execute on function public.ledger_journal_durable() from public;
+grant execute on function public.ledger_journal_durable() to tollgate_app;
+
+revoke execute on function public.ledger_lock(uuid,character varying) from public;
+grant execute on function public.ledger_lock(uuid,character varying) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION public.ledger_lock(p_org_id uuid, p_user_id character varying, OUT pool public.organization_credit_pools, OUT allocation public.user_credit_allocations)
+ RETURNS record
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+AS $function$
+    declare
+      v_now timestamptz := tollgate_now();
+      v_next timestamptz;
+      v_amount numeric;
+    begin
+      select * into pool from organization_credit_pools where org_id = p_org_id for update;
+      if pool.id is null then return; end if;
+      select * into allocation from user_credit_allocations where org_id = p_org_id and user_id = p_user_id for update;
+
+      if pool.next_refresh_date <= v_now then
+        v_amount := 0;
+        v_next := pool.next_refresh_date;
+        while v_next <= v_now loop
+          v_amount := v_amount + pool.monthly_refresh_amount;
+          v_next := ledger_next_date('monthly', pool.next_refresh_date, v_next, pool.created_at);
+        end loop;
+        if not exists (select 1 from organization_subscriptions
+            where org_id = p_org_id and status in ('active', 'trialing')) then
+          v_amount := 0;
+        end if;
+        update organization_credit_pools
+          set total_credits = total_credits + v_amount, last_refresh_date = v_now, next_refresh_date = v_next
+          where org_id = p_org_id returning * into pool;
+        if v_amount > 0 then
+          insert into ledger_journal (kind, org_id, pool_total, actor) values ('refresh', p_org_id, v_amount, 'ledger');
+        end if;
+      end if;
+
+      if allocation.next_reset_date <= v_now then
+        v_next := ledger_next_date(allocation.reset_period, allocation.next_reset_date, v_now, allocation.created_at);
+        v_amount := least(allocation.used_credits, pool.total_credits - pool.allocated_credits);
+        update organization_credit_pools p
+          set allocated_credits = p.allocated_credits + v_amount,
+            overage_credits = p.overage_credits
+              + ledger_below_zero(allocation.allocated_credits, allocation.used_credits - v_amount, allocation.held_credits)
+              - ledger_below_zero(allocation.allocated_credits, allocation.used_credits, allocation.held_credits)
+          where p.org_id = p_org_id returning * into pool;
+        update user_credit_allocations
+          set used_credits = used_credits - v_amount, last_reset_date = v_now, next_reset_date = v_next
+          where id = allocation.id returning * into allocation;
+        if v_amount > 0 then
+          insert into ledger_journal (kind, org_id, user_id, pool_allocated, allocation_used, actor)
+            values ('reset', p_org_id, p_user_id, v_amount, -v_amount, 'ledger');
+        end if;
+      end if;
+    end
+  $function$;
+
+revoke execute on function public.ledger_lock_batch(uuid[],character varying[]) from public;
+grant execute on function public.ledger_lock_batch(uuid[],character varying[]) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION public.ledger_lock_batch(p_org_ids uuid[], p_user_ids character varying[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+AS $function$
+    declare
+      v_now timestamptz := tollgate_now();
+      v_pool_due boolean;
+      v_due boolean;
+      v record;
+    begin
+      select bool_or(p.next_refresh_date <= v_now) into v_pool_due from (
+        select next_refresh_date from organization_credit_pools where org_id = any(p_org_ids) order by org_id for update) p;
+      select bool_or(a.next_reset_date <= v_now) into v_due from (
+        select a.next_reset_date from unnest(p_org_ids, p_user_ids) as k(org_id, user_id)
+        join user_credit_allocations a on a.org_id = k.org_id and a.user_id = k.user_id
+        order by a.org_id, a.user_id for update of a) a;
+      if v_pool_due or v_due then
+        for v in
+          select a.org_id, a.user_id from user_credit_allocations a
+          where (a.org_id, a.user_id) in (select k.org_id, k.user_id from unnest(p_org_ids, p_user_ids) as k(org_id, user_id))
+          order by a.org_id, a.user_id
+        loop
+          perform ledger_lock(v.org_id, v.user_id);
+        end loop;
+      end if;
+    end
+  $function$;
+
+revoke execute on function public.ledger_lock_limits(jsonb,boolean) from public;
+grant execute on function public.ledger_lock_limits(jsonb,boolean) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION public.ledger_lock_limits(p_limits jsonb, p_set boolean, OUT room numeric, OUT room_kind character varying, OUT calls_refused character varying, OUT key_used numeric)
+ RETURNS record
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+AS $function$
+    declare
+      v_limits jsonb := p_limits;
+      v_limit jsonb;
+      v_amount numeric;
+      v_row ledger_limits;
+    begin
+      if jsonb_array_length(p_limits) > 1 then
+        select jsonb_agg(l order by l ->> 'kind', l ->> 'id', (l ->> 'window_start')::timestamptz)
+          into v_limits from jsonb_array_elements(p_limits) l;
+      end if;
+      for i in 0 .. jsonb_array_length(v_limits) - 1 loop
+        v_limit := v_limits -> i;
+        v_amount := case when p_set then (v_limit ->> 'limit_amount')::numeric end;
+        select * into v_row from ledger_limits l where l.kind = v_limit ->> 'kind' and l.id = v_limit ->> 'id'
+          and l.window_start = (v_limit ->> 'window_start')::timestamptz for update;
+        if v_row.kind is null or v_row.limit_amount is distinct from coalesce(v_amount, v_row.limit_amount) then
+          insert into ledger_limits as l (kind, id, window_start, unit, limit_amount)
+            values (v_limit ->> 'kind', v_limit ->> 'id', (v_limit ->> 'window_start')::timestamptz,
+              coalesce(v_limit ->> 'unit', 'credits'), v_amount)
+            on conflict (kind, id, window_start) do update set limit_amount = coalesce(excluded.limit_amount, l.limit_amount)
+            returning * into v_row;
+        end if;
+        if v_row.kind = 'key' then key_used := v_row.used; end if;
+        continue when v_row.limit_amount is null;
+        if v_row.unit = 'calls' then
+          if v_row.limit_amount - v_row.used - v_row.held < 1 then
+            calls_refused := coalesce(calls_refused, v_row.kind);
+          end if;
+        elsif room is null or v_row.limit_amount - v_row.used - v_row.held < room then
+          room := v_row.limit_amount - v_row.used - v_row.held;
+          room_kind := v_row.kind;
+        end if;
+      end loop;
+    end
+  $function$;
+
+CREATE OR REPLACE FUNCTION public.ledger_may_hold(p_owner uuid, p_now timestamp with time zone)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+AS $function$
+    begin
+      if p_owner = '00000000-0000-0000-0000-000000000000' then return true; end if;
+      return set_config('synchronous_commit', 'off', true) = 'off' and exists (
+        select 1 from ledger_processes
+        where id = p_owner and stopped_at is null and dead_at is null and lease_until > p_now);
+    end
+  $function$;
+revoke execute on function public.ledger_may_hold(uuid,timestamp with time zone) from public;
+grant execute on function public.ledger_may_hold(uuid,timestamp with time zone) to tollgate_app;
+
+revoke execute on function public.ledger_move(public.user_credit_allocations,numeric,numeric) from public;
+grant execute on function public.ledger_move(public.user_credit_allocations,numeric,numeric) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION public.ledger_move(p_allocation public.user_credit_allocations, p_held numeric, p_used numeric)
+ RETURNS void
+ LANGUAGE sql
+ SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+AS $function$
+    update organization_credit_pools p
+      set held_credits = p.held_credits + p_held, used_credits = p.used_credits + p_used,
+        overage_credits = p.overage_credits
+          + ledger_below_zero(p_allocation.allocated_credits, p_allocation.used_credits + p_used, p_allocation.held_credits + p_held)
+          - ledger_below_zero(p_allocation.allocated_credits, p_allocation.used_credits, p_allocation.held_credits)
+      where p.org_id = p_allocation.org_id;
+    update user_credit_allocations a
+      set held_credits = a.held_credits + p_held, used_credits = a.used_credits + p_used
+      where a.id = p_allocation.id
+  $function$;
+
+revoke execute on function public.ledger_move_limits(jsonb,numeric,integer,numeric,integer) from public;
+grant execute on function public.ledger_move_limits(jsonb,numeric,integer,numeric,integer) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION public.ledger_move_limits(p_limits jsonb, p_held numeric, p_calls_held integer, p_used numeric, p_calls_used integer)
+ RETURNS numeric
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+AS $function$
+    declare
+      v_limit jsonb;
+      v_used numeric;
+      v_key_used numeric;
+    begin
+      for i in 0 .. jsonb_array_length(p_limits) - 1 loop
+        v_limit := p_limits -> i;
+        update ledger_limits l
+          set held = l.held + case l.unit when 'calls' then p_calls_held else p_held end,
+            used = l.used + case l.unit when 'calls' then p_calls_used else p_used end
+          where l.kind = v_limit ->> 'kind' and l.id = v_limit ->> 'id'
+            and l.window_start = (v_limit ->> 'window_start')::timestamptz
+          returning l.used into v_used;
+        if v_limit ->> 'kind' = 'key' then v_key_used := v_used; end if;
+      end loop;
+      return v_key_used;
+    end
+  $function$;
+
+revoke execute on function public.ledger_next_date(character varying,timestamp with time zone,timestamp with time zone,timestamp with time zone) from public;
+grant execute on function public.ledger_next_date(character varying,timestamp with time zone,timestamp with time zone,timestamp with time zone) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION public.ledger_next_date(p_period character varying, p_from timestamp with time zone, p_now timestamp with time zone, p_created timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS timestamp with time zone
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+    declare
+      v_from timestamp := p_from at time zone 'UTC';
+      v_now timestamp := p_now at time zone 'UTC';
+      v_months integer;
+      v_day integer := extract(day from p_created at time zone 'UTC');
+    begin
+      if p_period = 'daily' or p_period = 'weekly' then
+        return (v_from + make_interval(days => (case p_period when 'daily' then 1 else 7 end) *
+          (floor(extract(epoch from v_now - v_from) / (case p_period when 'daily' then 86400 else 604800 end))::integer + 1)))
+          at time zone 'UTC';
+      elsif p_period = 'monthly' then
+        if v_day > extract(day from v_from) and extract(day from v_from + interval '1 day') = 1 then
+          v_from := date_trunc('year', v_from) + make_interval(days => v_day - 1) + v_from::time;
+        end if;
+        v_months := greatest(0, (extract(year from age(v_now, v_from)) * 12 + extract(month from age(v_now, v_from)))::integer);
+        while v_from + make_interval(months => v_months) <= v_now loop
+          v_months := v_months + 1;
+        end loop;
+        return (v_from + make_interval(months => v_months)) at time zone 'UTC';
+      end if;
+      return null;
+    end
+  $function$;
+
+revoke execute on function public.ledger_progress_batch(uuid[],uuid[],numeric[],numeric[],numeric[],numeric[]) from public;
+grant execute on function public.ledger_progress_batch(uuid[],uuid[],numeric[],numeric[],numeric[],numeric[]) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION public.ledger_progress_batch(p_call_ids uuid[], p_org_ids uuid[], p_checkpoints numeric[], p_api_costs numeric[], p_totals numeric[], p_leasts numeric[])
+ RETURNS TABLE(place integer, outcome character varying, held numeric)
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+ SET plan_cache_mode TO 'force_generic_plan'
+ SET enable_seqscan TO 'off'
+ SET enable_hashjoin TO 'off'
+ SET enable_mergejoin TO 'off'
+ SET jit TO 'off'
+AS $function$
+    declare
+      v record;
+      v_extended record;
+    begin
+      -- Like a hold, and for the same reason: what is lost with it is what a settlement books anyway.
+      perform set_config('synchronous_commit', 'off', true);
+      perform 1 from ledger_holds where call_id = any(p_call_ids) order by call_id for update;
+      if exists (select 1 from unnest(p_totals) t where t is not null) then
+        perform 1 from organization_credit_pools
+          where org_id in (select k.org_id from unnest(p_org_ids, p_totals) as k(org_id, total) where k.total is not null)
+          order by org_id for update;
+      end if;
+      update ledger_holds h
+        set checkpoint_credits = k.credits, checkpoint_api_cost = k.api_cost
+        from unnest(p_call_ids, p_checkpoints, p_api_costs) as k(call_id, credits, api_cost)
+        where h.call_id = k.call_id and h.closed_at is null
+          and k.credits >= coalesce(h.checkpoint_credits, 0);
+      for v in
+        select k.place::integer as place, k.call_id, k.total, k.least, h.state, h.held_credits
+        from unnest(p_call_ids, p_org_ids, p_totals, p_leasts) with ordinality as k(call_id, org_id, total, least, place)
+        left join ledger_holds h on h.call_id = k.call_id
+        order by k.org_id, h.user_id, k.place
+      loop
+        place := v.place;
+        held := v.held_credits;
+        if v.total is not null then
+          v_extended := ledger_extend(v.call_id, v.total, v.least);
+          outcome := v_extended.outcome;
+          held := v_extended.held;
+        else
+          outcome := case v.state when 'open' then 'noted' else case when v.state is null then 'unknown' else 'closed' end end;
+        end if;
+        return next;
+      end loop;
+    end
+  $function$;
+
+revoke execute on function public.ledger_recover(interval,uuid,integer) from public;
+grant execute on function public.ledger_recover(interval,uuid,integer) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION public.ledger_recover(p_dead_after interval, p_org_id uuid, p_most integer, OUT recovered integer, OUT released integer, OUT credits numeric)
+ RETURNS record
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+AS $function$
+    declare
+      v_now timestamptz := tollgate_now();
+      v record;
+    begin
+      select array_agg(h.call_id) as call_ids, array_agg(h.org_id) as org_ids, array_agg(h.user_id) as user_ids,
+          array_agg(case when h.checkpoint_credits is null then 'released' else 'recovered' end::varchar) as states,
+          array_agg(coalesce(h.checkpoint_credits, 0)) as charges,
+          array_agg('llm_inference'::varchar) as service_types,
+          array_agg(h.service_name) as service_names,
+          array_agg(coalesce(h.checkpoint_api_cost, 0)) as api_costs,
+          array_agg(coalesce(h.checkpoint_credits / 1000 - h.checkpoint_api_cost, 0)) as markups,
+          array_agg(h.request_id) as request_ids,
+          array_agg(null::jsonb) as metadata,
+          array_agg(case when h.checkpoint_credits is null then null else 'recovered' end::varchar) as provenances,
+          array_agg('recovered'::varchar) as outcomes,
+          array_agg(jsonb_build_object('model', h.service_name, 'deployment', h.context -> 'deployment',
+            'key_id', h.context -> 'key_id', 'recovered_from', h.owner)) as details,
+          count(*) filter (where h.checkpoint_credits is not null) as recovered,
+          count(*) filter (where h.checkpoint_credits is null) as released,
+          coalesce(sum(h.checkpoint_credits), 0) as credits
+        into v
+        from (
+          select h.* from ledger_holds h
+          where h.org_id = p_org_id and h.state = 'open' and not exists (
+              select 1 from ledger_processes p where p.id = h.owner and p.stopped_at is null and p.dead_at is null)
+            and (h.created_at < v_now - p_dead_after or exists (select 1 from ledger_processes p where p.id = h.owner))
+          order by h.call_id limit p_most for update skip locked) h;
+      recovered := v.recovered;
+      released := v.released;
+      credits := v.credits;
+      if v.call_ids is not null then
+        perform ledger_close_batch(v.call_ids, v.states, v.org_ids, v.user_ids, v.charges, v.service_types, v.service_names,
+          v.api_costs, v.markups, v.request_ids, v.metadata, 'proxy', v.provenances, v.outcomes, v.details);
+      end if;
+    end
+  $function$;
+
+revoke execute on function public.ledger_room(numeric,numeric,boolean,numeric,numeric) from public;
+grant execute on function public.ledger_room(numeric,numeric,boolean,numeric,numeric) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION public.ledger_room(p_free numeric, p_pool_free numeric, p_allow_overage boolean, p_overage_limit numeric, p_overage numeric)
+ RETURNS numeric
+ LANGUAGE sql
+ IMMUTABLE
+RETURN CASE WHEN (p_allow_overage IS NOT TRUE) THEN LEAST(p_free, p_pool_free) WHEN (p_overage_limit IS NULL) THEN NULL::numeric ELSE ((GREATEST(p_free, (0)::numeric) + p_overage_limit) - p_overage) END;
+
+CREATE OR REPLACE FUNCTION public.tollgate_grant_caller()
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+AS $function$
+    begin
+      if not exists (select 1 from pg_roles where rolname = 'tollgate_caller') then return; end if;
+      grant usage on schema public to tollgate_caller;
+      grant execute on function has_sufficient_credits, deduct_credits, add_credits_to_pool, allocate_credits_to_user,
+        is_org_admin, tollgate_now to tollgate_caller;
+      grant select on organizations, organization_members, organization_subscriptions, organization_credit_pools,
+        user_credit_allocations, credit_usage_attribution, org_billing_history, org_billing_summary, user_multi_org_credits,
+        top_credit_users_by_org, org_billing_metrics to tollgate_caller;
+    end
+  $function$;
+revoke execute on function public.tollgate_grant_caller() from public;
+grant execute on function public.tollgate_grant_caller() to tollgate_app;
+
+CREATE OR REPLACE FUNCTION public.tollgate_now()
+ RETURNS timestamp with time zone
+ LANGUAGE sql
+ PARALLEL SAFE
+AS $function$ select pg_catalog.clock_timestamp() $function$;
+revoke execute on function public.tollgate_now() from public;
+grant execute on function public.tollgate_now() to tollgate_app;
+grant execute on function public.tollgate_now() to tollgate_caller;
+
+CREATE OR REPLACE FUNCTION public.update_updated_at_column()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+AS $function$ begin new.updated_at := tollgate_now(); return new; end $function$;
+revoke execute on function public.update_updated_at_column() from public;
+grant execute on function public.update_updated_at_column() to tollgate_app;
+
+CREATE OR REPLACE FUNCTION public.vault_key_changed()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+AS $function$
+    declare
+      v_was jsonb := case when tg_op <> 'INSERT' then to_jsonb(old) end;
+      v_is jsonb := case when tg_op <> 'DELETE' then to_jsonb(new) end;
+      v_subject_was varchar;
+      v_subject_is varchar;
+      v_saved varchar := coalesce(nullif(current_setting('tollgate.action', true), ''), 'key.saved');
+    begin
+      if tg_table_name = 'platform_settings' then
+        if v_was ->> 'category' is distinct from 'api_keys' then v_was := null; end if;
+        if v_is ->> 'category' is distinct from 'api_keys' then v_is := null; end if;
+      end if;
+      v_subject_was := concat_ws('/', tg_argv[0], v_was ->> tg_argv[1], v_was ->> tg_argv[2]);
+      v_subject_is := concat_ws('/', tg_argv[0], v_is ->> tg_argv[1], v_is ->> tg_argv[2]);
+      if v_was is not null and (v_is is null or v_subject_is <> v_subject_was) then
+        perform vault_record('key.removed', v_subject_was, null);
+      end if;
+      if v_is is null then return null; end if;
+      if v_was is null or v_subject_is <> v_subject_was or v_is -> tg_argv[3] is distinct from v_was -> tg_argv[3] then
+        perform vault_record(v_saved, v_subject_is, jsonb_build_object('replaced', v_was is not null, 'enabled', v_is -> 'enabled'));
+      elsif v_is -> 'enabled' is distinct from v_was -> 'enabled' then
+        perform vault_record(case when (v_is ->> 'enabled')::boolean then 'key.enabled' else 'key.disabled' end, v_subject_is, null);
+      end if;
+      return null;
+    end
+  $function$;
+revoke execute on function public.vault_key_changed() from public;
+grant execute on function public.vault_key_changed() to tollgate_app;
+
+CREATE OR REPLACE FUNCTION public.vault_keys_truncated()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+AS $function$ begin perform vault_record('key.removed', 'all of ' || tg_table_name, null); return null; end $function$;
+revoke execute on function public.vault_keys_truncated() from public;
+grant execute on function public.vault_keys_truncated() to tollgate_app;
+
+revoke execute on function public.vault_record(character varying,character varying,jsonb) from public;
+grant execute on function public.vault_record(character varying,character varying,jsonb) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION public.vault_record(p_action character varying, p_subject character varying, p_details jsonb)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+AS $function$
+    declare v_actor varchar := nullif(current_setting('tollgate.actor', true), '');
+    begin
+      insert into audit_log (action, subject, actor, ip, request_id, details) values (p_action, p_subject,
+        left(coalesce(v_actor, 'sql:' || session_user), 255),
+        case when v_actor is null then coalesce(host(inet_client_addr()), 'local')
+          else left(nullif(current_setting('tollgate.ip', true), ''), 100) end,
+        left(nullif(current_setting('tollgate.request_id', true), ''), 255), p_details);
+      perform pg_notify('tollgate_vault', p_subject);
+    end
+  $function$;
+
+CREATE OR REPLACE FUNCTION public.vault_root_changed()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+AS $function$
+    begin
+      perform vault_record(
+        case when tg_op = 'DELETE' then 'root.removed' when tg_op = 'INSERT' then 'root.registered'
+          when new.previous is not null then 'root.rotation_started' else 'root.rotation_finished' end,
+        'root', jsonb_build_object('name', case when tg_op = 'DELETE' then old.name else new.name end,
+          'previous', case when tg_op = 'UPDATE' then coalesce(new.previous, old.previous) end));
+      return null;
+    end
+  $function$;
+revoke execute on function public.vault_root_changed() from public;
+grant execute on function public.vault_root_changed() to tollgate_app;
+
+
+-- ---------- schema tollgate ----------
+
+create schema tollgate;
+grant usage on schema tollgate to tollgate_app;
+
+create table tollgate.function_set (
+  only_row boolean default true not null,
+  number integer not null,
+  files jsonb not null,
+  catalogue jsonb not null,
+  program text not null,
+  applied_at timestamp with time zone default now() not null,
+  constraint function_set_pkey PRIMARY KEY (only_row),
+  constraint function_set_only_row_check CHECK (only_row)
+);
+comment on table tollgate.function_set is 'The set of sql/functions that was applied last: its number, and hashes by which a change made by hand is found.';
+comment on column tollgate.function_set.catalogue is 'SHA-256 of each function and trigger as it stood in the database afterwards';
+comment on column tollgate.function_set.files is 'SHA-256 of the text of each file';
+comment on column tollgate.function_set.program is 'version of the Tollgate that applied it';
+grant select on table tollgate.function_set to tollgate_app;
+
+create table tollgate.migrations (
+  id integer not null,
+  name text not null,
+  breaking boolean not null,
+  applied_at timestamp with time zone default now() not null,
+  constraint migrations_pkey PRIMARY KEY (id)
+);
+comment on table tollgate.migrations is 'The files of sql/migrations that were applied. A program that does not know a breaking one refuses to run.';
+grant select on table tollgate.migrations to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.grant_roles()
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+AS $function$
+    begin
+      if not exists (select 1 from pg_roles where rolname = 'tollgate_app') then return; end if;
+      grant usage on schema public, tollgate to tollgate_app;
+      grant select on tollgate.migrations, tollgate.function_set to tollgate_app;
+      grant select, insert, update, delete on all tables in schema public to tollgate_app;
+      grant usage on all sequences in schema public to tollgate_app;
+      grant execute on all functions in schema public to tollgate_app;
+    end
+  $function$;
+revoke execute on function tollgate.grant_roles() from public;
