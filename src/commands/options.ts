@@ -18,6 +18,10 @@ export interface Options {
   port: number
   logLevel: LogLevel
   json: boolean
+  /** Of start: bring the schema up to date first. */
+  migrate: boolean
+  /** Of migrate: only say what is to be done. */
+  check: boolean
   /** Of org create and key create; empty where not given. */
   name: string
   plan: Plan
@@ -32,9 +36,10 @@ export interface Options {
 }
 
 const COMMON = ['config', 'data-dir', 'log-level']
+const SWITCHES = ['json', 'migrate', 'check']
 const FLAGS: Readonly<Record<string, readonly string[]>> = {
-  start: [...COMMON, 'host', 'port'],
-  migrate: COMMON,
+  start: [...COMMON, 'host', 'port', 'migrate'],
+  migrate: [...COMMON, 'check'],
   audit: [...COMMON, 'json'],
   'check-config': ['config'],
   'org create': [...COMMON, 'name', 'plan', 'credits'],
@@ -61,6 +66,8 @@ export function readOptions(
     port: portOf(value('port', 'TOLLGATE_PORT', '8084')),
     logLevel: oneOf('--log-level', LOG_LEVELS, value('log-level', 'TOLLGATE_LOG_LEVEL', 'info')),
     json: flags.json !== undefined,
+    migrate: flags.migrate !== undefined,
+    check: flags.check !== undefined,
     name: command === 'org create' ? required(flags, 'name', 200) : '',
     plan: oneOf('--plan', ['platform', 'byok', 'hybrid'] as const, flags.plan ?? 'platform'),
     credits: creditsOf('--credits', flags.credits ?? '0'),
@@ -76,7 +83,7 @@ export function readOptions(
 function parseFlags(command: string, args: readonly string[]): Record<string, string | undefined> {
   const allowed = FLAGS[command] ?? []
   const options = Object.fromEntries(
-    allowed.map((flag) => [flag, { type: flag === 'json' ? ('boolean' as const) : ('string' as const) }]),
+    allowed.map((flag) => [flag, { type: SWITCHES.includes(flag) ? ('boolean' as const) : ('string' as const) }]),
   )
   try {
     const { values } = parseArgs({ args: [...args], options, strict: true, allowPositionals: false })

@@ -3,8 +3,10 @@ export const HELP = `tollgate - an OpenAI-compatible proxy that meters every cal
 usage: tollgate <command> [flags]        (in the repository: npm start -- <command>, or npx tollgate <command>)
 
 commands
-  start          serve calls (the default)
-  migrate        bring the database schema up to date; start does this too
+  start          serve calls (the default). Where DATABASE_URL names the database its schema must be up to date: [--migrate]
+                 brings it there first; Tollgate's own PostgreSQL is always brought there
+  migrate        bring the database schema up to date, as the role that owns it. Apart from start --migrate no other command
+                 does; [--check] only says what is to be done (exit code 1 when there is something)
   audit          recompute every balance from the rows and print differences [--json]
   check-config   print what config.yaml was understood as, and every problem with its line
   org create     make an organization: --name acme [--plan platform|byok|hybrid] [--credits 10000]
@@ -35,5 +37,5 @@ environment
   OPENAI_API_KEY       makes OpenAI's models live
 
 exit codes
-  0 done   1 not done, or audit found differences   2 wrong command or flag   3 config.yaml has errors
+  0 done   1 not done, audit found differences, or migrate --check something to do   2 wrong command or flag   3 config.yaml has errors
   4 database not to be started, reached or understood   5 port not to be had`

@@ -1,42 +1,54 @@
 /**
- * Forward-only migrations from sql/, in the order of their numbers, each in a transaction of its own. Fails closed: a schema
- * this program doesn't understand means no program.
+ * Brings the schema of a database to what sql/ says: numbered migrations, forward only, then the files of the function set whose
+ * text changed. All of it is one transaction under one lock: killed at any point, nothing is left and the next run does it all.
+ * Fails closed: a schema this program doesn't understand means no program.
  */
-import { readdir, readFile } from 'node:fs/promises'
 import pg from 'pg'
+import { sqlState } from './connect.ts'
+import { MigrationError } from './schema-error.ts'
+import { migrationLabel, readSchemaFiles, type SchemaFiles } from './schema-files.ts'
+import { creates, type Drift, describeDrift, planSchema, type SchemaPlan } from './schema-plan.ts'
+import { type Catalogue, readCatalogue, readSchemaState, type SchemaState } from './schema-state.ts'
 
 /** Any constant will do, as long as every tollgate uses the same. */
 const MIGRATION_LOCK = 8084_0001
-const FOLDER = new URL('../../sql/', import.meta.url)
 
-export interface Migration {
-  id: number
-  name: string
-  /** An older program can't work with a schema that has it. Stated by the file's first line: `-- breaking`. */
-  breaking: boolean
-  sql: string
+/** What waits for a table's lock holds up everybody who comes after it, calls too: better to give up and be run again. */
+const LOCK_TIMEOUT = '5s'
+
+/** After so long a step says what it is at. */
+const PATIENCE_MS = 1_000
+
+export interface MigrateOptions {
+  /** Of sql/ unless given. */
+  files?: SchemaFiles
+  /** Told, in a line each, what takes long and what PostgreSQL warns of. */
+  log?: (line: string) => void
+  /** Grants the roles their rights although nothing is to be applied: they may have been made since. */
+  grant?: boolean
 }
 
-/** The schema is newer than this program and not compatible with it. */
-export class SchemaTooNewError extends Error {}
-
-export async function readMigrations(): Promise<Migration[]> {
-  const names = (await readdir(FOLDER)).filter((name) => /^\d{6}-.*\.sql$/.test(name)).sort()
-  return Promise.all(
-    names.map(async (name) => {
-      const sql = await readFile(new URL(name, FOLDER), 'utf8')
-      return { id: Number(name.slice(0, 6)), name: name.slice(7, -4), breaking: sql.startsWith('-- breaking'), sql }
-    }),
-  )
+export interface MigrateReport {
+  /** There was no schema before. */
+  created: boolean
+  /** `000002-billing`, in the order in which they were applied. */
+  migrations: string[]
+  /** `audit.sql`, likewise. */
+  functions: string[]
+  /** What had been changed by hand or was missing, and is right again. */
+  mended: Drift[]
+  newerSet: SchemaPlan['newerSet']
+  /** Functions were applied although the set's number was this program's already. */
+  sameNumber: boolean
 }
 
 /**
- * Brings the schema up to date. Safe from several processes at once: they queue on an advisory lock and the later ones find
- * nothing to do. Answers the names of the migrations applied.
- * @throws {SchemaTooNewError} when the database holds a breaking migration this program doesn't know.
+ * Safe from several processes at once: they queue on an advisory lock and the later ones find nothing to do.
+ * @throws {SchemaError} FormerSchemaError, SchemaTooNewError, or MigrationError when a file failed and all was rolled back.
  */
-export async function migrate(url: string, migrations?: Migration[]): Promise<string[]> {
-  const known = migrations ?? (await readMigrations())
+export async function migrate(url: string, options: MigrateOptions = {}): Promise<MigrateReport> {
+  const files = options.files ?? (await readSchemaFiles())
+  const log = options.log ?? (() => {})
   const client = new pg.Client({
     connectionString: url,
     application_name: 'tollgate migrate',
@@ -44,52 +56,193 @@ export async function migrate(url: string, migrations?: Migration[]): Promise<st
   })
   // What was asked then rejects; without a listener a broken connection would end the process.
   client.on('error', () => {})
+  client.on('notice', ({ severity, message }) => {
+    if (severity === 'WARNING' && message !== undefined) log(`PostgreSQL warns: ${message}`)
+  })
   await client.connect()
   try {
-    await client.query('select pg_advisory_lock($1)', [MIGRATION_LOCK])
-    const applied = await appliedMigrations(client)
-    refuseNewer(applied, known)
-    const missing = known.filter((migration) => !applied.some((row) => row.id === migration.id))
-    for (const migration of missing) await apply(client, migration)
-    return missing.map((migration) => migration.name)
+    return await new Migrator(client, files, log).run(options.grant ?? false)
+  } catch (error) {
+    await client.query('rollback').catch(() => {})
+    throw error
   } finally {
     await client.end()
   }
 }
 
-async function appliedMigrations(client: pg.Client): Promise<{ id: number; name: string; breaking: boolean }[]> {
-  await client.query(`create table if not exists tollgate_migrations (
-    id integer primary key, name text not null, breaking boolean not null, applied_at timestamptz not null default now())`)
-  const { rows } = await client.query('select id, name, breaking from tollgate_migrations order by id')
-  return rows
+class Migrator {
+  private readonly client: pg.Client
+  private readonly files: SchemaFiles
+  private readonly log: (line: string) => void
+
+  constructor(client: pg.Client, files: SchemaFiles, log: (line: string) => void) {
+    this.client = client
+    this.files = files
+    this.log = log
+  }
+
+  async run(grant: boolean): Promise<MigrateReport> {
+    await this.begin()
+    // Only now: what another process did while this one waited is there to be seen.
+    const before = await readSchemaState(this.client, this.files)
+    const plan = planSchema(before, this.files)
+    if (!plan.upToDate || plan.renumber) {
+      if (before.applied === null) await this.makeState()
+      await this.apply(plan)
+      await this.record(before, plan)
+    }
+    if (!plan.upToDate || grant) await this.grantRoles()
+    await this.client.query('commit')
+    return {
+      created: before.applied === null,
+      migrations: plan.migrations.map(migrationLabel),
+      functions: plan.functions.map(({ name }) => name),
+      mended: plan.drift,
+      newerSet: plan.newerSet,
+      sameNumber: plan.sameNumber,
+    }
+  }
+
+  private async begin(): Promise<void> {
+    const { client } = this
+    // A server that looks whether its client is still there ends the work of one that was killed at once, and not when a
+    // statement is done. Not every system can tell; then it is later.
+    await client.query("set client_connection_check_interval = '500ms'").catch(() => {})
+    await client.query('begin')
+    await client.query('set local statement_timeout = 0')
+    await this.patiently('Waiting for another `tollgate migrate` on this database to end', () =>
+      client.query('select pg_advisory_xact_lock($1)', [MIGRATION_LOCK]),
+    )
+    await client.query(`set local lock_timeout = '${LOCK_TIMEOUT}'`)
+    // Not the session's own, in which a schema named like the role comes first.
+    await client.query('set local search_path = public')
+  }
+
+  /** Where what was applied is written down. */
+  private async makeState(): Promise<void> {
+    const { rows } = await this.client.query("select to_regnamespace('tollgate') as present")
+    if (rows[0]?.present === null) await this.step('The schema tollgate', 'create schema tollgate')
+    await this.step('The schema tollgate', STATE_TABLES)
+  }
+
+  private async apply({ migrations, functions }: SchemaPlan): Promise<void> {
+    for (const migration of migrations) {
+      const label = migrationLabel(migration)
+      await this.step(`sql/migrations/${label}.sql`, migration.sql)
+      await this.client.query('insert into tollgate.migrations (id, name, breaking) values ($1, $2, $3)', [
+        migration.id,
+        migration.name,
+        migration.breaking,
+      ])
+    }
+    for (const { name, sql } of functions) await this.step(`sql/functions/${name}`, sql)
+  }
+
+  private async record(before: SchemaState, plan: SchemaPlan): Promise<void> {
+    const recorded = before.set?.catalogue ?? {}
+    const catalogue = await readCatalogue(this.client, this.files, recorded)
+    refuseForeign(before, catalogue)
+    refuseDrift(before, plan, catalogue)
+    // What stood in the database before and is none of ours, an operator's own overload for one, is not watched.
+    const ours = Object.entries(catalogue).filter(([name]) => name in recorded || !(name in before.catalogue))
+    const text = JSON.stringify(Object.fromEntries(ours))
+    if (plan.newerSet !== null) {
+      await this.client.query('update tollgate.function_set set catalogue = $1', [text])
+      return
+    }
+    const { number, files } = this.files.functions
+    const hashes = JSON.stringify(Object.fromEntries(files.map(({ name, hash }) => [name, hash])))
+    await this.client.query(
+      `insert into tollgate.function_set (number, files, catalogue, program) values ($1, $2, $3, $4)
+      on conflict (only_row) do update set number = excluded.number, files = excluded.files, catalogue = excluded.catalogue,
+        program = excluded.program, applied_at = now()`,
+      [number, hashes, text, this.files.program],
+    )
+  }
+
+  private async grantRoles(): Promise<void> {
+    const { rows } = await this.client.query("select to_regprocedure('tollgate.grant_roles()') as present")
+    if (rows[0]?.present !== null) await this.step('tollgate.grant_roles()', 'select tollgate.grant_roles()')
+  }
+
+  private async step(name: string, sql: string): Promise<void> {
+    try {
+      await this.patiently(`${name} is at work`, () => this.client.query(sql))
+    } catch (error) {
+      throw new MigrationError(describeFailure(name, sql, error as Error), { cause: error })
+    }
+  }
+
+  /** Says what is going on where it takes long. */
+  private async patiently(what: string, work: () => Promise<unknown>): Promise<void> {
+    const timer = setTimeout(() => this.log(`${what} ...`), PATIENCE_MS)
+    try {
+      await work()
+    } finally {
+      clearTimeout(timer)
+    }
+  }
 }
 
-function refuseNewer(applied: { id: number; name: string; breaking: boolean }[], known: Migration[]): void {
-  const newer = applied.filter((row) => row.breaking && !known.some((migration) => migration.id === row.id))
-  if (newer.length === 0) return
-  throw new SchemaTooNewError(
-    `The database was migrated by a newer Tollgate (${newer.map((row) => `${row.id}-${row.name}`).join(', ')}) ` +
-      'in a way this version does not understand. Start that newer version instead.',
+const STATE_TABLES = `
+  create table tollgate.migrations (
+    id integer primary key,
+    name text not null,
+    breaking boolean not null,
+    applied_at timestamptz not null default now()
+  );
+  comment on table tollgate.migrations is 'The files of sql/migrations that were applied. A program that does not know a breaking one refuses to run.';
+  create table tollgate.function_set (
+    only_row boolean primary key default true check (only_row),
+    number integer not null,
+    files jsonb not null,
+    catalogue jsonb not null,
+    program text not null,
+    applied_at timestamptz not null default now()
+  );
+  comment on table tollgate.function_set is 'The set of sql/functions that was applied last: its number, and hashes by which a change made by hand is found.';
+  comment on column tollgate.function_set.files is 'SHA-256 of the text of each file';
+  comment on column tollgate.function_set.catalogue is 'SHA-256 of each function and trigger as it stood in the database afterwards';
+  comment on column tollgate.function_set.program is 'version of the Tollgate that applied it'`
+
+/** A function of the same name and arguments that somebody else's program made must not be replaced. */
+function refuseForeign({ set, catalogue: before }: SchemaState, after: Catalogue): void {
+  const recorded = set?.catalogue ?? {}
+  const foreign = Object.keys(after).filter(
+    (name) => name in before && !(name in recorded) && after[name] !== before[name],
+  )
+  if (foreign.length === 0) return
+  throw new MigrationError(
+    `The database has ${foreign.join(', ')} already, and not from Tollgate. ${ADVICE_FOREIGN} Nothing was changed.`,
   )
 }
 
-async function apply(client: pg.Client, migration: Migration): Promise<void> {
-  await client.query('begin')
-  try {
-    await client.query(migration.sql)
-    await client.query('insert into tollgate_migrations (id, name, breaking) values ($1, $2, $3)', [
-      migration.id,
-      migration.name,
-      migration.breaking,
-    ])
-    await client.query('commit')
-  } catch (error) {
-    await client.query('rollback')
-    throw new Error(
-      `Migration ${migration.id}-${migration.name} failed and was rolled back: ${(error as Error).message}`,
-      {
-        cause: error,
-      },
-    )
-  }
+/** What drifted and is still as it was found has no file in the function set that would put it right. */
+function refuseDrift(before: SchemaState, { drift, functions, newerSet }: SchemaPlan, after: Catalogue): void {
+  const still = drift.filter(
+    (found) => after[found.name] === before.catalogue[found.name] && !functions.some((file) => creates(file, found)),
+  )
+  if (still.length === 0) return
+  const what = still.map(describeDrift).join('; ')
+  throw new MigrationError(
+    newerSet === null
+      ? `${what}. No file of sql/functions holds it: put it back by hand as sql/schema.sql has it. Nothing was changed.`
+      : `${what}. Run \`tollgate migrate\` of Tollgate ${newerSet.program}, which has its text. Nothing was changed.`,
+  )
+}
+
+const ADVICE_FOREIGN = 'Give Tollgate a database of its own, or rename what is there.'
+
+/** Errors of a name that is taken: table, function, type or trigger, schema, column. */
+const TAKEN = new Set(['42P07', '42723', '42710', '42P06', '42701', '42P13'])
+
+function describeFailure(name: string, sql: string, error: Error): string {
+  const { position, hint } = error as Partial<pg.DatabaseError>
+  const line = position === undefined ? '' : `:${sql.slice(0, Number(position)).split('\n').length}`
+  const state = sqlState(error)
+  const failed = `${name}${line} failed and nothing was changed: ${error.message}.`
+  if (state === '55P03')
+    return `${failed} Another session held on to it for ${LOCK_TIMEOUT}; run \`tollgate migrate\` again.`
+  if (TAKEN.has(state ?? '')) return `${failed}${hint === undefined ? '' : ` ${hint}`} ${ADVICE_FOREIGN}`
+  return hint === undefined ? failed : `${failed} ${hint}`
 }

@@ -158,7 +158,7 @@ class Clock {
 
   private async set(pool: pg.Pool, expression: string): Promise<void> {
     await pool.query(
-      `create or replace function tollgate_now() returns timestamptz language sql volatile parallel safe
+      `create or replace function public.tollgate_now() returns timestamptz language sql volatile parallel safe
         as $now$ select ${expression} $now$`,
     )
     this.expression = expression

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest'
 import { connect, type Database } from '../../src/db/connect.ts'
-import { migrate, readMigrations } from '../../src/db/migrate.ts'
+import { migrate } from '../../src/db/migrate.ts'
 import { createLog } from '../../src/observe/log.ts'
 import { readFernetKey } from '../../src/vault/fernet.ts'
 import { importFernet } from '../../src/vault/import-fernet.ts'
@@ -53,10 +53,6 @@ describe.each(Object.keys(TABLES))('made %s', (made) => {
   beforeAll(async () => {
     await onServer(`create database ${name}`)
     database = connect(url)
-    await migrate(
-      url,
-      (await readMigrations()).filter(({ id }) => id < 15),
-    )
     await database.pool.query(TABLES[made] ?? '')
     await database.pool.query(
       "insert into platform_settings (key, value, category) values ('openai_api_key', $1, 'api_keys'), ('theme', 'dark', 'ui')",

@@ -3,7 +3,7 @@
 export const definitions = `
   create table model_clock (instant timestamptz not null);
   insert into model_clock values ('2031-01-15T12:00:00Z');
-  create or replace function tollgate_now() returns timestamptz language sql volatile parallel safe
+  create or replace function public.tollgate_now() returns timestamptz language sql volatile parallel safe
     as $$ select instant from public.model_clock $$;
 
   create sequence model_ids;
