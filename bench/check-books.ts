@@ -20,7 +20,7 @@ const SETTLE_PATIENCE_MS = 60_000
 /** Answers a line each of what is wrong. Totals are of the whole database, from its first call. */
 export async function checkBooks(client: pg.Client, expected: Expected): Promise<string[]> {
   const wrong = [...(await heldStill(client)), ...(await differences(client, expected))]
-  const { rows } = await client.query('select * from ledger_audit() limit 5')
+  const { rows } = await client.query('select * from tollgate.ledger_audit() limit 5')
   return [...wrong, ...rows.map((row) => `the audit: ${JSON.stringify(row)}`)]
 }
 
@@ -29,10 +29,10 @@ async function heldStill(client: pg.Client): Promise<string[]> {
   const patience = performance.now() + SETTLE_PATIENCE_MS
   for (;;) {
     const { rows } = await client.query<{ holds: number; held: string }>(
-      `select (select count(*)::int from ledger_holds where state = 'open') as holds,
+      `select (select count(*)::int from tollgate.ledger_holds where state = 'open') as holds,
         (select coalesce(sum(held_credits), 0) from organization_credit_pools)
           + (select coalesce(sum(held_credits), 0) from user_credit_allocations)
-          + (select coalesce(sum(held), 0) from ledger_limits) as held`,
+          + (select coalesce(sum(held), 0) from tollgate.ledger_limits) as held`,
     )
     const { holds = 0, held = '0' } = rows[0] ?? {}
     if (holds === 0 && creditsToMicro(held) === 0n) return []

@@ -12,8 +12,8 @@ const SEEDED = [
   'organization_members',
   'organization_credit_pools',
   'user_credit_allocations',
-  'api_keys',
-  'ledger_journal',
+  'tollgate.api_keys',
+  'tollgate.ledger_journal',
 ]
 
 export interface SeededPayer extends Payer {
@@ -49,7 +49,7 @@ export async function seed(client: pg.Client, organizations: number): Promise<Se
     await client.query('select allocate_credits_to_user($1, $2, $3)', [id, user, CREDITS])
   }
   await client.query(
-    `insert into api_keys (id, key_hash, preview, org_id, user_id)
+    `insert into tollgate.api_keys (id, key_hash, preview, org_id, user_id)
       select * from unnest($1::uuid[], $2::bytea[], $3::text[], $4::uuid[], $5::text[])`,
     [made.map(({ keyId }) => keyId), made.map(({ hash }) => hash), made.map(({ preview }) => preview), ids, users],
   )

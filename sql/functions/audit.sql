@@ -27,9 +27,10 @@ create or replace function tollgate.ledger_audit()
         sum(remaining_credits) as remaining
       from public.user_credit_allocations a group by 1),
     correction as (
-      select c.call_id, c.cause, c.credits_used as credits from public.credit_usage_attribution c where c.entry = 'correction'
+      select c.org_id, c.user_id, c.call_id, c.cause, c.credits_used as credits
+      from public.credit_usage_attribution c where c.entry = 'correction'
       union all
-      select j.call_id, j.cause, -j.allocation_allocated from ledger_journal j where j.kind = 'correction'),
+      select j.org_id, j.user_id, j.call_id, j.cause, -j.allocation_allocated from ledger_journal j where j.kind = 'correction'),
     corrected as (
       select c.call_id, sum(c.credits) as credits, bool_or(c.cause = 'recovery') as was_recovered from correction c group by 1),
     touched as (
@@ -103,7 +104,7 @@ create or replace function tollgate.ledger_audit()
       select 'an open hold is already charged', h.org_id, h.user_id, h.call_id, null, c.credits_used
       from ledger_holds h join public.credit_usage_attribution c on c.call_id = h.call_id where h.state = 'open'
       union all
-      select 'a correction belongs to a call that was never closed', h.org_id, h.user_id, c.call_id, c.credits, null
+      select 'a correction belongs to a call that did not need it', c.org_id, c.user_id, c.call_id, c.credits, null
       from correction c left join ledger_holds h using (call_id) left join disputed d using (call_id)
       where case c.cause when 'recovery' then h.call_id is null or h.state not in ('released', 'recovered') else d.call_id is null end
       union all

@@ -10,15 +10,18 @@ create or replace function tollgate.ledger_correct(
   language plpgsql set search_path = pg_catalog, tollgate, pg_temp
   as $$
     begin
-      if p_difference >= 0 then
-        perform ledger_move(p_allocation, 0, p_difference);
+      -- A dispute is found by its row, so that one is written although it adds nothing to the books.
+      if p_difference >= 0 or (p_call.provenance = 'disputed' and p_cause <> 'dispute') then
         insert into public.credit_usage_attribution (
             call_id, entry, cause, org_id, user_id, allocation_id, credits_used, service_type, service_name, api_cost, markup_applied,
             request_id, request_metadata, source, provenance, outcome, details)
           values (
-            p_call.call_id, 'correction', p_cause, p_allocation.org_id, p_allocation.user_id, p_allocation.id, p_difference,
-            p_call.service_type, p_call.service_name, p_call.api_cost, p_call.markup, p_call.request_id, p_call.metadata,
-            p_call.source, p_call.provenance, p_call.outcome, p_call.details);
+            p_call.call_id, 'correction', p_cause, p_allocation.org_id, p_allocation.user_id, p_allocation.id,
+            greatest(p_difference, 0), p_call.service_type, p_call.service_name, p_call.api_cost, p_call.markup, p_call.request_id,
+            p_call.metadata, p_call.source, p_call.provenance, p_call.outcome, p_call.details);
+      end if;
+      if p_difference >= 0 then
+        perform ledger_move(p_allocation, 0, p_difference);
         return;
       end if;
       update public.organization_credit_pools p
@@ -237,6 +240,10 @@ create or replace function tollgate.ledger_close_batch(p_calls jsonb)
       v_slow integer[];
       v record;
     begin
+      if v_count = 1 then
+        return query select 1, c.* from ledger_close_one(v_calls[1]) c;
+        return;
+      end if;
       perform ledger_commit_durably();
       select count(*) filter (where h.closed_at is null and h.limits is null) into v_fast from (
         select closed_at, limits from ledger_holds where call_id = any(v_call_ids) order by call_id for update) h;

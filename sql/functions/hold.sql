@@ -171,6 +171,10 @@ create or replace function tollgate.ledger_hold_batch(p_owner uuid, p_calls json
       v_key_used numeric[];
       v record;
     begin
+      if cardinality(v_calls) = 1 then
+        return query select 1, h.* from ledger_hold_one(p_owner, v_calls[1]) h;
+        return;
+      end if;
       if p_owner <> ledger_sql_session() then
         if not ledger_lease_is_valid(p_owner, v_now) then
           return query select i, 'no_lease'::varchar, null::numeric, null::numeric, null::numeric, null::numeric, null::numeric,

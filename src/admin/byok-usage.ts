@@ -31,7 +31,7 @@ export async function findByokUsage(
       coalesce(sum((details -> 'usage' ->> 'total_tokens')::numeric), 0) as tokens,
       coalesce(sum(api_cost), 0)::float8 as cost, max(created_at) as last_used
     from credit_usage_attribution
-    where org_id = ${organizationId} and ${whose} and created_at >= tollgate_now() - make_interval(days => ${days})
+    where org_id = ${organizationId} and ${whose} and created_at >= tollgate.tollgate_now() - make_interval(days => ${days})
       and source = 'proxy' and entry = 'charge' and details -> 'byok' = 'true'
       and details ->> 'key_owner' = ${kind} and details ->> 'provider' = ${provider}`.execute(database.query)
   const row = rows[0]
@@ -54,6 +54,6 @@ export async function noteTest(
   const row =
     owner.kind === 'user'
       ? sql`update user_provider_keys set metadata = coalesce(metadata, '{}') || ${noted}::jsonb where user_id = ${owner.id}`
-      : sql`update organization_provider_keys set metadata = coalesce(metadata, '{}') || ${noted}::jsonb where org_id = ${owner.id}::uuid`
+      : sql`update tollgate.organization_provider_keys set metadata = coalesce(metadata, '{}') || ${noted}::jsonb where org_id = ${owner.id}::uuid`
   await sql`${row} and provider = ${storedAs}`.execute(database.query)
 }

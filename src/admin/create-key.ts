@@ -41,7 +41,7 @@ export async function createKey(database: Database, request: NewKeyRequest): Pro
     const role = await join(transaction, organization.id, request)
     const remaining = await allocate(transaction, organization.id, request)
     const { id } = await transaction
-      .insertInto('api_keys')
+      .insertInto('tollgate.api_keys')
       .values({
         key_hash: hash,
         preview,

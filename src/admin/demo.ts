@@ -33,7 +33,7 @@ export async function demoKey(database: Database, dataDir: string): Promise<stri
 
 async function isKnown(database: Database, key: string): Promise<boolean> {
   const row = await database.query
-    .selectFrom('api_keys')
+    .selectFrom('tollgate.api_keys')
     .select('id')
     .where('key_hash', '=', hashKey(key))
     .where('is_active', '=', true)

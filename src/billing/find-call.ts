@@ -73,7 +73,7 @@ async function findCharged(database: Database, callId: string): Promise<CallView
 
 async function findRunning(database: Database, callId: string): Promise<CallView | null> {
   const hold = await database.query
-    .selectFrom('ledger_holds')
+    .selectFrom('tollgate.ledger_holds')
     .select(['org_id', 'user_id', 'state', 'held_credits', 'created_at'])
     .where('call_id', '=', callId)
     .executeTakeFirst()

@@ -77,7 +77,7 @@ export async function claimKey(
       row.call_id,
     )
   }
-  const mine = () => database.query.updateTable('idempotency_keys').where('call_id', '=', callId)
+  const mine = () => database.query.updateTable('tollgate.idempotency_keys').where('call_id', '=', callId)
   return {
     replay:
       row.outcome === 'answered'
@@ -86,7 +86,7 @@ export async function claimKey(
     answered: ({ status, headers, body: answer }) =>
       close(mine().set({ state: 'answered', status, headers: JSON.stringify(headers), body: answer })),
     streamed: () => close(mine().set({ state: 'streamed' })),
-    dropped: () => close(database.query.deleteFrom('idempotency_keys').where('call_id', '=', callId)),
+    dropped: () => close(database.query.deleteFrom('tollgate.idempotency_keys').where('call_id', '=', callId)),
   }
 
   async function close(statement: { execute(): Promise<unknown> }): Promise<void> {
@@ -101,7 +101,7 @@ export async function claimKey(
 async function claim(database: Database, caller: Caller, key: string, hash: Buffer, callId: string): Promise<ClaimRow> {
   try {
     const { rows } =
-      await sql<ClaimRow>`select * from claim_idempotency_key(${caller.organizationId}, ${caller.userId}, ${key}, ${hash}, ${callId})`.execute(
+      await sql<ClaimRow>`select * from tollgate.claim_idempotency_key(${caller.organizationId}, ${caller.userId}, ${key}, ${hash}, ${callId})`.execute(
         database.query,
       )
     const row = rows[0]
@@ -126,7 +126,7 @@ function conflict(code: string, message: string, callId: string): TollgateError 
 
 /** Forgets keys older than a day. */
 export async function forgetOldKeys(database: Database): Promise<void> {
-  await sql`delete from idempotency_keys where created_at < tollgate_now() - interval '24 hours'`.execute(
+  await sql`delete from tollgate.idempotency_keys where created_at < tollgate.tollgate_now() - interval '24 hours'`.execute(
     database.query,
   )
 }

@@ -158,12 +158,12 @@ export interface Tables {
   organization_credit_pools: OrganizationCreditPoolsTable
   user_credit_allocations: UserCreditAllocationsTable
   credit_usage_attribution: CreditUsageAttributionTable
-  ledger_holds: LedgerHoldsTable
-  api_keys: ApiKeysTable
-  idempotency_keys: IdempotencyKeysTable
+  'tollgate.ledger_holds': LedgerHoldsTable
+  'tollgate.api_keys': ApiKeysTable
+  'tollgate.idempotency_keys': IdempotencyKeysTable
   platform_settings: PlatformSettingsTable
   user_provider_keys: UserProviderKeysTable
-  organization_provider_keys: OrganizationProviderKeysTable
-  vault_root: VaultRootTable
-  audit_log: AuditLogTable
+  'tollgate.organization_provider_keys': OrganizationProviderKeysTable
+  'tollgate.vault_root': VaultRootTable
+  'tollgate.audit_log': AuditLogTable
 }

@@ -13,7 +13,7 @@ export const DEFAULT_ORGANIZATION = 'default'
 
 export async function findKey(database: Database, hash: Buffer): Promise<KeyRecord | null> {
   const row = await database.query
-    .selectFrom('api_keys as k')
+    .selectFrom('tollgate.api_keys as k')
     .innerJoin('organizations as o', 'o.id', 'k.org_id')
     .leftJoin('organization_members as m', (join) =>
       join.onRef('m.org_id', '=', 'k.org_id').onRef('m.user_id', '=', 'k.user_id'),

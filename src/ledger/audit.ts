@@ -29,8 +29,8 @@ export async function audit(database: Database): Promise<AuditReport> {
       const counts = await sql<{ organizations: string; charges: string; open_holds: string }>`
         select (select count(*) from organizations) as organizations,
           (select count(*) from credit_usage_attribution) as charges,
-          (select count(*) from ledger_holds where state = 'open') as open_holds`.execute(transaction)
-      const findings = await sql<Finding>`select * from ledger_audit()`.execute(transaction)
+          (select count(*) from tollgate.ledger_holds where state = 'open') as open_holds`.execute(transaction)
+      const findings = await sql<Finding>`select * from tollgate.ledger_audit()`.execute(transaction)
       const row = counts.rows[0]
       return {
         organizations: Number(row?.organizations ?? 0),

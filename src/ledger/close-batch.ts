@@ -1,8 +1,8 @@
-/** Ends calls, settled with their charge or released with none, many at once. See sql/000016-ledger-sets.sql, ledger_close_batch; one by itself is cheaper. */
+/** Ends calls, settled with their charge or released with none, many at once. See sql/functions/close.sql; a call by itself is cheaper. */
 import type pg from 'pg'
 import { formatDecimal } from '../metering/money.ts'
-import type { Closing, Settlement } from './ledger.ts'
-import { arraysOf } from './sql-array.ts'
+import { type JsonRow, jsonArray, jsonObject, jsonText } from './json-rows.ts'
+import { type Closing, SERVICE_TYPE, type Settlement } from './ledger.ts'
 import { storableJson, storableText } from './storable.ts'
 
 /** How a call ends; a release is one without charge. */
@@ -17,44 +17,41 @@ export interface CloseAnswer {
 
 const MANY = {
   name: 'ledger_close_batch',
-  text: `select * from ledger_close_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'proxy', $12, $13, $14) order by place`,
+  text: 'select * from tollgate.ledger_close_batch($1) order by ordinal',
 }
 const ONE = {
   name: 'ledger_close_one',
-  text: `select * from ledger_close_one($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 'proxy', $12, $13, $14)`,
+  text: 'select * from tollgate.ledger_close_one(jsonb_populate_record(null::tollgate.close_request, $1))',
 }
 
 export async function sendCloses(client: pg.Client, closes: readonly Close[]): Promise<CloseAnswer[]> {
-  const rows = closes.map(columnsOf)
+  const rows = closes.map(rowOf)
   const [only] = rows
   if (rows.length === 1 && only !== undefined) {
-    return (await client.query<CloseAnswer>({ ...ONE, values: [...only] })).rows
+    return (await client.query<CloseAnswer>({ ...ONE, values: [jsonObject(only)] })).rows
   }
-  return (await client.query<CloseAnswer>({ ...MANY, values: arraysOf(rows, DETAILS) })).rows
+  return (await client.query<CloseAnswer>({ ...MANY, values: [jsonArray(rows)] })).rows
 }
 
-/** Its place among the columns. */
-const DETAILS = 13
-
-/** In the order of the function's parameters, but for the source. */
-function columnsOf({ state, closing }: Close): (string | null)[] {
+/** As tollgate.close_request. */
+function rowOf({ state, closing }: Close): JsonRow {
   const { requestId } = closing
   const { charge, apiCost, markup, provenance } =
     state === 'settled' ? closing : { charge: 0n, apiCost: 0n, markup: 0n, provenance: null }
-  return [
-    closing.callId,
-    state,
-    closing.organizationId,
-    storableText(closing.userId, 255),
-    formatDecimal(charge, 6),
-    'llm_inference',
-    storableText(closing.serviceName, 200),
-    formatDecimal(apiCost, 9),
-    formatDecimal(markup, 9),
-    requestId === null ? null : storableText(requestId, 255),
-    null,
-    provenance,
-    closing.outcome,
-    storableJson(closing.details),
-  ]
+  return {
+    call_id: jsonText(closing.callId),
+    state: jsonText(state),
+    org_id: jsonText(closing.organizationId),
+    user_id: jsonText(storableText(closing.userId, 255)),
+    charge: formatDecimal(charge, 6),
+    service_type: jsonText(SERVICE_TYPE),
+    service_name: jsonText(storableText(closing.serviceName, 200)),
+    api_cost: formatDecimal(apiCost, 9),
+    markup: formatDecimal(markup, 9),
+    request_id: jsonText(requestId === null ? null : storableText(requestId, 255)),
+    source: '"proxy"',
+    provenance: jsonText(provenance),
+    outcome: jsonText(closing.outcome),
+    details: storableJson(closing.details),
+  }
 }

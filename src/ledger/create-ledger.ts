@@ -244,7 +244,7 @@ async function openSpoolFor(
 ): Promise<Spool> {
   try {
     const { rows } = await connection.use((client) =>
-      client.query<{ ledger_id: string }>('select ledger_id from ledger_identity'),
+      client.query<{ ledger_id: string }>('select ledger_id from tollgate.ledger_identity'),
     )
     return openSpool({ directory, id, ledgerId: rows[0]?.ledger_id ?? '', onTrouble })
   } catch (error) {

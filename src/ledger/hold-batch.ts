@@ -1,8 +1,8 @@
-/** Takes holds, many at once. See sql/000016-ledger-sets.sql, ledger_hold_batch; one by itself is cheaper. */
+/** Takes holds, many at once: sql/functions/hold.sql. A call by itself goes to ledger_hold_one, which is cheaper. */
 import type pg from 'pg'
 import { formatDecimal } from '../metering/money.ts'
-import type { HoldRequest } from './ledger.ts'
-import { arraysOf } from './sql-array.ts'
+import { type JsonRow, jsonArray, jsonObject, jsonText } from './json-rows.ts'
+import { type HoldRequest, SERVICE_TYPE } from './ledger.ts'
 import { storableJson, storableText } from './storable.ts'
 
 /** Amounts are decimal credits. */
@@ -19,11 +19,11 @@ export interface HoldAnswer {
 
 const MANY = {
   name: 'ledger_hold_batch',
-  text: 'select * from ledger_hold_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) order by place',
+  text: 'select * from tollgate.ledger_hold_batch($1, $2) order by ordinal',
 }
 const ONE = {
   name: 'ledger_hold_one',
-  text: 'select * from ledger_hold_one($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)',
+  text: 'select * from tollgate.ledger_hold_one($1, jsonb_populate_record(null::tollgate.hold_request, $2))',
 }
 
 export async function sendHolds(
@@ -31,32 +31,29 @@ export async function sendHolds(
   owner: string,
   requests: readonly HoldRequest[],
 ): Promise<HoldAnswer[]> {
-  const rows = requests.map(columnsOf)
+  const rows = requests.map(rowOf)
   const [only] = rows
   if (rows.length === 1 && only !== undefined) {
-    return (await client.query<HoldAnswer>({ ...ONE, values: [owner, ...only] })).rows
+    return (await client.query<HoldAnswer>({ ...ONE, values: [owner, jsonObject(only)] })).rows
   }
-  return (await client.query<HoldAnswer>({ ...MANY, values: [owner, ...arraysOf(rows, CONTEXT)] })).rows
+  return (await client.query<HoldAnswer>({ ...MANY, values: [owner, jsonArray(rows)] })).rows
 }
 
-/** Its place among the columns. */
-const CONTEXT = 8
-
-/** In the order of the function's parameters, after the owner. */
-function columnsOf(request: HoldRequest): (string | null)[] {
-  const { requestId } = request
-  return [
-    request.callId,
-    request.organizationId,
-    storableText(request.userId, 255),
-    formatDecimal(request.input, 6),
-    formatDecimal(request.inputBytes, 6),
-    formatDecimal(request.output, 6),
-    formatDecimal(request.least, 6),
-    null,
-    storableJson(request.context),
-    storableText(request.serviceName, 200),
-    requestId === null ? null : storableText(requestId, 255),
-    request.keyId === null ? null : storableText(request.keyId, 255),
-  ]
+/** As tollgate.hold_request. */
+function rowOf(request: HoldRequest): JsonRow {
+  const { requestId, keyId } = request
+  return {
+    call_id: jsonText(request.callId),
+    org_id: jsonText(request.organizationId),
+    user_id: jsonText(storableText(request.userId, 255)),
+    input: formatDecimal(request.input, 6),
+    input_bytes: formatDecimal(request.inputBytes, 6),
+    output: formatDecimal(request.output, 6),
+    min_output: formatDecimal(request.least, 6),
+    key_id: jsonText(keyId === null ? null : storableText(keyId, 255)),
+    context: storableJson(request.context),
+    service_type: jsonText(SERVICE_TYPE),
+    service_name: jsonText(storableText(request.serviceName, 200)),
+    request_id: jsonText(requestId === null ? null : storableText(requestId, 255)),
+  }
 }

@@ -47,8 +47,8 @@ export async function takeLease(options: LeaseOptions): Promise<Lease> {
     const since = performance.now()
     await connection.use((client) =>
       client.query(
-        `insert into ledger_processes (id, host, pid, version, lease_until)
-          values ($1, $2, $3, $4, tollgate_now() + make_interval(secs => $5))
+        `insert into tollgate.ledger_processes (id, host, pid, version, lease_until)
+          values ($1, $2, $3, $4, tollgate.tollgate_now() + make_interval(secs => $5))
           on conflict (id) do nothing`,
         [owner, hostname().slice(0, 255), process.pid, version, seconds],
       ),
@@ -60,7 +60,7 @@ export async function takeLease(options: LeaseOptions): Promise<Lease> {
     const since = performance.now()
     const { rowCount } = await connection.use((client) =>
       client.query(
-        `update ledger_processes set lease_until = tollgate_now() + make_interval(secs => $2)
+        `update tollgate.ledger_processes set lease_until = tollgate.tollgate_now() + make_interval(secs => $2)
           where id = $1 and stopped_at is null and dead_at is null`,
         [owner, seconds],
       ),
@@ -116,7 +116,9 @@ export async function takeLease(options: LeaseOptions): Promise<Lease> {
       clearTimeout(timer)
       await running
       await connection.use((client) =>
-        client.query('update ledger_processes set stopped_at = tollgate_now() where id = $1', [owner]),
+        client.query('update tollgate.ledger_processes set stopped_at = tollgate.tollgate_now() where id = $1', [
+          owner,
+        ]),
       )
     },
   }

@@ -6,6 +6,9 @@
  * and the settlement is repeated until the database has it, by this process or by whoever finds its spool.
  */
 
+/** What every call of this version is booked as. */
+export const SERVICE_TYPE = 'llm_inference'
+
 /** Who pays and whose limits are touched. */
 export interface Payer {
   organizationId: string

@@ -12,7 +12,7 @@ export interface OpenHolds {
 export async function readOpenHolds({ query }: Database): Promise<OpenHolds> {
   const { rows } = await sql<{ count: number; seconds: number }>`
     select count(*)::integer as count,
-      coalesce(greatest(extract(epoch from tollgate_now() - min(created_at)), 0), 0)::float8 as seconds
-    from ledger_holds where state = 'open'`.execute(query)
+      coalesce(greatest(extract(epoch from tollgate.tollgate_now() - min(created_at)), 0), 0)::float8 as seconds
+    from tollgate.ledger_holds where state = 'open'`.execute(query)
   return { count: rows[0]?.count ?? 0, oldestSeconds: rows[0]?.seconds ?? 0 }
 }

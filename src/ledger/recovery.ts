@@ -30,7 +30,7 @@ export function createRecovery(options: RecoveryOptions): () => Promise<void> {
   async function recoverSome(organizationId: string): Promise<number> {
     const { rows } = await connection.use((client) =>
       client.query<{ recovered: number; released: number; credits: string }>(
-        'select * from ledger_recover(make_interval(secs => $1), $2, $3)',
+        'select * from tollgate.ledger_recover(make_interval(secs => $1), $2, $3)',
         [deadAfterSeconds, organizationId, HOLDS_AT_ONCE],
       ),
     )
@@ -43,7 +43,9 @@ export function createRecovery(options: RecoveryOptions): () => Promise<void> {
 
   async function recover(): Promise<void> {
     const { rows } = await connection.use((client) =>
-      client.query<{ id: string }>('select ledger_find_dead(make_interval(secs => $1)) as id', [deadAfterSeconds]),
+      client.query<{ id: string }>('select tollgate.ledger_find_dead(make_interval(secs => $1)) as id', [
+        deadAfterSeconds,
+      ]),
     )
     for (const { id } of rows) {
       try {

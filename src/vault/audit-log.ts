@@ -38,7 +38,11 @@ export function listAuditEntries(
   database: Database,
   { limit, before = null, subject = null }: { limit: number; before?: string | null; subject?: string | null },
 ): Promise<AuditEntry[]> {
-  let query = database.query.selectFrom('audit_log').selectAll().orderBy('id', 'desc').limit(Math.min(limit, 1_000))
+  let query = database.query
+    .selectFrom('tollgate.audit_log')
+    .selectAll()
+    .orderBy('id', 'desc')
+    .limit(Math.min(limit, 1_000))
   if (before !== null) query = query.where('id', '<', before)
   if (subject !== null) query = query.where('subject', '=', subject)
   return query.execute()

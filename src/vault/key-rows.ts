@@ -40,7 +40,7 @@ const SELECT: Readonly<Record<Kind, RawBuilder<RawRow>>> = {
     coalesce(updated_at, 'epoch') as created_at, coalesce(updated_at, 'epoch') as updated_at
     from platform_settings where category = 'api_keys' and value <> ''`,
   organization: sql`select id::text, org_id::text as owner_id, provider, api_key_encrypted as sealed, enabled, metadata,
-    created_at, updated_at from organization_provider_keys where api_key_encrypted <> ''`,
+    created_at, updated_at from tollgate.organization_provider_keys where api_key_encrypted <> ''`,
   user: sql`select id::text, user_id as owner_id, provider, api_key_encrypted as sealed, enabled, metadata,
     coalesce(created_at, updated_at, 'epoch') as created_at, coalesce(updated_at, created_at, 'epoch') as updated_at
     from user_provider_keys where api_key_encrypted <> ''`,
@@ -88,7 +88,7 @@ export async function upsertKeyRow(
   const name = storedName(provider, owner.kind)
   if (owner.kind === 'platform') {
     await sql`insert into platform_settings (key, value, category, is_secret, updated_at)
-      values (${name}, ${sealed}, 'api_keys', true, tollgate_now())
+      values (${name}, ${sealed}, 'api_keys', true, tollgate.tollgate_now())
       on conflict (key) where category = 'api_keys' do update set value = excluded.value, category = excluded.category, is_secret = true, enabled = true,
         updated_at = excluded.updated_at`.execute(runner)
     return
@@ -97,7 +97,7 @@ export async function upsertKeyRow(
   const json = JSON.stringify(metadata ?? {})
   try {
     await sql`insert into ${TABLE[owner.kind]} as k (${column}, provider, api_key_encrypted, metadata, updated_at)
-      values (${owner.id}, ${name}, ${sealed}, ${json}::jsonb, tollgate_now())
+      values (${owner.id}, ${name}, ${sealed}, ${json}::jsonb, tollgate.tollgate_now())
       on conflict (${column}, provider) do update set api_key_encrypted = excluded.api_key_encrypted, enabled = true,
         metadata = excluded.metadata, updated_at = excluded.updated_at`.execute(runner)
   } catch (error) {
@@ -116,7 +116,7 @@ export async function replaceSealed(runner: Runner, { provider, owner, sealed: w
 
 export async function setRowEnabled(runner: Runner, provider: KeyProvider, owner: KeyOwner, enabled: boolean) {
   const { numAffectedRows } =
-    await sql`update ${TABLE[owner.kind]} set enabled = ${enabled}, updated_at = tollgate_now()
+    await sql`update ${TABLE[owner.kind]} set enabled = ${enabled}, updated_at = tollgate.tollgate_now()
     where ${isRow(provider, owner)}`.execute(runner)
   return numAffectedRows === 1n
 }
@@ -133,7 +133,7 @@ export async function lastActors(runner: Runner, subjects: readonly string[]): P
   const { rows } = await sql<{
     subject: string
     actor: string
-  }>`select distinct on (subject) subject, actor from audit_log
+  }>`select distinct on (subject) subject, actor from tollgate.audit_log
     where subject = any(${subjects}) order by subject, id desc`.execute(runner)
   return new Map(rows.map(({ subject, actor }) => [subject, actor]))
 }

@@ -50,22 +50,22 @@ export function handoverContext(from: string, to: string): SealContext {
 
 /** What names the root key in use; the first process to ask makes it its own. */
 export async function readRootRow(database: Database, first: Root, change: Change): Promise<RootRow> {
-  const known = await database.query.selectFrom('vault_root').selectAll().executeTakeFirst()
+  const known = await database.query.selectFrom('tollgate.vault_root').selectAll().executeTakeFirst()
   if (known !== undefined) return known
   return changing(database, change, 'key.saved', async (transaction) => {
     const row = { name: first.name, previous: null, handover: null, way_back: null }
     await transaction
-      .insertInto('vault_root')
+      .insertInto('tollgate.vault_root')
       .values(row)
       .onConflict((conflict) => conflict.doNothing())
       .execute()
-    return transaction.selectFrom('vault_root').selectAll().executeTakeFirstOrThrow()
+    return transaction.selectFrom('tollgate.vault_root').selectAll().executeTakeFirstOrThrow()
   })
 }
 
 /** The name of the root key in use, which can't change before the transaction is over. */
 export async function holdRootRow(transaction: Transaction<Tables>): Promise<string | null> {
-  const { rows } = await sql<{ name: string }>`select name from vault_root for share`.execute(transaction)
+  const { rows } = await sql<{ name: string }>`select name from tollgate.vault_root for share`.execute(transaction)
   return rows[0]?.name ?? null
 }
 
@@ -73,6 +73,6 @@ function unknown(row: RootRow, roots: readonly Root[]): RootKeyError {
   return new RootKeyError(
     `The provider keys of this database are sealed under root key ${row.name} since ${row.since.toISOString()}; the one given ` +
       `here is ${roots.map(({ name }) => name).join(', ')}. Give that one in TOLLGATE_ROOT_KEY. If it is lost, so are the keys: ` +
-      'stop every instance, run "delete from vault_root" with psql, start again, and save each provider key again.',
+      'stop every instance, run "delete from tollgate.vault_root" with psql, start again, and save each provider key again.',
   )
 }

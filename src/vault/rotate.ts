@@ -64,7 +64,7 @@ export async function rotate(database: Database, options: RotateOptions): Promis
   for (const kind of KINDS) await resealAll(database, kind, ring, options, report)
   await changing(database, options.change, 'key.resealed', (transaction) =>
     transaction
-      .updateTable('vault_root')
+      .updateTable('tollgate.vault_root')
       .set({ previous: null, handover: null, way_back: null })
       .where('name', '=', target.name)
       .where('previous', 'is not', null)
@@ -85,12 +85,12 @@ async function handOver(
     )
   }
   const old = await ring.learn(row)
-  const next = { name: target.name, previous: old.name, since: sql<Date>`tollgate_now()` }
+  const next = { name: target.name, previous: old.name, since: sql<Date>`tollgate.tollgate_now()` }
   const handover = await sealedRoot(sealer, target, old)
   const wayBack = await sealedRoot(sealer, old, target)
   return changing(database, change, 'key.resealed', async (transaction) => {
     const changed = await transaction
-      .updateTable('vault_root')
+      .updateTable('tollgate.vault_root')
       .set({ ...next, handover, way_back: wayBack })
       .where('name', '=', old.name)
       .where('previous', 'is', null)

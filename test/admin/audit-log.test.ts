@@ -80,6 +80,10 @@ test.each(['limit=0', 'limit=1001', 'limit=x', 'before=x', 'before=9999999999999
 
 test('nobody changes it, also not with psql', async () => {
   await product.send('PUT', '/api/v1/admin/platform-keys/openai', { api_key: goodKey('openai') })
-  for (const statement of ['delete from audit_log', "update audit_log set actor = 'nobody'", 'truncate audit_log'])
+  for (const statement of [
+    'delete from tollgate.audit_log',
+    "update tollgate.audit_log set actor = 'nobody'",
+    'truncate tollgate.audit_log',
+  ])
     await expect(product.db.pool.query(statement)).rejects.toThrow()
 })

@@ -39,7 +39,7 @@ export function useKeysProduct(
   afterEach(async () => {
     await expectNothingHeld(db.pool)
     await db.pool.query(
-      'delete from platform_settings; delete from user_provider_keys; delete from organization_provider_keys',
+      'delete from platform_settings; delete from user_provider_keys; delete from tollgate.organization_provider_keys',
     )
   })
   afterAll(async () => {

@@ -35,7 +35,7 @@ export async function checkMoney({ databaseUrl, calls, payers, troubled }: Check
     users: await bookedUsers(client),
     findings: await auditFindings(client),
   }))
-  const differences = findings.map((finding) => `ledger_audit(): ${finding}`)
+  const differences = findings.map((finding) => `tollgate.ledger_audit(): ${finding}`)
   const byTag = Map.groupBy(booked, ({ requestId }) => requestId ?? 'none')
   const endings = new Map<Ending, EndingSum>()
 

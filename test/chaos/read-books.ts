@@ -55,7 +55,7 @@ const NET = `
   from credit_usage_attribution c
   left join (
     select call_id, count(*) as entries, sum(allocation_allocated) as given_back
-    from ledger_journal where kind = 'correction' group by 1) j using (call_id)
+    from tollgate.ledger_journal where kind = 'correction' group by 1) j using (call_id)
   group by c.call_id, c.org_id, c.user_id`
 
 export async function bookedCalls(client: pg.Client): Promise<BookedCall[]> {
@@ -88,7 +88,7 @@ export async function bookedUsers(client: pg.Client): Promise<BookedUser[]> {
     `with net as (${NET}),
       beyond as (
         select n.org_id, n.user_id, sum(greatest(n.net - coalesce(h.held_credits, 0), 0)) as credits
-        from net n left join ledger_holds h using (call_id) group by 1, 2)
+        from net n left join tollgate.ledger_holds h using (call_id) group by 1, 2)
     select a.org_id, a.user_id, a.allocated_credits - a.used_credits as remaining, a.held_credits as held,
       a.used_credits as used, p.used_credits as pool_used, coalesce(b.credits, 0) as beyond
     from user_credit_allocations a join organization_credit_pools p using (org_id)
@@ -108,13 +108,13 @@ export async function bookedUsers(client: pg.Client): Promise<BookedUser[]> {
 
 export async function unfinished(client: Pick<pg.Client, 'query'>): Promise<Unfinished> {
   const { rows } = await client.query<{ open_holds: number; held: string }>(
-    `select (select count(*) from ledger_holds where state = 'open')::int as open_holds,
+    `select (select count(*) from tollgate.ledger_holds where state = 'open')::int as open_holds,
       (select coalesce(sum(held_credits), 0) from organization_credit_pools) as held`,
   )
   return { openHolds: rows[0]?.open_holds ?? 0, held: scaled(rows[0]?.held ?? '0', 6) }
 }
 
 export async function auditFindings(client: pg.Client): Promise<string[]> {
-  const { rows } = await client.query('select * from ledger_audit()')
+  const { rows } = await client.query('select * from tollgate.ledger_audit()')
   return rows.map((row) => JSON.stringify(row))
 }

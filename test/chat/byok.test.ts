@@ -453,7 +453,7 @@ test('a process that dies in the middle of such a call leaves a row without a ch
   await call.frames(2)
   await vi.waitFor(async () => {
     const { rows } = await db.pool.query(
-      'select held_credits as held, checkpoint_credits as noted from ledger_holds where request_id = $1',
+      'select held_credits as held, checkpoint_credits as noted from tollgate.ledger_holds where request_id = $1',
       [call.requestId],
     )
     expect(rows).toEqual([{ held: '0.000000', noted: '0.000000' }])

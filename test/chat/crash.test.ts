@@ -83,7 +83,7 @@ const expectBooked = (call: OpenCall, rows: BookedRow[]) => expectBookedRows(db.
 
 async function holdOf({ requestId }: OpenCall): Promise<unknown> {
   const { rows } = await db.pool.query(
-    'select state, held_credits as held, checkpoint_credits as checkpoint from ledger_holds where request_id = $1',
+    'select state, held_credits as held, checkpoint_credits as checkpoint from tollgate.ledger_holds where request_id = $1',
     [requestId],
   )
   return rows[0]
@@ -116,7 +116,9 @@ async function whileNotDead<T>({ tollgate }: Victim, work: () => Promise<T>): Pr
   const client = await db.pool.connect()
   try {
     await client.query('begin; set local idle_in_transaction_session_timeout = 0')
-    const { rowCount } = await client.query('select 1 from ledger_processes where pid = $1 for update', [tollgate.pid])
+    const { rowCount } = await client.query('select 1 from tollgate.ledger_processes where pid = $1 for update', [
+      tollgate.pid,
+    ])
     expect(rowCount).toBe(1)
     return await work()
   } finally {
@@ -129,7 +131,7 @@ function expectCheckpointsWaiting(count: number): Promise<void> {
     async () => {
       const { rows } = await db.pool.query(
         `select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
-           and query like '%ledger_checkpoint_one%' and pid <> pg_backend_pid()`,
+           and query like '%tollgate.ledger_checkpoint_one%' and pid <> pg_backend_pid()`,
       )
       expect(rows).toHaveLength(count)
     },
@@ -177,7 +179,7 @@ describe('killed', () => {
     const session = await db.pool.connect()
     try {
       await session.query('begin; set local idle_in_transaction_session_timeout = 0')
-      await session.query('select 1 from ledger_holds where request_id = $1 for update', [call.requestId])
+      await session.query('select 1 from tollgate.ledger_holds where request_id = $1 for update', [call.requestId])
       victim.proxy.restore()
       await upstream.received(before + 1)
       await expectCheckpointsWaiting(1)
@@ -247,14 +249,15 @@ describe('killed', () => {
 /** The survivor has looked for dead processes, and closed what it found, since this was called. */
 async function recoveryRan(): Promise<void> {
   const gone = await db.pool.query<{ id: string }>(
-    `insert into ledger_processes (id, host, pid, version, lease_until)
-      values (gen_random_uuid(), 'test', 0, 'test', tollgate_now() - interval '1 hour') returning id`,
+    `insert into tollgate.ledger_processes (id, host, pid, version, lease_until)
+      values (gen_random_uuid(), 'test', 0, 'test', tollgate.tollgate_now() - interval '1 hour') returning id`,
   )
   await vi.waitFor(
     async () => {
-      const { rows } = await db.pool.query('select 1 from ledger_processes where id = $1 and dead_at is not null', [
-        gone.rows[0]?.id,
-      ])
+      const { rows } = await db.pool.query(
+        'select 1 from tollgate.ledger_processes where id = $1 and dead_at is not null',
+        [gone.rows[0]?.id],
+      )
       expect(rows).toHaveLength(1)
     },
     { timeout: 15_000, interval: 50 },

@@ -42,7 +42,7 @@ async function makeKey(
 ): Promise<string> {
   const { key, hash, preview } = newApiKey()
   await product.db.pool.query(
-    'insert into api_keys (key_hash, preview, org_id, user_id, is_active, expires_at) values ($1, $2, $3, $4, $5, $6)',
+    'insert into tollgate.api_keys (key_hash, preview, org_id, user_id, is_active, expires_at) values ($1, $2, $3, $4, $5, $6)',
     [hash, preview, orgId, user, state.active ?? true, state.expires ?? null],
   )
   return key

@@ -104,7 +104,7 @@ describe('for a provider that fetches nothing', () => {
       `The content named in ${param} could not be used: ${why}. Send it inline, as a data: URL.`,
     )
     expect(upstream.requests).toHaveLength(before)
-    const { rows } = await db.pool.query('select 1 from ledger_holds where org_id = $1', [id])
+    const { rows } = await db.pool.query('select 1 from tollgate.ledger_holds where org_id = $1', [id])
     expect(rows).toEqual([])
   })
 

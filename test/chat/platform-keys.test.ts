@@ -105,7 +105,7 @@ test('without any key the call is refused by name, before anything is held; with
   expectRefusal(answer, { status: 503, code: 'provider_key_missing' })
   expect(answer.headers.get('retry-after')).toBe('60')
   expect(upstream.requests).toHaveLength(before)
-  const { rows } = await db.pool.query('select 1 from ledger_holds where org_id = $1', [id])
+  const { rows } = await db.pool.query('select 1 from tollgate.ledger_holds where org_id = $1', [id])
   expect(rows).toEqual([])
 })
 

@@ -62,7 +62,7 @@ function expectCheckpoint({ requestId }: OpenCall, credits: string): Promise<voi
   return vi.waitFor(
     async () => {
       const { rows } = await db.pool.query<{ credits: string | null }>(
-        'select checkpoint_credits as credits from ledger_holds where request_id = $1',
+        'select checkpoint_credits as credits from tollgate.ledger_holds where request_id = $1',
         [requestId],
       )
       expect(rows).toEqual([{ credits }])
@@ -169,9 +169,10 @@ describe('a process that was paused (SIGSTOP) and taken for dead', () => {
     const call = openCall(tollgate, acme.keys.alice, ASKED)
     await vi.waitFor(
       async () => {
-        const { rows } = await db.pool.query('select 1 from ledger_processes where pid = $1 and dead_at is not null', [
-          tollgate.pid,
-        ])
+        const { rows } = await db.pool.query(
+          'select 1 from tollgate.ledger_processes where pid = $1 and dead_at is not null',
+          [tollgate.pid],
+        )
         expect(rows).toHaveLength(1)
       },
       { timeout: 15_000, interval: 50 },
@@ -181,7 +182,7 @@ describe('a process that was paused (SIGSTOP) and taken for dead', () => {
 
     await expectAnswered(call, TRUE)
     const { rows } = await db.pool.query(
-      `select p.dead_at is null as alive from ledger_holds h join ledger_processes p on p.id = h.owner where request_id = $1`,
+      `select p.dead_at is null as alive from tollgate.ledger_holds h join tollgate.ledger_processes p on p.id = h.owner where request_id = $1`,
       [call.requestId],
     )
     expect(rows).toEqual([{ alive: true }])
@@ -266,7 +267,7 @@ function expectLeases(pids: number[], condition: string): Promise<void> {
   return vi.waitFor(
     async () => {
       const { rows } = await db.pool.query(
-        `select 1 from ledger_processes where pid = any($1) and dead_at is null and ${condition}`,
+        `select 1 from tollgate.ledger_processes where pid = any($1) and dead_at is null and ${condition}`,
         [pids],
       )
       expect(rows).toHaveLength(pids.length)
@@ -286,12 +287,12 @@ describe('holds of a process that is gone', () => {
     )
     await Promise.all(calls.map((call) => expectCheckpoint(call, INPUT)))
     const seen = survivor.output().length
-    await whileLocked('ledger_processes where pid', victim.pid, async () => {
+    await whileLocked('tollgate.ledger_processes where pid', victim.pid, async () => {
       victim.kill()
-      await expectLeases([victim.pid], "lease_until < tollgate_now() - interval '1 second'")
+      await expectLeases([victim.pid], "lease_until < tollgate.tollgate_now() - interval '1 second'")
       // Both miss a renewal, so that both look for the dead in the moment they wake.
       for (const tollgate of [survivor, other]) tollgate.send('SIGSTOP')
-      await expectLeases([survivor.pid, other.pid], "lease_until < tollgate_now() + interval '0.9 seconds'")
+      await expectLeases([survivor.pid, other.pid], "lease_until < tollgate.tollgate_now() + interval '0.9 seconds'")
     })
 
     for (const tollgate of [survivor, other]) tollgate.send('SIGCONT')
@@ -326,7 +327,7 @@ describe('holds of a process that is gone', () => {
 describe('a reset with an open hold takes back what was spent before, and never what is held', () => {
   const makeDue = (orgId: string) =>
     db.pool.query(
-      "update user_credit_allocations set next_reset_date = tollgate_now() - interval '1 hour' where org_id = $1",
+      "update user_credit_allocations set next_reset_date = tollgate.tollgate_now() - interval '1 hour' where org_id = $1",
       [orgId],
     )
 

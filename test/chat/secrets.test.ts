@@ -81,7 +81,12 @@ test('no secret and no prompt is in any answer or any line of the log', async ()
   expect(tollgate.output()).toContain('"outcome":"answered"')
   expect(tollgate.output()).toContain('THE PROVIDER REJECTS OUR ACCOUNT')
   for (const secret of [...secrets, PROMPT, ANSWER, 'hemochromatosis']) expect(tollgate.output()).not.toContain(secret)
-  for (const table of ['credit_usage_attribution', 'ledger_holds', 'ledger_journal', 'idempotency_keys']) {
+  for (const table of [
+    'credit_usage_attribution',
+    'tollgate.ledger_holds',
+    'tollgate.ledger_journal',
+    'tollgate.idempotency_keys',
+  ]) {
     const { rows } = await db.pool.query<{ row: string }>(`select t::text as row from ${table} t`)
     const stored = rows.map(({ row }) => row).join('\n')
     for (const secret of [...secrets, PROMPT]) expect(stored).not.toContain(secret)

@@ -50,7 +50,7 @@ test.for([
     `What the provider's tool '${kind}' reads is billed as input and can't be known before the call. The operator can set tollgate.tool_surcharges.${kind}: dollars to hold for such a call.`,
   )
   expect(upstream.requests).toHaveLength(before)
-  const { rows } = await db.pool.query('select 1 from ledger_holds where org_id = $1', [acme.id])
+  const { rows } = await db.pool.query('select 1 from tollgate.ledger_holds where org_id = $1', [acme.id])
   expect(rows).toEqual([])
 })
 
@@ -94,7 +94,7 @@ describe('with a surcharge', () => {
 
     const { rows } = await db.pool.query(
       `select h.held_credits as hold, a.held_credits as allocation, p.held_credits as pool
-         from ledger_holds h join user_credit_allocations a using (org_id) join organization_credit_pools p using (org_id)
+         from tollgate.ledger_holds h join user_credit_allocations a using (org_id) join organization_credit_pools p using (org_id)
         where h.org_id = $1 and h.state = 'open'`,
       [acme.id],
     )

@@ -31,7 +31,7 @@ type GateOf = (i: number) => Promise<unknown>
 
 async function heldFor(callId: string): Promise<string> {
   const { rows } = await product.db.pool.query<{ held_credits: string }>(
-    'select held_credits from ledger_holds where call_id = $1',
+    'select held_credits from tollgate.ledger_holds where call_id = $1',
     [callId],
   )
   return rows[0]?.held_credits ?? 'no hold'
@@ -91,7 +91,7 @@ describe('a stream without a cap', () => {
     const callId = String((await call.head).headers['x-litellm-call-id'])
     const progress = async () => {
       const { rows } = await db.pool.query(
-        'select held_credits as held, checkpoint_credits as delivered from ledger_holds where call_id = $1',
+        'select held_credits as held, checkpoint_credits as delivered from tollgate.ledger_holds where call_id = $1',
         [callId],
       )
       return rows[0]

@@ -136,7 +136,7 @@ test('while its provider has not answered yet, the call is noted as worth its in
   await upstream.received(before + 1)
   const noted = async () => {
     const { rows } = await db.pool.query(
-      'select state, checkpoint_credits as credits, checkpoint_api_cost as cost from ledger_holds where request_id = $1',
+      'select state, checkpoint_credits as credits, checkpoint_api_cost as cost from tollgate.ledger_holds where request_id = $1',
       [call.requestId],
     )
     // Ten tokens at 150 nano-dollars, and 50 % on top.

@@ -56,7 +56,7 @@ describe.for(REFUSED)('$model with $params', ({ model, params, named }) => {
       `${LABELS[provider]} can't honour '${named}' for this model. Leave it out, or ask the operator for drop_params: true.`,
     )
     expect(upstream.requests).toHaveLength(before)
-    const { rows } = await db.pool.query('select 1 from ledger_holds where org_id = $1', [acme.id])
+    const { rows } = await db.pool.query('select 1 from tollgate.ledger_holds where org_id = $1', [acme.id])
     expect(rows).toEqual([])
   })
 

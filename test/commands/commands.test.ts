@@ -117,7 +117,7 @@ test('org create and key create print JSON; a key is stored as its hash only', a
     organization: { name: 'acme' },
   })
   const { rows } = await db.pool.query(
-    'select encode(key_hash, $1) = encode(sha256($2), $1) as hashed, row_to_json(k)::text as row from api_keys k',
+    'select encode(key_hash, $1) = encode(sha256($2), $1) as hashed, row_to_json(k)::text as row from tollgate.api_keys k',
     ['hex', Buffer.from(key)],
   )
   expect(rows[0].hashed).toBe(true)
@@ -136,7 +136,7 @@ test('key create is all or nothing', async () => {
     stderr: 'tollgate: Insufficient credits in pool: 1 available, 2 needed\n',
   })
   const { rows } = await db.pool.query(
-    "select (select count(*) from organization_members where user_id = 'bob') + (select count(*) from api_keys where user_id = 'bob') as n",
+    "select (select count(*) from organization_members where user_id = 'bob') + (select count(*) from tollgate.api_keys where user_id = 'bob') as n",
   )
   expect(rows[0].n).toBe('0')
   expect((await tollgate(['key', 'create', '--org', 'nobody', '--user', 'bob'])).stderr).toBe(

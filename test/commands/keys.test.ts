@@ -32,7 +32,7 @@ beforeAll(async () => {
 })
 afterEach(() =>
   db.pool.query(
-    'delete from platform_settings; delete from user_provider_keys; delete from organization_provider_keys',
+    'delete from platform_settings; delete from user_provider_keys; delete from tollgate.organization_provider_keys',
   ),
 )
 afterAll(() => rm(folder, { recursive: true, force: true }))
@@ -155,7 +155,7 @@ test('keys import-fernet seals every token it can open, once, and names the othe
     [three.token],
   )
   await db.pool.query(
-    "insert into organization_provider_keys (org_id, provider, api_key_encrypted) values ($1, 'openai', $2)",
+    "insert into tollgate.organization_provider_keys (org_id, provider, api_key_encrypted) values ($1, 'openai', $2)",
     [org.id, one.token],
   )
   const ran = (env: Record<string, string>) => tollgate(['keys', 'import-fernet'], env)
@@ -182,6 +182,6 @@ test('keys import-fernet seals every token it can open, once, and names the othe
   await vault.close()
   const { rows } = await db.pool.query("select value from platform_settings where key = 'theme'")
   expect(rows[0].value).toBe(one.token)
-  const log = await db.pool.query("select distinct actor from audit_log where action = 'key.imported'")
+  const log = await db.pool.query("select distinct actor from tollgate.audit_log where action = 'key.imported'")
   expect(log.rows).toEqual([{ actor: `tollgate keys import-fernet, uid ${process.getuid?.()}` }])
 })

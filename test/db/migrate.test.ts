@@ -61,7 +61,7 @@ test('an empty database gets every migration, in order, and then none', async ()
   expect(await migrate(url)).toEqual(migrations.map((migration) => migration.name))
   expect(await migrate(url)).toEqual([])
   expect(await applied()).toEqual(migrations.map(({ id, name, breaking }) => ({ id, name, breaking })))
-  expect(await query(url, 'select * from ledger_audit()')).toEqual([])
+  expect(await query(url, 'select * from tollgate.ledger_audit()')).toEqual([])
 })
 
 test('several processes at once: each migration is applied by one of them, and all succeed', async () => {
@@ -73,7 +73,7 @@ test('several processes at once: each migration is applied by one of them, and a
   const answers = outputs.map(({ stdout }): string[] => JSON.parse(stdout))
   expect(answers.flat()).toEqual(migrations.map((migration) => migration.name))
   expect((await applied()).length).toBe(migrations.length)
-  expect(await query(url, 'select count(*) from ledger_identity')).toEqual([{ count: '1' }])
+  expect(await query(url, 'select count(*) from tollgate.ledger_identity')).toEqual([{ count: '1' }])
 })
 
 test('two databases of a server at once: the role they share is made once', async () => {

@@ -26,7 +26,7 @@ async function entries(callId: string): Promise<string[]> {
 async function recovered(organizationId: string, delivered: number): Promise<string> {
   const { callId } = await hold(db.pool, organizationId, { output: 50 })
   await close(db.pool, organizationId, callId, delivered)
-  await db.pool.query("update ledger_holds set state = 'recovered' where call_id = $1", [callId])
+  await db.pool.query("update tollgate.ledger_holds set state = 'recovered' where call_id = $1", [callId])
   return callId
 }
 
@@ -74,7 +74,7 @@ describe('settling', () => {
   test('by several at once is one charge', async () => {
     const org = await seed()
     const { callId } = await hold(db.pool, org.id, { output: 50 })
-    const lock = `select from ledger_holds where call_id = '${callId}' for update`
+    const lock = `select from tollgate.ledger_holds where call_id = '${callId}' for update`
     const settle = () => close(db.pool, org.id, callId, 20)
     const answers = await inLine(db.pool, lock, 3, () => Promise.all([settle(), settle(), settle()]))
     expect(answers.map(({ charged }) => charged)).toEqual(['20', '20', '20'])
@@ -180,9 +180,10 @@ describe('a settle that comes after', () => {
       users: { alice: { allocated: '130', used: '50', held: '0' } },
       entries: 1,
     })
-    const { rows } = await db.pool.query('select kind, pool_total, user_id from ledger_journal where call_id = $1', [
-      callId,
-    ])
+    const { rows } = await db.pool.query(
+      'select kind, pool_total, user_id from tollgate.ledger_journal where call_id = $1',
+      [callId],
+    )
     expect(rows).toEqual([{ kind: 'correction', pool_total: '30.000000', user_id: 'alice' }])
   })
 
@@ -203,7 +204,7 @@ describe('a settle that comes late answers what the key has spent', () => {
     await close(db.pool, id, earlier.callId, 7)
     const { callId } = await hold(db.pool, id, { output: 40, limits })
     await close(db.pool, id, callId, state === 'released' ? null : 15)
-    await db.pool.query('update ledger_holds set state = $2 where call_id = $1', [callId, state])
+    await db.pool.query('update tollgate.ledger_holds set state = $2 where call_id = $1', [callId, state])
     return callId
   }
 
@@ -248,13 +249,13 @@ describe('a limit that was lowered while its calls ran', () => {
       closes.push({ state: 'settled' as const, closing: settlementOf(holdRequest(org, { callId }), 5n * credit) })
     }
     const where = "where kind = 'key' and id = $1"
-    await db.pool.query(`update ledger_limits set limit_amount = 10 ${where}`, [org.keyIds.alice])
+    await db.pool.query(`update tollgate.ledger_limits set limit_amount = 10 ${where}`, [org.keyIds.alice])
     const client = new pg.Client({ connectionString: db.url })
     onTestFinished(() => client.end())
     await client.connect()
     expect(await sendCloses(client, closes)).toMatchObject(closes.map(() => ({ charged: '5.000000' })))
     const { rows } = await db.pool.query(
-      `select trim_scale(limit_amount) as limit, trim_scale(held) as held, trim_scale(used) as used from ledger_limits ${where}`,
+      `select trim_scale(limit_amount) as limit, trim_scale(held) as held, trim_scale(used) as used from tollgate.ledger_limits ${where}`,
       [org.keyIds.alice],
     )
     expect(rows).toEqual([{ limit: '10', held: '0', used: `${5 * count}` }])

@@ -93,11 +93,11 @@ test('a settle and a hold of different organizations lock the limits they share 
   const { callId } = await hold(db.pool, acme.id, { output: 10, limits: [limit('a'), limit('b')] })
   // With this many rows PostgreSQL reads the table from its beginning, and there the second limit now comes first.
   await db.pool.query(
-    "insert into ledger_limits (kind, id, window_start) select 'c', n, now() from generate_series(1, 300) n",
+    "insert into tollgate.ledger_limits (kind, id, window_start) select 'c', n, now() from generate_series(1, 300) n",
   )
-  await db.pool.query('vacuum full analyze ledger_limits')
-  await db.pool.query("update ledger_limits set held = held where kind = 'a'")
-  const lock = `select from ledger_limits where kind = 'a' and id = '${acme.id}' for update`
+  await db.pool.query('vacuum full analyze tollgate.ledger_limits')
+  await db.pool.query("update tollgate.ledger_limits set held = held where kind = 'a'")
+  const lock = `select from tollgate.ledger_limits where kind = 'a' and id = '${acme.id}' for update`
   const [, settled] = await inLine(db.pool, lock, 2, () =>
     Promise.all([
       hold(db.pool, other.id, { output: 5, limits: [limit('b'), limit('a')] }),
@@ -106,7 +106,7 @@ test('a settle and a hold of different organizations lock the limits they share 
   )
   expect(settled.charged).toBe('7')
   const { rows } = await db.pool.query(
-    'select kind, trim_scale(held) as held, trim_scale(used) as used from ledger_limits where id = $1 order by kind',
+    'select kind, trim_scale(held) as held, trim_scale(used) as used from tollgate.ledger_limits where id = $1 order by kind',
     [acme.id],
   )
   expect(rows).toEqual([
@@ -142,14 +142,14 @@ describe('two batches of the same calls in different orders lock the holds by th
     const [one, other] = [await session(), await session()]
     const owner = randomUUID()
     await db.pool.query(
-      "insert into ledger_processes (id, host, pid, version, lease_until) values ($1, 'test', 1, 'test', 'infinity')",
+      "insert into tollgate.ledger_processes (id, host, pid, version, lease_until) values ($1, 'test', 1, 'test', 'infinity')",
       [owner],
     )
     for (let round = 0; round < 4; round += 1) {
       const calls = Array.from({ length: 16 }, () => holdRequest(org, { output: 2n * credit }))
       await sendHolds(one, owner, calls)
       // Both have begun, and stand somewhere among the holds, before either can come to its end.
-      const lock = `select from ledger_holds where call_id = '${calls[8]?.callId}' for update`
+      const lock = `select from tollgate.ledger_holds where call_id = '${calls[8]?.callId}' for update`
       const [answers, others] = await inLine(db.pool, lock, 2, () =>
         Promise.all([first(one, calls), second(other, [...calls].reverse())]),
       )
@@ -233,7 +233,7 @@ test('a hold that commits while the batch that closes it waits: the batch is don
   const lock = await db.pool.connect()
   try {
     await lock.query('begin')
-    await lock.query('select 1 from ledger_holds where call_id = $1 for update', [released.callId])
+    await lock.query('select 1 from tollgate.ledger_holds where call_id = $1 for update', [released.callId])
     const closing = refusal(sendCloses(client, closes))
     await expect.poll(() => waitingForLock(db.pool), { timeout: 10_000, interval: 5 }).toBe(1)
     await hold(db.pool, org.id, { callId: late.callId, output: 10 })

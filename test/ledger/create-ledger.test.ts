@@ -31,7 +31,10 @@ async function rowsOf(callId: string): Promise<unknown[]> {
 }
 
 async function holdState(callId: string): Promise<string | undefined> {
-  const { rows } = await db.pool.query<{ state: string }>('select state from ledger_holds where call_id = $1', [callId])
+  const { rows } = await db.pool.query<{ state: string }>(
+    'select state from tollgate.ledger_holds where call_id = $1',
+    [callId],
+  )
   return rows[0]?.state
 }
 
@@ -261,10 +264,10 @@ describe('what is on disk when it is answered', () => {
       await db.pool.query(`alter database ${name} set synchronous_commit = ${by}`)
       // What the setting is when the transaction commits.
       await db.pool.query(`
-      create table committed (call_id uuid, state text, setting text);
-      create function note_setting() returns trigger language plpgsql as $$ begin
+      create table public.committed (call_id uuid, state text, setting text);
+      create function public.note_setting() returns trigger language plpgsql as $$ begin
         insert into committed values (new.call_id, new.state, current_setting('synchronous_commit')); return null; end $$;
-      create constraint trigger note_setting after insert or update on ledger_holds deferrable initially deferred
+      create constraint trigger note_setting after insert or update on tollgate.ledger_holds deferrable initially deferred
         for each row execute function note_setting()`)
       onTestFinished(async () => {
         await db.pool.query('drop function note_setting cascade; drop table committed')
@@ -276,7 +279,7 @@ describe('what is on disk when it is answered', () => {
       await Promise.all([ledger.hold(settled), ledger.hold(released)])
       await ledger.extend(extension(settled, 5n, 5n))
       ledger.checkpoint(settled.callId, org.id, { credits: 2n, apiCost: 2n })
-      const noted = 'select checkpoint_credits as credits from ledger_holds where call_id = $1'
+      const noted = 'select checkpoint_credits as credits from tollgate.ledger_holds where call_id = $1'
       await expect
         .poll(async () => (await db.pool.query(noted, [settled.callId])).rows)
         .toEqual([{ credits: '0.000002' }])

@@ -165,7 +165,7 @@ test('an allocation whose organization has no pool is none, whoever asks, and th
     await client.query('delete from organization_credit_pools where org_id = $1', [org.id])
     expect(await hold(client, org.id, { output: 1 })).toMatchObject({ outcome: 'no_allocation', held: null })
     await client.query(
-      "insert into ledger_processes (id, host, pid, version, lease_until) values ($1, 'test', 1, 'test', 'infinity')",
+      "insert into tollgate.ledger_processes (id, host, pid, version, lease_until) values ($1, 'test', 1, 'test', 'infinity')",
       [owner],
     )
     const one = await sendHolds(client, owner, [holdRequest(org)])
@@ -179,7 +179,9 @@ test('an allocation whose organization has no pool is none, whoever asks, and th
     ])
     const enough = await client.query("select has_sufficient_credits($1, 'alice', 1) as enough", [org.id])
     expect(enough.rows).toEqual([{ enough: false }])
-    const { rows } = await client.query<{ finding: string }>('select finding, org_id, user_id from ledger_audit()')
+    const { rows } = await client.query<{ finding: string }>(
+      'select finding, org_id, user_id from tollgate.ledger_audit()',
+    )
     const finding = 'an allocation belongs to an organization without a pool'
     expect(rows.toSorted((a, b) => JSON.stringify(a).localeCompare(JSON.stringify(b)))).toEqual(
       ['alice', 'bob'].map((user) => ({ finding, org_id: org.id, user_id: user })),

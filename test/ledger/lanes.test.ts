@@ -17,7 +17,7 @@ type Org = SeededOrganization<'alice'>
 
 beforeAll(async () => {
   await db.pool.query(
-    "insert into ledger_processes (id, host, pid, version, lease_until) values ($1, 'test', 1, 'test', 'infinity')",
+    "insert into tollgate.ledger_processes (id, host, pid, version, lease_until) values ($1, 'test', 1, 'test', 'infinity')",
     [owner],
   )
 })
@@ -220,7 +220,7 @@ test('a hold that commits while the batch that closes it waits for a row is clos
   const [released, late] = [holdRequest(org), holdRequest(org)]
   await ledger.hold(released)
   await ledger.release({ ...settlementOf(released, 0n), outcome: 'failed' })
-  const lock = await lockRows('select 1 from ledger_holds where call_id = $1 for update', [released.callId])
+  const lock = await lockRows('select 1 from tollgate.ledger_holds where call_id = $1 for update', [released.callId])
   const settled = [ledger.settle(settlementOf(late, 3n * credit)), ledger.settle(settlementOf(released, 2n * credit))]
   await waitingForLock(1)
   await ledger.hold(late)
@@ -263,10 +263,10 @@ test('a batch waits 250 ms for a lock, and runs two seconds', async () => {
 const locks: Record<string, { statement: string; holdsMayGoOn?: true }> = {
   pool: { statement: 'select 1 from organization_credit_pools where org_id = $1 for update' },
   allocation: { statement: 'select 1 from user_credit_allocations where org_id = $1 for update' },
-  'hold row': { statement: 'select 1 from ledger_holds where org_id = $1 for update', holdsMayGoOn: true },
+  'hold row': { statement: 'select 1 from tollgate.ledger_holds where org_id = $1 for update', holdsMayGoOn: true },
   limit: {
-    statement: `insert into ledger_limits as l (kind, id, window_start)
-      select 'key', id::text, '1970-01-01T00:00:00Z' from api_keys where org_id = $1
+    statement: `insert into tollgate.ledger_limits as l (kind, id, window_start)
+      select 'key', id::text, '1970-01-01T00:00:00Z' from tollgate.api_keys where org_id = $1
       on conflict (kind, id, window_start) do update set used = l.used`,
     holdsMayGoOn: true,
   },
@@ -373,7 +373,7 @@ test('holds whose answer was lost, and whose repetition was blocked until everyb
 
 async function statesOf(calls: HoldRequest[]): Promise<(string | undefined)[]> {
   const { rows } = await db.pool.query<{ call_id: string; state: string }>(
-    'select call_id, state from ledger_holds where call_id = any($1)',
+    'select call_id, state from tollgate.ledger_holds where call_id = any($1)',
     [calls.map(({ callId }) => callId)],
   )
   const states = new Map(rows.map(({ call_id, state }) => [call_id, state]))

@@ -15,14 +15,14 @@ beforeAll(async () => {
 afterAll(() => proxy.close())
 
 async function holdOf(callId: string): Promise<{ owner: string; state: string } | undefined> {
-  const { rows } = await db.pool.query('select owner, state from ledger_holds where call_id = $1', [callId])
+  const { rows } = await db.pool.query('select owner, state from tollgate.ledger_holds where call_id = $1', [callId])
   return rows[0]
 }
 
 async function processOf(id: string): Promise<{ valid: boolean; seconds: number; stopped: boolean; dead: boolean }> {
   const { rows } = await db.pool.query(
-    `select lease_until > tollgate_now() as valid, round(extract(epoch from lease_until - started_at))::int as seconds,
-      stopped_at is not null as stopped, dead_at is not null as dead from ledger_processes where id = $1`,
+    `select lease_until > tollgate.tollgate_now() as valid, round(extract(epoch from lease_until - started_at))::int as seconds,
+      stopped_at is not null as stopped, dead_at is not null as dead from tollgate.ledger_processes where id = $1`,
     [id],
   )
   return rows[0]
@@ -30,7 +30,7 @@ async function processOf(id: string): Promise<{ valid: boolean; seconds: number;
 
 async function datesOf(id: string): Promise<{ until: string; stopped: string | null }> {
   const { rows } = await db.pool.query<{ until: Date; stopped: Date | null }>(
-    'select lease_until as until, stopped_at as stopped from ledger_processes where id = $1',
+    'select lease_until as until, stopped_at as stopped from tollgate.ledger_processes where id = $1',
     [id],
   )
   const [row] = rows
@@ -111,9 +111,10 @@ describe('a lease', () => {
   test('the database refuses a hold of a process whose lease is over there', async () => {
     const org = await seed()
     const opened = await openLedger({ databaseUrl: db.url, onFinish: onTestFinished, renewSeconds: 60 })
-    await db.pool.query("update ledger_processes set lease_until = tollgate_now() - interval '1 ms' where id = $1", [
-      opened.owner(),
-    ])
+    await db.pool.query(
+      "update tollgate.ledger_processes set lease_until = tollgate.tollgate_now() - interval '1 ms' where id = $1",
+      [opened.owner()],
+    )
     const [first, owner] = [holdRequest(org), opened.owner()]
     // Renewed, since nobody said yet that it is dead, and held then.
     await opened.ledger.hold(first)
@@ -129,10 +130,10 @@ describe('a lease', () => {
     const held = await opened.ledger.hold(before)
     expect(opened.ledger.covers(held)).toBe(true)
     await db.pool.query(
-      "update ledger_processes set lease_until = tollgate_now() - interval '31 seconds' where id = $1",
+      "update tollgate.ledger_processes set lease_until = tollgate.tollgate_now() - interval '31 seconds' where id = $1",
       [first],
     )
-    await db.pool.query("select ledger_find_dead(interval '30 seconds')")
+    await db.pool.query("select tollgate.ledger_find_dead(interval '30 seconds')")
     expect(await processOf(first)).toMatchObject({ valid: false, dead: true })
     const heldAfter = await opened.ledger.hold(after)
     expect(heldAfter).toMatchObject({ held: 10n * credit, owner: opened.owner() })
@@ -276,7 +277,7 @@ test('a database that says nothing more keeps no process from ending, and what w
 
 async function checkpointsOf(callIds: string[]): Promise<string[]> {
   const { rows } = await db.pool.query<{ credits: string }>(
-    'select checkpoint_credits as credits from ledger_holds where call_id = any($1)',
+    'select checkpoint_credits as credits from tollgate.ledger_holds where call_id = any($1)',
     [callIds],
   )
   return rows.map(({ credits }) => credits)
@@ -286,7 +287,7 @@ async function checkpointsOf(callIds: string[]): Promise<string[]> {
 async function netOf(callIds: string[]): Promise<string[]> {
   const { rows } = await db.pool.query<{ net: string }>(
     `select trim_scale(coalesce((select sum(credits_used) from credit_usage_attribution where call_id = k.id), 0)
-      + coalesce((select sum(allocation_allocated) * -1 from ledger_journal where call_id = k.id), 0)) as net
+      + coalesce((select sum(allocation_allocated) * -1 from tollgate.ledger_journal where call_id = k.id), 0)) as net
     from unnest($1::uuid[]) with ordinality as k(id, place) order by place`,
     [callIds],
   )

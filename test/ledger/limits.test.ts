@@ -11,7 +11,7 @@ async function counters(id: string): Promise<string[]> {
   const { rows } = await db.pool.query<{ line: string }>(
     `select kind || ' ' || to_char(window_start at time zone 'UTC', 'MM') || ': ' || trim_scale(held) || ' held, '
       || trim_scale(used) || ' used' as line
-    from ledger_limits where id = $1 order by kind, window_start`,
+    from tollgate.ledger_limits where id = $1 order by kind, window_start`,
     [id],
   )
   return rows.map((row) => row.line)
@@ -68,7 +68,7 @@ describe('a limit that has too little left', () => {
       'team 03: 0 held, 0 used',
     ])
     expect(await balances(db.pool, org.id)).toMatchObject({ pool: { held: '0' }, users: { alice: { held: '0' } } })
-    const { rows } = await db.pool.query('select 1 from ledger_holds where org_id = $1', [org.id])
+    const { rows } = await db.pool.query('select 1 from tollgate.ledger_holds where org_id = $1', [org.id])
     expect(rows).toEqual([])
   })
 
@@ -128,7 +128,7 @@ test('a settle after a release counts on the limits, and as a call', async () =>
 describe('the key of a call', () => {
   const budget = (id: string, credits: number | null) =>
     db.pool.query(
-      `insert into ledger_limits (kind, id, window_start, limit_amount) values ('key', $1, '1970-01-01T00:00:00Z', $2)
+      `insert into tollgate.ledger_limits (kind, id, window_start, limit_amount) values ('key', $1, '1970-01-01T00:00:00Z', $2)
         on conflict (kind, id, window_start) do update set limit_amount = excluded.limit_amount`,
       [id, credits],
     )
@@ -183,7 +183,7 @@ describe('the key of a call', () => {
   test.each(['alone', 'in a batch'])('whose row counts calls is counted in calls: %s', async (how) => {
     const org = await seed()
     await db.pool.query(
-      "insert into ledger_limits (kind, id, window_start, unit) values ('key', $1, '1970-01-01T00:00:00Z', 'calls')",
+      "insert into tollgate.ledger_limits (kind, id, window_start, unit) values ('key', $1, '1970-01-01T00:00:00Z', 'calls')",
       [org.id],
     )
     const calls = [{ output: 60, keyId: org.id }, ...(how === 'alone' ? [] : [{ output: 5 }])]

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { balances, close, hold } from '../support/books.ts'
+import { balances, close, hold, touch } from '../support/books.ts'
 import { useDatabase } from '../support/database.ts'
 
 const db = useDatabase()
@@ -74,7 +74,7 @@ describe('where overage is allowed', () => {
     const id = await seedWithOverage(50)
     await db.pool.query("select deduct_credits($1, 'alice', 150, 'valuation')", [id])
     await db.moveClock('65 days')
-    await db.pool.query("select has_sufficient_credits($1, 'alice', 1)", [id])
+    await touch(db.pool, id)
     expect(await balances(db.pool, id)).toMatchObject({
       pool: { total: '300', allocated: '300', used: '150', overage: '0' },
       users: { alice: { allocated: '100', used: '50' } },

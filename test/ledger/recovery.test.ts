@@ -21,7 +21,7 @@ async function leaveBehind(calls: [request: HoldRequest, delivered: bigint | nul
   await client.connect()
   try {
     await client.query(
-      "insert into ledger_processes (id, host, pid, version, lease_until) values ($1, 'gone', 1, 'test', 'infinity')",
+      "insert into tollgate.ledger_processes (id, host, pid, version, lease_until) values ($1, 'gone', 1, 'test', 'infinity')",
       [owner],
     )
     await sendHolds(
@@ -33,9 +33,10 @@ async function leaveBehind(calls: [request: HoldRequest, delivered: bigint | nul
       credits === null ? [] : [{ callId, organizationId, delivered: { credits, apiCost: credits / 2n }, hold: null }],
     )
     if (progress.length > 0) await sendProgress(client, progress)
-    await client.query("update ledger_processes set lease_until = tollgate_now() - interval '1 hour' where id = $1", [
-      owner,
-    ])
+    await client.query(
+      "update tollgate.ledger_processes set lease_until = tollgate.tollgate_now() - interval '1 hour' where id = $1",
+      [owner],
+    )
     return owner
   } finally {
     await client.end()
@@ -53,7 +54,10 @@ async function rowsOf(callId: string): Promise<string[]> {
 }
 
 async function stateOf(callId: string): Promise<string | undefined> {
-  const { rows } = await db.pool.query<{ state: string }>('select state from ledger_holds where call_id = $1', [callId])
+  const { rows } = await db.pool.query<{ state: string }>(
+    'select state from tollgate.ledger_holds where call_id = $1',
+    [callId],
+  )
   return rows[0]?.state
 }
 
@@ -99,9 +103,10 @@ describe('the holds of a process that is gone', () => {
     const call = holdRequest(org)
     const owner = await leaveBehind([[call, 1_000_000n]])
     const lease = (until: string) =>
-      db.pool.query(`update ledger_processes set lease_until = tollgate_now() + interval '${until}' where id = $1`, [
-        owner,
-      ])
+      db.pool.query(
+        `update tollgate.ledger_processes set lease_until = tollgate.tollgate_now() + interval '${until}' where id = $1`,
+        [owner],
+      )
     await lease('1 second')
     const observer = await open(0.05, 60)
     const renewals = renewalsOf(observer)
@@ -125,7 +130,7 @@ describe('the holds of a process that is gone', () => {
     const ids = orgs.map(({ id }) => id)
     const openHolds = async () => {
       const { rows } = await db.pool.query<{ open: number }>(
-        "select count(*)::int as open from ledger_holds where state = 'open' and org_id = any($1)",
+        "select count(*)::int as open from tollgate.ledger_holds where state = 'open' and org_id = any($1)",
         [ids],
       )
       return rows[0]?.open
@@ -185,7 +190,7 @@ describe('the holds of a process that is gone', () => {
     const org = await seed()
     const call = holdRequest(org)
     const owner = await leaveBehind([[call, credit]])
-    await db.pool.query('delete from ledger_processes where id = $1', [owner])
+    await db.pool.query('delete from tollgate.ledger_processes where id = $1', [owner])
     const observer = await open(0.05, 60)
     await renewalsOf(observer)(3)
     expect(await stateOf(call.callId)).toBe('open')
@@ -199,7 +204,7 @@ describe('the holds of a process that is gone', () => {
 function renewalsOf({ owner }: OpenedLedger): (times: number) => Promise<void> {
   const lease = async () => {
     const { rows } = await db.pool.query<{ until: string }>(
-      'select lease_until::text as until from ledger_processes where id = $1',
+      'select lease_until::text as until from tollgate.ledger_processes where id = $1',
       [owner()],
     )
     return rows[0]?.until
@@ -224,7 +229,7 @@ describe('a call that is closed again', () => {
   async function correctionsOf(callId: string): Promise<string[]> {
     const { rows } = await db.pool.query<{ row: string }>(
       `select concat_ws(' ', trim_scale(pool_total), trim_scale(pool_allocated), trim_scale(allocation_allocated)) as row
-      from ledger_journal where kind = 'correction' and call_id = $1`,
+      from tollgate.ledger_journal where kind = 'correction' and call_id = $1`,
       [callId],
     )
     return rows.map(({ row }) => row)

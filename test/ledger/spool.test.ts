@@ -42,7 +42,10 @@ async function rowsOf(callId: string): Promise<string[]> {
 }
 
 async function stateOf(callId: string): Promise<string | undefined> {
-  const { rows } = await db.pool.query<{ state: string }>('select state from ledger_holds where call_id = $1', [callId])
+  const { rows } = await db.pool.query<{ state: string }>(
+    'select state from tollgate.ledger_holds where call_id = $1',
+    [callId],
+  )
   return rows[0]?.state
 }
 
@@ -64,9 +67,10 @@ async function killedAfterAnswer(
     await process.checkpoint(call.callId, org.id, { credits: delivered, apiCost: delivered })
     const noted = async () =>
       (
-        await db.pool.query('select 1 from ledger_holds where call_id = $1 and checkpoint_credits is not null', [
-          call.callId,
-        ])
+        await db.pool.query(
+          'select 1 from tollgate.ledger_holds where call_id = $1 and checkpoint_credits is not null',
+          [call.callId],
+        )
       ).rowCount
     await expect.poll(noted, soon).toBe(1)
   }
@@ -176,7 +180,7 @@ describe('a settlement the database could not take', () => {
       const org = await seed()
       const { call, process } = await killedAfterAnswer(org, charge, 4_000_000n)
       await db.pool.query(
-        "update ledger_processes set lease_until = tollgate_now() - interval '1 hour' where stopped_at is null",
+        "update tollgate.ledger_processes set lease_until = tollgate.tollgate_now() - interval '1 hour' where stopped_at is null",
       )
       // Another machine, which has another spool.
       const elsewhere = await openLedger({ databaseUrl: db.url, onFinish: onTestFinished })
@@ -189,7 +193,7 @@ describe('a settlement the database could not take', () => {
       }
       expect(await rowsOf(call.callId)).toEqual(rows)
       const journal = await db.pool.query<{ back: string }>(
-        'select trim_scale(allocation_allocated) as back from ledger_journal where call_id = $1',
+        'select trim_scale(allocation_allocated) as back from tollgate.ledger_journal where call_id = $1',
         [call.callId],
       )
       expect(journal.rows.map(({ back }) => back)).toEqual(given)
@@ -200,7 +204,9 @@ describe('a settlement the database could not take', () => {
 
 async function renewals({ owner }: OpenedLedger, times: number): Promise<void> {
   const lease = async () => {
-    const { rows } = await db.pool.query('select lease_until::text from ledger_processes where id = $1', [owner()])
+    const { rows } = await db.pool.query('select lease_until::text from tollgate.ledger_processes where id = $1', [
+      owner(),
+    ])
     return rows[0]?.lease_until
   }
   for (let i = 0; i < times; i += 1) {
@@ -221,7 +227,7 @@ describe('a spool', () => {
     const org = await seed()
     const [ours, theirs] = [holdRequest(org), holdRequest(org)]
     const directory = await temporaryDirectory(onTestFinished)
-    const { rows } = await db.pool.query<{ ledger_id: string }>('select ledger_id from ledger_identity')
+    const { rows } = await db.pool.query<{ ledger_id: string }>('select ledger_id from tollgate.ledger_identity')
     const dead = randomUUID()
     for (const [call, ledgerId] of [
       [ours, rows[0]?.ledger_id ?? ''],
@@ -277,7 +283,7 @@ describe('a spool', () => {
   test('an entry that can not be read stays in its file, and its neighbours are booked', async () => {
     const org = await seed()
     const directory = await temporaryDirectory(onTestFinished)
-    const { rows } = await db.pool.query<{ ledger_id: string }>('select ledger_id from ledger_identity')
+    const { rows } = await db.pool.query<{ ledger_id: string }>('select ledger_id from tollgate.ledger_identity')
     const ledgerId = rows[0]?.ledger_id ?? ''
     const calls = [holdRequest(org), holdRequest(org)]
     const [dead, torn] = [randomUUID(), randomUUID()]

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { jsonArray, jsonText } from '../../src/ledger/json-rows.ts'
 import type { HoldRequest, Provenance } from '../../src/ledger/ledger.ts'
-import { arraysOf } from '../../src/ledger/sql-array.ts'
 import { storableJson, storableText } from '../../src/ledger/storable.ts'
 import { balances } from '../support/books.ts'
 import { type SeededOrganization, useDatabase } from '../support/database.ts'
@@ -68,18 +68,19 @@ describe('array literals', () => {
       null,
     ]
     const amounts = texts.map((_, i) => ['1.500000', null, '-2'][i % 3] ?? null)
-    const ids = texts.map((_, i) => `0000000${i % 10}-abcd-4bcd-8bcd-abcdefabcdef`)
     const documents = texts.map((text) => (text === null ? null : { [text]: [text] }))
-    const written = documents.map((document) => (document === null ? null : JSON.stringify(document)))
-    const arrays = arraysOf(
-      texts.map((text, i) => [text, amounts[i] ?? null, ids[i] ?? null, written[i] ?? null]),
-      3,
+    const rows = texts.map((text, i) => ({
+      text: jsonText(text),
+      amount: amounts[i] ?? null,
+      document: documents[i] == null ? null : JSON.stringify(documents[i]),
+    }))
+    const read = await db.pool.query(
+      'select text, amount::text, document from jsonb_to_recordset($1) as t(text text, amount numeric, document jsonb)',
+      [jsonArray(rows)],
     )
-    const { rows } = await db.pool.query(
-      'select $1::text[] as texts, $2::numeric[]::text[] as amounts, $3::uuid[]::text[] as ids, to_jsonb($4::jsonb[]) as documents',
-      arrays,
+    expect(read.rows).toEqual(
+      texts.map((text, i) => ({ text, amount: amounts[i] ?? null, document: documents[i] ?? null })),
     )
-    expect(rows).toEqual([{ texts, amounts, ids, documents }])
   })
 })
 
@@ -122,7 +123,7 @@ const hostile: Record<string, Hostile> = {
 async function rowOf(callId: string): Promise<unknown> {
   const { rows } = await db.pool.query(
     `select a.user_id, a.service_name, a.request_id, a.details, a.provenance, trim_scale(a.credits_used) as credits, h.context
-    from credit_usage_attribution a join ledger_holds h using (call_id) where a.call_id = $1`,
+    from credit_usage_attribution a join tollgate.ledger_holds h using (call_id) where a.call_id = $1`,
     [callId],
   )
   expect(rows).toHaveLength(1)
@@ -187,7 +188,7 @@ describe.each(Object.entries(hostile))('%s', (_, { text, ...as }) => {
     const strange = holdRequest(org, { keyId: `${org.id} ${text}` })
     await Promise.all([holdRequest(org), strange, holdRequest(org)].map((call) => ledger.hold(call)))
     expect(await ledger.settle(settlementOf(strange, 3_000_000n))).toMatchObject({ keySpend: 3_000_000n })
-    const { rows } = await db.pool.query("select used from ledger_limits where kind = 'key' and id = $1", [
+    const { rows } = await db.pool.query("select used from tollgate.ledger_limits where kind = 'key' and id = $1", [
       `${org.id} ${request}`.slice(0, 255),
     ])
     expect(rows).toEqual([{ used: '3.000000' }])
@@ -198,7 +199,7 @@ describe.each(Object.entries(hostile))('%s', (_, { text, ...as }) => {
 /** How many transactions took the holds of an organization. */
 async function transactionsOf({ id }: Org): Promise<number | undefined> {
   const { rows } = await db.pool.query<{ transactions: number }>(
-    'select count(distinct xmin::text)::int as transactions from ledger_holds where org_id = $1',
+    'select count(distinct xmin::text)::int as transactions from tollgate.ledger_holds where org_id = $1',
     [id],
   )
   return rows[0]?.transactions

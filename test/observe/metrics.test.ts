@@ -103,7 +103,7 @@ test('a running call is seen: its hold, and how old that is', async () => {
   await upstream.received(seen + 1)
   const age = async () => {
     const { rows } = await db.pool.query<{ age: number }>(
-      `select extract(epoch from tollgate_now() - created_at)::float8 as age from ledger_holds where state = 'open'`,
+      `select extract(epoch from tollgate.tollgate_now() - created_at)::float8 as age from tollgate.ledger_holds where state = 'open'`,
     )
     return rows[0]?.age ?? Number.NaN
   }

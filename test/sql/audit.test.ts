@@ -50,28 +50,28 @@ const pool = (change: string) => `update organization_credit_pools set ${change}
 const alice = (change: string) =>
   `update user_credit_allocations set ${change} where org_id = '${orgId}' and user_id = 'alice'`
 const journal = (kind: string, columns: string, values: string) =>
-  `insert into ledger_journal (kind, org_id, ${columns}) values ('${kind}', '${orgId}', ${values})`
+  `insert into tollgate.ledger_journal (kind, org_id, ${columns}) values ('${kind}', '${orgId}', ${values})`
 const entry = (callId: string, user: string, credits: number) =>
   `insert into credit_usage_attribution (call_id, org_id, user_id, credits_used, service_type)
     values ('${callId}', '${orgId}', '${user}', ${credits}, 'llm_inference')`
 const limit = (kind: string, change: string) =>
-  `update ledger_limits set ${change} where kind = '${kind}' and id = '${keyId}'`
+  `update tollgate.ledger_limits set ${change} where kind = '${kind}' and id = '${keyId}'`
 /** A correction that gives two credits back, in the journal and in the balances. */
-const givenBack = (callId: string) => [
+const givenBack = (callId: string, cause = 'recovery') => [
   journal(
     'correction',
-    'user_id, call_id, pool_total, pool_allocated, allocation_allocated',
-    `'alice', '${callId}', 2, 2, 2`,
+    'cause, user_id, call_id, pool_total, pool_allocated, allocation_allocated',
+    `'${cause}', 'alice', '${callId}', 2, 2, 2`,
   ),
   pool('total_credits = total_credits + 2, allocated_credits = allocated_credits + 2'),
   alice('allocated_credits = allocated_credits + 2'),
 ]
 const strange = randomUUID()
-const NEVER_CLOSED = 'a correction belongs to a call that was never closed'
+const NOT_NEEDED = 'a correction belongs to a call that did not need it'
 const NOT_CHARGED = 'a closed hold is not charged what its rows say'
-const WITHOUT_ROWS = `insert into ledger_holds (call_id, owner, org_id, user_id, allocation_id, state, held_credits,
-    input_credits, charged_credits, closed_at)
-  select '${strange}', '${strange}', org_id, user_id, id, 'settled', 5, 0, 5, now() from user_credit_allocations`
+const WITHOUT_ROWS = `insert into tollgate.ledger_holds (call_id, owner, org_id, user_id, allocation_id, state, held_credits,
+    input_credits, charged_credits, service_type, closed_at)
+  select '${strange}', '${strange}', org_id, user_id, id, 'settled', 5, 0, 5, 'llm_inference', now() from user_credit_allocations`
 
 const WRONGS: Wrong[] = [
   {
@@ -175,7 +175,7 @@ const WRONGS: Wrong[] = [
   },
   {
     finding: NOT_CHARGED,
-    statements: () => [`update ledger_holds set charged_credits = 41 where call_id = '${settled}'`],
+    statements: () => [`update tollgate.ledger_holds set charged_credits = 41 where call_id = '${settled}'`],
     userId: 'alice',
     callId: () => settled,
     stored: '41',
@@ -202,28 +202,36 @@ const WRONGS: Wrong[] = [
     recomputed: '3',
   },
   {
-    finding: NEVER_CLOSED,
+    finding: NOT_NEEDED,
     statements: () => givenBack(strange),
     userId: 'alice',
     callId: () => strange,
     stored: '-2',
-    recomputed: '0',
+    recomputed: null,
   },
   {
-    finding: NEVER_CLOSED,
+    finding: NOT_NEEDED,
     statements: () => givenBack(running),
     userId: 'alice',
     callId: () => running,
     stored: '-2',
-    recomputed: '0',
+    recomputed: null,
   },
   {
-    finding: NEVER_CLOSED,
+    finding: NOT_NEEDED,
     statements: () => givenBack(settled),
     userId: 'alice',
     callId: () => settled,
     stored: '-2',
-    recomputed: '0',
+    recomputed: null,
+  },
+  {
+    finding: NOT_NEEDED,
+    statements: () => givenBack(settled, 'dispute'),
+    userId: 'alice',
+    callId: () => settled,
+    stored: '-2',
+    recomputed: null,
   },
   {
     finding: 'credits and dollars of a charge differ',
@@ -247,7 +255,7 @@ describe('the audit', () => {
       }
       const { rows } = await client.query(
         `select finding, org_id, user_id, call_id, trim_scale(stored) as stored, trim_scale(recomputed) as recomputed
-          from ledger_audit()`,
+          from tollgate.ledger_audit()`,
       )
       const { finding, stored, recomputed, userId = null, callId } = wrong
       expect(rows).toEqual([

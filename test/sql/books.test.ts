@@ -6,9 +6,9 @@ const db = useDatabase()
 
 describe('the books', () => {
   test.each([
-    'update ledger_journal set pool_total = 0',
-    'delete from ledger_journal',
-    'truncate ledger_journal',
+    'update tollgate.ledger_journal set pool_total = 0',
+    'delete from tollgate.ledger_journal',
+    'truncate tollgate.ledger_journal',
     'update credit_usage_attribution set credits_used = 0',
     'delete from credit_usage_attribution',
     'delete from credit_usage_attribution where false',
@@ -46,7 +46,7 @@ describe('the books', () => {
     await db.pool.query("select allocate_credits_to_user($1, 'bob', 20, 'alice')", [org.id])
     const { rows } = await db.pool.query(
       `select kind, user_id, trim_scale(pool_total) as total, trim_scale(pool_allocated) as allocated, paid,
-        trim_scale(allocation_allocated) as given, actor from ledger_journal where org_id = $1 order by id`,
+        trim_scale(allocation_allocated) as given, actor from tollgate.ledger_journal where org_id = $1 order by id`,
       [org.id],
     )
     expect(rows).toEqual([
@@ -89,9 +89,10 @@ describe('the audit', () => {
     try {
       await client.query('begin')
       await client.query(`${statement} where org_id = $1`, [org.id])
-      const { rows } = await client.query<{ finding: string }>('select finding from ledger_audit() where org_id = $1', [
-        org.id,
-      ])
+      const { rows } = await client.query<{ finding: string }>(
+        'select finding from tollgate.ledger_audit() where org_id = $1',
+        [org.id],
+      )
       expect(rows.map((row) => row.finding)).toContain(finding)
       await client.query('rollback')
     } finally {

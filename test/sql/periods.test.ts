@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { balances, close, hold, refusal } from '../support/books.ts'
+import { balances, close, hold, refusal, touch } from '../support/books.ts'
 import { useDatabase } from '../support/database.ts'
 
 const db = useDatabase()
@@ -20,7 +20,7 @@ async function dates(organizationId: string): Promise<unknown> {
 async function journal(organizationId: string): Promise<unknown[]> {
   const { rows } = await db.pool.query(
     `select kind, trim_scale(pool_total) as total, trim_scale(pool_allocated) as allocated,
-      trim_scale(allocation_used) as used from ledger_journal
+      trim_scale(allocation_used) as used from tollgate.ledger_journal
     where org_id = $1 and kind in ('reset', 'refresh') order by id`,
     [organizationId],
   )
@@ -51,11 +51,29 @@ describe('a reset', () => {
     const org = await db.seedOrganization({ credits: 1_000, users: { alice: 100 } })
     await deduct(org.id, 70)
     await db.moveClock('200 days')
-    const has = () => db.pool.query("select has_sufficient_credits($1, 'alice', 100) as yes", [org.id])
-    const answers = await Promise.all(Array.from({ length: 6 }, has))
-    expect(answers.map(({ rows }) => rows[0]?.yes)).toEqual(Array(6).fill(true))
+    await Promise.all(Array.from({ length: 6 }, () => touch(db.pool, org.id)))
     expect(await journal(org.id)).toHaveLength(1)
     expect(await dates(org.id)).toMatchObject({ reset: '2030-10-10T08:00:00' })
+  })
+
+  test('is counted by has_sufficient_credits, which changes nothing', async () => {
+    await db.setNow('2030-03-10T08:00:00Z')
+    const org = await db.seedOrganization({ credits: 120, users: { alice: 100 } })
+    await deduct(org.id, 70)
+    await db.moveClock('200 days')
+    const client = await db.pool.connect()
+    try {
+      await client.query('begin read only')
+      const has =
+        "select has_sufficient_credits($1, 'alice', 50) as yes, has_sufficient_credits($1, 'alice', 50.000001) as no"
+      expect((await client.query(has, [org.id])).rows).toEqual([{ yes: true, no: false }])
+      await client.query('commit')
+    } finally {
+      client.release()
+    }
+    expect(await journal(org.id)).toEqual([])
+    await deduct(org.id, 50)
+    expect((await refusal(deduct(org.id, 0.000001))).message).toBe('Insufficient credits: 0 available, 0.000001 needed')
   })
 
   test('leaves what running calls hold', async () => {
@@ -66,6 +84,7 @@ describe('a reset', () => {
     await db.moveClock('65 days')
     const { rows } = await db.pool.query("select has_sufficient_credits($1, 'alice', 70) as yes", [org.id])
     expect(rows).toEqual([{ yes: true }])
+    await touch(db.pool, org.id)
     expect(await balances(db.pool, org.id)).toMatchObject({
       pool: { allocated: '150', used: '50', held: '30' },
       users: { alice: { allocated: '100', used: '0', held: '30' } },
@@ -178,7 +197,7 @@ describe('a reset', () => {
         await client.query("select deduct_credits($1, 'alice', 1, 'valuation')", [org.id])
         expect(await dates(org.id)).toMatchObject({ reset: next })
       }
-      const { rows } = await client.query('select * from ledger_audit()')
+      const { rows } = await client.query('select * from tollgate.ledger_audit()')
       expect(rows).toEqual([])
     } finally {
       client.release(true)
@@ -195,21 +214,20 @@ describe('a refresh of the pool', () => {
     )
     return id
   }
-  const touch = (id: string) => db.pool.query("select has_sufficient_credits($1, 'alice', 1)", [id])
   const total = async (id: string) => (await balances(db.pool, id)).pool.total
 
   test('adds once for each period that has passed', async () => {
     await db.setNow('2030-01-31T00:00:00Z')
     const id = await refreshed(40, '2030-02-28T00:00:00Z')
     await db.setNow('2030-02-27T23:59:59Z')
-    await touch(id)
+    await touch(db.pool, id)
     expect(await total(id)).toBe('100')
     await db.setNow('2030-05-02T00:00:00Z')
-    await Promise.all([touch(id), touch(id), touch(id)])
+    await Promise.all([touch(db.pool, id), touch(db.pool, id), touch(db.pool, id)])
     expect(await total(id)).toBe('220')
     expect(await dates(id)).toMatchObject({ refresh: '2030-05-31T00:00:00' })
     expect(await journal(id)).toEqual([{ kind: 'refresh', total: '120', allocated: '0', used: '0' }])
-    await touch(id)
+    await touch(db.pool, id)
     expect(await total(id)).toBe('220')
   })
 
@@ -233,7 +251,7 @@ describe('a refresh of the pool', () => {
     const id = await refreshed(40, '2030-02-15T00:00:00Z')
     await db.pool.query('update organization_subscriptions set status = $2 where org_id = $1', [id, status])
     await db.setNow('2030-02-20T00:00:00Z')
-    await touch(id)
+    await touch(db.pool, id)
     expect(await total(id)).toBe(expected)
     expect(await dates(id)).toMatchObject({ refresh: '2030-03-15T00:00:00' })
   })

@@ -74,9 +74,17 @@ describe('the role tollgate_caller', () => {
     }
   })
 
+  test('reads and writes nothing of the schema tollgate', async () => {
+    const { rows } = await db.pool.query(
+      `select relname from pg_class where relnamespace = 'tollgate'::regnamespace and relkind in ('r', 'v', 'm', 'p', 'S')
+        and has_table_privilege('tollgate_caller', oid, 'select, insert, update, delete, truncate, references, trigger')`,
+    )
+    expect(rows).toEqual([])
+  })
+
   test('executes nothing that lies beneath', async () => {
     const { rows } = await db.pool.query<{ name: string }>(
-      `select proname as name from pg_proc where pronamespace = 'public'::regnamespace
+      `select proname as name from pg_proc where pronamespace in ('public'::regnamespace, 'tollgate'::regnamespace)
         and has_function_privilege('tollgate_caller', oid, 'execute') order by proname`,
     )
     expect(rows.map((row) => row.name)).toEqual([
@@ -88,14 +96,16 @@ describe('the role tollgate_caller', () => {
       'tollgate_now',
     ])
     const org = await seed()
-    const book = asCaller((client) => refusal(client.query("select ledger_lock($1, 'alice')", [org.id])))
+    const book = asCaller((client) =>
+      refusal(client.query("select tollgate.ledger_lock_and_refresh($1, 'alice')", [org.id])),
+    )
     expect((await book).code).toBe('42501')
   })
 })
 
 test('no function of ours can be executed by just anybody', async () => {
   const { rows } = await db.pool.query(
-    `select proname from pg_proc where pronamespace = 'public'::regnamespace
+    `select proname from pg_proc where pronamespace in ('public'::regnamespace, 'tollgate'::regnamespace)
       and exists (select from aclexplode(coalesce(proacl, acldefault('f', proowner))) where grantee = 0)`,
   )
   expect(rows).toEqual([])
@@ -103,8 +113,9 @@ test('no function of ours can be executed by just anybody', async () => {
 
 test('every function that writes or runs with our rights has a search path of its own, temporary objects last', async () => {
   const { rows } = await db.pool.query(
-    `select proname, proconfig from pg_proc where pronamespace = 'public'::regnamespace and proname <> 'tollgate_now'
-      and prosqlbody is null and (proconfig is null or not proconfig::text ~ 'search_path=pg_catalog(, public)?, pg_temp')`,
+    `select proname, proconfig from pg_proc where pronamespace in ('public'::regnamespace, 'tollgate'::regnamespace)
+      and proname <> 'tollgate_now' and prosqlbody is null
+      and (proconfig is null or not proconfig::text ~ 'search_path=pg_catalog(, tollgate)?, pg_temp')`,
   )
   expect(rows).toEqual([])
 })
@@ -119,7 +130,7 @@ describe('a caller who shadows our names', () => {
       await client.query('update pg_temp.user_credit_allocations set allocated_credits = 1000000')
       await client.query(`create function pg_temp.tollgate_now() returns timestamptz language sql
         as $$ select timestamptz '2099-01-01' $$`)
-      await client.query(`create function pg_temp.ledger_room(numeric, numeric, boolean, numeric, numeric) returns numeric
+      await client.query(`create function pg_temp.ledger_available(numeric, numeric, boolean, numeric, numeric) returns numeric
         language sql as $$ select 1000000.0 $$`)
       await client.query('set search_path = pg_temp, public')
       const deduct = 'select deduct_credits($1, $2, $3, $4)'

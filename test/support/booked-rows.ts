@@ -15,8 +15,8 @@ export async function bookedRows(pool: pg.Pool, { requestId }: OpenCall): Promis
   const { rows } = await pool.query<BookedRow>(
     `select entry, credits_used::text as credits, provenance, outcome from credit_usage_attribution where request_id = $1
      union all
-     select 'given back', (-allocation_allocated)::text, null, null from ledger_journal
-     where kind = 'correction' and call_id in (select call_id from ledger_holds where request_id = $1)
+     select 'given back', (-allocation_allocated)::text, null, null from tollgate.ledger_journal
+     where kind = 'correction' and call_id in (select call_id from tollgate.ledger_holds where request_id = $1)
      order by entry`,
     [requestId],
   )

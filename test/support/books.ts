@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import pg from 'pg'
 import { expect } from 'vitest'
+import { creditsToMicro, formatDecimal } from '../../src/metering/money.ts'
 
 export interface Balances {
   pool: { total: string; allocated: string; used: string; held: string; overage: string }
@@ -55,6 +56,11 @@ export async function inLine<T>(db: pg.Pool, lock: string, waiting: number, star
   } finally {
     client.release(true)
   }
+}
+
+/** Brings pool and allocation up to date, as whatever spends does first. */
+export async function touch(db: Queryable, organizationId: string, user = 'alice'): Promise<void> {
+  await db.query('select tollgate.ledger_lock_and_refresh($1, $2)', [organizationId, user])
 }
 
 /** Sessions that stand in line for a row. */
@@ -123,29 +129,28 @@ export async function holdBatch(
     output,
   }))
   await db.query(
-    "insert into ledger_processes (id, host, pid, version, lease_until) values ($1, 'test', 1, 'test', 'infinity') on conflict do nothing",
+    "insert into tollgate.ledger_processes (id, host, pid, version, lease_until) values ($1, 'test', 1, 'test', 'infinity') on conflict do nothing",
     [owner],
   )
+  const document = all.map(({ callId, user, input, inputBytes, output, least, limits, keyId }) => ({
+    call_id: callId,
+    org_id: organizationId,
+    user_id: user,
+    input,
+    input_bytes: inputBytes,
+    output,
+    min_output: least,
+    limits,
+    key_id: keyId,
+    service_type: 'llm_inference',
+    service_name: 'gpt-5',
+  }))
   const { rows } = await db.query<HoldAnswer>(
-    `select call_id as "callId", outcome, trim_scale(held) as held, trim_scale(required) as required,
-      trim_scale(available) as available, trim_scale(remaining) as remaining, limit_kind, trim_scale(key_used) as key_used
-    from ledger_hold_batch($1, $2::uuid[], array_fill($3::uuid, array[$4::int]), $5::varchar[], $6::numeric[], $7::numeric[],
-      $8::numeric[], $9::numeric[], $10::jsonb[], array_fill(null::jsonb, array[$4::int]),
-      array_fill('gpt-5'::varchar, array[$4::int]), array_fill(null::varchar, array[$4::int]), $11::varchar[]) h
-    join unnest($2::uuid[]) with ordinality as asked(call_id, place) on asked.place = h.place order by h.place`,
-    [
-      owner,
-      all.map(({ callId }) => callId),
-      organizationId,
-      all.length,
-      all.map(({ user }) => user),
-      all.map(({ input }) => input),
-      all.map(({ inputBytes }) => inputBytes),
-      all.map(({ output }) => output),
-      all.map(({ least }) => least),
-      all.map(({ limits }) => (limits === null ? null : JSON.stringify(limits))),
-      all.map(({ keyId }) => keyId),
-    ],
+    `select $2::jsonb -> (ordinal - 1) ->> 'call_id' as "callId", outcome, trim_scale(held) as held,
+      trim_scale(required) as required, trim_scale(available) as available, trim_scale(remaining) as remaining, limit_kind,
+      trim_scale(key_used) as key_used
+    from tollgate.ledger_hold_batch($1, $2) order by ordinal`,
+    [owner, JSON.stringify(document)],
   )
   return rows
 }
@@ -153,8 +158,8 @@ export async function holdBatch(
 export async function extend(db: Queryable, callId: string, total: number, least = total): Promise<unknown> {
   const { rows } = await db.query(
     `select outcome, trim_scale(held) as held
-    from ledger_progress_batch(array[$1::uuid], array(select org_id from ledger_holds where call_id = $1), array[null::numeric],
-      array[null::numeric], array[$2::numeric], array[$3::numeric])`,
+    from tollgate.ledger_progress_batch(jsonb_build_array(jsonb_build_object('call_id', $1::uuid, 'target', $2::numeric,
+      'min', $3::numeric, 'org_id', (select org_id from tollgate.ledger_holds where call_id = $1))))`,
     [callId, total, least],
   )
   return rows[0]
@@ -173,14 +178,27 @@ export async function close(
   callId: string,
   charge: number | null,
   user = 'alice',
+  provenance = 'provider_usage',
 ): Promise<CloseAnswer> {
+  const document = {
+    call_id: callId,
+    state: charge === null ? 'released' : 'settled',
+    org_id: organizationId,
+    user_id: user,
+    charge: charge ?? 0,
+    service_type: 'llm_inference',
+    service_name: 'gpt-5',
+    // A thousandth of a decimal, exactly.
+    api_cost: formatDecimal(creditsToMicro(`${charge ?? 0}`), 9),
+    markup: 0,
+    source: 'proxy',
+    provenance,
+    outcome: 'answered',
+  }
   const { rows } = await db.query<CloseAnswer>(
     `select trim_scale(charged) as charged, trim_scale(remaining) as remaining, trim_scale(key_used) as key_used
-    from ledger_close_batch(array[$1::uuid], array[$2::varchar], array[$3::uuid], array[$4::varchar], array[$5::numeric],
-      array['llm_inference'::varchar], array['gpt-5'::varchar], array[$5::numeric / 1000], array[0::numeric],
-      array[null::varchar], array[null::jsonb], 'proxy', array['provider_usage'::varchar], array['answered'::varchar],
-      array[null::jsonb])`,
-    [callId, charge === null ? 'released' : 'settled', organizationId, user, charge ?? 0],
+    from tollgate.ledger_close_batch($1)`,
+    [JSON.stringify([document])],
   )
   const row = rows[0]
   if (row === undefined) throw new Error('ledger_close_batch answered no row')

@@ -45,8 +45,8 @@ export async function expectNothingHeld(pool: pg.Pool): Promise<void> {
       const { rows } = await pool.query(
         `select (select count(*) from organization_credit_pools where held_credits <> 0)::int as pools,
                 (select count(*) from user_credit_allocations where held_credits <> 0)::int as allocations,
-                (select count(*) from ledger_limits where held <> 0)::int as limits,
-                (select count(*) from ledger_holds where state = 'open')::int as open_holds`,
+                (select count(*) from tollgate.ledger_limits where held <> 0)::int as limits,
+                (select count(*) from tollgate.ledger_holds where state = 'open')::int as open_holds`,
       )
       expect(rows, 'what is held when nothing runs').toEqual([{ pools: 0, allocations: 0, limits: 0, open_holds: 0 }])
     },

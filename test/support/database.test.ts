@@ -20,13 +20,13 @@ describe('a test database', () => {
   test('has a clock that can be stopped and moved', async () => {
     await db.setNow('2031-01-31T12:00:00Z')
     await db.moveClock('1 month')
-    const { rows } = await db.pool.query('select tollgate_now() as now')
+    const { rows } = await db.pool.query('select tollgate.tollgate_now() as now')
     expect(rows).toEqual([{ now: new Date('2031-02-28T12:00:00Z') }])
   })
 
   test('has the clock of the machine again in the next test', async () => {
     const { rows } = await db.pool.query(
-      'select abs(extract(epoch from tollgate_now() - clock_timestamp())) < 60 as same',
+      'select abs(extract(epoch from tollgate.tollgate_now() - clock_timestamp())) < 60 as same',
     )
     expect(rows).toEqual([{ same: true }])
   })

@@ -70,7 +70,7 @@ export function useDatabase(): TestDatabase {
   })
   afterEach(async () => {
     await clock.reset(database().pool)
-    const { rows } = await database().pool.query('select * from ledger_audit()')
+    const { rows } = await database().pool.query('select * from tollgate.ledger_audit()')
     expect(rows, 'the books after this test').toEqual([])
   })
   afterAll(async () => {
@@ -127,7 +127,7 @@ async function seedOrganization<User extends string>(
     ])
     await pool.query('select allocate_credits_to_user($1, $2, $3)', [id, user, seed.users[user]])
     const stored = await pool.query<{ id: string }>(
-      'insert into api_keys (key_hash, preview, org_id, user_id) values ($1, $2, $3, $4) returning id',
+      'insert into tollgate.api_keys (key_hash, preview, org_id, user_id) values ($1, $2, $3, $4) returning id',
       [hash, preview, id, user],
     )
     keys[user] = key
@@ -158,7 +158,7 @@ class Clock {
 
   private async set(pool: pg.Pool, expression: string): Promise<void> {
     await pool.query(
-      `create or replace function public.tollgate_now() returns timestamptz language sql volatile parallel safe
+      `create or replace function tollgate.tollgate_now() returns timestamptz language sql volatile parallel safe
         as $now$ select ${expression} $now$`,
     )
     this.expression = expression

@@ -36,7 +36,7 @@ beforeEach(async () => {
 afterEach(async () => {
   for (const child of children) child.kill('SIGKILL')
   children = []
-  await db.pool.query('delete from platform_settings; delete from user_provider_keys; delete from vault_root')
+  await db.pool.query('delete from platform_settings; delete from user_provider_keys; delete from tollgate.vault_root')
 })
 
 async function seed(): Promise<void> {
@@ -150,7 +150,7 @@ test('two instances under load: no call fails, no change is lost, and the old ro
   expect(calls).toBeGreaterThan(100)
   expect(saved).toBeGreaterThan(10)
   expect(await sealedBy()).toEqual([next.name])
-  const { rows } = await db.pool.query('select name, previous, handover, way_back from vault_root')
+  const { rows } = await db.pool.query('select name, previous, handover, way_back from tollgate.vault_root')
   expect(rows).toEqual([{ name: next.name, previous: null, handover: null, way_back: null }])
   await expect(openTestVault(db, { roots: [root] })).rejects.toBeInstanceOf(RootKeyError)
   for (const { output } of instances) expect(output()).toMatch(/^port \d+\n$/)
@@ -268,6 +268,6 @@ test('to KMS, with an instance that has no way there: nothing changes', async ()
     'Start them with TOLLGATE_KMS_KEY_ARN, then run this again.',
   )
   await vault.close()
-  const { rows } = await db.pool.query('select name, previous from vault_root')
+  const { rows } = await db.pool.query('select name, previous from tollgate.vault_root')
   expect(rows).toEqual([{ name: root.name, previous: null }])
 })

@@ -35,7 +35,7 @@ beforeEach(async () => {
 afterEach(async () => {
   for (const one of vaults) await one.close()
   await db.pool.query(
-    'delete from platform_settings; delete from user_provider_keys; delete from organization_provider_keys',
+    'delete from platform_settings; delete from user_provider_keys; delete from tollgate.organization_provider_keys',
   )
 })
 
@@ -261,11 +261,11 @@ describe('a row that does not open', () => {
     // Who still runs would register its root key again.
     await vault.close()
     const stranger = newRootKey()
-    await db.pool.query('delete from vault_root')
+    await db.pool.query('delete from tollgate.vault_root')
     const elsewhere = await open({ roots: [stranger] })
     const text = await sealed(elsewhere)
     await elsewhere.close()
-    await db.pool.query('delete from vault_root')
+    await db.pool.query('delete from tollgate.vault_root')
     vault = await open()
     expect(await spoil(text)).toBe(
       `it is sealed under root key ${stranger.name}, and here is ${root.name}; give this process that root key as well, or save the key again`,
@@ -364,7 +364,10 @@ describe('the audit log', () => {
       `key.enabled ${subject} root@example.com 192.0.2.7 req-1`,
       `key.removed ${subject} root@example.com 192.0.2.7 req-1`,
     ])
-    const { rows } = await db.pool.query('select string_agg(row_to_json(a)::text, $1) as text from audit_log a', ['\n'])
+    const { rows } = await db.pool.query(
+      'select string_agg(row_to_json(a)::text, $1) as text from tollgate.audit_log a',
+      ['\n'],
+    )
     expect(rows[0].text).not.toMatch(/FIRST|SECOND|tollgate:[0-9a-f]/)
   })
 
@@ -391,12 +394,13 @@ describe('the audit log', () => {
     expect(await entries()).toEqual([])
   })
 
-  test.each(["update audit_log set actor = 'nobody'", 'delete from audit_log', 'truncate audit_log'])(
-    'refuses: %s',
-    async (statement) => {
-      await expect(db.pool.query(statement)).rejects.toThrow('audit_log is append-only')
-    },
-  )
+  test.each([
+    "update tollgate.audit_log set actor = 'nobody'",
+    'delete from tollgate.audit_log',
+    'truncate tollgate.audit_log',
+  ])('refuses: %s', async (statement) => {
+    await expect(db.pool.query(statement)).rejects.toThrow('audit_log is append-only')
+  })
 
   test('is read page by page, newest first', async () => {
     for (let n = 0; n < 3; n++) await vault.save('openai', platform, `${KEY}${n}`, { ...change, requestId: `${n}` })

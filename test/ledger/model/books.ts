@@ -63,8 +63,11 @@ export function keyOf({ countedKey, limits }: Pick<Hold, 'countedKey' | 'limits'
 /** The rows a call left. */
 export interface Rows {
   charge: bigint
-  correction: bigint | null
-  givenBack: bigint | null
+  /** Signed differences of the two corrections there may be. */
+  recovery: bigint | null
+  dispute: bigint | null
+  /** The provider's statement was not believed. */
+  disputed: boolean
 }
 
 export interface Process {
@@ -156,7 +159,7 @@ export class Books {
   /** What is on the books for a call. */
   chargedFor(call: number): bigint {
     const rows = this.state.rows.get(call)
-    return rows === undefined ? 0n : rows.charge + (rows.correction ?? 0n) - (rows.givenBack ?? 0n)
+    return rows === undefined ? 0n : rows.charge + (rows.recovery ?? 0n) + (rows.dispute ?? 0n)
   }
 
   limitHeld(limit: Limit): bigint {
@@ -169,7 +172,7 @@ export class Books {
     const closed = [...this.touching(limit), ...counting].filter((hold) => hold.state !== 'open')
     if (limit.unit === 'credits') return sum(closed, (hold) => this.chargedFor(hold.call))
     // A released call was no call, unless it turned out to have run after all.
-    const ran = closed.filter((hold) => hold.state !== 'released' || this.state.rows.get(hold.call)?.correction != null)
+    const ran = closed.filter((hold) => hold.state !== 'released' || this.state.rows.get(hold.call)?.recovery != null)
     return BigInt(ran.length) * 1_000_000n
   }
 
@@ -207,9 +210,9 @@ export class Books {
         ([name, held, used]) => [name, `held ${credits(held)} used ${credits(used)}`],
       ),
       holds: record(holds.values(), (hold) => [`call ${hold.call}`, holdLine(hold)]),
-      rows: record(rows, ([call, { charge, correction, givenBack }]) => [
+      rows: record(rows, ([call, { charge, recovery, dispute }]) => [
         `call ${call}`,
-        `charge ${credits(charge)} correction ${amountOrNone(correction)} given back ${amountOrNone(givenBack)}`,
+        `charge ${credits(charge)} recovery ${amountOrNone(recovery)} dispute ${amountOrNone(dispute)}`,
       ]),
       deductions: deductions.map(({ org, user, amount }) => `${org}/${user} ${credits(amount)}`).sort(byName),
       processes: record(processes, ([id, { end }]) => [`process ${id}`, end ?? 'live']),

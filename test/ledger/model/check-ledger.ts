@@ -63,7 +63,9 @@ export async function checkLedger(real: RealLedger, { seed, runs, path, replay }
 
 /** Whatever still runs is released; then nothing is held, and the product's own audit agrees (about all runs it finds). */
 async function end(world: World, real: RealLedger, audited: boolean): Promise<void> {
-  const open = world.books.openHolds().map(({ call, org, user }) => ({ call, org, user, charge: null }))
+  const open = world.books
+    .openHolds()
+    .map(({ call, org, user }) => ({ call, org, user, charge: null, disputed: false }))
   if (open.length > 0) {
     const last = closing(open)
     world.tells(last.text)
@@ -129,17 +131,23 @@ const progress: fc.Arbitrary<Plan> = batch(
     spare: fc.oneof(fc.constant(0n), amount),
   }),
 ).map((calls) => ({ kind: 'progress', calls }))
-const close: fc.Arbitrary<Plan> = batch(fc.record({ pick, charge: fc.option(amount, { freq: 4 }) })).map((calls) => ({
-  kind: 'close',
-  calls,
-}))
+const disputed = fc.oneof({ weight: 3, arbitrary: fc.constant(false) }, fc.constant(true))
+const close: fc.Arbitrary<Plan> = batch(fc.record({ pick, charge: fc.option(amount, { freq: 4 }), disputed })).map(
+  (calls) => ({ kind: 'close', calls }),
+)
 /** Settlements of calls that are closed already. */
 const closeAgain: fc.Arbitrary<Plan> = batch(
   fc.record({
     pick: fc.record({ nth: index, of: fc.constant('closed' as const) }),
     charge: fc.option(amount, { freq: 4 }),
+    disputed,
   }),
 ).map((calls) => ({ kind: 'close', calls }))
+const dispute: fc.Arbitrary<Plan> = fc.record({
+  kind: fc.constant('dispute' as const),
+  pick: fc.record({ nth: index, of: fc.constant('closed' as const) }),
+  charge: amount,
+})
 const publicFunction: fc.Arbitrary<Plan> = fc.oneof(
   fc.record({
     kind: fc.constantFrom('deduct' as const, 'purchase' as const, 'allocate' as const),
@@ -161,6 +169,7 @@ const plan = fc.oneof(
   { weight: 4, arbitrary: hold },
   { weight: 3, arbitrary: close },
   { weight: 2, arbitrary: progress },
+  { weight: 1, arbitrary: dispute },
   { weight: 1, arbitrary: publicFunction },
 )
 
@@ -170,6 +179,7 @@ function commands(replayPath: string | undefined): fc.Arbitrary<Iterable<Command
     { weight: 36, arbitrary: fc.tuple(close, seat).map(([what, at]) => new Do(what, at)) },
     { weight: 36, arbitrary: fc.tuple(progress, seat).map(([what, at]) => new Do(what, at)) },
     { weight: 30, arbitrary: fc.tuple(publicFunction, seat).map(([what, at]) => new Do(what, at)) },
+    { weight: 20, arbitrary: fc.tuple(dispute, seat).map(([what, at]) => new Do(what, at)) },
     { weight: 16, arbitrary: seat.map((at) => new Lose(at)) },
     { weight: 28, arbitrary: fc.tuple(closeAgain, seat).map(([what, at]) => new Do(what, at)) },
     { weight: 40, arbitrary: fc.tuple(plan, plan).map(([one, other]) => new AtOnce(one, other)) },

@@ -43,7 +43,13 @@ export interface ProgressPlan {
 
 export interface ClosePlan {
   kind: 'close'
-  calls: { pick: Pick; charge: bigint | null }[]
+  calls: { pick: Pick; charge: bigint | null; disputed: boolean }[]
+}
+
+export interface DisputePlan {
+  kind: 'dispute'
+  pick: Pick
+  charge: bigint
 }
 
 export interface PublicPlan {
@@ -54,13 +60,14 @@ export interface PublicPlan {
   requestId: string | null
 }
 
-export type Plan = HoldPlan | ProgressPlan | ClosePlan | PublicPlan
+export type Plan = HoldPlan | ProgressPlan | ClosePlan | DisputePlan | PublicPlan
 
 /** Undefined: there is nothing it could be done to. */
 export function operation(world: World, seat: Seat, plan: Plan): Operation | undefined {
   if (plan.kind === 'hold') return hold(world, seat, plan)
   if (plan.kind === 'progress') return progress(world, plan)
   if (plan.kind === 'close') return close(world, plan)
+  if (plan.kind === 'dispute') return dispute(world, plan)
   return publicFunction(plan)
 }
 
@@ -146,21 +153,32 @@ function progress(world: World, plan: ProgressPlan): Operation | undefined {
 
 function close(world: World, plan: ClosePlan): Operation | undefined {
   const sent = new Map<number, rules.CloseCall>()
-  for (const { pick, charge } of plan.calls) {
+  for (const { pick, charge, disputed } of plan.calls) {
     const found = callFor(world, pick)
-    if (found !== undefined) sent.set(found.call, { ...found, charge })
+    if (found !== undefined) sent.set(found.call, { ...found, charge, disputed })
   }
   return sent.size === 0 ? undefined : closing([...sent.values()])
 }
 
 export function closing(calls: readonly rules.CloseCall[]): Operation {
-  const words = calls.map(({ call, org, user, charge }) => {
-    return `${charge === null ? 'release' : `settle at ${credits(charge)}`} call ${call} of ${org}/${user}`
+  const words = calls.map(({ call, org, user, charge, disputed }) => {
+    const how = charge === null ? 'release' : `settle at ${credits(charge)}${disputed ? ' disputed' : ''}`
+    return `${how} call ${call} of ${org}/${user}`
   })
   return {
     text: words.join('; '),
     model: (books) => rules.closeBatch(books, calls),
     real: (real, at) => real.settle(at, calls),
+  }
+}
+
+function dispute(world: World, { pick, charge }: DisputePlan): Operation | undefined {
+  const found = callFor(world, pick)
+  if (found === undefined) return undefined
+  return {
+    text: `settle the dispute about call ${found.call} of ${found.org}/${found.user} at ${credits(charge)}`,
+    model: (books) => rules.settleDispute(books, { ...found, charge }),
+    real: (real, at) => real.settleDispute(at, found.call, charge),
   }
 }
 

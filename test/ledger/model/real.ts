@@ -5,10 +5,19 @@
  */
 import { createHash } from 'node:crypto'
 import pg from 'pg'
-import { creditsToMicro } from '../../../src/metering/money.ts'
+import { creditsToMicro, formatDecimal } from '../../../src/metering/money.ts'
 import { amountOrNone, byName, credits, type Limit, record, type Snapshot, type State } from './books.ts'
 import type { PublicAnswer } from './public-functions.ts'
-import type { CloseAnswer, CloseCall, HoldAnswer, HoldCall, ProgressAnswer, ProgressCall, Recovery } from './rules.ts'
+import type {
+  CloseAnswer,
+  CloseCall,
+  DisputeAnswer,
+  HoldAnswer,
+  HoldCall,
+  ProgressAnswer,
+  ProgressCall,
+  Recovery,
+} from './rules.ts'
 import { definitions, statements } from './statements.ts'
 
 export type Seat = 'a' | 'b' | 'sql'
@@ -83,20 +92,20 @@ export class RealLedger {
   }
 
   async hold(seat: Seat, process: number, calls: readonly HoldCall[]): Promise<HoldAnswer[]> {
-    const rows = await this.rows(seat, 'hold', [
-      this.id('process', process),
-      calls.map(({ call }) => this.id('call', call)),
-      calls.map(({ org }) => this.orgId(org)),
-      calls.map(({ user }) => user),
-      calls.map(({ input }) => credits(input)),
-      calls.map(({ inputBytes }) => credits(inputBytes)),
-      calls.map(({ output }) => credits(output)),
-      calls.map(({ least }) => credits(least)),
-      calls.map(({ limits }) =>
-        limits.length === 0 ? null : JSON.stringify(limits.map((limit) => this.limit(limit))),
-      ),
-      calls.map(({ key }) => (key === null ? null : this.named(key))),
-    ])
+    const document = calls.map((call) => ({
+      call_id: this.id('call', call.call),
+      org_id: this.orgId(call.org),
+      user_id: call.user,
+      input: credits(call.input),
+      input_bytes: credits(call.inputBytes),
+      output: credits(call.output),
+      min_output: credits(call.least),
+      limits: call.limits.length === 0 ? null : call.limits.map((limit) => this.limit(limit)),
+      key_id: call.key === null ? null : this.named(call.key),
+      service_type: 'llm_inference',
+      service_name: 'gpt-5',
+    }))
+    const rows = await this.rows(seat, 'hold', [this.id('process', process), JSON.stringify(document)])
     return rows.map((row) => ({
       outcome: row.outcome as HoldAnswer['outcome'],
       held: micro(row.held),
@@ -111,13 +120,15 @@ export class RealLedger {
   }
 
   async progress(seat: Seat, calls: readonly ProgressCall[]): Promise<ProgressAnswer[]> {
-    const rows = await this.rows(seat, 'progress', [
-      calls.map(({ call }) => this.id('call', call)),
-      calls.map(({ org }) => this.orgId(org)),
-      calls.map(({ checkpoint }) => text(checkpoint)),
-      calls.map(({ total }) => text(total)),
-      calls.map(({ least }) => text(least)),
-    ])
+    const document = calls.map(({ call, org, checkpoint, total, least }) => ({
+      call_id: this.id('call', call),
+      org_id: this.orgId(org),
+      credits: text(checkpoint),
+      api_cost: checkpoint === null ? null : dollars(checkpoint),
+      target: text(total),
+      min: text(least),
+    }))
+    const rows = await this.rows(seat, 'progress', [JSON.stringify(document)])
     return rows.map((row, place) => {
       const held = micro(row.held)
       const worth = calls[place]?.least ?? 0n
@@ -129,18 +140,31 @@ export class RealLedger {
   }
 
   async settle(seat: Seat, calls: readonly CloseCall[]): Promise<CloseAnswer[]> {
-    const rows = await this.rows(seat, 'close', [
-      calls.map(({ call }) => this.id('call', call)),
-      calls.map(({ charge }) => (charge === null ? 'released' : 'settled')),
-      calls.map(({ org }) => this.orgId(org)),
-      calls.map(({ user }) => user),
-      calls.map(({ charge }) => credits(charge ?? 0n)),
-    ])
+    const document = calls.map(({ call, org, user, charge, disputed }) => ({
+      call_id: this.id('call', call),
+      state: charge === null ? 'released' : 'settled',
+      org_id: this.orgId(org),
+      user_id: user,
+      charge: credits(charge ?? 0n),
+      service_type: 'llm_inference',
+      service_name: 'gpt-5',
+      api_cost: dollars(charge ?? 0n),
+      markup: 0,
+      source: 'proxy',
+      provenance: charge === null ? null : disputed ? 'disputed' : 'provider_usage',
+      outcome: 'answered',
+    }))
+    const rows = await this.rows(seat, 'close', [JSON.stringify(document)])
     return rows.map((row) => ({
       charged: micro(row.charged) ?? 0n,
       remaining: micro(row.remaining),
       keyUsed: micro(row.key_used),
     }))
+  }
+
+  async settleDispute(seat: Seat, call: number, charge: bigint): Promise<DisputeAnswer> {
+    const [row] = await this.rows(seat, 'settleDispute', [this.id('call', call), credits(charge), dollars(charge)])
+    return { outcome: row?.outcome as DisputeAnswer['outcome'], charged: micro(row?.charged) }
   }
 
   /** Names of this run's organizations only. */
@@ -191,7 +215,7 @@ export class RealLedger {
 
   /** Empties the tables of a run that ended well: an audit reads every row there is. */
   async forget(): Promise<void> {
-    await this.at('sql').query('select model_forget()')
+    await this.at('sql').query('select public.model_forget()')
   }
 
   async snapshot(): Promise<Snapshot> {
@@ -217,9 +241,9 @@ export class RealLedger {
         `call ${number(id)}`,
         `${state} held ${held} checkpoint ${checkpoint ?? 'none'} charged ${charged ?? 'none'}`,
       ]),
-      rows: lines('rows', ([id, charge, correction, back]) => [
+      rows: lines('rows', ([id, charge, recovery, dispute]) => [
         `call ${number(id)}`,
-        `charge ${charge ?? 'none'} correction ${correction ?? 'none'} given back ${back ?? 'none'}`,
+        `charge ${charge ?? 'none'} recovery ${recovery ?? 'none'} dispute ${dispute ?? 'none'}`,
       ]),
       deductions: (found.deductions ?? [])
         .map(([org, user, amount]) => `${this.orgName(org)}/${user} ${amount}`)
@@ -282,6 +306,8 @@ function grantedIn(state: State, org: string): bigint {
   return state.allocations.filter((entry) => entry.org === org).reduce((sum, { granted }) => sum + granted, 0n)
 }
 
+/** A microcredit is a nano-dollar. */
+const dollars = (amount: bigint): string => formatDecimal(amount, 9)
 const text = (amount: bigint | null): string | null => (amount === null ? null : credits(amount))
 const micro = (amount: string | null | undefined): bigint | null => (amount == null ? null : creditsToMicro(amount))
 const instant = (at: number | null): string | null => (at === null ? null : new Date(at).toISOString())

@@ -48,6 +48,7 @@ export interface CloseCall {
   user: string
   /** Null: released, nothing was consumed. */
   charge: bigint | null
+  disputed: boolean
 }
 
 export interface CloseAnswer {
@@ -201,8 +202,8 @@ export function closeBatch(books: Books, calls: readonly CloseCall[]): CloseAnsw
   return answers
 }
 
-function closeOpen(books: Books, { call, org, user, charge }: CloseCall): CloseAnswer {
-  end(books, call, charge === null ? 'released' : 'settled', charge ?? 0n)
+function closeOpen(books: Books, { call, org, user, charge, disputed }: CloseCall): CloseAnswer {
+  end(books, call, charge === null ? 'released' : 'settled', charge ?? 0n, disputed && charge !== null)
   const allocation = books.allocation(org, user) as Allocation
   return { charged: charge ?? 0n, remaining: books.free(allocation), keyUsed: keyUsedBy(books, { call }) }
 }
@@ -213,12 +214,18 @@ function keyUsedBy(books: Books, { call }: { call: number }): bigint | null {
 }
 
 /** A hold ends with a charge, in full whatever was held. */
-function end(books: Books, call: number, state: 'settled' | 'released' | 'recovered', charge: bigint): void {
+function end(
+  books: Books,
+  call: number,
+  state: 'settled' | 'released' | 'recovered',
+  charge: bigint,
+  disputed = false,
+): void {
   const hold = books.state.holds.get(call)
   if (hold?.state !== 'open') throw new Error(`the hold of call ${call} is not open in the model`)
   hold.state = state
   hold.charged = charge
-  books.state.rows.set(call, { charge, correction: null, givenBack: null })
+  books.state.rows.set(call, { charge, recovery: null, dispute: null, disputed })
   spend(books, hold, charge)
 }
 
@@ -240,26 +247,50 @@ function closeLate(books: Books, call: CloseCall): CloseAnswer {
     keyUsed: keyUsedBy(books, call),
   })
   if (rows === undefined) {
-    books.state.rows.set(call.call, { charge: call.charge ?? 0n, correction: null, givenBack: null })
+    const { charge, disputed } = call
+    books.state.rows.set(call.call, { charge: charge ?? 0n, recovery: null, dispute: null, disputed })
     spend(books, call, call.charge ?? 0n)
     return answer()
   }
-  const corrected = rows.correction !== null || rows.givenBack !== null
-  if (hold === undefined || hold.state === 'settled' || corrected) return answer()
+  if (hold === undefined || hold.state === 'settled' || rows.recovery !== null) return answer()
   // Whoever releases what was recovered knows better than the checkpoint: nothing is to be paid.
   if (call.charge === null && hold.state === 'released') return answer()
   const difference = (call.charge ?? 0n) - rows.charge
   if (difference === 0n) return answer()
-  if (difference > 0n) {
-    rows.correction = difference
-    spend(books, call, difference)
+  rows.recovery = difference
+  rows.disputed ||= call.disputed && call.charge !== null
+  correct(books, allocation, difference)
+  return answer()
+}
+
+/** The books never decrease: what was charged too much is given, as new credits, to pool and allocation. */
+function correct(books: Books, allocation: Allocation, difference: bigint): void {
+  if (difference >= 0n) {
+    spend(books, allocation, difference)
   } else {
-    // The books never decrease: what was charged too much is given, as new credits, to pool and allocation.
-    rows.givenBack = -difference
-    books.organization(call.org).bought -= difference
+    books.organization(allocation.org).bought -= difference
     allocation.granted -= difference
   }
-  return answer()
+}
+
+// --- disputes -------------------------------------------------------------------------------------------------------------
+
+export interface DisputeAnswer {
+  outcome: 'settled' | 'already_settled' | 'not_disputed' | 'unknown'
+  charged: bigint | null
+}
+
+/** The call has cost `charge` after all. Once. */
+export function settleDispute(books: Books, call: Omit<CloseCall, 'disputed'>): DisputeAnswer {
+  const rows = books.state.rows.get(call.call)
+  if (rows === undefined) return { outcome: 'unknown', charged: null }
+  touch(books, call.org, call.user)
+  const charged = books.chargedFor(call.call)
+  if (!rows.disputed) return { outcome: 'not_disputed', charged }
+  if (rows.dispute !== null) return { outcome: 'already_settled', charged }
+  rows.dispute = (call.charge ?? 0n) - charged
+  correct(books, books.allocation(call.org, call.user) as Allocation, rows.dispute)
+  return { outcome: 'settled', charged: call.charge ?? 0n }
 }
 
 // --- recover --------------------------------------------------------------------------------------------------------------
