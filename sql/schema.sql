@@ -4,15 +4,10 @@
 
 -- ---------- schema public ----------
 
-create schema public;
 comment on schema public is 'standard public schema';
 grant usage on schema public to public;
 grant usage on schema public to tollgate_app;
 grant usage on schema public to tollgate_caller;
-
-grant usage on sequence public.audit_log_id_seq to tollgate_app;
-
-grant usage on sequence public.ledger_journal_id_seq to tollgate_app;
 
 create table public.api_keys (
   id uuid default gen_random_uuid() not null,
@@ -30,7 +25,7 @@ create table public.api_keys (
   constraint api_keys_org_id_fkey FOREIGN KEY (org_id) REFERENCES public.organizations(id) ON DELETE RESTRICT,
   constraint api_keys_key_hash_check CHECK (length(key_hash) = 32)
 );
-create index idx_api_keys_org_user on public.api_keys using btree (org_id, user_id);
+CREATE INDEX idx_api_keys_org_user ON public.api_keys USING btree (org_id, user_id);
 grant delete, insert, select, update on table public.api_keys to tollgate_app;
 
 create table public.audit_log (
@@ -44,9 +39,10 @@ create table public.audit_log (
   details jsonb,
   constraint audit_log_pkey PRIMARY KEY (id)
 );
-create index idx_audit_log_subject on public.audit_log using btree (subject, id DESC);
+CREATE INDEX idx_audit_log_subject ON public.audit_log USING btree (subject, id DESC);
 CREATE TRIGGER audit_log_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.audit_log FOR EACH STATEMENT EXECUTE FUNCTION public.ledger_append_only();
 grant delete, insert, select, update on table public.audit_log to tollgate_app;
+grant usage on sequence public.audit_log_id_seq to tollgate_app;
 
 create table public.credit_usage_attribution (
   id uuid default gen_random_uuid() not null,
@@ -77,13 +73,13 @@ create table public.credit_usage_attribution (
   constraint credit_usage_attribution_provenance_check CHECK (provenance::text = ANY (ARRAY['provider_cost'::character varying, 'provider_usage'::character varying, 'estimated'::character varying, 'recovered'::character varying, 'disputed'::character varying]::text[])),
   constraint credit_usage_attribution_source_check CHECK (source::text = ANY (ARRAY['sql'::character varying, 'proxy'::character varying]::text[]))
 );
-create index idx_credit_usage_allocation_id on public.credit_usage_attribution using btree (allocation_id);
-create index idx_credit_usage_created_at on public.credit_usage_attribution using btree (created_at);
-create index idx_credit_usage_metadata_gin on public.credit_usage_attribution using gin (request_metadata) WHERE (request_metadata IS NOT NULL);
-create index idx_credit_usage_org_id on public.credit_usage_attribution using btree (org_id);
-create index idx_credit_usage_request_id on public.credit_usage_attribution using btree (org_id, request_id) WHERE (request_id IS NOT NULL);
-create index idx_credit_usage_service_type on public.credit_usage_attribution using btree (service_type);
-create index idx_credit_usage_user_id on public.credit_usage_attribution using btree (user_id);
+CREATE INDEX idx_credit_usage_allocation_id ON public.credit_usage_attribution USING btree (allocation_id);
+CREATE INDEX idx_credit_usage_created_at ON public.credit_usage_attribution USING btree (created_at);
+CREATE INDEX idx_credit_usage_metadata_gin ON public.credit_usage_attribution USING gin (request_metadata) WHERE (request_metadata IS NOT NULL);
+CREATE INDEX idx_credit_usage_org_id ON public.credit_usage_attribution USING btree (org_id);
+CREATE INDEX idx_credit_usage_request_id ON public.credit_usage_attribution USING btree (org_id, request_id) WHERE (request_id IS NOT NULL);
+CREATE INDEX idx_credit_usage_service_type ON public.credit_usage_attribution USING btree (service_type);
+CREATE INDEX idx_credit_usage_user_id ON public.credit_usage_attribution USING btree (user_id);
 CREATE TRIGGER credit_usage_attribution_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.credit_usage_attribution FOR EACH STATEMENT EXECUTE FUNCTION public.ledger_append_only();
 grant delete, insert, select, update on table public.credit_usage_attribution to tollgate_app;
 grant select on table public.credit_usage_attribution to tollgate_caller;
@@ -103,7 +99,7 @@ create table public.idempotency_keys (
   constraint idempotency_keys_org_id_fkey FOREIGN KEY (org_id) REFERENCES public.organizations(id) ON DELETE RESTRICT,
   constraint idempotency_keys_state_check CHECK (state::text = ANY (ARRAY['running'::character varying, 'answered'::character varying, 'streamed'::character varying]::text[]))
 );
-create index idx_idempotency_keys_created_at on public.idempotency_keys using btree (created_at);
+CREATE INDEX idx_idempotency_keys_created_at ON public.idempotency_keys USING btree (created_at);
 grant delete, insert, select, update on table public.idempotency_keys to tollgate_app;
 
 create table public.ledger_holds (
@@ -135,7 +131,7 @@ create table public.ledger_holds (
   constraint ledger_holds_input_credits_check CHECK (input_credits >= 0::numeric),
   constraint ledger_holds_state_check CHECK (state::text = ANY (ARRAY['open'::character varying, 'settled'::character varying, 'released'::character varying, 'recovered'::character varying]::text[]))
 ) with (fillfactor=80);
-create index idx_ledger_holds_open on public.ledger_holds using btree (org_id) WHERE ((state)::text = 'open'::text);
+CREATE INDEX idx_ledger_holds_open ON public.ledger_holds USING btree (org_id) WHERE ((state)::text = 'open'::text);
 grant delete, insert, select, update on table public.ledger_holds to tollgate_app;
 
 create table public.ledger_identity (
@@ -166,11 +162,12 @@ create table public.ledger_journal (
   constraint ledger_journal_org_id_fkey FOREIGN KEY (org_id) REFERENCES public.organizations(id) ON DELETE RESTRICT,
   constraint ledger_journal_kind_check CHECK (kind::text = ANY (ARRAY['purchase'::character varying, 'allocate'::character varying, 'reset'::character varying, 'refresh'::character varying, 'refund'::character varying, 'correction'::character varying]::text[]))
 );
-create index idx_ledger_journal_org_id on public.ledger_journal using btree (org_id, created_at);
-create unique index idx_ledger_journal_correction on public.ledger_journal using btree (call_id) WHERE ((kind)::text = 'correction'::text);
+CREATE INDEX idx_ledger_journal_org_id ON public.ledger_journal USING btree (org_id, created_at);
+CREATE UNIQUE INDEX idx_ledger_journal_correction ON public.ledger_journal USING btree (call_id) WHERE ((kind)::text = 'correction'::text);
 CREATE TRIGGER ledger_journal_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.ledger_journal FOR EACH STATEMENT EXECUTE FUNCTION public.ledger_append_only();
 CREATE TRIGGER ledger_journal_durable BEFORE INSERT ON public.ledger_journal FOR EACH ROW EXECUTE FUNCTION public.ledger_journal_durable();
 grant delete, insert, select, update on table public.ledger_journal to tollgate_app;
+grant usage on sequence public.ledger_journal_id_seq to tollgate_app;
 
 create table public.ledger_limits (
   kind character varying(40) not null,
@@ -224,13 +221,13 @@ create table public.org_billing_history (
   constraint org_billing_history_event_type_check CHECK (event_type::text = ANY (ARRAY['invoice_created'::character varying, 'invoice_paid'::character varying, 'invoice_failed'::character varying, 'subscription_created'::character varying, 'subscription_upgraded'::character varying, 'subscription_downgraded'::character varying, 'subscription_canceled'::character varying, 'credit_purchase'::character varying, 'credit_refund'::character varying, 'overage_charged'::character varying]::text[])),
   constraint org_billing_history_payment_status_check CHECK (payment_status::text = ANY (ARRAY['pending'::character varying, 'paid'::character varying, 'failed'::character varying, 'refunded'::character varying, 'canceled'::character varying]::text[]))
 );
-create index idx_billing_history_created_at on public.org_billing_history using btree (created_at);
-create index idx_billing_history_event_type on public.org_billing_history using btree (event_type);
-create index idx_billing_history_lago_invoice on public.org_billing_history using btree (lago_invoice_id);
-create index idx_billing_history_org_id on public.org_billing_history using btree (org_id);
-create index idx_billing_history_payment_status on public.org_billing_history using btree (payment_status);
-create index idx_billing_history_stripe_invoice on public.org_billing_history using btree (stripe_invoice_id);
-create index idx_billing_history_subscription_id on public.org_billing_history using btree (subscription_id);
+CREATE INDEX idx_billing_history_created_at ON public.org_billing_history USING btree (created_at);
+CREATE INDEX idx_billing_history_event_type ON public.org_billing_history USING btree (event_type);
+CREATE INDEX idx_billing_history_lago_invoice ON public.org_billing_history USING btree (lago_invoice_id);
+CREATE INDEX idx_billing_history_org_id ON public.org_billing_history USING btree (org_id);
+CREATE INDEX idx_billing_history_payment_status ON public.org_billing_history USING btree (payment_status);
+CREATE INDEX idx_billing_history_stripe_invoice ON public.org_billing_history USING btree (stripe_invoice_id);
+CREATE INDEX idx_billing_history_subscription_id ON public.org_billing_history USING btree (subscription_id);
 grant delete, insert, select, update on table public.org_billing_history to tollgate_app;
 grant select on table public.org_billing_history to tollgate_caller;
 
@@ -267,7 +264,7 @@ create table public.organization_credit_pools (
   constraint organization_credit_pools_total_credits_check CHECK (total_credits >= 0::numeric),
   constraint organization_credit_pools_used_credits_check CHECK (used_credits >= 0::numeric)
 ) with (fillfactor=70);
-create index idx_org_credit_pools_org_id on public.organization_credit_pools using btree (org_id);
+CREATE INDEX idx_org_credit_pools_org_id ON public.organization_credit_pools USING btree (org_id);
 CREATE TRIGGER update_org_credit_pools_updated_at BEFORE UPDATE ON public.organization_credit_pools FOR EACH ROW WHEN (new.updated_at = old.updated_at) EXECUTE FUNCTION public.update_updated_at_column();
 grant delete, insert, select, update on table public.organization_credit_pools to tollgate_app;
 grant select on table public.organization_credit_pools to tollgate_caller;
@@ -283,7 +280,7 @@ create table public.organization_members (
   constraint organization_members_org_id_fkey FOREIGN KEY (org_id) REFERENCES public.organizations(id) ON DELETE CASCADE,
   constraint organization_members_role_check CHECK (role::text = ANY (ARRAY['owner'::character varying, 'admin'::character varying, 'member'::character varying, 'billing_admin'::character varying]::text[]))
 );
-create index idx_org_members_user_id on public.organization_members using btree (user_id);
+CREATE INDEX idx_org_members_user_id ON public.organization_members USING btree (user_id);
 grant delete, insert, select, update on table public.organization_members to tollgate_app;
 grant select on table public.organization_members to tollgate_caller;
 
@@ -326,12 +323,12 @@ create table public.organization_subscriptions (
   constraint organization_subscriptions_status_check CHECK (status::text = ANY (ARRAY['active'::character varying, 'trialing'::character varying, 'past_due'::character varying, 'canceled'::character varying, 'paused'::character varying]::text[])),
   constraint organization_subscriptions_subscription_plan_check CHECK (subscription_plan::text = ANY (ARRAY['platform'::character varying, 'byok'::character varying, 'hybrid'::character varying]::text[]))
 );
-create index idx_org_subs_lago on public.organization_subscriptions using btree (lago_subscription_id);
-create index idx_org_subs_org_id on public.organization_subscriptions using btree (org_id);
-create index idx_org_subs_plan on public.organization_subscriptions using btree (subscription_plan);
-create index idx_org_subs_status on public.organization_subscriptions using btree (status);
-create index idx_org_subs_stripe on public.organization_subscriptions using btree (stripe_subscription_id);
-create unique index idx_org_subs_one_active on public.organization_subscriptions using btree (org_id) WHERE ((status)::text = 'active'::text);
+CREATE INDEX idx_org_subs_lago ON public.organization_subscriptions USING btree (lago_subscription_id);
+CREATE INDEX idx_org_subs_org_id ON public.organization_subscriptions USING btree (org_id);
+CREATE INDEX idx_org_subs_plan ON public.organization_subscriptions USING btree (subscription_plan);
+CREATE INDEX idx_org_subs_status ON public.organization_subscriptions USING btree (status);
+CREATE INDEX idx_org_subs_stripe ON public.organization_subscriptions USING btree (stripe_subscription_id);
+CREATE UNIQUE INDEX idx_org_subs_one_active ON public.organization_subscriptions USING btree (org_id) WHERE ((status)::text = 'active'::text);
 CREATE TRIGGER update_org_subs_updated_at BEFORE UPDATE ON public.organization_subscriptions FOR EACH ROW EXECUTE FUNCTION public.update_updated_at_column();
 grant delete, insert, select, update on table public.organization_subscriptions to tollgate_app;
 grant select on table public.organization_subscriptions to tollgate_caller;
@@ -366,7 +363,7 @@ create table public.platform_settings (
   enabled boolean default true not null,
   constraint platform_settings_pkey PRIMARY KEY (key)
 );
-create unique index platform_settings_api_keys on public.platform_settings using btree (key) WHERE ((category)::text = 'api_keys'::text);
+CREATE UNIQUE INDEX platform_settings_api_keys ON public.platform_settings USING btree (key) WHERE ((category)::text = 'api_keys'::text);
 CREATE TRIGGER platform_settings_changed AFTER INSERT OR DELETE OR UPDATE ON public.platform_settings FOR EACH ROW EXECUTE FUNCTION public.vault_key_changed('platform', '', 'key', 'value');
 CREATE TRIGGER platform_settings_truncated AFTER TRUNCATE ON public.platform_settings FOR EACH STATEMENT EXECUTE FUNCTION public.vault_keys_truncated();
 grant delete, insert, select, update on table public.platform_settings to tollgate_app;
@@ -395,9 +392,9 @@ create table public.user_credit_allocations (
   constraint user_credit_allocations_reset_period_check CHECK (reset_period::text = ANY (ARRAY['daily'::character varying, 'weekly'::character varying, 'monthly'::character varying, 'never'::character varying]::text[])),
   constraint user_credit_allocations_used_credits_check CHECK (used_credits >= 0::numeric)
 ) with (fillfactor=70);
-create index idx_user_credits_active on public.user_credit_allocations using btree (is_active);
-create index idx_user_credits_org_id on public.user_credit_allocations using btree (org_id, user_id);
-create index idx_user_credits_user_id on public.user_credit_allocations using btree (user_id, org_id);
+CREATE INDEX idx_user_credits_active ON public.user_credit_allocations USING btree (is_active);
+CREATE INDEX idx_user_credits_org_id ON public.user_credit_allocations USING btree (org_id, user_id);
+CREATE INDEX idx_user_credits_user_id ON public.user_credit_allocations USING btree (user_id, org_id);
 CREATE TRIGGER update_user_credits_updated_at BEFORE UPDATE ON public.user_credit_allocations FOR EACH ROW WHEN (new.updated_at = old.updated_at) EXECUTE FUNCTION public.update_updated_at_column();
 grant delete, insert, select, update on table public.user_credit_allocations to tollgate_app;
 grant select on table public.user_credit_allocations to tollgate_caller;
@@ -513,10 +510,6 @@ create view public.user_multi_org_credits as
 grant delete, insert, select, update on table public.user_multi_org_credits to tollgate_app;
 grant select on table public.user_multi_org_credits to tollgate_caller;
 
-revoke execute on function public.add_credits_to_pool(uuid,numeric,numeric) from public;
-grant execute on function public.add_credits_to_pool(uuid,numeric,numeric) to tollgate_app;
-grant execute on function public.add_credits_to_pool(uuid,numeric,numeric) to tollgate_caller;
-
 CREATE OR REPLACE FUNCTION public.add_credits_to_pool(p_org_id uuid, p_credits_amount numeric, p_purchase_amount numeric DEFAULT 0.00)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -539,10 +532,9 @@ AS $function$
       return true;
     end
   $function$;
-
-revoke execute on function public.allocate_credits_to_user(uuid,character varying,numeric,character varying) from public;
-grant execute on function public.allocate_credits_to_user(uuid,character varying,numeric,character varying) to tollgate_app;
-grant execute on function public.allocate_credits_to_user(uuid,character varying,numeric,character varying) to tollgate_caller;
+revoke execute on function public.add_credits_to_pool(uuid,numeric,numeric) from public;
+grant execute on function public.add_credits_to_pool(uuid,numeric,numeric) to tollgate_app;
+grant execute on function public.add_credits_to_pool(uuid,numeric,numeric) to tollgate_caller;
 
 CREATE OR REPLACE FUNCTION public.allocate_credits_to_user(p_org_id uuid, p_user_id character varying, p_credits_amount numeric, p_allocated_by character varying DEFAULT NULL::character varying)
  RETURNS boolean
@@ -588,9 +580,9 @@ AS $function$
       return true;
     end
   $function$;
-
-revoke execute on function public.claim_idempotency_key(uuid,character varying,character varying,bytea,uuid) from public;
-grant execute on function public.claim_idempotency_key(uuid,character varying,character varying,bytea,uuid) to tollgate_app;
+revoke execute on function public.allocate_credits_to_user(uuid,character varying,numeric,character varying) from public;
+grant execute on function public.allocate_credits_to_user(uuid,character varying,numeric,character varying) to tollgate_app;
+grant execute on function public.allocate_credits_to_user(uuid,character varying,numeric,character varying) to tollgate_caller;
 
 CREATE OR REPLACE FUNCTION public.claim_idempotency_key(p_org_id uuid, p_user_id character varying, p_key character varying, p_body_hash bytea, p_call_id uuid, OUT outcome character varying, OUT call_id uuid, OUT status integer, OUT headers jsonb, OUT body bytea)
  RETURNS record
@@ -618,10 +610,8 @@ AS $function$
       if outcome = 'answered' then status := v_row.status; headers := v_row.headers; body := v_row.body; end if;
     end
   $function$;
-
-revoke execute on function public.deduct_credits(uuid,character varying,numeric,character varying,character varying,character varying,jsonb) from public;
-grant execute on function public.deduct_credits(uuid,character varying,numeric,character varying,character varying,character varying,jsonb) to tollgate_app;
-grant execute on function public.deduct_credits(uuid,character varying,numeric,character varying,character varying,character varying,jsonb) to tollgate_caller;
+revoke execute on function public.claim_idempotency_key(uuid,character varying,character varying,bytea,uuid) from public;
+grant execute on function public.claim_idempotency_key(uuid,character varying,character varying,bytea,uuid) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION public.deduct_credits(p_org_id uuid, p_user_id character varying, p_credits_used numeric, p_service_type character varying, p_service_name character varying DEFAULT NULL::character varying, p_request_id character varying DEFAULT NULL::character varying, p_request_metadata jsonb DEFAULT NULL::jsonb)
  RETURNS boolean
@@ -663,10 +653,9 @@ AS $function$
       return true;
     end
   $function$;
-
-revoke execute on function public.has_sufficient_credits(uuid,character varying,numeric) from public;
-grant execute on function public.has_sufficient_credits(uuid,character varying,numeric) to tollgate_app;
-grant execute on function public.has_sufficient_credits(uuid,character varying,numeric) to tollgate_caller;
+revoke execute on function public.deduct_credits(uuid,character varying,numeric,character varying,character varying,character varying,jsonb) from public;
+grant execute on function public.deduct_credits(uuid,character varying,numeric,character varying,character varying,character varying,jsonb) to tollgate_app;
+grant execute on function public.deduct_credits(uuid,character varying,numeric,character varying,character varying,character varying,jsonb) to tollgate_caller;
 
 CREATE OR REPLACE FUNCTION public.has_sufficient_credits(p_org_id uuid, p_user_id character varying, p_credits_needed numeric)
  RETURNS boolean
@@ -699,6 +688,9 @@ AS $function$
         v_pool.allow_overage, v_pool.overage_limit, v_pool.overage_credits) >= p_credits_needed, true);
     end
   $function$;
+revoke execute on function public.has_sufficient_credits(uuid,character varying,numeric) from public;
+grant execute on function public.has_sufficient_credits(uuid,character varying,numeric) to tollgate_app;
+grant execute on function public.has_sufficient_credits(uuid,character varying,numeric) to tollgate_caller;
 
 CREATE OR REPLACE FUNCTION public.is_org_admin(p_org_id uuid, p_user_id character varying)
  RETURNS boolean
@@ -831,15 +823,14 @@ AS $function$
 revoke execute on function public.ledger_audit() from public;
 grant execute on function public.ledger_audit() to tollgate_app;
 
-revoke execute on function public.ledger_below_zero(numeric,numeric,numeric) from public;
-grant execute on function public.ledger_below_zero(numeric,numeric,numeric) to tollgate_app;
-
 CREATE OR REPLACE FUNCTION public.ledger_below_zero(p_allocated numeric, p_used numeric, p_held numeric)
  RETURNS numeric
  LANGUAGE sql
  IMMUTABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$ select greatest(p_used + p_held - p_allocated, 0) $function$;
+revoke execute on function public.ledger_below_zero(numeric,numeric,numeric) from public;
+grant execute on function public.ledger_below_zero(numeric,numeric,numeric) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION public.ledger_check_amount(p_amount numeric)
  RETURNS void
@@ -862,9 +853,6 @@ AS $function$
 revoke execute on function public.ledger_check_amount(numeric) from public;
 grant execute on function public.ledger_check_amount(numeric) to tollgate_app;
 
-revoke execute on function public.ledger_checkpoint_one(uuid,numeric,numeric) from public;
-grant execute on function public.ledger_checkpoint_one(uuid,numeric,numeric) to tollgate_app;
-
 CREATE OR REPLACE FUNCTION public.ledger_checkpoint_one(p_call_id uuid, p_credits numeric, p_api_cost numeric, OUT outcome character varying, OUT held numeric)
  RETURNS record
  LANGUAGE plpgsql
@@ -878,9 +866,8 @@ AS $function$
       outcome := case when found then 'noted' else 'closed' end;
     end
   $function$;
-
-revoke execute on function public.ledger_close_batch(uuid[],character varying[],uuid[],character varying[],numeric[],character varying[],character varying[],numeric[],numeric[],character varying[],jsonb[],character varying,character varying[],character varying[],jsonb[]) from public;
-grant execute on function public.ledger_close_batch(uuid[],character varying[],uuid[],character varying[],numeric[],character varying[],character varying[],numeric[],numeric[],character varying[],jsonb[],character varying,character varying[],character varying[],jsonb[]) to tollgate_app;
+revoke execute on function public.ledger_checkpoint_one(uuid,numeric,numeric) from public;
+grant execute on function public.ledger_checkpoint_one(uuid,numeric,numeric) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION public.ledger_close_batch(p_call_ids uuid[], p_states character varying[], p_org_ids uuid[], p_user_ids character varying[], p_charges numeric[], p_service_types character varying[], p_service_names character varying[], p_api_costs numeric[], p_markups numeric[], p_request_ids character varying[], p_metadata jsonb[], p_source character varying, p_provenances character varying[], p_outcomes character varying[], p_details jsonb[])
  RETURNS TABLE(place integer, charged numeric, remaining numeric, key_used numeric)
@@ -999,9 +986,8 @@ AS $function$
       end loop;
     end
   $function$;
-
-revoke execute on function public.ledger_close_late(uuid,character varying,uuid,character varying,numeric,character varying,character varying,numeric,numeric,character varying,jsonb,character varying,character varying,character varying,jsonb) from public;
-grant execute on function public.ledger_close_late(uuid,character varying,uuid,character varying,numeric,character varying,character varying,numeric,numeric,character varying,jsonb,character varying,character varying,character varying,jsonb) to tollgate_app;
+revoke execute on function public.ledger_close_batch(uuid[],character varying[],uuid[],character varying[],numeric[],character varying[],character varying[],numeric[],numeric[],character varying[],jsonb[],character varying,character varying[],character varying[],jsonb[]) from public;
+grant execute on function public.ledger_close_batch(uuid[],character varying[],uuid[],character varying[],numeric[],character varying[],character varying[],numeric[],numeric[],character varying[],jsonb[],character varying,character varying[],character varying[],jsonb[]) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION public.ledger_close_late(p_call_id uuid, p_state character varying, p_org_id uuid, p_user_id character varying, p_charge numeric, p_service_type character varying, p_service_name character varying, p_api_cost numeric, p_markup numeric, p_request_id character varying, p_metadata jsonb, p_source character varying, p_provenance character varying, p_outcome character varying, p_details jsonb, OUT charged numeric, OUT remaining numeric, OUT key_used numeric)
  RETURNS record
@@ -1072,9 +1058,8 @@ AS $function$
       if v_hold.key_id is not null then key_used := ledger_count_key(v_hold.key_id, v_amount); end if;
     end
   $function$;
-
-revoke execute on function public.ledger_close_one(uuid,character varying,uuid,character varying,numeric,character varying,character varying,numeric,numeric,character varying,jsonb,character varying,character varying,character varying,jsonb) from public;
-grant execute on function public.ledger_close_one(uuid,character varying,uuid,character varying,numeric,character varying,character varying,numeric,numeric,character varying,jsonb,character varying,character varying,character varying,jsonb) to tollgate_app;
+revoke execute on function public.ledger_close_late(uuid,character varying,uuid,character varying,numeric,character varying,character varying,numeric,numeric,character varying,jsonb,character varying,character varying,character varying,jsonb) from public;
+grant execute on function public.ledger_close_late(uuid,character varying,uuid,character varying,numeric,character varying,character varying,numeric,numeric,character varying,jsonb,character varying,character varying,character varying,jsonb) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION public.ledger_close_one(p_call_id uuid, p_state character varying, p_org_id uuid, p_user_id character varying, p_charge numeric, p_service_type character varying, p_service_name character varying, p_api_cost numeric, p_markup numeric, p_request_id character varying, p_metadata jsonb, p_source character varying, p_provenance character varying, p_outcome character varying, p_details jsonb, OUT charged numeric, OUT remaining numeric, OUT key_used numeric)
  RETURNS record
@@ -1133,6 +1118,8 @@ AS $function$
       end if;
     end
   $function$;
+revoke execute on function public.ledger_close_one(uuid,character varying,uuid,character varying,numeric,character varying,character varying,numeric,numeric,character varying,jsonb,character varying,character varying,character varying,jsonb) from public;
+grant execute on function public.ledger_close_one(uuid,character varying,uuid,character varying,numeric,character varying,character varying,numeric,numeric,character varying,jsonb,character varying,character varying,character varying,jsonb) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION public.ledger_count_key(p_key_id character varying, p_amount numeric)
  RETURNS numeric
@@ -1165,9 +1152,6 @@ AS $function$
   $function$;
 revoke execute on function public.ledger_durable() from public;
 grant execute on function public.ledger_durable() to tollgate_app;
-
-revoke execute on function public.ledger_extend(uuid,numeric,numeric) from public;
-grant execute on function public.ledger_extend(uuid,numeric,numeric) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION public.ledger_extend(p_call_id uuid, p_total numeric, p_least numeric, OUT outcome character varying, OUT held numeric)
  RETURNS record
@@ -1211,6 +1195,8 @@ AS $function$
       update ledger_holds set held_credits = held_credits + v_more where call_id = p_call_id returning held_credits into held;
     end
   $function$;
+revoke execute on function public.ledger_extend(uuid,numeric,numeric) from public;
+grant execute on function public.ledger_extend(uuid,numeric,numeric) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION public.ledger_find_dead(p_dead_after interval)
  RETURNS SETOF uuid
@@ -1232,9 +1218,6 @@ AS $function$
   $function$;
 revoke execute on function public.ledger_find_dead(interval) from public;
 grant execute on function public.ledger_find_dead(interval) to tollgate_app;
-
-revoke execute on function public.ledger_hold_batch(uuid,uuid[],uuid[],character varying[],numeric[],numeric[],numeric[],numeric[],jsonb[],jsonb[],character varying[],character varying[],character varying[]) from public;
-grant execute on function public.ledger_hold_batch(uuid,uuid[],uuid[],character varying[],numeric[],numeric[],numeric[],numeric[],jsonb[],jsonb[],character varying[],character varying[],character varying[]) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION public.ledger_hold_batch(p_owner uuid, p_call_ids uuid[], p_org_ids uuid[], p_user_ids character varying[], p_inputs numeric[], p_input_bytes numeric[], p_outputs numeric[], p_leasts numeric[], p_limits jsonb[], p_contexts jsonb[], p_service_names character varying[], p_request_ids character varying[], p_key_ids character varying[] DEFAULT NULL::character varying[])
  RETURNS TABLE(place integer, outcome character varying, held numeric, input numeric, required numeric, available numeric, remaining numeric, limit_kind character varying, key_used numeric)
@@ -1347,9 +1330,8 @@ AS $function$
       end loop;
     end
   $function$;
-
-revoke execute on function public.ledger_hold_one(uuid,uuid,uuid,character varying,numeric,numeric,numeric,numeric,jsonb,jsonb,character varying,character varying,character varying) from public;
-grant execute on function public.ledger_hold_one(uuid,uuid,uuid,character varying,numeric,numeric,numeric,numeric,jsonb,jsonb,character varying,character varying,character varying) to tollgate_app;
+revoke execute on function public.ledger_hold_batch(uuid,uuid[],uuid[],character varying[],numeric[],numeric[],numeric[],numeric[],jsonb[],jsonb[],character varying[],character varying[],character varying[]) from public;
+grant execute on function public.ledger_hold_batch(uuid,uuid[],uuid[],character varying[],numeric[],numeric[],numeric[],numeric[],jsonb[],jsonb[],character varying[],character varying[],character varying[]) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION public.ledger_hold_one(p_owner uuid, p_call_id uuid, p_org_id uuid, p_user_id character varying, p_input numeric, p_input_bytes numeric, p_output numeric, p_least numeric, p_limits jsonb, p_context jsonb, p_service_name character varying, p_request_id character varying, p_key_id character varying DEFAULT NULL::character varying, OUT outcome character varying, OUT held numeric, OUT input numeric, OUT required numeric, OUT available numeric, OUT remaining numeric, OUT limit_kind character varying, OUT key_used numeric)
  RETURNS record
@@ -1469,6 +1451,8 @@ AS $function$
       input := null;
     end
   $function$;
+revoke execute on function public.ledger_hold_one(uuid,uuid,uuid,character varying,numeric,numeric,numeric,numeric,jsonb,jsonb,character varying,character varying,character varying) from public;
+grant execute on function public.ledger_hold_one(uuid,uuid,uuid,character varying,numeric,numeric,numeric,numeric,jsonb,jsonb,character varying,character varying,character varying) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION public.ledger_journal_durable()
  RETURNS trigger
@@ -1482,9 +1466,6 @@ AS $function$
   $function$;
 revoke execute on function public.ledger_journal_durable() from public;
 grant execute on function public.ledger_journal_durable() to tollgate_app;
-
-revoke execute on function public.ledger_lock(uuid,character varying) from public;
-grant execute on function public.ledger_lock(uuid,character varying) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION public.ledger_lock(p_org_id uuid, p_user_id character varying, OUT pool public.organization_credit_pools, OUT allocation public.user_credit_allocations)
  RETURNS record
@@ -1538,9 +1519,8 @@ AS $function$
       end if;
     end
   $function$;
-
-revoke execute on function public.ledger_lock_batch(uuid[],character varying[]) from public;
-grant execute on function public.ledger_lock_batch(uuid[],character varying[]) to tollgate_app;
+revoke execute on function public.ledger_lock(uuid,character varying) from public;
+grant execute on function public.ledger_lock(uuid,character varying) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION public.ledger_lock_batch(p_org_ids uuid[], p_user_ids character varying[])
  RETURNS void
@@ -1570,9 +1550,8 @@ AS $function$
       end if;
     end
   $function$;
-
-revoke execute on function public.ledger_lock_limits(jsonb,boolean) from public;
-grant execute on function public.ledger_lock_limits(jsonb,boolean) to tollgate_app;
+revoke execute on function public.ledger_lock_batch(uuid[],character varying[]) from public;
+grant execute on function public.ledger_lock_batch(uuid[],character varying[]) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION public.ledger_lock_limits(p_limits jsonb, p_set boolean, OUT room numeric, OUT room_kind character varying, OUT calls_refused character varying, OUT key_used numeric)
  RETURNS record
@@ -1614,6 +1593,8 @@ AS $function$
       end loop;
     end
   $function$;
+revoke execute on function public.ledger_lock_limits(jsonb,boolean) from public;
+grant execute on function public.ledger_lock_limits(jsonb,boolean) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION public.ledger_may_hold(p_owner uuid, p_now timestamp with time zone)
  RETURNS boolean
@@ -1630,9 +1611,6 @@ AS $function$
 revoke execute on function public.ledger_may_hold(uuid,timestamp with time zone) from public;
 grant execute on function public.ledger_may_hold(uuid,timestamp with time zone) to tollgate_app;
 
-revoke execute on function public.ledger_move(public.user_credit_allocations,numeric,numeric) from public;
-grant execute on function public.ledger_move(public.user_credit_allocations,numeric,numeric) to tollgate_app;
-
 CREATE OR REPLACE FUNCTION public.ledger_move(p_allocation public.user_credit_allocations, p_held numeric, p_used numeric)
  RETURNS void
  LANGUAGE sql
@@ -1648,9 +1626,8 @@ AS $function$
       set held_credits = a.held_credits + p_held, used_credits = a.used_credits + p_used
       where a.id = p_allocation.id
   $function$;
-
-revoke execute on function public.ledger_move_limits(jsonb,numeric,integer,numeric,integer) from public;
-grant execute on function public.ledger_move_limits(jsonb,numeric,integer,numeric,integer) to tollgate_app;
+revoke execute on function public.ledger_move(public.user_credit_allocations,numeric,numeric) from public;
+grant execute on function public.ledger_move(public.user_credit_allocations,numeric,numeric) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION public.ledger_move_limits(p_limits jsonb, p_held numeric, p_calls_held integer, p_used numeric, p_calls_used integer)
  RETURNS numeric
@@ -1675,9 +1652,8 @@ AS $function$
       return v_key_used;
     end
   $function$;
-
-revoke execute on function public.ledger_next_date(character varying,timestamp with time zone,timestamp with time zone,timestamp with time zone) from public;
-grant execute on function public.ledger_next_date(character varying,timestamp with time zone,timestamp with time zone,timestamp with time zone) to tollgate_app;
+revoke execute on function public.ledger_move_limits(jsonb,numeric,integer,numeric,integer) from public;
+grant execute on function public.ledger_move_limits(jsonb,numeric,integer,numeric,integer) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION public.ledger_next_date(p_period character varying, p_from timestamp with time zone, p_now timestamp with time zone, p_created timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS timestamp with time zone
@@ -1708,9 +1684,8 @@ AS $function$
       return null;
     end
   $function$;
-
-revoke execute on function public.ledger_progress_batch(uuid[],uuid[],numeric[],numeric[],numeric[],numeric[]) from public;
-grant execute on function public.ledger_progress_batch(uuid[],uuid[],numeric[],numeric[],numeric[],numeric[]) to tollgate_app;
+revoke execute on function public.ledger_next_date(character varying,timestamp with time zone,timestamp with time zone,timestamp with time zone) from public;
+grant execute on function public.ledger_next_date(character varying,timestamp with time zone,timestamp with time zone,timestamp with time zone) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION public.ledger_progress_batch(p_call_ids uuid[], p_org_ids uuid[], p_checkpoints numeric[], p_api_costs numeric[], p_totals numeric[], p_leasts numeric[])
  RETURNS TABLE(place integer, outcome character varying, held numeric)
@@ -1758,9 +1733,8 @@ AS $function$
       end loop;
     end
   $function$;
-
-revoke execute on function public.ledger_recover(interval,uuid,integer) from public;
-grant execute on function public.ledger_recover(interval,uuid,integer) to tollgate_app;
+revoke execute on function public.ledger_progress_batch(uuid[],uuid[],numeric[],numeric[],numeric[],numeric[]) from public;
+grant execute on function public.ledger_progress_batch(uuid[],uuid[],numeric[],numeric[],numeric[],numeric[]) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION public.ledger_recover(p_dead_after interval, p_org_id uuid, p_most integer, OUT recovered integer, OUT released integer, OUT credits numeric)
  RETURNS record
@@ -1803,15 +1777,16 @@ AS $function$
       end if;
     end
   $function$;
-
-revoke execute on function public.ledger_room(numeric,numeric,boolean,numeric,numeric) from public;
-grant execute on function public.ledger_room(numeric,numeric,boolean,numeric,numeric) to tollgate_app;
+revoke execute on function public.ledger_recover(interval,uuid,integer) from public;
+grant execute on function public.ledger_recover(interval,uuid,integer) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION public.ledger_room(p_free numeric, p_pool_free numeric, p_allow_overage boolean, p_overage_limit numeric, p_overage numeric)
  RETURNS numeric
  LANGUAGE sql
  IMMUTABLE
 RETURN CASE WHEN (p_allow_overage IS NOT TRUE) THEN LEAST(p_free, p_pool_free) WHEN (p_overage_limit IS NULL) THEN NULL::numeric ELSE ((GREATEST(p_free, (0)::numeric) + p_overage_limit) - p_overage) END;
+revoke execute on function public.ledger_room(numeric,numeric,boolean,numeric,numeric) from public;
+grant execute on function public.ledger_room(numeric,numeric,boolean,numeric,numeric) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION public.tollgate_grant_caller()
  RETURNS void
@@ -1891,9 +1866,6 @@ AS $function$ begin perform vault_record('key.removed', 'all of ' || tg_table_na
 revoke execute on function public.vault_keys_truncated() from public;
 grant execute on function public.vault_keys_truncated() to tollgate_app;
 
-revoke execute on function public.vault_record(character varying,character varying,jsonb) from public;
-grant execute on function public.vault_record(character varying,character varying,jsonb) to tollgate_app;
-
 CREATE OR REPLACE FUNCTION public.vault_record(p_action character varying, p_subject character varying, p_details jsonb)
  RETURNS void
  LANGUAGE plpgsql
@@ -1909,6 +1881,8 @@ AS $function$
       perform pg_notify('tollgate_vault', p_subject);
     end
   $function$;
+revoke execute on function public.vault_record(character varying,character varying,jsonb) from public;
+grant execute on function public.vault_record(character varying,character varying,jsonb) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION public.vault_root_changed()
  RETURNS trigger

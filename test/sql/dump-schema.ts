@@ -4,7 +4,19 @@
  * words for makes it fail.
  */
 import pg from 'pg'
-import { COMMENTS, FUNCTIONS, GRANTS, INDEXES, SCHEMAS, SEQUENCES, TABLES, TRIGGERS, TYPES, UNKNOWN, VIEWS } from './dump-queries.ts'
+import {
+  COMMENTS,
+  FUNCTIONS,
+  GRANTS,
+  INDEXES,
+  SCHEMAS,
+  SEQUENCES,
+  TABLES,
+  TRIGGERS,
+  TYPES,
+  UNKNOWN,
+  VIEWS,
+} from './dump-queries.ts'
 
 const HEAD = `-- The whole schema, to be read: not to be run, and not to be edited. Written from the catalogue by \`npm run sql:seal\`; what makes
 -- it is in migrations/ and functions/.
