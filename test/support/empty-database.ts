@@ -57,6 +57,8 @@ export async function queryOnce<Row extends pg.QueryResultRow>(
   values: unknown[] = [],
 ): Promise<Row[]> {
   const client = new pg.Client({ connectionString: url })
+  // The database may be dropped under it; what was asked then rejects.
+  client.on('error', () => {})
   await client.connect()
   try {
     return (await client.query<Row>(statement, values)).rows
