@@ -111,7 +111,8 @@ class Migrator {
     // A server that looks whether its client is still there ends the work of one that was killed at once, and not when a
     // statement is done. Not every system can tell; then it is later.
     await client.query("set client_connection_check_interval = '500ms'").catch(() => {})
-    await client.query('begin')
+    // Stated, whatever the role's defaults are: after the wait below must be seen what was committed meanwhile.
+    await client.query('begin transaction isolation level read committed read write')
     await client.query('set local statement_timeout = 0')
     await this.patiently('Waiting for another `tollgate migrate` on this database to end', () =>
       client.query('select pg_advisory_xact_lock($1)', [MIGRATION_LOCK]),
