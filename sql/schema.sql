@@ -4,7 +4,6 @@
 
 -- ---------- schema public ----------
 
-create schema public;
 comment on schema public is 'standard public schema';
 grant usage on schema public to public;
 grant usage on schema public to tollgate_app;
@@ -42,13 +41,13 @@ create table public.credit_usage_attribution (
   constraint credit_usage_attribution_provenance_check CHECK (provenance::text = ANY (ARRAY['provider_cost'::character varying, 'provider_usage'::character varying, 'estimated'::character varying, 'recovered'::character varying, 'disputed'::character varying]::text[])),
   constraint credit_usage_attribution_source_check CHECK (source::text = ANY (ARRAY['sql'::character varying, 'proxy'::character varying]::text[]))
 );
-create index idx_credit_usage_allocation_id on public.credit_usage_attribution using btree (allocation_id);
-create index idx_credit_usage_created_at on public.credit_usage_attribution using btree (created_at);
-create index idx_credit_usage_metadata_gin on public.credit_usage_attribution using gin (request_metadata) WHERE (request_metadata IS NOT NULL);
-create index idx_credit_usage_org_id on public.credit_usage_attribution using btree (org_id);
-create index idx_credit_usage_request_id on public.credit_usage_attribution using btree (org_id, request_id) WHERE (request_id IS NOT NULL);
-create index idx_credit_usage_service_type on public.credit_usage_attribution using btree (service_type);
-create index idx_credit_usage_user_id on public.credit_usage_attribution using btree (user_id);
+CREATE INDEX idx_credit_usage_allocation_id ON public.credit_usage_attribution USING btree (allocation_id);
+CREATE INDEX idx_credit_usage_created_at ON public.credit_usage_attribution USING btree (created_at);
+CREATE INDEX idx_credit_usage_metadata_gin ON public.credit_usage_attribution USING gin (request_metadata) WHERE (request_metadata IS NOT NULL);
+CREATE INDEX idx_credit_usage_org_id ON public.credit_usage_attribution USING btree (org_id);
+CREATE INDEX idx_credit_usage_request_id ON public.credit_usage_attribution USING btree (org_id, request_id) WHERE (request_id IS NOT NULL);
+CREATE INDEX idx_credit_usage_service_type ON public.credit_usage_attribution USING btree (service_type);
+CREATE INDEX idx_credit_usage_user_id ON public.credit_usage_attribution USING btree (user_id);
 CREATE TRIGGER credit_usage_attribution_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.credit_usage_attribution FOR EACH STATEMENT EXECUTE FUNCTION tollgate.refuse_change();
 comment on table public.credit_usage_attribution is 'The journal of charges: one row for each call and each deduct_credits, and corrections. Append-only.';
 comment on column public.credit_usage_attribution.api_cost is 'Dollars the provider takes; of a disputed row, what it stated.';
@@ -83,13 +82,13 @@ create table public.org_billing_history (
   constraint org_billing_history_event_type_check CHECK (event_type::text = ANY (ARRAY['invoice_created'::character varying, 'invoice_paid'::character varying, 'invoice_failed'::character varying, 'subscription_created'::character varying, 'subscription_upgraded'::character varying, 'subscription_downgraded'::character varying, 'subscription_canceled'::character varying, 'credit_purchase'::character varying, 'credit_refund'::character varying, 'overage_charged'::character varying]::text[])),
   constraint org_billing_history_payment_status_check CHECK (payment_status::text = ANY (ARRAY['pending'::character varying, 'paid'::character varying, 'failed'::character varying, 'refunded'::character varying, 'canceled'::character varying]::text[]))
 );
-create index idx_billing_history_created_at on public.org_billing_history using btree (created_at);
-create index idx_billing_history_event_type on public.org_billing_history using btree (event_type);
-create index idx_billing_history_lago_invoice on public.org_billing_history using btree (lago_invoice_id);
-create index idx_billing_history_org_id on public.org_billing_history using btree (org_id);
-create index idx_billing_history_payment_status on public.org_billing_history using btree (payment_status);
-create index idx_billing_history_stripe_invoice on public.org_billing_history using btree (stripe_invoice_id);
-create index idx_billing_history_subscription_id on public.org_billing_history using btree (subscription_id);
+CREATE INDEX idx_billing_history_created_at ON public.org_billing_history USING btree (created_at);
+CREATE INDEX idx_billing_history_event_type ON public.org_billing_history USING btree (event_type);
+CREATE INDEX idx_billing_history_lago_invoice ON public.org_billing_history USING btree (lago_invoice_id);
+CREATE INDEX idx_billing_history_org_id ON public.org_billing_history USING btree (org_id);
+CREATE INDEX idx_billing_history_payment_status ON public.org_billing_history USING btree (payment_status);
+CREATE INDEX idx_billing_history_stripe_invoice ON public.org_billing_history USING btree (stripe_invoice_id);
+CREATE INDEX idx_billing_history_subscription_id ON public.org_billing_history USING btree (subscription_id);
 comment on table public.org_billing_history is 'Invoices and payments, for people to read. Balances do not depend on it.';
 grant insert, select, update on table public.org_billing_history to tollgate_app;
 grant select on table public.org_billing_history to tollgate_caller;
@@ -127,7 +126,7 @@ create table public.organization_credit_pools (
   constraint organization_credit_pools_total_credits_check CHECK (total_credits >= 0::numeric),
   constraint organization_credit_pools_used_credits_check CHECK (used_credits >= 0::numeric)
 ) with (fillfactor=70);
-create index idx_org_credit_pools_org_id on public.organization_credit_pools using btree (org_id);
+CREATE INDEX idx_org_credit_pools_org_id ON public.organization_credit_pools USING btree (org_id);
 CREATE TRIGGER update_org_credit_pools_updated_at BEFORE UPDATE ON public.organization_credit_pools FOR EACH ROW WHEN (new.updated_at = old.updated_at) EXECUTE FUNCTION public.update_updated_at_column();
 comment on table public.organization_credit_pools is 'An organization''s prepaid credits.';
 comment on column public.organization_credit_pools.available_credits is 'What can still be handed to users.';
@@ -148,7 +147,7 @@ create table public.organization_members (
   constraint organization_members_org_id_fkey FOREIGN KEY (org_id) REFERENCES public.organizations(id) ON DELETE CASCADE,
   constraint organization_members_role_check CHECK (role::text = ANY (ARRAY['owner'::character varying, 'admin'::character varying, 'member'::character varying, 'billing_admin'::character varying]::text[]))
 );
-create index idx_org_members_user_id on public.organization_members using btree (user_id);
+CREATE INDEX idx_org_members_user_id ON public.organization_members USING btree (user_id);
 comment on table public.organization_members is 'Which users belong to an organization, and in which role.';
 grant insert, select, update on table public.organization_members to tollgate_app;
 grant select on table public.organization_members to tollgate_caller;
@@ -175,12 +174,12 @@ create table public.organization_subscriptions (
   constraint organization_subscriptions_status_check CHECK (status::text = ANY (ARRAY['active'::character varying, 'trialing'::character varying, 'past_due'::character varying, 'canceled'::character varying, 'paused'::character varying]::text[])),
   constraint organization_subscriptions_subscription_plan_check CHECK (subscription_plan::text = ANY (ARRAY['platform'::character varying, 'byok'::character varying, 'hybrid'::character varying]::text[]))
 );
-create index idx_org_subs_lago on public.organization_subscriptions using btree (lago_subscription_id);
-create index idx_org_subs_org_id on public.organization_subscriptions using btree (org_id);
-create index idx_org_subs_plan on public.organization_subscriptions using btree (subscription_plan);
-create index idx_org_subs_status on public.organization_subscriptions using btree (status);
-create index idx_org_subs_stripe on public.organization_subscriptions using btree (stripe_subscription_id);
-create unique index idx_org_subs_one_active on public.organization_subscriptions using btree (org_id) WHERE ((status)::text = 'active'::text);
+CREATE INDEX idx_org_subs_lago ON public.organization_subscriptions USING btree (lago_subscription_id);
+CREATE INDEX idx_org_subs_org_id ON public.organization_subscriptions USING btree (org_id);
+CREATE INDEX idx_org_subs_plan ON public.organization_subscriptions USING btree (subscription_plan);
+CREATE INDEX idx_org_subs_status ON public.organization_subscriptions USING btree (status);
+CREATE INDEX idx_org_subs_stripe ON public.organization_subscriptions USING btree (stripe_subscription_id);
+CREATE UNIQUE INDEX idx_org_subs_one_active ON public.organization_subscriptions USING btree (org_id) WHERE ((status)::text = 'active'::text);
 CREATE TRIGGER update_org_subs_updated_at BEFORE UPDATE ON public.organization_subscriptions FOR EACH ROW EXECUTE FUNCTION public.update_updated_at_column();
 comment on table public.organization_subscriptions is 'The plan of an organization. At most one is active.';
 grant insert, select, update on table public.organization_subscriptions to tollgate_app;
@@ -217,7 +216,7 @@ create table public.platform_settings (
   enabled boolean default true not null,
   constraint platform_settings_pkey PRIMARY KEY (key)
 );
-create unique index platform_settings_api_keys on public.platform_settings using btree (key) WHERE ((category)::text = 'api_keys'::text);
+CREATE UNIQUE INDEX platform_settings_api_keys ON public.platform_settings USING btree (key) WHERE ((category)::text = 'api_keys'::text);
 CREATE TRIGGER platform_settings_changed AFTER INSERT OR DELETE OR UPDATE ON public.platform_settings FOR EACH ROW EXECUTE FUNCTION tollgate.vault_key_changed('platform', '', 'key', 'value');
 CREATE TRIGGER platform_settings_truncated AFTER TRUNCATE ON public.platform_settings FOR EACH STATEMENT EXECUTE FUNCTION tollgate.vault_keys_truncated();
 grant delete, insert, select, update on table public.platform_settings to tollgate_app;
@@ -246,9 +245,9 @@ create table public.user_credit_allocations (
   constraint user_credit_allocations_reset_period_check CHECK (reset_period::text = ANY (ARRAY['daily'::character varying, 'weekly'::character varying, 'monthly'::character varying, 'never'::character varying]::text[])),
   constraint user_credit_allocations_used_credits_check CHECK (used_credits >= 0::numeric)
 ) with (fillfactor=70);
-create index idx_user_credits_active on public.user_credit_allocations using btree (is_active);
-create index idx_user_credits_org_id on public.user_credit_allocations using btree (org_id, user_id);
-create index idx_user_credits_user_id on public.user_credit_allocations using btree (user_id, org_id);
+CREATE INDEX idx_user_credits_active ON public.user_credit_allocations USING btree (is_active);
+CREATE INDEX idx_user_credits_org_id ON public.user_credit_allocations USING btree (org_id, user_id);
+CREATE INDEX idx_user_credits_user_id ON public.user_credit_allocations USING btree (user_id, org_id);
 CREATE TRIGGER update_user_credits_updated_at BEFORE UPDATE ON public.user_credit_allocations FOR EACH ROW WHEN (new.updated_at = old.updated_at) EXECUTE FUNCTION public.update_updated_at_column();
 comment on table public.user_credit_allocations is 'The part of a pool that one user may spend.';
 comment on column public.user_credit_allocations.used_credits is 'In the current period; goes down only by a journalled reset.';
@@ -354,10 +353,6 @@ create view public.user_multi_org_credits as
 grant select on table public.user_multi_org_credits to tollgate_app;
 grant select on table public.user_multi_org_credits to tollgate_caller;
 
-revoke execute on function public.add_credits_to_pool(uuid,numeric,numeric) from public;
-grant execute on function public.add_credits_to_pool(uuid,numeric,numeric) to tollgate_app;
-grant execute on function public.add_credits_to_pool(uuid,numeric,numeric) to tollgate_caller;
-
 CREATE OR REPLACE FUNCTION public.add_credits_to_pool(p_org_id uuid, p_credits_amount numeric, p_purchase_amount numeric DEFAULT 0.00)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -380,10 +375,9 @@ AS $function$
       return true;
     end
   $function$;
-
-revoke execute on function public.allocate_credits_to_user(uuid,character varying,numeric,character varying) from public;
-grant execute on function public.allocate_credits_to_user(uuid,character varying,numeric,character varying) to tollgate_app;
-grant execute on function public.allocate_credits_to_user(uuid,character varying,numeric,character varying) to tollgate_caller;
+revoke execute on function public.add_credits_to_pool(uuid,numeric,numeric) from public;
+grant execute on function public.add_credits_to_pool(uuid,numeric,numeric) to tollgate_app;
+grant execute on function public.add_credits_to_pool(uuid,numeric,numeric) to tollgate_caller;
 
 CREATE OR REPLACE FUNCTION public.allocate_credits_to_user(p_org_id uuid, p_user_id character varying, p_credits_amount numeric, p_allocated_by character varying DEFAULT NULL::character varying)
  RETURNS boolean
@@ -429,10 +423,9 @@ AS $function$
       return true;
     end
   $function$;
-
-revoke execute on function public.deduct_credits(uuid,character varying,numeric,character varying,character varying,character varying,jsonb) from public;
-grant execute on function public.deduct_credits(uuid,character varying,numeric,character varying,character varying,character varying,jsonb) to tollgate_app;
-grant execute on function public.deduct_credits(uuid,character varying,numeric,character varying,character varying,character varying,jsonb) to tollgate_caller;
+revoke execute on function public.allocate_credits_to_user(uuid,character varying,numeric,character varying) from public;
+grant execute on function public.allocate_credits_to_user(uuid,character varying,numeric,character varying) to tollgate_app;
+grant execute on function public.allocate_credits_to_user(uuid,character varying,numeric,character varying) to tollgate_caller;
 
 CREATE OR REPLACE FUNCTION public.deduct_credits(p_org_id uuid, p_user_id character varying, p_credits_used numeric, p_service_type character varying, p_service_name character varying DEFAULT NULL::character varying, p_request_id character varying DEFAULT NULL::character varying, p_request_metadata jsonb DEFAULT NULL::jsonb)
  RETURNS boolean
@@ -474,10 +467,9 @@ AS $function$
       return true;
     end
   $function$;
-
-revoke execute on function public.has_sufficient_credits(uuid,character varying,numeric) from public;
-grant execute on function public.has_sufficient_credits(uuid,character varying,numeric) to tollgate_app;
-grant execute on function public.has_sufficient_credits(uuid,character varying,numeric) to tollgate_caller;
+revoke execute on function public.deduct_credits(uuid,character varying,numeric,character varying,character varying,character varying,jsonb) from public;
+grant execute on function public.deduct_credits(uuid,character varying,numeric,character varying,character varying,character varying,jsonb) to tollgate_app;
+grant execute on function public.deduct_credits(uuid,character varying,numeric,character varying,character varying,character varying,jsonb) to tollgate_caller;
 
 CREATE OR REPLACE FUNCTION public.has_sufficient_credits(p_org_id uuid, p_user_id character varying, p_credits_needed numeric)
  RETURNS boolean
@@ -506,6 +498,9 @@ AS $function$
         v_pool.allow_overage, v_pool.overage_limit, v_pool.overage_credits) >= p_credits_needed, true);
     end
   $function$;
+revoke execute on function public.has_sufficient_credits(uuid,character varying,numeric) from public;
+grant execute on function public.has_sufficient_credits(uuid,character varying,numeric) to tollgate_app;
+grant execute on function public.has_sufficient_credits(uuid,character varying,numeric) to tollgate_caller;
 
 CREATE OR REPLACE FUNCTION public.is_org_admin(p_org_id uuid, p_user_id character varying)
  RETURNS boolean
@@ -603,7 +598,7 @@ create table tollgate.api_keys (
   constraint api_keys_org_id_fkey FOREIGN KEY (org_id) REFERENCES public.organizations(id) ON DELETE RESTRICT,
   constraint api_keys_key_hash_check CHECK (length(key_hash) = 32)
 );
-create index idx_api_keys_org_user on tollgate.api_keys using btree (org_id, user_id);
+CREATE INDEX idx_api_keys_org_user ON tollgate.api_keys USING btree (org_id, user_id);
 comment on table tollgate.api_keys is 'Keys of callers.';
 comment on column tollgate.api_keys.key_hash is 'SHA-256. A key is 256 random bits, so it needs no salt and is found by an index.';
 comment on column tollgate.api_keys.preview is 'Enough to recognize, too little to use: uc_1234abcd...';
@@ -620,7 +615,7 @@ create table tollgate.audit_log (
   details jsonb,
   constraint audit_log_pkey PRIMARY KEY (id)
 );
-create index idx_audit_log_subject on tollgate.audit_log using btree (subject, id DESC);
+CREATE INDEX idx_audit_log_subject ON tollgate.audit_log USING btree (subject, id DESC);
 CREATE TRIGGER audit_log_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON tollgate.audit_log FOR EACH STATEMENT EXECUTE FUNCTION tollgate.refuse_change();
 comment on table tollgate.audit_log is 'Who changed which key, when, from where; never a value. Append-only.';
 comment on column tollgate.audit_log.subject is 'platform/openai_api_key, organization/<id>/openai, user/<id>/openai, root.';
@@ -657,7 +652,7 @@ create table tollgate.idempotency_keys (
   constraint idempotency_keys_org_id_fkey FOREIGN KEY (org_id) REFERENCES public.organizations(id) ON DELETE RESTRICT,
   constraint idempotency_keys_state_check CHECK (state::text = ANY (ARRAY['running'::character varying, 'answered'::character varying, 'streamed'::character varying]::text[]))
 );
-create index idx_idempotency_keys_created_at on tollgate.idempotency_keys using btree (created_at);
+CREATE INDEX idx_idempotency_keys_created_at ON tollgate.idempotency_keys USING btree (created_at);
 comment on table tollgate.idempotency_keys is 'A caller''s Idempotency-Key, bound to the caller and to what was sent. Kept 24 hours.';
 grant delete, insert, select, update on table tollgate.idempotency_keys to tollgate_app;
 
@@ -691,7 +686,7 @@ create table tollgate.ledger_holds (
   constraint ledger_holds_input_credits_check CHECK (input_credits >= 0::numeric),
   constraint ledger_holds_state_check CHECK (state::text = ANY (ARRAY['open'::character varying, 'settled'::character varying, 'released'::character varying, 'recovered'::character varying]::text[]))
 ) with (fillfactor=80);
-create index idx_ledger_holds_open on tollgate.ledger_holds using btree (org_id) WHERE ((state)::text = 'open'::text);
+CREATE INDEX idx_ledger_holds_open ON tollgate.ledger_holds USING btree (org_id) WHERE ((state)::text = 'open'::text);
 comment on table tollgate.ledger_holds is 'One row a call: the credits set aside for it, then how it was closed. Open once, closed once.';
 comment on column tollgate.ledger_holds.call_id is 'Minted by the proxy: the billing key.';
 comment on column tollgate.ledger_holds.checkpoint_api_cost is 'The provider''s part of the checkpoint, in dollars.';
@@ -736,8 +731,8 @@ create table tollgate.ledger_journal (
   constraint ledger_journal_check CHECK ((kind::text = 'correction'::text) = (cause IS NOT NULL)),
   constraint ledger_journal_kind_check CHECK (kind::text = ANY (ARRAY['purchase'::character varying, 'allocate'::character varying, 'reset'::character varying, 'refresh'::character varying, 'refund'::character varying, 'correction'::character varying]::text[]))
 );
-create index idx_ledger_journal_org_id on tollgate.ledger_journal using btree (org_id, created_at);
-create unique index idx_ledger_journal_correction on tollgate.ledger_journal using btree (call_id, cause) WHERE ((kind)::text = 'correction'::text);
+CREATE INDEX idx_ledger_journal_org_id ON tollgate.ledger_journal USING btree (org_id, created_at);
+CREATE UNIQUE INDEX idx_ledger_journal_correction ON tollgate.ledger_journal USING btree (call_id, cause) WHERE ((kind)::text = 'correction'::text);
 CREATE TRIGGER ledger_journal_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON tollgate.ledger_journal FOR EACH STATEMENT EXECUTE FUNCTION tollgate.refuse_change();
 CREATE TRIGGER ledger_journal_durable BEFORE INSERT ON tollgate.ledger_journal FOR EACH ROW EXECUTE FUNCTION tollgate.ledger_journal_durable();
 comment on table tollgate.ledger_journal is 'Every movement of credits that is not a charge, by what it did to each balance, so that the audit can add them up. Append-only.';
@@ -825,9 +820,6 @@ comment on column tollgate.vault_root.handover is 'The new root key sealed under
 comment on column tollgate.vault_root.way_back is 'The previous root key sealed under the new one: for a process that was started with the new one.';
 grant insert, select, update on table tollgate.vault_root to tollgate_app;
 
-revoke execute on function tollgate.claim_idempotency_key(uuid,character varying,character varying,bytea,uuid) from public;
-grant execute on function tollgate.claim_idempotency_key(uuid,character varying,character varying,bytea,uuid) to tollgate_app;
-
 CREATE OR REPLACE FUNCTION tollgate.claim_idempotency_key(p_org_id uuid, p_user_id character varying, p_key character varying, p_body_hash bytea, p_call_id uuid, OUT outcome character varying, OUT call_id uuid, OUT status integer, OUT headers jsonb, OUT body bytea)
  RETURNS record
  LANGUAGE plpgsql
@@ -854,6 +846,8 @@ AS $function$
       if outcome = 'answered' then status := v_row.status; headers := v_row.headers; body := v_row.body; end if;
     end
   $function$;
+revoke execute on function tollgate.claim_idempotency_key(uuid,character varying,character varying,bytea,uuid) from public;
+grant execute on function tollgate.claim_idempotency_key(uuid,character varying,character varying,bytea,uuid) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.grant_roles()
  RETURNS void
@@ -1015,17 +1009,13 @@ AS $function$
 revoke execute on function tollgate.ledger_audit() from public;
 grant execute on function tollgate.ledger_audit() to tollgate_app;
 
-revoke execute on function tollgate.ledger_available(numeric,numeric,boolean,numeric,numeric) from public;
-grant execute on function tollgate.ledger_available(numeric,numeric,boolean,numeric,numeric) to tollgate_app;
-
 CREATE OR REPLACE FUNCTION tollgate.ledger_available(p_free numeric, p_pool_free numeric, p_allow_overage boolean, p_overage_limit numeric, p_overage numeric)
  RETURNS numeric
  LANGUAGE sql
  IMMUTABLE PARALLEL SAFE
 RETURN CASE WHEN (p_allow_overage IS NOT TRUE) THEN LEAST(p_free, p_pool_free) WHEN (p_overage_limit IS NULL) THEN NULL::numeric ELSE ((GREATEST(p_free, (0)::numeric) + p_overage_limit) - p_overage) END;
-
-revoke execute on function tollgate.ledger_booked(uuid) from public;
-grant execute on function tollgate.ledger_booked(uuid) to tollgate_app;
+revoke execute on function tollgate.ledger_available(numeric,numeric,boolean,numeric,numeric) from public;
+grant execute on function tollgate.ledger_available(numeric,numeric,boolean,numeric,numeric) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.ledger_booked(p_call_id uuid, OUT booked boolean, OUT credits numeric, OUT api_cost numeric, OUT markup numeric, OUT disputed boolean, OUT corrected character varying[])
  RETURNS record
@@ -1046,9 +1036,8 @@ AS $function$
       corrected := corrected || v_given_back.causes;
     end
   $function$;
-
-revoke execute on function tollgate.ledger_brought_up_to_date(public.organization_credit_pools,public.user_credit_allocations,timestamp with time zone) from public;
-grant execute on function tollgate.ledger_brought_up_to_date(public.organization_credit_pools,public.user_credit_allocations,timestamp with time zone) to tollgate_app;
+revoke execute on function tollgate.ledger_booked(uuid) from public;
+grant execute on function tollgate.ledger_booked(uuid) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.ledger_brought_up_to_date(INOUT pool public.organization_credit_pools, INOUT allocation public.user_credit_allocations, p_now timestamp with time zone, OUT refreshed numeric, OUT given_back numeric)
  RETURNS record
@@ -1086,6 +1075,8 @@ AS $function$
       end if;
     end
   $function$;
+revoke execute on function tollgate.ledger_brought_up_to_date(public.organization_credit_pools,public.user_credit_allocations,timestamp with time zone) from public;
+grant execute on function tollgate.ledger_brought_up_to_date(public.organization_credit_pools,public.user_credit_allocations,timestamp with time zone) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.ledger_check_amount(p_amount numeric)
  RETURNS void
@@ -1108,9 +1099,6 @@ AS $function$
 revoke execute on function tollgate.ledger_check_amount(numeric) from public;
 grant execute on function tollgate.ledger_check_amount(numeric) to tollgate_app;
 
-revoke execute on function tollgate.ledger_checkpoint_one(uuid,numeric,numeric) from public;
-grant execute on function tollgate.ledger_checkpoint_one(uuid,numeric,numeric) to tollgate_app;
-
 CREATE OR REPLACE FUNCTION tollgate.ledger_checkpoint_one(p_call_id uuid, p_credits numeric, p_api_cost numeric, OUT outcome character varying, OUT held numeric)
  RETURNS record
  LANGUAGE plpgsql
@@ -1124,6 +1112,8 @@ AS $function$
       outcome := case when found then 'noted' else 'closed' end;
     end
   $function$;
+revoke execute on function tollgate.ledger_checkpoint_one(uuid,numeric,numeric) from public;
+grant execute on function tollgate.ledger_checkpoint_one(uuid,numeric,numeric) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.ledger_close_batch(p_calls jsonb)
  RETURNS TABLE(ordinal integer, charged numeric, remaining numeric, key_used numeric)
@@ -1240,9 +1230,6 @@ AS $function$
 revoke execute on function tollgate.ledger_close_batch(jsonb) from public;
 grant execute on function tollgate.ledger_close_batch(jsonb) to tollgate_app;
 
-revoke execute on function tollgate.ledger_close_one(tollgate.close_request) from public;
-grant execute on function tollgate.ledger_close_one(tollgate.close_request) to tollgate_app;
-
 CREATE OR REPLACE FUNCTION tollgate.ledger_close_one(p_call tollgate.close_request, OUT charged numeric, OUT remaining numeric, OUT key_used numeric)
  RETURNS record
  LANGUAGE plpgsql
@@ -1300,6 +1287,8 @@ AS $function$
       end if;
     end
   $function$;
+revoke execute on function tollgate.ledger_close_one(tollgate.close_request) from public;
+grant execute on function tollgate.ledger_close_one(tollgate.close_request) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.ledger_commit_durably()
  RETURNS void
@@ -1314,9 +1303,6 @@ AS $function$
   $function$;
 revoke execute on function tollgate.ledger_commit_durably() from public;
 grant execute on function tollgate.ledger_commit_durably() to tollgate_app;
-
-revoke execute on function tollgate.ledger_correct(character varying,numeric,public.user_credit_allocations,tollgate.close_request,text) from public;
-grant execute on function tollgate.ledger_correct(character varying,numeric,public.user_credit_allocations,tollgate.close_request,text) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.ledger_correct(p_cause character varying, p_difference numeric, p_allocation public.user_credit_allocations, p_call tollgate.close_request, p_note text)
  RETURNS void
@@ -1350,6 +1336,8 @@ AS $function$
           -p_difference, 'ledger', p_note);
     end
   $function$;
+revoke execute on function tollgate.ledger_correct(character varying,numeric,public.user_credit_allocations,tollgate.close_request,text) from public;
+grant execute on function tollgate.ledger_correct(character varying,numeric,public.user_credit_allocations,tollgate.close_request,text) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.ledger_count_key(p_key_id character varying, p_amount numeric)
  RETURNS numeric
@@ -1368,9 +1356,6 @@ AS $function$
   $function$;
 revoke execute on function tollgate.ledger_count_key(character varying,numeric) from public;
 grant execute on function tollgate.ledger_count_key(character varying,numeric) to tollgate_app;
-
-revoke execute on function tollgate.ledger_extend(uuid,numeric,numeric) from public;
-grant execute on function tollgate.ledger_extend(uuid,numeric,numeric) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.ledger_extend(p_call_id uuid, p_target numeric, p_min numeric, OUT outcome character varying, OUT held numeric)
  RETURNS record
@@ -1414,6 +1399,8 @@ AS $function$
       update ledger_holds set held_credits = held_credits + v_more where call_id = p_call_id returning held_credits into held;
     end
   $function$;
+revoke execute on function tollgate.ledger_extend(uuid,numeric,numeric) from public;
+grant execute on function tollgate.ledger_extend(uuid,numeric,numeric) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.ledger_find_dead(p_dead_after interval)
  RETURNS SETOF uuid
@@ -1541,9 +1528,6 @@ AS $function$
 revoke execute on function tollgate.ledger_hold_batch(uuid,jsonb) from public;
 grant execute on function tollgate.ledger_hold_batch(uuid,jsonb) to tollgate_app;
 
-revoke execute on function tollgate.ledger_hold_one(uuid,tollgate.hold_request) from public;
-grant execute on function tollgate.ledger_hold_one(uuid,tollgate.hold_request) to tollgate_app;
-
 CREATE OR REPLACE FUNCTION tollgate.ledger_hold_one(p_owner uuid, p_call tollgate.hold_request, OUT outcome character varying, OUT held numeric, OUT input numeric, OUT required numeric, OUT available numeric, OUT remaining numeric, OUT limit_kind character varying, OUT key_used numeric)
  RETURNS record
  LANGUAGE plpgsql
@@ -1667,6 +1651,8 @@ AS $function$
       input := null;
     end
   $function$;
+revoke execute on function tollgate.ledger_hold_one(uuid,tollgate.hold_request) from public;
+grant execute on function tollgate.ledger_hold_one(uuid,tollgate.hold_request) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.ledger_journal_durable()
  RETURNS trigger
@@ -1681,9 +1667,6 @@ AS $function$
 revoke execute on function tollgate.ledger_journal_durable() from public;
 grant execute on function tollgate.ledger_journal_durable() to tollgate_app;
 
-revoke execute on function tollgate.ledger_lease_is_valid(uuid,timestamp with time zone) from public;
-grant execute on function tollgate.ledger_lease_is_valid(uuid,timestamp with time zone) to tollgate_app;
-
 CREATE OR REPLACE FUNCTION tollgate.ledger_lease_is_valid(p_owner uuid, p_now timestamp with time zone)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -1696,9 +1679,8 @@ AS $function$
         where id = p_owner and stopped_at is null and dead_at is null and lease_until > p_now);
     end
   $function$;
-
-revoke execute on function tollgate.ledger_lock_and_refresh(uuid,character varying) from public;
-grant execute on function tollgate.ledger_lock_and_refresh(uuid,character varying) to tollgate_app;
+revoke execute on function tollgate.ledger_lease_is_valid(uuid,timestamp with time zone) from public;
+grant execute on function tollgate.ledger_lease_is_valid(uuid,timestamp with time zone) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.ledger_lock_and_refresh(p_org_id uuid, p_user_id character varying, OUT pool public.organization_credit_pools, OUT allocation public.user_credit_allocations)
  RETURNS record
@@ -1735,6 +1717,8 @@ AS $function$
       end if;
     end
   $function$;
+revoke execute on function tollgate.ledger_lock_and_refresh(uuid,character varying) from public;
+grant execute on function tollgate.ledger_lock_and_refresh(uuid,character varying) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.ledger_lock_batch(p_payers tollgate.payer[])
  RETURNS void
@@ -1767,9 +1751,6 @@ AS $function$
   $function$;
 revoke execute on function tollgate.ledger_lock_batch(tollgate.payer[]) from public;
 grant execute on function tollgate.ledger_lock_batch(tollgate.payer[]) to tollgate_app;
-
-revoke execute on function tollgate.ledger_lock_limits(jsonb,boolean) from public;
-grant execute on function tollgate.ledger_lock_limits(jsonb,boolean) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.ledger_lock_limits(p_limits jsonb, p_set boolean, OUT available numeric, OUT limit_kind character varying, OUT calls_refused character varying, OUT key_used numeric)
  RETURNS record
@@ -1811,6 +1792,8 @@ AS $function$
       end loop;
     end
   $function$;
+revoke execute on function tollgate.ledger_lock_limits(jsonb,boolean) from public;
+grant execute on function tollgate.ledger_lock_limits(jsonb,boolean) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.ledger_lock_limits_batch(p_calls tollgate.hold_request[])
  RETURNS void
@@ -1830,9 +1813,6 @@ AS $function$
 revoke execute on function tollgate.ledger_lock_limits_batch(tollgate.hold_request[]) from public;
 grant execute on function tollgate.ledger_lock_limits_batch(tollgate.hold_request[]) to tollgate_app;
 
-revoke execute on function tollgate.ledger_move(public.user_credit_allocations,numeric,numeric) from public;
-grant execute on function tollgate.ledger_move(public.user_credit_allocations,numeric,numeric) to tollgate_app;
-
 CREATE OR REPLACE FUNCTION tollgate.ledger_move(p_allocation public.user_credit_allocations, p_held numeric, p_used numeric)
  RETURNS void
  LANGUAGE plpgsql
@@ -1850,9 +1830,8 @@ AS $function$
         where a.id = p_allocation.id;
     end
   $function$;
-
-revoke execute on function tollgate.ledger_move_limits(jsonb,numeric,integer,numeric,integer) from public;
-grant execute on function tollgate.ledger_move_limits(jsonb,numeric,integer,numeric,integer) to tollgate_app;
+revoke execute on function tollgate.ledger_move(public.user_credit_allocations,numeric,numeric) from public;
+grant execute on function tollgate.ledger_move(public.user_credit_allocations,numeric,numeric) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.ledger_move_limits(p_limits jsonb, p_held numeric, p_calls_held integer, p_used numeric, p_calls_used integer)
  RETURNS numeric
@@ -1877,9 +1856,8 @@ AS $function$
       return v_key_used;
     end
   $function$;
-
-revoke execute on function tollgate.ledger_next_date(character varying,timestamp with time zone,timestamp with time zone,timestamp with time zone) from public;
-grant execute on function tollgate.ledger_next_date(character varying,timestamp with time zone,timestamp with time zone,timestamp with time zone) to tollgate_app;
+revoke execute on function tollgate.ledger_move_limits(jsonb,numeric,integer,numeric,integer) from public;
+grant execute on function tollgate.ledger_move_limits(jsonb,numeric,integer,numeric,integer) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.ledger_next_date(p_period character varying, p_from timestamp with time zone, p_now timestamp with time zone, p_created timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS timestamp with time zone
@@ -1910,15 +1888,16 @@ AS $function$
       return null;
     end
   $function$;
-
-revoke execute on function tollgate.ledger_overdraft(numeric,numeric,numeric) from public;
-grant execute on function tollgate.ledger_overdraft(numeric,numeric,numeric) to tollgate_app;
+revoke execute on function tollgate.ledger_next_date(character varying,timestamp with time zone,timestamp with time zone,timestamp with time zone) from public;
+grant execute on function tollgate.ledger_next_date(character varying,timestamp with time zone,timestamp with time zone,timestamp with time zone) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.ledger_overdraft(p_allocated numeric, p_used numeric, p_held numeric)
  RETURNS numeric
  LANGUAGE sql
  IMMUTABLE PARALLEL SAFE
 RETURN GREATEST(((p_used + p_held) - p_allocated), (0)::numeric);
+revoke execute on function tollgate.ledger_overdraft(numeric,numeric,numeric) from public;
+grant execute on function tollgate.ledger_overdraft(numeric,numeric,numeric) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.ledger_progress_batch(p_calls jsonb)
  RETURNS TABLE(ordinal integer, outcome character varying, held numeric)
@@ -1965,9 +1944,6 @@ AS $function$
   $function$;
 revoke execute on function tollgate.ledger_progress_batch(jsonb) from public;
 grant execute on function tollgate.ledger_progress_batch(jsonb) to tollgate_app;
-
-revoke execute on function tollgate.ledger_reconcile_closed(tollgate.close_request) from public;
-grant execute on function tollgate.ledger_reconcile_closed(tollgate.close_request) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.ledger_reconcile_closed(p_call tollgate.close_request, OUT charged numeric, OUT remaining numeric, OUT key_used numeric)
  RETURNS record
@@ -2027,9 +2003,8 @@ AS $function$
       if v_hold.key_id is not null then key_used := ledger_count_key(v_hold.key_id, v_difference); end if;
     end
   $function$;
-
-revoke execute on function tollgate.ledger_recover(interval,uuid,integer) from public;
-grant execute on function tollgate.ledger_recover(interval,uuid,integer) to tollgate_app;
+revoke execute on function tollgate.ledger_reconcile_closed(tollgate.close_request) from public;
+grant execute on function tollgate.ledger_reconcile_closed(tollgate.close_request) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.ledger_recover(p_dead_after interval, p_org_id uuid, p_max integer, OUT recovered integer, OUT released integer, OUT credits numeric)
  RETURNS record
@@ -2064,9 +2039,8 @@ AS $function$
       if v_calls is not null then perform ledger_close_batch(v_calls); end if;
     end
   $function$;
-
-revoke execute on function tollgate.ledger_settle_dispute(uuid,numeric,numeric,character varying) from public;
-grant execute on function tollgate.ledger_settle_dispute(uuid,numeric,numeric,character varying) to tollgate_app;
+revoke execute on function tollgate.ledger_recover(interval,uuid,integer) from public;
+grant execute on function tollgate.ledger_recover(interval,uuid,integer) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.ledger_settle_dispute(p_call_id uuid, p_charge numeric, p_api_cost numeric, p_actor character varying, OUT outcome character varying, OUT charged numeric)
  RETURNS record
@@ -2110,6 +2084,8 @@ AS $function$
       outcome := 'settled';
     end
   $function$;
+revoke execute on function tollgate.ledger_settle_dispute(uuid,numeric,numeric,character varying) from public;
+grant execute on function tollgate.ledger_settle_dispute(uuid,numeric,numeric,character varying) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.ledger_sql_session()
  RETURNS uuid
@@ -2185,9 +2161,6 @@ AS $function$ begin perform vault_record('key.removed', 'all of ' || tg_table_na
 revoke execute on function tollgate.vault_keys_truncated() from public;
 grant execute on function tollgate.vault_keys_truncated() to tollgate_app;
 
-revoke execute on function tollgate.vault_record(character varying,character varying,jsonb) from public;
-grant execute on function tollgate.vault_record(character varying,character varying,jsonb) to tollgate_app;
-
 CREATE OR REPLACE FUNCTION tollgate.vault_record(p_action character varying, p_subject character varying, p_details jsonb)
  RETURNS void
  LANGUAGE plpgsql
@@ -2203,6 +2176,8 @@ AS $function$
       perform pg_notify('tollgate_vault', p_subject);
     end
   $function$;
+revoke execute on function tollgate.vault_record(character varying,character varying,jsonb) from public;
+grant execute on function tollgate.vault_record(character varying,character varying,jsonb) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.vault_root_changed()
  RETURNS trigger

@@ -82,7 +82,7 @@ class Migrator {
   }
 
   async run(grant: boolean): Promise<MigrateReport> {
-    await this.begin()
+    const transaction = await this.begin()
     // Only now: what another process did while this one waited is there to be seen.
     const before = await readSchemaState(this.client, this.files)
     const plan = planSchema(before, this.files)
@@ -92,6 +92,8 @@ class Migrator {
       await this.record(before, plan)
     }
     if (!plan.upToDate || grant) await this.grantRoles()
+    if ((await this.transaction()) !== transaction)
+      throw new MigrationError('A file of sql/ ended the transaction of the migration.')
     await this.client.query('commit')
     return {
       created: before.applied === null,
@@ -103,12 +105,14 @@ class Migrator {
     }
   }
 
-  private async begin(): Promise<void> {
+  /** @returns the id of the transaction. */
+  private async begin(): Promise<string> {
     const { client } = this
     // A server that looks whether its client is still there ends the work of one that was killed at once, and not when a
     // statement is done. Not every system can tell; then it is later.
     await client.query("set client_connection_check_interval = '500ms'").catch(() => {})
-    await client.query('begin')
+    // Stated, whatever the role's defaults are: after the wait below must be seen what was committed meanwhile.
+    await client.query('begin transaction isolation level read committed read write')
     await client.query('set local statement_timeout = 0')
     await this.patiently('Waiting for another `tollgate migrate` on this database to end', () =>
       client.query('select pg_advisory_xact_lock($1)', [MIGRATION_LOCK]),
@@ -116,6 +120,12 @@ class Migrator {
     await client.query(`set local lock_timeout = '${LOCK_TIMEOUT}'`)
     // Not the session's own, in which a schema named like the role comes first.
     await client.query('set local search_path = public')
+    return await this.transaction()
+  }
+
+  private async transaction(): Promise<string> {
+    const { rows } = await this.client.query<{ id: string }>('select pg_current_xact_id()::text as id')
+    return rows[0]!.id
   }
 
   /** Where what was applied is written down. */

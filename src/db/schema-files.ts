@@ -58,9 +58,9 @@ export function hashOfSet(files: readonly FunctionFile[]): string {
   return sha256(files.map(({ name, hash }) => `${name} ${hash}\n`).join(''))
 }
 
-/** Bare names, in lower case, of the functions and procedures that a text creates. */
+/** Bare names, in lower case, of the functions, procedures and triggers that a text creates. */
 export function createdNames(sql: string): string[] {
-  const found = sql.matchAll(/^\s*create\s+(?:or\s+replace\s+)?(?:function|procedure)\s+(?:\w+\.)?(\w+)\s*\(/gim)
+  const found = sql.matchAll(/^\s*create\s+(?:or\s+replace\s+)?(?:function|procedure|trigger)\s+(?:\w+\.)?(\w+)\b/gim)
   return [...new Set([...found].map(([, name = '']) => name.toLowerCase()))]
 }
 

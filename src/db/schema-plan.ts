@@ -51,7 +51,7 @@ export function planSchema(state: SchemaState, files: SchemaFiles): SchemaPlan {
 
 /** Whether applying the file puts this right. */
 export function creates(file: FunctionFile, { name }: Drift): boolean {
-  const bare = /^[^.(]+\.([^(]+)\(/.exec(name)?.[1]
+  const bare = /^(?:trigger |\w+\.)(\w+)/.exec(name)?.[1]
   return bare !== undefined && createdNames(file.sql).includes(bare)
 }
 

@@ -1,51 +1,20 @@
-import { execFile } from 'node:child_process'
-import { randomUUID } from 'node:crypto'
-import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
+/** What `migrate` does to a database: all of it or nothing, once, in order. */
 import pg from 'pg'
-import { afterEach, beforeEach, expect, inject, test } from 'vitest'
-import { type Migration, migrate, readMigrations, SchemaTooNewError } from '../../src/db/migrate.ts'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { type MigrateReport, migrate } from '../../src/db/migrate.ts'
+import { FormerSchemaError, MigrationError, SchemaTooNewError } from '../../src/db/schema-error.ts'
+import { type Migration, migrationLabel, readSchemaFiles, type SchemaFiles } from '../../src/db/schema-files.ts'
+import { useEmptyDatabase } from '../support/empty-database.ts'
 import { urlOfDatabase } from '../support/global-database.ts'
+import { runCommand } from '../support/run-tollgate.ts'
 
-const server = inject('databaseServer').url
-const names = [
-  'organizations',
-  'billing',
-  'ledger',
-  'ledger-operations',
-  'ledger-audit',
-  'public-functions',
-  'identity',
-  'ledger-batches',
-  'ledger-hold',
-  'ledger-progress',
-  'ledger-close',
-  'ledger-recovery',
-  'ledger-audit-limits',
-  'public-functions-by-the-gate',
-  'provider-keys',
-]
-let url = ''
-let name = ''
-
-beforeEach(async () => {
-  name = `migrate_${randomUUID().replaceAll('-', '')}`
-  url = urlOfDatabase(server, name)
-  await query(server, `create database ${name}`)
+const db = useEmptyDatabase()
+let files: SchemaFiles
+beforeAll(async () => {
+  files = await readSchemaFiles()
 })
-afterEach(() => query(server, `drop database ${name} with (force)`))
 
-async function query(where: string, statement: string): Promise<Record<string, unknown>[]> {
-  const client = new pg.Client({ connectionString: where })
-  await client.connect()
-  try {
-    return (await client.query<Record<string, unknown>>(statement)).rows
-  } finally {
-    await client.end()
-  }
-}
-
-const applied = () => query(url, 'select id, name, breaking from tollgate_migrations order by id')
+const applied = () => db.query('select id, name, breaking from tollgate.migrations order by id')
 const extra = (changes: Partial<Migration>): Migration => ({
   id: 999_999,
   name: 'from-the-future',
@@ -53,79 +22,203 @@ const extra = (changes: Partial<Migration>): Migration => ({
   sql: 'create table future (id integer)',
   ...changes,
 })
+const withMigrations = (...migrations: Migration[]): SchemaFiles => ({
+  ...files,
+  migrations: [...files.migrations, ...migrations],
+})
+const refusal = (work: Promise<MigrateReport>): Promise<unknown> =>
+  work.then(
+    () => 'it was not refused',
+    (error: unknown) => error,
+  )
+const nothing = { created: false, migrations: [], functions: [], mended: [], newerSet: null, sameNumber: false }
 
-test('an empty database gets every migration, in order, and then none', async () => {
-  const migrations = await readMigrations()
-  expect(migrations.map((migration) => migration.id)).toEqual(migrations.map((_, index) => index + 1))
-  expect(migrations.map((migration) => migration.name).slice(0, names.length)).toEqual(names)
-  expect(await migrate(url)).toEqual(migrations.map((migration) => migration.name))
-  expect(await migrate(url)).toEqual([])
-  expect(await applied()).toEqual(migrations.map(({ id, name, breaking }) => ({ id, name, breaking })))
-  expect(await query(url, 'select * from tollgate.ledger_audit()')).toEqual([])
+test('an empty database gets every migration and every function, in order, and then none', async () => {
+  expect(await migrate(db.url)).toEqual({
+    ...nothing,
+    created: true,
+    migrations: files.migrations.map(migrationLabel),
+    functions: files.functions.files.map(({ name }) => name),
+  })
+  expect(await migrate(db.url)).toEqual(nothing)
+  expect(await applied()).toEqual(files.migrations.map(({ id, name, breaking }) => ({ id, name, breaking })))
+  expect(await db.query('select number, files, program from tollgate.function_set')).toEqual([
+    {
+      number: files.functions.number,
+      files: Object.fromEntries(files.functions.files.map(({ name, hash }) => [name, hash])),
+      program: files.program,
+    },
+  ])
+  expect(await db.query('select * from tollgate.ledger_audit()')).toEqual([])
 })
 
-test('several processes at once: each migration is applied by one of them, and all succeed', async () => {
-  const migrations = await readMigrations()
-  const program = `import { migrate } from ${JSON.stringify(fileURLToPath(new URL('../../src/db/migrate.ts', import.meta.url)))}
-    console.log(JSON.stringify(await migrate(process.argv[1])))`
-  const run = () => promisify(execFile)(process.execPath, ['--input-type=module', '--eval', program, url])
-  const outputs = await Promise.all(Array.from({ length: 4 }, run))
-  const answers = outputs.map(({ stdout }): string[] => JSON.parse(stdout))
-  expect(answers.flat()).toEqual(migrations.map((migration) => migration.name))
-  expect((await applied()).length).toBe(migrations.length)
-  expect(await query(url, 'select count(*) from tollgate.ledger_identity')).toEqual([{ count: '1' }])
+test('four processes at once: one of them applies everything, and all succeed', async () => {
+  const run = () => runCommand({ args: ['migrate'], databaseUrl: db.url })
+  const ran = await Promise.all(Array.from({ length: 4 }, run))
+  expect(ran.map(({ code }) => code)).toEqual([0, 0, 0, 0])
+  const idle = ran.filter(({ stdout }) => stdout === 'The schema is up to date.\n')
+  expect(idle.length).toBe(3)
+  const [busy] = ran.filter((one) => !idle.includes(one))
+  expect(busy?.stdout.trimEnd().split('\n')).toEqual([
+    ...files.migrations.map((migration) => `Applied migration ${migrationLabel(migration)}.`),
+    ...files.functions.files.map(({ name }) => `Applied functions of ${name}.`),
+  ])
+  expect((await applied()).length).toBe(files.migrations.length)
+  expect(await db.query('select * from tollgate.ledger_audit()')).toEqual([])
 })
 
-test('two databases of a server at once: the role they share is made once', async () => {
-  const other = `${name}_other`
-  await query(server, `create database ${other}`)
+test('two databases of a server at once: the roles they share are made once', async () => {
+  const other = `${db.name}_other`
+  await db.onServer(`create database ${other}`)
   try {
-    await Promise.all([migrate(url), migrate(urlOfDatabase(server, other))])
-    expect(await query(server, "select count(*) from pg_roles where rolname = 'tollgate_caller'")).toEqual([
-      { count: '1' },
-    ])
+    await Promise.all([migrate(db.url), migrate(urlOfDatabase(db.url, other))])
+    expect(
+      await db.query("select rolname from pg_roles where rolname in ('tollgate_caller', 'tollgate_app') order by 1"),
+    ).toEqual([{ rolname: 'tollgate_app' }, { rolname: 'tollgate_caller' }])
   } finally {
-    await query(server, `drop database ${other} with (force)`)
+    await db.onServer(`drop database ${other} with (force)`)
   }
 })
 
-test('an older program refuses a schema that it does not understand, and names what it lacks', async () => {
-  const known = await readMigrations()
-  await migrate(url, [...known, extra({ breaking: true })])
-  const error = await migrate(url, known).catch((thrown: unknown) => thrown)
-  expect(error).toBeInstanceOf(SchemaTooNewError)
-  expect(error).toMatchObject({
-    message:
-      'The database was migrated by a newer Tollgate (999999-from-the-future) in a way this version does not understand. ' +
-      'Start that newer version instead.',
+describe('a program of another version', () => {
+  test('that is older refuses a schema that it does not understand, and names what it lacks', async () => {
+    await migrate(db.url, { files: withMigrations(extra({ breaking: true })) })
+    const error = await refusal(migrate(db.url))
+    expect(error).toBeInstanceOf(SchemaTooNewError)
+    expect(error).toMatchObject({
+      message:
+        'The database was migrated by a newer Tollgate (999999-from-the-future) in a way this version does not understand. ' +
+        'Start that newer version instead.',
+    })
+  })
+
+  test('that is older works with a newer schema that breaks nothing', async () => {
+    await migrate(db.url, { files: withMigrations(extra({})) })
+    expect(await migrate(db.url)).toEqual(nothing)
+  })
+
+  test('gets a migration applied that an older one left out, though a newer one is there', async () => {
+    await migrate(db.url, { files: withMigrations(extra({})) })
+    const late = extra({ id: 999_998, name: 'late', sql: 'create table late (id integer)' })
+    const report = await migrate(db.url, { files: withMigrations(late, extra({})) })
+    expect(report).toEqual({ ...nothing, migrations: ['999998-late'] })
   })
 })
 
-test('an older program works with a newer schema that breaks nothing', async () => {
-  const known = await readMigrations()
-  await migrate(url, [...known, extra({})])
-  expect(await migrate(url, known)).toEqual([])
-})
-
-test('a migration an older program left out is applied, though a newer one is there', async () => {
-  const known = await readMigrations()
-  const late = extra({ id: 999_998, name: 'late', sql: 'create table late (id integer)' })
-  await migrate(url, [...known, extra({})])
-  expect(await migrate(url, [...known, late, extra({})])).toEqual(['late'])
-})
-
-test('a migration that fails is rolled back as a whole, and those before it stay', async () => {
-  const known = await readMigrations()
-  const broken = extra({
-    name: 'broken',
-    sql: 'create table half (id integer); select 1 / 0; create table rest (id integer)',
+describe('what fails is rolled back as a whole and named', () => {
+  test('a migration, on an empty database', async () => {
+    const broken = extra({ name: 'broken', sql: 'create table half (id integer);\nselect 1 / 0' })
+    const error = await refusal(migrate(db.url, { files: withMigrations(broken) }))
+    expect(error).toBeInstanceOf(MigrationError)
+    expect(error).toMatchObject({
+      message: 'sql/migrations/999999-broken.sql failed and nothing was changed: division by zero.',
+    })
+    expect(await db.objects()).toEqual([])
+    expect((await migrate(db.url)).created).toBe(true)
   })
-  await expect(migrate(url, [...known, broken])).rejects.toThrow(
-    'Migration 999999-broken failed and was rolled back: division by zero',
-  )
-  expect(
-    await query(url, "select to_regclass('half') as half, to_regclass('organizations')::text as organizations"),
-  ).toEqual([{ half: null, organizations: 'organizations' }])
-  expect((await applied()).length).toBe(known.length)
-  expect(await migrate(url, [...known, extra({ name: 'mended' })])).toEqual(['mended'])
+
+  test('a function file, with its line, after a migration that would have worked', async () => {
+    await migrate(db.url)
+    const before = await db.objects()
+    const broken = { name: 'broken.sql', hash: 'x', sql: 'create or replace function one() returns int\n  languag sql' }
+    const { functions } = files
+    const changed = {
+      ...withMigrations(extra({})),
+      functions: { ...functions, number: functions.number + 1, files: [...functions.files, broken] },
+    }
+    expect(await refusal(migrate(db.url, { files: changed }))).toMatchObject({
+      message: 'sql/functions/broken.sql:2 failed and nothing was changed: syntax error at or near "languag".',
+    })
+    expect(await db.objects()).toEqual(before)
+    expect(await migrate(db.url)).toEqual(nothing)
+  })
+
+  test('a migration that ends the transaction by itself', async () => {
+    const ending = extra({ name: 'ending', sql: 'commit; begin' })
+    expect(await refusal(migrate(db.url, { files: withMigrations(ending) }))).toBeInstanceOf(MigrationError)
+  })
+
+  test('a migration that waits for a lock, which somebody holds, for five seconds', async () => {
+    await migrate(db.url)
+    const holder = new pg.Client({ connectionString: db.url })
+    await holder.connect()
+    await holder.query('begin; lock table organizations in access share mode')
+    const altering = extra({ sql: 'alter table organizations add column spare integer' })
+    const lines: string[] = []
+    const error = await refusal(
+      migrate(db.url, { files: withMigrations(altering), log: (line) => void lines.push(line) }),
+    )
+    expect(error).toMatchObject({
+      message:
+        'sql/migrations/999999-from-the-future.sql failed and nothing was changed: canceling statement due to lock timeout. ' +
+        'Another session held on to it for 5s; run `tollgate migrate` again.',
+    })
+    expect(lines).toEqual(['sql/migrations/999999-from-the-future.sql is at work ...'])
+    await holder.end()
+    expect(await migrate(db.url, { files: withMigrations(altering) })).toEqual({
+      ...nothing,
+      migrations: ['999999-from-the-future'],
+    })
+  })
+})
+
+describe('a database of somebody else', () => {
+  test('with a table of the same name is left as it is, and the table is named', async () => {
+    await db.query('create table public.organizations (theirs integer)')
+    const before = await db.objects()
+    const error = await refusal(migrate(db.url))
+    expect(error).toBeInstanceOf(MigrationError)
+    expect(error).toMatchObject({
+      message: expect.stringMatching(
+        /^sql\/migrations\/000001-organizations\.sql.* failed and nothing was changed: relation "organizations" already exists\. Give Tollgate a database of its own, or rename what is there\.$/,
+      ),
+    })
+    expect(await db.objects()).toEqual(before)
+  })
+
+  test('with a function of the same name and arguments is left as it is, and the function is named', async () => {
+    const [file] = files.functions.files
+    const theirs = 'create function public.bill(p integer) returns integer language sql as $$ select 1 $$'
+    await db.query(theirs)
+    const ours = theirs.replace('create', 'create or replace').replace('select 1', 'select 2')
+    const mine = { ...file!, name: 'bill.sql', hash: 'x', sql: ours }
+    const { functions } = files
+    const changed = { ...files, functions: { ...functions, files: [...functions.files, mine] } }
+    const error = await refusal(migrate(db.url, { files: changed }))
+    expect(error).toMatchObject({
+      message:
+        'The database has public.bill(p integer) already, and not from Tollgate. Give Tollgate a database of its own, or rename ' +
+        'what is there. Nothing was changed.',
+    })
+    expect(await db.query('select public.bill(0)')).toEqual([{ bill: 1 }])
+    expect(await db.objects()).toEqual(['bill(integer)'])
+  })
+
+  test('of the time before the first release is refused in one sentence', async () => {
+    await db.query('create table public.tollgate_migrations (id integer)')
+    const before = await db.objects()
+    const error = await refusal(migrate(db.url))
+    expect(error).toBeInstanceOf(FormerSchemaError)
+    expect(error).toMatchObject({
+      message:
+        `The database "${db.name}" was made by a Tollgate from before the first release, whose schema is not carried over: ` +
+        'create a new database (without DATABASE_URL: name another folder with --data-dir, or move the old one away).',
+    })
+    expect(await db.objects()).toEqual(before)
+  })
+})
+
+test('a role whose name is the schema’s gets the tables of the contract in public all the same', async () => {
+  await migrate(db.url)
+  expect(await db.query('select current_user as role')).toEqual([{ role: 'tollgate' }])
+  expect(await db.query("select to_regclass('public.organizations')::text as table")).toEqual([
+    { table: 'organizations' },
+  ])
+})
+
+test('what PostgreSQL warns of is passed on', async () => {
+  const lines: string[] = []
+  const warning = extra({ sql: `do $$ begin raise warning 'mind the gap'; end $$` })
+  await migrate(db.url, { files: withMigrations(warning), log: (line) => void lines.push(line) })
+  expect(lines).toContain('PostgreSQL warns: mind the gap')
 })

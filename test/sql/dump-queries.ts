@@ -7,7 +7,7 @@ const COLLATED = `collate "C"`
 
 export const SCHEMAS = `
   select n.nspname as schema, 'schema' as section, '' as object, 0 as part, format('create schema %I', n.nspname) as text
-  from pg_namespace n where ${OURS}`
+  from pg_namespace n where ${OURS} and n.nspname <> 'public'`
 
 export const TYPES = `
   select n.nspname as schema, 'type' as section, t.typname as object, 0 as part,
@@ -64,8 +64,7 @@ export const TABLES = `
 /** Those of primary keys and unique constraints are part of these. */
 export const INDEXES = `
   select n.nspname as schema, case when c.relkind = 'm' then 'view' else 'table' end as section, c.relname as object, 1 as part,
-    lower(substr(pg_get_indexdef(i.indexrelid), 1, 6)) || replace(replace(replace(replace(substr(pg_get_indexdef(i.indexrelid), 7),
-      ' UNIQUE INDEX ', ' unique index '), ' INDEX ', ' index '), ' ON ', ' on '), ' USING ', ' using ') as text
+    pg_get_indexdef(i.indexrelid) as text
   from pg_index i join pg_class c on c.oid = i.indrelid join pg_namespace n on n.oid = c.relnamespace
   where ${OURS} and not exists (select from pg_constraint k where k.conindid = i.indexrelid and k.contype in ('p', 'u', 'x'))
     and ${NOT_EXTENSION('c.oid', 'pg_class')}`
@@ -92,15 +91,19 @@ export const FUNCTIONS = `
 
 /** Every object a comment or a grant may stand on: what it is called in the file, and in a statement. */
 const OBJECTS = `
-  select 'pg_namespace'::regclass as class, n.oid, 0 as sub, n.nspname as schema, 'schema' as section, '' as object,
+  select 'pg_namespace'::regclass as class, n.oid, 0 as sub, n.nspname as schema, 'schema' as section, ''::text as object,
     'schema' as kind, format('%I', n.nspname) as name, n.nspacl as acl, 'n'::"char" as acl_type, n.nspowner as owner
   from pg_namespace n where ${OURS}
   union all
   select 'pg_class'::regclass, c.oid, 0, n.nspname,
-    case c.relkind when 'v' then 'view' when 'm' then 'view' when 'S' then 'sequence' else 'table' end, c.relname,
+    case when c.relkind in ('v', 'm') then 'view' when c.relkind = 'S' and o.relname is null then 'sequence' else 'table' end,
+    coalesce(o.relname, c.relname),
     case c.relkind when 'v' then 'view' when 'm' then 'materialized view' when 'S' then 'sequence' else 'table' end,
     format('%I.%I', n.nspname, c.relname), c.relacl, (case when c.relkind = 'S' then 's' else 'r' end)::"char", c.relowner
-  from pg_class c join pg_namespace n on n.oid = c.relnamespace where ${OURS} and c.relkind in ('r', 'p', 'v', 'm', 'S')
+  from pg_class c join pg_namespace n on n.oid = c.relnamespace
+  left join pg_depend d on d.classid = 'pg_class'::regclass and d.objid = c.oid and c.relkind = 'S' and d.deptype = 'i'
+  left join pg_class o on o.oid = d.refobjid
+  where ${OURS} and c.relkind in ('r', 'p', 'v', 'm', 'S')
   union all
   select 'pg_class'::regclass, a.attrelid, a.attnum, n.nspname, case when c.relkind in ('v', 'm') then 'view' else 'table' end, c.relname,
     'column', format('%I.%I.%I', n.nspname, c.relname, a.attname), a.attacl, 'c'::"char", c.relowner

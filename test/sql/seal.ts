@@ -2,7 +2,7 @@
  * `npm run sql:seal`, after every change in sql/: raises the number of the function set where a text changed, and writes
  * sql/schema.sql anew. New files are put at the end of the order in functions/set.json; move them where what they name comes first.
  */
-import { chmod, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openEmbeddedStore } from '../../src/db/embedded.ts'
@@ -13,15 +13,17 @@ import { dumpSchema } from './dump-schema.ts'
 const FUNCTIONS = new URL('functions/', SQL_FOLDER)
 
 async function sealSet(): Promise<string> {
-  const { functions } = await readSchemaFiles()
-  const listed = functions.files.map(({ name }) => name)
+  const set: { number: number; hash: string; files: string[] } = JSON.parse(
+    await readFile(new URL('set.json', FUNCTIONS), 'utf8'),
+  )
   const present = (await readdir(FUNCTIONS)).filter((name) => name.endsWith('.sql')).sort()
-  const files = [...listed, ...present.filter((name) => !listed.includes(name))]
-  await writeSet(functions.number, functions.hash, files)
+  const added = present.filter((name) => !set.files.includes(name))
+  const files = [...set.files.filter((name) => present.includes(name)), ...added]
+  await writeSet(set.number, set.hash, files)
   const hash = hashOfSet((await readSchemaFiles()).functions.files)
-  if (hash === functions.hash) return `The function set is ${functions.number} still.`
-  await writeSet(functions.number + 1, hash, files)
-  return `The function set is ${functions.number + 1} now.`
+  if (hash === set.hash) return `The function set is ${set.number} still.`
+  await writeSet(set.number + 1, hash, files)
+  return `The function set is ${set.number + 1} now.`
 }
 
 function writeSet(number: number, hash: string, files: string[]): Promise<void> {

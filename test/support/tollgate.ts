@@ -13,7 +13,7 @@ export const ROOT_KEY = '2Zk0c8xZ1s7uXo4mQ9vYb3TfLhR6eWjK5aNdPgUiVqM='
 /** What the provider is sent by models of `configFor`. */
 export const UPSTREAM_KEY = 'sk-test-upstream'
 
-const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
+const PROGRAM = fileURLToPath(new URL('../../', import.meta.url))
 
 export interface StartOptions {
   databaseUrl: string
@@ -21,6 +21,10 @@ export interface StartOptions {
   config: string
   /** On top of DATABASE_URL, TOLLGATE_MASTER_KEY and SCRIPTED_API_KEY (what configFor's models use). Nothing else is inherited but PATH, HOME and TMPDIR. */
   env?: Record<string, string>
+  /** Flags of `start`. */
+  flags?: string[]
+  /** The folder of another program than this one; see program-copy.ts. */
+  program?: string
 }
 
 export interface Tollgate {
@@ -42,12 +46,14 @@ export interface Tollgate {
 }
 
 /** Resolves when the banner is out. @throws when the process ends before, with what it wrote. */
-export async function startTollgate({ databaseUrl, config, env = {} }: StartOptions): Promise<Tollgate> {
+export async function startTollgate(options: StartOptions): Promise<Tollgate> {
+  const { databaseUrl, config, env = {}, flags = [], program = PROGRAM } = options
   const directory = await mkdtemp(join(tmpdir(), 'tollgate-process-'))
   const file = join(directory, 'config.yaml')
   await writeFile(file, config)
   const { PATH = '', HOME = '', TMPDIR = '/tmp' } = process.env
-  const child = spawn(process.execPath, [MAIN, 'start', '--port', '0', '--config', file, '--log-level', 'info'], {
+  const args = ['start', '--port', '0', '--config', file, '--log-level', 'info', ...flags]
+  const child = spawn(process.execPath, [join(program, 'src/main.ts'), ...args], {
     cwd: directory,
     env: {
       PATH,
