@@ -136,7 +136,7 @@ function createCallMetrics(register: Registry) {
   // Summed up as integers: a sum of floats would drift away from the books.
   const charges = new Map<string, { provider: string; provenance: string; microcredits: bigint }>()
   new Counter({
-    name: 'tollgate_credits_total',
+    name: 'tollgate_credits_charged_total',
     help: 'Credits charged by this process; 1 credit is $0.001.',
     labelNames: ['provider', 'provenance'],
     registers,
@@ -191,7 +191,7 @@ function createCallMetrics(register: Registry) {
 function createLedgerMetrics(register: Registry) {
   const registers = [register]
   const time = (name: string, help: string) => new Histogram({ name, help, buckets: LEDGER_TIME, registers })
-  const hold = time('tollgate_hold_seconds', 'From asking for a hold to its answer, refusals included.')
+  const hold = time('tollgate_hold_duration_seconds', 'From asking for a hold to its answer, refusals included.')
   const settle = time('tollgate_settle_seconds', 'From a charge to the books, or to the spool after 250 ms.')
   const batch = new Histogram({
     name: 'tollgate_batch_size',
@@ -221,14 +221,14 @@ function createLedgerMetrics(register: Registry) {
 /** Set anew for every scrape. */
 function createStateGauges(register: Registry, readings: Readings) {
   const gauge = (name: string, help: string) => new Gauge({ name, help, registers: [register] })
-  const running = gauge('tollgate_running_calls', 'Calls under way in this process.')
+  const running = gauge('tollgate_calls_in_flight', 'Calls under way in this process.')
   const open = gauge('tollgate_ledger_open', '1 while paid calls can start in this process.')
   const spool = gauge('tollgate_spool_entries', 'Charges on the local disk of this process that wait for the database.')
   const spoolAge = gauge('tollgate_spool_oldest_seconds', 'How long the oldest of them waits.')
   const database = gauge('tollgate_database_up', '1 when the database answered this scrape within a second.')
   const holds = gauge('tollgate_open_holds', 'Open holds of the whole ledger; left out while the database is away.')
   const holdAge = gauge(
-    'tollgate_oldest_hold_seconds',
+    'tollgate_open_hold_age_seconds_max',
     'Age of the oldest of them; left out while the database is away.',
   )
 

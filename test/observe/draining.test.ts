@@ -35,7 +35,7 @@ test('ready and alive, until it drains: then alive only, and gone when the last 
   expect(late.headers.get('retry-after')).toBe('1')
   expect(late.json()).toMatchObject({ error: { code: 'draining' } })
   const samples = readSamples((await get(tollgate, null, '/metrics')).body)
-  expect(samples.get('tollgate_running_calls')).toBe(1)
+  expect(samples.get('tollgate_calls_in_flight')).toBe(1)
   expect(samples.get('tollgate_errors_total{code="draining"}')).toBe(1)
 
   gate.resolve()

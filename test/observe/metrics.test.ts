@@ -33,18 +33,18 @@ test('calls, tokens and credits are what the books say', async () => {
   const rows = await rowsOf(db.pool, acme.id)
   // Two of 11 and 5 tokens, (11 x 150 + 5 x 600) x 1.5; one of 700 x 150 + 300 x 75 + 70 x 600, x 1.5
   expect(rows.map(({ credits_used }) => credits_used)).toEqual(['0.006975', '0.006975', '0.254250'])
-  expect(growth(before, after, 'tollgate_calls_total', 'tollgate_tokens_total', 'tollgate_credits_total')).toEqual({
+  expect(growth(before, after, 'tollgate_calls_total', 'tollgate_tokens_total', 'tollgate_credits_charged_total')).toEqual({
     'tollgate_calls_total{provider="openai",outcome="answered",stream="false"}': 2,
     'tollgate_calls_total{provider="openai",outcome="answered",stream="true"}': 1,
     'tollgate_tokens_total{provider="openai",kind="input"}': 722,
     'tollgate_tokens_total{provider="openai",kind="cache_read"}': 300,
     'tollgate_tokens_total{provider="openai",kind="output"}': 30,
     'tollgate_tokens_total{provider="openai",kind="reasoning"}': 50,
-    'tollgate_credits_total{provider="openai",provenance="provider_usage"}': 0.2682,
+    'tollgate_credits_charged_total{provider="openai",provenance="provider_usage"}': 0.2682,
   })
   expect(growth(before, after, 'tollgate_errors_total')).toEqual({})
   for (const [series, count] of [
-    ['tollgate_hold_seconds_count', 3],
+    ['tollgate_hold_duration_seconds_count', 3],
     ['tollgate_settle_seconds_count', 3],
     ['tollgate_overhead_seconds_count', 3],
     ['tollgate_first_byte_seconds_count{provider="openai"}', 1],
@@ -114,12 +114,12 @@ test('a running call is seen: its hold, and how old that is', async () => {
   await call.closed
 
   expect(during.get('tollgate_open_holds')).toBe(1)
-  expect(during.get('tollgate_running_calls')).toBe(1)
-  expect(during.get('tollgate_oldest_hold_seconds')).toBeGreaterThanOrEqual(least)
-  expect(during.get('tollgate_oldest_hold_seconds')).toBeLessThanOrEqual(most)
+  expect(during.get('tollgate_calls_in_flight')).toBe(1)
+  expect(during.get('tollgate_open_hold_age_seconds_max')).toBeGreaterThanOrEqual(least)
+  expect(during.get('tollgate_open_hold_age_seconds_max')).toBeLessThanOrEqual(most)
   const after = await scrape(tollgate)
   expect(after.get('tollgate_open_holds')).toBe(0)
-  expect(after.get('tollgate_oldest_hold_seconds')).toBe(0)
+  expect(after.get('tollgate_open_hold_age_seconds_max')).toBe(0)
 })
 
 test('while the database is silent a scrape answers without what only it knows; the spool shows', async () => {
@@ -144,7 +144,7 @@ test('while the database is silent a scrape answers without what only it knows; 
   const away = await scrape(tollgate)
   expect(away.get('tollgate_database_up')).toBe(0)
   expect(away.has('tollgate_open_holds')).toBe(false)
-  expect(away.has('tollgate_oldest_hold_seconds')).toBe(false)
+  expect(away.has('tollgate_open_hold_age_seconds_max')).toBe(false)
   expect(away.get('tollgate_spool_entries')).toBe(1)
   expect(away.get('tollgate_spool_oldest_seconds')).toBeGreaterThan(0.25)
   expect(away.get('tollgate_pending_settlements_total')).toBe(1)
