@@ -1,7 +1,7 @@
 /** The SQL of the real side: what a test database gets on top of the product's migrations, and every statement that is sent. */
 
 export const definitions = `
-  create table model_clock (instant timestamptz not null);
+  create table public.model_clock (instant timestamptz not null);
   insert into model_clock values ('2031-01-15T12:00:00Z');
   create or replace function public.tollgate_now() returns timestamptz language sql volatile parallel safe
     as $$ select instant from public.model_clock $$;
@@ -10,7 +10,7 @@ export const definitions = `
   alter table user_credit_allocations
     alter column id set default lpad(to_hex(nextval('model_ids')), 32, '0')::uuid;
 
-  create function model_begin(p_now timestamptz, p_orgs jsonb, p_allocations jsonb, p_processes uuid[], p_lease timestamptz,
+  create function public.model_begin(p_now timestamptz, p_orgs jsonb, p_allocations jsonb, p_processes uuid[], p_lease timestamptz,
       p_budgets jsonb)
     returns void language plpgsql as $$
     begin
@@ -40,7 +40,7 @@ export const definitions = `
         select 'key', id, '1970-01-01T00:00:00Z', amount from jsonb_to_recordset(p_budgets) as t(id text, amount numeric);
     end $$;
 
-  create function model_forget() returns void language plpgsql as $$
+  create function public.model_forget() returns void language plpgsql as $$
     begin
       -- The journals are append-only: their triggers sleep for this one transaction of a superuser.
       perform set_config('session_replication_role', 'replica', true);
