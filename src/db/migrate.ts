@@ -5,7 +5,7 @@
  */
 import pg from 'pg'
 import { sqlState } from './connect.ts'
-import { MigrationError } from './schema-error.ts'
+import { MigrationError, SchemaError } from './schema-error.ts'
 import { migrationLabel, readSchemaFiles, type SchemaFiles } from './schema-files.ts'
 import { creates, type Drift, describeDrift, planSchema, type SchemaPlan } from './schema-plan.ts'
 import { type Catalogue, readCatalogue, readSchemaState, type SchemaState } from './schema-state.ts'
@@ -64,7 +64,11 @@ export async function migrate(url: string, options: MigrateOptions = {}): Promis
     return await new Migrator(client, files, log).run(options.grant ?? false)
   } catch (error) {
     await client.query('rollback').catch(() => {})
-    throw error
+    if (error instanceof SchemaError || sqlState(error) !== LOCK_TIMED_OUT) throw error
+    throw new MigrationError(
+      `What was applied could not be noted, and nothing was changed: ${(error as Error).message}. ${ADVICE_LOCKED}`,
+      { cause: error },
+    )
   } finally {
     await client.end()
   }
@@ -118,8 +122,6 @@ class Migrator {
       client.query('select pg_advisory_xact_lock($1)', [MIGRATION_LOCK]),
     )
     await client.query(`set local lock_timeout = '${LOCK_TIMEOUT}'`)
-    // Not the session's own, in which a schema named like the role comes first.
-    await client.query('set local search_path = public')
     return await this.transaction()
   }
 
@@ -176,6 +178,8 @@ class Migrator {
   }
 
   private async step(name: string, sql: string): Promise<void> {
+    // Not the session's own, in which a schema named like the role comes first, nor what another file left.
+    await this.client.query('set local search_path = public')
     try {
       await this.patiently(`${name} is at work`, () => this.client.query(sql))
     } catch (error) {
@@ -241,6 +245,8 @@ function refuseDrift(before: SchemaState, { drift, functions, newerSet }: Schema
   )
 }
 
+const LOCK_TIMED_OUT = '55P03'
+const ADVICE_LOCKED = `Another session held on to it for ${LOCK_TIMEOUT}; run \`tollgate migrate\` again.`
 const ADVICE_FOREIGN = 'Give Tollgate a database of its own, or rename what is there.'
 
 /** Errors of a name that is taken: table, function, type or trigger, schema, column. */
@@ -251,8 +257,7 @@ function describeFailure(name: string, sql: string, error: Error): string {
   const line = position === undefined ? '' : `:${sql.slice(0, Number(position)).split('\n').length}`
   const state = sqlState(error)
   const failed = `${name}${line} failed and nothing was changed: ${error.message}.`
-  if (state === '55P03')
-    return `${failed} Another session held on to it for ${LOCK_TIMEOUT}; run \`tollgate migrate\` again.`
+  if (state === LOCK_TIMED_OUT) return `${failed} ${ADVICE_LOCKED}`
   if (TAKEN.has(state ?? '')) return `${failed}${hint === undefined ? '' : ` ${hint}`} ${ADVICE_FOREIGN}`
   return hint === undefined ? failed : `${failed} ${hint}`
 }

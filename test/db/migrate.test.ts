@@ -162,6 +162,22 @@ describe('what fails is rolled back as a whole and named', () => {
   })
 })
 
+test('what was applied could not be noted while somebody held the row: nothing is applied, and it says to run again', async () => {
+  await migrate(db.url)
+  const holder = new pg.Client({ connectionString: db.url })
+  await holder.connect()
+  await holder.query('begin; select from tollgate.function_set for update')
+  const { functions } = files
+  const raised = { ...files, functions: { ...functions, number: functions.number + 1 } }
+  expect(await refusal(migrate(db.url, { files: raised }))).toMatchObject({
+    message:
+      'What was applied could not be noted, and nothing was changed: canceling statement due to lock timeout. ' +
+      'Another session held on to it for 5s; run `tollgate migrate` again.',
+  })
+  await holder.end()
+  expect(await migrate(db.url, { files: raised })).toEqual(nothing)
+})
+
 describe('a database of somebody else', () => {
   test('with a table of the same name is left as it is, and the table is named', async () => {
     await db.query('create table public.organizations (theirs integer)')
