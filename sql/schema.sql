@@ -856,14 +856,19 @@ CREATE OR REPLACE FUNCTION tollgate.grant_roles()
 AS $function$
     begin
       revoke execute on all functions in schema tollgate from public;
-      -- Only our own functions: other products may live in this schema.
-      revoke execute on function public.update_updated_at_column, public.is_org_admin, public.has_sufficient_credits,
-        public.deduct_credits, public.add_credits_to_pool, public.allocate_credits_to_user from public;
+      -- Only our own functions, by their arguments: other products may live in this schema, and have functions of the same name.
+      revoke execute on function public.update_updated_at_column(), public.is_org_admin(uuid, varchar),
+        public.has_sufficient_credits(uuid, varchar, numeric),
+        public.deduct_credits(uuid, varchar, numeric, varchar, varchar, varchar, jsonb),
+        public.add_credits_to_pool(uuid, numeric, numeric), public.allocate_credits_to_user(uuid, varchar, numeric, varchar)
+        from public;
 
       if exists (select 1 from pg_roles where rolname = 'tollgate_caller') then
         grant usage on schema public to tollgate_caller;
-        grant execute on function public.has_sufficient_credits, public.deduct_credits, public.add_credits_to_pool,
-          public.allocate_credits_to_user, public.is_org_admin, tollgate.tollgate_now to tollgate_caller;
+        grant execute on function public.has_sufficient_credits(uuid, varchar, numeric),
+          public.deduct_credits(uuid, varchar, numeric, varchar, varchar, varchar, jsonb),
+          public.add_credits_to_pool(uuid, numeric, numeric), public.allocate_credits_to_user(uuid, varchar, numeric, varchar),
+          public.is_org_admin(uuid, varchar), tollgate.tollgate_now() to tollgate_caller;
         grant select on public.organizations, public.organization_members, public.organization_subscriptions,
           public.organization_credit_pools, public.user_credit_allocations, public.credit_usage_attribution,
           public.org_billing_history, public.org_billing_summary, public.user_multi_org_credits, public.top_credit_users_by_org,
@@ -875,8 +880,10 @@ AS $function$
         grant execute on all functions in schema tollgate to tollgate_app;
         -- Migrations and roles are the owner's.
         revoke execute on function tollgate.grant_roles() from tollgate_app;
-        grant execute on function public.has_sufficient_credits, public.deduct_credits, public.add_credits_to_pool,
-          public.allocate_credits_to_user, public.is_org_admin, public.update_updated_at_column to tollgate_app;
+        grant execute on function public.has_sufficient_credits(uuid, varchar, numeric),
+          public.deduct_credits(uuid, varchar, numeric, varchar, varchar, varchar, jsonb),
+          public.add_credits_to_pool(uuid, numeric, numeric), public.allocate_credits_to_user(uuid, varchar, numeric, varchar),
+          public.is_org_admin(uuid, varchar), public.update_updated_at_column() to tollgate_app;
         grant select, insert, update on public.organizations, public.organization_members, public.organization_subscriptions,
           public.organization_credit_pools, public.user_credit_allocations, public.org_billing_history, public.platform_settings,
           public.user_provider_keys, tollgate.organization_provider_keys, tollgate.vault_root, tollgate.api_keys,
