@@ -1,6 +1,7 @@
 /**
  * What a call may cost on one deployment, before it is made: price, factors, quote, and how much output is wanted and least.
  */
+import type { Path } from '../../providers/known-members/shape.ts'
 import type { ChatRequest, ModelFacts, Provider, Refusal } from '../../providers/provider.ts'
 import { providerOf } from '../../providers/registry.ts'
 import type { Config, PowerLevel } from '../config/config.ts'
@@ -12,7 +13,7 @@ import type { Price, PriceBook } from '../metering/price.ts'
 import { type Quote, quote } from '../metering/quote.ts'
 import type { RoutedDeployment } from '../routing/route.ts'
 import { isOwn, type PayingKey } from './choose-key.ts'
-import { estimateInput } from './estimate-input.ts'
+import { estimateInput, withTexts } from './estimate-input.ts'
 import {
   asksForAudio,
   costPrice,
@@ -23,6 +24,7 @@ import {
   usesOf,
 } from './offer-price.ts'
 import { choicesOf, outputCapOf } from './read-request.ts'
+import { judgeStrangers } from './strange-members.ts'
 
 export interface Offer {
   deployment: RoutedDeployment
@@ -40,6 +42,10 @@ export interface Offer {
   toolUses: Record<string, number>
   /** Members of the request the provider can't honour, which the operator lets us leave out. */
   drop: readonly string[]
+  /** The same of members below its members. */
+  dropAt: readonly Path[]
+  /** Members nobody knows go along by the operator's word, as JSON text: they count as input, and no cap is believed. */
+  letThrough: readonly string[]
   /** The operator's fees, by which a served model's price is found too. */
   toolFees: Record<string, bigint>
   /** Millionths: the provider's multiplier for the service tier that was asked for. */
@@ -76,7 +82,8 @@ export function makeOffer(deployment: RoutedDeployment, key: PayingKey, context:
   const provider = providerOf(deployment.provider)
   const model = deployment.upstreamModel
   const asked = { ...deployment.defaults, ...request.json }
-  const drop = droppedMembers(provider.refuses(asked, model), deployment)
+  const { drop: strange, ...strangers } = judgeStrangers(request, provider, deployment)
+  const drop = [...strange, ...droppedMembers(provider.refuses(asked, model), deployment)]
   const effective = drop.length === 0 ? asked : without(asked, drop)
   const tools = provider.serverTools(effective, model)
   const facts = provider.model(model, effective)
@@ -86,9 +93,10 @@ export function makeOffer(deployment: RoutedDeployment, key: PayingKey, context:
     key,
     provider,
     powerLevel,
-    estimate: estimateInput(effective, facts, provider.mediaTokens(model)),
+    estimate: withTexts(estimateInput(effective, facts, provider.mediaTokens(model)), strangers.letThrough),
     toolUses: usesOf(tools),
     drop,
+    ...strangers,
     choices: choicesOf(effective),
     toolFees: config.toolFees,
     tier: provider.tierMultiplier(askedTier(effective), model),
@@ -103,7 +111,7 @@ export function makeOffer(deployment: RoutedDeployment, key: PayingKey, context:
     ...known,
     price,
     ...chargedAt(price, known, spoken, context, surchargeOf(tools, price, config)),
-    ...outputOf(effective, deployment, facts, request.stream, config),
+    ...outputOf(effective, deployment, facts, request.stream, config, strangers.letThrough.length === 0),
   }
 }
 
@@ -111,7 +119,13 @@ export function makeOffer(deployment: RoutedDeployment, key: PayingKey, context:
 const UNCHARGED: Pick<Offer, 'markup' | 'level' | 'quote' | 'wanted' | 'least' | 'cap' | 'extendable'> = {
   markup: 0n,
   level: MILLION,
-  quote: { input: 0n, inputBytes: 0n, outputFor: () => 0n, outputTokensIn: () => Number.MAX_SAFE_INTEGER },
+  quote: {
+    input: 0n,
+    inputBytes: 0n,
+    outputFor: () => 0n,
+    outputTokensIn: () => Number.MAX_SAFE_INTEGER,
+    maxPrice: { input: 0n, output: 0n },
+  },
   wanted: 1,
   least: 1,
   cap: null,
@@ -186,10 +200,12 @@ function outputOf(
   facts: ModelFacts,
   stream: boolean,
   config: Config,
+  believed: boolean,
 ): Pick<Offer, 'wanted' | 'least' | 'cap' | 'extendable'> {
   const { caps } = config
   const most = deployment.maxOutputTokens ?? facts.maxOutputTokens
   const asked = outputCapOf(effective)
+  if (!believed) return uncappedOutput(asked, most, stream && !facts.hiddenReasoning, config)
   if (asked !== null)
     return { wanted: asked, least: Math.min(caps.leastOutputTokens, asked), cap: null, extendable: false }
   const extendable = stream && !facts.hiddenReasoning
@@ -202,6 +218,21 @@ function outputOf(
     cap: capped ? wanted : null,
     extendable: extendable && (most === null || most > wanted),
   }
+}
+
+/**
+ * What nobody knows may lift any cap, the caller's and one of ours: a stream whose output shows grows its hold as it runs, all else
+ * is held at the most the model writes, or not made.
+ */
+function uncappedOutput(
+  asked: number | null,
+  most: number | null,
+  visible: boolean,
+  { caps }: Config,
+): Pick<Offer, 'wanted' | 'least' | 'cap' | 'extendable'> {
+  const all = most ?? Math.max(asked ?? 0, caps.outputTokens)
+  const wanted = visible ? Math.min(all, caps.streamOutputTokens) : all
+  return { wanted, least: wanted, cap: null, extendable: visible && (most === null || most > wanted) }
 }
 
 /** `X-Power-Level` wins over the body; a level we don't know counts as balanced. */

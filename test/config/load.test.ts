@@ -100,6 +100,7 @@ router_settings:
       maxOutputTokens: 16384,
       maxInputTokens: null,
       dropParams: true,
+      allowedParams: [],
       weight: null,
       rpm: 480,
       tpm: null,
