@@ -131,14 +131,13 @@ function capChanges(dialect: OpenAiDialect, call: ProviderCall): Change[] {
 }
 
 /**
- * Where the model takes it. A host that takes either may refuse both (OpenAI's does), so there it stays where the caller put it, else
- * the operator; another server may know only the one or only the other, and gets both.
+ * Where the model takes it. A provider that takes either may refuse both (OpenAI does), so at its own host it stays where the caller
+ * put it, else the operator; another server may know only the one or only the other, and gets both.
  */
 function capPlaces(dialect: OpenAiDialect, call: ProviderCall, preset: readonly Cap[]): readonly Cap[] {
   const taken = dialect.capMember(call.model)
-  if (taken === 'max_completion_tokens') return [taken]
+  if (taken !== 'either') return [taken]
   if (!isOwnHost(dialect, call.apiBase)) return CAPS
-  if (taken === 'max_tokens') return [taken]
   const own = CAPS.filter((key) => typeof call.request.json[key] === 'number')
   return own.length > 0 ? own : [preset[0] ?? 'max_completion_tokens']
 }
