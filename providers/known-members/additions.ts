@@ -113,8 +113,16 @@ const OPENROUTER: readonly string[] = [
   'usage.include',
 ]
 
-/** https://huggingface.co/docs/inference-providers/tasks/chat-completion; sampling that its servers share. */
-const HUGGINGFACE: readonly string[] = ['min_p', 'repetition_penalty', 'top_k']
+/** https://huggingface.co/docs/inference-providers/tasks/chat-completion; what its old client sent; sampling its servers share. */
+const HUGGINGFACE: readonly string[] = [
+  'min_p',
+  'options.chatCompletion',
+  'options.use_cache',
+  'options.wait_for_model',
+  'repetition_penalty',
+  'return_full_text',
+  'top_k',
+]
 
 /** https://ai.google.dev/gemini-api/docs/openai. `extra_body` really stands in the request there; refusals.ts bounds what it holds. */
 const GEMINI: readonly string[] = [

@@ -95,20 +95,28 @@ function collect(value: unknown, shape: Shape, path: (string | number)[], found:
   }
 }
 
-const SHOWN_MAX = 64
-
-/** For an error's `param`: `messages[0].name`. */
-export function showPath(path: Path): string {
-  return path
-    .map((step, index) => {
-      if (typeof step === 'number') return `[${step}]`
-      const name = step.slice(0, SHOWN_MAX)
-      return `${index === 0 ? '' : '.'}${name}`
-    })
-    .join('')
-}
-
 /** As lists of places write it: `messages[].name`. */
 export function placeOf(path: Path): string {
-  return path.map((step, index) => (typeof step === 'number' ? '[]' : `${index === 0 ? '' : '.'}${step}`)).join('')
+  return join(path, () => '[]')
+}
+
+const SHOWN_MAX = 100
+
+/** For an error: `messages[0].name`. What is not plain ASCII is escaped, for `max_to\u212aens` is shown because it looks like another name. */
+export function showPath(path: Path): string {
+  return inAscii(join(path, (index) => `[${index}]`))
+}
+
+/** The same of a place. */
+export function showPlace(path: Path): string {
+  return inAscii(placeOf(path))
+}
+
+function join(path: Path, indexed: (index: number) => string): string {
+  return path.map((step, at) => (typeof step === 'number' ? indexed(step) : `${at === 0 ? '' : '.'}${step}`)).join('')
+}
+
+function inAscii(text: string): string {
+  const code = (char: string) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`
+  return text.slice(0, SHOWN_MAX).replace(/[^ -~]/g, code)
 }

@@ -99,7 +99,7 @@ export function makeOffer(deployment: RoutedDeployment, key: PayingKey, context:
     ...strangers,
     choices: choicesOf(effective),
     toolFees: config.toolFees,
-    tier: provider.tierMultiplier(askedTier(effective), model),
+    tier: atLeastList(provider.tierMultiplier(askedTier(effective), model)),
     allowBelowCost: config.allowBelowCost,
     at: context.at,
     unseen: facts.hiddenReasoning || spoken || tools.some(({ addsInput }) => addsInput),
@@ -173,7 +173,9 @@ function droppedMembers(refused: readonly Refusal[], deployment: RoutedDeploymen
 }
 
 function without(json: Readonly<Record<string, unknown>>, members: readonly string[]): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(json).filter(([key]) => !members.includes(key)))
+  // A set: a caller may send as many members that nobody knows as fit into a body.
+  const out = new Set(members)
+  return Object.fromEntries(Object.entries(json).filter(([key]) => !out.has(key)))
 }
 
 /** A part nothing else bounds can't be larger than the model's context window. */
@@ -188,6 +190,11 @@ function boundByContext(estimate: InputEstimate, price: Price): boolean {
     )
   }
   return part !== undefined
+}
+
+/** What a cheaper tier saves is believed of the answer that states it: a server that knows no tiers takes the word and bills the list price. */
+function atLeastList(asked: bigint): bigint {
+  return asked > MILLION ? asked : MILLION
 }
 
 function askedTier(json: Readonly<Record<string, unknown>>): string | null {

@@ -58,10 +58,7 @@ function refuseAliases(strangers: readonly Stranger[]): void {
       const name = aliasOf(path, KNOWN_ANYWHERE)
       if (name === null) continue
       const shown = showPath(path)
-      throw bad(
-        shown,
-        `${JSON.stringify(shown)} is not a member of a request. Write ${JSON.stringify(name)}, if that is meant.`,
-      )
+      throw bad(shown, `'${shown}' is no member of a request. Write '${name}' if that is meant, or leave it out.`)
     }
   }
 }

@@ -3,7 +3,7 @@
  * drops what can't be honoured, or let through where he says so; then nobody knows what they do, so what they hold counts as input
  * and no cap on output is believed. Fails closed: a name on no list is never forwarded in silence.
  */
-import { type Path, placeOf, shapeAt, showPath, strangersIn } from '../../providers/known-members/shape.ts'
+import { type Path, placeOf, shapeAt, showPath, showPlace, strangersIn } from '../../providers/known-members/shape.ts'
 import type { ChatRequest, Provider } from '../../providers/provider.ts'
 import { TollgateError } from '../http/errors.ts'
 import type { RoutedDeployment } from '../routing/route.ts'
@@ -63,7 +63,7 @@ function refuse(path: Path, label: string): never {
   throw new TollgateError(
     400,
     'unsupported_parameter',
-    `'${shown}' is no parameter that ${label} is known to take. Leave it out, or ask the operator for drop_params: true or allowed_openai_params: ['${placeOf(path).slice(0, 128)}'].`,
+    `'${shown}' is no parameter that ${label} is known to take. Leave it out, or ask the operator for drop_params: true or allowed_openai_params: ['${showPlace(path)}'].`,
     { param: shown },
   )
 }
