@@ -56,15 +56,20 @@ export function countMembers(text: Buffer, most: number): number | null {
   return count
 }
 
-/** How many members the objects of a parsed text have. Fewer than stand in the text: one stands there twice. */
-export function countParsed(root: unknown): number {
-  const open = [root]
+/**
+ * How many members the objects of a parsed text have, which nests no deeper than `countMembers` allowed. Fewer than stand in the
+ * text: one stands there twice.
+ */
+export function countParsed(value: unknown): number {
   let count = 0
-  for (let value = open.pop(); value !== undefined; value = open.pop()) {
-    if (typeof value !== 'object' || value === null) continue
-    const inside: unknown[] = Array.isArray(value) ? value : Object.values(value)
-    if (inside !== value) count += inside.length
-    for (const one of inside) if (typeof one === 'object' && one !== null) open.push(one)
+  if (Array.isArray(value)) {
+    for (const one of value) if (typeof one === 'object' && one !== null) count += countParsed(one)
+  } else if (typeof value === 'object' && value !== null) {
+    // Not Object.values: this is on the way of every call (a third of the time, measured), and parsed objects inherit nothing.
+    for (const name in value) {
+      const member = (value as Record<string, unknown>)[name]
+      count += typeof member === 'object' && member !== null ? 1 + countParsed(member) : 1
+    }
   }
   return count
 }
