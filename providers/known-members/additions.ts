@@ -132,12 +132,13 @@ const GEMINI: readonly string[] = [
   'top_k',
 ]
 
-/** Whatever listens behind an `api_base` (vLLM, llama.cpp, Mistral, DeepSeek): ways of sampling, which move no price. */
+/** Whatever listens behind an `api_base` (vLLM, llama.cpp, Mistral, DeepSeek): ways of sampling, and of saying `reasoning_effort`. */
 const OTHER_SERVERS: readonly string[] = [
   'messages[].partial',
   'messages[].prefix',
   'min_p',
   'random_seed',
+  'reasoning.effort',
   'repetition_penalty',
   'safe_prompt',
   'skip_special_tokens',

@@ -1,5 +1,6 @@
 /** Streams are asked for their usage; a server that does not know the question is asked once more without it, and never again. */
 import { describe, expect, test } from 'vitest'
+import { createUnasked } from '../../src/chat/usage-question.ts'
 import { rowOfCall } from '../support/call-books.ts'
 import { useProduct } from '../support/product.ts'
 import { type CallAnswer, modelOn, postChat } from '../support/tollgate.ts'
@@ -176,4 +177,17 @@ describe('nobody can talk a server out of being asked:', () => {
     expect(sent).toHaveLength(2)
     await expectAskedOn('ninth')
   })
+})
+
+test('a server that was not asked for ten minutes is asked again', () => {
+  let now = 0
+  const unasked = createUnasked(() => now)
+  unasked.add('a')
+  now = 599_999
+  unasked.add('b')
+  expect([unasked.has('a'), unasked.has('b')]).toEqual([true, true])
+  now = 600_000
+  expect([unasked.has('a'), unasked.has('b')]).toEqual([false, true])
+  now = 1_199_999
+  expect(unasked.has('b')).toBe(false)
 })
