@@ -83,7 +83,7 @@ export function makeOffer(deployment: RoutedDeployment, key: PayingKey, context:
   const model = deployment.upstreamModel
   const asked = { ...deployment.defaults, ...request.json }
   const { drop: strange, ...strangers } = judgeStrangers(request, provider, deployment)
-  const drop = [...strange, ...droppedMembers(provider.refuses(asked, model), deployment)]
+  const drop = [...strange, ...droppedMembers(provider, deployment, provider.refuses(asked, model))]
   const effective = drop.length === 0 ? asked : without(asked, drop)
   const tools = provider.serverTools(effective, model)
   const facts = provider.model(model, effective)
@@ -164,7 +164,10 @@ function chargedAt(
 }
 
 /** @throws {TollgateError} 400, naming what the provider can't honour and the operator does not let us leave out. */
-function droppedMembers(refused: readonly Refusal[], deployment: RoutedDeployment): string[] {
+function droppedMembers(provider: Provider, deployment: RoutedDeployment, refusals: readonly Refusal[]): string[] {
+  // The operator knows better what his server takes; what has to be translated can't be sent all the same.
+  const allowed = provider.takes(deployment.apiBase) === null ? [] : deployment.allowedParams
+  const refused = refusals.filter(({ param, droppable }) => !(droppable && allowed.includes(param)))
   for (const { param, message, droppable } of refused) {
     if (droppable && deployment.dropParams) continue
     throw new TollgateError(400, 'unsupported_parameter', message, { param })

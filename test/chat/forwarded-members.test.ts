@@ -14,7 +14,7 @@ const product = useProduct((url) => {
       modelOn(url, 'allowing', { ...mini, allowed_openai_params: ['num_predict', 'messages[].id', 'extra_body'] }),
       modelOn(url, 'everything', { ...mini, allowed_openai_params: ['*'] }),
       modelOn(url, 'reasoning', { model: 'openai/o4-mini', allowed_openai_params: ['*'] }),
-      modelOn(url, 'llama', { model: 'groq/llama-3.3-70b-versatile' }),
+      modelOn(url, 'llama', { model: 'groq/llama-3.3-70b-versatile', allowed_openai_params: ['logprobs'] }),
       modelOn(url, 'routed', { model: 'openrouter/openai/gpt-4o-mini' }),
       modelOn(url, 'routed-dropping', { model: 'openrouter/openai/gpt-4o-mini', drop_params: true }),
       modelOn(url, 'routed-preset', {
@@ -212,6 +212,14 @@ describe('OpenRouter is told the prices of the quote', () => {
     expect(answer.status).toBe(200)
     expect(sent.map((body) => JSON.parse(body))).toEqual([JSON.parse(out(provider))])
   })
+})
+
+test('what a provider is thought not to honour goes to it by the operator’s word', async () => {
+  const rest = ',"max_completion_tokens":9,"max_tokens":9,"logprobs":true'
+  const { answer, sent } = await call(written(rest, 'llama'))
+  expect([answer.status, sent]).toEqual([200, [written(rest, 'llama-3.3-70b-versatile')]])
+  const other = await call(written(`${rest},"logit_bias":{"1":1}`, 'llama'))
+  expectRefusal(other.answer, { status: 400, code: 'unsupported_parameter', param: 'logit_bias' })
 })
 
 test('Groq, which refuses its mere name, is not sent store: false', async () => {
