@@ -32,6 +32,7 @@ export const anthropic: Provider = {
   tierMultiplier: claudeTier,
   serverTools: (json) => claudeServerTools(json),
   mayServe: advisors,
+  takes: () => null,
   refuses: (json, model) => translateRequest(json, model, null).refusals,
   pricedAs: (asked, served) => served ?? asked,
   listedAs: (model) => ({ provider: 'anthropic', model }),

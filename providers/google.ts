@@ -7,7 +7,13 @@
  * Fails closed: what can't be read is no answer and no usage, and a stream that ends without a finish reason is an error.
  */
 import { readGoogleAnswer } from './google/answer.ts'
-import { isCompatible, prepareCompatible, readCompatibleAnswer, readCompatibleStream } from './google/compatible.ts'
+import {
+  compatibleTakes,
+  isCompatible,
+  prepareCompatible,
+  readCompatibleAnswer,
+  readCompatibleStream,
+} from './google/compatible.ts'
 import { LABEL, readGoogleError } from './google/errors.ts'
 import { googleMediaTokens } from './google/media.ts'
 import { bareModel, googleModel, googleTier, googleUnpriced } from './google/models.ts'
@@ -34,6 +40,7 @@ export const google: Provider = {
   mediaTokens: googleMediaTokens,
   tierMultiplier: googleTier,
   serverTools: googleServerTools,
+  takes: (apiBase) => (isCompatible(apiBase) ? compatibleTakes(apiBase) : null),
   refuses: googleRefuses,
   mayServe: () => [],
   pricedAs: (asked, served) => bareModel(served ?? asked),

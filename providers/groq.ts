@@ -22,6 +22,7 @@ export const groq: Provider = openAiDialect({
   mediaTokens: () => () => null,
   capMember: () => 'either',
   serverTools,
+  saysNothing: { store: false },
   refuses,
   // A compound system is priced by the models it used; the dearest of them until they are known.
   pricedAs: (asked, served) => (/compound/.test(served ?? asked) ? 'llama-3.3-70b-versatile' : (served ?? asked)),
@@ -74,10 +75,10 @@ function serverTools(json: Json, model: string): ServerTool[] {
 }
 
 function refuses(json: Json): Refusal[] {
-  const refused = ['logit_bias', 'top_logprobs', 'store', 'metadata', 'prediction', 'modalities', 'audio'].filter(
-    (key) => isSet(json, key),
+  const refused = ['logit_bias', 'top_logprobs', 'metadata', 'prediction', 'modalities', 'audio'].filter((key) =>
+    isSet(json, key),
   )
-  if (isSet(json, 'logprobs', false)) refused.push('logprobs')
+  refused.push(...['logprobs', 'store'].filter((key) => isSet(json, key, false)))
   if (isSet(json, 'n', 1)) refused.push('n')
   if (Array.isArray(json.messages) && json.messages.some(isNamed)) refused.push(MESSAGE_NAMES)
   return refused.map((param) => droppable(param, LABEL))

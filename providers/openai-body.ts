@@ -1,14 +1,17 @@
 /** The request as a provider of OpenAI's dialect gets it: the caller's bytes, with only those members changed that must be. */
-import { type Change, changeMembers, objectMembers } from '../src/http/json-members.ts'
+import { type Change, changeMembers } from '../src/http/json-members.ts'
 import { bareId, CARRIED_MARKS } from './carried-id.ts'
+import { parseExactJson } from './exact-json.ts'
 import { asObject } from './json.ts'
+import { NEVER_SENT } from './known-members/additions.ts'
+import type { Path } from './known-members/shape.ts'
 import type { OpenAiDialect } from './openai-dialect.ts'
 import type { ChatRequest, ProviderCall, UpstreamRequest } from './provider.ts'
 
-/** Ours or Ops-Center's, never the provider's business. */
-const NEVER_SENT = ['power_level', 'task_type', 'privacy_required']
 const CAPS = ['max_completion_tokens', 'max_tokens'] as const
 type Cap = (typeof CAPS)[number]
+/** Written by rules of their own, below. */
+const OURS: ReadonlySet<string> = new Set([...CAPS, 'stream', 'stream_options'])
 
 /** A refused parameter that stands in every message rather than on top. */
 export const MESSAGE_NAMES = 'messages[].name'
@@ -34,26 +37,61 @@ export function prepareOpenAi(dialect: OpenAiDialect, call: ProviderCall): Upstr
 
 function upstreamBody(dialect: OpenAiDialect, call: ProviderCall): Buffer {
   const { request } = call
-  const dropped = [...NEVER_SENT, ...call.drop]
-  const changes: Change[] = dropped.filter((key) => key in request.json).map((key) => ({ key, remove: true }))
+  const changes: Change[] = leftOut(dialect, call).map((key) => ({ key, remove: true }))
   const model = dialect.sentAs?.(call.model) ?? call.model
   if (model !== request.model) changes.push({ key: 'model', value: JSON.stringify(model) })
-  const isCapped = request.outputCap !== null || call.outputCap !== null
   for (const [key, value] of Object.entries(call.defaults)) {
-    if (key in request.json || call.drop.includes(key) || CAPS.includes(key as Cap)) continue
+    if (Object.hasOwn(request.json, key) || call.drop.includes(key) || OURS.has(key)) continue
     changes.push({ key, value: JSON.stringify(value) })
   }
-  if (!isCapped) changes.push(...presetCap(dialect, call))
-  changes.push(...messageChanges(call), ...capChanges(dialect, call), ...streamChanges(call))
-  return changes.length === 0 ? request.text : changeMembers(request.text, request.members, changes)
+  changes.push(...prunedMembers(call), ...messageChanges(call), ...capChanges(dialect, call), ...streamChanges(call))
+  for (const [key, value] of Object.entries(dialect.adds?.(call) ?? {})) changes.push({ key, value })
+  const needed = changes.filter((change) => !isThere(request, change))
+  return needed.length === 0 ? request.text : changeMembers(request.text, request.members, needed)
+}
+
+function leftOut(dialect: OpenAiDialect, { request: { json }, drop }: ProviderCall): string[] {
+  const silent = Object.entries(dialect.saysNothing ?? {}).flatMap(([key, said]) => (json[key] === said ? [key] : []))
+  return [...NEVER_SENT, ...drop, ...silent].filter((key) => Object.hasOwn(json, key))
+}
+
+/** Whether the caller's bytes say the same already. */
+function isThere({ text, members }: ChatRequest, change: Change): boolean {
+  if ('remove' in change) return false
+  const own = members.find(({ key }) => key === change.key)
+  return own !== undefined && text.toString('utf8', own.valueStart, own.end) === change.value
+}
+
+/** Members with something below them to be left out; their numbers keep their digits. `messages` go the way of all messages. */
+function prunedMembers(call: ProviderCall): Change[] {
+  const keys = new Set(call.dropAt.map(([top]) => String(top)))
+  keys.delete('messages')
+  return [...keys].map((key) => ({ key, value: JSON.stringify(pruned(call, key)) }))
+}
+
+function pruned({ request: { text, members }, dropAt }: ProviderCall, key: string): unknown {
+  const own = members.find((member) => member.key === key)
+  const value = own === undefined ? undefined : parseExactJson(text.toString('utf8', own.valueStart, own.end))
+  for (const [top, ...path] of dropAt) if (top === key) removeAt(value, path)
+  return value
+}
+
+/** @param path of a member that is there. */
+export function removeAt(root: unknown, path: Path): void {
+  let at = root as Record<string | number, unknown>
+  for (const step of path.slice(0, -1)) at = at[step] as Record<string | number, unknown>
+  delete at[path.at(-1)!]
 }
 
 /** Messages leave as they came, but for names the provider refuses and for ids that carry what another provider signed. */
-function messageChanges({ request, drop }: ProviderCall): Change[] {
+function messageChanges(call: ProviderCall): Change[] {
+  const { request, drop, dropAt } = call
   const nameless = drop.includes(MESSAGE_NAMES)
   const carrying = CARRIED_MARKS.some((mark) => request.text.includes(mark))
-  if (!nameless && !carrying) return []
-  const messages: unknown[] = Array.isArray(request.json.messages) ? request.json.messages : []
+  const pruning = dropAt.some(([top]) => top === 'messages')
+  if (!nameless && !carrying && !pruning) return []
+  const list = pruning ? pruned(call, 'messages') : request.json.messages
+  const messages: unknown[] = Array.isArray(list) ? list : []
   const changed = messages.map((value) => {
     const { name, ...rest } = asObject(value) ?? {}
     const message = nameless || name === undefined ? rest : { ...rest, name }
@@ -76,56 +114,51 @@ function withShortIds(message: Record<string, unknown>): Record<string, unknown>
 }
 
 /**
- * The cap stands where the model takes it; where it takes either, where the caller put it (in both, if it did: whichever the
- * provider follows must not exceed ours), else where the operator did.
+ * The cap, ours or the caller's or the operator's, is written in every member the server may read, each with the same number: one
+ * that it does not know is none.
  */
 function capChanges(dialect: OpenAiDialect, call: ProviderCall): Change[] {
-  const own = CAPS.filter((key) => typeof call.request.json[key] === 'number')
-  const value = call.outputCap ?? call.request.outputCap
-  if (value === null) return []
-  const taken = takenCap(dialect, call)
-  if (taken === 'either') {
-    if (call.outputCap === null) return []
-    const preset = CAPS.find((key) => key in call.defaults)
-    const places: Cap[] = own.length > 0 ? own : [preset ?? 'max_completion_tokens']
-    return places.map((key) => ({ key, value: String(value) }))
-  }
-  const misplaced = own.filter((key) => key !== taken)
-  if (misplaced.length === 0 && call.outputCap === null) return []
-  return [...misplaced.map((key): Change => ({ key, remove: true })), { key: taken, value: String(value) }]
+  const { request, defaults, drop } = call
+  const preset = CAPS.filter((key) => typeof defaults[key] === 'number' && !drop.includes(key))
+  const operators = preset.length === 0 ? null : Math.max(...preset.map((key) => Number(defaults[key])))
+  const cap = call.outputCap ?? request.outputCap ?? operators
+  if (cap === null) return []
+  const places = capPlaces(dialect, call, preset)
+  return CAPS.flatMap((key): Change[] => {
+    if (places.includes(key)) return [{ key, value: String(cap) }]
+    return typeof request.json[key] === 'number' ? [{ key, remove: true }] : []
+  })
 }
 
-/** The operator's own cap, where the model takes it: one that a server does not know is none. */
-function presetCap(dialect: OpenAiDialect, call: ProviderCall): Change[] {
-  const { defaults, request } = call
-  const preset = CAPS.filter((key) => key in defaults && !(key in request.json) && !call.drop.includes(key))
-  const taken = takenCap(dialect, call)
-  if (taken === 'either' || preset.length === 0)
-    return preset.map((key) => ({ key, value: JSON.stringify(defaults[key]) }))
-  return [{ key: taken, value: String(Math.max(...preset.map((key) => Number(defaults[key])))) }]
-}
-
-/** Other servers behind an api_base may know only the older name, and are left what the caller wrote. */
-function takenCap(dialect: OpenAiDialect, call: ProviderCall): ReturnType<OpenAiDialect['capMember']> {
+/**
+ * Where the model takes it. A provider that takes either may refuse both (OpenAI does), so at its own host it stays where the caller
+ * put it, else the operator; another server may know only the one or only the other, and gets both.
+ */
+function capPlaces(dialect: OpenAiDialect, call: ProviderCall, preset: readonly Cap[]): readonly Cap[] {
   const taken = dialect.capMember(call.model)
-  if (call.apiBase === null || taken !== 'either') return taken
-  const written = CAPS.some((key) => typeof call.request.json[key] === 'number' || key in call.defaults)
-  return written ? 'either' : 'max_tokens'
+  if (taken !== 'either') return [taken]
+  if (!isOwnHost(dialect, call.apiBase)) return CAPS
+  const own = CAPS.filter((key) => typeof call.request.json[key] === 'number')
+  return own.length > 0 ? own : [preset[0] ?? 'max_completion_tokens']
 }
 
-/** Usage is always asked for; without it a stream has to be counted. */
-function streamChanges(call: ProviderCall): Change[] {
-  const { request } = call
-  if (!request.stream) return []
-  if (!call.askUsage) return 'stream_options' in request.json ? [{ key: 'stream_options', remove: true }] : []
-  return request.includeUsage ? [] : [{ key: 'stream_options', value: streamOptions(request) }]
+/** Whether a call goes to the provider itself: what is known of its API holds there, and at no other server of its dialect. */
+export function isOwnHost(
+  { domain, alsoAt = [] }: Pick<OpenAiDialect, 'domain' | 'alsoAt'>,
+  apiBase: string | null,
+): boolean {
+  if (apiBase === null) return true
+  const { hostname } = new URL(apiBase)
+  return [domain, ...alsoAt].some((own) => hostname === own || hostname.endsWith(`.${own}`))
 }
 
-function streamOptions(request: ChatRequest): string {
-  const own = request.members.find((member) => member.key === 'stream_options')
-  if (own === undefined || asObject(request.json.stream_options) === null) return '{"include_usage":true}'
-  const text = request.text.subarray(own.valueStart, own.end)
-  return changeMembers(text, objectMembers(text), [{ key: 'include_usage', value: 'true' }]).toString('utf8')
+/**
+ * Usage is always asked for, in our words only; without it a stream has to be counted. What else may stand there (padding against
+ * eavesdroppers) is left to the server's default, since options of the caller's make some servers refuse the question.
+ */
+function streamChanges({ request, askUsage }: ProviderCall): Change[] {
+  if (request.stream && askUsage) return [{ key: 'stream_options', value: '{"include_usage":true}' }]
+  return 'stream_options' in request.json ? [{ key: 'stream_options', remove: true }] : []
 }
 
 function lowerCase(headers: Readonly<Record<string, string>>): Record<string, string> {

@@ -4,12 +4,21 @@
  */
 
 import type { ProviderFacts } from '../src/config/provider-name.ts'
+import { additionsOf } from './known-members/additions.ts'
 import { readOpenAiAnswer } from './openai-answer.ts'
-import { prepareOpenAi } from './openai-body.ts'
+import { isOwnHost, prepareOpenAi } from './openai-body.ts'
 import { type ErrorMembers, readOpenAiError } from './openai-errors.ts'
 import { readOpenAiStream } from './openai-stream.ts'
 import type { UsageRules } from './openai-usage.ts'
-import type { AnswerContext, ModelFacts, Provider, ProviderErrorKind, Refusal, ServerTool } from './provider.ts'
+import type {
+  AnswerContext,
+  ModelFacts,
+  Provider,
+  ProviderCall,
+  ProviderErrorKind,
+  Refusal,
+  ServerTool,
+} from './provider.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
@@ -29,12 +38,18 @@ export interface OpenAiDialect extends Pick<ProviderFacts, 'keyVariables' | 'dom
   billsAbandoned?: boolean
   model(name: string, json?: Json): ModelFacts
   mediaTokens(model: string): (part: unknown) => number | null
-  /** Where it takes the cap on output: the other member is renamed. `either` leaves what the caller wrote. */
+  /** Others who serve its models by its rules: their domains. @default none */
+  alsoAt?: readonly string[]
+  /** Where it takes the cap on output: the other member is renamed. `either` leaves what the caller wrote, at its own host. */
   capMember(model: string): 'max_tokens' | 'max_completion_tokens' | 'either'
   /** @default the list price for every tier */
   tierMultiplier?(tier: string | null, model: string): bigint
   /** @default none */
   serverTools?(json: Json, model: string): readonly ServerTool[]
+  /** Members left out where they say no more than this: it refuses their mere name. @default none */
+  saysNothing?: Readonly<Record<string, unknown>>
+  /** Members it is sent beside the caller's, as JSON text. @default none */
+  adds?(call: ProviderCall): Readonly<Record<string, string>>
   /** @default nothing */
   refuses?(json: Json, model: string): readonly Refusal[]
   /** @default none but the model asked for */
@@ -65,6 +80,7 @@ export const PLAIN_MODEL: ModelFacts = {
 
 export function openAiDialect(dialect: OpenAiDialect): Provider {
   const nothing = () => []
+  const { own, foreign } = additionsOf(dialect.name)
   return {
     name: dialect.name,
     label: dialect.label,
@@ -79,7 +95,8 @@ export function openAiDialect(dialect: OpenAiDialect): Provider {
     mediaTokens: dialect.mediaTokens,
     tierMultiplier: dialect.tierMultiplier ?? (() => 1_000_000n),
     serverTools: dialect.serverTools ?? nothing,
-    refuses: dialect.refuses ?? nothing,
+    takes: (apiBase) => (isOwnHost(dialect, apiBase) ? own : foreign),
+    refuses: (json, model) => [...(dialect.refuses?.(json, model) ?? []), ...unknownTier(json, dialect.label)],
     mayServe: dialect.mayServe ?? nothing,
     pricedAs: dialect.pricedAs ?? ((asked, served) => served ?? asked),
     unpriced: dialect.unpriced ?? (() => null),
@@ -88,6 +105,15 @@ export function openAiDialect(dialect: OpenAiDialect): Provider {
     readStream: (context) => readOpenAiStream(dialect, context.choices),
     readError: (status, headers, body) => readOpenAiError(dialect, status, headers, body),
   }
+}
+
+/** Of OpenAI, Groq and those who resell them. Another word, also one in other letters, has a price that nobody knows. */
+const TIERS = ['auto', 'default', 'flex', 'priority', 'fast', 'scale', 'standard', 'on_demand', 'performance']
+
+function unknownTier({ service_tier: tier }: Json, label: string): Refusal[] {
+  if (tier === undefined || tier === null || (typeof tier === 'string' && TIERS.includes(tier))) return []
+  const message = `${label} has no such service tier. Leave 'service_tier' out, or write one of ${TIERS.join(', ')}.`
+  return [{ param: 'service_tier', message, droppable: true }]
 }
 
 /** Whether a member says anything: null and what OpenAI's defaults say are as good as left out. */

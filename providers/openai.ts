@@ -15,6 +15,8 @@ export const openai: Provider = openAiDialect({
   keyVariables: ['OPENAI_API_KEY'],
   bareName: /^(?:gpt-|chatgpt-|o[1-9](?:-|$)|davinci|babbage|ft:gpt)/,
   domain: 'openai.com',
+  // Azure, which refuses both caps at once as OpenAI does.
+  alsoAt: ['azure.com'],
   model: openAiModel,
   mediaTokens: openAiMediaTokens,
   // Models that reason refuse the older member.

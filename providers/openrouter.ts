@@ -3,11 +3,12 @@
  * second models, parsed files, another model than the one named.
  */
 import { asObject } from './json.ts'
+import { removeAt } from './openai-body.ts'
 import { droppable, isSet, openAiDialect, PLAIN_MODEL } from './openai-dialect.ts'
 import type { ErrorMembers } from './openai-errors.ts'
 import { openAiMediaTokens, openAiModel } from './openai-models.ts'
 import { count } from './openai-usage.ts'
-import type { ModelFacts, Provider, ProviderErrorKind, Refusal, ServerTool } from './provider.ts'
+import type { ModelFacts, Provider, ProviderCall, ProviderErrorKind, Refusal, ServerTool } from './provider.ts'
 import { statedCost } from './stated-cost.ts'
 
 type Json = Readonly<Record<string, unknown>>
@@ -25,6 +26,7 @@ export const openrouter: Provider = openAiDialect({
   mediaTokens,
   capMember: () => 'either',
   serverTools,
+  adds: (call) => priceBound(call),
   refuses,
   mayServe: otherModels,
   readCost,
@@ -78,6 +80,36 @@ const UNKNOWN_INPUT = { tokensPercent: 110, hiddenInput: { always: 40, withTools
 /** `openai/gpt-4o:online` is gpt-4o at OpenAI. */
 function baseName(name: string): string {
   return name.slice(name.indexOf('/') + 1).replace(/:[\w-]+$/, '')
+}
+
+/**
+ * It chooses who serves, at whose price: nobody dearer than the quote, whatever the caller prefers. The operator's own bound comes
+ * before the quote, the caller's only where it is lower; a price of 0 bounds nothing, for such a model has no other.
+ */
+function priceBound({ maxPrice, request, defaults, drop, dropAt }: ProviderCall): Record<string, string> {
+  if (maxPrice === null) return {}
+  const preset = asObject(defaults.provider)
+  const own = drop.includes('provider') ? null : structuredClone(asObject(request.json.provider))
+  for (const [top, ...path] of dropAt) if (top === 'provider') removeAt(own, path)
+  const operators = asObject(preset?.max_price)
+  const callers = asObject(own?.max_price)
+  const bounds: Record<string, unknown> = { ...operators, ...callers }
+  for (const [name, quoted] of [
+    ['prompt', maxPrice.input],
+    ['completion', maxPrice.output],
+  ] as const) {
+    const bound = priceOf(operators?.[name]) ?? (quoted > 0n ? Number(quoted) / 1e9 : null)
+    const asked = priceOf(callers?.[name])
+    if (bound !== null) bounds[name] = asked === null ? bound : Math.min(asked, bound)
+  }
+  if (Object.keys(bounds).length === 0) return {}
+  return { provider: JSON.stringify({ ...(own ?? preset), max_price: bounds }) }
+}
+
+/** Dollars per million tokens, a number or its text. */
+function priceOf(value: unknown): number | null {
+  const price = typeof value === 'string' && value.trim() !== '' ? Number(value) : value
+  return typeof price === 'number' && Number.isFinite(price) && price >= 0 ? price : null
 }
 
 /** The most an image takes, by whoever serves it; others are bounded by the context window only. */

@@ -7,6 +7,7 @@
 import type { ProviderFacts } from '../src/config/provider-name.ts'
 import type { Member } from '../src/http/json-members.ts'
 import { inputTokens, outputTokens, type Usage } from '../src/metering/usage.ts'
+import type { Path, Shape, Stranger } from './known-members/shape.ts'
 
 /** A chat completion request as the caller sent it: the bytes, where their members are, and what was read from them. */
 export interface ChatRequest {
@@ -22,6 +23,8 @@ export interface ChatRequest {
   choices: number
   /** The caller's own cap on output tokens for each choice, whichever member it stands in. */
   outputCap: number | null
+  /** Members that OpenAI's own API does not know. */
+  strangers: readonly Stranger[]
 }
 
 export interface ProviderCall {
@@ -39,8 +42,18 @@ export interface ProviderCall {
   outputCap: number | null
   /** Members the provider can't honour, to be left out: what `refuses` named, where the operator lets them be dropped. */
   drop: readonly string[]
+  /** Single members below those, to be left out too: what this server is not known to take. */
+  dropAt: readonly Path[]
+  /** What the quote assumed at most, for a server that chooses who serves; null where nobody pays here. */
+  maxPrice: MaxPrice | null
   /** Whether a stream is asked for its usage; false where this server was seen to reject the question. */
   askUsage: boolean
+}
+
+/** Nano-dollars per million tokens. */
+export interface MaxPrice {
+  input: bigint
+  output: bigint
 }
 
 /** A part of a request that a provider can't honour. */
@@ -220,6 +233,11 @@ export interface Provider extends ProviderFacts {
   tierMultiplier(tier: string | null, model: string): bigint
   /** Tools of the provider's own that the request (its members, the operator's defaults included) can trigger. */
   serverTools(json: Readonly<Record<string, unknown>>, model: string): readonly ServerTool[]
+  /**
+   * What it takes beyond OpenAI's own members, at its host or behind an `apiBase`: all else is not forwarded. Null where nothing is
+   * forwarded, because requests are translated, and `refuses` names what can't be.
+   */
+  takes(apiBase: string | null): Shape | null
   /** What of the request this model can't honour. */
   refuses(json: Readonly<Record<string, unknown>>, model: string): readonly Refusal[]
   /** Other models the request allows in the place of the one it names: the dearest of all is held. */

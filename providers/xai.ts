@@ -76,6 +76,13 @@ function serverTools(json: Json): ServerTool[] {
   return tools
 }
 
+/** Its answer is fetched elsewhere, where nobody meters it. */
+const LATER: Refusal = {
+  param: 'deferred',
+  message: "Calls that run in the background are not metered here. Leave 'deferred' out.",
+  droppable: false,
+}
+
 /** Which take `reasoning_effort`; the others refuse it. */
 const TAKES_EFFORT = /^grok-3-mini|^grok-4\.(?:[3-9]|[1-9]\d)(?!\d)|multi-agent|^grok-[5-9]/
 
@@ -87,7 +94,7 @@ function refuses(json: Json, model: string): Refusal[] {
   }
   if (isSet(json, 'reasoning_effort') && !TAKES_EFFORT.test(model)) refused.push('reasoning_effort')
   if (isSet(json, 'logit_bias')) refused.push('logit_bias')
-  return refused.map((param) => droppable(param, LABEL))
+  return [...refused.map((param) => droppable(param, LABEL)), ...(isSet(json, 'deferred', false) ? [LATER] : [])]
 }
 
 function errorKind(status: number | null, { message }: ErrorMembers): ProviderErrorKind | null {

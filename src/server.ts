@@ -6,6 +6,7 @@ import { serve } from '@hono/node-server'
 import { createApp } from './app.ts'
 import { forgetOldKeys } from './chat/idempotency.ts'
 import { createUpstream } from './chat/upstream.ts'
+import { createUnasked } from './chat/usage-question.ts'
 import type { Config } from './config/config.ts'
 import type { Database } from './db/connect.ts'
 import { createAddressGuard } from './http/address-guard.ts'
@@ -112,7 +113,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     ),
     now: () => new Date(),
     random: Math.random,
-    unasked: new Set(),
+    unasked: createUnasked(() => performance.now()),
     guard: createAddressGuard(config.allowedAddresses),
     // In the order of time: each index of the books grows at its end (measured: a tenth of what PostgreSQL does for a call).
     newId: randomUUIDv7,

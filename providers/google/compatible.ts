@@ -41,6 +41,8 @@ const DIALECT: OpenAiDialect = {
 }
 const COMPATIBLE: Provider = openAiDialect(DIALECT)
 
+export const compatibleTakes = COMPATIBLE.takes
+
 export function isCompatible(apiBase: string | null): boolean {
   return apiBase !== null && /\/openai$/.test(new URL(apiBase).pathname.replace(/\/+$/, ''))
 }

@@ -11,6 +11,7 @@ import { nextOffer } from './next-offer.ts'
 import type { Offer } from './offer.ts'
 import { capFor, coverOffer } from './place-hold.ts'
 import { type Failure, failureWith, leaseLost } from './provider-failure.ts'
+import { asksForUsage, speaksOfUsage, type Unasked } from './usage-question.ts'
 
 const BACKOFF_MS = 250
 /** A provider that wants a longer pause than this is not waited for. */
@@ -20,7 +21,7 @@ interface Attempts {
   ledger: Ledger
   /** How often after the first. */
   retries: number
-  unasked: Set<string>
+  unasked: Unasked
 }
 
 export function attemptsOf({ ledger, config, unasked }: ChatDependencies): Attempts {
@@ -38,22 +39,23 @@ export async function tryOffers(
   attempt: () => Promise<ProviderError | null>,
 ): Promise<Failure | null> {
   let first: Failure | null = null
-  let unasked: string | null = null
   for (let tries = 0; ; tries += 1) {
     if (!deps.ledger.covers(call.hold)) return first ?? leaseLost()
     const { id } = call.offer.deployment
-    const asked = asksForUsage(call) && !deps.unasked.has(id)
+    const asked = asksForUsage(deps.unasked, call)
     const error = await attempt()
-    if (error === null) return null
+    if (error === null) {
+      if (call.unaskedId === id && !speaksOfUsage(call)) deps.unasked.add(id)
+      return null
+    }
     if (error.rejects === 'stream_options' && asked) {
-      // Nothing was consumed, and the caller did not ask for it: the same call without, and so from now on.
-      deps.unasked.add(id)
-      unasked = id
+      // Nothing was consumed, and the question is ours: the same call without it.
+      call.unaskedId = id
       tries -= 1
       continue
     }
-    // Failed either way, so nobody knows that the question was what was wrong. Else a caller could talk a server out of being asked.
-    if (unasked === id) deps.unasked.delete(id)
+    // Failed either way, so the question may not be what was wrong.
+    call.unaskedId = null
     first ??= failureWith(call.offer, error)
     const mayRetry = tries < deps.retries
     const next = nextOffer(error, call.offer, offers, mayRetry)
@@ -72,11 +74,6 @@ export async function tryOffers(
     call.offer = next
     call.appliedCap = capFor(call)
   }
-}
-
-/** Whether `stream_options` is ours to leave out again: what else the caller wrote there is the caller's to mend. */
-function asksForUsage({ request: { stream, json } }: Call): boolean {
-  return stream && Object.keys(json.stream_options ?? {}).every((key) => key === 'include_usage')
 }
 
 /** Milliseconds to wait, or null not to try again. */

@@ -19,6 +19,8 @@ export interface Call {
   held: bigint
   /** The cap sent upstream although the caller did not set it; shown as X-Max-Tokens-Applied. */
   appliedCap: number | null
+  /** The deployment that refused to be asked for usage in this call, which is made without; null for none. */
+  unaskedId: string | null
   retries: number
   fallbacks: number
   timing: Timing

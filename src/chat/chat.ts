@@ -29,6 +29,7 @@ import { readRequest } from './read-request.ts'
 import { replay } from './replay.ts'
 import { releaseCall, type SettleDependencies } from './settle-call.ts'
 import type { Upstream } from './upstream.ts'
+import type { Unasked } from './usage-question.ts'
 
 export interface ChatDependencies extends SettleDependencies {
   config: Config
@@ -41,8 +42,8 @@ export interface ChatDependencies extends SettleDependencies {
   guard: AddressGuard
   metrics: Metrics
   random: () => number
-  /** Deployments whose server was seen to reject `stream_options`, by id: their streams are not asked for usage any more. */
-  unasked: Set<string>
+  /** Deployments whose server was seen to reject `stream_options`: their streams are not asked for usage for a while. */
+  unasked: Unasked
   /** Set when the process is going down: running streams are stopped and settled for what they delivered. */
   shutdown: AbortSignal
 }
@@ -164,6 +165,7 @@ async function admit(
     modelGroup,
     hold,
     appliedCap: capFor(granted),
+    unaskedId: null,
     retries: 0,
     fallbacks: 0,
     timing: { upstreamStartedAt: 0, firstByteAt: null, upstreamMs: 0 },

@@ -10,9 +10,10 @@ export async function countInput(
   tokenizer: Tokenizer,
   json: Readonly<Record<string, unknown>>,
   encoding: ModelFacts['encoding'],
+  letThrough: readonly string[] = [],
 ): Promise<number> {
   const messages = Array.isArray(json.messages) ? json.messages : []
-  const pieces = messages.flatMap(messageTexts)
+  const pieces = [...messages.flatMap(messageTexts), ...letThrough]
   for (const key of ['tools', 'functions', 'response_format']) {
     if (json[key] !== undefined && json[key] !== null) pieces.push(JSON.stringify(json[key]))
   }

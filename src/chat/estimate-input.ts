@@ -1,6 +1,13 @@
 /** What a request's input is held at: the estimate of its text, in the tokens of the model that is called. */
 import type { ModelFacts } from '../../providers/provider.ts'
-import { estimateChatInput, type InputEstimate, type MediaTokens } from '../metering/estimate.ts'
+import { estimateChatInput, estimateText, type InputEstimate, type MediaTokens } from '../metering/estimate.ts'
+
+/** With texts of which nobody knows whether they become input: they count as if they did. */
+export function withTexts(estimate: InputEstimate, texts: readonly string[]): InputEstimate {
+  if (texts.length === 0) return estimate
+  const sum = (sizeOf: (text: string) => number) => texts.reduce((total, text) => total + sizeOf(text), 0)
+  return { ...estimate, tokens: estimate.tokens + sum(estimateText), bytes: estimate.bytes + sum(Buffer.byteLength) }
+}
 
 /** The base estimate in this model's tokens, and what it adds unseen; never more of the text than a token a byte. */
 export function estimateInput(

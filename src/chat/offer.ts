@@ -1,6 +1,7 @@
 /**
  * What a call may cost on one deployment, before it is made: price, factors, quote, and how much output is wanted and least.
  */
+import type { Path } from '../../providers/known-members/shape.ts'
 import type { ChatRequest, ModelFacts, Provider, Refusal } from '../../providers/provider.ts'
 import { providerOf } from '../../providers/registry.ts'
 import type { Config, PowerLevel } from '../config/config.ts'
@@ -12,7 +13,7 @@ import type { Price, PriceBook } from '../metering/price.ts'
 import { type Quote, quote } from '../metering/quote.ts'
 import type { RoutedDeployment } from '../routing/route.ts'
 import { isOwn, type PayingKey } from './choose-key.ts'
-import { estimateInput } from './estimate-input.ts'
+import { estimateInput, withTexts } from './estimate-input.ts'
 import {
   asksForAudio,
   costPrice,
@@ -23,6 +24,7 @@ import {
   usesOf,
 } from './offer-price.ts'
 import { choicesOf, outputCapOf } from './read-request.ts'
+import { judgeStrangers } from './strange-members.ts'
 
 export interface Offer {
   deployment: RoutedDeployment
@@ -40,6 +42,10 @@ export interface Offer {
   toolUses: Record<string, number>
   /** Members of the request the provider can't honour, which the operator lets us leave out. */
   drop: readonly string[]
+  /** The same of members below its members. */
+  dropAt: readonly Path[]
+  /** Members nobody knows go along by the operator's word, as JSON text: they count as input, and no cap is believed. */
+  letThrough: readonly string[]
   /** The operator's fees, by which a served model's price is found too. */
   toolFees: Record<string, bigint>
   /** Millionths: the provider's multiplier for the service tier that was asked for. */
@@ -76,7 +82,8 @@ export function makeOffer(deployment: RoutedDeployment, key: PayingKey, context:
   const provider = providerOf(deployment.provider)
   const model = deployment.upstreamModel
   const asked = { ...deployment.defaults, ...request.json }
-  const drop = droppedMembers(provider.refuses(asked, model), deployment)
+  const { drop: strange, ...strangers } = judgeStrangers(request, provider, deployment)
+  const drop = [...strange, ...droppedMembers(provider, deployment, provider.refuses(asked, model))]
   const effective = drop.length === 0 ? asked : without(asked, drop)
   const tools = provider.serverTools(effective, model)
   const facts = provider.model(model, effective)
@@ -86,12 +93,13 @@ export function makeOffer(deployment: RoutedDeployment, key: PayingKey, context:
     key,
     provider,
     powerLevel,
-    estimate: estimateInput(effective, facts, provider.mediaTokens(model)),
+    estimate: withTexts(estimateInput(effective, facts, provider.mediaTokens(model)), strangers.letThrough),
     toolUses: usesOf(tools),
     drop,
+    ...strangers,
     choices: choicesOf(effective),
     toolFees: config.toolFees,
-    tier: provider.tierMultiplier(askedTier(effective), model),
+    tier: atLeastList(provider.tierMultiplier(askedTier(effective), model)),
     allowBelowCost: config.allowBelowCost,
     at: context.at,
     unseen: facts.hiddenReasoning || spoken || tools.some(({ addsInput }) => addsInput),
@@ -103,7 +111,7 @@ export function makeOffer(deployment: RoutedDeployment, key: PayingKey, context:
     ...known,
     price,
     ...chargedAt(price, known, spoken, context, surchargeOf(tools, price, config)),
-    ...outputOf(effective, deployment, facts, request.stream, config),
+    ...outputOf(effective, deployment, facts, request.stream, config, strangers.letThrough.length === 0),
   }
 }
 
@@ -111,7 +119,13 @@ export function makeOffer(deployment: RoutedDeployment, key: PayingKey, context:
 const UNCHARGED: Pick<Offer, 'markup' | 'level' | 'quote' | 'wanted' | 'least' | 'cap' | 'extendable'> = {
   markup: 0n,
   level: MILLION,
-  quote: { input: 0n, inputBytes: 0n, outputFor: () => 0n, outputTokensIn: () => Number.MAX_SAFE_INTEGER },
+  quote: {
+    input: 0n,
+    inputBytes: 0n,
+    outputFor: () => 0n,
+    outputTokensIn: () => Number.MAX_SAFE_INTEGER,
+    maxPrice: { input: 0n, output: 0n },
+  },
   wanted: 1,
   least: 1,
   cap: null,
@@ -150,7 +164,10 @@ function chargedAt(
 }
 
 /** @throws {TollgateError} 400, naming what the provider can't honour and the operator does not let us leave out. */
-function droppedMembers(refused: readonly Refusal[], deployment: RoutedDeployment): string[] {
+function droppedMembers(provider: Provider, deployment: RoutedDeployment, refusals: readonly Refusal[]): string[] {
+  // The operator knows better what his server takes; what has to be translated can't be sent all the same.
+  const allowed = provider.takes(deployment.apiBase) === null ? [] : deployment.allowedParams
+  const refused = refusals.filter(({ param, droppable }) => !(droppable && allowed.includes(param)))
   for (const { param, message, droppable } of refused) {
     if (droppable && deployment.dropParams) continue
     throw new TollgateError(400, 'unsupported_parameter', message, { param })
@@ -159,7 +176,9 @@ function droppedMembers(refused: readonly Refusal[], deployment: RoutedDeploymen
 }
 
 function without(json: Readonly<Record<string, unknown>>, members: readonly string[]): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(json).filter(([key]) => !members.includes(key)))
+  // A set: a caller may send as many members that nobody knows as fit into a body.
+  const out = new Set(members)
+  return Object.fromEntries(Object.entries(json).filter(([key]) => !out.has(key)))
 }
 
 /** A part nothing else bounds can't be larger than the model's context window. */
@@ -176,6 +195,11 @@ function boundByContext(estimate: InputEstimate, price: Price): boolean {
   return part !== undefined
 }
 
+/** What a cheaper tier saves is believed of the answer that states it: a server that knows no tiers takes the word and bills the list price. */
+function atLeastList(asked: bigint): bigint {
+  return asked > MILLION ? asked : MILLION
+}
+
 function askedTier(json: Readonly<Record<string, unknown>>): string | null {
   return typeof json.service_tier === 'string' ? json.service_tier : null
 }
@@ -186,10 +210,12 @@ function outputOf(
   facts: ModelFacts,
   stream: boolean,
   config: Config,
+  believed: boolean,
 ): Pick<Offer, 'wanted' | 'least' | 'cap' | 'extendable'> {
   const { caps } = config
   const most = deployment.maxOutputTokens ?? facts.maxOutputTokens
   const asked = outputCapOf(effective)
+  if (!believed) return uncappedOutput(asked, most, stream && !facts.hiddenReasoning, config)
   if (asked !== null)
     return { wanted: asked, least: Math.min(caps.leastOutputTokens, asked), cap: null, extendable: false }
   const extendable = stream && !facts.hiddenReasoning
@@ -202,6 +228,21 @@ function outputOf(
     cap: capped ? wanted : null,
     extendable: extendable && (most === null || most > wanted),
   }
+}
+
+/**
+ * What nobody knows may lift any cap, the caller's and one of ours: a stream whose output shows grows its hold as it runs, all else
+ * is held at the most the model writes, or not made.
+ */
+function uncappedOutput(
+  asked: number | null,
+  most: number | null,
+  visible: boolean,
+  { caps }: Config,
+): Pick<Offer, 'wanted' | 'least' | 'cap' | 'extendable'> {
+  const all = most ?? Math.max(asked ?? 0, caps.outputTokens)
+  const wanted = visible ? Math.min(all, caps.streamOutputTokens) : all
+  return { wanted, least: wanted, cap: null, extendable: visible && (most === null || most > wanted) }
 }
 
 /** `X-Power-Level` wins over the body; a level we don't know counts as balanced. */

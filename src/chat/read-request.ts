@@ -1,8 +1,10 @@
 /** The caller's chat completion request: read, checked where we rely on it, otherwise left as it is. */
 import type { IncomingMessage } from 'node:http'
+import { KNOWN, KNOWN_ANYWHERE } from '../../providers/known-members/additions.ts'
+import { aliasOf, type Stranger, shapeAt, showPath, strangersIn } from '../../providers/known-members/shape.ts'
 import type { ChatRequest } from '../../providers/provider.ts'
 import { TollgateError } from '../http/errors.ts'
-import { duplicateKey, nestsDeeper, objectMembers } from '../http/json-members.ts'
+import { countMembers, countParsed, duplicateMember, objectMembers } from '../http/json-members.ts'
 import { readBody, refuseOtherThanJson } from '../http/read-body.ts'
 
 const DEPTH_MAX = 256
@@ -21,10 +23,8 @@ export async function readRequest(incoming: IncomingMessage, bodyBytesMax: numbe
 /** @throws {TollgateError} 400, naming the member that is wrong. */
 export function parseRequest(text: Buffer): ChatRequest {
   const json = parseObject(text)
-  const members = objectMembers(text)
-  const twice = duplicateKey(members)
-  if (twice !== undefined)
-    throw bad(twice, `The member ${JSON.stringify(twice.slice(0, 64))} stands twice in the request. Send it once.`)
+  const strangers = strangersIn(json, KNOWN)
+  refuseAliases(strangers)
   const { model, messages } = json
   if (typeof model !== 'string' || model.trim() === '' || model.length > MODEL_NAME_MAX) {
     throw bad('model', 'Name the model to use in "model", a string. GET /v1/models lists what there is.')
@@ -39,13 +39,27 @@ export function parseRequest(text: Buffer): ChatRequest {
   const stream = optional(json, 'stream', (value) => typeof value === 'boolean', 'true or false') === true
   return {
     text,
-    members,
+    members: objectMembers(text),
     json,
     model,
     stream,
     includeUsage: asksUsage(json),
     choices: choicesOf(json),
     outputCap: outputCapOf(json),
+    strangers,
+  }
+}
+
+/** Of what no list holds, also below members that only some provider takes. @throws {TollgateError} 400. */
+function refuseAliases(strangers: readonly Stranger[]): void {
+  for (const stranger of strangers) {
+    const shape = shapeAt(KNOWN_ANYWHERE, stranger.path)
+    for (const { path } of shape === undefined ? [stranger] : strangersIn(stranger.value, shape, stranger.path)) {
+      const name = aliasOf(path, KNOWN_ANYWHERE)
+      if (name === null) continue
+      const shown = showPath(path)
+      throw bad(shown, `'${shown}' is no member of a request. Write '${name}' if that is meant, or leave it out.`)
+    }
   }
 }
 
@@ -92,7 +106,8 @@ function isCount(value: unknown, least: number, most: number): boolean {
 }
 
 function parseObject(text: Buffer): Record<string, unknown> {
-  if (nestsDeeper(text, DEPTH_MAX)) throw bad('request_body', `The request body nests deeper than ${DEPTH_MAX} levels.`)
+  const count = countMembers(text, DEPTH_MAX)
+  if (count === null) throw bad('request_body', `The request body nests deeper than ${DEPTH_MAX} levels.`)
   let json: unknown
   try {
     json = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(text))
@@ -104,6 +119,11 @@ function parseObject(text: Buffer): Record<string, unknown> {
   }
   if (typeof json !== 'object' || json === null || Array.isArray(json))
     throw bad('request_body', 'The request body must be a JSON object.')
+  const twice = countParsed(json) === count ? null : duplicateMember(text)
+  if (twice !== null) {
+    const shown = showPath(twice)
+    throw bad(shown, `The member ${JSON.stringify(shown)} stands twice in the request. Send it once.`)
+  }
   return json as Record<string, unknown>
 }
 

@@ -108,7 +108,8 @@ async function usageOf(
     const shown = await deps.tokenizer.count(text, encoding)
     if (stated !== null)
       return { usage: { ...stated, output: stated.output + shown, toolFees }, provenance: 'estimated' }
-    const input = (await countInput(deps.tokenizer, call.request.json, encoding)) + estimate.media
+    const input =
+      (await countInput(deps.tokenizer, call.request.json, encoding, call.offer.letThrough)) + estimate.media
     const usage = { ...NO_USAGE, input, audioInput: estimate.audioInput, output: shown, toolFees }
     return { usage, provenance: 'estimated' }
   } catch (error) {

@@ -11,6 +11,7 @@ import {
   type UpstreamTimeouts,
   type WholeAnswer,
 } from './upstream.ts'
+import { asksForUsage } from './usage-question.ts'
 
 const MOCK_HEAD = { 'content-type': 'application/json' }
 
@@ -41,7 +42,9 @@ function prepare(deps: ChatDependencies, call: Call): UpstreamRequest {
     defaults: deployment.defaults,
     outputCap: call.appliedCap,
     drop: call.offer.drop,
-    askUsage: !deps.unasked.has(deployment.id),
+    dropAt: call.offer.dropAt,
+    maxPrice: own ? null : call.offer.quote.maxPrice,
+    askUsage: asksForUsage(deps.unasked, call),
   })
 }
 

@@ -47,6 +47,8 @@ export interface Deployment {
   maxOutputTokens: number | null
   maxInputTokens: number | null
   dropParams: boolean
+  /** Members of a request that go to the provider although nobody knows what they do; `*` for all. */
+  allowedParams: readonly string[]
   weight: number | null
   rpm: number | null
   tpm: number | null

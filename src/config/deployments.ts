@@ -14,12 +14,14 @@ export const SECONDS: NumberRule = { what: 'a number of seconds', example: '60',
 const COUNT: NumberRule = { what: 'a number, 0 or more', example: '100', least: 0 }
 const TOKENS: NumberRule = { what: 'a whole number of tokens', example: '16384', least: 1, whole: true }
 
-/** @param dropParams what holds where a deployment doesn't say. */
-export function readDeployments(list: Field, dropParams: boolean): Deployment[] {
+/** What holds for all deployments: `drop_params` where one doesn't say, the allowed members beside its own. */
+export type SharedParams = Pick<Deployment, 'dropParams' | 'allowedParams'>
+
+export function readDeployments(list: Field, shared: SharedParams): Deployment[] {
   const entries = list.list().flatMap((entry) => readEntry(entry) ?? [])
   const written = new Set(entries.map((entry) => entry.modelName))
   const deployments = entries.flatMap((entry) =>
-    entry.model === '*' ? expandEverything(entry, written, dropParams) : (readDeployment(entry, dropParams) ?? []),
+    entry.model === '*' ? expandEverything(entry, written, shared) : (readDeployment(entry, shared) ?? []),
   )
   return uniqueIds(deployments, list)
 }
@@ -57,7 +59,7 @@ function isBlank(field: Field, text: string): boolean {
 }
 
 /** `*` to `*` serves every provider; written out, it is one wildcard for each that has none of its own. */
-function expandEverything(entry: Entry, written: ReadonlySet<string>, dropParams: boolean): Deployment[] {
+function expandEverything(entry: Entry, written: ReadonlySet<string>, shared: SharedParams): Deployment[] {
   const narrow = ['api_key', 'api_base'].find((name) => !entry.params.take(name).empty)
   if (entry.modelName !== '*' || narrow !== undefined) {
     const why = narrow === undefined ? '' : `, so ${narrow} would go to every provider`
@@ -70,12 +72,12 @@ function expandEverything(entry: Entry, written: ReadonlySet<string>, dropParams
   const missing = Object.keys(entry.modelField.source.providers).filter((provider) => !written.has(`${provider}/*`))
   return missing.flatMap((provider) => {
     const pattern = `${provider}/*`
-    return readDeployment({ ...entry, modelName: pattern, model: pattern }, dropParams) ?? []
+    return readDeployment({ ...entry, modelName: pattern, model: pattern }, shared) ?? []
   })
 }
 
 /** Reads all of an entry, also of one that can't become a deployment, so that nothing wrong in it stays unsaid. */
-function readDeployment(entry: Entry, dropParams: boolean): Deployment | null {
+function readDeployment(entry: Entry, shared: SharedParams): Deployment | null {
   const { params, info, modelName } = entry
   const target = readTarget(entry)
   const mockResponse = params.take('mock_response').text('a text')
@@ -101,7 +103,8 @@ function readDeployment(entry: Entry, dropParams: boolean): Deployment | null {
     mockResponse,
     price: readOperatorPrice([params, info]),
     ...readTokenLimits(info),
-    dropParams: params.take('drop_params').flag() ?? dropParams,
+    dropParams: params.take('drop_params').flag() ?? shared.dropParams,
+    allowedParams: [...new Set([...shared.allowedParams, ...readAllowedParams(params.take('allowed_openai_params'))])],
     weight: count('weight'),
     rpm: count('rpm'),
     tpm: count('tpm'),
@@ -111,6 +114,14 @@ function readDeployment(entry: Entry, dropParams: boolean): Deployment | null {
   if (target === null || modelName === '') return null
   const facts = params.place.source.providers[target.provider]
   return { ...deployment, ...target, trustedHost: facts !== undefined && mayUseStandardKey(facts, apiBase) }
+}
+
+/** Names of members, their places (`messages[].prefix`), or `*`. */
+export function readAllowedParams(field: Field): string[] {
+  return field.list().flatMap((entry) => {
+    const name = entry.text('the name of a parameter')?.trim() ?? ''
+    return name === '' ? [] : [name]
+  })
 }
 
 function readTarget({ model, modelField, modelName }: Entry): Pick<Deployment, 'provider' | 'upstreamModel'> | null {

@@ -2,7 +2,7 @@
 
 import { trimDecimal } from '../metering/money.ts'
 import type { Config, Deployment } from './config.ts'
-import { NO_EFFECT } from './problem.ts'
+import { NO_EFFECT, showText } from './problem.ts'
 
 export function describeConfig(config: Config): string {
   return [...describeModels(config), '', ...describeSettings(config), ...describeUnused(config)].join('\n')
@@ -20,11 +20,14 @@ function describeModels(config: Config): string[] {
 }
 
 function describeDeployment(deployment: Deployment): string {
-  const { provider, upstreamModel, apiKeySource, apiBase, mockResponse } = deployment
+  const { provider, upstreamModel, apiKeySource, apiBase, mockResponse, allowedParams } = deployment
   const host = apiBase === null ? '' : ` at ${new URL(apiBase).origin}`
   const key = apiKeySource === null ? 'no key' : `key from ${apiKeySource}`
   const answer = mockResponse === null ? [key] : ['mock: nobody is called']
-  return [`${provider} ${upstreamModel}${host}`, ...answer, `price: ${describePrice(deployment)}`].join(', ')
+  const unknown = allowedParams.length === 0 ? [] : [`lets through ${allowedParams.map(showText).join(' ')}`]
+  return [`${provider} ${upstreamModel}${host}`, ...answer, `price: ${describePrice(deployment)}`, ...unknown].join(
+    ', ',
+  )
 }
 
 function describePrice({ price }: Deployment): string {

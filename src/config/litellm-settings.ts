@@ -12,7 +12,7 @@ export const TOP_LEVEL =
 export const ENTRY = names('rpm tpm tags access_groups')
 
 export const LITELLM_PARAMS = names(`api_version extra_query azure_ad_token max_retries num_retries order
-  max_parallel_requests additional_drop_params allowed_openai_params modify_params max_budget budget_duration tags
+  max_parallel_requests additional_drop_params modify_params max_budget budget_duration tags
   mock_timeout mock_delay litellm_credential_name base_model use_in_pass_through use_litellm_proxy merge_reasoning_content_in_choices
   region_name custom_llm_provider vertex_project vertex_location vertex_credentials aws_access_key_id aws_secret_access_key
   aws_region_name model_info caching cache fallbacks context_window_fallbacks stream_chunk_size ssl_verify configurable_clientside_auth_params

@@ -5,7 +5,7 @@
 
 import type { Config } from './config.ts'
 import { readEnvironmentKeys } from './connection.ts'
-import { readDeployments, SECONDS } from './deployments.ts'
+import { readAllowedParams, readDeployments, SECONDS } from './deployments.ts'
 import { Field, type NumberRule, Section } from './field.ts'
 import { GENERAL_SETTINGS, LITELLM_SETTINGS, ROUTER_SETTINGS, TOP_LEVEL } from './litellm-settings.ts'
 import { weaknessOf } from './master-key.ts'
@@ -73,7 +73,8 @@ function readConfig(root: Section, file: string, options: { embedded: boolean })
   const requestTimeoutMs = Math.ceil((either('timeout', SECONDS, 'request_timeout') ?? DEFAULT_TIMEOUT_SECONDS) * 1000)
   const list = root.take('model_list')
   if (list.empty && root.place.isMap) list.warn('missing, so there is no model to call', 'add a model_list')
-  const deployments = readDeployments(list, dropParams)
+  const allowedParams = readAllowedParams(litellm.take('allowed_openai_params'))
+  const deployments = readDeployments(list, { dropParams, allowedParams })
   const modelGroupAlias = readAliases(router.take('model_group_alias'))
   const databaseUrl = readDatabaseUrl(general.take('database_url'))
   const masterKey = readMasterKey(general.take('master_key'), options.embedded && databaseUrl === null)

@@ -124,7 +124,7 @@ const callSchema = {
 const chatOperation = {
   summary: 'A chat completion (also at /chat/completions)',
   description:
-    "OpenAI's request and answer; every member is passed on as it is. `power_level` (eco, balanced, precision) may stand in the body or in X-Power-Level. Streams end with `data: [DONE]`; with `stream_options.include_usage` the usage frame carries `usage.cost`, the dollars charged.",
+    "OpenAI's request and answer. Members that the provider is known to take are passed on as they are; others, members that stand twice and names that differ from a known one in case only are refused by name. `power_level` (eco, balanced, precision) may stand in the body or in X-Power-Level. Streams end with `data: [DONE]`; with `stream_options.include_usage` the usage frame carries `usage.cost`, the dollars charged.",
   security: bearer,
   parameters: [
     {
@@ -184,7 +184,9 @@ const chatOperation = {
         },
       },
     },
-    400: error('Malformed request, or a model without a known price.'),
+    400: error(
+      'Malformed request, a member that is not known here (named in `param`), or a model without a known price.',
+    ),
     401: error('No or wrong key.'),
     402: error(
       'insufficient_credits; credits_in_flight: your running calls hold them (Retry-After); byok_quota_exceeded: your own account.',

@@ -1,7 +1,7 @@
 /** A small JSON object as the body of a request to the management routes. */
 import type { IncomingMessage } from 'node:http'
 import { TollgateError } from './errors.ts'
-import { nestsDeeper } from './json-members.ts'
+import { countMembers } from './json-members.ts'
 import { readBody, refuseOtherThanJson } from './read-body.ts'
 
 const BYTES_MAX = 64 * 1024
@@ -14,7 +14,7 @@ export async function readJson(incoming: IncomingMessage): Promise<Readonly<Reco
   const text = body.toString('utf8').trim()
   if (text === '') return {}
   try {
-    const json: unknown = nestsDeeper(body, DEPTH_MAX) ? null : JSON.parse(text)
+    const json: unknown = countMembers(body, DEPTH_MAX) === null ? null : JSON.parse(text)
     if (typeof json === 'object' && json !== null && !Array.isArray(json)) return json as Record<string, unknown>
   } catch {
     // Its message quotes the text, which may be a key.

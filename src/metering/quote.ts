@@ -47,6 +47,8 @@ export interface Quote {
   outputFor(tokens: number): bigint
   /** The largest output cap (tokens a choice) whose `outputFor` fits in the amount; `Number.MAX_SAFE_INTEGER` where output is free. */
   outputTokensIn(microcredits: bigint): number
+  /** The highest list prices this was reckoned with, in nano-dollars per million tokens of text. */
+  maxPrice: { input: bigint; output: bigint }
 }
 
 /** @throws {RangeError} for a context-bound estimate on a model whose context window is unknown: nothing bounds it. */
@@ -75,6 +77,7 @@ export function quote(q: QuoteInput): Quote {
     inputBytes: inputOf(byteBound),
     outputFor: (count) => applyFactors(BigInt(count) * numeratorPerToken, q).microcredits,
     outputTokensIn: (microcredits) => tokensIn(microcredits, numeratorPerToken, q),
+    maxPrice: { input: rates.input, output: rates.output },
   }
 }
 

@@ -207,7 +207,10 @@ describe('OpenRouter', () => {
     const held = async (models: string[], cap: number): Promise<number> => {
       const body = { ...HELLO, model: 'routed', models, max_tokens: cap }
       const answer = await postChat(tollgate, acme.keys.alice, body)
-      expect(upstream.requests.at(-1)?.json).toEqual({ ...body, model: cheap })
+      // The prices of the dearest that the request allows: gpt-4o-mini's, and Opus'.
+      const max_price = models.includes(dear) ? { prompt: 15, completion: 75 } : { prompt: 0.15, completion: 0.6 }
+      const sent = { ...body, model: cheap, max_completion_tokens: cap, provider: { max_price } }
+      expect(upstream.requests.at(-1)?.json).toEqual(sent)
       const { details } = await rowOfCall(db.pool, answer.headers.get('x-litellm-call-id'))
       return Math.round(Number(details.held) * 1e6)
     }

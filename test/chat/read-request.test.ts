@@ -56,11 +56,10 @@ describe('a request that is read', () => {
   })
 
   test('may have nested members of the same name, unknown ones and names of prototypes', () => {
-    const read = parse(
-      `{"model":"m",${MESSAGES},"x":{"model":"n","model":"o"},"__proto__":{"stream":true},"toString":1}`,
-    )
+    const read = parse(`{"model":"m",${MESSAGES},"x":{"model":"n"},"__proto__":{"stream":true},"toString":1}`)
     expect(read.stream).toBe(false)
     expect(read.model).toBe('m')
+    expect(read.strangers.map(({ path }) => path)).toEqual([['x'], ['__proto__'], ['toString']])
   })
 
   test('may nest 256 levels and hold brackets in strings', () => {

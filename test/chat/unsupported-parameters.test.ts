@@ -40,6 +40,12 @@ const REFUSED: { model: Model; params: Record<string, unknown>; named: string }[
   { model: 'routed', params: { n: 2 }, named: 'n' },
 ]
 
+/** What every request of a model has besides: the cap in both members, but for models that reason; the quote's prices. */
+const also = (model: Model) => ({
+  ...(MODELS[model].startsWith('openai/') ? {} : { max_tokens: 50 }),
+  ...(model === 'routed' ? { provider: { max_price: { prompt: 0.15, completion: 0.6 } } } : {}),
+})
+
 /** The provider's own name of a model. */
 const upstreamName = (model: Model) => MODELS[model].slice(MODELS[model].indexOf('/') + 1)
 
@@ -67,7 +73,7 @@ describe.for(REFUSED)('$model with $params', ({ model, params, named }) => {
     const body = { ...HELLO, seed: 7, model: `${model}-dropping` }
     const answer = await postChat(tollgate, acme.keys.alice, { ...body, ...params })
     expect(answer.status).toBe(200)
-    expect(upstream.requests.at(-1)?.json).toEqual({ ...body, model: upstreamName(model) })
+    expect(upstream.requests.at(-1)?.json).toEqual({ ...body, ...also(model), model: upstreamName(model) })
   })
 })
 
@@ -97,7 +103,7 @@ test('what the operator preset is dropped like what the caller wrote', async () 
   expect(upstream.requests.at(-1)?.json).toEqual({ ...HELLO, model: 'o3', stop: ['x'] })
   upstream.respond(chat({ model: 'grok-4' }))
   await postChat(tollgate, acme.keys.alice, { ...HELLO, model: 'grok-preset' })
-  expect(upstream.requests.at(-1)?.json).toEqual({ ...HELLO, model: 'grok-4', temperature: 0.2 })
+  expect(upstream.requests.at(-1)?.json).toEqual({ ...HELLO, ...also('grok'), model: 'grok-4', temperature: 0.2 })
 })
 
 test('what says nothing is not refused', async () => {
@@ -112,6 +118,6 @@ test('what says nothing is not refused', async () => {
     upstream.respond(chat({ model: upstreamName(model) }))
     const body = { ...HELLO, model, ...params }
     expect((await postChat(tollgate, acme.keys.alice, body)).status).toBe(200)
-    expect(upstream.requests.at(-1)?.json).toEqual({ ...body, model: upstreamName(model) })
+    expect(upstream.requests.at(-1)?.json).toEqual({ ...body, ...also(model), model: upstreamName(model) })
   }
 })

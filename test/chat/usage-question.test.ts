@@ -1,12 +1,13 @@
 /** Streams are asked for their usage; a server that does not know the question is asked once more without it, and never again. */
 import { describe, expect, test } from 'vitest'
+import { createUnasked } from '../../src/chat/usage-question.ts'
 import { rowOfCall } from '../support/call-books.ts'
 import { useProduct } from '../support/product.ts'
 import { type CallAnswer, modelOn, postChat } from '../support/tollgate.ts'
 import type { ReceivedRequest } from '../support/upstream.ts'
 import { type Answer, chat, chatStream, errorAnswer, type Handler } from '../support/upstream-answers.ts'
 
-const NAMES = ['first', 'second', 'third', 'fourth', 'fifth', 'sixth', 'seventh', 'eighth', 'ninth'] as const
+const NAMES = ['first', 'second', 'third', 'fourth', 'fifth', 'sixth', 'seventh', 'eighth', 'ninth', 'tenth'] as const
 const product = useProduct((url) => ({
   models: NAMES.map((name) => modelOn(url, name, { model: 'openai/gpt-4o-mini' })),
   litellm_settings: { num_retries: 0 },
@@ -108,17 +109,21 @@ describe('nobody can talk a server out of being asked:', () => {
     expect(await rowOf(honest)).toMatchObject(STATED)
   }
 
-  test('by options of its own that the server refuses', async () => {
-    const wrong = refusal("Invalid 'stream_options.include_obfuscation'", 'stream_options.include_obfuscation')
+  test('by options of its own, which no server gets to see', async () => {
     const own = { stream: true, stream_options: { include_obfuscation: 'yes' } }
-    const { answer, sent } = await call('fourth', () => wrong, own)
-    expect(answer.status).toBe(400)
-    expect(answer.json()).toMatchObject({ error: { param: 'stream_options.include_obfuscation' } })
-    expect(sent).toHaveLength(1)
+    const { answer, sent } = await call('fourth', chat(), own)
+    expect(answer.status).toBe(200)
+    expect(sent).toEqual([{ ...SENT, ...ASKED }])
     await expectAskedOn('fourth')
   })
 
-  test('by options in a call that is no stream', async () => {
+  test('by options in a call that is no stream, which no server gets to see', async () => {
+    const { answer, sent } = await call('fifth', chat(), { stream_options: { include_usage: true } })
+    expect(answer.status).toBe(200)
+    expect(sent).toEqual([{ model: 'gpt-4o-mini', ...HELLO }])
+  })
+
+  test('by a refusal of such options in a call that is no stream', async () => {
     const wrong = refusal("'stream_options' is only allowed when 'stream' is enabled.", 'stream_options')
     const { answer, sent } = await call('fifth', () => wrong, { stream_options: { include_usage: true } })
     expect(answer.status).toBe(400)
@@ -150,6 +155,17 @@ describe('nobody can talk a server out of being asked:', () => {
     await expectAskedOn('eighth')
   })
 
+  test('by words of its own that the server stumbles over once', async () => {
+    const quoted = refusal("'stream_options' is no role.")
+    const { answer, sent } = await call('tenth', ({ json }) => (json?.stream_options ? quoted : plain()), {
+      stream: true,
+      messages: [{ role: 'user', name: 'stream_options', content: 'Say hello' }],
+    })
+    expect(answer.status).toBe(200)
+    expect(sent).toHaveLength(2)
+    await expectAskedOn('tenth')
+  })
+
   test('by such words, where the second try fails of something else', async () => {
     const quoted = refusal("'stream_options' is no role.")
     const busy = errorAnswer(429, { message: 'Slow down', code: 'rate_limit_exceeded' })
@@ -161,4 +177,17 @@ describe('nobody can talk a server out of being asked:', () => {
     expect(sent).toHaveLength(2)
     await expectAskedOn('ninth')
   })
+})
+
+test('a server that was not asked for ten minutes is asked again', () => {
+  let now = 0
+  const unasked = createUnasked(() => now)
+  unasked.add('a')
+  now = 599_999
+  unasked.add('b')
+  expect([unasked.has('a'), unasked.has('b')]).toEqual([true, true])
+  now = 600_000
+  expect([unasked.has('a'), unasked.has('b')]).toEqual([false, true])
+  now = 1_199_999
+  expect(unasked.has('b')).toBe(false)
 })

@@ -69,6 +69,19 @@ describe('providers', () => {
 })
 
 describe('request defaults', () => {
+  test("allowed_openai_params are a deployment's own beside those of all", () => {
+    const mock = 'model: openai/gpt-4o, mock_response: hi'
+    const { deployments, problems } = loaded(`model_list:
+  - {model_name: a, litellm_params: {${mock}, allowed_openai_params: [num_ctx, 'messages[].prefix', think]}}
+  - {model_name: b, litellm_params: {${mock}}}
+litellm_settings: {allowed_openai_params: [num_ctx, best_of]}`)
+    expect(deployments.map(({ allowedParams }) => allowedParams)).toEqual([
+      ['num_ctx', 'best_of', 'messages[].prefix', 'think'],
+      ['num_ctx', 'best_of'],
+    ])
+    expect(problems).toEqual([])
+  })
+
   test('request parameters and extra_body, never what the caller decides', () => {
     const { deployments, problems } = loaded(`model_list:
   - model_name: m

@@ -100,6 +100,7 @@ router_settings:
       maxOutputTokens: 16384,
       maxInputTokens: null,
       dropParams: true,
+      allowedParams: [],
       weight: null,
       rpm: 480,
       tpm: null,
@@ -426,7 +427,7 @@ describe('check-config', () => {
   - {model_name: demo, litellm_params: {model: gpt-4o-mini, mock_response: hi}}
   - {model_name: openai/*, litellm_params: {model: openai/*, api_key: os.environ/K}}
   - model_name: local
-    litellm_params: {model: openai/llama, api_base: "http://10.0.0.7:8000/v1", api_key: os.environ/K, input_cost_per_token: 0, output_cost_per_token: 0}
+    litellm_params: {model: openai/llama, api_base: "http://10.0.0.7:8000/v1", api_key: os.environ/K, input_cost_per_token: 0, output_cost_per_token: 0, allowed_openai_params: [num_ctx, "*"]}
   - model_name: local
     litellm_params: {model: groq/llama, input_cost_per_token: 1.5e-7}
 litellm_settings: {cache: true}
@@ -440,7 +441,7 @@ router_settings: {model_group_alias: {best: local}}
   openai/*
     openai *, key from K, price: data set
   local
-    openai llama at http://10.0.0.7:8000, key from K, price: free
+    openai llama at http://10.0.0.7:8000, key from K, price: free, lets through "num_ctx" "*"
     groq llama, no key, price: operator (per million tokens: input $0.15, output data set)
   best
     stands for local

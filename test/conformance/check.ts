@@ -1,5 +1,6 @@
 /** What must be true of a replayed recording. Each difference is a sentence that begins with what it is about; none means it passed. */
 import { isDeepStrictEqual } from 'node:util'
+import { asObject } from '../../providers/json.ts'
 import { UPSTREAM_KEY } from '../support/tollgate.ts'
 import { checkBooks } from './check-books.ts'
 import { checkError } from './check-error.ts'
@@ -55,8 +56,9 @@ function checkHeaders({ status, headers }: Replayed, expect: Expect): void {
 }
 
 function withoutOurs(request: Json): Json {
-  const { stream_options: _, max_tokens: __, max_completion_tokens: ___, ...rest } = request
-  return rest
+  const { stream_options: _, max_tokens: __, max_completion_tokens: ___, provider, ...rest } = request
+  const { max_price: ____, ...routing } = asObject(provider) ?? {}
+  return Object.keys(routing).length === 0 ? rest : { ...rest, provider: routing }
 }
 
 function capOf({ max_tokens, max_completion_tokens }: Json): unknown {

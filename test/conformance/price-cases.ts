@@ -105,6 +105,7 @@ function contextOf(one: PriceCase): AnswerContext {
     includeUsage: false,
     choices: 1,
     outputCap: null,
+    strangers: [],
   }
   const apiBase = apiBaseOf(one.provider, 'http://127.0.0.1')
   return { request, model, choices: 1, callId: 'case', created: 1, apiBase } as AnswerContext

@@ -1,6 +1,13 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { type Change, changeMembers, duplicateKey, objectMembers } from '../../src/http/json-members.ts'
+import {
+  type Change,
+  changeMembers,
+  countMembers,
+  countParsed,
+  duplicateMember,
+  objectMembers,
+} from '../../src/http/json-members.ts'
 
 const change = (text: string, changes: readonly Change[]): string =>
   changeMembers(Buffer.from(text), objectMembers(Buffer.from(text)), changes).toString()
@@ -30,14 +37,26 @@ describe('members of an object', () => {
   })
 
   test.each([
-    ['{"model":"a","model":"b"}', 'model'],
-    ['{"model":"a","\\u006dodel":"b"}', 'model'],
-    ['{"a":1,"b":{"c":1,"c":2},"a":3}', 'a'],
-    ['{"a":{"b":1},"b":2}', undefined],
-    ['{"constructor":1,"__proto__":2}', undefined],
-    ['{"__proto__":1,"__proto__":2}', '__proto__'],
-  ])('that stand twice are told: %s', (text, key) => {
-    expect(duplicateKey(objectMembers(Buffer.from(text)))).toBe(key)
+    ['{"model":"a","model":"b"}', ['model']],
+    ['{"model":"a","\\u006dodel":"b"}', ['model']],
+    ['{"a":1,"b":{"c":1,"c":2},"a":3}', ['b', 'c']],
+    ['{"a":{"b":1},"b":2}', null],
+    ['[{"a":1},{"a":1},[0,{"b":"a:","c":",","b" : 2}]]', [2, 1, 'b']],
+    ['{"a":[{"x":"\\"a\\":"}],"b":{"x":{}},"c":"}{]["}', null],
+    ['{"constructor":1,"__proto__":2}', null],
+    ['{"__proto__":1,"__proto__":2}', ['__proto__']],
+    ['{"":0,"":1}', ['']],
+  ])('that stand twice are told, at any depth: %s', (text, path) => {
+    expect(duplicateMember(Buffer.from(text))).toEqual(path)
+    // The cheap sign of it: fewer members were parsed than stand in the text.
+    const stand = countMembers(Buffer.from(text), 9)
+    const parsed = countParsed(JSON.parse(text))
+    expect(stand !== parsed).toBe(path !== null)
+  })
+
+  test('are counted down to a depth', () => {
+    expect(countMembers(Buffer.from('{"a":[{"b":1}]}'), 3)).toBe(2)
+    expect(countMembers(Buffer.from('{"a":[{"b":1}]}'), 2)).toBe(null)
   })
 })
 

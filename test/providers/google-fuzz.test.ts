@@ -239,6 +239,8 @@ describe('odd requests', () => {
             defaults: {},
             outputCap: 5,
             drop: [],
+            dropAt: [],
+            maxPrice: null,
             askUsage: true,
           }
           JSON.parse(google.prepare(call).body.toString())

@@ -141,7 +141,7 @@ describe('a request to Groq', () => {
     [{ n: 2 }, ['n']],
     [{ n: 1, logprobs: false, logit_bias: null, temperature: 0, seed: 1, user: 'u' }, []],
     [{ logprobs: true, top_logprobs: 2 }, ['top_logprobs', 'logprobs']],
-    [{ logit_bias: { 7: 1 }, store: false, metadata: {} }, ['logit_bias', 'store', 'metadata']],
+    [{ logit_bias: { 7: 1 }, store: true, metadata: {} }, ['logit_bias', 'metadata', 'store']],
   ])('can’t hold all of %j: %j', (json, params) => {
     const refused = groq.refuses(json, MODEL)
     expect(refused.map(({ param }) => param)).toEqual(params)

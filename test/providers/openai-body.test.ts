@@ -52,12 +52,15 @@ describe.for(NAMES)('a request to %s', (name) => {
     expect(prepare(name, body(), { request }).body).toBe(request.text)
   })
 
-  test('asks for usage in a stream, keeps what else the caller asked, and is silent where it may not ask', () => {
+  test('asks for usage in a stream, in our words only, and is silent where it may not ask', () => {
     expect(sent(name, body(', "stream": true'))).toBe(
       body(', "stream": true,"stream_options":{"include_usage":true}', MODELS[name]),
     )
-    const own = ', "stream": true, "stream_options": {"include_usage": true, "x": 1.0}'
-    expect(sent(name, body(own))).toBe(body(own, MODELS[name]))
+    for (const own of ['{"include_usage": true, "x": 1.0}', '{"include_usage":false}', 'null', '{}']) {
+      expect(sent(name, body(`, "stream": true, "stream_options": ${own}`))).toBe(
+        body(', "stream": true, "stream_options": {"include_usage":true}', MODELS[name]),
+      )
+    }
     for (const options of ['', ', "stream_options": {"include_usage": true}', ', "stream_options": null']) {
       expect(sent(name, body(`, "stream": true${options}`), { askUsage: false })).toBe(
         body(', "stream": true', MODELS[name]),

@@ -76,7 +76,17 @@ export function contextFor(stream: boolean): AnswerContext {
   const json = { model: MODEL, messages: [{ role: 'user', content: 'Hello' }], stream }
   const text = Buffer.from(JSON.stringify(json))
   const members = objectMembers(text)
-  const request = { text, members, json, model: MODEL, stream, includeUsage: stream, choices: 1, outputCap: null }
+  const request = {
+    text,
+    members,
+    json,
+    model: MODEL,
+    stream,
+    includeUsage: stream,
+    choices: 1,
+    outputCap: null,
+    strangers: [],
+  }
   const callId = '0199f0a0-0000-7000-8000-000000000001'
   return { request, model: MODEL, choices: 1, callId, created: 1_700_000_000 }
 }

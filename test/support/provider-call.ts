@@ -15,6 +15,8 @@ export function providerCall(
     defaults: {},
     outputCap: null,
     drop: [],
+    dropAt: [],
+    maxPrice: null,
     askUsage: true,
     ...own,
   }

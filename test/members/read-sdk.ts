@@ -1,0 +1,62 @@
+/**
+ * The members of a chat completion request, read from the types of the installed `openai` package by TypeScript's own checker.
+ * That API calls itself unstable: this is a script and a test, and the compiler's version is pinned.
+ */
+import { fileURLToPath } from 'node:url'
+import {
+  API,
+  type Checker,
+  SymbolFlags,
+  type Type,
+  TypeFlags,
+  type TypeReference,
+  type UnionOrIntersectionType,
+} from 'typescript/unstable/sync'
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url))
+const MODULE = `${ROOT}node_modules/openai/resources/chat/completions/completions.d.mts`
+const REQUEST = 'ChatCompletionCreateParamsBase'
+
+/**
+ * Every place a member may stand, sorted: `temperature`, `messages[].content[].text`; `.*` after a place means that names below it are
+ * the caller's own (`metadata.*`, a JSON schema). Members of a union's variants stand side by side.
+ * @throws when the package no longer declares the request under this name.
+ */
+export function readSdkMembers(): string[] {
+  const api = new API({ cwd: ROOT })
+  try {
+    const snapshot = api.updateSnapshot({ openProjects: [`${ROOT}tsconfig.json`] })
+    const { program, checker } = snapshot.getProject(`${ROOT}tsconfig.json`)!
+    const file = program.getSourceFile(MODULE)
+    if (file === undefined) throw new Error(`not part of the program: ${MODULE}`)
+    const request = checker.resolveName(REQUEST, SymbolFlags.Interface, { document: MODULE, position: file.end })
+    if (request === undefined) throw new Error(`${REQUEST} is not declared in ${MODULE}`)
+    const places = new Set<string>()
+    collect(checker, checker.getDeclaredTypeOfSymbol(request), '', places)
+    return [...places].sort()
+  } finally {
+    api.close()
+  }
+}
+
+function collect(checker: Checker, type: Type, place: string, places: Set<string>): void {
+  if ((type.flags & TypeFlags.UnionOrIntersection) !== 0) {
+    for (const one of (type as UnionOrIntersectionType).getTypes()) collect(checker, one, place, places)
+  } else if ((type.flags & TypeFlags.Unknown) !== 0) {
+    places.add(`${place}.*`)
+  } else if ((type.flags & TypeFlags.Object) === 0) {
+    return
+  } else if (checker.isArrayLikeType(type)) {
+    for (const element of checker.getTypeArguments(type as TypeReference))
+      collect(checker, element, `${place}[]`, places)
+  } else if (checker.getIndexInfosOfType(type).length > 0) {
+    places.add(`${place}.*`)
+  } else {
+    for (const member of checker.getPropertiesOfType(type)) {
+      const below = place === '' ? member.name : `${place}.${member.name}`
+      places.add(below)
+      const value = checker.getTypeOfSymbol(member)
+      if (value !== undefined) collect(checker, value, below, places)
+    }
+  }
+}
