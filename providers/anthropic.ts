@@ -8,6 +8,7 @@
  */
 import { readClaudeAnswer } from './anthropic/answer.ts'
 import { readClaudeError } from './anthropic/errors.ts'
+import { unpackClaudeId } from './anthropic/carried.ts'
 import { claudeMediaTokens } from './anthropic/media.ts'
 import { claudeFacts, claudeTier } from './anthropic/models.ts'
 import { translateRequest } from './anthropic/request.ts'
@@ -29,6 +30,7 @@ export const anthropic: Provider = {
   mustInline: null,
   model: claudeFacts,
   mediaTokens: claudeMediaTokens,
+  unpackId: unpackClaudeId,
   tierMultiplier: claudeTier,
   serverTools: (json) => claudeServerTools(json),
   mayServe: advisors,

@@ -4,6 +4,7 @@
  */
 
 import type { ProviderFacts } from '../src/config/provider-name.ts'
+import { bareId } from './carried-id.ts'
 import { readOpenAiAnswer } from './openai-answer.ts'
 import { prepareOpenAi } from './openai-body.ts'
 import { type ErrorMembers, readOpenAiError } from './openai-errors.ts'
@@ -28,7 +29,9 @@ export interface OpenAiDialect extends Pick<ProviderFacts, 'keyVariables' | 'dom
   /** @default false */
   billsAbandoned?: boolean
   model(name: string, json?: Json): ModelFacts
-  mediaTokens(model: string): (part: unknown) => number | null
+  mediaTokens: Provider['mediaTokens']
+  /** @default what another provider's id carries is cut off */
+  unpackId?: Provider['unpackId']
   /** Where it takes the cap on output: the other member is renamed. `either` leaves what the caller wrote. */
   capMember(model: string): 'max_tokens' | 'max_completion_tokens' | 'either'
   /** @default the list price for every tier */
@@ -59,6 +62,7 @@ export const PLAIN_MODEL: ModelFacts = {
   maxOutputTokens: null,
   hiddenReasoning: false,
   encoding: 'o200k_base',
+  countPercent: 100,
   tokensPercent: 100,
   hiddenInput: { always: 0, withTools: 0 },
 }
@@ -77,6 +81,7 @@ export function openAiDialect(dialect: OpenAiDialect): Provider {
     mustInline: null,
     model: dialect.model,
     mediaTokens: dialect.mediaTokens,
+    unpackId: dialect.unpackId ?? ((id) => ({ id: bareId(id), carried: '' })),
     tierMultiplier: dialect.tierMultiplier ?? (() => 1_000_000n),
     serverTools: dialect.serverTools ?? nothing,
     refuses: dialect.refuses ?? nothing,

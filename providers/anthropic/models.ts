@@ -103,6 +103,7 @@ export function claudeFacts(name: string, json?: Readonly<Record<string, unknown
     // From 4.0 on the thoughts shown are a summary, or nothing, of the thoughts billed.
     hiddenReasoning: number >= 400 && thinks !== false,
     encoding: 'o200k_base',
+    countPercent: newer ? 140 : 110,
     tokensPercent: newer ? 135 : 105,
     hiddenInput: { always, withTools: newer ? 600 : 310 },
   }

@@ -86,7 +86,7 @@ export function makeOffer(deployment: RoutedDeployment, key: PayingKey, context:
     key,
     provider,
     powerLevel,
-    estimate: estimateInput(effective, facts, provider.mediaTokens(model)),
+    estimate: estimateInput(effective, facts, provider.mediaTokens(model), provider.unpackId),
     toolUses: usesOf(tools),
     drop,
     choices: choicesOf(effective),
