@@ -15,6 +15,7 @@ import { isOwn, type PayingKey } from './choose-key.ts'
 import { estimateInput } from './estimate-input.ts'
 import {
   asksForAudio,
+  asksForLongCache,
   costPrice,
   offeredPrice,
   refuseUnpricedAudio,
@@ -102,7 +103,7 @@ export function makeOffer(deployment: RoutedDeployment, key: PayingKey, context:
   return {
     ...known,
     price,
-    ...chargedAt(price, known, spoken, context, surchargeOf(tools, price, config)),
+    ...chargedAt(price, { ...known, longCacheWrites: asksForLongCache(effective) }, spoken, context, surchargeOf(tools, price, config)),
     ...outputOf(effective, deployment, facts, request.stream, config),
   }
 }
@@ -127,7 +128,8 @@ function chargedAt(
     toolUses,
     choices,
     tier,
-  }: Pick<Offer, 'deployment' | 'estimate' | 'toolUses' | 'choices' | 'tier'>,
+    longCacheWrites,
+  }: Pick<Offer, 'deployment' | 'estimate' | 'toolUses' | 'choices' | 'tier'> & { longCacheWrites: boolean },
   spoken: boolean,
   { config, caller, powerLevel }: OfferContext,
   surcharge: bigint,
@@ -142,7 +144,9 @@ function chargedAt(
     price,
     markup,
     level,
-    tier,
+    // A cheaper tier that is asked for may not be the one that serves.
+    tier: tier > MILLION ? tier : MILLION,
+    longCacheWrites,
     allowBelowCost: config.allowBelowCost,
     audioOutput: spoken,
   })

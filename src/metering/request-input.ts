@@ -31,6 +31,9 @@ const PRIMING = 3
 /** Markers around each call and each definition; measured definitions cost less than their JSON text. */
 const TOOL_FRAME = 8
 
+/** A token each. */
+const ROLES: ReadonlySet<unknown> = new Set(['system', 'developer', 'user', 'assistant', 'tool', 'function'])
+
 /** Tells the provider how to answer, whom to bill or what to remember. */
 const NEVER_INPUT: ReadonlySet<string> = new Set([
   ...['model', 'models', 'stream', 'stream_options', 'n', 'user', 'metadata', 'store', 'service_tier', 'safety_identifier'],
@@ -82,6 +85,7 @@ function visitMessage(value: unknown, path: string, unpackId: UnpackId, visitor:
       for (const call of member) visitToolCall(call, unpackId, visitor)
     } else if (name === 'audio') visitor.unbounded(`${path}.audio.id`)
     else if (name === 'tool_call_id' && typeof member === 'string') visitor.text(unpackId(member).id, false)
+    else if (name === 'role' && ROLES.has(member)) visitor.framing(1, true)
     else if (typeof member === 'string') {
       visitor.text(member, name === 'role' || name === 'name')
       if (name !== 'role') visitor.framing(1, name === 'name')
