@@ -85,7 +85,7 @@ function breaks(text: string, scan: Scan): void {
 }
 
 /** Lines of these are one token for each 16 or more. */
-const RULES = new Set('-=*_#./+~'.split('').map((sign) => sign.charCodeAt(0)))
+const RULES = new Set('-=*_#./+'.split('').map((sign) => sign.charCodeAt(0)))
 
 /** Tokens merge two signs (`",`, `();`) or a line of one sign (`-----`), but no control characters. */
 function punctuation(text: string, scan: Scan): void {
@@ -93,7 +93,7 @@ function punctuation(text: string, scan: Scan): void {
   const first = text.charCodeAt(start)
   const length = run(text, scan, OTHER)
   if (length > 2 && RULES.has(first)) scan.tokens += Math.ceil(length / 16) + 1
-  else scan.tokens += Math.ceil(Math.abs(length) * 0.5)
+  else scan.tokens += Math.ceil(Math.abs(length) * 0.5) + (length < 0 ? echoes(text, start, scan.at, 1) : 0)
   for (let at = start; at < scan.at; at++) {
     const code = text.charCodeAt(at)
     if (code < 32 || code === 127) scan.tokens++
@@ -113,6 +113,7 @@ function word(text: string, scan: Scan): void {
   let previous = classOf(text.charCodeAt(start))
   let last = -1
   let repeated = 1
+  let isAscii = true
   for (; scan.at < text.length; scan.at++) {
     const code = text.charCodeAt(scan.at)
     const kind = classOf(code)
@@ -121,8 +122,10 @@ function word(text: string, scan: Scan): void {
     last = code
     if (code >= 128) {
       scan.wide++
+      isAscii = false
       extra += repeated > 1 ? 2 : code < 0x100 ? 0.4 : code < 0x250 ? 0.6 : 0.17
-    } else if (repeated > 2) extra += repeated === 3 && kind !== DIGIT ? 2 : kind === DIGIT ? 0.2 : 1
+    } else if (repeated === 2 && DOUBLED.has(code)) extra++
+    else if (repeated > 2) extra += repeated === 3 && kind !== DIGIT ? 2 : kind === DIGIT ? 0.2 : 1
     if (kind === previous) continue
     changes++
     if (previous !== UPPER || kind === DIGIT) {
@@ -132,8 +135,34 @@ function word(text: string, scan: Scan): void {
     previous = kind
   }
   const length = scan.at - start
-  tokens += pieceTokens(scan.at - pieceStart, previous) + extra
+  tokens += pieceTokens(scan.at - pieceStart, previous) + extra + echoes(text, start, scan.at, isAscii ? 1 : 2)
   scan.tokens += length >= 12 && changes * 4 >= length ? Math.max(tokens, length / 1.4) : tokens
+}
+
+/** Two Q or two V are two tokens in the oldest vocabularies. */
+const DOUBLED: ReadonlySet<number> = new Set([81, 86])
+
+/** Of what repeats itself; longer tokens count enough for their length. */
+const ECHO_MAX = 24
+
+/**
+ * What a piece takes more because it repeats itself (`onononon`): vocabularies have the words of languages, and few of those do. An
+ * echo is two characters and more that are the same as those just before them. One may be a word (`mama`); more count by their bytes.
+ */
+function echoes(text: string, start: number, end: number, bytesPerUnit: number): number {
+  let extra = 0
+  for (let period = 2; period <= ECHO_MAX && start + period * 2 <= end; period++) {
+    let same = 0
+    let found = 0
+    for (let at = start + period; at < end; at++) {
+      same = text.charCodeAt(at) === text.charCodeAt(at - period) ? same + 1 : 0
+      if (same < period) continue
+      found++
+      same = 0
+    }
+    if (found > 0) extra = Math.max(extra, found === 1 ? 2 : found * period * bytesPerUnit)
+  }
+  return extra
 }
 
 /** Short words are a token in every language; long ones are one in English and four letters a token in German or Russian. */
@@ -145,15 +174,17 @@ function pieceTokens(length: number, kind: number): number {
 
 /** Characters of other scripts and signs. One that follows itself counts by its bytes, and so does the first of a text. */
 function symbols(text: string, scan: Scan): void {
+  const start = scan.at
   let last = -1
   let repeated = false
   while (scan.at < text.length) {
     const code = text.codePointAt(scan.at) ?? 0
-    if (code < 0x10000 && classOf(code) !== WIDE) return
+    if (code < 0x10000 && classOf(code) !== WIDE) break
     const units = code < 0x10000 ? 1 : 2
     // Half of a surrogate pair becomes a replacement character, of three bytes.
     const bytes = code < 0x800 ? 2 : code < 0x10000 ? 3 : 4
-    const rate = Math.min(bytes, symbolTokens(code))
+    // A blank goes into the first one, and both are a token.
+    const rate = Math.min(bytes, Math.max(scan.at === start ? 1 : 0, symbolTokens(code)))
     if (code === last) {
       scan.tokens += repeated ? bytes : 2 * bytes - rate
       repeated = true
@@ -165,6 +196,7 @@ function symbols(text: string, scan: Scan): void {
     scan.at += units
     scan.wide += bytes - units
   }
+  scan.tokens += echoes(text, start, scan.at, 3)
 }
 
 /**
