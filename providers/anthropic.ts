@@ -7,8 +7,8 @@
  * Fails closed: what can't be read is no answer and no usage, and a stream that ends without `message_stop` is an error.
  */
 import { readClaudeAnswer } from './anthropic/answer.ts'
-import { readClaudeError } from './anthropic/errors.ts'
 import { unpackClaudeId } from './anthropic/carried.ts'
+import { readClaudeError } from './anthropic/errors.ts'
 import { claudeMediaTokens } from './anthropic/media.ts'
 import { claudeFacts, claudeTier } from './anthropic/models.ts'
 import { translateRequest } from './anthropic/request.ts'

@@ -103,7 +103,13 @@ export function makeOffer(deployment: RoutedDeployment, key: PayingKey, context:
   return {
     ...known,
     price,
-    ...chargedAt(price, { ...known, longCacheWrites: asksForLongCache(effective) }, spoken, context, surchargeOf(tools, price, config)),
+    ...chargedAt(
+      price,
+      { ...known, longCacheWrites: asksForLongCache(effective) },
+      spoken,
+      context,
+      surchargeOf(tools, price, config),
+    ),
     ...outputOf(effective, deployment, facts, request.stream, config),
   }
 }

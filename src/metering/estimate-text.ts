@@ -84,7 +84,7 @@ function breaks(text: string, scan: Scan): void {
   scan.tokens += lone + Math.ceil(length / (isEdge ? 2 : 4))
 }
 
-/** Lines of these are one token for each 16 or more. */
+/** Lines of these are a token for each 16 or more, and up to two for what is left. */
 const RULES = new Set('-=*_#./+'.split('').map((sign) => sign.charCodeAt(0)))
 
 /** Tokens merge two signs (`",`, `();`) or a line of one sign (`-----`), but no control characters. */
@@ -92,7 +92,7 @@ function punctuation(text: string, scan: Scan): void {
   const start = scan.at
   const first = text.charCodeAt(start)
   const length = run(text, scan, OTHER)
-  if (length > 2 && RULES.has(first)) scan.tokens += Math.ceil(length / 16) + 1
+  if (length > 2 && RULES.has(first)) scan.tokens += Math.min(Math.ceil(length / 2), Math.ceil(length / 16) + 2)
   else scan.tokens += Math.ceil(Math.abs(length) * 0.5) + (length < 0 ? echoes(text, start, scan.at, 1) : 0)
   for (let at = start; at < scan.at; at++) {
     const code = text.charCodeAt(at)

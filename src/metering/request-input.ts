@@ -36,9 +36,28 @@ const ROLES: ReadonlySet<unknown> = new Set(['system', 'developer', 'user', 'ass
 
 /** Tells the provider how to answer, whom to bill or what to remember. */
 const NEVER_INPUT: ReadonlySet<string> = new Set([
-  ...['model', 'models', 'stream', 'stream_options', 'n', 'user', 'metadata', 'store', 'service_tier', 'safety_identifier'],
+  ...[
+    'model',
+    'models',
+    'stream',
+    'stream_options',
+    'n',
+    'user',
+    'metadata',
+    'store',
+    'service_tier',
+    'safety_identifier',
+  ],
   ...['max_tokens', 'max_completion_tokens', 'temperature', 'top_p', 'top_k', 'seed', 'stop', 'logit_bias', 'logprobs'],
-  ...['top_logprobs', 'presence_penalty', 'frequency_penalty', 'modalities', 'audio', 'verbosity', 'parallel_tool_calls'],
+  ...[
+    'top_logprobs',
+    'presence_penalty',
+    'frequency_penalty',
+    'modalities',
+    'audio',
+    'verbosity',
+    'parallel_tool_calls',
+  ],
   ...['reasoning', 'reasoning_effort', 'thinking', 'include_reasoning', 'prompt_cache_key', 'prompt_cache_retention'],
   ...['cache_control', 'safety_settings', 'provider', 'route', 'plugins', 'transforms', 'usage', 'web_search_options'],
   ...['power_level', 'task_type', 'privacy_required'],
@@ -125,7 +144,15 @@ function visitPart(value: unknown, path: string, visitor: InputVisitor): void {
 }
 
 /** Members of a part, or of its object, that hold the medium itself. What stands beside them (a file's name) is text. */
-const HOLDERS: ReadonlySet<string> = new Set(['data', 'url', 'file_data', 'image_url', 'video_url', 'audio_url', 'file_url'])
+const HOLDERS: ReadonlySet<string> = new Set([
+  'data',
+  'url',
+  'file_data',
+  'image_url',
+  'video_url',
+  'audio_url',
+  'file_url',
+])
 function withoutHolders(value: object): unknown {
   return Array.isArray(value) ? value : Object.fromEntries(Object.entries(value).filter(([name]) => !HOLDERS.has(name)))
 }
