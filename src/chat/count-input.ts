@@ -25,6 +25,7 @@ export async function countInput(
     framing: (tokens, isSure) => {
       if (isSure) framing += tokens
     },
+    role: (role) => pieces.push(role),
     media: () => {},
     unbounded: () => {},
     prediction: () => {},

@@ -46,6 +46,7 @@ export function estimateChatInput(request: ChatInput, mediaTokens: MediaTokens, 
     text: (text) => addText(sum, text),
     json: (value) => addJson(sum, value),
     framing: (tokens) => addTokens(sum, tokens),
+    role: () => addTokens(sum, 1),
     media: (part, path) => {
       const size = mediaTokens(part)
       const isSound = part.type === 'input_audio'

@@ -14,6 +14,8 @@ export interface InputVisitor {
   json(value: unknown, isSure: boolean): void
   /** Tokens around what is said. */
   framing(tokens: number, isSure: boolean): void
+  /** One of the roles every provider knows: a token. */
+  role(role: string): void
   /** A content part that is not text. */
   media(part: Readonly<Record<string, unknown>>, path: string): void
   /** Something of which the request tells no size. */
@@ -32,7 +34,7 @@ const PRIMING = 3
 const TOOL_FRAME = 8
 
 /** A token each. */
-const ROLES: ReadonlySet<unknown> = new Set(['system', 'developer', 'user', 'assistant', 'tool', 'function'])
+const ROLES: ReadonlySet<string> = new Set(['system', 'developer', 'user', 'assistant', 'tool', 'function'])
 
 /** Tells the provider how to answer, whom to bill or what to remember. */
 const NEVER_INPUT: ReadonlySet<string> = new Set([
@@ -104,7 +106,7 @@ function visitMessage(value: unknown, path: string, unpackId: UnpackId, visitor:
       for (const call of member) visitToolCall(call, unpackId, visitor)
     } else if (name === 'audio') visitor.unbounded(`${path}.audio.id`)
     else if (name === 'tool_call_id' && typeof member === 'string') visitor.text(unpackId(member).id, false)
-    else if (name === 'role' && ROLES.has(member)) visitor.framing(1, true)
+    else if (name === 'role' && typeof member === 'string' && ROLES.has(member)) visitor.role(member)
     else if (typeof member === 'string') {
       visitor.text(member, name === 'role' || name === 'name')
       if (name !== 'role') visitor.framing(1, name === 'name')

@@ -17,6 +17,9 @@ function seen(request: ChatInput, unpackId: UnpackId = openai.unpackId) {
     framing: (tokens) => {
       framing += tokens
     },
+    role: () => {
+      framing += 1
+    },
     media: (part) => held.push(`media ${String(part.type)}`),
     unbounded: (path) => held.push(path),
     prediction: (content) => held.push(`predicted ${JSON.stringify(content)}`),
