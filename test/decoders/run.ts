@@ -95,7 +95,9 @@ function kindOf(name: string): Kind {
 function report(counts: Record<Kind, Count>): number {
   let failures = 0
   for (const [kind, { files, read, proved, larger }] of Object.entries(counts)) {
-    console.log(`${kind}: ${files} files, ${read} read by the decoder, ${proved} of them proved here, ${larger.length} larger than that`)
+    console.log(
+      `${kind}: ${files} files, ${read} read by the decoder, ${proved} of them proved here, ${larger.length} larger than that`,
+    )
     for (const line of larger.slice(0, 20)) console.log(`  ${line}`)
     failures += larger.length
   }

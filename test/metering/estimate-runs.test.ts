@@ -16,27 +16,33 @@ const ASCII_LENGTHS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 15, 16, 17, 31, 32, 33, 64, 10
 const LENGTHS = [1, 2, 3]
 
 describe('the fast estimate is never below', () => {
-  test('a run of any character', () => {
-    const vocabularies = VOCABULARIES.map(([name]) => get_encoding(name))
-    const below: string[] = []
-    for (let code = 0; code < 0x110000; code++) {
-      if (code >= 0xd800 && code <= 0xdfff) continue
-      const character = String.fromCodePoint(code)
-      const bytes = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4
-      for (const length of code < 0x80 ? ASCII_LENGTHS : code < 0x600 ? LENGTHS : [1, 3]) {
-        const run = character.repeat(length)
-        const estimate = estimateText(run)
-        if (estimate >= bytes * length) continue
-        if (vocabularies.some((vocabulary) => vocabulary.encode_ordinary(run).length > estimate))
-          below.push(`U+${code.toString(16)} x ${length}`)
+  test(
+    'a run of any character',
+    () => {
+      const vocabularies = VOCABULARIES.map(([name]) => get_encoding(name))
+      const below: string[] = []
+      for (let code = 0; code < 0x110000; code++) {
+        if (code >= 0xd800 && code <= 0xdfff) continue
+        const character = String.fromCodePoint(code)
+        const bytes = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4
+        for (const length of code < 0x80 ? ASCII_LENGTHS : code < 0x600 ? LENGTHS : [1, 3]) {
+          const run = character.repeat(length)
+          const estimate = estimateText(run)
+          if (estimate >= bytes * length) continue
+          if (vocabularies.some((vocabulary) => vocabulary.encode_ordinary(run).length > estimate))
+            below.push(`U+${code.toString(16)} x ${length}`)
+        }
       }
-    }
-    for (const vocabulary of vocabularies) vocabulary.free()
-    expect(below).toEqual([])
-  }, TIMEOUT_MS)
+      for (const vocabulary of vocabularies) vocabulary.free()
+      expect(below).toEqual([])
+    },
+    TIMEOUT_MS,
+  )
 
-  test.each(VOCABULARIES)('a run of any token of %s', (name, tokens) => {
-    const vocabulary = get_encoding(name)
+  test.each(VOCABULARIES)(
+    'a run of any token of %s',
+    (name, tokens) => {
+      const vocabulary = get_encoding(name)
       const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
       const below: string[] = []
       for (let token = 0; token < tokens; token++) {

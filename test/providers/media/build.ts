@@ -128,7 +128,14 @@ interface WavFormat {
 
 export function wavFormat({ format = 1, channels = 1, rate = 16_000, bits = 16, block, more }: WavFormat = {}): Buffer {
   // A byte rate that lies.
-  const numbers = [u16le(format), u16le(channels), u32le(rate), u32le(1), u16le(block ?? (channels * bits) / 8), u16le(bits)]
+  const numbers = [
+    u16le(format),
+    u16le(channels),
+    u32le(rate),
+    u32le(1),
+    u16le(block ?? (channels * bits) / 8),
+    u16le(bits),
+  ]
   return riffChunk('fmt ', join([...numbers, more ?? Buffer.alloc(0)]))
 }
 
