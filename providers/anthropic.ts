@@ -7,6 +7,7 @@
  * Fails closed: what can't be read is no answer and no usage, and a stream that ends without `message_stop` is an error.
  */
 import { readClaudeAnswer } from './anthropic/answer.ts'
+import { unpackClaudeId } from './anthropic/carried.ts'
 import { readClaudeError } from './anthropic/errors.ts'
 import { claudeMediaTokens } from './anthropic/media.ts'
 import { claudeFacts, claudeTier } from './anthropic/models.ts'
@@ -29,6 +30,7 @@ export const anthropic: Provider = {
   mustInline: null,
   model: claudeFacts,
   mediaTokens: claudeMediaTokens,
+  unpackId: unpackClaudeId,
   tierMultiplier: claudeTier,
   serverTools: (json) => claudeServerTools(json),
   mayServe: advisors,

@@ -20,6 +20,7 @@ import { bareModel, googleModel, googleTier, googleUnpriced } from './google/mod
 import { googleRefuses } from './google/refusals.ts'
 import { BASE_URL, prepareGoogle } from './google/request.ts'
 import { readGoogleStream } from './google/stream.ts'
+import { unpackGoogleId } from './google/tool-id.ts'
 import { googleServerTools } from './google/tools.ts'
 import type { Provider } from './provider.ts'
 
@@ -38,6 +39,7 @@ export const google: Provider = {
   mustInline: (url) => !OWN_MEDIA.test(url),
   model: googleModel,
   mediaTokens: googleMediaTokens,
+  unpackId: unpackGoogleId,
   tierMultiplier: googleTier,
   serverTools: googleServerTools,
   takes: (apiBase) => (isCompatible(apiBase) ? compatibleTakes(apiBase) : null),

@@ -3,6 +3,7 @@
  * an `event: error`; unknown members are refused rather than ignored.
  */
 import { asObject } from './json.ts'
+import { unknownMedia } from './media/media-size.ts'
 import { MESSAGE_NAMES } from './openai-body.ts'
 import { droppable, isSet, openAiDialect, PLAIN_MODEL } from './openai-dialect.ts'
 import type { ModelFacts, Provider, Refusal, ServerTool } from './provider.ts'
@@ -19,7 +20,7 @@ export const groq: Provider = openAiDialect({
   domain: 'groq.com',
   billsAbandoned: true,
   model: groqModel,
-  mediaTokens: () => () => null,
+  mediaTokens: () => unknownMedia,
   capMember: () => 'either',
   serverTools,
   saysNothing: { store: false },

@@ -2,6 +2,7 @@
  * HuggingFace's router: the bytes of whichever provider it chose, with that one's quirks. `org/name:provider` names who serves a
  * call, and with it the price; without the suffix nobody can know it, and the answer's own model name does not tell either.
  */
+import { unknownMedia } from './media/media-size.ts'
 import { openAiDialect, PLAIN_MODEL } from './openai-dialect.ts'
 import type { Provider } from './provider.ts'
 
@@ -16,7 +17,7 @@ export const huggingface: Provider = openAiDialect({
   domain: 'huggingface.co',
   billsAbandoned: true,
   model: () => ({ ...PLAIN_MODEL, tokensPercent: 105, hiddenInput: { always: 8, withTools: 80 } }),
-  mediaTokens: () => () => null,
+  mediaTokens: () => unknownMedia,
   // Some of its servers ignore the newer member, and a cap that is ignored is none.
   capMember: () => 'max_tokens',
   sentAs: withSuffix,

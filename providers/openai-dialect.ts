@@ -4,6 +4,7 @@
  */
 
 import type { ProviderFacts } from '../src/config/provider-name.ts'
+import { bareId } from './carried-id.ts'
 import { additionsOf } from './known-members/additions.ts'
 import { readOpenAiAnswer } from './openai-answer.ts'
 import { isOwnHost, prepareOpenAi } from './openai-body.ts'
@@ -37,7 +38,9 @@ export interface OpenAiDialect extends Pick<ProviderFacts, 'keyVariables' | 'dom
   /** @default false */
   billsAbandoned?: boolean
   model(name: string, json?: Json): ModelFacts
-  mediaTokens(model: string): (part: unknown) => number | null
+  mediaTokens: Provider['mediaTokens']
+  /** @default what another provider's id carries is cut off */
+  unpackId?: Provider['unpackId']
   /** Others who serve its models by its rules: their domains. @default none */
   alsoAt?: readonly string[]
   /** Where it takes the cap on output: the other member is renamed. `either` leaves what the caller wrote, at its own host. */
@@ -74,6 +77,7 @@ export const PLAIN_MODEL: ModelFacts = {
   maxOutputTokens: null,
   hiddenReasoning: false,
   encoding: 'o200k_base',
+  countPercent: 100,
   tokensPercent: 100,
   hiddenInput: { always: 0, withTools: 0 },
 }
@@ -93,6 +97,7 @@ export function openAiDialect(dialect: OpenAiDialect): Provider {
     mustInline: null,
     model: dialect.model,
     mediaTokens: dialect.mediaTokens,
+    unpackId: dialect.unpackId ?? ((id) => ({ id: bareId(id), carried: '' })),
     tierMultiplier: dialect.tierMultiplier ?? (() => 1_000_000n),
     serverTools: dialect.serverTools ?? nothing,
     takes: (apiBase) => (isOwnHost(dialect, apiBase) ? own : foreign),

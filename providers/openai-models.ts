@@ -3,9 +3,11 @@
  * and its bills differ on image multipliers), the table holds the larger number: it bounds what a call can cost, and is
  * never what a call is charged.
  */
-import { audioSeconds, base64Bytes } from './audio-seconds.ts'
-import { dataUrlImageSize, type ImageSize } from './image-size.ts'
 import { asObject } from './json.ts'
+import { base64Bytes } from './media/base64.ts'
+import { dataUrlImageSize, type ImageSize } from './media/image-size.ts'
+import { dataOf, exactly, type MediaSize, pagesOf, unknownMedia, upTo } from './media/media-size.ts'
+import { soundLength } from './media/sound-length.ts'
 import type { ModelFacts } from './provider.ts'
 
 /** First match wins. Fine-tuned models (`ft:gpt-4o-mini-2024-07-18:acme::x`) are looked up as what they were tuned from. */
@@ -35,6 +37,7 @@ export function openAiModel(name: string): ModelFacts {
     maxOutputTokens: OUTPUT_LIMITS.find(([pattern]) => pattern.test(model))?.[1] ?? null,
     hiddenReasoning: REASONS.test(model),
     encoding: OLD_VOCABULARY.test(model) ? 'cl100k_base' : 'o200k_base',
+    countPercent: 100,
     tokensPercent: 100,
     hiddenInput: { always: 0, withTools: 0 },
   }
@@ -79,28 +82,33 @@ const IMAGE_RULES: readonly (readonly [RegExp, ImageRule])[] = [
 /** Newer models look at images whole (`original`, their `auto`), up to ten thousand patches. */
 const NEWEST_IMAGE_RULE: ImageRule = { perMillion: 1_200_000, patches: 2_500, largePatches: 10_000 }
 
-/**
- * For a model, the most tokens a content part that is not text can take; `null` where nothing in the request bounds it
- * (a file by its id, a part of an unknown type).
- */
-export function openAiMediaTokens(model: string): (part: unknown) => number | null {
+/** For a model, the tokens of a content part that is not text; not bounded for a file by its id and a part of an unknown type. */
+export function openAiMediaTokens(model: string): (part: unknown) => MediaSize {
   const rule = IMAGE_RULES.find(([pattern]) => pattern.test(baseName(model)))?.[1] ?? NEWEST_IMAGE_RULE
   return (value) => {
     const part = asObject(value)
     if (part?.type === 'image_url') return imageTokens(rule, part.image_url)
-    if (part?.type === 'input_audio') return audioTokens(asObject(part.input_audio)?.data)
-    if (part?.type === 'file') return fileTokens(rule, asObject(part.file)?.file_data)
-    return null
+    const sound = part?.type === 'input_audio' ? asObject(part.input_audio)?.data : undefined
+    if (typeof sound === 'string') return soundTokens(sound)
+    const file = part?.type === 'file' ? asObject(part.file)?.file_data : undefined
+    return typeof file === 'string' ? fileTokens(rule, file) : unknownMedia(part)
   }
 }
 
 /** The published example, 2048 x 4096 in high detail, is 768 x 1536 and six tiles; nothing is larger than 768 x 2048. */
 const MOST_TILES = 8
+const USUAL_IMAGE: ImageSize = { width: 1_024, height: 1_024 }
 
-function imageTokens(rule: ImageRule, value: unknown): number {
+function imageTokens(rule: ImageRule, value: unknown): MediaSize {
   const image = typeof value === 'string' ? { url: value } : asObject(value)
   const detail = image !== null && 'detail' in image ? image.detail : undefined
   const size = typeof image?.url === 'string' ? dataUrlImageSize(image.url) : null
+  if (size !== null) return exactly(sizeTokens(rule, detail, size))
+  return upTo(sizeTokens(rule, detail, null), sizeTokens(rule, detail, USUAL_IMAGE))
+}
+
+/** `size`: null for the largest there is. */
+function sizeTokens(rule: ImageRule, detail: unknown, size: ImageSize | null): number {
   if ('tile' in rule) {
     if (detail === 'low') return rule.base
     return rule.base + rule.tile * (size === null ? MOST_TILES : tiles(size))
@@ -119,13 +127,36 @@ function tiles({ width, height }: ImageSize): number {
 }
 
 const AUDIO_TOKENS_PER_SECOND = 10
+/** The context window of the models that hear. */
+const AUDIO_TOKENS_MAX = 128_000
 
-/** Spoken input is billed by its length, which compression hides; only uncompressed WAV states its bytes a second. */
-function audioTokens(data: unknown): number | null {
-  return typeof data === 'string' ? Math.ceil(audioSeconds(data) * AUDIO_TOKENS_PER_SECOND) : null
+/** Spoken input is billed by its length. */
+function soundTokens(data: string): MediaSize {
+  const { bound, expected } = soundLength(dataOf(data))
+  const tokens = (seconds: number) => Math.min(AUDIO_TOKENS_MAX, Math.ceil(seconds * AUDIO_TOKENS_PER_SECOND))
+  return upTo(bound === null ? AUDIO_TOKENS_MAX : tokens(bound), tokens(expected))
 }
 
-/** A file is read as its text and as an image of each page: a token a byte, and not less than one page's image. */
-function fileTokens(rule: ImageRule, data: unknown): number | null {
-  return typeof data === 'string' ? Math.max(base64Bytes(data), imageTokens(rule, null)) : null
+/** A document is read as its text and as an image of each page. Nothing is published of the text; as dense as Claude's pages. */
+const PAGE_TEXT_TOKENS = { usual: 1_000, most: 3_000 }
+const PAGES_MAX = 1_000
+/** Of letter paper at 150 dots an inch. */
+const USUAL_PAGE: ImageSize = { width: 1_275, height: 1_650 }
+
+function fileTokens(rule: ImageRule, file: string): MediaSize {
+  const data = dataOf(file)
+  const { bound, expected } = pagesOf(data)
+  if (bound === null && !isPdf(file)) {
+    // Something else, read as text: a token a byte, and not less than one page's image.
+    return upTo(Math.max(base64Bytes(data), sizeTokens(rule, undefined, null)), Math.ceil(base64Bytes(data) / 4))
+  }
+  return upTo(
+    Math.min(PAGES_MAX, bound ?? PAGES_MAX) * (PAGE_TEXT_TOKENS.most + sizeTokens(rule, 'high', null)),
+    Math.min(PAGES_MAX, expected) * (PAGE_TEXT_TOKENS.usual + sizeTokens(rule, 'high', USUAL_PAGE)),
+  )
+}
+
+/** By what it says it is, or by its first bytes: a header may come a little later. */
+function isPdf(file: string): boolean {
+  return /^data:application\/pdf/i.test(file) || Buffer.from(dataOf(file).slice(0, 1_400), 'base64').includes('%PDF')
 }

@@ -3,6 +3,7 @@
  * second models, parsed files, another model than the one named.
  */
 import { asObject } from './json.ts'
+import { type MediaSize, unknownMedia, upTo } from './media/media-size.ts'
 import { removeAt } from './openai-body.ts'
 import { droppable, isSet, openAiDialect, PLAIN_MODEL } from './openai-dialect.ts'
 import type { ErrorMembers } from './openai-errors.ts'
@@ -115,11 +116,14 @@ function priceOf(value: unknown): number | null {
 /** The most an image takes, by whoever serves it; others are bounded by the context window only. */
 const IMAGE_TOKENS: Readonly<Record<string, number>> = { anthropic: 4_784, google: 2_580, 'x-ai': 1_792 }
 
-function mediaTokens(model: string): (part: unknown) => number | null {
+function mediaTokens(model: string): (part: unknown) => MediaSize {
   const vendor = model.slice(0, Math.max(0, model.indexOf('/')))
   if (vendor === 'openai') return openAiMediaTokens(baseName(model))
   const image = IMAGE_TOKENS[vendor] ?? null
-  return (part) => (asObject(part)?.type === 'image_url' ? image : null)
+  return (part) => {
+    const size = unknownMedia(part)
+    return asObject(part)?.type === 'image_url' ? upTo(image, size.expected) : size
+  }
 }
 
 function otherModels(json: Json): string[] {

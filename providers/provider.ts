@@ -8,6 +8,7 @@ import type { ProviderFacts } from '../src/config/provider-name.ts'
 import type { Member } from '../src/http/json-members.ts'
 import { inputTokens, outputTokens, type Usage } from '../src/metering/usage.ts'
 import type { Path, Shape, Stranger } from './known-members/shape.ts'
+import type { MediaSize } from './media/media-size.ts'
 
 /** A chat completion request as the caller sent it: the bytes, where their members are, and what was read from them. */
 export interface ChatRequest {
@@ -103,6 +104,8 @@ export interface ModelFacts {
   /** Output tokens that never show in a stream: what runs up can't be seen, so a cap must be sent. */
   hiddenReasoning: boolean
   encoding: 'o200k_base' | 'cl100k_base'
+  /** How its own count compares with that of `encoding`, in hundredths: where nobody stated usage, a count is multiplied by it. */
+  countPercent: number
   /** How its own tokens compare with the estimate's, in hundredths: 130 where it makes up to 30 % more of the same text. */
   tokensPercent: number
   /** Input tokens billed beyond what the request holds: a hidden prompt, a template; and more where tools are defined. */
@@ -227,8 +230,10 @@ export interface Provider extends ProviderFacts {
   mustInline: ((url: string) => boolean) | null
   /** `json`: the request's members, where a fact depends on them (thinking that was not asked for is not hidden). */
   model(name: string, json?: Readonly<Record<string, unknown>>): ModelFacts
-  /** Upper bound of the tokens of a content part that is not text; null when nothing bounds it. */
-  mediaTokens(model: string): (part: unknown) => number | null
+  /** The tokens of a content part that is not text: at most, and usually. */
+  mediaTokens(model: string): (part: unknown) => MediaSize
+  /** A tool call's id as its model gave it, and what it carries for this provider (signed thoughts) as the text that is sent. */
+  unpackId(id: string): { id: string; carried: string }
   /** Millionths on the price for a service tier, asked or served. */
   tierMultiplier(tier: string | null, model: string): bigint
   /** Tools of the provider's own that the request (its members, the operator's defaults included) can trigger. */

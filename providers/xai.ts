@@ -3,6 +3,7 @@
  * is a 400, errors are plain strings.
  */
 import { asObject } from './json.ts'
+import { exactly, type MediaSize, unknownMedia } from './media/media-size.ts'
 import { droppable, isSet, openAiDialect, PLAIN_MODEL } from './openai-dialect.ts'
 import type { ErrorMembers } from './openai-errors.ts'
 import { count } from './openai-usage.ts'
@@ -50,8 +51,8 @@ function xaiModel(name: string): ModelFacts {
 /** Tiles of 448 pixels at 256 tokens, at most six and a thumbnail. */
 const IMAGE_TOKENS_MAX = 7 * 256
 
-function imageTokens(part: unknown): number | null {
-  return asObject(part)?.type === 'image_url' ? IMAGE_TOKENS_MAX : null
+function imageTokens(part: unknown): MediaSize {
+  return asObject(part)?.type === 'image_url' ? exactly(IMAGE_TOKENS_MAX) : unknownMedia(part)
 }
 
 /** What a live search may read when the request does not say. */

@@ -11,6 +11,7 @@
  * left to `thinking_blocks` alone; a turn whose thoughts are lost is continued without manual thinking (anthropic/request.ts).
  */
 import { deflateRawSync, inflateRawSync } from 'node:zlib'
+import { bareId } from '../carried-id.ts'
 import { asObject, parseJson } from '../json.ts'
 
 export type Block = Readonly<Record<string, unknown>>
@@ -56,6 +57,12 @@ function inflate(payload: string): unknown {
   } catch {
     return null
   }
+}
+
+/** The id as Claude is sent it, and the text of the blocks it carries. */
+export function unpackClaudeId(id: string): { id: string; carried: string } {
+  const blocks = id.includes(MARKER) ? blocksOfIds([id]).map(({ block }) => block) : []
+  return { id: bareId(id), carried: blocks.length === 0 ? '' : JSON.stringify(blocks) }
 }
 
 /** As the member of a message. */

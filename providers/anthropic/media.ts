@@ -1,11 +1,15 @@
-/** Upper bounds of the tokens of images and documents, by Anthropic's published rules. */
+/** Tokens of images and documents, by Anthropic's published rules. */
 import { estimateText } from '../../src/metering/estimate.ts'
-import { dataUrlImageSize } from '../image-size.ts'
 import { asObject } from '../json.ts'
+import { dataUrlImageSize, type ImageSize } from '../media/image-size.ts'
+import { exactly, type MediaSize, pagesOf, unknownMedia, upTo } from '../media/media-size.ts'
 import { claudeModel } from './models.ts'
+import { fileContent } from './parts.ts'
 
-/** Null where nothing in the request bounds the part: a file by its id or its address. */
-export function claudeMediaTokens(name: string): (part: unknown) => number | null {
+type ImageRule = { tokens: number; edge: number }
+
+/** Not bounded where nothing in the request tells the size: a file by its id or its address. */
+export function claudeMediaTokens(name: string): (part: unknown) => MediaSize {
   const { image, ...model } = claudeModel(name)
   return (value) => {
     const part = asObject(value)
@@ -14,20 +18,28 @@ export function claudeMediaTokens(name: string): (part: unknown) => number | nul
       return imageTokens(typeof url === 'string' ? url : '', image)
     }
     const data = asObject(part?.file)?.file_data
-    if (part?.type !== 'file' || typeof data !== 'string' || /^https?:/i.test(data)) return null
-    const bytes = Buffer.from(data.slice(data.indexOf(',') + 1), 'base64')
-    if (bytes.toString('latin1', 0, 4) === '%PDF') {
-      return pdfPages(bytes, model.maxOutputTokens) * (PAGE_TEXT_TOKENS + image.tokens)
-    }
-    if (/^data:image\//i.test(data)) return image.tokens
-    return Math.ceil(estimateText(bytes.toString('utf8')) * 1.5)
+    if (part?.type !== 'file' || typeof data !== 'string' || /^https?:/i.test(data)) return unknownMedia(part)
+    const { mediaType, base64 } = fileContent(data)
+    if (mediaType.startsWith('image/')) return imageTokens(`data:${mediaType};base64,${base64}`, image)
+    if (!mediaType.startsWith('text/')) return pdfTokens(base64, image, model.maxOutputTokens)
+    const text = Buffer.from(base64, 'base64').toString('utf8')
+    const bytes = Buffer.byteLength(text)
+    return upTo(Math.min(bytes, Math.ceil(estimateText(text) * 1.5)), Math.ceil(bytes / USUAL_TOKEN_BYTES))
   }
 }
 
-/** A patch of 28 pixels is a token (and by the older rule, 750 pixels are); a large image is shrunk first. */
-function imageTokens(url: string, { tokens, edge }: { tokens: number; edge: number }): number {
+/** Of English text in Claude's tokens. */
+const USUAL_TOKEN_BYTES = 3
+
+const USUAL_IMAGE: ImageSize = { width: 1_024, height: 1_024 }
+
+function imageTokens(url: string, rule: ImageRule): MediaSize {
   const size = dataUrlImageSize(url)
-  if (size === null) return tokens
+  return size === null ? upTo(rule.tokens, sizeTokens(USUAL_IMAGE, rule)) : exactly(sizeTokens(size, rule))
+}
+
+/** A patch of 28 pixels is a token (and by the older rule, 750 pixels are); a large image is shrunk first. */
+function sizeTokens(size: ImageSize, { tokens, edge }: ImageRule): number {
   const scale = Math.min(1, edge / Math.max(size.width, size.height))
   const width = Math.ceil(size.width * scale)
   const height = Math.ceil(size.height * scale)
@@ -36,14 +48,16 @@ function imageTokens(url: string, { tokens, edge }: { tokens: number; edge: numb
 }
 
 /** Published: 1,500 to 3,000 tokens of text a page, and the page as an image. */
-const PAGE_TEXT_TOKENS = 3_000
+const PAGE_TEXT_TOKENS = { usual: 1_500, most: 3_000 }
+/** A page of letter paper, at the 1,568 pixels Claude is shown. */
+const USUAL_PAGE: ImageSize = { width: 1_212, height: 1_568 }
 
-/** Pages by the objects that say so; where those are compressed, by the tree's count, else one for each two kilobytes. */
-function pdfPages(bytes: Buffer, largeModel: number | null): number {
-  const most = (largeModel ?? 128_000) >= 128_000 ? 600 : 100
-  const text = bytes.toString('latin1')
-  const listed = text.match(/\/Type\s*\/Page(?![a-zA-Z])/g)?.length ?? 0
-  const counted = Math.max(0, ...[...text.matchAll(/\/Count\s+(\d{1,5})/g)].map((match) => Number(match[1])))
-  const pages = Math.max(listed, counted)
-  return Math.min(most, pages > 0 ? pages : Math.ceil(bytes.length / 2_048))
+function pdfTokens(data: string, image: ImageRule, maxOutputTokens: number | null): MediaSize {
+  // Models with a context window of a million tokens take 600 pages, the others 100.
+  const most = (maxOutputTokens ?? 128_000) >= 128_000 ? 600 : 100
+  const pages = pagesOf(data)
+  return upTo(
+    Math.min(most, pages.bound ?? most) * (PAGE_TEXT_TOKENS.most + image.tokens),
+    Math.min(most, pages.expected) * (PAGE_TEXT_TOKENS.usual + sizeTokens(USUAL_PAGE, image)),
+  )
 }

@@ -141,12 +141,16 @@ function fileBlock(file: Members, context: PartContext): Block | null {
   }
   if (typeof file.file_data !== 'string') return null
   if (/^https?:/i.test(file.file_data)) return { type: 'document', source: { type: 'url', url: file.file_data } }
-  // Some clients send the bytes without the `data:` in front.
-  const data = parseDataUrl(file.file_data) ?? { mediaType: '', base64: file.file_data }
-  const mediaType = mediaTypeOf(data)
-  if (IMAGE.test(mediaType)) return base64Block('image', mediaType, data.base64)
-  if (mediaType === 'application/pdf') return base64Block('document', mediaType, data.base64)
+  const { mediaType, base64 } = fileContent(file.file_data)
+  if (IMAGE.test(mediaType)) return base64Block('image', mediaType, base64)
+  if (mediaType === 'application/pdf') return base64Block('document', mediaType, base64)
   if (!mediaType.startsWith('text/')) return null
-  const text = Buffer.from(data.base64, 'base64').toString('utf8')
+  const text = Buffer.from(base64, 'base64').toString('utf8')
   return { type: 'document', source: { type: 'text', media_type: 'text/plain', data: text } }
+}
+
+/** What Claude is sent for the data of a file. Some clients send the bytes without the `data:` in front. */
+export function fileContent(fileData: string): DataUrl {
+  const data = parseDataUrl(fileData) ?? { mediaType: '', base64: fileData }
+  return { mediaType: mediaTypeOf(data), base64: data.base64 }
 }

@@ -23,7 +23,7 @@ import { googleMediaTokens } from './media.ts'
 import { googleModel, googleTier } from './models.ts'
 import { textOf } from './parts.ts'
 import { NEUTRAL } from './refusals.ts'
-import { extraSignature, splitToolCallId } from './tool-id.ts'
+import { extraSignature, splitToolCallId, unpackGoogleId } from './tool-id.ts'
 
 type Json = Record<string, unknown>
 
@@ -35,6 +35,7 @@ const DIALECT: OpenAiDialect = {
   domain: 'googleapis.com',
   model: googleModel,
   mediaTokens: googleMediaTokens,
+  unpackId: unpackGoogleId,
   tierMultiplier: googleTier,
   capMember: () => 'either',
   usage: { totalIsTruth: true },

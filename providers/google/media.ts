@@ -1,91 +1,115 @@
 /**
- * The most tokens an image, a recording, a film or a file can count as, by Google's published rules: a token count for each tile of an
- * image, second of sound or film, and page of a document. What a container hides is bounded by its size. For holds only; a call is
- * charged at what Google states.
+ * Tokens of an image, a recording, a film or a file, by Google's published rules: so many for each tile of an image, second of sound or
+ * film, and page of a document.
  */
 
-import { audioSeconds, base64Bytes } from '../audio-seconds.ts'
-import { dataUrlImageSize } from '../image-size.ts'
 import { asObject } from '../json.ts'
+import { base64Bytes, decodeBase64 } from '../media/base64.ts'
+import { dataUrlImageSize, type ImageSize } from '../media/image-size.ts'
+import { exactly, type MediaSize, pagesOf, unknownMedia, upTo } from '../media/media-size.ts'
+import { mp4Seconds } from '../media/mp4-length.ts'
+import { soundLength } from '../media/sound-length.ts'
 import { generation } from './models.ts'
 import { readMedia } from './parts.ts'
 
 const TILE_TOKENS = 258
-/** Unknown sizes are taken for the photograph of a large phone camera. */
-const UNKNOWN_TILES = 32
+/** Google shrinks an image to 3,072 pixels, and no tile is smaller than 256. */
+const TILES_MAX = 144
+const USUAL_IMAGE: ImageSize = { width: 1_024, height: 1_024 }
 /** From generation 3 on an image counts the same whatever its size. */
 const WHOLE_IMAGE_TOKENS = 1_120
 
 const AUDIO_TOKENS_PER_SECOND = 32
 /** A frame of 258 tokens and its sound, each second. */
 const FILM_TOKENS_PER_SECOND = 295
-/** A film without a stated length: 32 kbit/s, below which nothing can be seen. */
-const LEAST_FILM_BYTES_PER_SECOND = 4_000
+/** The largest context window: nine hours of sound, or one of film. */
+const LENGTH_TOKENS_MAX = 1_048_576
+/** A usual film, 1 Mbit/s. */
+const FILM_BYTES_PER_SECOND = 125_000
 
 const PAGE_TOKENS = 258
 const NEW_PAGE_TOKENS = 560
 const PAGES_MAX = 1_000
-/** Where pages can't be counted. Even an empty page takes some hundred bytes. */
-const LEAST_PAGE_BYTES = 500
 
-/** Null where nothing in the request bounds the part: content by its address. */
-export function googleMediaTokens(model: string): (part: unknown) => number | null {
+type Kind = 'image' | 'audio' | 'video' | 'pdf' | 'text'
+
+/** Not bounded where nothing in the request tells the size: content by its address. */
+export function googleMediaTokens(model: string): (part: unknown) => MediaSize {
   const isNew = generation(model) >= 3
   return (value) => {
     const part = asObject(value)
     const media = part === null ? null : readMedia(part)
-    if (media === null) return null
-    if (!('data' in media)) {
-      // A picture's address is replaced by the picture before the call; until then its size is unknown.
-      return part?.type === 'image_url' ? (isNew ? WHOLE_IMAGE_TOKENS : UNKNOWN_TILES * TILE_TOKENS) : null
-    }
+    // A picture's address is replaced by the picture before the call; until then its size is unknown.
+    if (media !== null && !('data' in media) && part?.type === 'image_url') return imageTokens('', isNew)
+    if (media === null || !('data' in media)) return unknownMedia(part)
     const { mimeType, data } = media
-    if (mimeType.startsWith('image/'))
-      return isNew ? WHOLE_IMAGE_TOKENS : imageTokens(`data:${mimeType};base64,${data}`)
-    if (mimeType.startsWith('audio/')) return audioTokens(data)
-    if (mimeType.startsWith('video/')) return filmTokens(data)
-    if (mimeType === 'application/pdf') return pages(data) * (isNew ? NEW_PAGE_TOKENS : PAGE_TOKENS)
-    return base64Bytes(data)
+    const stated = statedKind(mimeType)
+    const found = foundKind(data)
+    const size = kindTokens(stated, data, isNew)
+    // Google goes by the type that is stated, and may look at the bytes all the same.
+    const other =
+      found === null || found === stated || (stated === 'audio' && found === 'video')
+        ? null
+        : kindTokens(found, data, isNew)
+    return other === null ? size : upTo(Math.max(size.bound ?? 0, other.bound ?? 0), size.expected)
   }
 }
 
+function statedKind(mimeType: string): Kind {
+  if (mimeType === 'application/pdf') return 'pdf'
+  const kind = mimeType.slice(0, mimeType.indexOf('/'))
+  return kind === 'image' || kind === 'audio' || kind === 'video' ? kind : 'text'
+}
+
+const SIGNS: readonly (readonly [RegExp, Kind])[] = [
+  [/^(?:\x89PNG|\xff\xd8\xff|GIF8|RIFF....WEBP)/s, 'image'],
+  [/^(?:RIFF....WAVE|fLaC|OggS|ID3|\xff[\xe0-\xff])/s, 'audio'],
+  [/^....(?:ftyp|moov)/s, 'video'],
+  [/%PDF/, 'pdf'],
+]
+
+function foundKind(data: string): Kind | null {
+  const head = Buffer.from(data.slice(0, 1_400), 'base64').toString('latin1')
+  return SIGNS.find(([sign]) => sign.test(head))?.[1] ?? null
+}
+
+function kindTokens(kind: Kind, data: string, isNew: boolean): MediaSize {
+  if (kind === 'image') return imageTokens(data, isNew)
+  if (kind === 'audio') return audioTokens(data)
+  if (kind === 'video') return filmTokens(data)
+  if (kind === 'text') return upTo(base64Bytes(data), Math.ceil(base64Bytes(data) / 4))
+  const { bound, expected } = pagesOf(data)
+  const page = isNew ? NEW_PAGE_TOKENS : PAGE_TOKENS
+  return upTo(Math.min(PAGES_MAX, bound ?? PAGES_MAX) * page, Math.min(PAGES_MAX, expected) * page)
+}
+
+function imageTokens(data: string, isNew: boolean): MediaSize {
+  if (isNew) return exactly(WHOLE_IMAGE_TOKENS)
+  const size = dataUrlImageSize(`data:;base64,${data}`)
+  return size === null
+    ? upTo(TILES_MAX * TILE_TOKENS, tiles(USUAL_IMAGE) * TILE_TOKENS)
+    : exactly(tiles(size) * TILE_TOKENS)
+}
+
 /** Small images are one tile; others are cut into tiles of two thirds of their shorter side, from 256 to 768 pixels. */
-function imageTokens(url: string): number {
-  const size = dataUrlImageSize(url)
-  if (size === null) return UNKNOWN_TILES * TILE_TOKENS
-  if (size.width <= 384 && size.height <= 384) return TILE_TOKENS
-  const tile = Math.min(768, Math.max(256, Math.floor(Math.min(size.width, size.height) / 1.5)))
-  return Math.ceil(size.width / tile) * Math.ceil(size.height / tile) * TILE_TOKENS
+function tiles({ width, height }: ImageSize): number {
+  if (width <= 384 && height <= 384) return 1
+  const tile = Math.min(768, Math.max(256, Math.floor(Math.min(width, height) / 1.5)))
+  return Math.min(TILES_MAX, Math.ceil(width / tile) * Math.ceil(height / tile))
 }
 
-function audioTokens(data: string): number {
-  return Math.ceil(audioSeconds(data)) * AUDIO_TOKENS_PER_SECOND
+function audioTokens(data: string): MediaSize {
+  const { bound, expected } = soundLength(data)
+  return lengthTokens(bound, expected, AUDIO_TOKENS_PER_SECOND)
 }
 
-/** An MP4 or QuickTime film states its length in the box `mvhd`. */
-function filmTokens(data: string): number {
-  const bytes = Buffer.from(data, 'base64')
-  const at = bytes.indexOf('mvhd')
-  const isLong = bytes[at + 4] === 1
-  const scale = at < 0 || at + 40 > bytes.length ? 0 : bytes.readUInt32BE(at + (isLong ? 24 : 16))
-  const stated =
-    scale === 0 ? null : Number(isLong ? bytes.readBigUInt64BE(at + 28) : bytes.readUInt32BE(at + 20)) / scale
-  const most = bytes.length / LEAST_FILM_BYTES_PER_SECOND
-  return Math.ceil(stated === null || stated === 0 ? most : stated) * FILM_TOKENS_PER_SECOND
+function filmTokens(data: string): MediaSize {
+  const bytes = decodeBase64(data)
+  const bound = bytes === null ? null : mp4Seconds(bytes)
+  return lengthTokens(bound, bound ?? base64Bytes(data) / FILM_BYTES_PER_SECOND, FILM_TOKENS_PER_SECOND)
 }
 
-function pages(data: string): number {
-  const bytes = Buffer.from(data, 'base64')
-  const text = bytes.toString('latin1')
-  const seen = text.match(/\/Type\s*\/Page(?![a-zA-Z])/g)?.length ?? 0
-  // Pages inside compressed objects don't show.
-  const hidden = seen === 0 || text.includes('/ObjStm')
-  const most = Math.max(1, Math.ceil(bytes.length / LEAST_PAGE_BYTES))
-  return Math.min(PAGES_MAX, hidden ? Math.max(seen, Math.min(most, countedPages(text) ?? most)) : seen)
-}
-
-/** The page tree's own count, where it can be read. */
-function countedPages(text: string): number | null {
-  const counts = [...text.matchAll(/\/Count\s+(\d{1,6})/g)].map((match) => Number(match[1]))
-  return counts.length === 0 ? null : Math.max(...counts)
+function lengthTokens(bound: number | null, expected: number, perSecond: number): MediaSize {
+  const tokens = (seconds: number) => Math.min(LENGTH_TOKENS_MAX, Math.ceil(seconds) * perSecond)
+  return upTo(bound === null ? LENGTH_TOKENS_MAX : tokens(bound), tokens(expected))
 }

@@ -44,6 +44,7 @@ export function googleModel(model: string): ModelFacts {
     // Thoughts are billed in full; a stream shows a summary of them at most, and states their number only with its first frame.
     hiddenReasoning: thinkingOf(model) !== 'none',
     encoding: 'o200k_base',
+    countPercent: 100,
     tokensPercent: 85,
     // What the estimate adds for OpenAI's framing of messages and tools Google does not bill: measured, a declaration costs a third.
     hiddenInput: { always: -3, withTools: -42 },

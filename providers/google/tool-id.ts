@@ -5,6 +5,7 @@
  * its id, as `call_x__gsig_<signature>`. What comes back in either place is put where it was. Ids keep to [A-Za-z0-9_-], which every
  * provider takes, should a conversation move on; the signature itself is a few hundred to a few thousand characters.
  */
+import { bareId } from '../carried-id.ts'
 import { asObject } from '../json.ts'
 
 const MARK = '__gsig_'
@@ -34,6 +35,12 @@ export function splitToolCallId(id: string): ToolCallId {
   }
   const at = id.indexOf(MARK)
   return at < 0 ? { id, signature: null } : { id: id.slice(0, at), signature: restore(id.slice(at + MARK.length)) }
+}
+
+/** As for an estimate: what is sent as the id, and the signature. */
+export function unpackGoogleId(id: string): { id: string; carried: string } {
+  const { id: own, signature } = splitToolCallId(id)
+  return { id: bareId(own), carried: signature ?? '' }
 }
 
 function restore(short: string): string {

@@ -1,29 +1,35 @@
-/** Counts a request's input with the model's tokenizer, where the provider did not: the text of messages and tools, as framed. */
-
-import type { ModelFacts } from '../../providers/provider.ts'
+/** Counts text with the model's tokenizer, or the one that stands in for it, where the provider did not say what it counted. */
+import type { ModelFacts, Provider } from '../../providers/provider.ts'
+import { visitInput } from '../metering/request-input.ts'
 import type { Tokenizer } from '../metering/tokenizer.ts'
 
-const MESSAGE_OVERHEAD = 3
-const PRIMING = 3
+type Counting = Pick<ModelFacts, 'encoding' | 'countPercent'>
 
+/** Tokens of a text in the model's own count. */
+export async function countText(tokenizer: Tokenizer, text: string, facts: Counting): Promise<number> {
+  return Math.round(((await tokenizer.count(text, facts.encoding)) * facts.countPercent) / 100)
+}
+
+/** Tokens of a request's text, framing included; images and sound are apart. */
 export async function countInput(
   tokenizer: Tokenizer,
   json: Readonly<Record<string, unknown>>,
-  encoding: ModelFacts['encoding'],
+  facts: Counting,
+  unpackId: Provider['unpackId'],
   letThrough: readonly string[] = [],
 ): Promise<number> {
-  const messages = Array.isArray(json.messages) ? json.messages : []
-  const pieces = [...messages.flatMap(messageTexts), ...letThrough]
-  for (const key of ['tools', 'functions', 'response_format']) {
-    if (json[key] !== undefined && json[key] !== null) pieces.push(JSON.stringify(json[key]))
-  }
-  return (await tokenizer.count(pieces.join('\n'), encoding)) + messages.length * MESSAGE_OVERHEAD + PRIMING
-}
-
-function messageTexts(message: Record<string, unknown>): string[] {
-  const { role, name, content, tool_calls: calls } = message
-  const parts = Array.isArray(content) ? content : []
-  const texts = [role, name, content, ...parts.map((part) => part?.text)].filter((value) => typeof value === 'string')
-  if (Array.isArray(calls)) texts.push(...calls.map((call) => JSON.stringify(call?.function ?? {})))
-  return texts
+  const pieces: string[] = [...letThrough]
+  let framing = 0
+  visitInput(json, unpackId, {
+    text: (text, isSure) => isSure && pieces.push(text),
+    json: (value, isSure) => isSure && pieces.push(JSON.stringify(value)),
+    framing: (tokens, isSure) => {
+      if (isSure) framing += tokens
+    },
+    role: (role) => pieces.push(role),
+    media: () => {},
+    unbounded: () => {},
+    prediction: () => {},
+  })
+  return (await countText(tokenizer, pieces.join('\n'), facts)) + framing
 }

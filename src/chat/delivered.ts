@@ -9,8 +9,8 @@ export function deliveredBy(call: Call, outputTokens: number): Delivered {
   const { price, markup, level, allowBelowCost, estimate, toolUses, tier } = call.offer
   // A recovery books what is on top of the provider's part as markup: of an own key's call neither is ours to book.
   if (isOwn(call.offer.key)) return { credits: 0n, apiCost: 0n }
-  const { tokens, media, audioInput } = estimate
-  const usage = { ...NO_USAGE, input: tokens + media, audioInput, output: outputTokens, toolFees: toolUses }
+  const { media, audioInput } = estimate.expected
+  const usage = { ...NO_USAGE, input: estimate.tokens + media, audioInput, output: outputTokens, toolFees: toolUses }
   const { microcredits, apiCost } = charge({ usage, price, markup, level, tier, allowBelowCost })
   return { credits: microcredits, apiCost }
 }

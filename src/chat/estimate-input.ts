@@ -1,6 +1,6 @@
 /** What a request's input is held at: the estimate of its text, in the tokens of the model that is called. */
-import type { ModelFacts } from '../../providers/provider.ts'
-import { estimateChatInput, estimateText, type InputEstimate, type MediaTokens } from '../metering/estimate.ts'
+import type { ModelFacts, Provider } from '../../providers/provider.ts'
+import { estimateChatInput, estimateText, type InputEstimate } from '../metering/estimate.ts'
 
 /** With texts of which nobody knows whether they become input: they count as if they did. */
 export function withTexts(estimate: InputEstimate, texts: readonly string[]): InputEstimate {
@@ -13,12 +13,16 @@ export function withTexts(estimate: InputEstimate, texts: readonly string[]): In
 export function estimateInput(
   json: Readonly<Record<string, unknown>>,
   { tokensPercent, hiddenInput }: Pick<ModelFacts, 'tokensPercent' | 'hiddenInput'>,
-  mediaTokens: MediaTokens,
+  mediaTokens: ReturnType<Provider['mediaTokens']>,
+  unpackId: Provider['unpackId'],
 ): InputEstimate {
-  const base = estimateChatInput(json, mediaTokens)
+  const base = estimateChatInput(json, mediaTokens, unpackId)
   const hasTools = Array.isArray(json.tools) && json.tools.length > 0
   const hidden = hiddenInput.always + (hasTools ? hiddenInput.withTools : 0)
+  const own = ({ tokens, bytes }: { tokens: number; bytes: number }) =>
+    Math.min(Math.ceil((tokens * tokensPercent) / 100), bytes)
   // A provider that bills less framing than the base estimate takes has a negative part hidden.
-  const tokens = Math.max(1, Math.min(Math.ceil((base.tokens * tokensPercent) / 100), base.bytes) + hidden)
-  return { ...base, tokens, bytes: Math.max(tokens, base.bytes + hidden) }
+  const tokens = Math.max(1, own(base) + hidden)
+  const predicted = { ...base.predicted, tokens: own(base.predicted) }
+  return { ...base, tokens, bytes: Math.max(tokens, base.bytes + hidden), predicted }
 }

@@ -115,6 +115,20 @@ export function surchargeOf(tools: readonly ServerTool[], price: Price, config: 
   return sum
 }
 
+/** Cache entries are kept for five minutes where a hint says nothing else; an hour costs more. Hints may stand anywhere. */
+export function asksForLongCache(json: Json): boolean {
+  const open: unknown[] = [json]
+  for (let value = open.pop(); value !== undefined || open.length > 0; value = open.pop()) {
+    if (typeof value !== 'object' || value === null) continue
+    for (const [name, member] of Object.entries(value)) {
+      if (typeof member !== 'object' || member === null) continue
+      if (name === 'cache_control' && 'ttl' in member && member.ttl !== '5m') return true
+      open.push(member)
+    }
+  }
+  return false
+}
+
 export function asksForAudio(json: Json): boolean {
   return Array.isArray(json.modalities) && json.modalities.includes('audio')
 }

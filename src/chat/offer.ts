@@ -16,6 +16,7 @@ import { isOwn, type PayingKey } from './choose-key.ts'
 import { estimateInput, withTexts } from './estimate-input.ts'
 import {
   asksForAudio,
+  asksForLongCache,
   costPrice,
   offeredPrice,
   refuseUnpricedAudio,
@@ -93,7 +94,10 @@ export function makeOffer(deployment: RoutedDeployment, key: PayingKey, context:
     key,
     provider,
     powerLevel,
-    estimate: withTexts(estimateInput(effective, facts, provider.mediaTokens(model)), strangers.letThrough),
+    estimate: withTexts(
+      estimateInput(effective, facts, provider.mediaTokens(model), provider.unpackId),
+      strangers.letThrough,
+    ),
     toolUses: usesOf(tools),
     drop,
     ...strangers,
@@ -110,7 +114,13 @@ export function makeOffer(deployment: RoutedDeployment, key: PayingKey, context:
   return {
     ...known,
     price,
-    ...chargedAt(price, known, spoken, context, surchargeOf(tools, price, config)),
+    ...chargedAt(
+      price,
+      { ...known, longCacheWrites: asksForLongCache(effective) },
+      spoken,
+      context,
+      surchargeOf(tools, price, config),
+    ),
     ...outputOf(effective, deployment, facts, request.stream, config, strangers.letThrough.length === 0),
   }
 }
@@ -141,7 +151,8 @@ function chargedAt(
     toolUses,
     choices,
     tier,
-  }: Pick<Offer, 'deployment' | 'estimate' | 'toolUses' | 'choices' | 'tier'>,
+    longCacheWrites,
+  }: Pick<Offer, 'deployment' | 'estimate' | 'toolUses' | 'choices' | 'tier'> & { longCacheWrites: boolean },
   spoken: boolean,
   { config, caller, powerLevel }: OfferContext,
   surcharge: bigint,
@@ -157,6 +168,7 @@ function chargedAt(
     markup,
     level,
     tier,
+    longCacheWrites,
     allowBelowCost: config.allowBelowCost,
     audioOutput: spoken,
   })

@@ -10,7 +10,7 @@ import { NO_USAGE, openAiShape, type Usage } from '../metering/usage.ts'
 import type { Log } from '../observe/log.ts'
 import { type Call, payerOf } from './call.ts'
 import { isOwn } from './choose-key.ts'
-import { countInput } from './count-input.ts'
+import { countInput, countText } from './count-input.ts'
 import { UNKNOWN_PRICE } from './offer-price.ts'
 
 /** A charge this many times the quote is not believed. */
@@ -103,19 +103,20 @@ async function usageOf(
   const toolFees = { ...call.offer.toolUses, ...stated?.toolFees }
   const text = served.outputText()
   if (stated !== null && text === '') return { usage: { ...stated, toolFees }, provenance: 'provider_usage' }
-  const { encoding } = provider.model(deployment.upstreamModel)
+  const facts = provider.model(deployment.upstreamModel)
   try {
-    const shown = await deps.tokenizer.count(text, encoding)
+    const shown = await countText(deps.tokenizer, text, facts)
     if (stated !== null)
       return { usage: { ...stated, output: stated.output + shown, toolFees }, provenance: 'estimated' }
-    const input =
-      (await countInput(deps.tokenizer, call.request.json, encoding, call.offer.letThrough)) + estimate.media
-    const usage = { ...NO_USAGE, input, audioInput: estimate.audioInput, output: shown, toolFees }
+    const said = await countInput(deps.tokenizer, call.request.json, facts, provider.unpackId, call.offer.letThrough)
+    // Media at their usual size: what they can be at most is for holds.
+    const { media, audioInput } = estimate.expected
+    const usage = { ...NO_USAGE, input: said + media, audioInput, output: shown, toolFees }
     return { usage, provenance: 'estimated' }
   } catch (error) {
     deps.log.error({ ...idsOf(call), err: error }, 'counting failed; charged by the fast estimate')
-    const { tokens, media, audioInput } = estimate
-    const base = stated ?? { ...NO_USAGE, input: tokens + media, audioInput }
+    const { media, audioInput } = estimate.expected
+    const base = stated ?? { ...NO_USAGE, input: estimate.tokens + media, audioInput }
     return { usage: { ...base, output: base.output + estimateText(text), toolFees }, provenance: 'estimated' }
   }
 }

@@ -82,7 +82,7 @@ function mockCall(deps: ChatDependencies, call: Call, text: string): MockCall {
     model: call.request.model,
     created: Math.floor(deps.now().getTime() / 1000),
     text,
-    inputTokens: call.offer.estimate.tokens + call.offer.estimate.media,
+    inputTokens: call.offer.estimate.tokens + call.offer.estimate.expected.media,
     choices: call.offer.choices,
     outputCap: call.appliedCap ?? call.request.outputCap,
   }

@@ -12,6 +12,7 @@ import type { Ledger } from '../ledger/ledger.ts'
 import type { Tokenizer } from '../metering/tokenizer.ts'
 import { NO_USAGE, outputTokens } from '../metering/usage.ts'
 import type { Call } from './call.ts'
+import { countText } from './count-input.ts'
 import { deliveredBy } from './delivered.ts'
 import { inputOf } from './place-hold.ts'
 import type { Flow } from './relay-stream.ts'
@@ -35,9 +36,9 @@ export function createStreamMeter(
   reader: StreamReader,
 ): StreamMeter {
   const { offer, exchange, caller } = call
-  const { encoding } = offer.provider.model(offer.deployment.upstreamModel)
+  const facts = offer.provider.model(offer.deployment.upstreamModel)
   const extendable = offer.extendable && call.appliedCap === null
-  const count = createOutputCounter(reader, (text) => deps.tokenizer.count(text, encoding))
+  const count = createOutputCounter(reader, (text) => countText(deps.tokenizer, text, facts))
   let looking = false
   let refused = false
   let ended = false

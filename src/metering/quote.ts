@@ -13,10 +13,12 @@ export interface QuoteInput {
     tokens: number
     /** UTF-8 bytes of the same text: no tokenizer makes more tokens than bytes. */
     bytes: number
-    /** Tokens of images and files by the provider's published rules, on top of both. */
+    /** Tokens of images and files at most, on top of both. No more than the model's context window is priced. */
     media: number
     /** Tokens of audio, on top of both, at the audio rate. */
     audioInput: number
+    /** Text the answer is predicted to be, tokens and bytes: what is wrong in it is billed as output beyond any cap. */
+    predicted?: { tokens: number; bytes: number }
     /** Counted uses of priced tools. */
     toolFees: Readonly<Record<string, number>>
     /** Set when something in the request is bounded by nothing but the model's context window (a file by id). */
@@ -39,7 +41,7 @@ export interface QuoteInput {
 }
 
 export interface Quote {
-  /** Microcredits for the input as estimated fast, fees included. */
+  /** Microcredits for the input as estimated fast, fees and predicted text included. */
   input: bigint
   /** Microcredits for the input when every byte is a token, fees included. */
   inputBytes: bigint
@@ -51,10 +53,15 @@ export interface Quote {
   maxPrice: { input: bigint; output: bigint }
 }
 
+const NO_PREDICTION = { tokens: 0, bytes: 0 }
+
 /** @throws {RangeError} for a context-bound estimate on a model whose context window is unknown: nothing bounds it. */
 export function quote(q: QuoteInput): Quote {
   const tier = q.tier ?? MILLION
-  const { tokens, bytes, media, audioInput } = q.estimate
+  const { tokens, bytes, predicted = NO_PREDICTION } = q.estimate
+  const most = q.price.contextWindow ?? Number.MAX_SAFE_INTEGER
+  const media = Math.min(q.estimate.media, most)
+  const audioInput = Math.min(q.estimate.audioInput, most)
   const window = contextBound(q)
   const byteBound = Math.max(bytes, tokens) + media
   const rates = dearest(q.price, Math.max(byteBound + audioInput, window))
@@ -68,13 +75,15 @@ export function quote(q: QuoteInput): Quote {
     BigInt(audioInput) * largest(rates.audioInput, inputRate) * tier +
     toolNumerator(q.estimate.toolFees, q.price) +
     (q.surcharge ?? 0n) * COST_SCALE
-  const inputOf = (count: number) =>
-    applyFactors(BigInt(Math.max(count, window)) * inputRate * tier + spoken, q).microcredits
   const outputRate = largest(rates.output, rates.imageOutput, q.audioOutput ? rates.audioOutput : 0n)
+  const inputOf = (count: number, predicted: number) => {
+    const said = BigInt(Math.max(count, window)) * inputRate + BigInt(predicted) * outputRate
+    return applyFactors(said * tier + spoken, q).microcredits
+  }
   const numeratorPerToken = outputRate * tier * BigInt(Math.max(1, q.choices))
   return {
-    input: inputOf(tokens + media),
-    inputBytes: inputOf(byteBound),
+    input: inputOf(tokens + media, predicted.tokens),
+    inputBytes: inputOf(byteBound, Math.max(predicted.tokens, predicted.bytes)),
     outputFor: (count) => applyFactors(BigInt(count) * numeratorPerToken, q).microcredits,
     outputTokensIn: (microcredits) => tokensIn(microcredits, numeratorPerToken, q),
     maxPrice: { input: rates.input, output: rates.output },

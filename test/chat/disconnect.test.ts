@@ -1,5 +1,6 @@
 /** Callers that leave: the upstream is stopped or its answer awaited, and what was used is charged once, never more. */
 import { afterAll, describe, expect, test } from 'vitest'
+import { openai } from '../../providers/openai.ts'
 import { countInput } from '../../src/chat/count-input.ts'
 import { formatDecimal } from '../../src/metering/money.ts'
 import { createTokenizer } from '../../src/metering/tokenizer.ts'
@@ -25,7 +26,7 @@ const never = new Promise<never>(() => {})
 
 /** Credits for the input as counted and these output tokens. */
 async function credits(outputTokens: number): Promise<string> {
-  const input = await countInput(tokenizer, ASKED, 'o200k_base')
+  const input = await countInput(tokenizer, ASKED, openai.model('gpt-4o-mini'), openai.unpackId)
   return formatDecimal(BigInt(input) * INPUT + BigInt(outputTokens) * OUTPUT, 6)
 }
 

@@ -30,11 +30,11 @@ function estimateOf(recording: Recording): number | null {
   const { request, serverTools } = chatRequest(recording)
   const model = modelOf(recording)
   if (provider === null || serverTools.length > 0 || provider.serverTools(request, model).length > 0) return null
-  const estimate = estimateInput(request, provider.model(model, request), () => MEDIA)
+  const estimate = estimateInput(request, provider.model(model, request), () => MEDIA, provider.unpackId)
   return estimate.media > 0 || estimate.audioInput > 0 || estimate.unbounded.length > 0 ? null : estimate.tokens
 }
 
-const MEDIA = 1
+const MEDIA = { bound: 1, expected: 1 }
 
 export interface EstimateSummary {
   count: number

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { get_encoding } from 'tiktoken'
 import { afterAll, describe, expect, test } from 'vitest'
-import { openAiMediaTokens } from '../../providers/openai-models.ts'
+import { openai } from '../../providers/openai.ts'
 import { estimateChatInput, estimateText, type InputEstimate } from '../../src/metering/estimate.ts'
 import { SAMPLES } from './samples.ts'
 
@@ -12,10 +12,11 @@ function exact(text: string): number {
   return vocabulary.encode_ordinary(text).length
 }
 
-const noMedia = () => null
+const noMedia = () => ({ bound: null, expected: 0 })
+const plainId = (id: string) => ({ id, carried: '' })
 
 function estimated(request: Parameters<typeof estimateChatInput>[0]): InputEstimate {
-  return estimateChatInput(request, openAiMediaTokens('gpt-4o'))
+  return estimateChatInput(request, openai.mediaTokens('gpt-4o'), openai.unpackId)
 }
 
 describe('the estimate of a text', () => {
@@ -48,8 +49,15 @@ describe('the estimate of a text', () => {
     expect([' ', '\t', 'a ', 'a b'].map(estimateText)).toEqual([1, 1, 2, 2])
   })
 
+  test('counts what repeats itself by its bytes', () => {
+    expect(['z'.repeat(9), 'жж', '中', '中中', 'onon', 'onononon', '\u0001\u0001', '\r\r'].map(estimateText)).toEqual([
+      9, 4, 3, 6, 3, 8, 2, 2,
+    ])
+  })
+
   test('bears halves of surrogate pairs', () => {
-    expect(estimateText('\ud83d')).toBe(2)
+    // Half of one becomes a replacement character, of three bytes.
+    expect(estimateText('\ud83d')).toBe(3)
     expect(estimateText('a\udc00b')).toBeGreaterThan(0)
   })
 })
@@ -62,6 +70,8 @@ describe('the estimate of a chat request', () => {
       bytes: 13,
       media: 0,
       audioInput: 0,
+      expected: { media: 0, audioInput: 0 },
+      predicted: { tokens: 0, bytes: 0 },
       toolFees: {},
       unbounded: [],
     })
@@ -104,12 +114,13 @@ describe('the estimate of a chat request', () => {
     const content = [
       { type: 'text', text: 'What is this?' },
       { type: 'image_url', image_url: { url: 'https://example.com/cat.png', detail: 'low' } },
-      { type: 'input_audio', input_audio: { data: 'AAAA'.repeat(1_000), format: 'mp3' } },
+      { type: 'input_audio', input_audio: { data: 'AAAA'.repeat(16_000), format: 'mp3' } },
     ]
-    // A small image is 85 tokens; 3,000 bytes of MP3 are at most 3 seconds, 30 tokens.
+    // A small image is 85 tokens; 48,000 bytes that are no MP3 are usually three seconds, and can be all that a model hears.
     expect(estimated({ messages: [{ role: 'user', content }] })).toMatchObject({
       media: 85,
-      audioInput: 30,
+      audioInput: 128_000,
+      expected: { media: 85, audioInput: 30 },
       unbounded: [],
     })
   })
@@ -154,7 +165,7 @@ describe('the estimate of a chat request', () => {
             { messages: [{ role: part, content: part, tool_calls: part, audio: part }] },
             { messages: [{ content: [part], tool_calls: [part] }] },
           ]) {
-            const { tokens, bytes } = estimateChatInput(request, noMedia)
+            const { tokens, bytes } = estimateChatInput(request, noMedia, plainId)
             expect(tokens).toBeGreaterThan(0)
             expect(bytes).toBeGreaterThanOrEqual(tokens)
           }
@@ -166,11 +177,16 @@ describe('the estimate of a chat request', () => {
 
 test('a text beside an image does not hide the image', () => {
   const image = { type: 'image_url', image_url: { url: 'https://example.com/a.png' } }
-  const of = (part: object) => estimateChatInput({ messages: [{ role: 'user', content: [part] }] }, () => 1_445)
+  const of = (part: object) =>
+    estimateChatInput(
+      { messages: [{ role: 'user', content: [part] }] },
+      () => ({ bound: 1_445, expected: 765 }),
+      plainId,
+    )
   expect(of(image).media).toBe(1_445)
   expect(of({ ...image, text: '' }).media).toBe(1_445)
   const unbounded = { type: 'file', file: { file_id: 'file-1' }, text: 'a file' }
-  expect(estimateChatInput({ messages: [{ role: 'user', content: [unbounded] }] }, () => null).unbounded).toEqual([
-    'messages[0].content[0].file.file_id',
-  ])
+  expect(estimateChatInput({ messages: [{ role: 'user', content: [unbounded] }] }, noMedia, plainId).unbounded).toEqual(
+    ['messages[0].content[0].file.file_id'],
+  )
 })

@@ -83,6 +83,18 @@ describe('a quote', () => {
     expect(reaching.input).toBe(22_500_000n)
   })
 
+  test('covers predicted text at the output rate, beyond any cap', () => {
+    // 100 x 150 + 40 x 600 nano-dollars, x 1.5; a token a byte: 400 x 150 + 160 x 600
+    const { input, inputBytes } = quoted({}, { tokens: 100, bytes: 400, predicted: { tokens: 40, bytes: 160 } })
+    expect([input, inputBytes]).toEqual([58_500n, 234_000n])
+  })
+
+  test('covers media and sound up to the context window', () => {
+    // 128,000 x 150 x 1.5 for each
+    expect(quoted({}, { media: 4_000_000 }).input).toBe(28_800_000n)
+    expect(quoted({}, { audioInput: 4_000_000 }).input).toBe(1_920_000_000n)
+  })
+
   test('covers the whole context window where nothing else bounds the input', () => {
     expect(quoted({}, { tokens: 10, contextBound: true }).input).toBe(28_800_000n)
     const unknown = priced([{ above: 0, rates: RATES }], { contextWindow: null })

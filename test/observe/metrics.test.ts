@@ -33,7 +33,9 @@ test('calls, tokens and credits are what the books say', async () => {
   const rows = await rowsOf(db.pool, acme.id)
   // Two of 11 and 5 tokens, (11 x 150 + 5 x 600) x 1.5; one of 700 x 150 + 300 x 75 + 70 x 600, x 1.5
   expect(rows.map(({ credits_used }) => credits_used)).toEqual(['0.006975', '0.006975', '0.254250'])
-  expect(growth(before, after, 'tollgate_calls_total', 'tollgate_tokens_total', 'tollgate_credits_charged_total')).toEqual({
+  expect(
+    growth(before, after, 'tollgate_calls_total', 'tollgate_tokens_total', 'tollgate_credits_charged_total'),
+  ).toEqual({
     'tollgate_calls_total{provider="openai",outcome="answered",stream="false"}': 2,
     'tollgate_calls_total{provider="openai",outcome="answered",stream="true"}': 1,
     'tollgate_tokens_total{provider="openai",kind="input"}': 722,

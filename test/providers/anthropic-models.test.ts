@@ -1,6 +1,9 @@
 import { describe, expect, test } from 'vitest'
+import { idWithBlocks } from '../../providers/anthropic/carried.ts'
 import { claudeFacts, claudeModel } from '../../providers/anthropic/models.ts'
 import { anthropic } from '../../providers/anthropic.ts'
+import { openai } from '../../providers/openai.ts'
+import * as make from './media/build.ts'
 
 describe('a Claude model by its name', () => {
   test.each<[string, number | null, string]>([
@@ -58,33 +61,49 @@ describe('a Claude model by its name', () => {
 })
 
 describe('tokens of media', () => {
-  const png = (width: number, height: number) => {
-    const bytes = Buffer.alloc(33)
-    Buffer.from('89504e470d0a1a0a0000000d49484452', 'hex').copy(bytes)
-    bytes.writeUInt32BE(width, 16)
-    bytes.writeUInt32BE(height, 20)
-    return { type: 'image_url', image_url: { url: `data:image/png;base64,${bytes.toString('base64')}` } }
-  }
-  const file = (text: string, type = 'application/pdf') => ({
+  const image = (bytes: Buffer) => ({
+    type: 'image_url',
+    image_url: { url: `data:image/png;base64,${bytes.toString('base64')}` },
+  })
+  const png = (width: number, height: number) => image(make.png(width, height))
+  const file = (bytes: Buffer | string, type = 'application/pdf') => ({
     type: 'file',
-    file: { file_data: `data:${type};base64,${Buffer.from(text).toString('base64')}` },
+    file: { file_data: `data:${type};base64,${Buffer.from(bytes).toString('base64')}` },
+  })
+  const exactly = (tokens: number) => ({ bound: tokens, expected: tokens })
+
+  test.each<[string, unknown, { bound: number | null; expected: number }]>([
+    ['claude-haiku-4-5', png(50, 50), exactly(4)],
+    ['claude-haiku-4-5', png(1000, 1000), exactly(1_334)],
+    ['claude-haiku-4-5', png(8000, 80), exactly(56)],
+    ['claude-haiku-4-5', image(Buffer.alloc(99)), { bound: 1_600, expected: 1_399 }],
+    ['claude-opus-4-8', png(3840, 2160), exactly(4_784)],
+    ['claude-opus-4-8', png(1920, 1080), exactly(2_765)],
+    [
+      'claude-haiku-4-5',
+      { type: 'image_url', image_url: 'https://x.example/a.png' },
+      { bound: 1_600, expected: 1_399 },
+    ],
+    ['claude-haiku-4-5', file(make.pdf(make.pages(2))), { bound: 2 * 4_600, expected: 2 * 3_100 }],
+    // What can't be counted is the most Claude takes; usually a page has a hundred thousand bytes.
+    ['claude-haiku-4-5', file('%PDF-1.3 packed'), { bound: 460_000, expected: 3_100 }],
+    ['claude-opus-5', file('%PDF-1.3 packed'), { bound: 600 * 7_784, expected: 1_500 + 2_534 }],
+    ['claude-haiku-4-5', file(`%PDF-1.3 ${'x'.repeat(299_000)}`), { bound: 460_000, expected: 3 * 3_100 }],
+    ['claude-haiku-4-5', file('not a PDF'), { bound: 460_000, expected: 3_100 }],
+    ['claude-haiku-4-5', file('a few words', 'text/plain'), { bound: 6, expected: 4 }],
+    ['claude-haiku-4-5', { type: 'file', file: { file_id: 'f' } }, { bound: null, expected: 2_000 }],
+    ['claude-haiku-4-5', { type: 'input_audio' }, { bound: null, expected: 1_500 }],
+    ['claude-haiku-4-5', null, { bound: null, expected: 1_500 }],
+  ])('of %s', (model, part, size) => {
+    expect(anthropic.mediaTokens(model)(part)).toEqual(size)
   })
 
-  test.each<[string, unknown, number | null]>([
-    ['claude-haiku-4-5', png(50, 50), 4],
-    ['claude-haiku-4-5', png(1000, 1000), 1_334],
-    ['claude-haiku-4-5', png(8000, 8000), 1_600],
-    ['claude-opus-4-8', png(3840, 2160), 4_784],
-    ['claude-opus-4-8', png(1920, 1080), 2_765],
-    ['claude-haiku-4-5', { type: 'image_url', image_url: { url: 'https://x.example/a.png' } }, 1_600],
-    ['claude-haiku-4-5', { type: 'image_url', image_url: 'https://x.example/a.png' }, 1_600],
-    ['claude-haiku-4-5', file('%PDF-1.3 /Type /Pages /Count 2 /Type /Page x /Type/Page '), 2 * 4_600],
-    ['claude-opus-5', file('%PDF-1.3 compressed'), 7_784],
-    ['claude-haiku-4-5', file('a few words', 'text/plain'), 6],
-    ['claude-haiku-4-5', { type: 'file', file: { file_id: 'f' } }, null],
-    ['claude-haiku-4-5', { type: 'input_audio' }, null],
-    ['claude-haiku-4-5', null, null],
-  ])('of %s', (model, part, tokens) => {
-    expect(anthropic.mediaTokens(model)(part)).toBe(tokens)
+  test('in the id of a call are those of the blocks it carries', () => {
+    const block = { type: 'web_search_tool_result', content: 'x'.repeat(50_000) }
+    const id = idWithBlocks('toolu_1', [{ block, text: 0, tools: 0 }])
+    expect(id.length).toBeLessThan(400)
+    expect(anthropic.unpackId(id)).toEqual({ id: 'toolu_1', carried: JSON.stringify([block]) })
+    expect(anthropic.unpackId('toolu_1__gsig_QUJD')).toEqual({ id: 'toolu_1', carried: '' })
+    expect(openai.unpackId(id)).toEqual({ id: 'toolu_1', carried: '' })
   })
 })

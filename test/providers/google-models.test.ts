@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { google } from '../../providers/google.ts'
+import * as make from './media/build.ts'
 
 describe('models', () => {
   it.each([
@@ -24,61 +25,59 @@ describe('models', () => {
   })
 })
 
-function png(width: number, height: number): string {
-  const header = Buffer.alloc(33)
-  header.writeUInt32BE(0x89504e47)
-  header.writeUInt32BE(width, 16)
-  header.writeUInt32BE(height, 20)
-  return `data:image/png;base64,${header.toString('base64')}`
-}
-
-function wav(seconds: number): string {
-  const bytes = Buffer.alloc(44 + 16_000 * 2 * seconds)
-  bytes.write('RIFF', 0, 'latin1')
-  bytes.write('WAVEfmt ', 8, 'latin1')
-  bytes.writeUInt16LE(1, 20)
-  bytes.writeUInt16LE(1, 22)
-  bytes.writeUInt32LE(16_000, 24)
-  bytes.writeUInt16LE(16, 34)
-  return bytes.toString('base64')
-}
-
-function film(seconds: number): string {
-  const box = Buffer.alloc(400)
-  box.write('mvhd', 40, 'latin1')
-  box.writeUInt32BE(1_000, 56)
-  box.writeUInt32BE(seconds * 1_000, 60)
-  return `data:video/mp4;base64,${box.toString('base64')}`
-}
-
-const pdf = (pages: number) =>
-  `data:application/pdf;base64,${Buffer.from(`%PDF-1.4 /Type /Pages /Count ${pages} ${'/Type /Page /Parent 1 '.repeat(pages)}`).toString('base64')}`
-
 describe('media', () => {
   const image = (url: string) => ({ type: 'image_url', image_url: { url } })
   const file = (file_data: string) => ({ type: 'file', file: { file_data } })
 
-  it.each([
-    ['a small picture is one tile', image(png(384, 384)), 258],
-    ['a wide one is two thirds of its shorter side at a time', image(png(960, 540)), 6 * 258],
-    ['a photograph is 768 pixels at a time', image(png(4_032, 3_024)), 24 * 258],
-    ['a picture of unknown size', image('https://a.example/x.png'), 32 * 258],
+  const data = (type: string, bytes: Buffer) => `data:${type};base64,${bytes.toString('base64')}`
+  const png = (width: number, height: number) => data('image/png', make.png(width, height))
+  const sound = (bytes: Buffer) => ({
+    type: 'input_audio',
+    input_audio: { data: bytes.toString('base64'), format: 'wav' },
+  })
+  const film = (bytes: Buffer) => ({ type: 'video_url', video_url: { url: data('video/mp4', bytes) } })
+  const document = (pages: number) => make.pdf(make.pages(pages))
+  const packed = Buffer.from('%PDF-1.7 packed')
+  const exactly = (tokens: number) => ({ bound: tokens, expected: tokens })
+
+  it.each<[string, unknown, { bound: number | null; expected: number }]>([
+    ['a small picture is one tile', image(png(384, 384)), exactly(258)],
+    ['a wide one is two thirds of its shorter side at a time', image(png(960, 540)), exactly(6 * 258)],
+    ['a photograph is 768 pixels at a time', image(png(4_032, 3_024)), exactly(24 * 258)],
+    ['a picture of unknown size', image('https://a.example/x.png'), { bound: 144 * 258, expected: 4 * 258 }],
+    ['two seconds of sound, and its header', sound(make.wav(2)), exactly(3 * 32)],
+    ['sound of unknown length', sound(Buffer.alloc(48_000)), { bound: 1_048_576, expected: 3 * 32 }],
+    ['a film of ten seconds', film(make.mp4(10)), exactly(10 * 295)],
+    ['a film of unknown length', film(Buffer.alloc(249_000)), { bound: 1_048_576, expected: 2 * 295 }],
+    ['a document of three pages', file(data('application/pdf', document(3))), exactly(3 * 258)],
+    ['a document of unknown pages', file(data('application/pdf', packed)), { bound: 258_000, expected: 258 }],
+    ['a file of text is at most a token a byte', file('data:text/plain;base64,QUJDREVG'), { bound: 6, expected: 2 }],
     [
-      'two seconds of sound, and its header',
-      { type: 'input_audio', input_audio: { data: wav(2), format: 'wav' } },
-      3 * 32,
+      'a document that says it is a picture',
+      image(data('image/png', document(30))),
+      { bound: 144 * 258, expected: 1_032 },
     ],
-    ['a film of ten seconds', { type: 'video_url', video_url: { url: film(10) } }, 10 * 295],
-    ['a document of three pages', file(pdf(3)), 3 * 258],
-    ['a file of text is at most a token a byte', file('data:text/plain;base64,QUJDREVG'), 6],
-    ['a film by its address', { type: 'video_url', video_url: { url: 'https://a.example/x.mp4' } }, null],
-    ['nothing known', { type: 'hologram' }, null],
-  ])('%s', (_, part, tokens) => {
-    expect(google.mediaTokens('gemini-2.5-flash')(part)).toBe(tokens)
+    ['a document that says it is text', file(data('text/plain', packed)), { bound: 258_000, expected: 4 }],
+    [
+      'a film by its address',
+      { type: 'video_url', video_url: { url: 'https://a.example/x.mp4' } },
+      { bound: null, expected: 1_500 },
+    ],
+    ['nothing known', { type: 'hologram' }, { bound: null, expected: 1_500 }],
+  ])('%s', (_, part, size) => {
+    expect(google.mediaTokens('gemini-2.5-flash')(part)).toEqual(size)
   })
 
   it('counts whole pictures and larger pages from generation 3 on', () => {
     const tokens = google.mediaTokens('gemini-3-flash-preview')
-    expect([tokens(image(png(4_032, 3_024))), tokens(file(pdf(3)))]).toEqual([1_120, 3 * 560])
+    expect([tokens(image(png(4_032, 3_024))), tokens(file(data('application/pdf', document(3))))]).toEqual([
+      exactly(1_120),
+      exactly(3 * 560),
+    ])
+  })
+
+  it('counts in the id of a call what it carries for Gemini', () => {
+    expect(google.unpackId('call_1__gsig_QUJD')).toEqual({ id: 'call_1', carried: 'QUJD' })
+    expect(google.unpackId('call_1__sig_QUJD')).toEqual({ id: 'call_1', carried: '' })
   })
 })

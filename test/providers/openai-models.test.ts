@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest'
+import type { MediaSize } from '../../providers/media/media-size.ts'
 import { openAiMediaTokens, openAiModel, serviceTierMultiplier } from '../../providers/openai-models.ts'
+import * as make from './media/build.ts'
 
 describe('the facts of a model', () => {
   test.each([
@@ -37,63 +39,11 @@ describe('the facts of a model', () => {
   })
 })
 
-function png(width: number, height: number): string {
-  const header = Buffer.alloc(33)
-  header.writeUInt32BE(0x89504e47, 0)
-  header.writeUInt32BE(width, 16)
-  header.writeUInt32BE(height, 20)
-  return `data:image/png;base64,${header.toString('base64')}`
-}
+const url = (bytes: Buffer, type = 'image/png') => `data:${type};base64,${bytes.toString('base64')}`
+const png = (width: number, height: number) => url(make.png(width, height))
+const exactly = (tokens: number) => ({ bound: tokens, expected: tokens })
 
-function jpeg(width: number, height: number): string {
-  const metadata = Buffer.concat([Buffer.from([0xff, 0xd8, 0xff, 0xe1, 0x40, 0x00]), Buffer.alloc(0x3ffe)])
-  const frame = Buffer.from([
-    0xff,
-    0xc0,
-    0,
-    17,
-    8,
-    height >> 8,
-    height & 255,
-    width >> 8,
-    width & 255,
-    3,
-    1,
-    0x22,
-    0,
-    2,
-    0x11,
-    1,
-    3,
-    0x11,
-    1,
-  ])
-  return `data:image/jpeg;base64,${Buffer.concat([metadata, frame]).toString('base64')}`
-}
-
-function gif(width: number, height: number): string {
-  const header = Buffer.alloc(32)
-  header.write('GIF89a', 'latin1')
-  header.writeUInt16LE(width, 6)
-  header.writeUInt16LE(height, 8)
-  return `data:image/gif;base64,${header.toString('base64')}`
-}
-
-function webp(kind: 'VP8 ' | 'VP8L' | 'VP8X', width: number, height: number): string {
-  const header = Buffer.alloc(40)
-  header.write('RIFF', 0, 'latin1')
-  header.write(`WEBP${kind}`, 8, 'latin1')
-  if (kind === 'VP8 ') {
-    header.writeUInt16LE(width, 26)
-    header.writeUInt16LE(height, 28)
-  } else if (kind === 'VP8X') {
-    header.writeUIntLE(width - 1, 24, 3)
-    header.writeUIntLE(height - 1, 27, 3)
-  } else header.writeUInt32LE((width - 1) | ((height - 1) << 14), 21)
-  return `data:image/webp;base64,${header.toString('base64')}`
-}
-
-function image(model: string, url: string, detail?: string): number | null {
+function image(model: string, url: string, detail?: string): MediaSize {
   return openAiMediaTokens(model)({
     type: 'image_url',
     image_url: { url, ...(detail === undefined ? {} : { detail }) },
@@ -116,61 +66,45 @@ describe('an image', () => {
     ['gpt-4.1-mini', png(1_024, 1_024), 'low', 1_659],
     ['gpt-6-sol', png(1_024, 1_024), 'auto', 1_229],
   ])('of %s with its size in the request', (model, url, detail, tokens) => {
-    expect(image(model, url, detail)).toBe(tokens)
+    expect(image(model, url, detail)).toEqual(exactly(tokens))
   })
 
   test.each([
-    ['JPEG', jpeg(1_024, 1_024)],
-    ['GIF', gif(1_024, 1_024)],
-    ['WebP', webp('VP8 ', 1_024, 1_024)],
-    ['lossless WebP', webp('VP8L', 1_024, 1_024)],
-    ['extended WebP', webp('VP8X', 1_024, 1_024)],
-  ])('is measured as %s too', (_, url) => {
-    expect(image('gpt-4o', url)).toBe(765)
+    ['JPEG', make.jpeg(1_024, 1_024)],
+    ['GIF', make.gif([1_024, 1_024], [[0, 0, 1_024, 1_024]])],
+    ['WebP', make.riff('WEBP', [make.vp8(1_024, 1_024)])],
+  ])('is measured as %s too', (_, bytes) => {
+    expect(image('gpt-4o', url(bytes))).toEqual(exactly(765))
   })
 
-  test('of unknown size counts as the largest', () => {
-    expect(image('gpt-4o', 'https://example.com/a.png')).toBe(1_445)
-    expect(image('gpt-4o', 'data:image/png;base64,AAAA')).toBe(1_445)
-    expect(image('gpt-4o', png(0, 0))).toBe(1_445)
-    expect(image('gpt-4.1-nano', 'https://example.com/a.png')).toBe(3_779)
-    expect(image('gpt-5.4', 'https://example.com/a.png', 'high')).toBe(3_000)
-    expect(image('gpt-5.4', 'https://example.com/a.png')).toBe(12_000)
-    expect(openAiMediaTokens('gpt-4o')({ type: 'image_url' })).toBe(1_445)
+  test('of unknown size is held as the largest, and expected to be 1,024 pixels wide and high', () => {
+    for (const unknown of ['https://example.com/a.png', 'data:image/png;base64,AAAA', url(make.png(0, 0))])
+      expect(image('gpt-4o', unknown)).toEqual({ bound: 1_445, expected: 765 })
+    expect(image('gpt-4.1-nano', 'https://example.com/a.png')).toEqual({ bound: 3_779, expected: 2_520 })
+    expect(image('gpt-5.4', 'https://example.com/a.png', 'high')).toEqual({ bound: 3_000, expected: 1_229 })
+    expect(image('gpt-5.4', 'https://example.com/a.png')).toEqual({ bound: 12_000, expected: 1_229 })
+    expect(openAiMediaTokens('gpt-4o')({ type: 'image_url' }).bound).toBe(1_445)
   })
 })
 
 describe('other media', () => {
   const tokens = openAiMediaTokens('gpt-audio')
+  const sound = (data: string) => tokens({ type: 'input_audio', input_audio: { data, format: 'mp3' } })
+  const file = (file_data: string) => openAiMediaTokens('gpt-4o')({ type: 'file', file: { file_data } })
 
-  function wav(seconds: number, format = 1): string {
-    const header = Buffer.alloc(44)
-    header.write('RIFF', 0, 'latin1')
-    header.write('WAVEfmt ', 8, 'latin1')
-    header.writeUInt16LE(format, 20)
-    header.writeUInt16LE(1, 22)
-    header.writeUInt32LE(16_000, 24)
-    header.writeUInt32LE(1, 28) // a byte rate that lies
-    header.writeUInt16LE(16, 34)
-    return Buffer.concat([header, Buffer.alloc(32_000 * seconds)]).toString('base64')
-  }
-
-  test('audio is ten tokens a second: of what its format says, or of the thinnest MP3', () => {
-    expect(tokens({ type: 'input_audio', input_audio: { data: wav(60), format: 'wav' } })).toBe(601)
-    expect(
-      tokens({ type: 'input_audio', input_audio: { data: Buffer.alloc(3_000).toString('base64'), format: 'mp3' } }),
-    ).toBe(30)
-    // compressed WAV: its bytes a second are not known
-    expect(tokens({ type: 'input_audio', input_audio: { data: wav(1, 17), format: 'wav' } })).toBe(321)
-    expect(tokens({ type: 'input_audio', input_audio: {} })).toBeNull()
+  test('audio is ten tokens a second: of what its frames prove, else of what its model can hear', () => {
+    expect(sound(make.wav(60).toString('base64'))).toEqual(exactly(601))
+    expect(sound(url(make.wav(60), 'audio/wav'))).toEqual(exactly(601))
+    expect(sound(make.mp3(1_000).toString('base64'))).toEqual(exactly(262))
+    expect(sound(Buffer.alloc(48_000).toString('base64'))).toEqual({ bound: 128_000, expected: 30 })
+    expect(tokens({ type: 'input_audio', input_audio: {} }).bound).toBeNull()
   })
 
-  test('an inline file is bounded by its bytes, a file by id by nothing', () => {
-    expect(openAiMediaTokens('gpt-4o')({ type: 'file', file: { file_data: 'A'.repeat(40_000) } })).toBe(30_000)
-    expect(openAiMediaTokens('gpt-4o')({ type: 'file', file: { file_data: 'AAAA' } })).toBe(1_445)
-    expect(tokens({ type: 'file', file: { file_id: 'file-1' } })).toBeNull()
-    expect(tokens({ type: 'video' })).toBeNull()
-    expect(tokens('text')).toBeNull()
-    expect(tokens(null)).toBeNull()
+  test('a document is the text and the image of its pages, a file by id is bounded by nothing', () => {
+    expect(file(url(make.pdf(make.pages(3)), 'application/pdf'))).toEqual({ bound: 3 * 4_445, expected: 3 * 1_765 })
+    expect(file(url(Buffer.from('%PDF packed'), 'application/pdf'))).toEqual({ bound: 4_445_000, expected: 1_765 })
+    expect(file('A'.repeat(40_000))).toEqual({ bound: 30_000, expected: 7_500 })
+    expect(tokens({ type: 'file', file: { file_id: 'file-1' } })).toEqual({ bound: null, expected: 2_000 })
+    for (const unknown of [{ type: 'video' }, 'text', null]) expect(tokens(unknown).bound).toBeNull()
   })
 })

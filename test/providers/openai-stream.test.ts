@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { unknownMedia } from '../../providers/media/media-size.ts'
 import { type OpenAiDialect, PLAIN_MODEL } from '../../providers/openai-dialect.ts'
 import { readOpenAiStream } from '../../providers/openai-stream.ts'
 import type { ProviderError, StreamReader } from '../../providers/provider.ts'
@@ -23,7 +24,7 @@ const DIALECT: OpenAiDialect = {
   keyVariables: [],
   domain: 'openai.com',
   model: () => PLAIN_MODEL,
-  mediaTokens: () => () => null,
+  mediaTokens: () => unknownMedia,
   capMember: () => 'either',
 }
 

@@ -1,0 +1,66 @@
+/** What a content part that is not text counts as, in tokens: at most, which holds cover, and usually, which is charged where nobody stated usage. */
+import { asObject } from '../json.ts'
+import { base64Bytes, decodeBase64 } from './base64.ts'
+import { pdfPages } from './pdf-pages.ts'
+import { soundLength } from './sound-length.ts'
+
+export interface MediaSize {
+  /** Null where nothing but the model's context window bounds it: a file by its id, a part of an unknown type. */
+  bound: number | null
+  /** Never above the bound. */
+  expected: number
+}
+
+/** Where the size is certain. */
+export function exactly(tokens: number): MediaSize {
+  return { bound: tokens, expected: tokens }
+}
+
+/** A usual size, where one item can be `most` at most. */
+export function upTo(most: number | null, expected: number): MediaSize {
+  return { bound: most, expected: most === null ? expected : Math.min(most, expected) }
+}
+
+/** Bytes of a usual page: text alone is ten to fifty thousand, a scanned page a hundred thousand and more. */
+const PAGE_BYTES = 100_000
+
+export interface Pages {
+  /** Null where that can't be proved. */
+  bound: number | null
+  /** By the size of the file where the pages can't be counted; at least one. */
+  expected: number
+}
+
+/** Pages of a PDF in base64. */
+export function pagesOf(data: string): Pages {
+  const bytes = decodeBase64(data)
+  const bound = bytes === null ? null : pdfPages(bytes)
+  return { bound, expected: bound ?? usualPages(base64Bytes(data)) }
+}
+
+export function usualPages(bytes: number): number {
+  return Math.max(1, Math.ceil(bytes / PAGE_BYTES))
+}
+
+/** The base64 behind a `data:` URL, or the text itself. */
+export function dataOf(text: string): string {
+  return /^data:/i.test(text) ? text.slice(text.indexOf(',') + 1) : text
+}
+
+const USUAL_IMAGE = 1_500
+const USUAL_SECOND = 25
+const USUAL_PAGE = 2_000
+
+/** Of a model whose rules are not known: bounded by its context window alone. */
+export function unknownMedia(value: unknown): MediaSize {
+  const part = asObject(value)
+  const sound = asObject(part?.input_audio)?.data
+  if (typeof sound === 'string')
+    return { bound: null, expected: Math.ceil(soundLength(dataOf(sound)).expected) * USUAL_SECOND }
+  const file = asObject(part?.file)?.file_data
+  if (part?.type === 'file') {
+    const bytes = typeof file === 'string' ? base64Bytes(dataOf(file)) : 0
+    return { bound: null, expected: usualPages(bytes) * USUAL_PAGE }
+  }
+  return { bound: null, expected: USUAL_IMAGE }
+}

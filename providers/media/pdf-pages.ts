@@ -1,0 +1,56 @@
+/**
+ * How many pages a PDF can have at most. Not by its cross-reference table, which readers rebuild in ways of their own where it is
+ * broken, but by every object that can be found anywhere in the file or in its compressed object streams, and for an object that
+ * stands there several times (a file that was changed) by the version with the most pages. What could hide an object from this search
+ * makes the number unknown: escaped names, comments inside a tree, encryption, filters that are not read here, too much to inflate.
+ *
+ * Work is bounded: the bytes of the file, and as many again for what is inflated and what is read twice. Never throws.
+ */
+import { createPdfScan, type PdfScan } from './pdf-objects.ts'
+
+/** Bytes of all object streams together. A book of a thousand pages has two megabytes. */
+const INFLATED_MAX = 8 * 1024 * 1024
+
+/** Null where that can't be proved. */
+export function pdfPages(bytes: Buffer): number | null {
+  const scan = createPdfScan(bytes, INFLATED_MAX)
+  if (!scan.run()) return null
+  return countPages(scan)
+}
+
+/** `/Pages 3 0 R` of a catalog, and whatever stands elsewhere under that name. */
+function countPages({ kids, counts, roots }: PdfScan): number | null {
+  if (roots.size === 0) return null
+  const pages = new Map<number, number>()
+  const open = new Set<number>()
+  let most = 0
+  for (const root of roots) {
+    const stack = [root]
+    for (let id = stack.at(-1); id !== undefined; id = stack.at(-1)) {
+      const versions = kids.get(id)
+      if (pages.has(id) || versions === undefined) {
+        // Whatever is no node of a tree is a page.
+        if (!pages.has(id)) pages.set(id, 1)
+        stack.pop()
+        continue
+      }
+      if (!open.has(id)) {
+        open.add(id)
+        for (const list of versions) for (const kid of list) if (!pages.has(kid)) stack.push(kid)
+        continue
+      }
+      let sum = 0
+      for (const list of versions) {
+        const own = list.reduce((total, kid) => total + (pages.get(kid) ?? Number.NaN), 0)
+        // A tree that contains itself.
+        if (Number.isNaN(own)) return null
+        sum = Math.max(sum, own)
+      }
+      pages.set(id, Math.max(sum, counts.get(id) ?? 0))
+      open.delete(id)
+      stack.pop()
+    }
+    most = Math.max(most, pages.get(root) ?? 0)
+  }
+  return Number.isSafeInteger(most) && most > 0 ? most : null
+}
