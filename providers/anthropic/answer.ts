@@ -24,8 +24,10 @@ export function readClaudeAnswer(body: Buffer, context: AnswerContext): Answer |
   return {
     reading,
     finishReasons: [outcome.finish],
+    hasContent: message.text !== '' || message.reasoning !== '' || message.calls.length > 0,
     outputText: () => (reading.usage === null ? shownText(message) : ''),
-    body(cost, usage) {
+    shownText: () => shownText(message),
+    body(cost, usage, replaces = false) {
       const completion = {
         id: typeof parsed.id === 'string' ? parsed.id : `chatcmpl-${context.callId}`,
         object: 'chat.completion',
@@ -33,7 +35,7 @@ export function readClaudeAnswer(body: Buffer, context: AnswerContext): Answer |
         model: reading.model ?? context.model,
         choices: [choiceOf(message, outcome)],
       }
-      const stated = reading.usage === null ? usage : openAiShape(reading.usage)
+      const stated = reading.usage === null || replaces ? usage : openAiShape(reading.usage)
       return Buffer.from(`${JSON.stringify(completion).slice(0, -1)},"usage":${withCost(stated, cost)}}`)
     },
   }
