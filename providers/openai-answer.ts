@@ -29,7 +29,9 @@ export function readOpenAiAnswer(dialect: OpenAiDialect, body: Buffer): Answer |
     const error = readOpenAiErrorFrame(dialect, failure)
     return isPaid(reading) ? { ...error, consumed: reading } : error
   }
-  if (!Array.isArray(json.choices) || json.choices.length === 0) return null
+  if (!Array.isArray(json.choices) || json.choices.length === 0)
+    // No answer, but it says what it cost: that is not paid for again.
+    return isPaid(reading) ? { ...readOpenAiErrorFrame(dialect, null), consumed: reading } : null
   const choices = (json.choices as unknown[]).map((choice) => (asObject(choice) ?? {}) as Choice)
   const shownText = () => {
     const pieces: string[] = []

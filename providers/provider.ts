@@ -87,6 +87,8 @@ export interface UpstreamRequest {
 export interface ModelFacts {
   /** Null where unknown. */
   maxOutputTokens: number | null
+  /** By how many tokens it is known to pass a cap on its output, where it does. */
+  capOverrun?: number
   /** Output tokens that never show in a stream: what runs up can't be seen, so a cap must be sent. */
   hiddenReasoning: boolean
   encoding: 'o200k_base' | 'cl100k_base'

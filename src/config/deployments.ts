@@ -101,6 +101,7 @@ function readDeployment(entry: Entry, dropParams: boolean): Deployment | null {
     mockResponse,
     price: readOperatorPrice([params, info]),
     ...readTokenLimits(info),
+    statement: readStatement(params.take('statement'), info?.take('statement') ?? null),
     dropParams: params.take('drop_params').flag() ?? dropParams,
     weight: count('weight'),
     rpm: count('rpm'),
@@ -125,6 +126,15 @@ function readTokenLimits(info: Section | null): Pick<Deployment, 'maxOutputToken
   const tokens = (name: string): number | null => info?.take(name).number(TOKENS) ?? null
   const all = tokens('max_tokens')
   return { maxOutputTokens: tokens('max_output_tokens') ?? all, maxInputTokens: tokens('max_input_tokens') }
+}
+
+/** How far the server's own numbers are believed; may stand in either section. */
+function readStatement(param: Field, info: Field | null): Deployment['statement'] {
+  const field = param.empty && info !== null ? info : param
+  const text = field.text('believed or counted')?.trim() ?? 'believed'
+  if (text === 'believed' || text === 'counted') return text
+  field.mismatch('believed or counted', 'write statement: counted')
+  return 'counted'
 }
 
 function finishParams(params: Section): void {

@@ -24,7 +24,8 @@ function describeDeployment(deployment: Deployment): string {
   const host = apiBase === null ? '' : ` at ${new URL(apiBase).origin}`
   const key = apiKeySource === null ? 'no key' : `key from ${apiKeySource}`
   const answer = mockResponse === null ? [key] : ['mock: nobody is called']
-  return [`${provider} ${upstreamModel}${host}`, ...answer, `price: ${describePrice(deployment)}`].join(', ')
+  const trust = deployment.statement === 'counted' ? ['charged at most what is counted here'] : []
+  return [`${provider} ${upstreamModel}${host}`, ...answer, `price: ${describePrice(deployment)}`, ...trust].join(', ')
 }
 
 function describePrice({ price }: Deployment): string {
