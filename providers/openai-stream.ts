@@ -67,8 +67,9 @@ export function readOpenAiStream(dialect: OpenAiDialect, choices: number): Strea
   function judge(frame: Buffer): Verdict {
     const before = usageText
     const verdict = judgeFrame(frame)
+    if (verdict !== null) shown.push(verdict === true ? frame : verdict)
     // What came along with usage is covered by it.
-    if (verdict !== null && usageText === before) shown.push(verdict === true ? frame : verdict)
+    if (usageText !== before) covered = shown.length
     return verdict
   }
 
@@ -156,7 +157,6 @@ export function readOpenAiStream(dialect: OpenAiDialect, choices: number): Strea
         payload,
         chunk.usage === undefined || chunk.usage === null ? ['x_groq', 'usage'] : ['usage'],
       )
-      covered = shown.length
     }
     return true
   }

@@ -144,7 +144,8 @@ export function relayStream(options: RelayOptions): Promise<RelayEnd> {
         end({ kind: 'done' }, false)
         return
       }
-      const whole = reader.hasContent || reader.reading.usage !== null ? null : options.readWhole?.(Buffer.concat(unread))
+      const whole =
+        reader.hasContent || reader.reading.usage !== null ? null : options.readWhole?.(Buffer.concat(unread))
       end(failed(whole ?? error), false)
     }
 
@@ -168,8 +169,8 @@ export function relayStream(options: RelayOptions): Promise<RelayEnd> {
 
     function finish(): void {
       const last = reader.end()
-      if (last.error !== null && last.bytes === null) return conclude(false, last.error)
-      pass(last)
+      if (last.error !== null && last.bytes === null) conclude(false, last.error)
+      else pass(last)
       if (!ended) conclude(reader.finishReasons.length > 0 || (reader.hasContent && reader.reading.usage !== null))
     }
 
