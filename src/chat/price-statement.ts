@@ -5,7 +5,7 @@
 import type { Reading } from '../../providers/provider.ts'
 import type { Provenance } from '../ledger/ledger.ts'
 import { type Charge, COST_SCALE, charge, MILLION } from '../metering/charge.ts'
-import { divideUp } from '../metering/money.ts'
+import { divideUp, trimDecimal } from '../metering/money.ts'
 import { BILL_FACTOR, isPossible, possibleCost } from '../metering/plausible.ts'
 import type { Price, PriceBook } from '../metering/price.ts'
 import { NO_USAGE, openAiShape, type Usage } from '../metering/usage.ts'
@@ -18,7 +18,7 @@ import { inputOf } from './place-hold.ts'
 const FAR_FACTOR = 20n
 /** Nano-dollars. What an own key's call is said to cost beyond this is not believed: a million dollars, and what the books take. */
 const MOST_API_COST = 10n ** 15n
-/** Nano-dollars that numeric(20,9) holds, with room for a correction. */
+/** Nano-dollars, and microcredits: what numeric(20,9) and numeric(20,6) hold, with room for a correction. */
 const MOST_BOOKED = 10n ** 19n
 
 /** Usage as it is to be charged, and where it is from. */
@@ -162,12 +162,16 @@ interface Counted {
 
 /** Another charge in the place of the one that was stated; what the provider may bill the operator stays on the row. */
 function replaced({ charge: booked, usage }: Counted, stated: Priced): Omit<Priced, 'provenance'> {
-  const apiCost = stated.charge.apiCost < MOST_BOOKED ? stated.charge.apiCost : MOST_BOOKED
+  const most = (amount: bigint) => (amount < MOST_BOOKED ? amount : MOST_BOOKED)
+  const apiCost = most(stated.charge.apiCost)
   return {
     charge: { ...booked, apiCost, markupApplied: booked.microcredits - apiCost },
     usage,
     asStated: false,
-    details: { stated_usage: openAiShape(stated.usage) },
+    details: {
+      stated_usage: openAiShape(stated.usage),
+      stated_credits: trimDecimal(most(stated.charge.microcredits), 6),
+    },
   }
 }
 
