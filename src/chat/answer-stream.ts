@@ -23,6 +23,10 @@ import { createStreamMeter } from './stream-meter.ts'
 
 /** How long a stream nobody reads any more is read on, where the provider bills it to its end. */
 const DRAIN_MS = 30_000
+/** The same where only its usage tells whether the input was cached, in case it is about to end. */
+const CACHE_DRAIN_MS = 2_000
+/** Shorter inputs are cached by nobody. */
+const CACHED_TOKENS_MIN = 1_024
 const PENDING_COMMENT = Buffer.from(': settlement pending\n\n')
 
 export async function answerStream(deps: ChatDependencies, call: Call, offers: readonly Offer[]): Promise<Ending> {
@@ -108,7 +112,7 @@ async function relay(
     // What it bills for is what is learned, not only what was passed on.
     drainMs,
     // Who leaves with the last word, a moment before the usage, would have what doesn't show for nothing.
-    goneDrainMs: call.offer.unseen && !isOwn(call.offer.key) ? DRAIN_MS : drainMs,
+    goneDrainMs: () => (isOwn(call.offer.key) ? drainMs : Math.max(drainMs, drainOf(call.offer, reader))),
     start: (handler) => startStream(deps, call, handler),
     readWhole: (body) => readWhole(call, body),
     readError: (status, headers, body) => provider.readError(status, headers, body),
@@ -121,6 +125,13 @@ async function relay(
   }).finally(() => meter.end())
   call.timing.upstreamMs = performance.now() - call.timing.upstreamStartedAt
   return end
+}
+
+/** How long a stream is read on whose caller left, to learn what does not show in it. */
+function drainOf({ unseen, price, estimate }: Offer, { reading }: StreamReader): number {
+  if (unseen) return DRAIN_MS
+  const isCheaperCached = price.tiers.some(({ rates }) => rates.cacheRead < rates.input)
+  return reading.usage === null && isCheaperCached && estimate.tokens >= CACHED_TOKENS_MIN ? CACHE_DRAIN_MS : 0
 }
 
 /** Nothing was delivered: nothing is charged, and the error keeps its status where headers have not left. */

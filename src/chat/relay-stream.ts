@@ -47,8 +47,8 @@ export interface RelayOptions {
   shutdown: AbortSignal
   /** For how long a stream that was given up is read on before upstream is told to stop; 0 stops it at once. */
   drainMs: number
-  /** The same where it was the caller who left. */
-  goneDrainMs: number
+  /** The same where it was the caller who left; asked at that moment. */
+  goneDrainMs: number | (() => number)
   /** After each piece passed on. */
   onPassed: (flow: Flow) => void
   /** Runs at the first byte from upstream. */
@@ -194,7 +194,10 @@ export function relayStream(options: RelayOptions): Promise<RelayEnd> {
       },
       onError: (error) => end({ kind: 'failed', error: options.readFailure(error) }, false),
     })
-    exchange.onGone(() => giveUp({ kind: 'client_gone' }, options.goneDrainMs))
+    const { goneDrainMs } = options
+    exchange.onGone(() =>
+      giveUp({ kind: 'client_gone' }, typeof goneDrainMs === 'number' ? goneDrainMs : goneDrainMs()),
+    )
   })
 }
 
