@@ -46,8 +46,8 @@ export interface Deployment {
   price: OperatorPrice | null
   maxOutputTokens: number | null
   maxInputTokens: number | null
-  /** Whether what its server states is charged as far as it is possible, or at most what is counted here. */
-  statement: 'believed' | 'counted'
+  /** What its server states is charged at most at what is counted here; left out where it is charged as far as it is possible. */
+  statement?: 'counted'
   dropParams: boolean
   weight: number | null
   rpm: number | null

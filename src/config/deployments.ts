@@ -101,7 +101,7 @@ function readDeployment(entry: Entry, dropParams: boolean): Deployment | null {
     mockResponse,
     price: readOperatorPrice([params, info]),
     ...readTokenLimits(info),
-    statement: readStatement(params.take('statement'), info?.take('statement') ?? null),
+    ...(isCounted(params.take('statement'), info?.take('statement') ?? null) ? { statement: 'counted' as const } : {}),
     dropParams: params.take('drop_params').flag() ?? dropParams,
     weight: count('weight'),
     rpm: count('rpm'),
@@ -129,12 +129,12 @@ function readTokenLimits(info: Section | null): Pick<Deployment, 'maxOutputToken
 }
 
 /** How far the server's own numbers are believed; may stand in either section. */
-function readStatement(param: Field, info: Field | null): Deployment['statement'] {
+function isCounted(param: Field, info: Field | null): boolean {
   const field = param.empty && info !== null ? info : param
   const text = field.text('believed or counted')?.trim() ?? 'believed'
-  if (text === 'believed' || text === 'counted') return text
-  field.mismatch('believed or counted', 'write statement: counted')
-  return 'counted'
+  if (text !== 'believed' && text !== 'counted')
+    field.mismatch('believed or counted', `write ${field.label}: counted`)
+  return text === 'counted'
 }
 
 function finishParams(params: Section): void {

@@ -11,8 +11,8 @@ import { applyFactors, COST_SCALE, toolNumerator } from './charge.ts'
 import type { Price, Rates } from './price.ts'
 import { inputTokens, outputTokens, type Usage } from './usage.ts'
 
-/** Tokens of prompts that a server puts around a conversation and nobody measured: a template, its rules for tools. */
-export const UNSEEN_PROMPT = 256
+/** Tokens of prompts that a server puts around a conversation and nobody measured: a template, its rules for tools. Measured: 600. */
+export const UNSEEN_PROMPT = 2_048
 /** How many times the listed price a provider's own bill may be: a router has servers that are dearer than the one listed. */
 export const BILL_FACTOR = 5n
 /** More rounds with tools than a provider makes in one call, whatever a request allows. */
