@@ -132,8 +132,7 @@ function readTokenLimits(info: Section | null): Pick<Deployment, 'maxOutputToken
 function isCounted(param: Field, info: Field | null): boolean {
   const field = param.empty && info !== null ? info : param
   const text = field.text('believed or counted')?.trim() ?? 'believed'
-  if (text !== 'believed' && text !== 'counted')
-    field.mismatch('believed or counted', `write ${field.label}: counted`)
+  if (text !== 'believed' && text !== 'counted') field.mismatch('believed or counted', `write ${field.label}: counted`)
   return text === 'counted'
 }
 
