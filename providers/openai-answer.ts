@@ -2,10 +2,10 @@
 import { type Change, changeMembers, objectMembers } from '../src/http/json-members.ts'
 import { finishReason } from './finish-reason.ts'
 import { asObject, parseJson } from './json.ts'
+import { collectText, hasContent } from './openai-content.ts'
 import type { OpenAiDialect } from './openai-dialect.ts'
 import { readOpenAiErrorFrame } from './openai-errors.ts'
 import { readConsumed } from './openai-reading.ts'
-import { collectText } from './openai-stream.ts'
 import { type Answer, emptyReading, isPaid, type ProviderError, type Reading } from './provider.ts'
 import { shownUsage } from './shown-usage.ts'
 
@@ -17,9 +17,6 @@ interface Choice {
 export function readOpenAiAnswer(dialect: OpenAiDialect, body: Buffer): Answer | ProviderError | null {
   const json = asObject(parseJson(body))
   if (json === null) return null
-  if (!Array.isArray(json.choices))
-    return json.error === undefined || json.error === null ? null : readOpenAiErrorFrame(dialect, json)
-  const choices = (json.choices as unknown[]).map((choice) => (asObject(choice) ?? {}) as Choice)
   const consumed = readConsumed(dialect, json.usage, json)
   const reading: Reading = {
     ...emptyReading(),
@@ -27,27 +24,32 @@ export function readOpenAiAnswer(dialect: OpenAiDialect, body: Buffer): Answer |
     model: typeof json.model === 'string' && json.model !== '' ? json.model : null,
     serviceTier: typeof json.service_tier === 'string' ? json.service_tier : null,
   }
-  const failure = failureOf(json.choices)
+  const failure = failureOf(json)
   if (failure !== null) {
     const error = readOpenAiErrorFrame(dialect, failure)
     return isPaid(reading) ? { ...error, consumed: reading } : error
   }
+  if (!Array.isArray(json.choices) || json.choices.length === 0)
+    // No answer, but it says what it cost: that is not paid for again.
+    return isPaid(reading) ? { ...readOpenAiErrorFrame(dialect, null), consumed: reading } : null
+  const choices = (json.choices as unknown[]).map((choice) => (asObject(choice) ?? {}) as Choice)
+  const shownText = () => {
+    const pieces: string[] = []
+    for (const choice of choices) collectText(choice.message, pieces)
+    return pieces.join('')
+  }
   return {
     reading,
     finishReasons: choices.map((choice) => finishReason(choice.finish_reason) ?? ''),
-    outputText() {
-      const pieces: string[] = []
-      if (consumed === null) for (const choice of choices) collectText(choice.message, pieces)
-      return pieces.join('')
-    },
-    body(cost, usage) {
+    hasContent: choices.some((choice) => hasContent(choice.message)),
+    outputText: () => (consumed === null ? shownText() : ''),
+    shownText,
+    body(cost, usage, replaces = false) {
       const members = objectMembers(body)
       const own = members.find((member) => member.key === 'usage')
-      const stated =
-        consumed === null || own === undefined
-          ? Buffer.from(JSON.stringify(usage))
-          : body.subarray(own.valueStart, own.end)
-      const shown = shownUsage(stated, consumed?.usage ?? null, cost)
+      const asStated = !replaces && consumed !== null && own !== undefined
+      const stated = asStated ? body.subarray(own.valueStart, own.end) : Buffer.from(JSON.stringify(usage))
+      const shown = shownUsage(stated, asStated ? consumed.usage : null, cost)
       const changes: Change[] = [{ key: 'usage', value: shown.toString('utf8') }]
       if (choices.some(isForeign)) changes.push({ key: 'choices', value: JSON.stringify(choices.map(translated)) })
       return changeMembers(body, members, changes)
@@ -56,8 +58,9 @@ export function readOpenAiAnswer(dialect: OpenAiDialect, body: Buffer): Answer |
 }
 
 /** An answer that broke off before it said anything is none, whatever its status. */
-function failureOf(choices: readonly unknown[]): unknown {
-  const first = asObject(choices[0])
+function failureOf(json: Readonly<Record<string, unknown>>): unknown {
+  if (!Array.isArray(json.choices)) return json.error === undefined || json.error === null ? null : json
+  const first = asObject(json.choices[0])
   if (first?.finish_reason !== 'error' && asObject(first?.error) === null) return null
   const pieces: string[] = []
   collectText(first?.message, pieces)

@@ -6,6 +6,7 @@
 import { type Change, changeMembers, objectMembers } from '../src/http/json-members.ts'
 import { finishReason } from './finish-reason.ts'
 import { asObject, parseJson } from './json.ts'
+import { collectText, hasContent } from './openai-content.ts'
 import type { OpenAiDialect } from './openai-dialect.ts'
 import { readOpenAiErrorFrame } from './openai-errors.ts'
 import { readConsumed } from './openai-reading.ts'
@@ -46,9 +47,9 @@ export function readOpenAiStream(dialect: OpenAiDialect, choices: number): Strea
   const finished = new Map<number, string>()
   /** Choices whose role was said. Some servers say it in every frame, and clients that join texts make `assistantassistant` of it. */
   const introduced = new Set<number>()
-  /** Frames forwarded since usage was last stated, kept by reference, so that what no usage covers can be counted. */
-  let shown: Buffer[] = []
-  /** Frames forwarded before those. */
+  /** Frames forwarded, kept by reference, so that what no usage covers, and what a statement is worth, can be counted. */
+  const shown: Buffer[] = []
+  /** How many of them came before usage was last stated. */
   let covered = 0
   /** The usage object last stated, as its bytes, and the frame it came in. */
   let usageText: Buffer | null = null
@@ -56,6 +57,8 @@ export function readOpenAiStream(dialect: OpenAiDialect, choices: number): Strea
   let lastChunk: Chunk | null = null
   let sampled = false
   let frames = 0
+  let spoke = false
+  let isFinal = false
   let done = false
   let error: ProviderError | null = null
 
@@ -64,8 +67,9 @@ export function readOpenAiStream(dialect: OpenAiDialect, choices: number): Strea
   function judge(frame: Buffer): Verdict {
     const before = usageText
     const verdict = judgeFrame(frame)
+    if (verdict !== null) shown.push(verdict === true ? frame : verdict)
     // What came along with usage is covered by it.
-    if (verdict !== null && usageText === before) shown.push(verdict === true ? frame : verdict)
+    if (usageText !== before) covered = shown.length
     return verdict
   }
 
@@ -74,7 +78,7 @@ export function readOpenAiStream(dialect: OpenAiDialect, choices: number): Strea
     const payload = dataLine(frame)
     if (payload === null) return judgeUnusual(frame)
     if (payload[0] !== 0x7b) return judgeOther(payload.toString('utf8').trim())
-    if (!sampled || isStated(payload, USAGE) || isStated(payload, FINISH) || payload.includes(ERROR))
+    if (!sampled || !spoke || isStated(payload, USAGE) || isStated(payload, FINISH) || payload.includes(ERROR))
       return judgeChunk(frame, payload)
     if (introduced.size > 0 && isStated(payload, ROLE)) return judgeChunk(frame, payload)
     frames += 1
@@ -83,7 +87,10 @@ export function readOpenAiStream(dialect: OpenAiDialect, choices: number): Strea
 
   /** Data that is not a plain JSON line: it leaves in the canonical form, in which it can also be counted. */
   function judgeOther(data: string): Verdict {
-    if (data === '[DONE]') done = true
+    if (data === '[DONE]') {
+      done = true
+      isFinal = reading.usage !== null
+    }
     if (!data.startsWith('{')) return null
     const payload = Buffer.from(data.replaceAll('\n', ' '))
     const frame = dataFrame(payload)
@@ -109,6 +116,7 @@ export function readOpenAiStream(dialect: OpenAiDialect, choices: number): Strea
     const parts = choicesOf(chunk)
     const failure = failureIn(chunk, parts)
     if (failure !== null) {
+      if (carriesUsage) isFinal = true
       error = readOpenAiErrorFrame(dialect, failure)
       return null
     }
@@ -143,22 +151,27 @@ export function readOpenAiStream(dialect: OpenAiDialect, choices: number): Strea
     const consumed = readConsumed(dialect, raw, chunk as Record<string, unknown>)
     if (consumed !== null) {
       Object.assign(reading, consumed)
+      isFinal = endsAll(choicesOf(chunk))
       usagePayload = payload
       usageText = memberText(
         payload,
         chunk.usage === undefined || chunk.usage === null ? ['x_groq', 'usage'] : ['usage'],
       )
-      covered += shown.length
-      shown = []
     }
     return true
+  }
+
+  /** Whether every choice has its finish reason, with those of the frame at hand. */
+  function endsAll(parts: readonly Choice[]): boolean {
+    const ending = parts.filter((choice) => finishReason(choice.finish_reason) !== null).map(indexOf)
+    return new Set([...finished.keys(), ...ending]).size >= choices
   }
 
   /** False for a second finish reason, and for the empty delta beside usage, which say nothing new. */
   function tellsNews(choice: Choice, besideUsage: boolean): boolean {
     const index = indexOf(choice)
-    const said = Object.entries(choice.delta ?? {}).some(([key, value]) => key !== 'role' && !isEmpty(value))
-    if (said) {
+    if (hasContent(choice.delta)) {
+      spoke = true
       endChoice(index, choice)
       return true
     }
@@ -198,7 +211,10 @@ export function readOpenAiStream(dialect: OpenAiDialect, choices: number): Strea
     end() {
       // What a broken connection left of a frame goes out only if it is whole.
       sampled = false
-      return part(scanner.end())
+      const last = scanner.end()
+      // One that ends in the middle of what it says broke off.
+      if (finished.size > 0 || !spoke) isFinal = reading.usage !== null
+      return part(last)
     },
     reading,
     get finishReasons() {
@@ -207,14 +223,22 @@ export function readOpenAiStream(dialect: OpenAiDialect, choices: number): Strea
     get frames() {
       return frames
     },
-    outputText: () => outputText(shown),
+    get isFinal() {
+      return isFinal
+    },
+    get hasContent() {
+      return spoke
+    },
+    outputText: () => outputText(shown.slice(covered)),
+    shownText: (position = 0) => outputText(shown.slice(position)),
     textSince: (position) => ({
-      text: outputText(shown.slice(Math.max(0, position - covered))),
-      position: covered + shown.length,
+      text: outputText(shown.slice(Math.max(position, covered))),
+      position: shown.length,
     }),
-    usageFrame(cost, usage) {
-      const text = usageText === null ? Buffer.from(JSON.stringify(usage)) : usageText
-      const shownText = shownUsage(text, usageText === null ? null : reading.usage, cost)
+    usageFrame(cost, usage, replaces = false) {
+      const stated = replaces ? null : usageText
+      const text = stated ?? Buffer.from(JSON.stringify(usage))
+      const shownText = shownUsage(text, stated === null ? null : reading.usage, cost)
       return dataFrame(usageChunk(usagePayload, lastChunk, shownText.toString('utf8')))
     },
     stopFrames: () => stopFrames(lastChunk, choices, finished),
@@ -248,10 +272,6 @@ function frameChanges(chunk: Chunk, payload: Buffer): Change[] {
 
 function isForeign(reason: unknown): boolean {
   return reason !== null && finishReason(reason) !== reason
-}
-
-function isEmpty(value: unknown): boolean {
-  return value === null || value === undefined || value === '' || (Array.isArray(value) && value.length === 0)
 }
 
 /** The text of a member, or of a member of it. */
@@ -324,25 +344,4 @@ function outputText(shown: readonly Buffer[]): string {
     for (const choice of choicesOf(chunk)) collectText(choice.delta, pieces)
   }
   return pieces.join('')
-}
-
-/** Appends the text of a message or delta. */
-export function collectText(message: unknown, pieces: string[]): void {
-  if (message === null || typeof message !== 'object') return
-  const {
-    content,
-    refusal,
-    reasoning,
-    reasoning_content: thought,
-    function_call: called,
-    tool_calls: calls,
-  } = message as Record<string, unknown>
-  for (const text of [content, refusal, thought ?? reasoning]) if (typeof text === 'string') pieces.push(text)
-  for (const call of [
-    called,
-    ...(Array.isArray(calls) ? calls.map((entry) => asObject(entry)?.function ?? asObject(entry)?.custom) : []),
-  ]) {
-    const { name, arguments: args, input } = (call ?? {}) as Record<string, unknown>
-    for (const text of [name, args, input]) if (typeof text === 'string') pieces.push(text)
-  }
 }

@@ -101,6 +101,8 @@ export interface UpstreamRequest {
 export interface ModelFacts {
   /** Null where unknown. */
   maxOutputTokens: number | null
+  /** By how many tokens it is known to pass a cap on its output, where it does. */
+  capOverrun?: number
   /** Output tokens that never show in a stream: what runs up can't be seen, so a cap must be sent. */
   hiddenReasoning: boolean
   encoding: 'o200k_base' | 'cl100k_base'
@@ -141,13 +143,18 @@ export function isPaid({ usage, cost }: Reading): boolean {
 export interface Answer {
   reading: Reading
   finishReasons: string[]
+  /** It says something: text, a call, sound, an image. */
+  hasContent: boolean
   /** Output text no stated usage covers, for counting: all of it where none was stated, else nothing. */
   outputText(): string
+  /** All text of the output: content, thoughts, names and arguments of calls. */
+  shownText(): string
   /**
-   * The bytes for the caller; `usage` stands in where none was stated. `cost` (dollars, a JSON number) becomes `usage.cost` in place
-   * of whatever the provider says of its own costs; null leaves those as they are (the caller's own key paid).
+   * The bytes for the caller. `usage` stands in where none was stated, and where it `replaces` the statement: what is shown is what was
+   * charged. `cost` (dollars, a JSON number) becomes `usage.cost` in place of whatever the provider says of its own costs; null leaves
+   * those as they are (the caller's own key paid).
    */
-  body(cost: string | null, usage: unknown): Buffer
+  body(cost: string | null, usage: unknown, replaces?: boolean): Buffer
 }
 
 /** Reads one stream. `push` answers the bytes that may go to the caller now: as received wherever possible. */
@@ -156,15 +163,21 @@ export interface StreamReader {
   /** The connection ended: what is still to be read. */
   end(): StreamPart
   readonly reading: Reading
+  /** What was stated last came with the end of the answer, or with its error. What a stream states while it runs is no bill. */
+  readonly isFinal: boolean
   readonly finishReasons: readonly string[]
+  /** It said something: text, a call, sound, an image. A role, an empty delta, a finish reason say nothing. */
+  readonly hasContent: boolean
   /** Frames with content forwarded so far, a lower bound of the output tokens shown. */
   readonly frames: number
   /** Output text forwarded since usage was last stated, for counting: all of it where it never was. */
   outputText(): string
-  /** The same, only what was forwarded after `position`; 0 is the start. Answers the position to go on from. */
+  /** All output text forwarded after `position`, whether usage covers it or not; from the start when left out. */
+  shownText(position?: number): string
+  /** The same as `outputText`, only what was forwarded after `position`; 0 is the start. Returns the position to go on from. */
   textSince(position: number): { text: string; position: number }
-  /** The usage frame for a caller who asked for it; `cost` and `usage` as for a whole answer. */
-  usageFrame(cost: string | null, usage: unknown): Buffer
+  /** The usage frame for a caller who asked for it; the parameters are those of a whole answer's `body`. */
+  usageFrame(cost: string | null, usage: unknown, replaces?: boolean): Buffer
   /** Frames that end the choices not yet finished, with finish reason `length`. */
   stopFrames(): Buffer
 }

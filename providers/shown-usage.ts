@@ -3,7 +3,7 @@
  * OpenAI's meaning where the provider's meant something else. All other bytes stay as they came.
  */
 import { type Change, changeMembers, objectMembers } from '../src/http/json-members.ts'
-import { inputTokens, outputTokens, type Usage } from '../src/metering/usage.ts'
+import { openAiShape, type Usage } from '../src/metering/usage.ts'
 import { asObject, parseJson } from './json.ts'
 
 /** What providers charge us is not the caller's business. */
@@ -22,20 +22,23 @@ export function shownUsage(text: Buffer, read: Usage | null, cost: string | null
   return changes.length === 0 ? text : changeMembers(text, objectMembers(text), changes)
 }
 
-/** Counts that mean something else at OpenAI, or stand elsewhere there. */
+/** Counts that mean something else at OpenAI, stand elsewhere there, or are not those that were billed. */
 function corrections(stated: Record<string, unknown>, read: Usage): Change[] {
   const changes: Change[] = []
-  const completion = outputTokens(read)
-  const total = inputTokens(read) + completion
-  if (stated.completion_tokens !== completion) changes.push({ key: 'completion_tokens', value: String(completion) })
-  if (typeof stated.total_tokens !== 'number') changes.push({ key: 'total_tokens', value: String(total) })
-  if (read.cacheRead > 0 && asObject(stated.prompt_tokens_details)?.cached_tokens === undefined) {
-    const details = { ...asObject(stated.prompt_tokens_details), cached_tokens: read.cacheRead }
-    changes.push({ key: 'prompt_tokens_details', value: JSON.stringify(details) })
-  }
-  if (read.reasoning > 0 && asObject(stated.completion_tokens_details)?.reasoning_tokens === undefined) {
-    const details = { ...asObject(stated.completion_tokens_details), reasoning_tokens: read.reasoning }
-    changes.push({ key: 'completion_tokens_details', value: JSON.stringify(details) })
+  const billed = openAiShape(read)
+  for (const key of ['prompt_tokens', 'completion_tokens', 'total_tokens'] as const)
+    if (stated[key] !== billed[key]) changes.push({ key, value: String(billed[key]) })
+  for (const key of ['prompt_tokens_details', 'completion_tokens_details'] as const) {
+    const written = asObject(stated[key])
+    const wrong = Object.entries(billed[key]).filter(
+      ([name, count]) => isBilled(name) && (written?.[name] ?? 0) !== count,
+    )
+    if (wrong.length > 0) changes.push({ key, value: JSON.stringify({ ...written, ...Object.fromEntries(wrong) }) })
   }
   return changes
+}
+
+/** Predictions are inside the output and have no bucket of their own: what is said of them stays as it came. */
+function isBilled(name: string): boolean {
+  return !name.endsWith('_prediction_tokens')
 }

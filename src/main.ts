@@ -4,6 +4,7 @@ import './small-heap.ts'
 import { auditBooks } from './commands/audit.ts'
 import { checkConfig } from './commands/check-config.ts'
 import { keyCreate, orgCreate } from './commands/create.ts'
+import { disputesList, disputesSettle } from './commands/disputes.ts'
 import { CommandError, EXIT } from './commands/exit.ts'
 import { keysImportFernet, keysRotate } from './commands/keys.ts'
 import { migrateSchema } from './commands/migrate.ts'
@@ -22,6 +23,8 @@ const COMMANDS = {
   'key create': keyCreate,
   'keys rotate': keysRotate,
   'keys import-fernet': keysImportFernet,
+  disputes: disputesList,
+  'disputes settle': disputesSettle,
 } as const
 
 async function main(args: readonly string[]): Promise<number> {

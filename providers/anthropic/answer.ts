@@ -2,9 +2,9 @@
 import { openAiShape } from '../../src/metering/usage.ts'
 import { parseExactJson } from '../exact-json.ts'
 import { asObject, parseJson } from '../json.ts'
-import { type Answer, type AnswerContext, emptyReading, type ProviderError, type Reading } from '../provider.ts'
+import { type Answer, type AnswerContext, emptyReading, isPaid, type ProviderError, type Reading } from '../provider.ts'
 import { blocksMember, type Carried, idWithBlocks } from './carried.ts'
-import { readClaudeErrorEvent } from './errors.ts'
+import { brokenOff, readClaudeErrorEvent } from './errors.ts'
 import { annotation, isCarried, type Outcome, readOutcome } from './outcome.ts'
 import { FORM_TOOL } from './tools.ts'
 import { readClaudeUsage } from './usage.ts'
@@ -16,7 +16,12 @@ export function readClaudeAnswer(body: Buffer, context: AnswerContext): Answer |
   const text = body.toString('utf8')
   const parsed = asObject(parseJson(text))
   if (parsed?.type === 'error') return readClaudeErrorEvent(parsed)
-  if (parsed === null || !Array.isArray(parsed.content)) return null
+  if (parsed === null) return null
+  if (!Array.isArray(parsed.content)) {
+    // No answer, but it says what it cost: that is not paid for again.
+    const consumed = readReading(parsed)
+    return isPaid(consumed) ? { ...brokenOff(), consumed } : null
+  }
   const json = text.includes('"tool_use"') ? (parseExactJson(text) as Members) : parsed
   const message = readMessage(json.content as unknown[])
   const outcome = readOutcome(parsed.stop_reason, parsed.stop_details, message.calls.length)
@@ -24,8 +29,10 @@ export function readClaudeAnswer(body: Buffer, context: AnswerContext): Answer |
   return {
     reading,
     finishReasons: [outcome.finish],
+    hasContent: message.text !== '' || message.reasoning !== '' || message.calls.length > 0,
     outputText: () => (reading.usage === null ? shownText(message) : ''),
-    body(cost, usage) {
+    shownText: () => shownText(message),
+    body(cost, usage, replaces = false) {
       const completion = {
         id: typeof parsed.id === 'string' ? parsed.id : `chatcmpl-${context.callId}`,
         object: 'chat.completion',
@@ -33,7 +40,7 @@ export function readClaudeAnswer(body: Buffer, context: AnswerContext): Answer |
         model: reading.model ?? context.model,
         choices: [choiceOf(message, outcome)],
       }
-      const stated = reading.usage === null ? usage : openAiShape(reading.usage)
+      const stated = reading.usage === null || replaces ? usage : openAiShape(reading.usage)
       return Buffer.from(`${JSON.stringify(completion).slice(0, -1)},"usage":${withCost(stated, cost)}}`)
     },
   }

@@ -25,15 +25,15 @@ const TAIL = ',"logprobs":null,"finish_reason":null}]}\n\n'
 export function readClaudeStream(context: AnswerContext): StreamReader {
   const reading = emptyReading()
   const finishReasons: string[] = []
-  /** Output text since usage was last stated, and how many pieces came before. */
-  let shown: string[] = []
+  /** Output text, piece by piece, and how many of the pieces the usage stated last covers. */
+  const shown: string[] = []
   let covered = 0
   let frames = 0
+  let isFinal = false
   let id = `chatcmpl-${context.callId}`
   let head = ''
   let started = false
   let rawUsage: unknown = null
-  let isFinal = false
   let done = false
   let error: ProviderError | null = null
   /** What the frame at hand becomes. */
@@ -90,9 +90,7 @@ export function readClaudeStream(context: AnswerContext): StreamReader {
     takeUsage(typeof asObject(json.usage)?.output_tokens === 'number')
     const { stop_reason: reason, stop_details: details } = asObject(json.delta) ?? {}
     if (typeof reason === 'string') finish(reason, details)
-    if (!isFinal) return
-    covered += shown.length
-    shown = []
+    if (isFinal) covered = shown.length
   }
 
   /** What a stream begins with tells the input; the output is counted until it is stated at the end. */
@@ -147,7 +145,11 @@ export function readClaudeStream(context: AnswerContext): StreamReader {
     end() {
       const bytes = scanner.end()
       if (finishReasons.length > 0) done = true
-      else error ??= brokenOff()
+      else if (error === null) {
+        // Nothing more will come, not even an error: what it began with is what it states.
+        if (frames === 0) isFinal = reading.usage !== null
+        error = brokenOff()
+      }
       return part(bytes)
     },
     reading,
@@ -155,13 +157,20 @@ export function readClaudeStream(context: AnswerContext): StreamReader {
     get frames() {
       return frames
     },
-    outputText: () => shown.join(''),
+    get isFinal() {
+      return isFinal
+    },
+    get hasContent() {
+      return frames > 0
+    },
+    outputText: () => shown.slice(covered).join(''),
+    shownText: (position = 0) => shown.slice(position).join(''),
     textSince: (position) => ({
-      text: shown.slice(Math.max(0, position - covered)).join(''),
-      position: covered + shown.length,
+      text: shown.slice(Math.max(position, covered)).join(''),
+      position: shown.length,
     }),
-    usageFrame(cost, usage) {
-      const stated = isFinal && reading.usage !== null ? openAiShape(reading.usage) : usage
+    usageFrame(cost, usage, replaces = false) {
+      const stated = isFinal && reading.usage !== null && !replaces ? openAiShape(reading.usage) : usage
       const chunk = {
         id,
         object: 'chat.completion.chunk',

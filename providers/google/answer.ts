@@ -56,6 +56,7 @@ export function readGoogleAnswer(body: Buffer, context: AnswerContext): Answer |
     model: model ?? context.model,
     choices,
   }
+  const shownText = () => candidates.map(({ said }) => spokenText(said)).join('')
   return {
     reading: {
       ...emptyReading(),
@@ -66,9 +67,13 @@ export function readGoogleAnswer(body: Buffer, context: AnswerContext): Answer |
       serviceTier: typeof tier === 'string' ? tier : null,
     },
     finishReasons: choices.map(({ finish_reason: reason }) => textOf(reason)),
-    outputText: () => (stated === null ? candidates.map(({ said }) => spokenText(said)).join('') : ''),
-    body: (cost, usage) =>
-      Buffer.from(withUsage(JSON.stringify(head), stated === null ? usage : openAiShape(stated.usage), cost)),
+    hasContent: candidates.some(({ said }) => spokenText(said) !== '' || said.images.length > 0),
+    outputText: () => (stated === null ? shownText() : ''),
+    shownText,
+    body(cost, usage, replaces = false) {
+      const shown = stated === null || replaces ? usage : openAiShape(stated.usage)
+      return Buffer.from(withUsage(JSON.stringify(head), shown, cost))
+    },
   }
 }
 

@@ -176,6 +176,12 @@ export function readCompatibleStream(context: AnswerContext): StreamReader {
     get frames() {
       return inner.frames
     },
+    get isFinal() {
+      return inner.isFinal
+    },
+    get hasContent() {
+      return inner.hasContent
+    },
   }
 }
 

@@ -41,6 +41,8 @@ export function googleModel(model: string): ModelFacts {
   const name = bareModel(model).toLowerCase()
   return {
     maxOutputTokens: OUTPUT_LIMITS.find(([pattern]) => pattern.test(name))?.[1] ?? null,
+    // Recorded: 33 tokens under a cap of 32.
+    capOverrun: 1,
     // Thoughts are billed in full; a stream shows a summary of them at most, and states their number only with its first frame.
     hiddenReasoning: thinkingOf(model) !== 'none',
     encoding: 'o200k_base',

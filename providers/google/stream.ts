@@ -38,14 +38,15 @@ export function readGoogleStream(context: AnswerContext, readCompatible: () => S
   /** As last stated, parsed or not yet, and whether `reading` has it already. */
   let stated: Json | string | null = null
   let isRead = true
-  /** Text forwarded since usage last covered it, piece by piece, and how many pieces came before. */
-  let shown: string[] = []
+  /** Text forwarded, piece by piece, and how many of the pieces the usage stated last covers. */
+  const shown: string[] = []
   let covered = 0
   let showsText = false
   let blocked: string | null = null
   let id: string | null = null
   let head = ''
   let frames = 0
+  let isFinal = false
   let done = false
   let error: ProviderError | null = null
 
@@ -102,6 +103,7 @@ export function readGoogleStream(context: AnswerContext, readCompatible: () => S
   function takeChunk(chunk: Json, exact: Json | null): Buffer | null {
     if (asObject(chunk.error) !== null) {
       takeUsage(chunk)
+      isFinal = isGoogleUsage(chunk.usageMetadata)
       error = readGoogleErrorFrame(chunk)
       return null
     }
@@ -166,9 +168,8 @@ export function readGoogleStream(context: AnswerContext, readCompatible: () => S
   function state(usage: Json | string, covers: boolean): void {
     stated = usage
     isRead = false
-    if (!covers && !isLast()) return
-    covered += shown.length
-    shown = []
+    isFinal = isLast()
+    if (covers || isFinal) covered = shown.length
   }
 
   function isLast(): boolean {
@@ -197,6 +198,7 @@ export function readGoogleStream(context: AnswerContext, readCompatible: () => S
     const last = usageStated()
     if (usage === null || last === null) return
     const sources = [...choices.values()].map((choice) => choice.sources)
+    isFinal = isLast() || frames === 0
     reading.usage = { ...usage, toolFees: toolUses(sources, reading.model ?? context.model) }
     reading.consistent = reading.consistent && (coversAnswer(last) || !showsText)
   }
@@ -238,16 +240,24 @@ export function readGoogleStream(context: AnswerContext, readCompatible: () => S
     get frames() {
       return compatible?.frames ?? frames
     },
-    outputText: () => (compatible === null ? shown.join('') : compatible.outputText()),
+    get isFinal() {
+      return compatible?.isFinal ?? isFinal
+    },
+    get hasContent() {
+      return compatible?.hasContent ?? frames > 0
+    },
+    outputText: () => (compatible === null ? shown.slice(covered).join('') : compatible.outputText()),
+    shownText: (position = 0) =>
+      compatible === null ? shown.slice(position).join('') : compatible.shownText(position),
     textSince(position) {
       if (compatible !== null) return compatible.textSince(position)
-      return { text: shown.slice(Math.max(0, position - covered)).join(''), position: covered + shown.length }
+      return { text: shown.slice(Math.max(position, covered)).join(''), position: shown.length }
     },
-    usageFrame(cost, counted) {
-      if (compatible !== null) return compatible.usageFrame(cost, counted)
+    usageFrame(cost, charged, replaces = false) {
+      if (compatible !== null) return compatible.usageFrame(cost, charged, replaces)
       if (head === '') learn({})
       const { usage } = current()
-      const shape = usage === null ? counted : openAiShape(usage)
+      const shape = usage === null || replaces ? charged : openAiShape(usage)
       return dataFrame(withUsage(`${head.slice('data: '.length)},"choices":[]}`, shape, cost))
     },
     stopFrames() {

@@ -27,9 +27,16 @@ export function callHeaders(call: Call): Record<string, string> {
   return headers
 }
 
-/** For a stream: what is known when its headers leave, before its cost is. */
-export function streamHeaders(call: Call): Record<string, string> {
+/** What says who serves a call, and whose key pays. */
+const WHO = [
+  ...['X-Provider-Used', 'x-litellm-model-id', 'x-litellm-model-api-base', 'X-BYOK', 'X-BYOK-Provider'],
+  ...['X-Max-Tokens-Applied', 'x-litellm-attempted-retries', 'x-litellm-attempted-fallbacks'],
+]
+
+/** For a stream: what is known when its headers leave, before its cost is. Where another may serve it yet, `isOpen`, not who does. */
+export function streamHeaders(call: Call, isOpen: boolean): Record<string, string> {
   const headers = callHeaders(call)
+  if (isOpen) for (const name of WHO) delete headers[name]
   if (call.hold.keySpend !== null) headers['x-litellm-key-spend'] = dollars(call.hold.keySpend)
   return { ...headers, ...durations(call) }
 }

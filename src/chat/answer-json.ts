@@ -1,5 +1,5 @@
 /** A non-streaming call: made, finished and charged even when the caller has left, settled before the answer goes out. */
-import { type Answer, emptyReading, type ProviderError } from '../../providers/provider.ts'
+import { type Answer, isPaid, type ProviderError, type Reading } from '../../providers/provider.ts'
 import { openAiShape } from '../metering/usage.ts'
 import { billHeaders, shownCost } from './answer-headers.ts'
 import { attemptsOf, tryOffers } from './attempts.ts'
@@ -8,25 +8,21 @@ import { logCall } from './call-log.ts'
 import type { ChatDependencies } from './chat.ts'
 import { isOwn } from './choose-key.ts'
 import { dispatched } from './delivered.ts'
-import type { Claim } from './idempotency.ts'
+import { type Ending, paidError } from './ending.ts'
 import type { Offer } from './offer.ts'
-import { fromConnection, toCallerError } from './provider-failure.ts'
-import { failureOf, releaseCall, settleCall } from './settle-call.ts'
+import { failureWith, fromConnection, toCallerError } from './provider-failure.ts'
+import { failureOf, releaseCall, type Served, settleCall } from './settle-call.ts'
 import { answerContext, fetchWhole } from './start-upstream.ts'
+import { isAnswer } from './upstream.ts'
 
-export async function answerJson(
-  deps: ChatDependencies,
-  call: Call,
-  offers: readonly Offer[],
-  claim: Claim | null,
-): Promise<void> {
+export async function answerJson(deps: ChatDependencies, call: Call, offers: readonly Offer[]): Promise<Ending> {
   let answer: Answer | null = null
-  let paid: ProviderError | null = null
+  let paid: (ProviderError & { consumed: Reading }) | null = null
   const failure = await tryOffers(attemptsOf(deps), call, offers, async () => {
     const result = await attempt(deps, call)
     if (!('kind' in result)) answer = result
     else if (result.consumed === undefined || isOwn(call.offer.key)) return result
-    else paid = result
+    else paid = { ...result, consumed: result.consumed }
     return null
   })
   if (paid !== null) return failPaid(deps, call, paid)
@@ -36,15 +32,32 @@ export async function answerJson(
     logCall(deps, call, { outcome: 'failed', error })
     throw toCallerError(error)
   }
-  await send(deps, call, answer, claim)
+  return respond(deps, call, answer)
 }
 
 /** It failed and was paid for: charged like any other, and not tried again. */
-async function failPaid(deps: ChatDependencies, call: Call, error: ProviderError): Promise<never> {
-  const reading = error.consumed ?? emptyReading()
-  const bill = await settleCall(deps, call, { reading, finishReasons: [], outputText: () => '', outcome: 'cut_off' })
+async function failPaid(
+  deps: ChatDependencies,
+  call: Call,
+  error: ProviderError & { consumed: Reading },
+): Promise<Ending> {
+  const bill = await settleCall(deps, call, paidNothing(error.consumed))
   logCall(deps, call, { outcome: 'cut_off', bill, error })
-  throw toCallerError(error)
+  return paidError(call, bill, toCallerError(failureWith(call.offer, error)))
+}
+
+/** What a failure served that states what it used, and delivered nothing. */
+export function paidNothing(reading: Reading): Served {
+  const nothing = () => ''
+  return {
+    reading,
+    isFinal: true,
+    hasContent: false,
+    finishReasons: [],
+    outputText: nothing,
+    shownText: nothing,
+    outcome: 'cut_off',
+  }
 }
 
 async function attempt(deps: ChatDependencies, call: Call): Promise<Answer | ProviderError> {
@@ -54,9 +67,8 @@ async function attempt(deps: ChatDependencies, call: Call): Promise<Answer | Pro
     const answer = fetchWhole(deps, call)
     deps.ledger.checkpoint(call.exchange.callId, call.caller.organizationId, dispatched(call))
     const { status, headers, body } = await answer
-    if (status !== 200) return provider.readError(status, headers, body)
-    const read = provider.readAnswer(body, answerContext(call))
-    return read ?? fromConnection(provider.label, new Error('the answer is not a chat completion'))
+    if (!isAnswer(status)) return provider.readError(status, headers, body)
+    return provider.readAnswer(body, answerContext(call)) ?? noAnswer(call, body)
   } catch (error) {
     return fromConnection(provider.label, error as Error)
   } finally {
@@ -64,17 +76,41 @@ async function attempt(deps: ChatDependencies, call: Call): Promise<Answer | Pro
   }
 }
 
-async function send(deps: ChatDependencies, call: Call, answer: Answer, claim: Claim | null): Promise<void> {
+/** A body that is no chat completion; where it is a stream nobody asked for, it may say what it cost all the same. */
+function noAnswer(call: Call, body: Buffer): ProviderError {
+  const { provider } = call.offer
+  const error = fromConnection(provider.label, new Error('the answer is not a chat completion'))
+  const consumed = streamedUsage(call, body)
+  return consumed !== null && isPaid(consumed) ? { ...error, consumed } : error
+}
+
+function streamedUsage(call: Call, body: Buffer): Reading | null {
+  const reader = call.offer.provider.readStream(answerContext(call))
+  try {
+    const { done } = reader.push(body)
+    if (!done) reader.end()
+    return reader.isFinal ? reader.reading : null
+  } catch {
+    // One line larger than any frame: no stream either.
+    return null
+  }
+}
+
+async function respond(deps: ChatDependencies, call: Call, answer: Answer): Promise<Ending> {
   const { exchange } = call
   const outcome = exchange.gone ? 'client_gone' : 'answered'
-  const bill = await settleCall(deps, call, { ...answer, outcome })
+  const bill = await settleCall(deps, call, { ...answer, isFinal: true, outcome })
   const headers = { 'content-type': 'application/json; charset=utf-8', ...billHeaders(call, bill) }
-  const body = answer.body(shownCost(call, bill), openAiShape(bill.usage))
-  await claim?.answered({ status: 200, headers, body })
+  const body = answer.body(shownCost(call, bill), openAiShape(bill.usage), !bill.asStated)
   logCall(deps, call, { outcome, bill })
-  if (exchange.gone) return
-  exchange.outgoing.writeHead(200, { ...headers, 'content-length': body.length })
-  exchange.outgoing.end(body)
-  // A caller that does not read its answer is not waited for for ever.
-  exchange.outgoing.setTimeout(deps.config.limits.clientStallSeconds * 1000, () => exchange.outgoing.destroy())
+  return {
+    key: { status: 200, headers, body },
+    send() {
+      if (exchange.gone) return
+      exchange.outgoing.writeHead(200, { ...headers, 'content-length': body.length })
+      exchange.outgoing.end(body)
+      // A caller that does not read its answer is not waited for for ever.
+      exchange.outgoing.setTimeout(deps.config.limits.clientStallSeconds * 1000, () => exchange.outgoing.destroy())
+    },
+  }
 }

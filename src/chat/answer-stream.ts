@@ -1,10 +1,11 @@
 /** A streaming call: bytes pass while they are metered; it is settled before the caller sees the end. */
-import { isPaid, type StreamReader } from '../../providers/provider.ts'
+import { isPaid, type ProviderError, type StreamReader } from '../../providers/provider.ts'
 import { dataFrame } from '../../providers/sse-frames.ts'
 import { errorBody } from '../http/errors.ts'
 import type { Outcome } from '../ledger/ledger.ts'
 import { openAiShape } from '../metering/usage.ts'
 import { shownCost, streamHeaders } from './answer-headers.ts'
+import { paidNothing } from './answer-json.ts'
 import { attemptsOf, tryOffers } from './attempts.ts'
 import type { Call } from './call.ts'
 import { logCall } from './call-log.ts'
@@ -12,32 +13,31 @@ import type { ChatDependencies } from './chat.ts'
 import { isOwn } from './choose-key.ts'
 import { type ClientStream, DONE_FRAME, openClientStream } from './client-stream.ts'
 import { dispatched } from './delivered.ts'
-import type { Claim } from './idempotency.ts'
+import { type Ending, paidError } from './ending.ts'
 import type { Offer } from './offer.ts'
 import { type Failure, failureWith, fromConnection, toCallerError } from './provider-failure.ts'
 import { type RelayEnd, relayStream } from './relay-stream.ts'
-import { type Bill, failureOf, releaseCall, settleCall } from './settle-call.ts'
+import { type Bill, failureOf, releaseCall, type Served, settleCall } from './settle-call.ts'
 import { answerContext, startStream } from './start-upstream.ts'
 import { createStreamMeter } from './stream-meter.ts'
 
 /** How long a stream nobody reads any more is read on, where the provider bills it to its end. */
 const DRAIN_MS = 30_000
+/** The same where only its usage tells whether the input was cached, in case it is about to end. */
+const CACHE_DRAIN_MS = 2_000
+/** Shorter inputs are cached by nobody. */
+const CACHED_TOKENS_MIN = 1_024
 const PENDING_COMMENT = Buffer.from(': settlement pending\n\n')
 
-export async function answerStream(
-  deps: ChatDependencies,
-  call: Call,
-  offers: readonly Offer[],
-  claim: Claim | null,
-): Promise<void> {
+export async function answerStream(deps: ChatDependencies, call: Call, offers: readonly Offer[]): Promise<Ending> {
   const client = openClientStream(
     call.exchange,
-    () => streamHeaders(call),
+    (isDecided) => streamHeaders(call, !isDecided && (offers.length > 1 || deps.config.numRetries > 0)),
     deps.config.limits.clientStallSeconds * 1000,
   )
   try {
     const result = await relayAttempts(deps, call, offers, client)
-    await ('reader' in result ? finish(deps, call, client, claim, result) : giveUp(deps, call, client, claim, result))
+    return await ('reader' in result ? finish(deps, call, client, result) : giveUp(deps, call, client, result))
   } catch (error) {
     client.dispose()
     throw error
@@ -60,8 +60,8 @@ async function relayAttempts(
   const failure = await tryOffers(attemptsOf(deps), call, offers, async () => {
     const reader = call.offer.provider.readStream(answerContext(call))
     const end = await relay(deps, call, client, reader)
-    const paid = isPaid(reader.reading) && !isOwn(call.offer.key)
-    if (end.kind === 'failed' && !client.delivered && !paid) return end.error
+    const isUnpaid = end.kind === 'failed' && (end.error.consumed === undefined || isOwn(call.offer.key))
+    if (end.kind === 'failed' && isUnpaid && !reader.hasContent) return end.error
     relayed = { end, reader }
     return null
   })
@@ -72,19 +72,24 @@ async function finish(
   deps: ChatDependencies,
   call: Call,
   client: ClientStream,
-  claim: Claim | null,
   { end, reader }: Relayed,
-): Promise<void> {
+): Promise<Ending> {
   const outcome = outcomeOf(end)
-  const { reading, finishReasons } = reader
-  const bill = await settleCall(deps, call, { reading, finishReasons, outputText: () => reader.outputText(), outcome })
-  await claim?.streamed()
-  logCall(deps, call, {
-    outcome,
-    bill,
-    ...(end.kind === 'failed' ? { error: failureWith(call.offer, end.error) } : {}),
-  })
-  client.end(lastFrames(call, end, reader, bill))
+  const consumed = end.kind === 'failed' ? end.error.consumed : undefined
+  const bill = await settleCall(deps, call, consumed === undefined ? servedBy(reader, outcome) : paidNothing(consumed))
+  const error = end.kind === 'failed' ? failureWith(call.offer, end.error) : null
+  logCall(deps, call, { outcome, bill, ...(error === null ? {} : { error }) })
+  if (error !== null && !client.opened) {
+    client.dispose()
+    return paidError(call, bill, toCallerError(error))
+  }
+  return { key: 'streamed', send: () => client.end(lastFrames(call, end, reader, bill)) }
+}
+
+function servedBy(reader: StreamReader, outcome: Outcome): Served {
+  const { reading, finishReasons, isFinal, hasContent, frames } = reader
+  const texts = { outputText: () => reader.outputText(), shownText: () => reader.shownText() }
+  return { reading, finishReasons, isFinal, hasContent, frames, ...texts, outcome }
 }
 
 async function relay(
@@ -107,8 +112,9 @@ async function relay(
     // What it bills for is what is learned, not only what was passed on.
     drainMs,
     // Who leaves with the last word, a moment before the usage, would have what doesn't show for nothing.
-    goneDrainMs: call.offer.unseen && !isOwn(call.offer.key) ? DRAIN_MS : drainMs,
+    goneDrainMs: () => (isOwn(call.offer.key) ? drainMs : Math.max(drainMs, drainOf(call.offer, reader))),
     start: (handler) => startStream(deps, call, handler),
+    readWhole: (body) => readWhole(call, body),
     readError: (status, headers, body) => provider.readError(status, headers, body),
     readFailure: (error) => fromConnection(provider.label, error),
     onPassed: (flow) => meter.passed(flow),
@@ -121,19 +127,28 @@ async function relay(
   return end
 }
 
+/** How long a stream is read on whose caller left, to learn what does not show in it. */
+function drainOf({ unseen, price, estimate }: Offer, { reading }: StreamReader): number {
+  if (unseen) return DRAIN_MS
+  const isCheaperCached = price.tiers.some(({ rates }) => rates.cacheRead < rates.input)
+  return reading.usage === null && isCheaperCached && estimate.tokens >= CACHED_TOKENS_MIN ? CACHE_DRAIN_MS : 0
+}
+
 /** Nothing was delivered: nothing is charged, and the error keeps its status where headers have not left. */
-async function giveUp(
-  deps: ChatDependencies,
-  call: Call,
-  client: ClientStream,
-  claim: Claim | null,
-  error: Failure,
-): Promise<void> {
+async function giveUp(deps: ChatDependencies, call: Call, client: ClientStream, error: Failure): Promise<Ending> {
   await releaseCall(deps, call, 'failed', failureOf(error))
   logCall(deps, call, { outcome: 'failed', error })
   if (!client.opened) throw toCallerError(error)
-  await claim?.dropped()
-  client.end(dataFrame(JSON.stringify(errorBody(toCallerError(error)))))
+  return { key: 'released', send: () => client.end(dataFrame(JSON.stringify(errorBody(toCallerError(error))))) }
+}
+
+/** JSON where a stream was asked for: an error, or an answer that nobody can be shown as a stream and that was paid for. */
+function readWhole(call: Call, body: Buffer): ProviderError | null {
+  const { provider } = call.offer
+  const read = provider.readAnswer(body, answerContext(call))
+  if (read === null || 'kind' in read) return read
+  const error = fromConnection(provider.label, new Error('a whole answer where a stream was asked for'))
+  return isPaid(read.reading) ? { ...error, consumed: read.reading } : error
 }
 
 function outcomeOf(end: RelayEnd): Outcome {
@@ -148,7 +163,8 @@ function lastFrames(call: Call, end: RelayEnd, reader: StreamReader, bill: Bill)
     frames.push(dataFrame(JSON.stringify(errorBody(toCallerError(failureWith(call.offer, end.error))))))
   if (bill.booking.state === 'pending') frames.push(PENDING_COMMENT)
   if (end.kind !== 'failed') {
-    if (call.request.includeUsage) frames.push(reader.usageFrame(shownCost(call, bill), openAiShape(bill.usage)))
+    if (call.request.includeUsage)
+      frames.push(reader.usageFrame(shownCost(call, bill), openAiShape(bill.usage), !bill.asStated))
     frames.push(DONE_FRAME)
   }
   return Buffer.concat(frames)

@@ -4,6 +4,7 @@ import type { Caller } from '../identity/caller.ts'
 import type { Hold } from '../ledger/ledger.ts'
 import type { Exchange } from './exchange.ts'
 import type { Offer } from './offer.ts'
+import type { Bill } from './settle-call.ts'
 
 export interface Call {
   exchange: Exchange
@@ -24,6 +25,8 @@ export interface Call {
   retries: number
   fallbacks: number
   timing: Timing
+  /** What it was charged; null until it is settled. */
+  bill: Bill | null
 }
 
 /** Milliseconds, all but `upstreamStartedAt` and `firstByteAt` durations. */

@@ -3,7 +3,8 @@
  *
  *   identify -> read the request -> route -> quote -> hold -> call -> relay and meter -> charge -> settle -> answer
  *
- * Whatever happens after the hold, the call ends as settled or released, exactly once.
+ * Whatever happens after the hold, the call ends as settled or released, exactly once. The Idempotency-Key is closed here and nowhere
+ * else, by what was charged, before the caller sees the end.
  */
 import type { ChatRequest } from '../../providers/provider.ts'
 import { providerOf } from '../../providers/registry.ts'
@@ -20,13 +21,13 @@ import { answerJson } from './answer-json.ts'
 import { answerStream } from './answer-stream.ts'
 import type { Call } from './call.ts'
 import { chooseKeys, isOwn, type KeysFor } from './choose-key.ts'
+import { type Ending, paidError } from './ending.ts'
 import type { Exchange } from './exchange.ts'
 import { inlineMedia } from './fetch-media.ts'
-import { type Claim, claimKey } from './idempotency.ts'
+import { type Claim, claimKey, type KeyState, replay } from './idempotency.ts'
 import { makeOffer, type Offer, powerLevelOf } from './offer.ts'
 import { capFor, placeHold } from './place-hold.ts'
 import { readRequest } from './read-request.ts'
-import { replay } from './replay.ts'
 import { releaseCall, type SettleDependencies } from './settle-call.ts'
 import type { Upstream } from './upstream.ts'
 import type { Unasked } from './usage-question.ts'
@@ -54,19 +55,27 @@ export async function chat(deps: ChatDependencies, exchange: Exchange): Promise<
   const sent = await readRequest(exchange.incoming, deps.config.limits.bodyBytes)
   const claim = await claimFor(deps, exchange, caller, sent)
   if (claim?.replay) return replay(exchange, claim.replay)
+  let key: KeyState = 'released'
+  let ending: Ending
   try {
-    const route = findRoute(deps.router, sent.model)
-    const mustFetch = mustInline(route)
-    const request = mustFetch === null ? sent : await inlineMedia(deps.guard, sent, mustFetch)
-    const keys = chooseKeys(deps.vault, caller, route.deployments)
-    const keysFor = keys instanceof Promise ? await keys : keys
-    const offers = makeOffers(deps, exchange, caller, request, route, keysFor)
-    const call = await admit(deps, exchange, caller, request, route, offers)
-    await answer(deps, call, offers, claim)
-  } catch (error) {
-    await claim?.dropped()
-    throw error
+    ending = await run(deps, exchange, caller, sent)
+    key = ending.key
+  } finally {
+    await claim?.close(key)
   }
+  ending.send()
+}
+
+/** @throws {TollgateError} where nothing was charged. */
+async function run(deps: ChatDependencies, exchange: Exchange, caller: Caller, sent: ChatRequest): Promise<Ending> {
+  const route = findRoute(deps.router, sent.model)
+  const mustFetch = mustInline(route)
+  const request = mustFetch === null ? sent : await inlineMedia(deps.guard, sent, mustFetch)
+  const keys = chooseKeys(deps.vault, caller, route.deployments)
+  const keysFor = keys instanceof Promise ? await keys : keys
+  const offers = makeOffers(deps, exchange, caller, request, route, keysFor)
+  const call = await admit(deps, exchange, caller, request, route, offers)
+  return serve(deps, call, offers)
 }
 
 /** Whether one of those who may serve the call would not fetch what a URL names; null where all would fetch anything. */
@@ -77,16 +86,12 @@ function mustInline({ deployments }: Route): ((url: string) => boolean) | null {
   return judges.length === 0 ? null : (url) => judges.some((mustFetch) => mustFetch(url))
 }
 
-/** A failure nobody foresaw must not leave a hold behind. Dropping a hold that is closed already changes nothing. */
-async function answer(
-  deps: ChatDependencies,
-  call: Call,
-  offers: readonly Offer[],
-  claim: Claim | null,
-): Promise<void> {
+/** A failure nobody foresaw must not leave a hold behind, nor make a caller pay twice for a call that was charged before it. */
+async function serve(deps: ChatDependencies, call: Call, offers: readonly Offer[]): Promise<Ending> {
   try {
-    await (call.request.stream ? answerStream(deps, call, offers, claim) : answerJson(deps, call, offers, claim))
+    return await (call.request.stream ? answerStream(deps, call, offers) : answerJson(deps, call, offers))
   } catch (error) {
+    if (call.bill !== null) return paidError(call, call.bill, error)
     if (!(error instanceof TollgateError)) await releaseCall(deps, call, 'failed', { error: 'internal' })
     throw error
   }
@@ -99,7 +104,12 @@ async function claimFor(
   request: ChatRequest,
 ): Promise<Claim | null> {
   const key = exchange.headers['idempotency-key']
-  return typeof key === 'string' ? claimKey(deps, caller, key, request.text, exchange.callId) : null
+  if (typeof key !== 'string') return null
+  // The one header that changes the price. What it says in other words than the body, or beside it, is another request.
+  const ofBody = powerLevelOf(undefined, request.json.power_level)
+  const level = powerLevelOf(exchange.headers['x-power-level'], request.json.power_level)
+  const variant = level === ofBody ? '' : level
+  return claimKey(deps, caller, key, { body: request.text, variant }, exchange.callId)
 }
 
 /** @throws {TollgateError} 404. */
@@ -169,6 +179,7 @@ async function admit(
     retries: 0,
     fallbacks: 0,
     timing: { upstreamStartedAt: 0, firstByteAt: null, upstreamMs: 0 },
+    bill: null,
   }
   if (!exchange.gone) return call
   await releaseCall(deps, call, 'client_gone', { error: 'client_gone' })

@@ -23,10 +23,10 @@ export interface ClientStream {
   dispose(): void
 }
 
-/** `headers` is asked once, when headers leave. */
+/** `headers` is asked once, when headers leave: before anything of the answer (`isDecided` false) it is open who will serve it. */
 export function openClientStream(
   exchange: Exchange,
-  headers: () => Record<string, string>,
+  headers: (isDecided: boolean) => Record<string, string>,
   stallMs: number,
 ): ClientStream {
   const { outgoing } = exchange
@@ -37,19 +37,19 @@ export function openClientStream(
   let idle = setTimeout(keepAlive, KEEP_ALIVE_MS)
   exchange.onGone(dispose)
 
-  function open(): void {
+  function open(isDecided: boolean): void {
     if (opened || exchange.gone) return
     opened = true
     outgoing.writeHead(200, {
       'content-type': 'text/event-stream; charset=utf-8',
       'cache-control': 'no-cache, no-store, must-revalidate',
       'x-accel-buffering': 'no',
-      ...headers(),
+      ...headers(isDecided),
     })
   }
 
   function keepAlive(): void {
-    open()
+    open(false)
     if (!outgoing.writableNeedDrain) outgoing.write(KEEP_ALIVE)
     idle = setTimeout(keepAlive, KEEP_ALIVE_MS)
   }
@@ -67,7 +67,7 @@ export function openClientStream(
       return delivered
     },
     write(bytes) {
-      open()
+      open(true)
       idle.refresh()
       delivered = true
       if (exchange.gone) return true
@@ -88,7 +88,7 @@ export function openClientStream(
     end(bytes) {
       dispose()
       if (exchange.gone) return
-      open()
+      open(true)
       outgoing.end(bytes)
       stall = setTimeout(() => outgoing.destroy(), stallMs)
       outgoing.once('close', () => clearTimeout(stall))

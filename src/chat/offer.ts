@@ -2,13 +2,14 @@
  * What a call may cost on one deployment, before it is made: price, factors, quote, and how much output is wanted and least.
  */
 import type { Path } from '../../providers/known-members/shape.ts'
-import type { ChatRequest, ModelFacts, Provider, Refusal } from '../../providers/provider.ts'
+import type { ChatRequest, ModelFacts, Provider, Refusal, ServerTool } from '../../providers/provider.ts'
 import { providerOf } from '../../providers/registry.ts'
 import type { Config, PowerLevel } from '../config/config.ts'
 import { TollgateError } from '../http/errors.ts'
 import type { Caller } from '../identity/caller.ts'
 import { MILLION } from '../metering/charge.ts'
 import type { InputEstimate } from '../metering/estimate.ts'
+import { type Possible, possibleInput, possibleOutput } from '../metering/plausible.ts'
 import type { Price, PriceBook } from '../metering/price.ts'
 import { type Quote, quote } from '../metering/quote.ts'
 import type { RoutedDeployment } from '../routing/route.ts'
@@ -63,6 +64,8 @@ export interface Offer {
   cap: number | null
   /** May run beyond `wanted`: the hold grows with the stream. */
   extendable: boolean
+  /** What a statement of the provider's can be, given the cap on output that was put in besides the caller's own. */
+  possible(appliedCap: number | null): Possible
   /** Costs what its stream does not show (hidden reasoning, sound, what a tool reads): only its usage tells. */
   unseen: boolean
 }
@@ -111,22 +114,19 @@ export function makeOffer(deployment: RoutedDeployment, key: PayingKey, context:
   if (isOwn(key)) return { ...known, ...UNCHARGED, price: costPrice(provider, deployment, model, context) }
   const price = offeredPrice(provider, deployment, effective, context)
   refuseUnpricedTools(tools, price)
+  const surcharge = surchargeOf(tools, price, config)
+  const isCapBelieved = strangers.letThrough.length === 0
   return {
     ...known,
     price,
-    ...chargedAt(
-      price,
-      { ...known, longCacheWrites: asksForLongCache(effective) },
-      spoken,
-      context,
-      surchargeOf(tools, price, config),
-    ),
-    ...outputOf(effective, deployment, facts, request.stream, config, strangers.letThrough.length === 0),
+    possible: possibleWith(effective, { ...known, price }, facts, tools, surcharge, request, isCapBelieved),
+    ...chargedAt(price, { ...known, longCacheWrites: asksForLongCache(effective) }, spoken, context, surcharge),
+    ...outputOf(effective, deployment, facts, request.stream, config, isCapBelieved),
   }
 }
 
 /** What a call by the caller's own key is held and charged at. Nothing is at stake here, so nothing bounds its output either. */
-const UNCHARGED: Pick<Offer, 'markup' | 'level' | 'quote' | 'wanted' | 'least' | 'cap' | 'extendable'> = {
+const UNCHARGED: Pick<Offer, 'markup' | 'level' | 'quote' | 'wanted' | 'least' | 'cap' | 'extendable' | 'possible'> = {
   markup: 0n,
   level: MILLION,
   quote: {
@@ -140,6 +140,7 @@ const UNCHARGED: Pick<Offer, 'markup' | 'level' | 'quote' | 'wanted' | 'least' |
   least: 1,
   cap: null,
   extendable: false,
+  possible: () => ({ input: Number.MAX_SAFE_INTEGER, output: Number.MAX_SAFE_INTEGER, toolUses: {}, surcharge: 0n }),
 }
 
 /** @throws {TollgateError} 400 for sound without a price, and for what nothing bounds. */
@@ -173,6 +174,37 @@ function chargedAt(
     audioOutput: spoken,
   })
   return { markup, level, quote: bound }
+}
+
+/** Every byte of the request may be input to some server, whatever we know of its members. */
+function possibleWith(
+  effective: Readonly<Record<string, unknown>>,
+  { deployment, estimate, price, choices }: Pick<Offer, 'deployment' | 'estimate' | 'price' | 'choices'>,
+  facts: ModelFacts,
+  tools: readonly ServerTool[],
+  surcharge: bigint,
+  request: ChatRequest,
+  isCapBelieved: boolean,
+): Offer['possible'] {
+  const bytes = Math.max(estimate.bytes, request.text.length + JSON.stringify(deployment.defaults).length)
+  const windows = [price.contextWindow, deployment.maxInputTokens].filter((window) => window !== null)
+  const input = possibleInput({
+    estimate: { ...estimate, bytes },
+    contextWindow: windows.length === 0 ? null : Math.max(...windows),
+    toolRounds: tools.reduce((sum, { addsInput, uses }) => sum + (addsInput ? uses : 0), 0),
+  })
+  const toolUses: Record<string, number> = {}
+  for (const { kind, uses } of tools) toolUses[kind] = (toolUses[kind] ?? 0) + uses
+  // The larger: an operator who names less than the model can write sends no cap by that.
+  const limits = [deployment.maxOutputTokens, facts.maxOutputTokens].filter((limit) => limit !== null)
+  const limit = limits.length === 0 ? null : Math.max(...limits)
+  // What is predicted wrong is billed as output beyond any cap.
+  const overrun = (facts.capOverrun ?? 0) + estimate.predicted.bytes
+  return (appliedCap) => {
+    const cap = isCapBelieved || limit === null ? (appliedCap ?? outputCapOf(effective)) : null
+    const output = possibleOutput(cap, limit, choices, overrun)
+    return { input, output, toolUses, surcharge }
+  }
 }
 
 /** @throws {TollgateError} 400, naming what the provider can't honour and the operator does not let us leave out. */
@@ -233,11 +265,13 @@ function outputOf(
   const extendable = stream && !facts.hiddenReasoning
   const start = extendable ? caps.streamOutputTokens : caps.outputTokens
   const wanted = most === null ? start : Math.min(most, start)
+  // The hold of a stream grows with it, but what its provider may state at the end has to be bounded before it begins.
+  const capOfStream = extendable && most === null ? Math.max(caps.outputTokens, wanted) : null
   const capped = !extendable && (most === null || most > wanted)
   return {
     wanted,
     least: Math.min(caps.leastOutputTokens, wanted),
-    cap: capped ? wanted : null,
+    cap: capped ? wanted : capOfStream,
     extendable: extendable && (most === null || most > wanted),
   }
 }

@@ -1,11 +1,18 @@
 /**
- * Relays one attempt's stream: bytes pass as they come, the reader meters them on the way. Ends in exactly one of the ways of
- * RelayEnd; whoever awaits it settles.
+ * Relays one attempt's stream: bytes pass as they come, the reader meters them on the way. What says nothing (a role, an empty delta)
+ * waits for the first content, so that a stream that fails before it can be made again. Ends in exactly one of the ways of RelayEnd;
+ * whoever awaits it settles.
  */
-import type { ProviderError, StreamPart, StreamReader } from '../../providers/provider.ts'
+import { isPaid, type ProviderError, type StreamPart, type StreamReader } from '../../providers/provider.ts'
 import type { ClientStream } from './client-stream.ts'
 import type { Exchange } from './exchange.ts'
-import { ERROR_BODY_MAX, type ResponseHeaders, type UpstreamControl, type UpstreamHandler } from './upstream.ts'
+import {
+  ERROR_BODY_MAX,
+  isAnswer,
+  type ResponseHeaders,
+  type UpstreamControl,
+  type UpstreamHandler,
+} from './upstream.ts'
 
 export type RelayEnd =
   /** The provider finished its answer. */
@@ -14,7 +21,7 @@ export type RelayEnd =
   | { kind: 'client_gone' }
   /** We stopped it: what is left to spend is spent, or the process is going down. `frames` end the choices that were open. */
   | { kind: 'stopped'; frames: Buffer }
-  /** The provider refused, failed or was cut off. */
+  /** The provider refused, failed or was cut off; `consumed` is set where it delivered nothing and states what that cost. */
   | { kind: 'failed'; error: ProviderError }
 
 /** What a meter may do to a stream. */
@@ -32,14 +39,16 @@ export interface RelayOptions {
   reader: StreamReader
   /** Starts the call upstream. */
   start: (handler: UpstreamHandler) => UpstreamControl
+  /** A stream that was none may be a whole answer, or an error: what it says of its failure. Null where it is neither. */
+  readWhole?: (body: Buffer) => ProviderError | null
   readError: (status: number, headers: ResponseHeaders, body: Buffer) => ProviderError
   readFailure: (error: Error) => ProviderError
   /** Aborted when the process goes down. */
   shutdown: AbortSignal
   /** For how long a stream that was given up is read on before upstream is told to stop; 0 stops it at once. */
   drainMs: number
-  /** The same where it was the caller who left. */
-  goneDrainMs: number
+  /** The same where it was the caller who left; asked at that moment. */
+  goneDrainMs: number | (() => number)
   /** After each piece passed on. */
   onPassed: (flow: Flow) => void
   /** Runs at the first byte from upstream. */
@@ -48,6 +57,8 @@ export interface RelayOptions {
 
 /** What was shown is kept until usage is stated: as large as a whole answer may be. */
 const STREAM_BYTES_MAX = 256 * 1024 * 1024
+/** So much of a stream that says nothing is kept, to be read as a whole answer. */
+const WHOLE_BYTES_MAX = 32 * 1024 * 1024
 
 export function relayStream(options: RelayOptions): Promise<RelayEnd> {
   const { exchange, client, reader } = options
@@ -59,11 +70,19 @@ export function relayStream(options: RelayOptions): Promise<RelayEnd> {
     let abandoned: RelayEnd | null = null
     let drain: NodeJS.Timeout | undefined
     let size = 0
+    /** Read, and not to be passed on before there is content. */
+    let waiting: Buffer[] = []
+    /** As received, until something could be read of it. */
+    let unread: Buffer[] = []
     const brake = createBrake(() => control)
     const flow: Flow = {
       pause: () => brake.press('meter'),
       resume: () => brake.release('meter'),
-      stop: () => giveUp({ kind: 'stopped', frames: reader.stopFrames() }),
+      stop: () => giveUp(stopped()),
+    }
+
+    function stopped(): RelayEnd {
+      return { kind: 'stopped', frames: Buffer.concat([...waiting, reader.stopFrames()]) }
     }
 
     function end(result: RelayEnd, abort: boolean): void {
@@ -75,7 +94,7 @@ export function relayStream(options: RelayOptions): Promise<RelayEnd> {
       // What still comes is ignored, but a connection left paused would never be free again.
       else control?.resume()
       // What failed before it said anything consumed nothing, whoever gave it up before.
-      const failedUnsaid = result.kind === 'failed' && reader.frames === 0 && reader.reading.usage === null
+      const failedUnsaid = result.kind === 'failed' && !reader.hasContent && result.error.consumed === undefined
       resolve(abandoned === null || failedUnsaid ? result : abandoned)
     }
 
@@ -93,21 +112,49 @@ export function relayStream(options: RelayOptions): Promise<RelayEnd> {
     }
 
     function onShutdown(): void {
-      giveUp({ kind: 'stopped', frames: reader.stopFrames() }, 0)
+      giveUp(stopped(), 0)
     }
 
     function errorOf({ status, headers, body }: Refusal): ProviderError {
       return options.readError(status, headers, Buffer.concat(body))
     }
 
-    function pass(part: StreamPart): void {
-      if (abandoned === null && part.bytes !== null && !client.write(part.bytes)) {
-        brake.press('client')
-        client.onDrain(() => brake.release('client'))
+    /** A failure; where nothing was delivered and the end states what it used, that is charged, and not paid for again. */
+    function failed(error: ProviderError): RelayEnd {
+      const isPaidNothing =
+        !reader.hasContent && error.consumed === undefined && reader.isFinal && isPaid(reader.reading)
+      return { kind: 'failed', error: isPaidNothing ? { ...error, consumed: reader.reading } : error }
+    }
+
+    function forward(bytes: Buffer, isEnd: boolean): void {
+      if (abandoned !== null) return
+      waiting.push(bytes)
+      if (!reader.hasContent && !isEnd) return
+      const out = waiting.length === 1 ? bytes : Buffer.concat(waiting)
+      waiting = []
+      if (client.write(out)) return
+      brake.press('client')
+      client.onDrain(() => brake.release('client'))
+    }
+
+    /** The provider is through. Whether that was an answer is for what it said to tell. */
+    function conclude(isComplete: boolean, error = options.readFailure(new Error(BROKEN_OFF))): void {
+      if (isComplete) {
+        if (waiting.length > 0) forward(EMPTY, true)
+        end({ kind: 'done' }, false)
+        return
       }
-      if (part.error !== null) end({ kind: 'failed', error: part.error }, true)
-      else if (part.done) end({ kind: 'done' }, false)
-      else if (size > STREAM_BYTES_MAX) giveUp({ kind: 'stopped', frames: reader.stopFrames() }, 0)
+      const whole =
+        reader.hasContent || reader.reading.usage !== null ? null : options.readWhole?.(Buffer.concat(unread))
+      end(failed(whole ?? error), false)
+    }
+
+    function pass(part: StreamPart): void {
+      if (part.bytes !== null) forward(part.bytes, false)
+      if (reader.hasContent || reader.reading.usage !== null) unread = []
+      if (part.error !== null) end(failed(part.error), true)
+      else if (part.done) conclude(reader.hasContent || reader.finishReasons.length > 0)
+      else if (size > STREAM_BYTES_MAX) giveUp(stopped(), 0)
       else if (part.bytes !== null && abandoned === null) options.onPassed(flow)
     }
 
@@ -121,10 +168,10 @@ export function relayStream(options: RelayOptions): Promise<RelayEnd> {
     }
 
     function finish(): void {
-      pass(reader.end())
-      const complete = reader.finishReasons.length > 0 || reader.reading.usage !== null
-      const broken = () => options.readFailure(new Error('the stream ended before the answer did'))
-      end(complete ? { kind: 'done' } : { kind: 'failed', error: broken() }, false)
+      const last = reader.end()
+      if (last.error !== null && last.bytes === null) conclude(false, last.error)
+      else pass(last)
+      if (!ended) conclude(reader.finishReasons.length > 0 || (reader.hasContent && reader.reading.usage !== null))
     }
 
     options.shutdown.addEventListener('abort', onShutdown)
@@ -133,10 +180,11 @@ export function relayStream(options: RelayOptions): Promise<RelayEnd> {
     control = options.start({
       onHead(status, headers) {
         options.onFirstByte()
-        if (status !== 200) refused = { status, headers, body: [], size: 0 }
+        if (!isAnswer(status)) refused = { status, headers, body: [], size: 0 }
       },
       onData(chunk) {
         size += chunk.length
+        if (!reader.hasContent && size <= WHOLE_BYTES_MAX) unread.push(chunk)
         if (refused === null) guarded(() => pass(reader.push(chunk)))
         else if (!keep(refused, chunk)) end({ kind: 'failed', error: errorOf(refused) }, true)
       },
@@ -146,9 +194,15 @@ export function relayStream(options: RelayOptions): Promise<RelayEnd> {
       },
       onError: (error) => end({ kind: 'failed', error: options.readFailure(error) }, false),
     })
-    exchange.onGone(() => giveUp({ kind: 'client_gone' }, options.goneDrainMs))
+    const { goneDrainMs } = options
+    exchange.onGone(() =>
+      giveUp({ kind: 'client_gone' }, typeof goneDrainMs === 'number' ? goneDrainMs : goneDrainMs()),
+    )
   })
 }
+
+const BROKEN_OFF = 'the stream ended before the answer did'
+const EMPTY = Buffer.alloc(0)
 
 interface Refusal {
   status: number

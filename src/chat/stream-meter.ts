@@ -10,7 +10,7 @@
 import type { StreamReader } from '../../providers/provider.ts'
 import type { Ledger } from '../ledger/ledger.ts'
 import type { Tokenizer } from '../metering/tokenizer.ts'
-import { NO_USAGE, outputTokens } from '../metering/usage.ts'
+import { outputTokens } from '../metering/usage.ts'
 import type { Call } from './call.ts'
 import { countText } from './count-input.ts'
 import { deliveredBy } from './delivered.ts'
@@ -37,7 +37,9 @@ export function createStreamMeter(
 ): StreamMeter {
   const { offer, exchange, caller } = call
   const facts = offer.provider.model(offer.deployment.upstreamModel)
-  const extendable = offer.extendable && call.appliedCap === null
+  // A cap of ours on a model whose limit nobody knows bounds how far it grows; one below what was wanted is all that was granted.
+  const cap = call.appliedCap ?? Number.POSITIVE_INFINITY
+  const extendable = offer.extendable && call.appliedCap === offer.cap
   const count = createOutputCounter(reader, (text) => countText(deps.tokenizer, text, facts))
   let looking = false
   let refused = false
@@ -89,7 +91,12 @@ export function createStreamMeter(
   }
 
   async function extend(seen: number, passed: number): Promise<void> {
-    const total = inputOf(call, offer) + offer.quote.outputFor(covered + deps.step)
+    const total = inputOf(call, offer) + offer.quote.outputFor(Math.min(covered + deps.step, cap))
+    if (total <= call.held) {
+      // All that the cap allows is held: a server that does not keep to it is stopped.
+      refused = true
+      return
+    }
     noted = seen
     const granted = await deps.ledger.extend({
       callId: exchange.callId,
@@ -140,13 +147,16 @@ export function createStreamMeter(
 }
 
 /**
- * Output tokens so far: as stated, plus what was shown since. Each call counts only the text that is new; where two pieces meet it
- * may count a token too many, never one too few.
+ * Output tokens so far: as stated, plus what was shown since, and never more than the bytes shown: a statement in the middle moves the
+ * hold no further than that. Each call counts only the text that is new; where two pieces meet it may count a token too many, never
+ * one too few.
  */
 function createOutputCounter(reader: StreamReader, count: (text: string) => Promise<number>): () => Promise<number> {
   let usage = reader.reading.usage
   let position = 0
   let counted = 0
+  let bytes = 0
+  let measured = 0
   return async () => {
     const stated = reader.reading.usage
     if (stated !== usage) {
@@ -156,6 +166,9 @@ function createOutputCounter(reader: StreamReader, count: (text: string) => Prom
     const news = reader.textSince(position)
     position = news.position
     if (news.text !== '') counted += await count(news.text)
-    return outputTokens(stated ?? NO_USAGE) + counted
+    if (stated === null) return counted
+    bytes += Buffer.byteLength(reader.shownText(measured))
+    measured = position
+    return Math.min(outputTokens(stated) + counted, bytes)
   }
 }

@@ -4,6 +4,7 @@
  */
 import { Agent, type Dispatcher } from 'undici'
 import type { UpstreamRequest } from '../../providers/provider.ts'
+import { createUnpacker, type Unpacker } from './unpack.ts'
 
 export type ResponseHeaders = Readonly<Record<string, string | string[] | undefined>>
 
@@ -72,29 +73,47 @@ function dispatch(
     headersTimeout: timeouts.headMs,
     bodyTimeout: timeouts.idleMs,
   }
+  let unpack: Unpacker | null = null
+  const onData = (chunk: Buffer) => {
+    if (!over) handler.onData(chunk)
+  }
+  const onEnd = () => {
+    if (over) return
+    over = true
+    handler.onEnd()
+  }
+  const onError = (error: Error) => {
+    if (over) return
+    over = true
+    handler.onError(error)
+  }
   agent.dispatch(options, {
     onRequestStart(started) {
       controller = started
       if (over) started.abort(new Error('given up'))
     },
     onResponseStart(_, status, headers) {
-      if (!over && status >= 200) handler.onHead(status, headers)
+      if (over || status < 200) return
+      unpack = createUnpacker(headers['content-encoding'], { onData, onEnd, onError })
+      handler.onHead(status, headers)
     },
     onResponseData(_, chunk) {
-      if (!over) handler.onData(chunk)
+      if (over) return
+      if (unpack === null) handler.onData(chunk)
+      else unpack.write(chunk)
     },
     onResponseEnd() {
-      if (over) return
-      over = true
-      handler.onEnd()
+      if (unpack === null) onEnd()
+      else if (!over) unpack.end()
     },
-    onResponseError(_, error) {
-      if (over) return
-      over = true
-      handler.onError(error)
-    },
+    onResponseError: (_, error) => onError(error),
   })
   return control
+}
+
+/** Some servers answer with 201 or 202. */
+export function isAnswer(status: number): boolean {
+  return status >= 200 && status < 300
 }
 
 /** A whole answer in memory. */
@@ -138,7 +157,7 @@ export function callWhole(
       onData(chunk) {
         chunks.push(chunk)
         size += chunk.length
-        if (head !== null && head.status !== 200 && size >= ERROR_BODY_MAX) {
+        if (head !== null && !isAnswer(head.status) && size >= ERROR_BODY_MAX) {
           control.abort()
           finish(head)
         } else if (size > ANSWER_BYTES_MAX) {

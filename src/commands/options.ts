@@ -2,7 +2,9 @@
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { MEMBER_ROLES, type MemberRole } from '../admin/create-key.ts'
+import type { DisputeTerms } from '../billing/disputes.ts'
 import type { Plan } from '../config/config.ts'
+import { isUuid } from '../db/uuid.ts'
 import { creditsToMicro } from '../metering/money.ts'
 import { LOG_LEVELS, type LogLevel } from '../observe/log.ts'
 import { CommandError, EXIT } from './exit.ts'
@@ -33,10 +35,12 @@ export interface Options {
   label: string | null
   /** Of keys rotate. Null: the one in KMS, or a new one of our own store. */
   newRootKeyFile: string | null
+  /** Of disputes settle. */
+  call: string
+  terms: DisputeTerms
 }
 
 const COMMON = ['config', 'data-dir', 'log-level']
-const SWITCHES = ['json', 'migrate', 'check']
 const FLAGS: Readonly<Record<string, readonly string[]>> = {
   start: [...COMMON, 'host', 'port', 'migrate'],
   migrate: [...COMMON, 'check'],
@@ -46,7 +50,10 @@ const FLAGS: Readonly<Record<string, readonly string[]>> = {
   'key create': [...COMMON, 'org', 'user', 'allocate', 'role', 'label'],
   'keys rotate': [...COMMON, 'new-root-key-file'],
   'keys import-fernet': COMMON,
+  disputes: [...COMMON, 'json'],
+  'disputes settle': [...COMMON, 'call', 'credits', 'as-stated', 'as-charged'],
 }
+const SWITCHES = ['json', 'migrate', 'check', 'as-stated', 'as-charged']
 
 /** @throws {CommandError} with exit code 2. */
 export function readOptions(
@@ -77,6 +84,7 @@ export function readOptions(
     role: flags.role === undefined ? null : oneOf('--role', MEMBER_ROLES, flags.role),
     label: flags.label ?? null,
     newRootKeyFile: flags['new-root-key-file'] ?? null,
+    ...(command === 'disputes settle' ? disputeOf(flags) : { call: '', terms: 'as-charged' }),
   }
 }
 
@@ -92,6 +100,16 @@ function parseFlags(command: string, args: readonly string[]): Record<string, st
     const known = allowed.map((flag) => `--${flag}`).join(' ')
     throw new CommandError(EXIT.usage, `${(error as Error).message.split('. ')[0]}. '${command}' takes: ${known}`)
   }
+}
+
+function disputeOf(flags: Record<string, string | undefined>): Pick<Options, 'call' | 'terms'> {
+  const call = required(flags, 'call', 36)
+  if (!isUuid(call)) throw new CommandError(EXIT.usage, `--call must be the id of a call; it is '${call}'.`)
+  const named = ['credits', 'as-stated', 'as-charged'].filter((flag) => flags[flag] !== undefined)
+  if (named.length !== 1)
+    throw new CommandError(EXIT.usage, 'Say once what the call shall cost: --credits N, --as-stated or --as-charged.')
+  if (flags.credits !== undefined) return { call, terms: { credits: creditsOf('--credits', flags.credits) } }
+  return { call, terms: named[0] === 'as-stated' ? 'as-stated' : 'as-charged' }
 }
 
 function required(flags: Record<string, string | undefined>, flag: string, longest: number): string {

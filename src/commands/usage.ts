@@ -16,6 +16,9 @@ commands
                  (without it: under the key in KMS; with Tollgate's own PostgreSQL under a new one of its own)
   keys import-fernet
                  seal provider keys that Ops-Center stored as Fernet tokens (gAAAA...), opened with ENCRYPTION_KEY
+  disputes       list calls whose provider stated what is not possible: charged, and what was stated [--json]
+  disputes settle
+                 settle one, once: --call ID, and one of --credits N, --as-stated, --as-charged
 
 flags            environment             default
   --config       TOLLGATE_CONFIG         ./config.yaml, else the one that comes with Tollgate

@@ -46,6 +46,8 @@ export interface Deployment {
   price: OperatorPrice | null
   maxOutputTokens: number | null
   maxInputTokens: number | null
+  /** What its server states is charged at most at what is counted here; left out where it is charged as far as it is possible. */
+  statement?: 'counted'
   dropParams: boolean
   /** Members of a request that go to the provider although nobody knows what they do; `*` for all. */
   allowedParams: readonly string[]

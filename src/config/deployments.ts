@@ -103,6 +103,7 @@ function readDeployment(entry: Entry, shared: SharedParams): Deployment | null {
     mockResponse,
     price: readOperatorPrice([params, info]),
     ...readTokenLimits(info),
+    ...(isCounted(params.take('statement'), info?.take('statement') ?? null) ? { statement: 'counted' as const } : {}),
     dropParams: params.take('drop_params').flag() ?? shared.dropParams,
     allowedParams: [...new Set([...shared.allowedParams, ...readAllowedParams(params.take('allowed_openai_params'))])],
     weight: count('weight'),
@@ -136,6 +137,14 @@ function readTokenLimits(info: Section | null): Pick<Deployment, 'maxOutputToken
   const tokens = (name: string): number | null => info?.take(name).number(TOKENS) ?? null
   const all = tokens('max_tokens')
   return { maxOutputTokens: tokens('max_output_tokens') ?? all, maxInputTokens: tokens('max_input_tokens') }
+}
+
+/** How far the server's own numbers are believed; may stand in either section. */
+function isCounted(param: Field, info: Field | null): boolean {
+  const field = param.empty && info !== null ? info : param
+  const text = field.text('believed or counted')?.trim() ?? 'believed'
+  if (text !== 'believed' && text !== 'counted') field.mismatch('believed or counted', `write ${field.label}: counted`)
+  return text === 'counted'
 }
 
 function finishParams(params: Section): void {

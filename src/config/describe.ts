@@ -25,9 +25,15 @@ function describeDeployment(deployment: Deployment): string {
   const key = apiKeySource === null ? 'no key' : `key from ${apiKeySource}`
   const answer = mockResponse === null ? [key] : ['mock: nobody is called']
   const unknown = allowedParams.length === 0 ? [] : [`lets through ${allowedParams.map(showText).join(' ')}`]
-  return [`${provider} ${upstreamModel}${host}`, ...answer, `price: ${describePrice(deployment)}`, ...unknown].join(
-    ', ',
-  )
+  const trust = deployment.statement === 'counted' ? ['charged at most what is counted here'] : []
+  const described = [
+    `${provider} ${upstreamModel}${host}`,
+    ...answer,
+    `price: ${describePrice(deployment)}`,
+    ...unknown,
+    ...trust,
+  ]
+  return described.join(', ')
 }
 
 function describePrice({ price }: Deployment): string {

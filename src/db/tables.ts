@@ -77,6 +77,7 @@ export interface LedgerHoldsTable {
   state: 'open' | 'settled' | 'released' | 'recovered'
   held_credits: Numeric
   created_at: Date
+  closed_at: Date | null
 }
 
 export interface ApiKeysTable {

@@ -8,7 +8,7 @@ import type { SeededOrganization } from '../support/database.ts'
 import { expectRefusal } from '../support/error-shape.ts'
 import { openCall } from '../support/open-call.ts'
 import { type CallAnswer, configFor, MASTER_KEY, postChat, startTollgate } from '../support/tollgate.ts'
-import { chat, chatAnswer, chatStream, errorAnswer, type Script } from '../support/upstream-answers.ts'
+import { chat, chatAnswer, chatStream, errorAnswer, rawStream, type Script, sse } from '../support/upstream-answers.ts'
 
 const PLATFORM_KEY = 'sk-proj-of-the-platform'
 const OWN_KEY = goodKey('openai')
@@ -313,6 +313,39 @@ describe.each([
     const before = upstream.requests.length
     expect((await postChat(tollgate, org.keys.alice, ask('pair', stream))).status).toBe(200)
     expect(keysSince(before)).toEqual([OWN_KEY, PLATFORM_KEY])
+  })
+})
+
+describe('X-BYOK says who paid in the end', () => {
+  const begun = [sse({ model: 'exact', choices: [{ index: 0, delta: { role: 'assistant', content: '' } }] })]
+  const rejects = sse({ error: { message: 'Invalid key', code: 'invalid_api_key', status_code: 401 } })
+
+  test('of a stream that began with the own key and was served by the platform’s', async () => {
+    const { db, tollgate } = product
+    const org = await organization('hybrid')
+    await bring(org)
+    respondByKey({ [OWN_KEY]: rawStream([...begun, rejects]) })
+    const answer = await postChat(tollgate, org.keys.alice, ask('priced', true))
+    expect(answer.status).toBe(200)
+    expect(answer.headers.get('x-byok')).toBe('false')
+    expect(answer.headers.get('x-byok-provider')).toBeNull()
+    const row = await rowOfCall(db.pool, answer.headers.get('x-litellm-call-id'))
+    expect(row).toMatchObject({ credits_used: CHARGED })
+    expect(row.details).not.toHaveProperty('byok')
+  })
+
+  test('and nothing where the head leaves before that is known', { timeout: 20_000 }, async () => {
+    const { tollgate } = product
+    const org = await organization('hybrid')
+    await bring(org)
+    const { promise: later, resolve } = Promise.withResolvers<void>()
+    respondByKey({ [OWN_KEY]: rawStream([...begun, rejects], { gate: (i) => (i === 1 ? later : undefined) }) })
+    setTimeout(resolve, 5_500)
+    const answer = await postChat(tollgate, org.keys.alice, ask('priced', true))
+    expect(answer.body).toContain(': keep-alive')
+    for (const name of ['x-byok', 'x-byok-provider', 'x-provider-used', 'x-litellm-attempted-fallbacks'])
+      expect(answer.headers.get(name), name).toBeNull()
+    expect(answer.body).toContain('data: [DONE]')
   })
 })
 

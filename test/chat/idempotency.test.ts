@@ -1,6 +1,6 @@
 /** Idempotency-Key: a call sent twice is made once and charged once. */
 import { randomUUID } from 'node:crypto'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { balanceOf, expectBooksMatch, rowsOf } from '../support/call-books.ts'
 import { useProduct } from '../support/product.ts'
 import { type CallAnswer, postChat } from '../support/tollgate.ts'
@@ -139,6 +139,69 @@ test('it is repeated for 24 hours, and made anew after', async () => {
   expect(later.headers.get('x-litellm-call-id')).not.toBe(first.headers.get('x-litellm-call-id'))
   expect(upstream.tally.calls - callsBefore).toBe(2)
   expect(await balanceOf(db.pool, acme.id, 'alice')).toMatchObject({ used: '0.013950' })
+})
+
+test('another power level under the same key is a different request; the same in other words is not', async () => {
+  const { tollgate } = product
+  const { acme, key, callsBefore, upstream } = await seeded()
+  const at = (level: string | null, body: object = HELLO) =>
+    postChat(tollgate, acme.keys.alice, body, {
+      headers: { 'Idempotency-Key': key, ...(level === null ? {} : { 'X-Power-Level': level }) },
+    })
+  const first = await at('balanced')
+  expect(first.status).toBe(200)
+  for (const level of ['eco', 'precision']) {
+    const other = await at(level)
+    expect(other.status).toBe(409)
+    expect(other.json()).toMatchObject({ error: { code: 'idempotency_key_reused' } })
+  }
+  expect((await at(null)).body).toBe(first.body)
+  expect(upstream.tally.calls - callsBefore).toBe(1)
+})
+
+describe('a key that a crash left running', () => {
+  async function left() {
+    const { db } = product
+    const { acme, key, upstream, callsBefore } = await seeded()
+    const first = await send(acme.keys.alice, key)
+    const callId = first.headers.get('x-litellm-call-id')
+    expect(first.status).toBe(200)
+    // As a process that died left it: the key was not closed, and the call was by another process.
+    await db.pool.query(
+      "update tollgate.idempotency_keys set state = 'running', body = null, headers = null where call_id = $1",
+      [callId],
+    )
+    return { acme, key, upstream, callsBefore, callId }
+  }
+
+  test('finds the charge its call left, also after an hour: 409 names the call, and nothing is paid again', async () => {
+    const { acme, key, upstream, callsBefore, callId } = await left()
+    for (const wait of ['61 seconds', '61 minutes']) {
+      await product.db.moveClock(wait)
+      const again = await send(acme.keys.alice, key)
+      expect(again.status).toBe(409)
+      expect(again.headers.get('x-should-retry')).toBe('false')
+      expect(again.json()).toMatchObject({ error: { code: 'idempotency_key_streamed', call_id: callId } })
+    }
+    expect(upstream.tally.calls - callsBefore).toBe(1)
+  })
+
+  test('is free where its call cost nothing', async () => {
+    const { db, upstream, acme, key } = await seeded()
+    upstream.respond(errorAnswer(400, { message: 'no', type: 'invalid_request_error' }))
+    const first = await send(acme.keys.alice, key)
+    expect(first.status).toBe(400)
+    const callId = first.headers.get('x-litellm-call-id')
+    await db.pool.query(
+      `insert into tollgate.idempotency_keys (org_id, user_id, key, body_hash, call_id) values ($1, 'alice', $2, '\\x00', $3)`,
+      [acme.id, key, callId],
+    )
+    upstream.respond(chat())
+    // A process that lives closes the key itself, at once.
+    expect((await send(acme.keys.alice, key)).status).toBe(409)
+    await db.moveClock('61 seconds')
+    expect((await send(acme.keys.alice, key)).status).toBe(200)
+  })
 })
 
 test.each(['', 'with space', 'ü', 'x'.repeat(256)])('a malformed key is a 400: %.20s', async (key) => {

@@ -369,13 +369,15 @@ describe('a reset with an open hold takes back what was spent before, and never 
 describe('a provider that ignores the cap', () => {
   test('is charged for what it counted, beyond the hold too, and the next call is refused', async () => {
     const acme = await seed(5)
-    upstream.respond(chatAnswer({ model: 'metered', usage: { prompt_tokens: 11, completion_tokens: 400 } }))
+    const usage = { prompt_tokens: 11, completion_tokens: 400 }
+    upstream.respond(chatAnswer({ model: 'metered', text: Array(400).fill(' word'), usage }))
     const call = openCall(survivor, acme.keys.alice, ASKED)
-    await expectAnswered(call, '12.165000')
-    expect(await bookedRows(db.pool, call)).toEqual([charge('12.165000')])
+    // 10 tokens of input and 400 of output, as they were counted here.
+    await expectAnswered(call, '12.150000')
+    expect(await bookedRows(db.pool, call)).toEqual([charge('12.150000', { provenance: 'disputed' })])
     expect(await balanceOf(db.pool, acme.id, 'alice')).toEqual({
-      used: '12.165000',
-      remaining: '-7.165000',
+      used: '12.150000',
+      remaining: '-7.150000',
       held: '0.000000',
     })
     expect((await postChat(survivor, acme.keys.alice, ASKED)).status).toBe(402)
@@ -383,7 +385,6 @@ describe('a provider that ignores the cap', () => {
 
   test('beyond belief is booked at the quote, disputed', async () => {
     const acme = await seed()
-    // 63.015 credits, and twenty times the quote are 63.
     upstream.respond(chatAnswer({ model: 'metered', usage: { prompt_tokens: 1, completion_tokens: 2_100 } }))
     const call = openCall(survivor, acme.keys.alice, ASKED)
     await expectAnswered(call, '3.150000')

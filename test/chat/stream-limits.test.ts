@@ -38,24 +38,24 @@ async function heldFor(callId: string): Promise<string> {
 }
 
 describe('a stream without a cap', () => {
-  test('starts with a hold for the first tokens, and no cap goes upstream', async () => {
+  test('starts with a hold for the first tokens; the cap sent where no limit is known is not held yet', async () => {
     const { db, upstream, tollgate } = product
     const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
     const later = Promise.withResolvers<void>()
     const usage = { prompt_tokens: 8, completion_tokens: 150 }
-    upstream.respond(chatStream({ text: words(150), model: 'exact', usage, gate: gateAt(1, later.promise) }))
+    upstream.respond(chatStream({ text: words(150), model: 'exact', usage, gate: gateAt(2, later.promise) }))
     const call = openCall(tollgate, acme.keys.alice, STREAMED)
-    await call.frames(1)
+    await call.frames(2)
     const callId = String((await call.head).headers['x-litellm-call-id'])
     expect(await heldFor(callId)).toBe('6.000000')
-    expect((await call.head).headers).not.toHaveProperty('x-max-tokens-applied')
+    expect((await call.head).headers).toMatchObject({ 'x-max-tokens-applied': '500' })
 
     later.resolve()
     const { body, complete } = await call.closed
     expect(complete).toBe(true)
     expect(body.match(/" word"/g)).toHaveLength(150)
     expect(body.endsWith('data: [DONE]\n\n')).toBe(true)
-    expect(upstream.requests.at(-1)?.json).not.toHaveProperty('max_tokens')
+    expect(upstream.requests.at(-1)?.json).toMatchObject({ max_tokens: 500 })
     const row = await rowOfCall(db.pool, callId)
     expect(row).toMatchObject({ credits_used: '4.500000', provenance: 'provider_usage', outcome: 'answered' })
   })

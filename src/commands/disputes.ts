@@ -1,0 +1,45 @@
+/** `tollgate disputes` lists charges whose statement was not possible; `tollgate disputes settle` settles one, once. */
+import { type Dispute, listDisputes, settleDispute } from '../billing/disputes.ts'
+import type { Database } from '../db/connect.ts'
+import { EXIT } from './exit.ts'
+import { openStore } from './open-store.ts'
+import type { Options } from './options.ts'
+import { requireConfig } from './read-config.ts'
+
+export function disputesList(options: Options): Promise<number> {
+  return withStore(options, async (database) => {
+    const disputes = await listDisputes(database)
+    process.stdout.write(options.json ? `${JSON.stringify(disputes, null, 2)}\n` : readable(disputes))
+    return EXIT.ok
+  })
+}
+
+/** Exit code 1 where there was nothing to settle: a second time, another call, none at all. */
+export function disputesSettle(options: Options): Promise<number> {
+  return withStore(options, async (database) => {
+    const actor = `tollgate disputes settle, uid ${process.getuid?.() ?? 'unknown'}`
+    const settled = await settleDispute(database, options.call, options.terms, actor)
+    process.stdout.write(`${JSON.stringify({ call_id: options.call, ...settled }, null, 2)}\n`)
+    return settled.outcome === 'settled' ? EXIT.ok : EXIT.failed
+  })
+}
+
+async function withStore(options: Options, work: (database: Database) => Promise<number>): Promise<number> {
+  const say = (line: string) => process.stderr.write(`${line}\n`)
+  const store = await openStore(options, await requireConfig(options, say), say)
+  try {
+    return await work(store.database)
+  } finally {
+    await store.close()
+  }
+}
+
+function readable(disputes: readonly Dispute[]): string {
+  if (disputes.length === 0) return 'No call is disputed.\n'
+  const lines = disputes.map((one) => {
+    const who = `organization ${one.organization}, user ${one.user_id}, model ${one.model ?? 'unknown'}`
+    const what = `charged ${one.charged} credits, the provider stated $${one.stated_api_cost}`
+    return `  ${one.call_id}  ${one.created_at.toISOString()}\n    ${who}\n    ${what}`
+  })
+  return `${disputes.length} disputed:\n${lines.join('\n')}\n`
+}

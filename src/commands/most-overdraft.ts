@@ -1,0 +1,38 @@
+/**
+ * What `check-config` says of each model about statements: the most one of them can charge a call. What exceeds the call's hold is the
+ * most that it can overdraw a balance.
+ */
+import { findProvider } from '../../providers/registry.ts'
+import type { Config, Deployment } from '../config/config.ts'
+import { MILLION } from '../metering/charge.ts'
+import { trimDecimal } from '../metering/money.ts'
+import { mostCharge } from '../metering/plausible.ts'
+import { findPrice } from '../metering/price.ts'
+
+/** One line a deployment whose model is written in full. */
+export function describeOverdraft(config: Config, now: Date): string[] {
+  return config.deployments
+    .filter(({ upstreamModel, mockResponse }) => !upstreamModel.includes('*') && mockResponse === null)
+    .map((deployment) => `  ${deployment.modelName}: ${overdraftOf(config, deployment, now)}`)
+}
+
+function overdraftOf(config: Config, deployment: Deployment, now: Date): string {
+  const provider = findProvider(deployment.provider)
+  const { upstreamModel: model } = deployment
+  const listed = provider?.listedAs(provider.pricedAs(model, null)) ?? null
+  const price = findPrice({ listed, at: now, operator: deployment.price, toolFees: config.toolFees })
+  if (provider === null || price === null) return 'no price is known, so no call is made'
+  const facts = provider.model(model)
+  const limits = [deployment.maxOutputTokens, facts.maxOutputTokens].filter((limit) => limit !== null)
+  const output = limits.length === 0 ? config.caps.outputTokens : Math.max(...limits)
+  const windows = [deployment.maxInputTokens, price.contextWindow].filter((window) => window !== null)
+  const cap = limits.length === 0 ? `; its output limit is not known, so a cap of ${output} is sent` : ''
+  const level = Object.values(config.powerLevels).reduce((a, b) => (b > a ? b : a))
+  const factors = { tier: MILLION, markup: config.plans.platform.markup, level, allowBelowCost: false }
+  const worth = (input: number) => {
+    const most = mostCharge({ input, output, toolUses: {}, surcharge: 0n }, price, factors)
+    return `${trimDecimal(most, 6)} credits`
+  }
+  if (windows.length > 0) return `${worth(Math.max(...windows))} a choice at most${cap}`
+  return `${worth(0)} a choice at most, and its input: its context window is not known, so what a call is quoted at bounds it (set model_info.max_input_tokens)${cap}`
+}
