@@ -99,6 +99,7 @@ export function makeOffer(deployment: RoutedDeployment, key: PayingKey, context:
   }
   if (isOwn(key)) return { ...known, ...UNCHARGED, price: costPrice(provider, deployment, model, context) }
   const price = offeredPrice(provider, deployment, effective, context)
+  known.estimate = withinWindow(known.estimate, price)
   refuseUnpricedTools(tools, price)
   return {
     ...known,
@@ -157,6 +158,18 @@ function chargedAt(
     audioOutput: spoken,
   })
   return { markup, level, quote: bound }
+}
+
+/** A model reads no more than its context window, whatever its media could be. */
+function withinWindow(estimate: InputEstimate, { contextWindow }: Price): InputEstimate {
+  const most = contextWindow ?? Number.MAX_SAFE_INTEGER
+  const media = Math.min(estimate.media, most)
+  const audioInput = Math.min(estimate.audioInput, most)
+  const expected = {
+    media: Math.min(estimate.expected.media, most),
+    audioInput: Math.min(estimate.expected.audioInput, most),
+  }
+  return { ...estimate, media, audioInput, expected }
 }
 
 /** @throws {TollgateError} 400, naming what the provider can't honour and the operator does not let us leave out. */
