@@ -11,7 +11,7 @@ export interface PdfScan {
   run(): boolean
   /** By object number, the children of each of its versions. */
   readonly kids: ReadonlyMap<number, readonly (readonly number[])[]>
-  /** By object number, the largest `/Count` that stands beside `/Kids`. */
+  /** By object number, the largest `/Count` of its versions; NaN where one can't be read. */
   readonly counts: ReadonlyMap<number, number>
   readonly roots: ReadonlySet<number>
 }
@@ -50,14 +50,14 @@ export function createPdfScan(bytes: Buffer, inflatedMax: number): PdfScan {
   }
 
   function addNode(id: number, values: PdfValues): boolean {
+    // Some readers believe it, also where nothing stands beside it. One that is no plain number could be any.
+    const count = values.Count ?? '0'
+    counts.set(id, Math.max(counts.get(id) ?? 0, /^\s*\d{1,9}\s*$/.test(count) ? Number(count) : Number.NaN))
     if (values.Kids === undefined) return true
     const list = /^\s*\[((?:\s*\d{1,10}\s+\d{1,5}\s+R)*)\s*\]\s*$/.exec(values.Kids)
     if (list === null) return false
     const own = (list[1]!.match(/\d+\s+\d+\s+R/g) ?? []).map((reference) => Number.parseInt(reference, 10))
     kids.set(id, [...(kids.get(id) ?? []), own])
-    // Some readers believe it. One that is written elsewhere, or as something else than a number, could be any.
-    if (!/^\s*\d{0,9}\s*$/.test(values.Count ?? '')) return false
-    counts.set(id, Math.max(counts.get(id) ?? 0, Number(values.Count ?? 0)))
     return true
   }
 

@@ -29,8 +29,8 @@ function countPages({ kids, counts, roots }: PdfScan): number | null {
     for (let id = stack.at(-1); id !== undefined; id = stack.at(-1)) {
       const versions = kids.get(id)
       if (pages.has(id) || versions === undefined) {
-        // Whatever is no node of a tree is a page.
-        if (!pages.has(id)) pages.set(id, 1)
+        // Whatever is no node of a tree is a page, or as many as it says.
+        if (!pages.has(id)) pages.set(id, Math.max(1, counts.get(id) ?? 0))
         stack.pop()
         continue
       }
@@ -50,6 +50,7 @@ function countPages({ kids, counts, roots }: PdfScan): number | null {
       open.delete(id)
       stack.pop()
     }
+    // NaN, where a count can't be read, stays.
     most = Math.max(most, pages.get(root) ?? 0)
   }
   return Number.isSafeInteger(most) && most > 0 ? most : null

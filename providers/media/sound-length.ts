@@ -47,11 +47,15 @@ export function soundSeconds(bytes: Buffer): number | null {
 const FIXED_FORMATS: ReadonlySet<number> = new Set([1, 3, 6, 7])
 const EXTENSIBLE = 0xfffe
 
-/** By the whole file at the rate of its samples: however long the data is said to be, there is no more of it. */
+/** Of data whose end was not known when its head was written. */
+const OPEN_ENDED = 0x7fff_0000
+
+/** By the whole file at the rate of its samples, or what its head says where that is more: some programs believe it. */
 function wavSeconds(bytes: Buffer): number | null {
   if (bytes.toString('latin1', 8, 12) !== 'WAVE') return null
   let rate: number | null = null
   let hasData = false
+  let stated = 0
   for (let at = 12; at + 8 <= bytes.length; ) {
     const type = bytes.toString('latin1', at, at + 4)
     const length = bytes.readUInt32LE(at + 4)
@@ -59,10 +63,13 @@ function wavSeconds(bytes: Buffer): number | null {
       if (rate !== null || at + 8 + length > bytes.length) return null
       rate = sampleBytesPerSecond(bytes, at + 8, length)
       if (rate === null) return null
-    } else if (type === 'data') hasData = true
+    } else if (type === 'data') {
+      hasData = true
+      if (length < OPEN_ENDED) stated = Math.max(stated, length)
+    }
     at += 8 + length + (length & 1)
   }
-  return hasData && rate !== null ? bytes.length / rate : null
+  return hasData && rate !== null ? Math.max(bytes.length, stated) / rate : null
 }
 
 /** From the format itself: a decoder ignores the header's own statement of its byte rate. */

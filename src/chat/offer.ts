@@ -113,6 +113,7 @@ export function makeOffer(deployment: RoutedDeployment, key: PayingKey, context:
   }
   if (isOwn(key)) return { ...known, ...UNCHARGED, price: costPrice(provider, deployment, model, context) }
   const price = offeredPrice(provider, deployment, effective, context)
+  known.estimate = withinWindow(known.estimate, price)
   refuseUnpricedTools(tools, price)
   const surcharge = surchargeOf(tools, price, config)
   const isCapBelieved = strangers.letThrough.length === 0
@@ -205,6 +206,18 @@ function possibleWith(
     const output = possibleOutput(cap, limit, choices, overrun)
     return { input, output, toolUses, surcharge }
   }
+}
+
+/** A model reads no more than its context window, whatever its media could be. */
+function withinWindow(estimate: InputEstimate, { contextWindow }: Price): InputEstimate {
+  const most = contextWindow ?? Number.MAX_SAFE_INTEGER
+  const media = Math.min(estimate.media, most)
+  const audioInput = Math.min(estimate.audioInput, most)
+  const expected = {
+    media: Math.min(estimate.expected.media, most),
+    audioInput: Math.min(estimate.expected.audioInput, most),
+  }
+  return { ...estimate, media, audioInput, expected }
 }
 
 /** @throws {TollgateError} 400, naming what the provider can't honour and the operator does not let us leave out. */

@@ -257,6 +257,7 @@ export const PDFS: readonly CraftedPdf[] = [
     bytes: make.pdf(tree('/Kids [<< /Type /Page >> << /Type /Page >>] /Count 2')),
     pages: null,
   },
+  { name: 'a PDF whose tree is only a count', bytes: make.pdf(tree('/Count 50')), pages: 50 },
   { name: 'a PDF that shares its nodes', bytes: make.pdf(SHARED), pages: 1_024 },
   { name: 'a PDF that contains itself', bytes: make.pdf(LOOP), pages: null },
   { name: 'a PDF that was changed', bytes: make.pdf([...make.pages(7), ...make.pages(9).slice(1)]), pages: 9 },
