@@ -237,10 +237,12 @@ create table public.user_credit_allocations (
   created_at timestamp with time zone default tollgate.tollgate_now() not null,
   updated_at timestamp with time zone default tollgate.tollgate_now() not null,
   held_credits numeric(20,6) default 0 not null,
+  byte_margin_credits numeric(20,6) default 0 not null,
   constraint user_credit_allocations_pkey PRIMARY KEY (id),
   constraint user_credit_allocations_org_id_user_id_key UNIQUE (org_id, user_id),
   constraint user_credit_allocations_org_id_fkey FOREIGN KEY (org_id) REFERENCES public.organizations(id) ON DELETE RESTRICT,
   constraint user_credit_allocations_allocated_credits_check CHECK (allocated_credits >= 0::numeric),
+  constraint user_credit_allocations_byte_margin_credits_check CHECK (byte_margin_credits >= 0::numeric),
   constraint user_credit_allocations_held_credits_check CHECK (held_credits >= 0::numeric),
   constraint user_credit_allocations_reset_period_check CHECK (reset_period::text = ANY (ARRAY['daily'::character varying, 'weekly'::character varying, 'monthly'::character varying, 'never'::character varying]::text[])),
   constraint user_credit_allocations_used_credits_check CHECK (used_credits >= 0::numeric)
@@ -250,6 +252,7 @@ CREATE INDEX idx_user_credits_org_id ON public.user_credit_allocations USING btr
 CREATE INDEX idx_user_credits_user_id ON public.user_credit_allocations USING btree (user_id, org_id);
 CREATE TRIGGER update_user_credits_updated_at BEFORE UPDATE ON public.user_credit_allocations FOR EACH ROW WHEN (new.updated_at = old.updated_at) EXECUTE FUNCTION public.update_updated_at_column();
 comment on table public.user_credit_allocations is 'The part of a pool that one user may spend.';
+comment on column public.user_credit_allocations.byte_margin_credits is 'What its running calls would hold more if every byte of their input were a token.';
 comment on column public.user_credit_allocations.used_credits is 'In the current period; goes down only by a journalled reset.';
 grant insert, select, update on table public.user_credit_allocations to tollgate_app;
 grant select on table public.user_credit_allocations to tollgate_caller;
@@ -495,7 +498,8 @@ AS $function$
       return coalesce(ledger_available(
         v_allocation.allocated_credits - v_allocation.used_credits - v_allocation.held_credits,
         v_pool.total_credits - v_pool.used_credits - v_pool.held_credits,
-        v_pool.allow_overage, v_pool.overage_limit, v_pool.overage_credits) >= p_credits_needed, true);
+        v_pool.allow_overage, v_pool.overage_limit, v_pool.overage_credits)
+        - v_allocation.byte_margin_credits >= p_credits_needed, true);
     end
   $function$;
 revoke execute on function public.has_sufficient_credits(uuid,character varying,numeric) from public;
@@ -665,6 +669,7 @@ create table tollgate.ledger_holds (
   state character varying(20) default 'open'::character varying not null,
   held_credits numeric(20,6) not null,
   input_credits numeric(20,6) not null,
+  byte_margin_credits numeric(20,6) default 0 not null,
   checkpoint_credits numeric(20,6),
   checkpoint_api_cost numeric(20,9),
   charged_credits numeric(20,6),
@@ -678,6 +683,7 @@ create table tollgate.ledger_holds (
   closed_at timestamp with time zone,
   constraint ledger_holds_pkey PRIMARY KEY (call_id),
   constraint ledger_holds_allocation_id_fkey FOREIGN KEY (allocation_id) REFERENCES public.user_credit_allocations(id) ON DELETE RESTRICT,
+  constraint ledger_holds_byte_margin_credits_check CHECK (byte_margin_credits >= 0::numeric),
   constraint ledger_holds_charged_credits_check CHECK (charged_credits >= 0::numeric),
   constraint ledger_holds_check CHECK ((state::text = 'open'::text) = (closed_at IS NULL)),
   constraint ledger_holds_checkpoint_api_cost_check CHECK (checkpoint_api_cost >= 0::numeric),
@@ -688,6 +694,7 @@ create table tollgate.ledger_holds (
 ) with (fillfactor=80);
 CREATE INDEX idx_ledger_holds_open ON tollgate.ledger_holds USING btree (org_id) WHERE ((state)::text = 'open'::text);
 comment on table tollgate.ledger_holds is 'One row a call: the credits set aside for it, then how it was closed. Open once, closed once.';
+comment on column tollgate.ledger_holds.byte_margin_credits is 'What it would be larger by if every byte of the input were a token; 0 where it is held like that.';
 comment on column tollgate.ledger_holds.call_id is 'Minted by the proxy: the billing key.';
 comment on column tollgate.ledger_holds.checkpoint_api_cost is 'The provider''s part of the checkpoint, in dollars.';
 comment on column tollgate.ledger_holds.checkpoint_credits is 'Charge so far, as of the last checkpoint. Null before the first: nothing went out.';
@@ -920,7 +927,9 @@ AS $function$
     spent as (
       select c.org_id, c.user_id, sum(credits_used) as used from public.credit_usage_attribution c group by 1, 2),
     org_spent as (select s.org_id, sum(used) as used from spent s group by 1),
-    held as (select h.org_id, h.user_id, sum(held_credits) as held from ledger_holds h where state = 'open' group by 1, 2),
+    held as (
+      select h.org_id, h.user_id, sum(held_credits) as held, sum(byte_margin_credits) as margin
+      from ledger_holds h where state = 'open' group by 1, 2),
     org_held as (select h.org_id, sum(held) as held from held h group by 1),
     users as (
       select a.org_id, sum(ledger_overdraft(allocated_credits, used_credits, held_credits)) as overdraft,
@@ -983,6 +992,10 @@ AS $function$
       from public.user_credit_allocations a left join spent s using (org_id, user_id) left join user_journal j using (org_id, user_id)
       union all
       select 'allocation.held_credits is not the sum of the open holds', a.org_id, a.user_id, null, a.held_credits, coalesce(h.held, 0)
+      from public.user_credit_allocations a left join held h using (org_id, user_id)
+      union all
+      select 'allocation.byte_margin_credits is not the sum of the open holds', a.org_id, a.user_id, null, a.byte_margin_credits,
+        coalesce(h.margin, 0)
       from public.user_credit_allocations a left join held h using (org_id, user_id)
       union all
       select 'a charge belongs to a user without an allocation', s.org_id, s.user_id, null, s.used, 0
@@ -1185,7 +1198,7 @@ AS $function$
       if v_fast > 0 then
         return query
           with fast as materialized (
-              select k.ordinality, k.call_id, k.state, k.charge, h.org_id, h.allocation_id, h.held_credits as released, h.key_id,
+              select k.ordinality, k.call_id, k.state, k.charge, h.org_id, h.allocation_id, h.held_credits as released, h.byte_margin_credits as margin, h.key_id,
                 a.allocated_credits - a.used_credits - a.held_credits as free, l.used as key_used
               from unnest(v_calls) with ordinality as k
               cross join lateral (select * from ledger_holds where call_id = k.call_id limit 1) h
@@ -1198,11 +1211,13 @@ AS $function$
               update ledger_holds h set state = f.state, charged_credits = f.charge, closed_at = v_now
                 from fast f where h.call_id = f.call_id),
             by_user as (
-              select f.org_id, f.allocation_id, sum(f.released) as released, sum(f.charge) as used, min(f.free) as free
+              select f.org_id, f.allocation_id, sum(f.released) as released, sum(f.margin) as margin, sum(f.charge) as used,
+                min(f.free) as free
               from fast f group by 1, 2),
             allocation as (
               update public.user_credit_allocations a
-                set held_credits = a.held_credits - u.released, used_credits = a.used_credits + u.used, updated_at = v_now
+                set held_credits = a.held_credits - u.released, byte_margin_credits = a.byte_margin_credits - u.margin,
+                  used_credits = a.used_credits + u.used, updated_at = v_now
                 from by_user u where a.id = u.allocation_id),
             pool as (
               update public.organization_credit_pools p
@@ -1249,7 +1264,7 @@ AS $function$
     begin
       perform ledger_commit_durably();
       for i in 1 .. 2 loop
-        select h.state, h.held_credits as released, h.limits, h.key_id, h.allocation_id, a.allocated_credits, a.used_credits,
+        select h.state, h.held_credits as released, h.byte_margin_credits as margin, h.limits, h.key_id, h.allocation_id, a.allocated_credits, a.used_credits,
             a.held_credits, coalesce(a.next_reset_date <= v_now, false) or coalesce(p.next_refresh_date <= v_now, false) as due
           into v
           from ledger_holds h
@@ -1277,7 +1292,8 @@ AS $function$
             where o.org_id = p_call.org_id),
         allocation as (
           update public.user_credit_allocations u
-            set held_credits = u.held_credits - v.released, used_credits = u.used_credits + p_call.charge, updated_at = v_now
+            set held_credits = u.held_credits - v.released, byte_margin_credits = u.byte_margin_credits - v.margin,
+              used_credits = u.used_credits + p_call.charge, updated_at = v_now
             where u.id = v.allocation_id)
         insert into public.credit_usage_attribution (
             id, call_id, org_id, user_id, allocation_id, credits_used, service_type, service_name, api_cost, markup_applied,
@@ -1464,12 +1480,13 @@ AS $function$
       end if;
       perform ledger_lock_batch(array(select row(k.org_id, k.user_id)::payer from unnest(v_calls) k));
 
-      -- The fast path: organizations whose calls can all have what they want. With all of them held, ten times the input of each is
-      -- left, so that in whatever order they are looked at none is bounded by anything.
+      -- The fast path: organizations whose calls can all have what they want. With all of them held there would be enough even if every
+      -- byte were a token, so that in whatever order they are looked at none is bounded by anything.
       with asked as (
           select k.*, a.id as allocation_id, l.used as key_used, a.allocated_credits - a.used_credits - a.held_credits as free,
-            k.input + k.output as held,
+            k.input + k.output as held, greatest(k.input_bytes - k.input, 0) as margin,
             sum(k.input + k.output) over (partition by k.org_id) as held_by_org,
+            a.byte_margin_credits + sum(greatest(k.input_bytes - k.input, 0)) over (partition by k.org_id, a.id) as margin_by_user,
             sum(k.input + k.output) over (partition by k.org_id, a.id) as held_by_user,
             sum(k.input + k.output) over (partition by k.org_id, a.id order by k.ordinality) as held_so_far,
             p.total_credits - p.used_credits - p.held_credits as pool_free,
@@ -1489,23 +1506,24 @@ AS $function$
           left join public.credit_usage_attribution c on c.call_id = k.call_id and c.cause = 'call'),
         judged as (
           select a.*, bool_and(coalesce(a.usual and case
-              when not a.allow_overage then least(a.free - a.held_by_user, a.pool_free - a.held_by_org) >= 10 * a.input
+              when not a.allow_overage then least(a.free - a.held_by_user, a.pool_free - a.held_by_org) >= a.margin_by_user
               when a.overage_limit is null then true
-              else a.free - a.held_by_user >= 10 * a.input and a.overage_credits <= a.overage_limit
+              else a.free - a.held_by_user >= a.margin_by_user and a.overage_credits <= a.overage_limit
             end, false)) over (partition by a.org_id) as is_fast
           from asked a),
         fast as materialized (select * from judged j where j.is_fast),
         hold as (
-          insert into ledger_holds (call_id, owner, org_id, user_id, allocation_id, held_credits, input_credits, key_id, context,
-              service_type, service_name, request_id)
-            select f.call_id, p_owner, f.org_id, f.user_id, f.allocation_id, f.held, f.input, f.key_id, f.context, f.service_type,
-              f.service_name, f.request_id
+          insert into ledger_holds (call_id, owner, org_id, user_id, allocation_id, held_credits, input_credits, byte_margin_credits,
+              key_id, context, service_type, service_name, request_id)
+            select f.call_id, p_owner, f.org_id, f.user_id, f.allocation_id, f.held, f.input, f.margin, f.key_id, f.context,
+              f.service_type, f.service_name, f.request_id
             from fast f),
         by_user as (
-          select f.org_id, f.allocation_id, sum(f.held) as held, min(f.free) as free from fast f group by 1, 2),
+          select f.org_id, f.allocation_id, sum(f.held) as held, sum(f.margin) as margin, min(f.free) as free from fast f group by 1, 2),
         allocation as (
-          update public.user_credit_allocations a set held_credits = a.held_credits + u.held, updated_at = v_now
-            from by_user u where a.id = u.allocation_id and u.held > 0),
+          update public.user_credit_allocations a
+            set held_credits = a.held_credits + u.held, byte_margin_credits = a.byte_margin_credits + u.margin, updated_at = v_now
+            from by_user u where a.id = u.allocation_id and (u.held > 0 or u.margin > 0)),
         pool as (
           update public.organization_credit_pools p
             set held_credits = p.held_credits + o.held, overage_credits = p.overage_credits + o.overdraft, updated_at = v_now
@@ -1549,7 +1567,9 @@ AS $function$
       v_counted_key varchar := p_call.key_id;
       v_limits record;
       v_free numeric;
+      v_unheld numeric;
       v_available numeric;
+      v_margin numeric := 0;
     begin
       if p_owner <> ledger_sql_session() then
         if not ledger_lease_is_valid(p_owner, v_now) then outcome := 'no_lease'; return; end if;
@@ -1557,7 +1577,7 @@ AS $function$
       end if;
       for i in 1 .. 2 loop
         select p.total_credits, p.used_credits as pool_used, p.held_credits as pool_held, p.allow_overage, p.overage_limit,
-            p.overage_credits, a.id, a.is_active, a.allocated_credits, a.used_credits, a.held_credits,
+            p.overage_credits, a.id, a.is_active, a.allocated_credits, a.used_credits, a.held_credits, a.byte_margin_credits,
             coalesce(a.next_reset_date <= v_now, false) or coalesce(p.next_refresh_date <= v_now, false) as due
           into v
           from public.organization_credit_pools p
@@ -1592,15 +1612,21 @@ AS $function$
       elsif v_current.status <> 'active' then
         outcome := 'suspended';
       else
-        v_available := ledger_available(v_free, v.total_credits - v.pool_used - v.pool_held, v.allow_overage, v.overage_limit,
+        v_unheld := ledger_available(v_free, v.total_credits - v.pool_used - v.pool_held, v.allow_overage, v.overage_limit,
           v.overage_credits);
-        input := case when v_available < 10 * p_call.input then greatest(p_call.input, p_call.input_bytes) else p_call.input end;
+        v_available := v_unheld;
+        input := p_call.input;
+        if greatest(input, p_call.input_bytes) + p_call.output > v_unheld - v.byte_margin_credits then
+          input := greatest(input, p_call.input_bytes);
+          v_available := v_unheld - v.byte_margin_credits;
+        end if;
+        v_margin := greatest(p_call.input_bytes - input, 0);
         required := input + p_call.min_output;
         available := greatest(coalesce(v_available, input + p_call.output), 0);
         held := least(input + p_call.output, available);
         outcome := case
           when required <= available then 'held'
-          when required <= case when v.allow_overage then v_available + v.held_credits
+          when required <= case when v.allow_overage then v_unheld + v.held_credits
             else least(v.allocated_credits - v.used_credits, v.total_credits - v.pool_used) end then 'in_flight'
           else 'insufficient' end;
       end if;
@@ -1620,9 +1646,9 @@ AS $function$
 
       if outcome = 'held' then
         -- Under the pool's lock: the same call may be sent again while the first one still runs, or after it was closed.
-        insert into ledger_holds (call_id, owner, org_id, user_id, allocation_id, held_credits, input_credits, limits, key_id, context,
-            service_type, service_name, request_id)
-          select p_call.call_id, p_owner, p_call.org_id, p_call.user_id, v.id, held, input, v_limited_by, v_counted_key,
+        insert into ledger_holds (call_id, owner, org_id, user_id, allocation_id, held_credits, input_credits, byte_margin_credits, limits,
+            key_id, context, service_type, service_name, request_id)
+          select p_call.call_id, p_owner, p_call.org_id, p_call.user_id, v.id, held, input, v_margin, v_limited_by, v_counted_key,
             p_call.context, p_call.service_type, p_call.service_name, p_call.request_id
           where not exists (select 1 from public.credit_usage_attribution c where c.call_id = p_call.call_id)
           on conflict (call_id) do nothing;
@@ -1631,13 +1657,15 @@ AS $function$
           available := null;
           remaining := v_free - held;
           if v_limited_by is not null then perform ledger_move_limits(v_limited_by, held, 1, 0, 0); end if;
-          if held > 0 then
+          if held > 0 or v_margin > 0 then
             with pool as (
               update public.organization_credit_pools o
                 set held_credits = o.held_credits + held, updated_at = v_now,
                   overage_credits = o.overage_credits + greatest(held - v_free, 0) - greatest(-v_free, 0)
                 where o.org_id = p_call.org_id)
-            update public.user_credit_allocations u set held_credits = u.held_credits + held, updated_at = v_now where u.id = v.id;
+            update public.user_credit_allocations u
+              set held_credits = u.held_credits + held, byte_margin_credits = u.byte_margin_credits + v_margin, updated_at = v_now
+              where u.id = v.id;
           end if;
           return;
         end if;

@@ -1,7 +1,8 @@
 -- The check that the books are right. Compared, each with the rows it must be the sum of:
 --   pool         total and allocated with the journal; used with the charges; held with the open holds; allocated - used with what users
 --                have left; overage with what allocations are below zero
---   allocation   allocated with the journal; used with the charges less the resets; held with the open holds; it has a pool
+--   allocation   allocated with the journal; used with the charges less the resets; held and byte margin with the open holds; it has
+--                a pool
 --   limit        held with the open holds that touched it; used with the charges of those
 --   hold         a closed one is charged what its row says; an open one has no charge yet
 --   correction   it belongs to a call that could need it: recovered or released (recovery), or disputed (dispute)
@@ -20,7 +21,9 @@ create or replace function tollgate.ledger_audit()
     spent as (
       select c.org_id, c.user_id, sum(credits_used) as used from public.credit_usage_attribution c group by 1, 2),
     org_spent as (select s.org_id, sum(used) as used from spent s group by 1),
-    held as (select h.org_id, h.user_id, sum(held_credits) as held from ledger_holds h where state = 'open' group by 1, 2),
+    held as (
+      select h.org_id, h.user_id, sum(held_credits) as held, sum(byte_margin_credits) as margin
+      from ledger_holds h where state = 'open' group by 1, 2),
     org_held as (select h.org_id, sum(held) as held from held h group by 1),
     users as (
       select a.org_id, sum(ledger_overdraft(allocated_credits, used_credits, held_credits)) as overdraft,
@@ -83,6 +86,10 @@ create or replace function tollgate.ledger_audit()
       from public.user_credit_allocations a left join spent s using (org_id, user_id) left join user_journal j using (org_id, user_id)
       union all
       select 'allocation.held_credits is not the sum of the open holds', a.org_id, a.user_id, null, a.held_credits, coalesce(h.held, 0)
+      from public.user_credit_allocations a left join held h using (org_id, user_id)
+      union all
+      select 'allocation.byte_margin_credits is not the sum of the open holds', a.org_id, a.user_id, null, a.byte_margin_credits,
+        coalesce(h.margin, 0)
       from public.user_credit_allocations a left join held h using (org_id, user_id)
       union all
       select 'a charge belongs to a user without an allocation', s.org_id, s.user_id, null, s.used, 0

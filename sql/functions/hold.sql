@@ -6,6 +6,10 @@
 --   4. the limits     the same fits into every further limit, and each limit of calls has one  -> limit
 --   5. the call       it is not held, closed or booked already                                -> held as before, closed
 -- What is granted is the input and as much of the wanted output as fits. The hold remembers the limits it touched.
+--
+-- THE BYTE RULE. An input is held by the fast estimate, which may be wrong, as long as all calls that run in the allocation and this one
+-- would still be covered at a token a byte, which can't. Where they would not, this call is held at a token a byte, beside what the
+-- others would be at that. So a burst never holds less than it can cost: 120 calls on money for 7 are 7 calls.
 -- Idempotent by call id: a repeated call returns what the first one got.
 
 -- True if the process may take holds.
@@ -38,7 +42,9 @@ create or replace function tollgate.ledger_hold_one(p_owner uuid, p_call tollgat
       v_counted_key varchar := p_call.key_id;
       v_limits record;
       v_free numeric;
+      v_unheld numeric;
       v_available numeric;
+      v_margin numeric := 0;
     begin
       if p_owner <> ledger_sql_session() then
         if not ledger_lease_is_valid(p_owner, v_now) then outcome := 'no_lease'; return; end if;
@@ -46,7 +52,7 @@ create or replace function tollgate.ledger_hold_one(p_owner uuid, p_call tollgat
       end if;
       for i in 1 .. 2 loop
         select p.total_credits, p.used_credits as pool_used, p.held_credits as pool_held, p.allow_overage, p.overage_limit,
-            p.overage_credits, a.id, a.is_active, a.allocated_credits, a.used_credits, a.held_credits,
+            p.overage_credits, a.id, a.is_active, a.allocated_credits, a.used_credits, a.held_credits, a.byte_margin_credits,
             coalesce(a.next_reset_date <= v_now, false) or coalesce(p.next_refresh_date <= v_now, false) as due
           into v
           from public.organization_credit_pools p
@@ -81,15 +87,21 @@ create or replace function tollgate.ledger_hold_one(p_owner uuid, p_call tollgat
       elsif v_current.status <> 'active' then
         outcome := 'suspended';
       else
-        v_available := ledger_available(v_free, v.total_credits - v.pool_used - v.pool_held, v.allow_overage, v.overage_limit,
+        v_unheld := ledger_available(v_free, v.total_credits - v.pool_used - v.pool_held, v.allow_overage, v.overage_limit,
           v.overage_credits);
-        input := case when v_available < 10 * p_call.input then greatest(p_call.input, p_call.input_bytes) else p_call.input end;
+        v_available := v_unheld;
+        input := p_call.input;
+        if greatest(input, p_call.input_bytes) + p_call.output > v_unheld - v.byte_margin_credits then
+          input := greatest(input, p_call.input_bytes);
+          v_available := v_unheld - v.byte_margin_credits;
+        end if;
+        v_margin := greatest(p_call.input_bytes - input, 0);
         required := input + p_call.min_output;
         available := greatest(coalesce(v_available, input + p_call.output), 0);
         held := least(input + p_call.output, available);
         outcome := case
           when required <= available then 'held'
-          when required <= case when v.allow_overage then v_available + v.held_credits
+          when required <= case when v.allow_overage then v_unheld + v.held_credits
             else least(v.allocated_credits - v.used_credits, v.total_credits - v.pool_used) end then 'in_flight'
           else 'insufficient' end;
       end if;
@@ -109,9 +121,9 @@ create or replace function tollgate.ledger_hold_one(p_owner uuid, p_call tollgat
 
       if outcome = 'held' then
         -- Under the pool's lock: the same call may be sent again while the first one still runs, or after it was closed.
-        insert into ledger_holds (call_id, owner, org_id, user_id, allocation_id, held_credits, input_credits, limits, key_id, context,
-            service_type, service_name, request_id)
-          select p_call.call_id, p_owner, p_call.org_id, p_call.user_id, v.id, held, input, v_limited_by, v_counted_key,
+        insert into ledger_holds (call_id, owner, org_id, user_id, allocation_id, held_credits, input_credits, byte_margin_credits, limits,
+            key_id, context, service_type, service_name, request_id)
+          select p_call.call_id, p_owner, p_call.org_id, p_call.user_id, v.id, held, input, v_margin, v_limited_by, v_counted_key,
             p_call.context, p_call.service_type, p_call.service_name, p_call.request_id
           where not exists (select 1 from public.credit_usage_attribution c where c.call_id = p_call.call_id)
           on conflict (call_id) do nothing;
@@ -120,13 +132,15 @@ create or replace function tollgate.ledger_hold_one(p_owner uuid, p_call tollgat
           available := null;
           remaining := v_free - held;
           if v_limited_by is not null then perform ledger_move_limits(v_limited_by, held, 1, 0, 0); end if;
-          if held > 0 then
+          if held > 0 or v_margin > 0 then
             with pool as (
               update public.organization_credit_pools o
                 set held_credits = o.held_credits + held, updated_at = v_now,
                   overage_credits = o.overage_credits + greatest(held - v_free, 0) - greatest(-v_free, 0)
                 where o.org_id = p_call.org_id)
-            update public.user_credit_allocations u set held_credits = u.held_credits + held, updated_at = v_now where u.id = v.id;
+            update public.user_credit_allocations u
+              set held_credits = u.held_credits + held, byte_margin_credits = u.byte_margin_credits + v_margin, updated_at = v_now
+              where u.id = v.id;
           end if;
           return;
         end if;
@@ -185,12 +199,13 @@ create or replace function tollgate.ledger_hold_batch(p_owner uuid, p_calls json
       end if;
       perform ledger_lock_batch(array(select row(k.org_id, k.user_id)::payer from unnest(v_calls) k));
 
-      -- The fast path: organizations whose calls can all have what they want. With all of them held, ten times the input of each is
-      -- left, so that in whatever order they are looked at none is bounded by anything.
+      -- The fast path: organizations whose calls can all have what they want. With all of them held there would be enough even if every
+      -- byte were a token, so that in whatever order they are looked at none is bounded by anything.
       with asked as (
           select k.*, a.id as allocation_id, l.used as key_used, a.allocated_credits - a.used_credits - a.held_credits as free,
-            k.input + k.output as held,
+            k.input + k.output as held, greatest(k.input_bytes - k.input, 0) as margin,
             sum(k.input + k.output) over (partition by k.org_id) as held_by_org,
+            a.byte_margin_credits + sum(greatest(k.input_bytes - k.input, 0)) over (partition by k.org_id, a.id) as margin_by_user,
             sum(k.input + k.output) over (partition by k.org_id, a.id) as held_by_user,
             sum(k.input + k.output) over (partition by k.org_id, a.id order by k.ordinality) as held_so_far,
             p.total_credits - p.used_credits - p.held_credits as pool_free,
@@ -210,23 +225,24 @@ create or replace function tollgate.ledger_hold_batch(p_owner uuid, p_calls json
           left join public.credit_usage_attribution c on c.call_id = k.call_id and c.cause = 'call'),
         judged as (
           select a.*, bool_and(coalesce(a.usual and case
-              when not a.allow_overage then least(a.free - a.held_by_user, a.pool_free - a.held_by_org) >= 10 * a.input
+              when not a.allow_overage then least(a.free - a.held_by_user, a.pool_free - a.held_by_org) >= a.margin_by_user
               when a.overage_limit is null then true
-              else a.free - a.held_by_user >= 10 * a.input and a.overage_credits <= a.overage_limit
+              else a.free - a.held_by_user >= a.margin_by_user and a.overage_credits <= a.overage_limit
             end, false)) over (partition by a.org_id) as is_fast
           from asked a),
         fast as materialized (select * from judged j where j.is_fast),
         hold as (
-          insert into ledger_holds (call_id, owner, org_id, user_id, allocation_id, held_credits, input_credits, key_id, context,
-              service_type, service_name, request_id)
-            select f.call_id, p_owner, f.org_id, f.user_id, f.allocation_id, f.held, f.input, f.key_id, f.context, f.service_type,
-              f.service_name, f.request_id
+          insert into ledger_holds (call_id, owner, org_id, user_id, allocation_id, held_credits, input_credits, byte_margin_credits,
+              key_id, context, service_type, service_name, request_id)
+            select f.call_id, p_owner, f.org_id, f.user_id, f.allocation_id, f.held, f.input, f.margin, f.key_id, f.context,
+              f.service_type, f.service_name, f.request_id
             from fast f),
         by_user as (
-          select f.org_id, f.allocation_id, sum(f.held) as held, min(f.free) as free from fast f group by 1, 2),
+          select f.org_id, f.allocation_id, sum(f.held) as held, sum(f.margin) as margin, min(f.free) as free from fast f group by 1, 2),
         allocation as (
-          update public.user_credit_allocations a set held_credits = a.held_credits + u.held, updated_at = v_now
-            from by_user u where a.id = u.allocation_id and u.held > 0),
+          update public.user_credit_allocations a
+            set held_credits = a.held_credits + u.held, byte_margin_credits = a.byte_margin_credits + u.margin, updated_at = v_now
+            from by_user u where a.id = u.allocation_id and (u.held > 0 or u.margin > 0)),
         pool as (
           update public.organization_credit_pools p
             set held_credits = p.held_credits + o.held, overage_credits = p.overage_credits + o.overdraft, updated_at = v_now

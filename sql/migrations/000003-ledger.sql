@@ -32,6 +32,7 @@ create table tollgate.ledger_holds (
   state varchar(20) not null default 'open' check (state in ('open', 'settled', 'released', 'recovered')),
   held_credits numeric(20, 6) not null check (held_credits >= 0),
   input_credits numeric(20, 6) not null check (input_credits >= 0),
+  byte_margin_credits numeric(20, 6) not null default 0 check (byte_margin_credits >= 0),
   checkpoint_credits numeric(20, 6) check (checkpoint_credits >= 0),
   checkpoint_api_cost numeric(20, 9) check (checkpoint_api_cost >= 0),
   charged_credits numeric(20, 6) check (charged_credits >= 0),
@@ -51,6 +52,7 @@ comment on table tollgate.ledger_holds is 'One row a call: the credits set aside
 comment on column tollgate.ledger_holds.call_id is 'Minted by the proxy: the billing key.';
 comment on column tollgate.ledger_holds.owner is 'The process that may settle it. The zero id: a SQL session that settles at once.';
 comment on column tollgate.ledger_holds.input_credits is 'The part of the hold meant for the input.';
+comment on column tollgate.ledger_holds.byte_margin_credits is 'What it would be larger by if every byte of the input were a token; 0 where it is held like that.';
 comment on column tollgate.ledger_holds.checkpoint_credits is 'Charge so far, as of the last checkpoint. Null before the first: nothing went out.';
 comment on column tollgate.ledger_holds.checkpoint_api_cost is 'The provider''s part of the checkpoint, in dollars.';
 comment on column tollgate.ledger_holds.limits is 'The rows of ledger_limits it touched, as [{kind, id, window_start, unit}]: given back to those, whatever window is current.';
@@ -115,7 +117,7 @@ create type tollgate.hold_request as (
 );
 comment on type tollgate.hold_request is 'A call that asks for a hold. Amounts are credits.';
 comment on column tollgate.hold_request.input is 'Price of the input, by the fast estimate.';
-comment on column tollgate.hold_request.input_bytes is 'Price of the input at one token a byte: used when less than ten times input is left.';
+comment on column tollgate.hold_request.input_bytes is 'Price of the input at one token a byte: a call is held like that where less is left beside what runs.';
 comment on column tollgate.hold_request.output is 'Price of the output wanted.';
 comment on column tollgate.hold_request.min_output is 'Price of the least output worth starting for.';
 comment on column tollgate.hold_request.limits is 'Further limits: [{kind, id, window_start, unit, limit_amount}], or null.';

@@ -34,14 +34,32 @@ describe('a hold', () => {
     })
   })
 
-  test('counts the input at a token a byte when less than ten times its estimate is left', async () => {
+  test('counts the input at a token a byte where what runs would need the rest at that', async () => {
     const org = await seed()
-    const call = { inputBytes: 30, output: 5 }
-    expect(await hold(db.pool, org.id, { ...call, input: 10 })).toMatchObject({ outcome: 'held', held: '15' })
-    expect(await hold(db.pool, org.id, { ...call, input: 10 })).toMatchObject({ outcome: 'held', held: '35' })
-    expect(await hold(db.pool, org.id, { ...call, input: 6 })).toMatchObject({ outcome: 'held', held: '35' })
-    expect(await hold(db.pool, org.id, { ...call, input: 1 })).toMatchObject({ outcome: 'held', held: '6' })
+    const call = { input: 10, inputBytes: 30, output: 5 }
+    const first = await hold(db.pool, org.id, call)
+    expect(first).toMatchObject({ outcome: 'held', held: '15' })
+    expect(await hold(db.pool, org.id, call)).toMatchObject({ outcome: 'held', held: '15' })
+    // Of 100 credits 30 are held, and 40 more would be at a token a byte.
+    expect(await hold(db.pool, org.id, call)).toMatchObject({ outcome: 'in_flight', required: '35', available: '30' })
+    expect(await hold(db.pool, org.id, { ...call, least: 0 })).toMatchObject({ outcome: 'held', held: '30' })
+    await close(db.pool, org.id, first.callId, 12)
+    expect(await hold(db.pool, org.id, { input: 1, inputBytes: 22, output: 1 })).toMatchObject({ held: '2' })
   })
+
+  test.each(['in one batch', 'one by one'])(
+    'admits a burst, %s, only as far as it is covered at a token a byte: 120 calls on money for 7 are 7 calls',
+    async (how) => {
+      const org = await db.seedOrganization({ credits: 1_000, users: { alice: 70 } })
+      const burst = Array.from({ length: 120 }, () => ({ input: 1, inputBytes: 9, output: 1 }))
+      const answers =
+        how === 'in one batch'
+          ? await holdBatch(db.pool, org.id, burst)
+          : await Promise.all(burst.map((call) => hold(db.pool, org.id, call)))
+      expect(answers.filter(({ outcome }) => outcome === 'held').map(({ held }) => held)).toEqual(Array(7).fill('2'))
+      expect(answers.filter(({ outcome }) => outcome === 'in_flight')).toHaveLength(113)
+    },
+  )
 
   test('of nothing is a hold', async () => {
     const org = await seed(0)

@@ -135,6 +135,13 @@ const WRONGS: Wrong[] = [
     recomputed: '35',
   },
   {
+    finding: 'allocation.byte_margin_credits is not the sum of the open holds',
+    statements: () => [alice('byte_margin_credits = byte_margin_credits + 1')],
+    userId: 'alice',
+    stored: '1',
+    recomputed: '0',
+  },
+  {
     finding: 'a charge belongs to a user without an allocation',
     statements: () => [
       entry(strange, 'nobody', 7),

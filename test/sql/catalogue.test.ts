@@ -69,7 +69,7 @@ describe('the schema that callers know', () => {
           ('monthly_refresh_amount', 'overage_limit', 'markup_applied'))`,
       [tables],
     )
-    expect(rows.length).toBe(17)
+    expect(rows.length).toBe(18)
     for (const { name, type } of rows) {
       const dollars = ['api_cost', 'markup_applied', 'total_cost'].includes(name)
       expect({ name, type }).toEqual({ name, type: dollars ? 'numeric(20,9)' : 'numeric(20,6)' })

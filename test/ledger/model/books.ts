@@ -47,6 +47,8 @@ export interface Hold {
   state: 'open' | 'settled' | 'released' | 'recovered'
   held: bigint
   input: bigint
+  /** What it would be larger by at a token a byte. */
+  margin: bigint
   checkpoint: bigint | null
   charged: bigint | null
   /** Where it counts while it runs; a key that has a budget is among them. */
@@ -133,6 +135,12 @@ export class Books {
   heldBy(org: string, user?: string): bigint {
     const mine = this.openHolds().filter((hold) => hold.org === org && (user === undefined || hold.user === user))
     return sum(mine, (hold) => hold.held)
+  }
+
+  /** What a user's running calls would hold more at a token a byte. */
+  margin({ org, user }: { org: string; user: string }): bigint {
+    const mine = this.openHolds().filter((hold) => hold.org === org && hold.user === user)
+    return sum(mine, (hold) => hold.margin)
   }
 
   /** What a user has left: without holds. */
@@ -228,7 +236,8 @@ export class Books {
   private userLine(allocation: Allocation): string {
     const { org, user, granted, spent, wiped, nextReset } = allocation
     const held = credits(this.heldBy(org, user))
-    return `allocated ${credits(granted)} used ${credits(spent - wiped)} held ${held} reset ${amountOrNone(nextReset)}`
+    const margin = credits(this.margin(allocation))
+    return `allocated ${credits(granted)} used ${credits(spent - wiped)} held ${held} margin ${margin} reset ${amountOrNone(nextReset)}`
   }
 
   private counts({ countedKey }: Hold, limit: Limit): boolean {

@@ -198,8 +198,8 @@ export const breakages: readonly Breakage[] = [
   {
     name: 'a batch is careless about the input',
     function: 'ledger_hold_batch',
-    right: '>= 10 * a.input',
-    wrong: '>= a.input',
+    right: 'a.pool_free - a.held_by_org) >= a.margin_by_user',
+    wrong: 'a.pool_free - a.held_by_org) >= 0',
     within: 1_000,
   },
   {

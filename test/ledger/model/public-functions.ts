@@ -53,7 +53,7 @@ export function deduct(
   if (allocation === undefined) return 'refused: No credit allocation found'
   if (!books.organization(org).active) return 'refused: not active'
   const free = room(books, allocation)
-  if (free !== null && amount > most(free, 0n)) return 'refused: Insufficient credits'
+  if (free !== null && amount > most(free - books.margin(allocation), 0n)) return 'refused: Insufficient credits'
   spend(books, { org, user }, amount)
   deductions.push({ org, user, amount, requestId, at: now })
   return 'true'

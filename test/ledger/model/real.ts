@@ -229,9 +229,9 @@ export class RealLedger {
         this.orgName(org),
         `total ${total} allocated ${allocated} used ${used} held ${held} overage ${overage} refresh ${iso(next)}`,
       ]),
-      users: lines('users', ([org, user, allocated, used, held, next]) => [
+      users: lines('users', ([org, user, allocated, used, held, margin, next]) => [
         `${this.orgName(org)}/${user}`,
-        `allocated ${allocated} used ${used} held ${held} reset ${iso(next)}`,
+        `allocated ${allocated} used ${used} held ${held} margin ${margin} reset ${iso(next)}`,
       ]),
       limits: lines('limits', ([kind, id, window, held, used]) => [
         `${kind} ${id?.slice(tag.length + 1)} ${iso(window)}`,

@@ -121,10 +121,13 @@ function holdOne(books: Books, process: number, call: HoldCall): HoldAnswer {
   if (!books.organization(call.org).active) return refuse('suspended', { remaining })
 
   const free = room(books, allocation)
-  const tight = free !== null && free < 10n * call.input
-  const input = tight ? most(call.input, call.inputBytes) : call.input
+  const atBytes = most(call.input, call.inputBytes)
+  const beside = books.margin(allocation)
+  const fitsAtBytes = free === null || atBytes + call.output <= free - beside
+  const input = fitsAtBytes ? call.input : atBytes
+  const margin = atBytes - input
   const required = input + call.least
-  const available = most(free ?? input + call.output, 0n)
+  const available = most(free === null ? input + call.output : fitsAtBytes ? free : free - beside, 0n)
   if (required > available) {
     const outcome = required <= roomIfNothingRan(books, allocation) ? 'in_flight' : 'insufficient'
     return refuse(outcome, { required, available, remaining })
@@ -145,7 +148,7 @@ function holdOne(books: Books, process: number, call: HoldCall): HoldAnswer {
   const held = budget === null ? granted : least(granted, budget)
   const { org, user } = call
   const countedKey = isBudgeted ? null : call.key
-  const hold = { call: call.call, owner: process, org, user, held, input, limits: touched, countedKey }
+  const hold = { call: call.call, owner: process, org, user, held, input, margin, limits: touched, countedKey }
   books.state.holds.set(call.call, { ...hold, state: 'open', checkpoint: null, charged: null })
   return refuse('held', { held, input, remaining: remaining - held })
 }
