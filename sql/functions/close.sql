@@ -157,7 +157,7 @@ create or replace function tollgate.ledger_settle_dispute(p_call_id uuid, p_char
       if v_hold.limits is not null then perform ledger_move_limits(v_hold.limits, 0, 0, v_difference, 0); end if;
       if v_hold.key_id is not null then perform ledger_count_key(v_hold.key_id, v_difference); end if;
       perform ledger_commit_durably();
-      charged := p_charge;
+      charged := round(p_charge, 6);
       outcome := 'settled';
     end
   $$;
