@@ -140,21 +140,21 @@ describe('a process that was paused (SIGSTOP) and taken for dead', () => {
 
   test('wakes when the rest of the credits is spent: the call that ran is booked in full, the next one is refused', async () => {
     const tollgate = await startForTest()
-    const acme = await seed(3.15)
+    const acme = await seed(3.3)
     const { call, reply } = await openJson(tollgate, acme.keys.alice)
     tollgate.send('SIGSTOP')
     await expectBooked(call, [recovered(INPUT)])
-    // Ten tokens in and ninety out: all but 0.15 of what the recovery gave back.
-    upstream.respond(chatAnswer({ model: 'metered', usage: { prompt_tokens: 10, completion_tokens: 90 } }))
-    const other = await postChat(survivor, acme.keys.alice, { ...ASKED, max_tokens: 90 })
-    expect([other.status, other.headers.get('x-credits-used')]).toEqual([200, '2.850000'])
+    // Ten tokens in and ninety-five out: all but 0.15 of what the recovery gave back.
+    upstream.respond(chatAnswer({ model: 'metered', usage: { prompt_tokens: 10, completion_tokens: 95 } }))
+    const other = await postChat(survivor, acme.keys.alice, { ...ASKED, max_tokens: 95 })
+    expect([other.status, other.headers.get('x-credits-used')]).toEqual([200, '3.000000'])
 
     reply()
     tollgate.send('SIGCONT')
 
     await expectAnswered(call, TRUE)
     expect(await balanceOf(db.pool, acme.id, 'alice')).toEqual({
-      used: '3.165000',
+      used: '3.315000',
       remaining: '-0.015000',
       held: '0.000000',
     })
