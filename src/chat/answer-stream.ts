@@ -102,7 +102,11 @@ async function relay(
   const { ledger, tokenizer, config } = deps
   const drainMs = provider.billsAbandoned ? DRAIN_MS : 0
   ledger.checkpoint(call.exchange.callId, call.caller.organizationId, dispatched(call))
-  const meter = createStreamMeter({ ledger, tokenizer, step: config.caps.streamOutputTokens }, call, reader)
+  const meter = createStreamMeter(
+    { ledger, tokenizer, step: config.caps.streamOutputTokens, now: () => performance.now() },
+    call,
+    reader,
+  )
   call.timing.upstreamStartedAt = performance.now()
   const end = await relayStream({
     exchange: call.exchange,
@@ -117,7 +121,9 @@ async function relay(
     readWhole: (body) => readWhole(call, body),
     readError: (status, headers, body) => provider.readError(status, headers, body),
     readFailure: (error) => fromConnection(provider.label, error),
+    onStart: (flow) => meter.begin(flow),
     onPassed: (flow) => meter.passed(flow),
+    room: () => meter.room(),
     onFirstByte: () => {
       call.timing.firstByteAt ??= performance.now()
       call.timing.upstreamMs = call.timing.firstByteAt - call.timing.upstreamStartedAt
