@@ -4,6 +4,7 @@ import { setMaxListeners } from 'node:events'
 import type { Server } from 'node:http'
 import { serve } from '@hono/node-server'
 import { createApp } from './app.ts'
+import { createHiddenShares } from './chat/hidden-share.ts'
 import { forgetOldKeys } from './chat/idempotency.ts'
 import { createUpstream } from './chat/upstream.ts'
 import { createUnasked } from './chat/usage-question.ts'
@@ -114,6 +115,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     now: () => new Date(),
     random: Math.random,
     unasked: createUnasked(() => performance.now()),
+    hiddenShares: createHiddenShares(),
     guard: createAddressGuard(config.allowedAddresses),
     // In the order of time: each index of the books grows at its end (measured: a tenth of what PostgreSQL does for a call).
     newId: randomUUIDv7,

@@ -45,10 +45,10 @@ export interface RelayOptions {
   readFailure: (error: Error) => ProviderError
   /** Aborted when the process goes down. */
   shutdown: AbortSignal
-  /** For how long a stream that was given up is read on before upstream is told to stop; 0 stops it at once. */
-  drainMs: number
-  /** The same where it was the caller who left; asked at that moment. */
-  goneDrainMs: number | (() => number)
+  /** For how long a stream that was given up is read on before upstream is told to stop, asked at that moment; 0 stops it at once. */
+  drainMs: () => number
+  /** The same where it was the caller who left. */
+  goneDrainMs: () => number
   /** The call went out. */
   onStart?: (flow: Flow) => void
   /** After each piece that was read, also of what nobody reads any more. */
@@ -94,7 +94,7 @@ export function relayStream(options: RelayOptions): Promise<RelayEnd> {
         readQueue()
         if (!looking) brake.release('meter')
       },
-      stop: () => giveUp(stopped()),
+      stop: () => giveUp(stopped(), options.drainMs()),
     }
 
     function stopped(): RelayEnd {
@@ -115,7 +115,7 @@ export function relayStream(options: RelayOptions): Promise<RelayEnd> {
     }
 
     /** We end it. A call that was refused, or never went out, consumed nothing whoever ended it. */
-    function giveUp(result: RelayEnd, drainMs = options.drainMs): void {
+    function giveUp(result: RelayEnd, drainMs: number): void {
       if (ended) return
       if (refused !== null) end({ kind: 'failed', error: errorOf(refused) }, true)
       else if (control?.sent !== true) end({ kind: 'failed', error: options.readFailure(new Error('not sent')) }, true)
@@ -233,10 +233,7 @@ export function relayStream(options: RelayOptions): Promise<RelayEnd> {
       onError: (error) => arrive(() => end({ kind: 'failed', error: options.readFailure(error) }, false)),
     })
     if (!ended) options.onStart?.(flow)
-    const { goneDrainMs } = options
-    exchange.onGone(() =>
-      giveUp({ kind: 'client_gone' }, typeof goneDrainMs === 'number' ? goneDrainMs : goneDrainMs()),
-    )
+    exchange.onGone(() => giveUp({ kind: 'client_gone' }, options.goneDrainMs()))
   })
 }
 

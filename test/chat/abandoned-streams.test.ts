@@ -211,10 +211,13 @@ test('going down, an abandoned stream is not waited for longer than a running on
   expect(rows).toEqual([{ credits_used: '0.011220', provenance: 'estimated', outcome: 'client_gone' }])
 })
 
-test('a stream that never ends is given up thirty seconds after its caller left', async () => {
+test.for([
+  ['the time-out of the call is over', {}, 59_000, 60_000],
+  ['the seconds are over that the operator set for its provider', { read_on_seconds: { groq: 30 } }, 29_999, 30_000],
+] as const)('a stream that never ends is given up when %s', async ([, tollgateSettings, early, end]) => {
   const { db, upstream } = product
   const acme = await db.seedOrganization({ credits: 100, users: { alice: 10 } })
-  const tollgate = await serveHere()
+  const tollgate = await serveHere(tollgateSettings)
   upstream.respond(chatStream({ text: WORDS, usage: USAGE, gate: (i) => (i === 3 ? never : undefined) }))
   const before = upstream.requests.length
   const call = openCall(tollgate, acme.keys.alice, { ...STREAM, model: 'groq' })
@@ -230,10 +233,10 @@ test('a stream that never ends is given up thirty seconds after its caller left'
   call.leave()
   await tellApart(tollgate)
 
-  vi.advanceTimersByTime(29_999)
+  vi.advanceTimersByTime(early)
   await tellApart(tollgate)
   expect(aborted).toBe(false)
-  vi.advanceTimersByTime(1)
+  vi.advanceTimersByTime(end - early)
   vi.useRealTimers()
   await request.aborted
 
@@ -247,10 +250,14 @@ test('a stream that never ends is given up thirty seconds after its caller left'
 })
 
 /** The product in this process, because its clock is ours: everything else of it is real. Ends with the test. */
-async function serveHere(): Promise<{ url: string }> {
+async function serveHere(tollgateSettings: Record<string, unknown>): Promise<{ url: string }> {
   const { db, upstream } = product
   const env = { DATABASE_URL: db.url, TOLLGATE_MASTER_KEY: MASTER_KEY, SCRIPTED_API_KEY: UPSTREAM_KEY }
-  const text = configFor(upstream.url, { models: models(upstream.url) })
+  const text = configFor(upstream.url, {
+    models: models(upstream.url),
+    tollgate: tollgateSettings,
+    litellm_settings: { num_retries: 0, request_timeout: 60 },
+  })
   const { config, problems } = loadConfig(text, 'config.yaml', env, { embedded: false, providers: PROVIDERS })
   if (config === null) throw new Error(JSON.stringify(problems))
   const spoolDirectory = await mkdtemp(join(tmpdir(), 'tollgate-in-process-'))

@@ -6,6 +6,7 @@ import { serve } from '@hono/node-server'
 import { expect, onTestFinished, test } from 'vitest'
 import { PROVIDERS } from '../../providers/registry.ts'
 import { createApp } from '../../src/app.ts'
+import { createHiddenShares } from '../../src/chat/hidden-share.ts'
 import { createUpstream } from '../../src/chat/upstream.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { createAddressGuard } from '../../src/http/address-guard.ts'
@@ -253,6 +254,7 @@ async function startAt(now: () => Date): Promise<{ url: string }> {
     now,
     random: Math.random,
     unasked: new Set(),
+    hiddenShares: createHiddenShares(),
     guard: createAddressGuard([]),
     newId: randomUUID,
     draining: () => false,
