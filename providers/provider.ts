@@ -268,6 +268,11 @@ export interface Provider extends ProviderFacts {
   takes(apiBase: string | null): Shape | null
   /** What of the request this model can't honour. */
   refuses(json: Readonly<Record<string, unknown>>, model: string): readonly Refusal[]
+  /**
+   * The least cap on output that the request leaves room for, where it says how much is to be thought: with a smaller one it would
+   * contradict itself. Where it is left out, any.
+   */
+  leastOutput?(json: Readonly<Record<string, unknown>>, model: string): number
   /** Other models the request allows in the place of the one it names: the dearest of all is held. */
   mayServe(json: Readonly<Record<string, unknown>>): readonly string[]
   /** The name whose price a call has: of the model that served, or of the one that was asked for where that alone tells. */

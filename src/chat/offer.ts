@@ -127,6 +127,7 @@ export function makeOffer(deployment: RoutedDeployment, key: PayingKey, context:
       {
         asked: outputCapOf(effective),
         most: deployment.maxOutputTokens ?? facts.maxOutputTokens,
+        possible: provider.leastOutput?.(effective, model) ?? 1,
         stoppable: request.stream && !provider.billsAbandoned,
         topSpeed: facts.hiddenReasoning || spoken ? (facts.topSpeed ?? TOP_SPEED) : null,
       },

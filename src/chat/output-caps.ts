@@ -26,20 +26,23 @@ export interface OutputFacts {
   most: number | null
   /** It is a stream, and costs nothing more once it is stopped. */
   stoppable: boolean
+  /** With a smaller cap the request would contradict itself. */
+  possible: number
   /** Null where what is billed shows. */
   topSpeed: number | null
 }
 
 /** `believed`: a cap is kept, whatever else the request says. */
 export function outputOf(facts: OutputFacts, { caps }: Pick<Config, 'caps'>, believed: boolean): Output {
-  const { asked, most, stoppable, topSpeed } = facts
+  const { asked, most, stoppable, topSpeed, possible } = facts
   if (!believed) return uncappedOutput(facts, caps)
   // What doesn't show needs a cap, what is not seen to its end too. One that is seen and stopped runs as far as the money.
   const isWatched = stoppable && topSpeed === null
   const all = asked ?? (isWatched ? most : Math.min(most ?? caps.outputTokens, caps.outputTokens))
   const start = stoppable ? Math.min(caps.streamOutputTokens, most ?? caps.streamOutputTokens) : caps.outputTokens
-  const wanted = asked !== null && !stoppable ? asked : Math.min(all ?? start, start)
-  const common = { wanted, least: Math.min(caps.leastOutputTokens, wanted), topSpeed }
+  const room = Math.min(possible, asked ?? possible)
+  const wanted = asked !== null && !stoppable ? asked : Math.max(room, Math.min(all ?? start, start))
+  const common = { wanted, least: Math.max(room, Math.min(caps.leastOutputTokens, wanted)), topSpeed }
   if (asked !== null) return { ...common, cap: null, extendable: asked > wanted, most: asked }
   if (isWatched) {
     // What its provider may state at the end has to be bounded before it begins.
