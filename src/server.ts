@@ -14,6 +14,7 @@ import { createAddressGuard } from './http/address-guard.ts'
 import { createIdentify } from './identity/identify.ts'
 import { createLedger } from './ledger/create-ledger.ts'
 import { readOpenHolds } from './ledger/open-holds.ts'
+import { withWaiting } from './ledger/waiting.ts'
 import { creditsToMicro } from './metering/money.ts'
 import { createPriceBook } from './metering/price.ts'
 import { createTokenizer } from './metering/tokenizer.ts'
@@ -72,7 +73,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     log,
     now: () => performance.now(),
   })
-  const ledger = await createLedger({
+  const ownLedger = await createLedger({
     databaseUrl: options.databaseUrl,
     spoolDirectory: options.spoolDirectory,
     leases: config.leases,
@@ -87,6 +88,10 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   }).catch(async (error: unknown) => {
     await vault.close()
     throw error
+  })
+  const ledger = withWaiting(ownLedger, {
+    waitMs: config.limits.creditWaitSeconds * 1000,
+    now: () => performance.now(),
   })
   const tokenizer = createTokenizer()
   const upstream = createUpstream(config.limits.connectTimeoutMs)
