@@ -28,6 +28,9 @@ const LEAST_STEP = 32
 const STEPS_IN_MARGIN = 8
 /** The longest a timer waits. */
 const LONGEST_MS = 2 ** 31 - 1
+/** By how much our count may be above a server's own: Claude's newer models, of which little is known, are taken at the most. */
+const CAP_TOLERANCE = 0.25
+const CAP_TOLERANCE_TOKENS = 16
 const NEVER = Number.POSITIVE_INFINITY
 
 export interface StreamMeter {
@@ -55,7 +58,7 @@ interface Growth {
   readonly covered: number
   /** How many of them may be left when the hold is to grow; 0 once it can't. */
   readonly margin: number
-  /** `refused`: what is covered is all there is. `whole`: all that the cap allows is covered, and the server keeps the cap. */
+  /** `refused`: the stream ends with what is covered. `whole`: all that the cap allows is covered, and the server is left to keep it. */
   readonly state: 'growing' | 'refused' | 'whole'
   /** @param passed output tokens of all choices. */
   extend(passed: number): Promise<void>
@@ -67,8 +70,23 @@ function createGrowth({ ledger, step }: MeterDependencies, call: Call): Growth {
   const most = offer.most ?? NEVER
   const coveredTokens = () => offer.quote.outputTokensIn(call.held - inputOf(call, offer))
   let covered = coveredTokens()
+  let state: Growth['state'] = 'growing'
   // A cap below what was wanted is all that was granted.
-  let state: Growth['state'] = offer.extendable && call.appliedCap === offer.cap ? 'growing' : 'whole'
+  if (!offer.extendable || call.appliedCap !== offer.cap) atCap()
+
+  /**
+   * All that the cap allows is held, and the server keeps the cap by its own count, which ours may be above: one that passes it by
+   * more than that is stopped. What can't be seen, or costs the same when it is stopped, is left to its provider.
+   */
+  function atCap(): void {
+    if (offer.topSpeed !== null || offer.provider.billsAbandoned) {
+      state = 'whole'
+      return
+    }
+    state = 'refused'
+    covered += Math.ceil(covered * CAP_TOLERANCE) + CAP_TOLERANCE_TOKENS
+  }
+
   return {
     get covered() {
       return covered
@@ -82,9 +100,7 @@ function createGrowth({ ledger, step }: MeterDependencies, call: Call): Growth {
     async extend(passed) {
       const total = inputOf(call, offer) + offer.quote.outputFor(Math.min(covered + step, most))
       if (total <= call.held) {
-        // A server keeps the caller's cap: our count may be above its own, and would end an answer early. One of ours, put in because
-        // nobody knows the model's limit, is kept here.
-        state = call.appliedCap === null || offer.topSpeed !== null ? 'whole' : 'refused'
+        atCap()
         return
       }
       const granted = await ledger.extend({
