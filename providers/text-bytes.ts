@@ -23,11 +23,15 @@ export function textBytes(frame: Buffer): number {
     while (frame[start] === SPACE || frame[start] === COLON) start += 1
     if (frame[start] !== OPEN) return frame.length
     const end = endOfObject(frame, start)
-    const isContent = frame.compare(CONTENT, 0, CONTENT.length, start, Math.min(start + CONTENT.length, end)) === 0
-    sum += end - start - (isContent ? CONTENT.length + 2 : 2)
+    sum += Math.max(0, end - start - (isContent(frame, start) ? CONTENT.length + 2 : 2))
     at = frame.indexOf(DELTA, end)
   }
   return sum
+}
+
+function isContent(frame: Buffer, start: number): boolean {
+  for (let at = 0; at < CONTENT.length; at += 1) if (frame[start + at] !== CONTENT[at]) return false
+  return true
 }
 
 /** The place after the object that begins at `start`; the frame's end where it is not closed. */
