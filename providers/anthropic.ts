@@ -13,6 +13,7 @@ import { claudeMediaTokens } from './anthropic/media.ts'
 import { claudeFacts, claudeTier } from './anthropic/models.ts'
 import { translateRequest } from './anthropic/request.ts'
 import { readClaudeStream } from './anthropic/stream.ts'
+import { leastOutput } from './anthropic/thinking.ts'
 import { advisors, claudeServerTools } from './anthropic/tools.ts'
 import type { Provider, ProviderCall, UpstreamRequest } from './provider.ts'
 
@@ -34,6 +35,7 @@ export const anthropic: Provider = {
   tierMultiplier: claudeTier,
   serverTools: (json) => claudeServerTools(json),
   mayServe: advisors,
+  leastOutput,
   takes: () => null,
   refuses: (json, model) => translateRequest(json, model, null).refusals,
   pricedAs: (asked, served) => served ?? asked,

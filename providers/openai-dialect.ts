@@ -55,6 +55,8 @@ export interface OpenAiDialect extends Pick<ProviderFacts, 'keyVariables' | 'dom
   adds?(call: ProviderCall): Readonly<Record<string, string>>
   /** @default nothing */
   refuses?(json: Json, model: string): readonly Refusal[]
+  /** @default any */
+  leastOutput?(json: Json): number
   /** @default none but the model asked for */
   mayServe?(json: Json): readonly string[]
   /** @default the model that served, where it says so */
@@ -103,6 +105,7 @@ export function openAiDialect(dialect: OpenAiDialect): Provider {
     takes: (apiBase) => (isOwnHost(dialect, apiBase) ? own : foreign),
     refuses: (json, model) => [...(dialect.refuses?.(json, model) ?? []), ...unknownTier(json, dialect.label)],
     mayServe: dialect.mayServe ?? nothing,
+    ...(dialect.leastOutput === undefined ? {} : { leastOutput: dialect.leastOutput }),
     pricedAs: dialect.pricedAs ?? ((asked, served) => served ?? asked),
     unpriced: dialect.unpriced ?? (() => null),
     prepare: (call) => prepareOpenAi(dialect, call),

@@ -28,6 +28,8 @@ const OUTPUT_LIMITS: readonly (readonly [RegExp, number])[] = [
 ]
 
 const REASONS = /^(?:o[1-9](?:-|$)|gpt-(?!5-chat)[5-9](?:[.-]|$)|gpt-chat)/
+/** Written faster than the large ones. */
+const SMALL = /^gpt-[5-9].*-(?:mini|nano)/
 const OLD_VOCABULARY = /^gpt-(?:3\.5|35|4(?:-|$))/
 
 /** Facts of a model by its OpenAI name; an unknown name has no output limit and the newest vocabulary. */
@@ -36,6 +38,7 @@ export function openAiModel(name: string): ModelFacts {
   return {
     maxOutputTokens: OUTPUT_LIMITS.find(([pattern]) => pattern.test(model))?.[1] ?? null,
     hiddenReasoning: REASONS.test(model),
+    ...(SMALL.test(model) ? { topSpeed: 400 } : {}),
     encoding: OLD_VOCABULARY.test(model) ? 'cl100k_base' : 'o200k_base',
     countPercent: 100,
     tokensPercent: 100,

@@ -13,6 +13,7 @@ import { readConsumed } from './openai-reading.ts'
 import { emptyReading, type ProviderError, type StreamPart, type StreamReader } from './provider.ts'
 import { shownUsage } from './shown-usage.ts'
 import { createSseFrames, dataFrame, dataLine, isCanonical, parseFrame, type Verdict } from './sse-frames.ts'
+import { textBytes } from './text-bytes.ts'
 
 const USAGE = Buffer.from('"usage"')
 const FINISH = Buffer.from('"finish_reason"')
@@ -57,6 +58,7 @@ export function readOpenAiStream(dialect: OpenAiDialect, choices: number): Strea
   let lastChunk: Chunk | null = null
   let sampled = false
   let frames = 0
+  let shownBytes = 0
   let spoke = false
   let isFinal = false
   let done = false
@@ -67,7 +69,11 @@ export function readOpenAiStream(dialect: OpenAiDialect, choices: number): Strea
   function judge(frame: Buffer): Verdict {
     const before = usageText
     const verdict = judgeFrame(frame)
-    if (verdict !== null) shown.push(verdict === true ? frame : verdict)
+    if (verdict !== null) {
+      const out = verdict === true ? frame : verdict
+      shown.push(out)
+      shownBytes += textBytes(out)
+    }
     // What came along with usage is covered by it.
     if (usageText !== before) covered = shown.length
     return verdict
@@ -222,6 +228,9 @@ export function readOpenAiStream(dialect: OpenAiDialect, choices: number): Strea
     },
     get frames() {
       return frames
+    },
+    get shownBytes() {
+      return shownBytes
     },
     get isFinal() {
       return isFinal

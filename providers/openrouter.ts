@@ -27,7 +27,8 @@ export const openrouter: Provider = openAiDialect({
   mediaTokens,
   capMember: () => 'either',
   serverTools,
-  adds: (call) => priceBound(call),
+  adds: (call) => ({ ...priceBound(call), ...reasoningBound(call) }),
+  leastOutput: (json) => (reasoningBudget(json) === null ? 1 : LEAST_REASONING / 0.8),
   refuses,
   mayServe: otherModels,
   readCost,
@@ -105,6 +106,30 @@ function priceBound({ maxPrice, request, defaults, drop, dropAt }: ProviderCall)
   }
   if (Object.keys(bounds).length === 0) return {}
   return { provider: JSON.stringify({ ...(own ?? preset), max_price: bounds }) }
+}
+
+/** Tokens of `reasoning.max_tokens`: the least that Claude takes, by whoever serves it. */
+const LEAST_REASONING = 1_024
+
+function reasoningBudget(json: Json): number | null {
+  const budget = asObject(json.reasoning)?.max_tokens
+  return typeof budget === 'number' ? budget : null
+}
+
+/** A cap of ours leaves a fifth of itself for the answer: a budget above the cap is refused. */
+function reasoningBound({
+  outputCap,
+  request: { json },
+  defaults,
+  drop,
+  dropAt,
+}: ProviderCall): Record<string, string> {
+  if (outputCap === null || drop.includes('reasoning') || dropAt.some(([top]) => top === 'reasoning')) return {}
+  const asked = { ...defaults, ...json }
+  const budget = reasoningBudget(asked)
+  const room = Math.max(LEAST_REASONING, Math.floor(outputCap * 0.8))
+  if (budget === null || budget <= room) return {}
+  return { reasoning: JSON.stringify({ ...asObject(asked.reasoning), max_tokens: room }) }
 }
 
 /** Dollars per million tokens, a number or its text. */

@@ -98,6 +98,9 @@ export interface UpstreamRequest {
   body: Buffer
 }
 
+/** Tokens a second: more than models that think are seen to write, but for the families that say a figure of their own. */
+export const TOP_SPEED = 200
+
 export interface ModelFacts {
   /** Null where unknown. */
   maxOutputTokens: number | null
@@ -105,6 +108,8 @@ export interface ModelFacts {
   capOverrun?: number
   /** Output tokens that never show in a stream: what runs up can't be seen, so a cap must be sent. */
   hiddenReasoning: boolean
+  /** Tokens a second a choice of it is ever written at, hidden ones included. Left out where no figure is known: TOP_SPEED. */
+  topSpeed?: number
   encoding: 'o200k_base' | 'cl100k_base'
   /** How its own count compares with that of `encoding`, in hundredths: where nobody stated usage, a count is multiplied by it. */
   countPercent: number
@@ -170,6 +175,11 @@ export interface StreamReader {
   readonly hasContent: boolean
   /** Frames with content forwarded so far, a lower bound of the output tokens shown. */
   readonly frames: number
+  /**
+   * Bytes of what was forwarded that can be text, never fewer than the text has: as no vocabulary makes more tokens than bytes, this
+   * many tokens were shown at most. Known without reading the text.
+   */
+  readonly shownBytes: number
   /** Output text forwarded since usage was last stated, for counting: all of it where it never was. */
   outputText(): string
   /** All output text forwarded after `position`, whether usage covers it or not; from the start when left out. */
@@ -258,6 +268,11 @@ export interface Provider extends ProviderFacts {
   takes(apiBase: string | null): Shape | null
   /** What of the request this model can't honour. */
   refuses(json: Readonly<Record<string, unknown>>, model: string): readonly Refusal[]
+  /**
+   * The least cap on output that the request leaves room for, where it says how much is to be thought: with a smaller one it would
+   * contradict itself. Where it is left out, any.
+   */
+  leastOutput?(json: Readonly<Record<string, unknown>>, model: string): number
   /** Other models the request allows in the place of the one it names: the dearest of all is held. */
   mayServe(json: Readonly<Record<string, unknown>>): readonly string[]
   /** The name whose price a call has: of the model that served, or of the one that was asked for where that alone tells. */

@@ -43,6 +43,7 @@ function xaiModel(name: string): ModelFacts {
   return {
     ...PLAIN_MODEL,
     hiddenReasoning: !PLAIN.test(name),
+    ...(/fast|code|mini/.test(name) ? { topSpeed: 400 } : {}),
     // A system prompt of its own stands before every conversation, a longer one for code, and more where tools are defined.
     hiddenInput: /code/.test(name) ? { always: 215, withTools: 40 } : { always: 145, withTools: 70 },
   }

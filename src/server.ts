@@ -4,6 +4,7 @@ import { setMaxListeners } from 'node:events'
 import type { Server } from 'node:http'
 import { serve } from '@hono/node-server'
 import { createApp } from './app.ts'
+import { createHiddenShares } from './chat/hidden-share.ts'
 import { forgetOldKeys } from './chat/idempotency.ts'
 import { createUpstream } from './chat/upstream.ts'
 import { createUnasked } from './chat/usage-question.ts'
@@ -13,6 +14,7 @@ import { createAddressGuard } from './http/address-guard.ts'
 import { createIdentify } from './identity/identify.ts'
 import { createLedger } from './ledger/create-ledger.ts'
 import { readOpenHolds } from './ledger/open-holds.ts'
+import { withWaiting } from './ledger/waiting.ts'
 import { creditsToMicro } from './metering/money.ts'
 import { createPriceBook } from './metering/price.ts'
 import { createTokenizer } from './metering/tokenizer.ts'
@@ -71,7 +73,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     log,
     now: () => performance.now(),
   })
-  const ledger = await createLedger({
+  const ownLedger = await createLedger({
     databaseUrl: options.databaseUrl,
     spoolDirectory: options.spoolDirectory,
     leases: config.leases,
@@ -86,6 +88,10 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   }).catch(async (error: unknown) => {
     await vault.close()
     throw error
+  })
+  const ledger = withWaiting(ownLedger, {
+    waitMs: config.limits.creditWaitSeconds * 1000,
+    now: () => performance.now(),
   })
   const tokenizer = createTokenizer()
   const upstream = createUpstream(config.limits.connectTimeoutMs)
@@ -114,6 +120,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     now: () => new Date(),
     random: Math.random,
     unasked: createUnasked(() => performance.now()),
+    hiddenShares: createHiddenShares(),
     guard: createAddressGuard(config.allowedAddresses),
     // In the order of time: each index of the books grows at its end (measured: a tenth of what PostgreSQL does for a call).
     newId: randomUUIDv7,

@@ -31,11 +31,16 @@ export function translateRequest(json: Members, modelName: string, cap: number |
   const context: PartContext = { refuse, betas: new Set() }
   const model = claudeModel(modelName)
   const most = model.maxOutputTokens
-  const maxTokens = Math.min(cap ?? ownCap(json) ?? most ?? DEFAULT_CAP, most ?? Number.MAX_SAFE_INTEGER)
+  const own = Math.min(ownCap(json) ?? most ?? DEFAULT_CAP, most ?? Number.MAX_SAFE_INTEGER)
+  const maxTokens = Math.min(cap ?? own, most ?? Number.MAX_SAFE_INTEGER)
   const form = readForm(json, model, context)
   const conversation = readConversation(json.messages, model, context)
   const tools = withForm(toolMembers(json, model, context), form, json)
-  const thinking = settle(readThinking(json, model, maxTokens, refuse), tools.tool_choice, conversation.lostThoughts)
+  const thinking = settle(
+    readThinking(json, model, { cap: maxTokens, isOurs: maxTokens < own }, refuse),
+    tools.tool_choice,
+    conversation.lostThoughts,
+  )
   const isSilent = conversation.messages.every(({ content }) => content.length === 0)
   if (isSilent && refusals.every(({ param }) => !param.startsWith('messages['))) {
     refuse('messages', 'Claude has to be asked something, and no message says anything.')

@@ -29,6 +29,7 @@ export function readClaudeStream(context: AnswerContext): StreamReader {
   const shown: string[] = []
   let covered = 0
   let frames = 0
+  let shownBytes = 0
   let isFinal = false
   let id = `chatcmpl-${context.callId}`
   let head = ''
@@ -45,6 +46,7 @@ export function readClaudeStream(context: AnswerContext): StreamReader {
       out += `${head}${delta}${TAIL}`
       frames += 1
       if (text !== '') shown.push(text)
+      shownBytes += Buffer.byteLength(text)
     },
   })
   const scanner = createSseFrames((frame) => {
@@ -156,6 +158,9 @@ export function readClaudeStream(context: AnswerContext): StreamReader {
     finishReasons,
     get frames() {
       return frames
+    },
+    get shownBytes() {
+      return shownBytes
     },
     get isFinal() {
       return isFinal

@@ -29,13 +29,33 @@ const BUDGETS: Readonly<Record<string, number>> = {
 const EFFORTS: Readonly<Record<string, string>> = { minimal: 'low', low: 'low', medium: 'medium', high: 'high' }
 const LEAST_BUDGET = 1_024
 
-/** `cap` is the most output tokens of the call: thoughts count against it, so the budget stays below. */
-export function readThinking(json: Members, model: ClaudeModel, cap: number, refuse: Refuse): Thinking {
+/** The least cap beside which a budget that was named can be lowered: the least budget, and a fifth for the answer. */
+export function leastOutput(json: Members): number {
+  return hasBudget(asObject(json.thinking)) ? LEAST_BUDGET / 0.8 : 1
+}
+
+function hasBudget(thinking: Members | null): boolean {
+  return thinking?.type === 'enabled' && typeof thinking.budget_tokens === 'number'
+}
+
+/**
+ * `cap` is the most output tokens of the call: thoughts count against it, so the budget stays below. The caller's own budget is sent
+ * as it is, but where the cap `isOurs`: the caller wrote it beside another one.
+ */
+export function readThinking(
+  json: Members,
+  model: ClaudeModel,
+  { cap, isOurs }: { cap: number; isOurs: boolean },
+  refuse: Refuse,
+): Thinking {
   const own = asObject(json.thinking)
   const effort = json.reasoning_effort ?? null
   const ownEffort = asObject(json.output_config)?.effort
   const stated = typeof ownEffort === 'string' ? { effort: ownEffort } : {}
-  if (own !== null) return { thinking: own, ...stated, manual: own.type === 'enabled', on: isOn(own) }
+  if (own !== null) {
+    const thinking = isOurs && hasBudget(own) ? lowered(own, cap) : own
+    return { thinking, ...stated, manual: own.type === 'enabled', on: isOn(own) }
+  }
   if (effort === null) return { ...stated, manual: false, on: model.thinksByDefault }
   if (effort === 'none') return withoutThinking(model, refuse)
   if (typeof effort !== 'string' || !Object.hasOwn(BUDGETS, effort)) {
@@ -49,6 +69,11 @@ export function readThinking(json: Members, model: ClaudeModel, cap: number, ref
   if (model.thinking === 'manual') return manual(BUDGETS[effort] ?? LEAST_BUDGET, cap)
   const thinking = { type: 'adaptive', ...(model.hidesThoughts ? { display: 'summarized' } : {}) }
   return { thinking, effort: EFFORTS[effort] ?? (effort === 'max' ? 'max' : model.mostEffort), manual: false, on: true }
+}
+
+function lowered(own: Members, cap: number): Members {
+  const room = Math.max(LEAST_BUDGET, Math.floor(cap * 0.8))
+  return { ...own, budget_tokens: Math.min(Number(own.budget_tokens), room) }
 }
 
 function isOn(thinking: Members): boolean {

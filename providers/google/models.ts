@@ -2,7 +2,7 @@
  * Facts of Google's models that its API does not tell, by name. A name nobody knows is taken for one of the newest generation:
  * it thinks, and takes what the newest take.
  */
-import type { ModelFacts } from '../provider.ts'
+import { type ModelFacts, TOP_SPEED } from '../provider.ts'
 
 /** How a model is told to think: 2.5 in tokens, 3 and later in levels, older and special ones not at all. */
 export type Thinking = 'none' | 'budget' | 'level'
@@ -45,6 +45,7 @@ export function googleModel(model: string): ModelFacts {
     capOverrun: 1,
     // Thoughts are billed in full; a stream shows a summary of them at most, and states their number only with its first frame.
     hiddenReasoning: thinkingOf(model) !== 'none',
+    topSpeed: /flash-lite/.test(name) ? 800 : /flash/.test(name) ? 500 : TOP_SPEED,
     encoding: 'o200k_base',
     countPercent: 100,
     tokensPercent: 85,

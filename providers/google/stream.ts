@@ -46,6 +46,7 @@ export function readGoogleStream(context: AnswerContext, readCompatible: () => S
   let id: string | null = null
   let head = ''
   let frames = 0
+  let shownBytes = 0
   let isFinal = false
   let done = false
   let error: ProviderError | null = null
@@ -125,6 +126,7 @@ export function readGoogleStream(context: AnswerContext, readCompatible: () => S
       for (const delta of deltas) out += chunkText(choice.index, delta)
       if (text !== '') {
         shown.push(text)
+        shownBytes += Buffer.byteLength(text)
         showsText = true
       }
     }
@@ -239,6 +241,9 @@ export function readGoogleStream(context: AnswerContext, readCompatible: () => S
     },
     get frames() {
       return compatible?.frames ?? frames
+    },
+    get shownBytes() {
+      return compatible?.shownBytes ?? shownBytes
     },
     get isFinal() {
       return compatible?.isFinal ?? isFinal

@@ -23,6 +23,7 @@ export function callHeaders(call: Call): Record<string, string> {
     'x-litellm-attempted-fallbacks': String(call.fallbacks),
   }
   if (isOwn(offer.key)) headers['X-BYOK-Provider'] = provider.name
+  if (call.hold.waitedMs !== undefined) headers['X-Tollgate-Waited'] = String(call.hold.waitedMs)
   if (call.appliedCap !== null) headers['X-Max-Tokens-Applied'] = String(call.appliedCap)
   return headers
 }

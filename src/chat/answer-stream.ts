@@ -16,17 +16,12 @@ import { dispatched } from './delivered.ts'
 import { type Ending, paidError } from './ending.ts'
 import type { Offer } from './offer.ts'
 import { type Failure, failureWith, fromConnection, toCallerError } from './provider-failure.ts'
+import { goneReadOnMs, readOnMs } from './read-on.ts'
 import { type RelayEnd, relayStream } from './relay-stream.ts'
 import { type Bill, failureOf, releaseCall, type Served, settleCall } from './settle-call.ts'
 import { answerContext, startStream } from './start-upstream.ts'
 import { createStreamMeter } from './stream-meter.ts'
 
-/** How long a stream nobody reads any more is read on, where the provider bills it to its end. */
-const DRAIN_MS = 30_000
-/** The same where only its usage tells whether the input was cached, in case it is about to end. */
-const CACHE_DRAIN_MS = 2_000
-/** Shorter inputs are cached by nobody. */
-const CACHED_TOKENS_MIN = 1_024
 const PENDING_COMMENT = Buffer.from(': settlement pending\n\n')
 
 export async function answerStream(deps: ChatDependencies, call: Call, offers: readonly Offer[]): Promise<Ending> {
@@ -87,9 +82,9 @@ async function finish(
 }
 
 function servedBy(reader: StreamReader, outcome: Outcome): Served {
-  const { reading, finishReasons, isFinal, hasContent, frames } = reader
+  const { reading, finishReasons, isFinal, hasContent, frames, shownBytes } = reader
   const texts = { outputText: () => reader.outputText(), shownText: () => reader.shownText() }
-  return { reading, finishReasons, isFinal, hasContent, frames, ...texts, outcome }
+  return { reading, finishReasons, isFinal, hasContent, frames, shownBytes, ...texts, outcome }
 }
 
 async function relay(
@@ -100,9 +95,12 @@ async function relay(
 ): Promise<RelayEnd> {
   const { provider } = call.offer
   const { ledger, tokenizer, config } = deps
-  const drainMs = provider.billsAbandoned ? DRAIN_MS : 0
   ledger.checkpoint(call.exchange.callId, call.caller.organizationId, dispatched(call))
-  const meter = createStreamMeter({ ledger, tokenizer, step: config.caps.streamOutputTokens }, call, reader)
+  const meter = createStreamMeter(
+    { ledger, tokenizer, step: config.caps.streamOutputTokens, now: () => performance.now() },
+    call,
+    reader,
+  )
   call.timing.upstreamStartedAt = performance.now()
   const end = await relayStream({
     exchange: call.exchange,
@@ -110,14 +108,16 @@ async function relay(
     reader,
     shutdown: deps.shutdown,
     // What it bills for is what is learned, not only what was passed on.
-    drainMs,
+    drainMs: () => readOnMs(config, call),
     // Who leaves with the last word, a moment before the usage, would have what doesn't show for nothing.
-    goneDrainMs: () => (isOwn(call.offer.key) ? drainMs : Math.max(drainMs, drainOf(call.offer, reader))),
+    goneDrainMs: () => goneReadOnMs(config, call, reader),
     start: (handler) => startStream(deps, call, handler),
     readWhole: (body) => readWhole(call, body),
     readError: (status, headers, body) => provider.readError(status, headers, body),
     readFailure: (error) => fromConnection(provider.label, error),
+    onStart: (flow) => meter.begin(flow),
     onPassed: (flow) => meter.passed(flow),
+    room: () => meter.room(),
     onFirstByte: () => {
       call.timing.firstByteAt ??= performance.now()
       call.timing.upstreamMs = call.timing.firstByteAt - call.timing.upstreamStartedAt
@@ -125,13 +125,6 @@ async function relay(
   }).finally(() => meter.end())
   call.timing.upstreamMs = performance.now() - call.timing.upstreamStartedAt
   return end
-}
-
-/** How long a stream is read on whose caller left, to learn what does not show in it. */
-function drainOf({ unseen, price, estimate }: Offer, { reading }: StreamReader): number {
-  if (unseen) return DRAIN_MS
-  const isCheaperCached = price.tiers.some(({ rates }) => rates.cacheRead < rates.input)
-  return reading.usage === null && isCheaperCached && estimate.tokens >= CACHED_TOKENS_MIN ? CACHE_DRAIN_MS : 0
 }
 
 /** Nothing was delivered: nothing is charged, and the error keeps its status where headers have not left. */

@@ -32,13 +32,14 @@ export function isOwn({ owner }: PayingKey): boolean {
   return owner !== 'platform'
 }
 
-/** A promise only where a key has to be read first. */
+/** A promise only where a key has to be read first. @throws {TollgateError} 403 where the plan is not in force. */
 export function chooseKeys(
   vault: Pick<Vault, 'find'>,
   caller: Caller,
   deployments: readonly RoutedDeployment[],
 ): KeysFor | Promise<KeysFor> {
   const plan: Plan = caller.isDefaultOrganization ? 'platform' : (caller.plan ?? 'platform')
+  if (plan === 'byok' && typeof caller.planEnded === 'string') throw planInactive(caller.planEnded)
   const owners = plan === 'platform' ? [] : ownersOf(caller)
   const found = new Map<string, Found>()
   const waiting: Promise<void>[] = []
@@ -119,6 +120,15 @@ function platformKeyOrWhy(
   if (stored !== undefined && 'failure' in stored) return stored
   const key = stored?.key ?? apiKey
   return key === null && apiBase === null ? { failure: noPlatformKey(provider) } : { apiKey: key, owner: 'platform' }
+}
+
+/** Served on, the call would go out by the operator's key, which is not what was agreed on. */
+function planInactive(status: string): TollgateError {
+  return new TollgateError(
+    403,
+    'plan_inactive',
+    `The plan of your organization is ${status}, so no call can be made with its keys. Its owner or the operator can renew it.`,
+  )
 }
 
 function noPlatformKey(provider: string): TollgateError {

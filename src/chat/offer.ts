@@ -2,7 +2,14 @@
  * What a call may cost on one deployment, before it is made: price, factors, quote, and how much output is wanted and least.
  */
 import type { Path } from '../../providers/known-members/shape.ts'
-import type { ChatRequest, ModelFacts, Provider, Refusal, ServerTool } from '../../providers/provider.ts'
+import {
+  type ChatRequest,
+  type ModelFacts,
+  type Provider,
+  type Refusal,
+  type ServerTool,
+  TOP_SPEED,
+} from '../../providers/provider.ts'
 import { providerOf } from '../../providers/registry.ts'
 import type { Config, PowerLevel } from '../config/config.ts'
 import { TollgateError } from '../http/errors.ts'
@@ -25,10 +32,11 @@ import {
   surchargeOf,
   usesOf,
 } from './offer-price.ts'
+import { type Output, outputOf } from './output-caps.ts'
 import { choicesOf, outputCapOf } from './read-request.ts'
 import { judgeStrangers } from './strange-members.ts'
 
-export interface Offer {
+export interface Offer extends Output {
   deployment: RoutedDeployment
   /** Whose key the provider is called with. With the caller's own the call costs nothing here: quote, markup and charge are 0. */
   key: PayingKey
@@ -57,13 +65,6 @@ export interface Offer {
   at: Date
   /** `n`, the operator's default included. */
   choices: number
-  /** Output tokens for each choice. */
-  wanted: number
-  least: number
-  /** The cap to send although the caller set none; null where what runs up can be seen and the hold is extended instead. */
-  cap: number | null
-  /** May run beyond `wanted`: the hold grows with the stream. */
-  extendable: boolean
   /** What a statement of the provider's can be, given the cap on output that was put in besides the caller's own. */
   possible(appliedCap: number | null): Possible
   /** Costs what its stream does not show (hidden reasoning, sound, what a tool reads): only its usage tells. */
@@ -122,12 +123,22 @@ export function makeOffer(deployment: RoutedDeployment, key: PayingKey, context:
     price,
     possible: possibleWith(effective, { ...known, price }, facts, tools, surcharge, request, isCapBelieved),
     ...chargedAt(price, { ...known, longCacheWrites: asksForLongCache(effective) }, spoken, context, surcharge),
-    ...outputOf(effective, deployment, facts, request.stream, config, isCapBelieved),
+    ...outputOf(
+      {
+        asked: outputCapOf(effective),
+        most: deployment.maxOutputTokens ?? facts.maxOutputTokens,
+        possible: provider.leastOutput?.(effective, model) ?? 1,
+        stoppable: request.stream && !provider.billsAbandoned,
+        topSpeed: facts.hiddenReasoning || spoken ? (facts.topSpeed ?? TOP_SPEED) : null,
+      },
+      config,
+      isCapBelieved,
+    ),
   }
 }
 
 /** What a call by the caller's own key is held and charged at. Nothing is at stake here, so nothing bounds its output either. */
-const UNCHARGED: Pick<Offer, 'markup' | 'level' | 'quote' | 'wanted' | 'least' | 'cap' | 'extendable' | 'possible'> = {
+const UNCHARGED: Pick<Offer, 'markup' | 'level' | 'quote' | 'possible' | keyof Output> = {
   markup: 0n,
   level: MILLION,
   quote: {
@@ -141,6 +152,8 @@ const UNCHARGED: Pick<Offer, 'markup' | 'level' | 'quote' | 'wanted' | 'least' |
   least: 1,
   cap: null,
   extendable: false,
+  most: null,
+  topSpeed: null,
   possible: () => ({ input: Number.MAX_SAFE_INTEGER, output: Number.MAX_SAFE_INTEGER, toolUses: {}, surcharge: 0n }),
 }
 
@@ -259,49 +272,6 @@ function atLeastList(asked: bigint): bigint {
 
 function askedTier(json: Readonly<Record<string, unknown>>): string | null {
   return typeof json.service_tier === 'string' ? json.service_tier : null
-}
-
-function outputOf(
-  effective: Readonly<Record<string, unknown>>,
-  deployment: RoutedDeployment,
-  facts: ModelFacts,
-  stream: boolean,
-  config: Config,
-  believed: boolean,
-): Pick<Offer, 'wanted' | 'least' | 'cap' | 'extendable'> {
-  const { caps } = config
-  const most = deployment.maxOutputTokens ?? facts.maxOutputTokens
-  const asked = outputCapOf(effective)
-  if (!believed) return uncappedOutput(asked, most, stream && !facts.hiddenReasoning, config)
-  if (asked !== null)
-    return { wanted: asked, least: Math.min(caps.leastOutputTokens, asked), cap: null, extendable: false }
-  const extendable = stream && !facts.hiddenReasoning
-  const start = extendable ? caps.streamOutputTokens : caps.outputTokens
-  const wanted = most === null ? start : Math.min(most, start)
-  // The hold of a stream grows with it, but what its provider may state at the end has to be bounded before it begins.
-  const capOfStream = extendable && most === null ? Math.max(caps.outputTokens, wanted) : null
-  const capped = !extendable && (most === null || most > wanted)
-  return {
-    wanted,
-    least: Math.min(caps.leastOutputTokens, wanted),
-    cap: capped ? wanted : capOfStream,
-    extendable: extendable && (most === null || most > wanted),
-  }
-}
-
-/**
- * What nobody knows may lift any cap, the caller's and one of ours: a stream whose output shows grows its hold as it runs, all else
- * is held at the most the model writes, or not made.
- */
-function uncappedOutput(
-  asked: number | null,
-  most: number | null,
-  visible: boolean,
-  { caps }: Config,
-): Pick<Offer, 'wanted' | 'least' | 'cap' | 'extendable'> {
-  const all = most ?? Math.max(asked ?? 0, caps.outputTokens)
-  const wanted = visible ? Math.min(all, caps.streamOutputTokens) : all
-  return { wanted, least: wanted, cap: null, extendable: visible && (most === null || most > wanted) }
 }
 
 /** `X-Power-Level` wins over the body; a level we don't know counts as balanced. */

@@ -19,6 +19,7 @@ export function placeHold(
   return ledger.hold({
     ...payerOf(call.caller),
     callId: call.exchange.callId,
+    isGone: () => call.exchange.gone,
     serviceName: call.modelGroup,
     requestId: call.exchange.callerRequestId,
     input: quote.input,

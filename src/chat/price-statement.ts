@@ -11,6 +11,7 @@ import type { Price, PriceBook } from '../metering/price.ts'
 import { NO_USAGE, openAiShape, type Usage } from '../metering/usage.ts'
 import type { Log } from '../observe/log.ts'
 import type { Call } from './call.ts'
+import { isOwn } from './choose-key.ts'
 import { UNKNOWN_PRICE } from './offer-price.ts'
 import { inputOf } from './place-hold.ts'
 
@@ -243,9 +244,12 @@ function servedPrice({ prices }: PricingDependencies, call: Call, served: string
   return prices.find({ listed: provider.listedAs(model), at, operator: deployment.price, toolFees }) ?? price
 }
 
+/** A cheaper tier only where the answer states it; the operator's own price is one price, which no provider's word makes cheaper. */
 function tierOf(call: Call, reading: Reading): bigint {
-  const { provider, deployment, tier } = call.offer
-  return reading.serviceTier === null ? tier : provider.tierMultiplier(reading.serviceTier, deployment.upstreamModel)
+  const { provider, deployment, tier, price } = call.offer
+  if (reading.serviceTier === null) return tier
+  const stated = provider.tierMultiplier(reading.serviceTier, deployment.upstreamModel)
+  return price.source === 'operator' && stated < MILLION && !isOwn(call.offer.key) ? MILLION : stated
 }
 
 export function idsOf(call: Call): Record<string, string> {

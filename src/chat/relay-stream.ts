@@ -45,18 +45,24 @@ export interface RelayOptions {
   readFailure: (error: Error) => ProviderError
   /** Aborted when the process goes down. */
   shutdown: AbortSignal
-  /** For how long a stream that was given up is read on before upstream is told to stop; 0 stops it at once. */
-  drainMs: number
-  /** The same where it was the caller who left; asked at that moment. */
-  goneDrainMs: number | (() => number)
-  /** After each piece passed on. */
+  /** For how long a stream that was given up is read on before upstream is told to stop, asked at that moment; 0 stops it at once. */
+  drainMs: () => number
+  /** The same where it was the caller who left. */
+  goneDrainMs: () => number
+  /** The call went out. */
+  onStart?: (flow: Flow) => void
+  /** After each piece that was read, also of what nobody reads any more. */
   onPassed: (flow: Flow) => void
+  /** Bytes of the answer that may be read before `onPassed` wants to look; left out where it is never in a hurry. */
+  room?: () => number
   /** Runs at the first byte from upstream. */
   onFirstByte: () => void
 }
 
 /** What was shown is kept until usage is stated: as large as a whole answer may be. */
 const STREAM_BYTES_MAX = 256 * 1024 * 1024
+/** A piece from the network is read in no smaller parts than this, about a frame. */
+const PART_BYTES_MIN = 256
 /** So much of a stream that says nothing is kept, to be read as a whole answer. */
 const WHOLE_BYTES_MAX = 32 * 1024 * 1024
 
@@ -74,11 +80,21 @@ export function relayStream(options: RelayOptions): Promise<RelayEnd> {
     let waiting: Buffer[] = []
     /** As received, until something could be read of it. */
     let unread: Buffer[] = []
+    /** What came while the meter looks, in its order: a piece of the network may hold more than is covered. */
+    const queue: (Buffer | (() => void))[] = []
+    let looking = false
     const brake = createBrake(() => control)
     const flow: Flow = {
-      pause: () => brake.press('meter'),
-      resume: () => brake.release('meter'),
-      stop: () => giveUp(stopped()),
+      pause() {
+        looking = true
+        brake.press('meter')
+      },
+      resume() {
+        looking = false
+        readQueue()
+        if (!looking) brake.release('meter')
+      },
+      stop: () => giveUp(stopped(), options.drainMs()),
     }
 
     function stopped(): RelayEnd {
@@ -99,7 +115,7 @@ export function relayStream(options: RelayOptions): Promise<RelayEnd> {
     }
 
     /** We end it. A call that was refused, or never went out, consumed nothing whoever ended it. */
-    function giveUp(result: RelayEnd, drainMs = options.drainMs): void {
+    function giveUp(result: RelayEnd, drainMs: number): void {
       if (ended) return
       if (refused !== null) end({ kind: 'failed', error: errorOf(refused) }, true)
       else if (control?.sent !== true) end({ kind: 'failed', error: options.readFailure(new Error('not sent')) }, true)
@@ -155,7 +171,29 @@ export function relayStream(options: RelayOptions): Promise<RelayEnd> {
       if (part.error !== null) end(failed(part.error), true)
       else if (part.done) conclude(reader.hasContent || reader.finishReasons.length > 0)
       else if (size > STREAM_BYTES_MAX) giveUp(stopped(), 0)
-      else if (part.bytes !== null && abandoned === null) options.onPassed(flow)
+      else if (part.bytes !== null) options.onPassed(flow)
+    }
+
+    function readQueue(): void {
+      while (!ended && !looking) {
+        const next = queue.shift()
+        if (next === undefined) return
+        if (typeof next === 'function') next()
+        else readPiece(next)
+      }
+    }
+
+    /** As far as the meter has room; the rest waits until it has looked. */
+    function readPiece(piece: Buffer): void {
+      const length = Math.min(piece.length, Math.max(PART_BYTES_MIN, options.room?.() ?? piece.length))
+      if (length < piece.length) queue.unshift(piece.subarray(length))
+      guarded(() => pass(reader.push(length < piece.length ? piece.subarray(0, length) : piece)))
+    }
+
+    /** In the order of arrival. */
+    function arrive(next: Buffer | (() => void)): void {
+      queue.push(next)
+      readQueue()
     }
 
     function guarded(read: () => void): void {
@@ -185,19 +223,17 @@ export function relayStream(options: RelayOptions): Promise<RelayEnd> {
       onData(chunk) {
         size += chunk.length
         if (!reader.hasContent && size <= WHOLE_BYTES_MAX) unread.push(chunk)
-        if (refused === null) guarded(() => pass(reader.push(chunk)))
+        if (refused === null) arrive(chunk)
         else if (!keep(refused, chunk)) end({ kind: 'failed', error: errorOf(refused) }, true)
       },
       onEnd() {
-        if (refused === null) guarded(finish)
+        if (refused === null) arrive(() => guarded(finish))
         else end({ kind: 'failed', error: errorOf(refused) }, false)
       },
-      onError: (error) => end({ kind: 'failed', error: options.readFailure(error) }, false),
+      onError: (error) => arrive(() => end({ kind: 'failed', error: options.readFailure(error) }, false)),
     })
-    const { goneDrainMs } = options
-    exchange.onGone(() =>
-      giveUp({ kind: 'client_gone' }, typeof goneDrainMs === 'number' ? goneDrainMs : goneDrainMs()),
-    )
+    if (!ended) options.onStart?.(flow)
+    exchange.onGone(() => giveUp({ kind: 'client_gone' }, options.goneDrainMs()))
   })
 }
 

@@ -12,6 +12,8 @@ import type { Log } from '../observe/log.ts'
 import { type Call, payerOf } from './call.ts'
 import { isOwn } from './choose-key.ts'
 import { countInput, countText } from './count-input.ts'
+import type { HiddenShares } from './hidden-share.ts'
+import { inputOf } from './place-hold.ts'
 import { idsOf, type Measured, priceOwnKey, priceStatement } from './price-statement.ts'
 
 export interface SettleDependencies {
@@ -20,6 +22,8 @@ export interface SettleDependencies {
   tokenizer: Tokenizer
   log: Log
   now: () => Date
+  /** What is billed and does not show, by model. */
+  hiddenShares: HiddenShares
 }
 
 export interface Served {
@@ -34,6 +38,8 @@ export interface Served {
   shownText: () => string
   /** Output tokens, roughly, where that is known without looking at the text. */
   frames?: number
+  /** Bytes of the text, where that is known without looking at it. */
+  shownBytes?: number
   outcome: Outcome
 }
 
@@ -61,6 +67,8 @@ export async function settleCall(deps: SettleDependencies, call: Call, served: S
     ? priceOwnKey(deps, call, reading, measured)
     : await priceStatement(deps, call, statement, measured)
   const { charge, usage, provenance, asStated } = priced
+  if (hides(call) && provenance === 'provider_usage' && asStated && served.hasContent)
+    deps.hiddenShares.learn(modelOf(call), usage, served.shownBytes ?? Buffer.byteLength(shownText()))
   if (!served.reading.consistent) {
     deps.log.warn({ ...idsOf(call), usage }, "the provider's usage does not add up")
   }
@@ -115,7 +123,9 @@ async function measure(deps: SettleDependencies, call: Call, served: Served): Pr
   // Stated while the answer ran: as far as the bytes that had passed can be so much, and what came since is counted.
   const passed = Buffer.byteLength(served.shownText()) - Buffer.byteLength(text)
   const believed = cutToPassed(stated, passed)
-  const usage = { ...believed, output: believed.output + (await countOutput(deps, call, text)), toolFees }
+  const counted = await countOutput(deps, call, text)
+  const output = believed.output + counted + hiddenBeside(deps, call, served, counted)
+  const usage = { ...believed, output, toolFees }
   const isWhole = believed === stated && text === ''
   return { usage, provenance: isWhole ? 'provider_usage' : 'estimated', asStated: false }
 }
@@ -134,7 +144,28 @@ async function measureUnstated(
   // What delivered nothing costs nothing, unless it was the caller who did not wait for it.
   const isNothing = !served.hasContent && (served.outcome === 'answered' || served.outcome === 'cut_off')
   if (isNothing) return { usage: NO_USAGE, provenance: 'estimated' }
-  return { usage: await countServed(deps, call, served.shownText()), provenance: 'estimated' }
+  const counted = await countServed(deps, call, served.shownText())
+  const output = counted.output + hiddenBeside(deps, call, served, counted.output)
+  return { usage: { ...counted, output }, provenance: 'estimated' }
+}
+
+function hides({ offer }: Call): boolean {
+  return offer.topSpeed !== null
+}
+
+function modelOf({ offer }: Call): string {
+  return `${offer.deployment.provider}/${offer.deployment.upstreamModel}`
+}
+
+/**
+ * Tokens that did not show in a stream that was left or stopped before its usage: the model's usual share of what did, as far as the
+ * hold goes. The quote's rates are the dearest, so what fits by them fits by any.
+ */
+function hiddenBeside(deps: SettleDependencies, call: Call, { outcome }: Served, shown: number): number {
+  if (!hides(call) || (outcome !== 'client_gone' && outcome !== 'stopped')) return 0
+  const { quote, choices } = call.offer
+  const room = quote.outputTokensIn(call.held - inputOf(call, call.offer)) * choices - shown
+  return Math.max(0, Math.min(deps.hiddenShares.hiddenFor(modelOf(call), shown), room))
 }
 
 /** What was served, by the model's tokenizer. */

@@ -1,11 +1,14 @@
 /**
  * Watches what a stream runs up. Every two seconds it notes in the ledger what was delivered, which is where the call is booked if
- * this process dies. Where the caller set no cap and spending nears the hold, the hold is extended in the same batch; where that is
- * refused, the stream is stopped before it costs more than is covered.
+ * this process dies. A hold that is smaller than what the call may become grows: when spending nears it, it is extended in the same
+ * batch, up to the cap; where that is refused, the stream is stopped before it costs more than is covered.
  *
- * The number of frames is a cheap sign of how many tokens have passed; the decision itself is made on counted tokens. A checkpoint
- * counts once, and goes by the frames from then on: reading and counting all that passes, every two seconds, was the largest part of
- * what a long stream cost this process.
+ * When to look is decided by bytes, the decision itself is made on counted tokens. No vocabulary makes more tokens than bytes, so
+ * what was counted plus the bytes that came since is never too little, however small the frames before were; and as a token is four
+ * bytes as a rule, looks grow dense only towards the end of a hold. A checkpoint counts once, and goes by the bytes from then on:
+ * reading and counting all that passes, every two seconds, was the largest part of what a long stream cost this process.
+ *
+ * Where tokens are billed that do not show, the clock is looked at too: the model may have written as fast as it can.
  */
 import type { StreamReader } from '../../providers/provider.ts'
 import type { Ledger } from '../ledger/ledger.ts'
@@ -20,102 +23,183 @@ import type { Flow } from './relay-stream.ts'
 const CHECKPOINT_MS = 2_000
 /** A look is taken when this many tokens may be left, so that the extension is back before they are used up. */
 const MARGIN_TOKENS = 1_024
+/** Outside the margin, looks are at least so many bytes apart: a part of the margin, so that they end inside it. */
 const LEAST_STEP = 32
-const FIRST_LOOK = 8
+const STEPS_IN_MARGIN = 8
+/** The longest a timer waits. */
+const LONGEST_MS = 2 ** 31 - 1
+/** By how much our count may be above a server's own: Claude's newer models, of which little is known, are taken at the most. */
+const CAP_TOLERANCE = 0.25
+const CAP_TOLERANCE_TOKENS = 16
+const NEVER = Number.POSITIVE_INFINITY
 
 export interface StreamMeter {
-  /** After each piece that was passed on. */
+  /** The call goes out. */
+  begin(flow: Flow): void
+  /** Bytes that may be read before it is time to look. */
+  room(): number
+  /** After each piece that was read. */
   passed(flow: Flow): void
   /** The stream is over. */
   end(): void
 }
 
-export function createStreamMeter(
-  deps: { ledger: Ledger; tokenizer: Tokenizer; step: number },
-  call: Call,
-  reader: StreamReader,
-): StreamMeter {
+export interface MeterDependencies {
+  ledger: Ledger
+  tokenizer: Tokenizer
+  /** Tokens a choice that a hold grows by. */
+  step: number
+  /** Monotonic, in milliseconds. */
+  now: () => number
+}
+
+interface Growth {
+  /** Tokens a choice that the hold covers. */
+  readonly covered: number
+  /** How many of them may be left when the hold is to grow; 0 once it can't. */
+  readonly margin: number
+  /** `refused`: the stream ends with what is covered. `whole`: all that the cap allows is covered, and the server is left to keep it. */
+  readonly state: 'growing' | 'refused' | 'whole'
+  /** @param passed output tokens of all choices. */
+  extend(passed: number): Promise<void>
+}
+
+/** The hold of a stream while it grows. */
+function createGrowth({ ledger, step }: MeterDependencies, call: Call): Growth {
+  const { offer, exchange, caller } = call
+  const most = offer.most ?? NEVER
+  const coveredTokens = () => offer.quote.outputTokensIn(call.held - inputOf(call, offer))
+  let covered = coveredTokens()
+  let state: Growth['state'] = 'growing'
+  // A cap below what was wanted is all that was granted.
+  if (!offer.extendable || call.appliedCap !== offer.cap) atCap()
+
+  /**
+   * All that the cap allows is held, and the server keeps the cap by its own count, which ours may be above: one that passes it by
+   * more than that is stopped. What can't be seen, or costs the same when it is stopped, is left to its provider.
+   */
+  function atCap(): void {
+    if (offer.topSpeed !== null || offer.provider.billsAbandoned) {
+      state = 'whole'
+      return
+    }
+    state = 'refused'
+    covered += Math.ceil(covered * CAP_TOLERANCE) + CAP_TOLERANCE_TOKENS
+  }
+
+  return {
+    get covered() {
+      return covered
+    },
+    get margin() {
+      return state === 'growing' ? Math.min(MARGIN_TOKENS, Math.ceil(covered / 2)) : 0
+    },
+    get state() {
+      return state
+    },
+    async extend(passed) {
+      const total = inputOf(call, offer) + offer.quote.outputFor(Math.min(covered + step, most))
+      if (total <= call.held) {
+        atCap()
+        return
+      }
+      const granted = await ledger.extend({
+        callId: exchange.callId,
+        organizationId: caller.organizationId,
+        delivered: deliveredBy(call, passed),
+        hold: { total, least: call.held + 1n },
+      })
+      // Less than asked for is all there was: the next one would be refused.
+      if (granted === null || granted < total) state = 'refused'
+      if (granted !== null) call.held = granted
+      covered = coveredTokens()
+    },
+  }
+}
+
+export function createStreamMeter(deps: MeterDependencies, call: Call, reader: StreamReader): StreamMeter {
   const { offer, exchange, caller } = call
   const facts = offer.provider.model(offer.deployment.upstreamModel)
-  // A cap of ours on a model whose limit nobody knows bounds how far it grows; one below what was wanted is all that was granted.
-  const cap = call.appliedCap ?? Number.POSITIVE_INFINITY
-  const extendable = offer.extendable && call.appliedCap === offer.cap
   const count = createOutputCounter(reader, (text) => countText(deps.tokenizer, text, facts))
+  const growth = createGrowth(deps, call)
+  const startedAt = deps.now()
   let looking = false
-  let refused = false
   let ended = false
-  let covered = coveredTokens()
-  // Nobody knows yet how many tokens a frame of this provider holds: the first look tells.
-  let nextLook = extendable ? FIRST_LOOK : Number.POSITIVE_INFINITY
+  let nextLook = bytesUntil(0, 0)
   let noted = 0
-  /** What was counted last: tokens, after so many frames, under that statement of usage. */
-  let sample: { tokens: number; frames: number; usage: unknown } | null = null
+  /** What was counted last: tokens, after so many bytes, under that statement of usage. */
+  let sample: { tokens: number; bytes: number; usage: unknown } | null = null
   const timer = setInterval(() => void checkpoint(), CHECKPOINT_MS)
+  let clock: NodeJS.Timeout | undefined
 
-  function coveredTokens(): number {
-    return offer.quote.outputTokensIn(call.held - inputOf(call, offer))
+  /** Bytes shown by the time of the next look, after `counted` tokens (a choice) in `seen` bytes. */
+  function bytesUntil(counted: number, seen: number): number {
+    if (growth.state === 'whole') return NEVER
+    const { covered, margin } = growth
+    const least = margin === 0 ? 1 : Math.max(LEAST_STEP, Math.floor(margin / STEPS_IN_MARGIN))
+    return seen + Math.max(least, (covered - counted - margin) * offer.choices)
   }
 
-  function margin(): number {
-    return Math.min(MARGIN_TOKENS, Math.ceil(covered / 2))
-  }
-
-  /** The frame to look at next, after `counted` tokens (a choice) in `seen` frames: a frame may hold many tokens. */
-  function lookAfter(counted: number, seen: number): number {
-    const left = covered - counted - (refused ? 0 : margin())
-    const tokensPerFrame = Math.max(1, counted / seen)
-    return seen + Math.max(1, Math.floor((refused ? left : Math.max(LEAST_STEP, left)) / tokensPerFrame))
+  /** Tokens a choice that the model may have written by now without showing them. */
+  function unseen(): number {
+    return offer.topSpeed === null ? 0 : Math.ceil(((deps.now() - startedAt) * offer.topSpeed) / 1_000)
   }
 
   async function look(flow: Flow): Promise<void> {
     // Before anything is awaited: what passes meanwhile is in neither number.
-    const seen = reader.frames
+    const seen = reader.shownBytes
     const passed = await countAll(seen)
-    const counted = Math.ceil(passed / offer.choices)
-    if (covered - counted <= margin() && !refused) await extend(seen, passed)
-    if (refused && counted >= covered) flow.stop()
-    else nextLook = lookAfter(counted, seen)
+    const shown = Math.ceil(passed / offer.choices)
+    if (growth.state === 'growing' && growth.covered - Math.max(shown, unseen()) <= growth.margin) {
+      noted = seen
+      await growth.extend(passed)
+    }
+    if (growth.state === 'refused' && Math.max(shown, unseen()) >= growth.covered) flow.stop()
+    else nextLook = bytesUntil(shown, seen)
   }
 
   async function countAll(seen: number): Promise<number> {
     const usage = reader.reading.usage
     const tokens = await count()
-    sample = { tokens, frames: seen, usage }
+    sample = { tokens, bytes: seen, usage }
     return tokens
   }
 
-  /** By the frames since the last count, where there was one and the provider has not stated anything since. */
+  /** By the bytes since the last count, where there was one and the provider has not stated anything since. */
   function passedBy(seen: number): number | Promise<number> {
-    if (sample === null || sample.frames === 0 || sample.usage !== reader.reading.usage) return countAll(seen)
-    return Math.round(sample.tokens * (seen / sample.frames))
+    if (sample === null || sample.bytes === 0 || sample.usage !== reader.reading.usage) return countAll(seen)
+    return Math.round(sample.tokens * (seen / sample.bytes))
   }
 
-  async function extend(seen: number, passed: number): Promise<void> {
-    const total = inputOf(call, offer) + offer.quote.outputFor(Math.min(covered + deps.step, cap))
-    if (total <= call.held) {
-      // All that the cap allows is held: a server that does not keep to it is stopped.
-      refused = true
-      return
-    }
-    noted = seen
-    const granted = await deps.ledger.extend({
-      callId: exchange.callId,
-      organizationId: caller.organizationId,
-      delivered: deliveredBy(call, passed),
-      hold: { total, least: call.held + 1n },
-    })
-    // Less than asked for is all there was: the next one would be refused.
-    refused = granted === null || granted < total
-    if (granted !== null) call.held = granted
-    covered = coveredTokens()
+  /** Neither a slow database nor a large text to count may let the stream run on uncovered. */
+  function lookNow(flow: Flow): void {
+    looking = true
+    flow.pause()
+    look(flow)
+      .catch(() => flow.stop())
+      .finally(() => {
+        looking = false
+        flow.resume()
+        watchClock(flow)
+      })
+  }
+
+  /** Looks by the time the model can have written what is covered, whatever is seen of it. */
+  function watchClock(flow: Flow): void {
+    clearTimeout(clock)
+    if (offer.topSpeed === null || ended || growth.state === 'whole') return
+    const { covered, margin } = growth
+    const wait = Math.ceil(startedAt + ((covered - margin) * 1_000) / offer.topSpeed - deps.now())
+    const due = () => (looking ? watchClock(flow) : lookNow(flow))
+    clock = setTimeout(due, Math.min(LONGEST_MS, Math.max(1, wait)))
   }
 
   /** The stream runs on meanwhile. A count that fails is left to the next one. */
   async function checkpoint(): Promise<void> {
-    if (looking || reader.frames === noted) return
+    if (looking || reader.shownBytes === noted) return
     looking = true
     try {
-      const seen = reader.frames
+      const seen = reader.shownBytes
       const passed = await passedBy(seen)
       if (ended) return
       noted = seen
@@ -127,21 +211,15 @@ export function createStreamMeter(
   }
 
   return {
+    begin: watchClock,
+    room: () => nextLook - reader.shownBytes,
     passed(flow) {
-      if (looking || reader.frames < nextLook) return
-      looking = true
-      // Neither a slow database nor a large text to count may let the stream run on uncovered.
-      flow.pause()
-      look(flow)
-        .catch(() => flow.stop())
-        .finally(() => {
-          looking = false
-          flow.resume()
-        })
+      if (!looking && reader.shownBytes >= nextLook) lookNow(flow)
     },
     end() {
       ended = true
       clearInterval(timer)
+      clearTimeout(clock)
     },
   }
 }

@@ -75,6 +75,8 @@ export interface Limits {
   idleTimeoutMs: number
   drainSeconds: number
   clientStallSeconds: number
+  /** How long a call waits for running ones that hold what it needs. */
+  creditWaitSeconds: number
 }
 
 /** What the `tollgate:` section says, with the defaults filled in. */
@@ -91,6 +93,8 @@ export interface TollgateSettings {
   caps: OutputCaps
   leases: Leases
   limits: Limits
+  /** Seconds a stream is read on whose caller left, by provider, where its usage is needed; to its end where none are named. */
+  readOnSeconds: Readonly<Record<ProviderName, number>>
   /** Places that are not public and may be called all the same: `host`, `host:port`, `10.1.0.0/16`. */
   allowedAddresses: readonly string[]
 }

@@ -8,6 +8,7 @@ const MEGABYTE = 1_048_576
 const NOTHING: ReadonlySet<string> = new Set()
 
 const SECONDS: NumberRule = { what: 'a number of seconds', example: '30', moreThan: 0, most: 2_000_000 }
+const WAIT: NumberRule = { what: 'a number of seconds, 0 or more', example: '5', least: 0, most: 2_000_000 }
 const TOKENS: NumberRule = {
   what: 'a whole number of tokens, 1 or more',
   example: '4096',
@@ -40,11 +41,12 @@ export function readTollgateSettings(place: Field): TollgateSettings {
     caps: readCaps(field('caps')?.section() ?? null),
     leases: readLeases(field('leases')),
     limits: readLimits(field('limits')?.section() ?? null),
+    readOnSeconds: readReadOn(field('read_on_seconds')?.section() ?? null),
     allowedAddresses: readAddresses(field('allowed_addresses')),
   }
   section?.finish(
     NOTHING,
-    'plans, power_levels, allow_below_cost, tool_fees, tool_surcharges, caps, leases, limits, allowed_addresses',
+    'plans, power_levels, allow_below_cost, tool_fees, tool_surcharges, caps, leases, limits, read_on_seconds, allowed_addresses',
   )
   return settings
 }
@@ -132,12 +134,19 @@ function readLimits(section: Section | null): Limits {
     idleTimeoutMs: Math.ceil(seconds('idle_timeout_seconds', 300) * 1000),
     drainSeconds: seconds('drain_seconds', 30),
     clientStallSeconds: seconds('client_stall_seconds', 120),
+    creditWaitSeconds: section?.take('credit_wait_seconds').number(WAIT) ?? 5,
   }
   section?.finish(
     NOTHING,
-    'body_megabytes, connect_timeout_seconds, idle_timeout_seconds, drain_seconds, client_stall_seconds',
+    'body_megabytes, connect_timeout_seconds, idle_timeout_seconds, drain_seconds, client_stall_seconds, credit_wait_seconds',
   )
   return limits
+}
+
+/** By provider. */
+function readReadOn(section: Section | null): Record<string, number> {
+  const written = (section?.rest() ?? []).map((field) => [field.name, field.number(WAIT)] as const)
+  return Object.fromEntries(written.filter((entry): entry is readonly [string, number] => entry[1] !== null))
 }
 
 /** One that can't be understood stops the start: it may be what keeps callers out of a network. */

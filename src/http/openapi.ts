@@ -182,6 +182,10 @@ const chatOperation = {
           schema: { type: 'string' },
           description: 'The output cap that was set because no more was covered.',
         },
+        'X-Tollgate-Waited': {
+          schema: { type: 'string' },
+          description: 'Milliseconds the call waited for your running calls, which held the credits it needs.',
+        },
       },
     },
     400: error(
@@ -192,7 +196,7 @@ const chatOperation = {
       'insufficient_credits; credits_in_flight: your running calls hold them (Retry-After); byok_quota_exceeded: your own account.',
     ),
     403: error(
-      'No credit allocation; the organization is not active; byok_key_missing, byok_key_rejected: the key you brought.',
+      'No credit allocation; the organization is not active; plan_inactive: its plan; byok_key_missing, byok_key_rejected: the key you brought.',
     ),
     404: error('Unknown model.'),
     409: error('The Idempotency-Key is taken.'),

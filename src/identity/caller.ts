@@ -16,6 +16,8 @@ export interface Caller {
   role: Role
   /** Null for an organization without a subscription. */
   plan: 'platform' | 'byok' | 'hybrid' | null
+  /** What keeps the plan from being in force: `past_due`, `paused`, `canceled`; null or left out where it is. */
+  planEnded?: string | null
   /** The organization of callers without one: unlimited overage, no markup. */
   isDefaultOrganization: boolean
 }

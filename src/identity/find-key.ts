@@ -11,6 +11,8 @@ export interface KeyRecord {
 
 export const DEFAULT_ORGANIZATION = 'default'
 
+const CURRENT = ['active', 'trialing'] as const
+
 export async function findKey(database: Database, hash: Buffer): Promise<KeyRecord | null> {
   const row = await database.query
     .selectFrom('tollgate.api_keys as k')
@@ -18,9 +20,7 @@ export async function findKey(database: Database, hash: Buffer): Promise<KeyReco
     .leftJoin('organization_members as m', (join) =>
       join.onRef('m.org_id', '=', 'k.org_id').onRef('m.user_id', '=', 'k.user_id'),
     )
-    .leftJoin('organization_subscriptions as s', (join) =>
-      join.onRef('s.org_id', '=', 'k.org_id').on('s.status', 'in', ['active', 'trialing']),
-    )
+    .leftJoin('organization_subscriptions as s', 's.org_id', 'k.org_id')
     .select([
       'k.id',
       'k.org_id',
@@ -31,12 +31,21 @@ export async function findKey(database: Database, hash: Buffer): Promise<KeyReco
       'o.status',
       'm.role',
       's.subscription_plan',
+      's.status as plan_status',
     ])
     .where('k.key_hash', '=', hash)
+    // The one that counts is the one in force, else the last there was.
+    .orderBy(
+      (expression) => expression('s.status', 'in', CURRENT),
+      (order) => order.desc().nullsLast(),
+    )
     .orderBy('s.created_at', 'desc')
     .limit(1)
     .executeTakeFirst()
   if (row === undefined) return null
+  const isCurrent = CURRENT.some((status) => status === row.plan_status)
+  // Whoever brings own keys asked not to be served by the operator's: that does not end with the plan.
+  const plan = isCurrent || row.subscription_plan === 'byok' ? row.subscription_plan : null
   return {
     isActive: row.is_active,
     expiresAt: row.expires_at,
@@ -46,7 +55,8 @@ export async function findKey(database: Database, hash: Buffer): Promise<KeyReco
       userId: row.user_id,
       keyId: row.id,
       role: row.role === 'owner' || row.role === 'admin' ? 'admin' : 'member',
-      plan: row.subscription_plan,
+      plan,
+      planEnded: plan === null || isCurrent ? null : row.plan_status,
       isDefaultOrganization: row.name === DEFAULT_ORGANIZATION,
     },
   }

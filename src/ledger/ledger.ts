@@ -36,6 +36,8 @@ export interface HoldRequest extends Payer, CallNames {
   least: bigint
   /** What is fixed from now on: rates, markup, level. Kept with the hold. */
   context: unknown
+  /** Whether the caller has left meanwhile; left out where nobody can. */
+  isGone?: () => boolean
 }
 
 export interface Hold {
@@ -49,6 +51,8 @@ export interface Hold {
   keySpend: bigint | null
   /** The process it belongs to. */
   owner: string
+  /** How long it waited for running calls; left out where it did not. */
+  waitedMs?: number
 }
 
 /** What a call would be charged if it ended here: where a recovery books it. */

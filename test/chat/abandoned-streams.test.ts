@@ -19,7 +19,6 @@ import {
   MASTER_KEY,
   type ModelEntry,
   modelOn,
-  postChat,
   ROOT_KEY,
   startTollgate,
   type Tollgate,
@@ -161,39 +160,29 @@ test.for([
   expect(await rowOfRequest(product, call.requestId)).toMatchObject(row)
 })
 
-test('a stream stopped at the limit of the credits ends with length, and its true cost is booked', async () => {
+test('a stream that stopping does not make cheaper is held in full, and sent the cap that is held', async () => {
   const { db, upstream, tollgate } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 9 } })
-  // 9 credits are 300 tokens. More only once the process had turns enough to look.
-  const usage = { prompt_tokens: 8, completion_tokens: 400, total_tokens: 408 }
-  const text = [...Array.from({ length: 320 }, () => ' word'), ...Array.from({ length: 80 }, () => ' late')]
-  const gate = (i: number) => (i === 321 ? tellApart(tollgate, 20) : undefined)
-  upstream.respond(chatStream({ text, usage, gate, model: 'llama-3.3-70b-versatile' }))
-  const before = upstream.requests.length
-  const call = openCall(tollgate, acme.keys.alice, {
-    ...STREAM,
-    model: 'groq-exact',
-    stream_options: { include_usage: true },
-  })
-  const { body, complete } = await call.closed
+  // 9 credits are 300 tokens: more than a stream begins with that can be stopped.
+  const usage = { prompt_tokens: 8, completion_tokens: 300, total_tokens: 308 }
+  const later = Promise.withResolvers<void>()
+  const gate = (i: number) => (i === 2 ? later.promise : undefined)
+  const text = Array.from({ length: 300 }, () => ' word')
+  upstream.respond(chatStream({ text, usage, gate, model: 'llama-3.3-70b-versatile', finishReason: 'length' }))
+  const call = openCall(tollgate, acme.keys.alice, { ...STREAM, model: 'groq-exact', max_tokens: 5_000 })
+  await call.frames(2)
+  expect((await call.head).headers).toMatchObject({ 'x-max-tokens-applied': '300' })
+  expect(upstream.requests.at(-1)?.json).toMatchObject({ max_tokens: 300, max_completion_tokens: 300 })
+  expect(await balanceOf(db.pool, acme.id, 'alice')).toMatchObject({ remaining: '9.000000', held: '9.000000' })
+  later.resolve()
 
-  await (await upstream.received(before + 1)).answered
-  expect(complete).toBe(true)
-  const frames = body.split('\n\n')
-  expect(frames.slice(-2)).toEqual(['data: [DONE]', ''])
-  const [finish, last] = frames.slice(-4, -2).map((frame) => JSON.parse(frame.slice(6)) as object)
-  expect(finish).toMatchObject({ choices: [{ index: 0, delta: {}, finish_reason: 'length' }] })
-  expect(last).toMatchObject({ choices: [], usage: { ...usage, cost: 0.012 } })
-  expect(body.match(/"finish_reason":"/g)).toHaveLength(1)
-  expect(body).not.toContain(' late')
+  expect((await call.closed).complete).toBe(true)
   expect(await rowOfRequest(product, call.requestId)).toMatchObject({
-    credits_used: '12.000000',
+    credits_used: '9.000000',
     provenance: 'provider_usage',
-    outcome: 'stopped',
+    outcome: 'answered',
   })
-  expect(await balanceOf(db.pool, acme.id, 'alice')).toMatchObject({ remaining: '-3.000000', held: '0.000000' })
-  const next = await postChat(tollgate, acme.keys.alice, { ...STREAM, model: 'groq-exact', max_tokens: 1 })
-  expect(next.status).toBe(402)
+  expect(await balanceOf(db.pool, acme.id, 'alice')).toMatchObject({ remaining: '0.000000', held: '0.000000' })
 })
 
 test('going down, an abandoned stream is not waited for longer than a running one', async () => {
@@ -222,10 +211,13 @@ test('going down, an abandoned stream is not waited for longer than a running on
   expect(rows).toEqual([{ credits_used: '0.011220', provenance: 'estimated', outcome: 'client_gone' }])
 })
 
-test('a stream that never ends is given up thirty seconds after its caller left', async () => {
+test.for([
+  ['the time-out of the call is over', {}, 59_000, 60_000],
+  ['the seconds are over that the operator set for its provider', { read_on_seconds: { groq: 30 } }, 29_999, 30_000],
+] as const)('a stream that never ends is given up when %s', async ([, tollgateSettings, early, end]) => {
   const { db, upstream } = product
   const acme = await db.seedOrganization({ credits: 100, users: { alice: 10 } })
-  const tollgate = await serveHere()
+  const tollgate = await serveHere(tollgateSettings)
   upstream.respond(chatStream({ text: WORDS, usage: USAGE, gate: (i) => (i === 3 ? never : undefined) }))
   const before = upstream.requests.length
   const call = openCall(tollgate, acme.keys.alice, { ...STREAM, model: 'groq' })
@@ -241,10 +233,10 @@ test('a stream that never ends is given up thirty seconds after its caller left'
   call.leave()
   await tellApart(tollgate)
 
-  vi.advanceTimersByTime(29_999)
+  vi.advanceTimersByTime(early)
   await tellApart(tollgate)
   expect(aborted).toBe(false)
-  vi.advanceTimersByTime(1)
+  vi.advanceTimersByTime(end - early)
   vi.useRealTimers()
   await request.aborted
 
@@ -258,10 +250,14 @@ test('a stream that never ends is given up thirty seconds after its caller left'
 })
 
 /** The product in this process, because its clock is ours: everything else of it is real. Ends with the test. */
-async function serveHere(): Promise<{ url: string }> {
+async function serveHere(tollgateSettings: Record<string, unknown>): Promise<{ url: string }> {
   const { db, upstream } = product
   const env = { DATABASE_URL: db.url, TOLLGATE_MASTER_KEY: MASTER_KEY, SCRIPTED_API_KEY: UPSTREAM_KEY }
-  const text = configFor(upstream.url, { models: models(upstream.url) })
+  const text = configFor(upstream.url, {
+    models: models(upstream.url),
+    tollgate: tollgateSettings,
+    litellm_settings: { num_retries: 0, request_timeout: 60 },
+  })
   const { config, problems } = loadConfig(text, 'config.yaml', env, { embedded: false, providers: PROVIDERS })
   if (config === null) throw new Error(JSON.stringify(problems))
   const spoolDirectory = await mkdtemp(join(tmpdir(), 'tollgate-in-process-'))

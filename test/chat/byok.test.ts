@@ -158,6 +158,28 @@ describe.each([
     expect(await rowsOf(db.pool, org.id)).toEqual([])
   })
 
+  test.each([
+    ['past_due', 403],
+    ['paused', 403],
+    ['canceled', 403],
+    ['trialing', 200],
+    ['active', 200],
+  ] as const)('plan byok that is %s: %i, and never the operator’s key', async (status, expected) => {
+    const { db, upstream, tollgate } = product
+    const org = await organization('byok')
+    await db.pool.query('update organization_subscriptions set status = $2 where org_id = $1', [org.id, status])
+    await bring(org)
+    respondByKey({})
+    const before = upstream.requests.length
+    const answer = await postChat(tollgate, org.keys.alice, ask('priced', stream))
+    expect(answer.status).toBe(expected)
+    expect(keysSince(before)).toEqual(expected === 200 ? [OWN_KEY] : [])
+    if (expected === 200) return
+    const message = expectRefusal(answer, { status: 403, code: 'plan_inactive', type: 'permission_error' })
+    expect(message).toContain(status)
+    expect(await rowsOf(db.pool, org.id)).toEqual([])
+  })
+
   test('an own key needs no credits', async () => {
     const { tollgate } = product
     for (const plan of ['byok', 'hybrid'] as const) {

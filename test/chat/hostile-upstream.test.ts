@@ -222,8 +222,8 @@ async function relay(
       client,
       reader: openai.readStream(context),
       shutdown,
-      drainMs: 0,
-      goneDrainMs: 0,
+      drainMs: () => 0,
+      goneDrainMs: () => 0,
       start(handler) {
         const state = start(handler)
         return { sent: state.sent, pause() {}, resume() {}, abort: () => void Object.assign(state, { aborted: true }) }

@@ -6,6 +6,7 @@ import { randomUUID } from 'node:crypto'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { PROVIDERS } from '../../providers/registry.ts'
 import type { Call } from '../../src/chat/call.ts'
+import { createHiddenShares } from '../../src/chat/hidden-share.ts'
 import { makeOffer } from '../../src/chat/offer.ts'
 import { capFor } from '../../src/chat/place-hold.ts'
 import { parseRequest } from '../../src/chat/read-request.ts'
@@ -181,6 +182,7 @@ async function chargeFor(
     tokenizer,
     log: createLog('silent'),
     now: () => new Date(),
+    hiddenShares: createHiddenShares(),
     ledger: {
       async settle(settlement: Settlement) {
         booked.push(settlement)

@@ -6,6 +6,7 @@ import { serve } from '@hono/node-server'
 import { expect, onTestFinished, test } from 'vitest'
 import { PROVIDERS } from '../../providers/registry.ts'
 import { createApp } from '../../src/app.ts'
+import { createHiddenShares } from '../../src/chat/hidden-share.ts'
 import { createUpstream } from '../../src/chat/upstream.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { createAddressGuard } from '../../src/http/address-guard.ts'
@@ -23,7 +24,7 @@ import { rowOfCall } from '../support/call-books.ts'
 import { openLedger } from '../support/open-ledger.ts'
 import { useProduct } from '../support/product.ts'
 import { configFor, MASTER_KEY, modelOn, postChat, ROOT_KEY, UPSTREAM_KEY } from '../support/tollgate.ts'
-import { chatAnswer, chatStream, rawStream, sse } from '../support/upstream-answers.ts'
+import { chatAnswer, chatStream, jsonAnswer, rawStream, sse } from '../support/upstream-answers.ts'
 import { openTestVault } from '../support/vault.ts'
 
 const product = useProduct((url) => ({
@@ -128,6 +129,24 @@ test.each([false, true])(
     }
   },
 )
+
+test.each([
+  // (11 x 150 + 5 x 600) x 1.5 nano-dollars, and half of it; 11 x $0.00002 + 5 x $0.00004, and 50 %.
+  ['gpt-4o-mini', null, '0.006975'],
+  ['gpt-4o-mini', 'default', '0.006975'],
+  ['gpt-4o-mini', 'flex', '0.003488'],
+  ['gpt-4o-mini', 'priority', '0.013950'],
+  ['priced', null, '0.630000'],
+  ['priced', 'flex', '0.630000'],
+  ['priced', 'priority', '1.260000'],
+])('%s that asked for flex and states %s costs %s', async (model, tier, credits) => {
+  const { db, upstream, tollgate } = product
+  const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
+  const { frames } = chatAnswer()
+  upstream.respond(jsonAnswer({ ...(JSON.parse(String(frames[0])) as object), ...(tier && { service_tier: tier }) }))
+  const answer = await postChat(tollgate, acme.keys.alice, { ...HELLO, model, service_tier: 'flex' })
+  expect([answer.status, answer.headers.get('x-credits-used')]).toEqual([200, credits])
+})
 
 test.each([false, true])('where nothing was said, zeros are zeros (stream: %s)', async (stream) => {
   const { db, upstream, tollgate } = product
@@ -235,6 +254,7 @@ async function startAt(now: () => Date): Promise<{ url: string }> {
     now,
     random: Math.random,
     unasked: new Set(),
+    hiddenShares: createHiddenShares(),
     guard: createAddressGuard([]),
     newId: randomUUID,
     draining: () => false,
