@@ -216,6 +216,36 @@ describe('an answer of OpenAI', () => {
     })
   })
 
+  test.each([
+    { where: 'thoughts under a name nobody knows', message: { thinking: 'ab', content: 'c' }, text: 'cab' },
+    { where: 'a member nobody knows', message: { analysis: 'ab', content: 'c' }, text: 'abc' },
+    {
+      where: 'parts',
+      message: {
+        content: [
+          { type: 'text', text: 'ab' },
+          { type: 'text', text: 'c' },
+        ],
+      },
+      text: 'abc',
+    },
+    { where: 'what is spoken', message: { audio: { id: 'i', data: 'AAAA', transcript: 'abc' } }, text: 'abc' },
+    { where: 'details', message: { reasoning_details: [{ type: 'reasoning.text', text: 'abc' }] }, text: 'abc' },
+    {
+      where: 'details that repeat it',
+      message: { reasoning: 'abc', reasoning_details: [{ text: 'abc' }] },
+      text: 'abc',
+    },
+    { where: 'two members that repeat it', message: { reasoning: 'abc', reasoning_content: 'abc' }, text: 'abc' },
+    {
+      where: 'nothing: a signature',
+      message: { reasoning_signature: 'abc', name: 'abc', tool_call_id: 'abc' },
+      text: '',
+    },
+  ])('counts $where', ({ message, text }) => {
+    expect(answerOf(JSON.stringify({ choices: [{ message }] }))?.outputText()).toBe(text)
+  })
+
   test('shows all it said, over all choices', () => {
     const message = {
       content: null,
