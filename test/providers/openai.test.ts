@@ -165,6 +165,9 @@ describe('a request to OpenAI', () => {
 
   test('tells which priced tools it uses', () => {
     const uses = (rest: string, model: string) => openai.serverTools(parseRequest(Buffer.from(body(rest))).json, model)
+    const typed = (kind: string) => ({ kind, uses: 1, addsInput: true, billedByUse: false })
+    const tools = ',"tools":[{"type":"function","function":{"name":"f"}},{"type":"custom"},{"type":"web_search"}]'
+    expect(uses(tools, 'gpt-4o')).toEqual([typed('web_search')])
     const search = [{ kind: 'web_search', uses: 1, addsInput: false, billedByUse: true }]
     expect(uses('', 'gpt-4o-mini')).toEqual([])
     expect(uses('', 'gpt-4o-mini-search-preview')).toEqual(search)
