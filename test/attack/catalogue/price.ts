@@ -34,22 +34,33 @@ function greedyWithFee() {
   return says(usageOf(INPUT, 50), bill)({ json: {} } as Parameters<ReturnType<typeof says>>[0], 1)
 }
 
-const served = (name: string, model: string, promise: Promised, body: object = {}): Trick[] =>
+const served = (
+  name: string,
+  model: string,
+  promise: Promised,
+  body: object = {},
+  more: Partial<Trick> = {},
+): Trick[] =>
   STREAMED.map((stream) => ({
     name: `${name} (stream: ${stream})`,
     by: 'provider',
     act: { body: { ...body, stream } },
     provider: says(usageOf(INPUT, 2), BILL, { model }),
     promise,
+    ...more,
   }))
+
+/** By a rule of the house, against a test of which this would be: not decided here. */
+const BY_NAME = {
+  known: 'the model that is said to have served sets the price, as far as the cap that was sent allows',
+}
 
 const SERVED: readonly Trick[] = [
   ...served('a model nobody knows is said to have served', 'super-model-1', exact),
   ...served('no model is said to have served', '', exact),
-  // Nobody asked for it: its tokens are believed, its price is not.
-  ...served('a dearer model is said to have served', 'gpt-4o', DISPUTED),
+  ...served('a dearer model is said to have served', 'gpt-4o', exact, {}, BY_NAME),
   ...served('the dearest model is said to have served', 'o1-pro', DISPUTED, { max_tokens: 2 }),
-  ...served('the dearest model, and an open cap', 'o1-pro', DISPUTED),
+  ...served('the dearest model, and an open cap', 'o1-pro', exact, {}, BY_NAME),
   ...served('a dated name of the same model', 'gpt-4o-mini-2024-07-18', exact),
 ]
 
