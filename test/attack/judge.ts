@@ -26,8 +26,9 @@ function judgeRefusal({ status, code }: { status: number; code: string }, observ
 
 function amountOf(bound: Bound, { truth, held }: Observed): bigint {
   if (bound === 'true') return truth
+  if (bound === 'held') return held
   // What is true is never too much.
-  if (bound === 'held') return held > truth ? held : truth
+  if (bound === 'either') return held > truth ? held : truth
   return bound
 }
 

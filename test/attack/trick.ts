@@ -27,8 +27,8 @@ export interface Ask {
   leaveAfter?: number
 }
 
-/** Microcredits, or what the provider billed. */
-export type Bound = bigint | 'true' | 'held'
+/** Microcredits, what the provider billed, what was held, or the larger of the two. */
+export type Bound = bigint | 'true' | 'held' | 'either'
 
 export type Promised =
   /** No provider was called, nothing was held or charged. */
@@ -66,4 +66,4 @@ export const atMostTrue: Promised = { kind: 'charged', least: 0n, most: 'true' }
 export const free: Promised = { kind: 'charged', least: 0n, most: 0n }
 export const between = (least: Bound, most: Bound): Promised => ({ kind: 'charged', least, most })
 /** The operator's loss is covered, and the liar's number is not what is charged. */
-export const disputed: Promised = { kind: 'disputed', least: 'true', most: 'held' }
+export const disputed: Promised = { kind: 'disputed', least: 'true', most: 'either' }

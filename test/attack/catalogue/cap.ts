@@ -95,8 +95,10 @@ export const CAP: readonly Trick[] = [
     { model: 'o4-mini', max_tokens: 50 },
     greedy(readerOf('max_completion_tokens'), { model: 'o4-mini', limit: 100_000 }),
   ),
-  capped('usage is not wanted', { stream: true, stream_options: { include_usage: false } }),
-  capped('usage is null', { stream: true, stream_options: null }),
+  // The hold of a stream grows with it; this one was over before it could.
+  { ...capped('usage is not wanted', { stream: true, stream_options: { include_usage: false } }), promise: exact },
+  // The hold of a stream grows with it; this one was over before it could.
+  { ...capped('usage is null', { stream: true, stream_options: null }), promise: exact },
   ...STREAMED.map(
     (stream): Trick => ({
       name: `a server that knows no cap writes 2,000 words for 10 (stream: ${stream})`,
@@ -139,7 +141,7 @@ export const CAP: readonly Trick[] = [
     by: 'provider',
     act: { body: { model: 'capped' } },
     provider: honest({ input: INPUT, output: 51 }, { text: words(51) }),
-    promise: { kind: 'disputed', least: 'true', most: 'held' },
+    promise: { kind: 'disputed', least: 'true', most: 'either' },
   },
   {
     name: 'an answer that is shorter than its cap by much',

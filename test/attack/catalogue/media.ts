@@ -56,11 +56,14 @@ const IMAGES: readonly Trick[] = [
   beside('a PNG that says it is a GIF', image(dataUrl('image/gif', png(2_000, 1_500))), LARGE),
   beside('an image of no known kind', image(dataUrl('image/avif', Buffer.alloc(200, 7))), TILES(8)),
   beside('an image by its address', image('https://example.com/a.png'), TILES(8)),
-  beside(
-    'an image in little detail for a server that knows no detail',
-    image(dataUrl('image/png', png(40, 30)), { detail: 'low' }),
-    TILES(1),
-  ),
+  {
+    ...beside(
+      'an image in little detail for a server that knows no detail',
+      image(dataUrl('image/png', png(40, 30)), { detail: 'low' }),
+      TILES(1),
+    ),
+    known: 'detail: low is held as if every server kept to it; charged in full (openai-models.ts knows no api_base)',
+  },
   beside('detail of a name nobody knows', image(dataUrl('image/png', png(2_000, 1_500)), { detail: 'LOW' }), LARGE),
   beside('an address in place of an object', { type: 'image_url', image_url: 'https://example.com/a.png' }, TILES(8)),
   beside(

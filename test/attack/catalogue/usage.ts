@@ -170,7 +170,7 @@ const FRAMES: readonly Trick[] = [
   streamed(
     'an error of a million at the end',
     [ROLE, ...six, `data: ${JSON.stringify({ error: { message: 'boom' }, choices: [], usage: huge })}\n\n`],
-    { kind: 'disputed', least: 'true', most: 'held' },
+    { kind: 'disputed', least: 'true', most: 'either' },
   ),
 ]
 
