@@ -16,6 +16,7 @@ export const LIST = {
   'o4-mini': { input: 1_100n, cached: 275n, output: 4_400n },
   exact: { input: 0n, cached: 0n, output: 20_000n },
   'claude-haiku-4-5': { input: 1_000n, cached: 100n, written: 1_250n, written1h: 2_000n, output: 5_000n },
+  'gemini-2.5-flash': { input: 300n, cached: 30n, output: 2_500n },
   'grok-3': { input: 3_000n, cached: 750n, output: 15_000n },
   'ft:gpt-4o-mini': { input: 300n, cached: 150n, output: 1_200n },
   'gpt-4o-mini-search-preview': { input: 150n, cached: 75n, output: 600n },

@@ -22,6 +22,7 @@ export function attackConfig(url: string): string {
       modelOn(url, 'ft', { model: 'openai/ft:gpt-4o-mini-2024-07-18:acme::x' }),
       modelOn(url, 'searching', { model: 'openai/gpt-4o-mini-search-preview' }),
       modelOn(url, 'claude', { model: 'anthropic/claude-haiku-4-5' }),
+      modelOn(url, 'flash', { model: 'gemini/gemini-2.5-flash' }),
       modelOn(url, 'grok', { model: 'xai/grok-3' }),
       modelOn(url, 'llama', { model: 'groq/llama-3.3-70b-versatile' }),
       modelOn(url, 'routed', { model: 'openrouter/openai/gpt-4o-mini' }),

@@ -6,6 +6,7 @@ import { DELIVERY } from './delivery.ts'
 import { IDEMPOTENCY } from './idempotency.ts'
 import { MEDIA } from './media.ts'
 import { MEMBERS } from './members.ts'
+import { NATIVES } from './natives.ts'
 import { PRICE } from './price.ts'
 import { STREAMS } from './streams.ts'
 import { TIERS } from './tiers.ts'
@@ -16,6 +17,7 @@ export const CATALOGUE: Readonly<Record<string, readonly Trick[]>> = {
   members: MEMBERS,
   'caps and choices': CAP,
   usage: USAGE,
+  'usage of Claude and Gemini': NATIVES,
   price: PRICE,
   tiers: TIERS,
   delivery: DELIVERY,

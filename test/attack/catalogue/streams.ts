@@ -121,7 +121,30 @@ const bytes = (name: string, content: string): Trick => ({
   promise: exact,
 })
 
+/** The whole request, as some server may put all of it before a model. */
+const shapes = (name: string, body: Json): Trick => ({
+  name: `a server that makes a token of every byte: ${name}`,
+  by: 'caller',
+  act: { body: { max_tokens: 5, ...body } },
+  provider: greedy(openAiReader, { inputOf: byteInput }),
+  promise: exact,
+})
+
+const many = <Value>(count: number, make: (index: number) => Value) => Array.from({ length: count }, (_, i) => make(i))
+const tool = (index: number) => ({ type: 'function', function: { name: `f${index}`, description: '', parameters: {} } })
+
 const INPUTS: readonly Trick[] = [
+  shapes('2,000 empty parts', {
+    messages: [{ role: 'user', content: many(2_000, () => ({ type: 'text', text: '' })) }],
+  }),
+  shapes('2,000 empty messages', { messages: many(2_000, () => ({ role: 'user', content: '' })) }),
+  shapes('500 tools', { tools: many(500, tool) }),
+  shapes('a schema', {
+    response_format: { type: 'json_schema', json_schema: { name: 'n', schema: { enum: many(3_000, String) } } },
+  }),
+  shapes('metadata', { metadata: { note: 'x'.repeat(20_000) } }),
+  shapes('who asks', { user: 'x'.repeat(20_000) }),
+  shapes('biases', { logit_bias: Object.fromEntries(many(3_000, (index) => [index, 1])) }),
   bytes('one letter 20,000 times', 'a'.repeat(20_000)),
   bytes('spaces', ' '.repeat(20_000)),
   bytes('line ends', '\n'.repeat(20_000)),
@@ -216,6 +239,16 @@ const MONEY: readonly Trick[] = [
       },
     ),
     promise: covered,
+  },
+  {
+    name: 'an open stream whose output shows in its usage alone, on money for a part of it',
+    by: 'caller',
+    act: { body: { stream: true } },
+    provider: greedy(),
+    credits: 6,
+    // The most one such call is charged, as check-config prints it; held is what shows.
+    overdraft: 9_000_000n,
+    promise: exact,
   },
   {
     name: 'one call after another until nothing is left',
