@@ -3,7 +3,7 @@
  * call, and with it the price; without the suffix nobody can know it, and the answer's own model name does not tell either.
  */
 import { unknownMedia } from './media/media-size.ts'
-import { openAiDialect, PLAIN_MODEL } from './openai-dialect.ts'
+import { openAiDialect, PLAIN_MODEL, typedTools } from './openai-dialect.ts'
 import type { Provider } from './provider.ts'
 
 /** Ways of choosing rather than providers. */
@@ -20,6 +20,7 @@ export const huggingface: Provider = openAiDialect({
   mediaTokens: () => unknownMedia,
   // Some of its servers ignore the newer member, and a cap that is ignored is none.
   capMember: () => 'max_tokens',
+  serverTools: typedTools,
   sentAs: withSuffix,
   pricedAs: (asked) => asked,
   listedAs(model) {

@@ -2,7 +2,7 @@
 import { type Change, changeMembers, objectMembers } from '../src/http/json-members.ts'
 import { finishReason } from './finish-reason.ts'
 import { asObject, parseJson } from './json.ts'
-import { collectText, hasContent } from './openai-content.ts'
+import { collectSaid, saysAnything } from './openai-content.ts'
 import type { OpenAiDialect } from './openai-dialect.ts'
 import { readOpenAiErrorFrame } from './openai-errors.ts'
 import { readConsumed } from './openai-reading.ts'
@@ -12,6 +12,7 @@ import { shownUsage } from './shown-usage.ts'
 interface Choice {
   finish_reason?: unknown
   message?: unknown
+  text?: unknown
 }
 
 export function readOpenAiAnswer(dialect: OpenAiDialect, body: Buffer): Answer | ProviderError | null {
@@ -35,13 +36,13 @@ export function readOpenAiAnswer(dialect: OpenAiDialect, body: Buffer): Answer |
   const choices = (json.choices as unknown[]).map((choice) => (asObject(choice) ?? {}) as Choice)
   const shownText = () => {
     const pieces: string[] = []
-    for (const choice of choices) collectText(choice.message, pieces)
+    for (const choice of choices) collectSaid(choice, pieces)
     return pieces.join('')
   }
   return {
     reading,
     finishReasons: choices.map((choice) => finishReason(choice.finish_reason) ?? ''),
-    hasContent: choices.some((choice) => hasContent(choice.message)),
+    hasContent: choices.some(saysAnything),
     outputText: () => (consumed === null ? shownText() : ''),
     shownText,
     body(cost, usage, replaces = false) {
@@ -63,7 +64,7 @@ function failureOf(json: Readonly<Record<string, unknown>>): unknown {
   const first = asObject(json.choices[0])
   if (first?.finish_reason !== 'error' && asObject(first?.error) === null) return null
   const pieces: string[] = []
-  collectText(first?.message, pieces)
+  collectSaid(first ?? {}, pieces)
   return pieces.join('') === '' ? { error: asObject(first?.error) ?? {} } : null
 }
 

@@ -5,6 +5,7 @@
 
 import type { ProviderFacts } from '../src/config/provider-name.ts'
 import { bareId } from './carried-id.ts'
+import { asObject } from './json.ts'
 import { additionsOf } from './known-members/additions.ts'
 import { readOpenAiAnswer } from './openai-answer.ts'
 import { isOwnHost, prepareOpenAi } from './openai-body.ts'
@@ -72,6 +73,18 @@ export interface OpenAiDialect extends Pick<ProviderFacts, 'keyVariables' | 'dom
   readModels?(chunk: Json): readonly { model: string; usage: unknown }[]
   /** Looks before OpenAI's rules do; null leaves it to them. */
   errorKind?(status: number | null, error: ErrorMembers): ProviderErrorKind | null
+}
+
+/**
+ * Tools by a type of their own, which are neither the caller's functions nor texts of a form of his: whoever answers runs them, also
+ * behind an `api_base`, whatever this API takes itself.
+ */
+export function typedTools(json: Json): ServerTool[] {
+  const tools = Array.isArray(json.tools) ? json.tools : []
+  const types = tools.map((tool) => asObject(tool)?.type)
+  return types
+    .filter((type) => typeof type === 'string' && type !== 'function' && type !== 'custom')
+    .map((kind) => ({ kind: String(kind), uses: 1, addsInput: true, billedByUse: false }))
 }
 
 /** What a call of a model sends where nothing special is known: the newest vocabulary, no limit, nothing hidden. */

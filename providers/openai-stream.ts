@@ -6,7 +6,7 @@
 import { type Change, changeMembers, objectMembers } from '../src/http/json-members.ts'
 import { finishReason } from './finish-reason.ts'
 import { asObject, parseJson } from './json.ts'
-import { collectText, hasContent } from './openai-content.ts'
+import { collectSaid, saysAnything } from './openai-content.ts'
 import type { OpenAiDialect } from './openai-dialect.ts'
 import { readOpenAiErrorFrame } from './openai-errors.ts'
 import { readConsumed } from './openai-reading.ts'
@@ -39,6 +39,9 @@ interface Choice {
   index?: unknown
   finish_reason?: unknown
   delta?: Record<string, unknown>
+  /** In place of a delta, by servers that mix up the two or know neither. */
+  message?: unknown
+  text?: unknown
   error?: unknown
 }
 
@@ -176,7 +179,7 @@ export function readOpenAiStream(dialect: OpenAiDialect, choices: number): Strea
   /** False for a second finish reason, and for the empty delta beside usage, which say nothing new. */
   function tellsNews(choice: Choice, besideUsage: boolean): boolean {
     const index = indexOf(choice)
-    if (hasContent(choice.delta)) {
+    if (saysAnything(choice)) {
       spoke = true
       endChoice(index, choice)
       return true
@@ -350,7 +353,7 @@ function outputText(shown: readonly Buffer[]): string {
   for (const frame of Buffer.concat(shown).toString('utf8').split('\n\n')) {
     if (!frame.startsWith('data:')) continue
     const chunk = parseJson(frame.slice(5)) as Chunk | null
-    for (const choice of choicesOf(chunk)) collectText(choice.delta, pieces)
+    for (const choice of choicesOf(chunk)) collectSaid(choice, pieces)
   }
   return pieces.join('')
 }

@@ -1,6 +1,6 @@
 /** OpenAI, chat completions: the dialect every caller speaks. */
 import { asObject } from './json.ts'
-import { droppable, isSet, openAiDialect } from './openai-dialect.ts'
+import { droppable, isSet, openAiDialect, typedTools } from './openai-dialect.ts'
 import { openAiMediaTokens, openAiModel, serviceTierMultiplier } from './openai-models.ts'
 import type { Provider, Refusal, ServerTool } from './provider.ts'
 
@@ -32,7 +32,10 @@ export const openai: Provider = openAiDialect({
  */
 function serverTools(json: Json, model: string): ServerTool[] {
   const searches = model.includes('-search-preview') || asObject(json.web_search_options) !== null
-  return searches ? [{ kind: 'web_search', uses: 1, addsInput: false, billedByUse: true }] : []
+  return [
+    ...(searches ? [{ kind: 'web_search', uses: 1, addsInput: false, billedByUse: true }] : []),
+    ...typedTools(json),
+  ]
 }
 
 /** The o series and the first gpt-5 always reason, and then sample in one way only. Later ones depend on `reasoning_effort`. */

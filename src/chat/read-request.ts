@@ -36,6 +36,7 @@ export function parseRequest(text: Buffer): ChatRequest {
     (message) => typeof message !== 'object' || message === null || Array.isArray(message),
   )
   if (stray >= 0) throw bad(`messages[${stray}]`, `"messages[${stray}]" must be an object with "role" and "content".`)
+  refuseForms(json)
   const stream = optional(json, 'stream', (value) => typeof value === 'boolean', 'true or false') === true
   return {
     text,
@@ -60,6 +61,38 @@ function refuseAliases(strangers: readonly Stranger[]): void {
       const shown = showPath(path)
       throw bad(shown, `'${shown}' is no member of a request. Write '${name}' if that is meant, or leave it out.`)
     }
+  }
+}
+
+const isList = (value: unknown) => Array.isArray(value)
+const isObject = (value: unknown) => typeof value === 'object' && !Array.isArray(value)
+const isListOfObjects = (value: unknown) =>
+  Array.isArray(value) && value.every((element) => element !== null && isObject(element))
+
+/**
+ * Members that change what a call costs, in the one form in which they are looked at. Some server takes an object for a list of one, a
+ * word for the option of that name, or anything at all for yes.
+ */
+const FORMS: readonly [key: string, accepts: (value: unknown) => boolean, expected: string][] = [
+  ['tools', (value) => isListOfObjects(value) && typesOf(value).every(isWord), 'a list of objects, each with a "type"'],
+  ['web_search_options', isObject, 'an object'],
+  ['search_parameters', isObject, 'an object'],
+  ['plugins', isListOfObjects, 'a list of objects'],
+  ['models', isList, 'a list'],
+  ['modalities', (value) => Array.isArray(value) && value.every(isModality), 'a list of "text", "audio" or "image"'],
+]
+
+const typesOf = (list: unknown) => (list as readonly { type?: unknown }[]).map(({ type }) => type ?? '')
+const isWord = (value: unknown) => typeof value === 'string'
+const isModality = (value: unknown) => value === 'text' || value === 'audio' || value === 'image'
+
+/** @throws {TollgateError} 400. */
+function refuseForms(json: Readonly<Record<string, unknown>>): void {
+  for (const [key, accepts, expected] of FORMS) optional(json, key, accepts, expected)
+  for (const [index, { content }] of (json.messages as { content?: unknown }[]).entries()) {
+    const isContent = content === null || typeof content !== 'object' || Array.isArray(content)
+    if (!isContent)
+      throw bad(`messages[${index}].content`, `"messages[${index}].content" must be a text or a list of parts.`)
   }
 }
 

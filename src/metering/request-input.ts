@@ -102,7 +102,10 @@ function visitMessage(value: unknown, path: string, unpackId: UnpackId, visitor:
   for (const [name, member] of Object.entries(message)) {
     if (member === null || member === undefined || name === 'cache_control') continue
     if (name === 'content') visitContent(member, path, visitor)
-    else if (name === 'tool_calls' && Array.isArray(member)) {
+    else if (name === 'images' && Array.isArray(member)) {
+      // What an assistant once drew, sent back: read as images where servers draw.
+      for (const [index, image] of member.entries()) visitPart(image, `${path}.images[${index}]`, visitor)
+    } else if (name === 'tool_calls' && Array.isArray(member)) {
       for (const call of member) visitToolCall(call, unpackId, visitor)
     } else if (name === 'audio') visitor.unbounded(`${path}.audio.id`)
     else if (name === 'tool_call_id' && typeof member === 'string') visitor.text(unpackId(member).id, false)
@@ -133,8 +136,9 @@ function visitPart(value: unknown, path: string, visitor: InputVisitor): void {
     return
   }
   const isText = part.type === 'text' || part.type === 'refusal' || part.type === 'input_text'
-  // A stray text does not make an image a text: both count, whichever of them the provider reads.
+  // A stray text does not make an image a text, nor a stray image a text: both count, whichever of them the provider reads.
   if (!isText) visitor.media(part, `${path}.${unboundedMember(part)}`)
+  for (const type of strayMedia(part)) visitor.media({ ...part, type }, `${path}.${type}`)
   for (const [name, member] of Object.entries(part)) {
     if (name === 'type' || name === 'cache_control') continue
     if (typeof member === 'object' && member !== null) visitor.json(isText ? member : withoutHolders(member), false)
@@ -143,6 +147,13 @@ function visitPart(value: unknown, path: string, visitor: InputVisitor): void {
       visitor.framing(1, false)
     }
   }
+}
+
+const MEDIA: readonly string[] = ['image_url', 'input_audio', 'file', 'video_url', 'audio_url']
+
+/** Media beside what the part says it is: some servers go by the members there are. */
+function strayMedia(part: Readonly<Record<string, unknown>>): readonly string[] {
+  return MEDIA.filter((name) => name !== part.type && part[name] !== undefined && part[name] !== null)
 }
 
 /** Members of a part, or of its object, that hold the medium itself. What stands beside them (a file's name) is text. */

@@ -226,3 +226,26 @@ test('a cap no price could be held for is refused', () => {
   expect(parseRequest(body(2_147_483_647)).outputCap).toBe(2_147_483_647)
   expect(() => parseRequest(body(2_147_483_648))).toThrow('"max_tokens" must be an integer from 1 to 2147483647.')
 })
+
+describe('what some server would take for another form of it is refused', () => {
+  test.each([
+    ['tools', { type: 'web_search' }],
+    ['tools', ['web_search']],
+    ['tools', [{ type: ['web_search'] }]],
+    ['web_search_options', true],
+    ['web_search_options', []],
+    ['search_parameters', 'on'],
+    ['plugins', { id: 'web' }],
+    ['models', 'gpt-4o'],
+    ['modalities', 'audio'],
+    ['modalities', ['Audio']],
+  ])('%s: %j', (name, value) => {
+    const text = `{"model":"m",${MESSAGES},"${name}":${JSON.stringify(value)}}`
+    expect(refusal(() => parse(text))).toEqual({ status: 400, code: 'invalid_request', param: name })
+  })
+
+  test('a part in the place of the list of parts', () => {
+    const text = '{"model":"m","messages":[{"role":"user","content":{"type":"image_url","image_url":{"url":"x"}}}]}'
+    expect(refusal(() => parse(text)).param).toBe('messages[0].content')
+  })
+})

@@ -47,6 +47,15 @@ describe('of a request', () => {
     expect(seen({ messages: MESSAGES, [name]: value })).toMatchObject({ sure: ['Hi'], held: [JSON.stringify(value)] })
   })
 
+  test('media beside what a part says it is are held too', () => {
+    const image_url = { url: 'https://example.com/a.png' }
+    const content = [{ type: 'text', text: 'x', image_url }]
+    expect(seen({ messages: [{ role: 'user', content }] }).held).toContain('media image_url')
+    const images = [{ type: 'image_url', image_url }]
+    expect(seen({ messages: [{ role: 'assistant', content: 'x', images }] }).held).toContain('media image_url')
+    expect(seen({ messages: [{ role: 'user', content: images }] }).held).toEqual(['media image_url', '{}'])
+  })
+
   test.for(['response_format', 'tools', 'functions'])('%s is held, and counted where nobody stated usage', (name) => {
     expect(seen({ messages: MESSAGES, [name]: [{ type: 'x' }] }).sure).toEqual(['Hi', '[{"type":"x"}]'])
   })

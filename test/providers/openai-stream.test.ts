@@ -378,6 +378,19 @@ describe('what a stream has shown', () => {
     }
   })
 
+  test.each([
+    { name: 'a text, as the oldest servers say it', choice: '"delta":{},"text":"abc"', text: 'abc' },
+    { name: 'a message in place of a delta', choice: '"message":{"content":"abc"}', text: 'abc' },
+    {
+      name: 'no message beside the delta it repeats',
+      choice: '"delta":{"content":"c"},"message":{"content":"abc"}',
+      text: 'c',
+    },
+  ])('is $name', ({ choice, text }) => {
+    const { reader } = read(frame(`"choices":[{"index":0,${choice},"finish_reason":null}]`) + finish(), everyByte)
+    expect([reader.hasContent, reader.outputText()]).toEqual([true, text])
+  })
+
   test('need not be kept once usage is stated', () => {
     expect(read(content('a') + finish() + usage() + DONE, everyByte).reader.outputText()).toBe('')
   })

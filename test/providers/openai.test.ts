@@ -165,6 +165,9 @@ describe('a request to OpenAI', () => {
 
   test('tells which priced tools it uses', () => {
     const uses = (rest: string, model: string) => openai.serverTools(parseRequest(Buffer.from(body(rest))).json, model)
+    const typed = (kind: string) => ({ kind, uses: 1, addsInput: true, billedByUse: false })
+    const tools = ',"tools":[{"type":"function","function":{"name":"f"}},{"type":"custom"},{"type":"web_search"}]'
+    expect(uses(tools, 'gpt-4o')).toEqual([typed('web_search')])
     const search = [{ kind: 'web_search', uses: 1, addsInput: false, billedByUse: true }]
     expect(uses('', 'gpt-4o-mini')).toEqual([])
     expect(uses('', 'gpt-4o-mini-search-preview')).toEqual(search)
@@ -214,6 +217,36 @@ describe('an answer of OpenAI', () => {
       completion_tokens: 1,
       cost: 0.5,
     })
+  })
+
+  test.each([
+    { where: 'thoughts under a name nobody knows', message: { thinking: 'ab', content: 'c' }, text: 'cab' },
+    { where: 'a member nobody knows', message: { analysis: 'ab', content: 'c' }, text: 'abc' },
+    {
+      where: 'parts',
+      message: {
+        content: [
+          { type: 'text', text: 'ab' },
+          { type: 'text', text: 'c' },
+        ],
+      },
+      text: 'abc',
+    },
+    { where: 'what is spoken', message: { audio: { id: 'i', data: 'AAAA', transcript: 'abc' } }, text: 'abc' },
+    { where: 'details', message: { reasoning_details: [{ type: 'reasoning.text', text: 'abc' }] }, text: 'abc' },
+    {
+      where: 'details that repeat it',
+      message: { reasoning: 'abc', reasoning_details: [{ text: 'abc' }] },
+      text: 'abc',
+    },
+    { where: 'two members that repeat it', message: { reasoning: 'abc', reasoning_content: 'abc' }, text: 'abc' },
+    {
+      where: 'nothing: a signature',
+      message: { reasoning_signature: 'abc', name: 'abc', tool_call_id: 'abc' },
+      text: '',
+    },
+  ])('counts $where', ({ message, text }) => {
+    expect(answerOf(JSON.stringify({ choices: [{ message }] }))?.outputText()).toBe(text)
   })
 
   test('shows all it said, over all choices', () => {

@@ -1,0 +1,29 @@
+/** Every known trick, by theme. */
+import type { Trick } from '../trick.ts'
+import { BYOK } from './byok.ts'
+import { CAP } from './cap.ts'
+import { DELIVERY } from './delivery.ts'
+import { IDEMPOTENCY } from './idempotency.ts'
+import { MEDIA } from './media.ts'
+import { MEMBERS } from './members.ts'
+import { NATIVES } from './natives.ts'
+import { PRICE } from './price.ts'
+import { STREAMS } from './streams.ts'
+import { TIERS } from './tiers.ts'
+import { TOOLS } from './tools.ts'
+import { USAGE } from './usage.ts'
+
+export const CATALOGUE: Readonly<Record<string, readonly Trick[]>> = {
+  members: MEMBERS,
+  'caps and choices': CAP,
+  usage: USAGE,
+  'usage of Claude and Gemini': NATIVES,
+  price: PRICE,
+  tiers: TIERS,
+  delivery: DELIVERY,
+  media: MEDIA,
+  tools: TOOLS,
+  idempotency: IDEMPOTENCY,
+  'streams and money': STREAMS,
+  'own keys': BYOK,
+}

@@ -1,0 +1,43 @@
+/** What the operator has set up: every dialect behind the scripted provider, and what only tricks need. */
+import { configFor, type ModelEntry, modelOn } from '../support/tollgate.ts'
+
+export function attackConfig(url: string): string {
+  const mini = { model: 'openai/gpt-4o-mini' }
+  const keyless = (name: string, params: Record<string, unknown>): ModelEntry => ({
+    model_name: name,
+    litellm_params: { api_base: url, ...params },
+    model_info: { id: `${name}-keyless` },
+  })
+  const second = (name: string, params: Record<string, unknown>): ModelEntry => ({
+    ...modelOn(url, name, params),
+    model_info: { id: `${name}-second` },
+  })
+  return configFor(url, {
+    models: [
+      modelOn(url, 'everything', { ...mini, allowed_openai_params: ['*'] }),
+      modelOn(url, 'dropping', { ...mini, drop_params: true }),
+      modelOn(url, 'counted', { ...mini, statement: 'counted' }),
+      modelOn(url, 'capped', { ...mini, max_tokens: 50 }),
+      modelOn(url, 'chosen', { ...mini, n: 3 }),
+      modelOn(url, 'ft', { model: 'openai/ft:gpt-4o-mini-2024-07-18:acme::x' }),
+      modelOn(url, 'searching', { model: 'openai/gpt-4o-mini-search-preview' }),
+      modelOn(url, 'claude', { model: 'anthropic/claude-haiku-4-5' }),
+      modelOn(url, 'flash', { model: 'gemini/gemini-2.5-flash' }),
+      modelOn(url, 'grok', { model: 'xai/grok-3' }),
+      modelOn(url, 'llama', { model: 'groq/llama-3.3-70b-versatile' }),
+      modelOn(url, 'routed', { model: 'openrouter/openai/gpt-4o-mini' }),
+      modelOn(url, 'speaking', { model: 'openai/gpt-4o-audio-preview' }),
+      // The cheap one first, nearly always; behind it one that is seventeen times as dear.
+      modelOn(url, 'stairs', { ...mini, weight: 1_000_000_000 }),
+      second('stairs', { model: 'openai/gpt-4o', weight: 1e-9 }),
+      {
+        ...modelOn(url, 'wild'),
+        model_name: 'wild/*',
+        litellm_params: { model: 'openai/*', api_base: url, api_key: 'x' },
+      },
+      keyless('own', mini),
+    ],
+    litellm_settings: { num_retries: 1 },
+    tollgate: { tool_fees: { web_search: 0.01 } },
+  })
+}
