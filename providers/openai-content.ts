@@ -54,10 +54,10 @@ const NO_STRINGS = new Set(['index', 'data', 'url', 'image_url', 'input_audio', 
 export function collectText(message: unknown, pieces: string[]): void {
   const said = asObject(message)
   if (said === null) return
-  collectStrings(said.content, pieces)
   for (const [name, value] of Object.entries(said)) {
     if (!NO_OUTPUT.test(name) && !APART.has(name)) collectStrings(value, pieces)
   }
+  collectStrings(said.content, pieces)
   collectThoughts(said, pieces)
   collectStrings(asObject(said.audio)?.transcript, pieces)
   collectCalled(said.function_call, pieces)
