@@ -7,7 +7,7 @@ type Counting = Pick<ModelFacts, 'encoding' | 'countPercent'>
 
 /** Tokens of a text in the model's own count. */
 export async function countText(tokenizer: Tokenizer, text: string, facts: Counting): Promise<number> {
-  return Math.round(((await tokenizer.count(text, facts.encoding)) * facts.countPercent) / 100)
+  return Math.floor(((await tokenizer.count(text, facts.encoding)) * facts.countPercent) / 100)
 }
 
 /** Tokens of a request's text, framing included; images and sound are apart. */
