@@ -98,7 +98,7 @@ function streamedUsage(call: Call, body: Buffer): Reading | null {
 
 async function respond(deps: ChatDependencies, call: Call, answer: Answer): Promise<Ending> {
   const { exchange } = call
-  const outcome = exchange.gone ? 'client_gone' : 'answered'
+  const outcome = exchange.gone ? 'client_disconnected' : 'answered'
   const bill = await settleCall(deps, call, { ...answer, isFinal: true, outcome })
   const headers = { 'content-type': 'application/json; charset=utf-8', ...billHeaders(call, bill) }
   const body = answer.body(shownCost(call, bill), openAiShape(bill.usage), !bill.asStated)

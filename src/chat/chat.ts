@@ -182,8 +182,8 @@ async function admit(
     bill: null,
   }
   if (!exchange.gone) return call
-  await releaseCall(deps, call, 'client_gone', { error: 'client_gone' })
-  throw new TollgateError(499, 'client_gone', 'The caller left before the call was made.')
+  await releaseCall(deps, call, 'client_disconnected', { error: 'client_disconnected' })
+  throw new TollgateError(499, 'client_disconnected', 'The caller left before the call was made.')
 }
 
 /** Deployments of a group share its calls: by weight where weights are set. */

@@ -18,7 +18,7 @@ export type RelayEnd =
   /** The provider finished its answer. */
   | { kind: 'done' }
   /** The caller left; upstream was told to stop. */
-  | { kind: 'client_gone' }
+  | { kind: 'client_disconnected' }
   /** We stopped it: what is left to spend is spent, or the process is going down. `frames` end the choices that were open. */
   | { kind: 'stopped'; frames: Buffer }
   /** The provider refused, failed or was cut off; `consumed` is set where it delivered nothing and states what that cost. */
@@ -233,7 +233,7 @@ export function relayStream(options: RelayOptions): Promise<RelayEnd> {
       onError: (error) => arrive(() => end({ kind: 'failed', error: options.readFailure(error) }, false)),
     })
     if (!ended) options.onStart?.(flow)
-    exchange.onGone(() => giveUp({ kind: 'client_gone' }, options.goneDrainMs()))
+    exchange.onGone(() => giveUp({ kind: 'client_disconnected' }, options.goneDrainMs()))
   })
 }
 

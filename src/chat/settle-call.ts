@@ -162,7 +162,7 @@ function modelOf({ offer }: Call): string {
  * hold goes. The quote's rates are the dearest, so what fits by them fits by any.
  */
 function hiddenBeside(deps: SettleDependencies, call: Call, { outcome }: Served, shown: number): number {
-  if (!hides(call) || (outcome !== 'client_gone' && outcome !== 'stopped')) return 0
+  if (!hides(call) || (outcome !== 'client_disconnected' && outcome !== 'stopped')) return 0
   const { quote, choices } = call.offer
   const room = quote.outputTokensIn(call.held - inputOf(call, call.offer)) * choices - shown
   return Math.max(0, Math.min(deps.hiddenShares.hiddenFor(modelOf(call), shown), room))

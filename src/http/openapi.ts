@@ -108,7 +108,7 @@ const callSchema = {
     call_id: { type: 'string', format: 'uuid' },
     request_id: { type: ['string', 'null'], description: 'The X-Request-ID you sent.' },
     status: { enum: ['running', 'settled', 'released', 'recovered'] },
-    outcome: { enum: ['answered', 'stopped', 'failed', 'client_gone', 'cut_off'] },
+    outcome: { enum: ['answered', 'stopped', 'failed', 'client_disconnected', 'cut_off'] },
     model: { type: 'string' },
     credits: { type: 'string', description: 'What was charged, in credits.' },
     cost: { type: 'string', description: 'The same in dollars.' },

@@ -73,7 +73,7 @@ export interface Progress {
 export type Provenance = 'provider_cost' | 'provider_usage' | 'estimated' | 'recovered' | 'disputed'
 
 /** How a call ended, for its row. */
-export type Outcome = 'answered' | 'stopped' | 'failed' | 'client_gone' | 'cut_off'
+export type Outcome = 'answered' | 'stopped' | 'failed' | 'client_disconnected' | 'cut_off'
 
 export interface Closing extends Payer, CallNames {
   outcome: Outcome

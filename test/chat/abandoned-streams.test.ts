@@ -93,7 +93,7 @@ describe('a stream that is billed to its end, left by its caller,', () => {
     const { call, request, goOn } = await leave(model, 2, (gate) => chatStream({ text: WORDS, usage, gate }))
     goOn()
     await request.answered
-    expect(await rowOfRequest(product, call.requestId)).toMatchObject({ ...row, outcome: 'client_gone' })
+    expect(await rowOfRequest(product, call.requestId)).toMatchObject({ ...row, outcome: 'client_disconnected' })
     expect(upstream.tally.completed).toBe(completed + 1)
   })
 
@@ -106,7 +106,7 @@ describe('a stream that is billed to its end, left by its caller,', () => {
     expect(await rowOfRequest(product, call.requestId)).toMatchObject({
       credits_used: '0.028365',
       provenance: 'provider_usage',
-      outcome: 'client_gone',
+      outcome: 'client_disconnected',
     })
   })
 
@@ -115,7 +115,7 @@ describe('a stream that is billed to its end, left by its caller,', () => {
     goOn()
     await request.answered
     // 10 tokens of input and the four words: (10 x 590 + 4 x 790) x 1.5
-    const row = { credits_used: '0.013590', provenance: 'estimated', outcome: 'client_gone' }
+    const row = { credits_used: '0.013590', provenance: 'estimated', outcome: 'client_disconnected' }
     expect(await rowOfRequest(product, call.requestId)).toMatchObject(row)
   })
 
@@ -125,7 +125,7 @@ describe('a stream that is billed to its end, left by its caller,', () => {
     const { call, goOn } = await leave('groq', 2, (gate) => rawStream(frames, { gate, cutAfter }))
     goOn()
     // (10 x 590 + 2 x 790) x 1.5
-    const row = { credits_used: '0.011220', provenance: 'estimated', outcome: 'client_gone' }
+    const row = { credits_used: '0.011220', provenance: 'estimated', outcome: 'client_disconnected' }
     expect(await rowOfRequest(product, call.requestId)).toMatchObject(row)
   })
 
@@ -156,7 +156,7 @@ test.for([
 ])('a stream of a provider that stops when it is told is stopped at once: $model', async ({ model, credits_used }) => {
   const { call, request } = await leave(model, 2, (gate) => chatStream({ text: WORDS, usage: USAGE, gate }))
   await request.aborted
-  const row = { credits_used, provenance: 'estimated', outcome: 'client_gone' }
+  const row = { credits_used, provenance: 'estimated', outcome: 'client_disconnected' }
   expect(await rowOfRequest(product, call.requestId)).toMatchObject(row)
 })
 
@@ -208,7 +208,7 @@ test('going down, an abandoned stream is not waited for longer than a running on
     'select credits_used, provenance, outcome from credit_usage_attribution where request_id = $1',
     [call.requestId],
   )
-  expect(rows).toEqual([{ credits_used: '0.011220', provenance: 'estimated', outcome: 'client_gone' }])
+  expect(rows).toEqual([{ credits_used: '0.011220', provenance: 'estimated', outcome: 'client_disconnected' }])
 })
 
 test.for([
@@ -245,7 +245,7 @@ test.for([
       'select credits_used, provenance, outcome from credit_usage_attribution where request_id = $1',
       [call.requestId],
     )
-    expect(rows).toEqual([{ credits_used: '0.011220', provenance: 'estimated', outcome: 'client_gone' }])
+    expect(rows).toEqual([{ credits_used: '0.011220', provenance: 'estimated', outcome: 'client_disconnected' }])
   })
 })
 

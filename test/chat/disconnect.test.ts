@@ -51,7 +51,7 @@ describe('a stream of twelve frames', () => {
     const shown = WORDS.slice(0, Math.max(0, k - 1)).join('')
     const expected = await credits(await tokenizer.count(shown, 'o200k_base'))
     const row = await rowOfRequest(product, call.requestId)
-    expect(row).toMatchObject({ credits_used: expected, provenance: 'estimated', outcome: 'client_gone' })
+    expect(row).toMatchObject({ credits_used: expected, provenance: 'estimated', outcome: 'client_disconnected' })
     expect(await balanceOf(db.pool, acme.id, 'alice')).toMatchObject({ used: expected, held: '0.000000' })
     expect(upstream.requests).toHaveLength(before + 1)
   })
@@ -70,7 +70,11 @@ describe('a stream of twelve frames', () => {
 
     await (await upstream.received(before + 1)).aborted
     const row = await rowOfRequest(product, call.requestId)
-    expect(row).toMatchObject({ credits_used: '0.013500', provenance: 'provider_usage', outcome: 'client_gone' })
+    expect(row).toMatchObject({
+      credits_used: '0.013500',
+      provenance: 'provider_usage',
+      outcome: 'client_disconnected',
+    })
   })
 })
 
@@ -87,7 +91,7 @@ describe('a stream', () => {
 
     await request.aborted
     const row = await rowOfRequest(product, call.requestId)
-    expect(row).toMatchObject({ credits_used: '0.004050', provenance: 'estimated', outcome: 'client_gone' })
+    expect(row).toMatchObject({ credits_used: '0.004050', provenance: 'estimated', outcome: 'client_disconnected' })
   })
 
   test('is left while the provider refuses it: nothing was consumed, nothing is charged', async () => {
@@ -146,7 +150,7 @@ describe('a stream', () => {
     expect(await rowOfRequest(product, call.requestId)).toMatchObject({
       credits_used: '0.007650',
       provenance: 'estimated',
-      outcome: 'client_gone',
+      outcome: 'client_disconnected',
     })
   })
 })
@@ -181,7 +185,7 @@ describe('a caller that stops reading', () => {
     // 128 MiB were to be sent; the sockets' buffers hold a few.
     expect(large.sent()).toBeLessThan(600)
     const row = await rowOfRequest(product, call.requestId)
-    expect(row).toMatchObject({ provenance: 'estimated', outcome: 'client_gone' })
+    expect(row).toMatchObject({ provenance: 'estimated', outcome: 'client_disconnected' })
     const { completion_tokens: shown } = row.details.usage as { completion_tokens: number }
     expect(shown).toBeGreaterThan(0)
     expect(shown).toBeLessThanOrEqual(large.sent())
@@ -232,7 +236,11 @@ describe('a JSON call', () => {
 
     await request.answered
     const row = await rowOfRequest(product, call.requestId)
-    expect(row).toMatchObject({ credits_used: '0.006975', provenance: 'provider_usage', outcome: 'client_gone' })
+    expect(row).toMatchObject({
+      credits_used: '0.006975',
+      provenance: 'provider_usage',
+      outcome: 'client_disconnected',
+    })
     expect(await balanceOf(db.pool, acme.id, 'alice')).toMatchObject({ used: '0.006975', held: '0.000000' })
   })
 

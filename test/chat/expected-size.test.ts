@@ -45,7 +45,7 @@ test.for<[string, Buffer, number]>([
   const charged = BigInt(tokens + AROUND) * 225n + 900n
   expect(row).toMatchObject({
     provenance: 'estimated',
-    outcome: 'client_gone',
+    outcome: 'client_disconnected',
     credits_used: formatDecimal(charged, 6),
   })
 })

@@ -89,7 +89,7 @@ describe('a stream that thinks out of sight', () => {
     call.leave()
     later.resolve()
     await request.answered
-    const row = { credits_used: '3.600000', provenance: 'provider_usage', outcome: 'client_gone' }
+    const row = { credits_used: '3.600000', provenance: 'provider_usage', outcome: 'client_disconnected' }
     expect(await rowOfRequest(product, call.requestId)).toMatchObject(row)
   })
 })
@@ -106,7 +106,7 @@ describe('where it is not read on, what was shown is charged with', () => {
     await (await upstream.received(before + 1)).aborted
     return call
   }
-  const estimated = { provenance: 'estimated', outcome: 'client_gone' }
+  const estimated = { provenance: 'estimated', outcome: 'client_disconnected' }
 
   test('as much again, then with the share that settled calls had, and never more than was held', async () => {
     const { db, upstream, tollgate } = product

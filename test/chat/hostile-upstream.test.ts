@@ -93,7 +93,7 @@ describe('a caller who leaves with the whole answer, just before its usage,', ()
     for (let turn = 0; turn < 2; turn += 1) await get(tollgate, null, '/health/liveliness')
     later.resolve()
     await Promise.race([request.answered, request.aborted])
-    expect(await rowOfRequest(product, left.requestId)).toMatchObject({ credits_used, outcome: 'client_gone' })
+    expect(await rowOfRequest(product, left.requestId)).toMatchObject({ credits_used, outcome: 'client_disconnected' })
   })
 })
 

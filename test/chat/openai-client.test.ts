@@ -149,7 +149,7 @@ test('abort in the middle of a stream: upstream stops, what was delivered is cha
   expect(await rowOfCall(db.pool, response.headers.get('x-litellm-call-id'))).toMatchObject({
     credits_used: '0.004050',
     provenance: 'estimated',
-    outcome: 'client_gone',
+    outcome: 'client_disconnected',
   })
 })
 

@@ -208,5 +208,5 @@ test('a caller that leaves is not tried for again', async () => {
   now.resolve()
   const row = await rowOfRequest(product, call.requestId)
   expect(asked()).toBe(1)
-  expect(row).toMatchObject({ credits_used: '0.000000', provenance: 'estimated', outcome: 'client_gone' })
+  expect(row).toMatchObject({ credits_used: '0.000000', provenance: 'estimated', outcome: 'client_disconnected' })
 })

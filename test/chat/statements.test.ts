@@ -191,7 +191,7 @@ describe('a statement in the middle of a stream', () => {
     call.leave()
     // Six words of five bytes, at most a token a byte, and the seventh as it is counted: 31 x 0.03.
     const row = await rowOfRequest(product, call.requestId)
-    expect(row).toMatchObject({ credits_used: '0.930000', provenance: 'estimated', outcome: 'client_gone' })
+    expect(row).toMatchObject({ credits_used: '0.930000', provenance: 'estimated', outcome: 'client_disconnected' })
     expect(Number(row.details.held)).toBeLessThanOrEqual(4_096 * 0.03)
   })
 

@@ -199,7 +199,7 @@ async function chargeFor(
     frames: shown,
     outputText: () => reader.outputText(),
     shownText: () => reader.shownText(),
-    outcome: isWhole ? 'answered' : 'client_gone',
+    outcome: isWhole ? 'answered' : 'client_disconnected',
   })
   return booked[0]!.charge
 }

@@ -339,7 +339,7 @@ test('while the provider is silent, comments keep the connection open; leaving t
 
   // 3 for the message, 3 for the answer's start, 4 of text: 10 x 0.000225.
   const left = await rowOfRequest(product, leaves.requestId)
-  expect(left).toMatchObject({ credits_used: '0.002250', provenance: 'estimated', outcome: 'client_gone' })
+  expect(left).toMatchObject({ credits_used: '0.002250', provenance: 'estimated', outcome: 'client_disconnected' })
   expect(await fails.closed).toEqual({
     complete: true,
     body: `: keep-alive\n\n${sse({
