@@ -144,7 +144,8 @@ describe('the product', () => {
       const call = (await get(product.tollgate, acme.keys.alice, `/v1/calls/${callId}`)).json()
       expect(call, `seed ${run}: ${answer.body.slice(0, 300)}`).toMatchObject({
         status: 'settled',
-        outcome: expect.stringMatching(/^(?:answered|failed|cut_off)$/),
+        // Stopped: a breakage makes the text longer than the cap of 200 tokens allows.
+        outcome: expect.stringMatching(/^(?:answered|stopped|failed|cut_off)$/),
       })
       if (call.outcome === 'failed') expect(call.credits).toBe('0')
     }
