@@ -13,6 +13,7 @@ export function openLedger(
     databaseUrl,
     spoolDirectory,
     leases: { renewSeconds: 5, deadAfterSeconds: 30 },
+    bookingWaitMs: 250,
     version: 'bench',
     newId: randomUUIDv7,
     onTrouble,

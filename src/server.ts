@@ -77,6 +77,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     databaseUrl: options.databaseUrl,
     spoolDirectory: options.spoolDirectory,
     leases: config.leases,
+    bookingWaitMs: config.limits.bookingWaitSeconds * 1000,
     version,
     newId: randomUUIDv7,
     onTrouble: (what, err, callId, requestId) => log.error({ err, ...idsOf(callId, requestId) }, `${what} failed`),

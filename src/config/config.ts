@@ -77,6 +77,8 @@ export interface Limits {
   clientStallSeconds: number
   /** How long a call waits for running ones that hold what it needs. */
   creditWaitSeconds: number
+  /** How long an answer waits for its settlement; then it goes out marked pending. */
+  bookingWaitSeconds: number
 }
 
 /** What the `tollgate:` section says, with the defaults filled in. */

@@ -135,10 +135,11 @@ function readLimits(section: Section | null): Limits {
     drainSeconds: seconds('drain_seconds', 30),
     clientStallSeconds: seconds('client_stall_seconds', 120),
     creditWaitSeconds: section?.take('credit_wait_seconds').number(WAIT) ?? 5,
+    bookingWaitSeconds: section?.take('booking_wait_seconds').number(WAIT) ?? 0.25,
   }
   section?.finish(
     NOTHING,
-    'body_megabytes, connect_timeout_seconds, idle_timeout_seconds, drain_seconds, client_stall_seconds, credit_wait_seconds',
+    'body_megabytes, connect_timeout_seconds, idle_timeout_seconds, drain_seconds, client_stall_seconds, credit_wait_seconds, booking_wait_seconds',
   )
   return limits
 }

@@ -1,6 +1,6 @@
 /**
- * Brings closings to the books, for as long as it takes. A closing waits at most 250 ms for the database with its answer; from
- * then on it is on the local disk too. Where the disk takes it no more than the database, the answer is withheld: whoever has seen
+ * Brings closings to the books, for as long as it takes. A closing waits for the database with its answer for a quarter of a second,
+ * or as long as the operator says; from then on it is on the local disk too. Where the disk takes it no more than the database, the answer is withheld: whoever has seen
  * the end of an answer is charged for it, whatever dies next. Nothing here throws: a call that ran is charged.
  */
 import { setTimeout as pause } from 'node:timers/promises'
@@ -9,8 +9,6 @@ import type { Lanes } from './lanes.ts'
 import type { Overdue } from './ledger.ts'
 import type { Spool } from './spool.ts'
 
-/** How long an answer waits for its settlement. */
-const PATIENCE_MS = 250
 /** With neither database nor disk for so long, the answer goes out all the same and its charge is in memory only. */
 const WITHHELD_MS = 30_000
 const RETRY_MS = { first: 1_000, most: 30_000 }
@@ -18,6 +16,8 @@ const RETRY_MS = { first: 1_000, most: 30_000 }
 export interface ClosingsOptions {
   lanes: Lanes<Close, CloseAnswer>
   spool: Spool
+  /** How long an answer waits for its settlement. */
+  waitMs: number
   onTrouble: (what: string, error: unknown, callId: string, requestId: string | null) => void
 }
 
@@ -33,7 +33,7 @@ export interface Closings {
   drain(timeoutMs: number): Promise<{ left: number; safe: boolean }>
 }
 
-export function createClosings({ lanes, spool, onTrouble }: ClosingsOptions): Closings {
+export function createClosings({ lanes, spool, waitMs, onTrouble }: ClosingsOptions): Closings {
   /** The oldest first. */
   const unbooked = new Map<Close, { work: Promise<unknown>; since: number }>()
   /** Whether each got to the local disk, of those that should be there. */
@@ -117,7 +117,7 @@ export function createClosings({ lanes, spool, onTrouble }: ClosingsOptions): Cl
 
   return {
     get overdue() {
-      const before = performance.now() - PATIENCE_MS
+      const before = performance.now() - waitMs
       const found = { entries: 0, oldestMs: 0 }
       for (const { since } of unbooked.values()) {
         if (since > before) break
@@ -128,7 +128,7 @@ export function createClosings({ lanes, spool, onTrouble }: ClosingsOptions): Cl
     },
     async close(close) {
       const booked = track(close, book(close))
-      const answer = await within<CloseAnswer | null>(PATIENCE_MS, booked, () => null)
+      const answer = await within<CloseAnswer | null>(waitMs, booked, () => null)
       if (answer !== null || (await putAside(close))) return answer
       return within<CloseAnswer | null>(WITHHELD_MS, Promise.race([booked, kept(close)]), () => null)
     },

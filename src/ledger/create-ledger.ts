@@ -26,6 +26,8 @@ export interface LedgerOptions {
   databaseUrl: string
   spoolDirectory: string
   leases: { renewSeconds: number; deadAfterSeconds: number }
+  /** How long an answer waits for its settlement; then it is on the local disk. */
+  bookingWaitMs: number
   version: string
   newId: () => string
   /** Told of every failure that is being repeated; the operator should see them. The request id is what the caller sent as one. */
@@ -99,7 +101,7 @@ export async function createLedger(options: LedgerOptions): Promise<Ledger> {
     onTrouble: trouble('close'),
     onBatch: (size) => observer?.batch('close', size),
   })
-  const closings = createClosings({ lanes: closes, spool, onTrouble })
+  const closings = createClosings({ lanes: closes, spool, waitMs: options.bookingWaitMs, onTrouble })
   /** The last checkpoint of each call that is not answered yet. */
   const checkpoints = new Map<string, Job<Progress, ProgressAnswer>>()
   /** Nobody waits for them any more, but they may have been taken. */

@@ -2,7 +2,7 @@
  * The ledger as the rest of the program sees it: hold, extend, settle, release. Amounts are bigint microcredits.
  *
  * Fails closed: while the database can't answer, the lease is lost or the spool can't be written, no hold is granted and no paid
- * call goes out (503). A settlement is never dropped: past 250 ms it goes to the local disk, the answer goes out marked pending,
+ * call goes out (503). A settlement is never dropped: past `booking_wait_seconds` it goes to the local disk, the answer goes out marked pending,
  * and the settlement is repeated until the database has it, by this process or by whoever finds its spool.
  */
 

@@ -38,6 +38,6 @@ export function attackConfig(url: string): string {
       keyless('own', mini),
     ],
     litellm_settings: { num_retries: 1 },
-    tollgate: { tool_fees: { web_search: 0.01 } },
+    tollgate: { tool_fees: { web_search: 0.01 }, limits: { booking_wait_seconds: 20 } },
   })
 }

@@ -27,7 +27,10 @@ beforeAll(async () => {
   const leases = { renew_seconds: 0.5, dead_after_seconds: 60 }
   tollgate = await startTollgate({
     databaseUrl: proxy.url,
-    config: configFor(upstream.url, { models: [metered], tollgate: { leases } }),
+    config: configFor(upstream.url, {
+      models: [metered],
+      tollgate: { leases, limits: { booking_wait_seconds: 0.25 } },
+    }),
   })
 })
 afterEach(async () => {

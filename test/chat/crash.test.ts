@@ -27,7 +27,7 @@ beforeAll(async () => {
   const metered = modelOn(upstream.url, 'metered', { input_cost_per_token: 0.00001, output_cost_per_token: 0.00002 })
   config = configFor(upstream.url, {
     models: [metered],
-    tollgate: { leases: { renew_seconds: 0.5, dead_after_seconds: 1 } },
+    tollgate: { leases: { renew_seconds: 0.5, dead_after_seconds: 1 }, limits: { booking_wait_seconds: 0.25 } },
     litellm_settings: { num_retries: 0 },
   })
   survivor = await startTollgate({ databaseUrl: db.url, config })

@@ -371,6 +371,7 @@ describe('the tollgate section', () => {
       drainSeconds: 30,
       clientStallSeconds: 120,
       creditWaitSeconds: 5,
+      bookingWaitSeconds: 0.25,
     })
   })
 
@@ -382,7 +383,7 @@ describe('the tollgate section', () => {
   tool_fees: {web_search: 0.025, code: 1}
   caps: {stream_output_tokens: 1_000, output_tokens: "2000", least_output_tokens: 1}
   leases: {renew_seconds: 1, dead_after_seconds: 4}
-  limits: {body_megabytes: 0.5, connect_timeout_seconds: 0.25, idle_timeout_seconds: 1, drain_seconds: 2, client_stall_seconds: 3, credit_wait_seconds: 0}
+  limits: {body_megabytes: 0.5, connect_timeout_seconds: 0.25, idle_timeout_seconds: 1, drain_seconds: 2, client_stall_seconds: 3, credit_wait_seconds: 0, booking_wait_seconds: 0.5}
 `)
     expect(config.plans).toEqual({ platform: { markup: 125_000n }, byok: { markup: 20_000n }, hybrid: { markup: 0n } })
     expect(config.powerLevels).toEqual({ eco: 750_000n, balanced: 1_000_000n, precision: 3_000_000n })
@@ -397,6 +398,7 @@ describe('the tollgate section', () => {
       drainSeconds: 2,
       clientStallSeconds: 3,
       creditWaitSeconds: 0,
+      bookingWaitSeconds: 0.5,
     })
   })
 })

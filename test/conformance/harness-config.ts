@@ -61,6 +61,7 @@ export function harnessConfig(recordings: readonly Recording[], origin: string):
       tool_surcharges: Object.fromEntries([...toolKinds(recordings)].map((kind) => [kind, SURCHARGE])),
       // Groq's and Google's searches have no fee in the data set.
       tool_fees: { web_search: 0.005 },
+      limits: { booking_wait_seconds: 20 },
     },
   })
 }

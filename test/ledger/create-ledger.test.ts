@@ -138,7 +138,7 @@ describe('while the database is away', () => {
   })
   afterAll(() => proxy.close())
   beforeEach(async () => {
-    opened = await openLedger({ databaseUrl: proxy.url, onFinish: onTestFinished })
+    opened = await openLedger({ databaseUrl: proxy.url, onFinish: onTestFinished, bookingWaitMs: 250 })
     ledger = opened.ledger
     org = await db.seedOrganization({ credits: 1_000, users: { alice: 100 } })
   })

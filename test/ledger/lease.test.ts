@@ -253,7 +253,7 @@ test('a database that turns read-only stops calls, and once it takes writes agai
 
 test('a database that says nothing more keeps no process from ending, and what was not booked waits in the spool', async () => {
   const org = await seed()
-  const opened = await openLedger({ databaseUrl: proxy.url, onFinish: onTestFinished })
+  const opened = await openLedger({ databaseUrl: proxy.url, onFinish: onTestFinished, bookingWaitMs: 250 })
   const call = holdRequest(org)
   await opened.ledger.hold(call)
   proxy.stall()

@@ -50,7 +50,7 @@ async function stateOf(callId: string): Promise<string | undefined> {
 }
 
 const startProcess = (options: { renewSeconds?: number; deadAfterSeconds?: number } = {}) =>
-  startLedgerProcess({ databaseUrl: proxy.url, onFinish: onTestFinished, ...options })
+  startLedgerProcess({ databaseUrl: proxy.url, onFinish: onTestFinished, bookingWaitMs: 250, ...options })
 const openOver = (spoolDirectory: string, options: { renewSeconds?: number; deadAfterSeconds?: number } = {}) =>
   openLedger({ databaseUrl: db.url, onFinish: onTestFinished, spoolDirectory, ...options })
 
@@ -120,7 +120,7 @@ describe('a settlement the database could not take', () => {
 
   test('is booked by its own process when the database is back, and its file goes with it', async () => {
     const org = await seed()
-    const opened = await openLedger({ databaseUrl: proxy.url, onFinish: onTestFinished })
+    const opened = await openLedger({ databaseUrl: proxy.url, onFinish: onTestFinished, bookingWaitMs: 250 })
     const call = holdRequest(org)
     await opened.ledger.hold(call)
     proxy.cut()
@@ -135,7 +135,7 @@ describe('a settlement the database could not take', () => {
 
   test('is kept where its process ends before the database is back, and booked by the next one', async () => {
     const org = await seed()
-    const opened = await openLedger({ databaseUrl: proxy.url, onFinish: onTestFinished })
+    const opened = await openLedger({ databaseUrl: proxy.url, onFinish: onTestFinished, bookingWaitMs: 250 })
     const call = holdRequest(org)
     await opened.ledger.hold(call)
     proxy.cut()
@@ -395,7 +395,11 @@ describe('a full disk', () => {
 
   test('with the database away too, a drain ends in its time and tries each time once', async () => {
     const org = await seed()
-    const { ledger, troubles } = await openLedger({ databaseUrl: proxy.url, onFinish: onTestFinished })
+    const { ledger, troubles } = await openLedger({
+      databaseUrl: proxy.url,
+      onFinish: onTestFinished,
+      bookingWaitMs: 250,
+    })
     const calls = [holdRequest(org), holdRequest(org), holdRequest(org)]
     await Promise.all(calls.map((call) => ledger.hold(call)))
     const limit = (bytes: string) => run('prlimit', ['--pid', `${process.pid}`, `--fsize=${bytes}:unlimited`])

@@ -129,7 +129,10 @@ test('while the database is silent a scrape answers without what only it knows; 
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   const proxy = await startTcpProxy(db.url)
   onTestFinished(() => proxy.close())
-  const tollgate = await startTollgate({ databaseUrl: proxy.url, config: configFor(upstream.url) })
+  const tollgate = await startTollgate({
+    databaseUrl: proxy.url,
+    config: configFor(upstream.url, { tollgate: { limits: { booking_wait_seconds: 0.25 } } }),
+  })
   onTestFinished(async () => {
     proxy.restore()
     await tollgate.stop()

@@ -33,6 +33,8 @@ export interface OpenOptions {
   /** 5 and 30 unless stated, as in the product. A lease lasts three renewals. */
   renewSeconds?: number
   deadAfterSeconds?: number
+  /** Long unless stated, however busy the machine is; 250 in the product. */
+  bookingWaitMs?: number
 }
 
 export interface Trouble {
@@ -60,6 +62,7 @@ export async function openLedger(options: OpenOptions): Promise<OpenedLedger> {
     databaseUrl: options.databaseUrl,
     spoolDirectory,
     leases: leasesOf(options),
+    bookingWaitMs: options.bookingWaitMs ?? 20_000,
     version: 'test',
     newId() {
       lastId = randomUUID()
@@ -152,7 +155,8 @@ type Answer = { value: unknown } | { refused: { status: number; code: string } }
 export async function startLedgerProcess(options: OpenOptions): Promise<LedgerProcess> {
   const { databaseUrl, onFinish } = options
   const spoolDirectory = options.spoolDirectory ?? (await temporaryDirectory(onFinish))
-  const settings = JSON.stringify({ databaseUrl, spoolDirectory, ...leasesOf(options) })
+  const { bookingWaitMs } = options
+  const settings = JSON.stringify({ databaseUrl, spoolDirectory, bookingWaitMs, ...leasesOf(options) })
   const program = `import { answerQuestions } from '${import.meta.url}'; await answerQuestions(${settings})`
   const child = spawn(process.execPath, ['--input-type=module', '--eval', program], {
     cwd: fileURLToPath(new URL('.', import.meta.url)),

@@ -138,7 +138,7 @@ export interface ModelEntry {
 export interface ExtraConfig {
   /** On top of `gpt-4o-mini` and `exact`. */
   models?: readonly ModelEntry[]
-  tollgate?: Record<string, unknown>
+  tollgate?: Record<string, unknown> & { limits?: Record<string, unknown> }
   router_settings?: Record<string, unknown>
   litellm_settings?: Record<string, unknown>
   general_settings?: Record<string, unknown>
@@ -147,16 +147,18 @@ export interface ExtraConfig {
 /**
  * A config.yaml (as JSON, which YAML contains) of models served by the scripted upstream: `gpt-4o-mini` at its listed price
  * ($0.15 in, $0.60 out a million tokens), `gpt-4o` ($2.50, $10), `o4-mini` ($1.10, $4.40; reasons), and `exact`: input free,
- * output $0.00002 a token, so that on the platform plan (50 % markup) 100 output tokens are held and charged at 3 credits.
+ * output $0.00002 a token, so that on the platform plan (50 % markup) 100 output tokens are held and charged at 3 credits. An answer
+ * waits for its booking however busy the machine is, unless the test is about that: `booking_wait_seconds`.
  */
-export function configFor(upstreamUrl: string, { models = [], ...sections }: ExtraConfig = {}): string {
+export function configFor(upstreamUrl: string, { models = [], tollgate, ...sections }: ExtraConfig = {}): string {
   const own = [
     modelOn(upstreamUrl, 'gpt-4o-mini'),
     modelOn(upstreamUrl, 'gpt-4o'),
     modelOn(upstreamUrl, 'o4-mini'),
     modelOn(upstreamUrl, 'exact', { input_cost_per_token: 0, output_cost_per_token: 0.00002 }),
   ]
-  return JSON.stringify({ model_list: [...own, ...models], ...sections }, null, 2)
+  const limits = { booking_wait_seconds: 20, ...tollgate?.limits }
+  return JSON.stringify({ model_list: [...own, ...models], ...sections, tollgate: { ...tollgate, limits } }, null, 2)
 }
 
 /** `id` of its deployment is `<name>-scripted` unless `params` are of a second one: then give `model_info` yourself. */
