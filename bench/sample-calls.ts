@@ -41,6 +41,7 @@ function sampleCall(price: Price, input: number, output: number): SampleCall {
       inputBytes: bound.inputBytes,
       output: bound.outputFor(WANTED_TOKENS),
       least: bound.outputFor(LEAST_TOKENS),
+      step: 0n,
       context: {
         key_id: KEY_ID,
         deployment: DEPLOYMENT,

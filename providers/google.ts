@@ -20,6 +20,7 @@ import { bareModel, googleModel, googleTier, googleUnpriced } from './google/mod
 import { googleRefuses } from './google/refusals.ts'
 import { BASE_URL, prepareGoogle } from './google/request.ts'
 import { readGoogleStream } from './google/stream.ts'
+import { leastOutput } from './google/thinking.ts'
 import { unpackGoogleId } from './google/tool-id.ts'
 import { googleServerTools } from './google/tools.ts'
 import type { Provider } from './provider.ts'
@@ -44,6 +45,7 @@ export const google: Provider = {
   serverTools: googleServerTools,
   takes: (apiBase) => (isCompatible(apiBase) ? compatibleTakes(apiBase) : null),
   refuses: googleRefuses,
+  leastOutput,
   mayServe: () => [],
   pricedAs: (asked, served) => bareModel(served ?? asked),
   listedAs: (model) => ({ provider: 'google', model: bareModel(model) }),

@@ -237,13 +237,13 @@ create table public.user_credit_allocations (
   created_at timestamp with time zone default tollgate.tollgate_now() not null,
   updated_at timestamp with time zone default tollgate.tollgate_now() not null,
   held_credits numeric(20,6) default 0 not null,
-  byte_margin_credits numeric(20,6) default 0 not null,
+  margin_credits numeric(20,6) default 0 not null,
   constraint user_credit_allocations_pkey PRIMARY KEY (id),
   constraint user_credit_allocations_org_id_user_id_key UNIQUE (org_id, user_id),
   constraint user_credit_allocations_org_id_fkey FOREIGN KEY (org_id) REFERENCES public.organizations(id) ON DELETE RESTRICT,
   constraint user_credit_allocations_allocated_credits_check CHECK (allocated_credits >= 0::numeric),
-  constraint user_credit_allocations_byte_margin_credits_check CHECK (byte_margin_credits >= 0::numeric),
   constraint user_credit_allocations_held_credits_check CHECK (held_credits >= 0::numeric),
+  constraint user_credit_allocations_margin_credits_check CHECK (margin_credits >= 0::numeric),
   constraint user_credit_allocations_reset_period_check CHECK (reset_period::text = ANY (ARRAY['daily'::character varying, 'weekly'::character varying, 'monthly'::character varying, 'never'::character varying]::text[])),
   constraint user_credit_allocations_used_credits_check CHECK (used_credits >= 0::numeric)
 ) with (fillfactor=70);
@@ -252,7 +252,7 @@ CREATE INDEX idx_user_credits_org_id ON public.user_credit_allocations USING btr
 CREATE INDEX idx_user_credits_user_id ON public.user_credit_allocations USING btree (user_id, org_id);
 CREATE TRIGGER update_user_credits_updated_at BEFORE UPDATE ON public.user_credit_allocations FOR EACH ROW WHEN (new.updated_at = old.updated_at) EXECUTE FUNCTION public.update_updated_at_column();
 comment on table public.user_credit_allocations is 'The part of a pool that one user may spend.';
-comment on column public.user_credit_allocations.byte_margin_credits is 'What its running calls would hold more if every byte of their input were a token.';
+comment on column public.user_credit_allocations.margin_credits is 'What its running calls may still need beside their holds: the sum of theirs.';
 comment on column public.user_credit_allocations.used_credits is 'In the current period; goes down only by a journalled reset.';
 grant insert, select, update on table public.user_credit_allocations to tollgate_app;
 grant select on table public.user_credit_allocations to tollgate_caller;
@@ -499,7 +499,7 @@ AS $function$
         v_allocation.allocated_credits - v_allocation.used_credits - v_allocation.held_credits,
         v_pool.total_credits - v_pool.used_credits - v_pool.held_credits,
         v_pool.allow_overage, v_pool.overage_limit, v_pool.overage_credits)
-        - v_allocation.byte_margin_credits >= p_credits_needed, true);
+        - v_allocation.margin_credits >= p_credits_needed, true);
     end
   $function$;
 revoke execute on function public.has_sufficient_credits(uuid,character varying,numeric) from public;
@@ -561,6 +561,7 @@ create type tollgate.hold_request as (
   input_bytes numeric,
   output numeric,
   min_output numeric,
+  step numeric,
   limits jsonb,
   key_id character varying,
   context jsonb,
@@ -669,7 +670,7 @@ create table tollgate.ledger_holds (
   state character varying(20) default 'open'::character varying not null,
   held_credits numeric(20,6) not null,
   input_credits numeric(20,6) not null,
-  byte_margin_credits numeric(20,6) default 0 not null,
+  margin_credits numeric(20,6) default 0 not null,
   checkpoint_credits numeric(20,6),
   checkpoint_api_cost numeric(20,9),
   charged_credits numeric(20,6),
@@ -683,18 +684,17 @@ create table tollgate.ledger_holds (
   closed_at timestamp with time zone,
   constraint ledger_holds_pkey PRIMARY KEY (call_id),
   constraint ledger_holds_allocation_id_fkey FOREIGN KEY (allocation_id) REFERENCES public.user_credit_allocations(id) ON DELETE RESTRICT,
-  constraint ledger_holds_byte_margin_credits_check CHECK (byte_margin_credits >= 0::numeric),
   constraint ledger_holds_charged_credits_check CHECK (charged_credits >= 0::numeric),
   constraint ledger_holds_check CHECK ((state::text = 'open'::text) = (closed_at IS NULL)),
   constraint ledger_holds_checkpoint_api_cost_check CHECK (checkpoint_api_cost >= 0::numeric),
   constraint ledger_holds_checkpoint_credits_check CHECK (checkpoint_credits >= 0::numeric),
   constraint ledger_holds_held_credits_check CHECK (held_credits >= 0::numeric),
   constraint ledger_holds_input_credits_check CHECK (input_credits >= 0::numeric),
+  constraint ledger_holds_margin_credits_check CHECK (margin_credits >= 0::numeric),
   constraint ledger_holds_state_check CHECK (state::text = ANY (ARRAY['open'::character varying, 'settled'::character varying, 'released'::character varying, 'recovered'::character varying]::text[]))
 ) with (fillfactor=80);
 CREATE INDEX idx_ledger_holds_open ON tollgate.ledger_holds USING btree (org_id) WHERE ((state)::text = 'open'::text);
 comment on table tollgate.ledger_holds is 'One row a call: the credits set aside for it, then how it was closed. Open once, closed once.';
-comment on column tollgate.ledger_holds.byte_margin_credits is 'What it would be larger by if every byte of the input were a token; 0 where it is held like that.';
 comment on column tollgate.ledger_holds.call_id is 'Minted by the proxy: the billing key.';
 comment on column tollgate.ledger_holds.checkpoint_api_cost is 'The provider''s part of the checkpoint, in dollars.';
 comment on column tollgate.ledger_holds.checkpoint_credits is 'Charge so far, as of the last checkpoint. Null before the first: nothing went out.';
@@ -702,6 +702,7 @@ comment on column tollgate.ledger_holds.context is 'Rates, markup and level: fix
 comment on column tollgate.ledger_holds.input_credits is 'The part of the hold meant for the input.';
 comment on column tollgate.ledger_holds.key_id is 'The caller''s key, where its spending is only counted. A key with a limit is in limits.';
 comment on column tollgate.ledger_holds.limits is 'The rows of ledger_limits it touched, as [{kind, id, window_start, unit}]: given back to those, whatever window is current.';
+comment on column tollgate.ledger_holds.margin_credits is 'What it may still need: every byte of the input a token, unless it is held like that, and the next step of a stream that grows.';
 comment on column tollgate.ledger_holds.owner is 'The process that may settle it. The zero id: a SQL session that settles at once.';
 comment on column tollgate.ledger_holds.service_name is 'With service_type and request_id: for the row of a call that nobody else can settle.';
 grant insert, select, update on table tollgate.ledger_holds to tollgate_app;
@@ -928,7 +929,7 @@ AS $function$
       select c.org_id, c.user_id, sum(credits_used) as used from public.credit_usage_attribution c group by 1, 2),
     org_spent as (select s.org_id, sum(used) as used from spent s group by 1),
     held as (
-      select h.org_id, h.user_id, sum(held_credits) as held, sum(byte_margin_credits) as margin
+      select h.org_id, h.user_id, sum(held_credits) as held, sum(margin_credits) as margin
       from ledger_holds h where state = 'open' group by 1, 2),
     org_held as (select h.org_id, sum(held) as held from held h group by 1),
     users as (
@@ -994,7 +995,7 @@ AS $function$
       select 'allocation.held_credits is not the sum of the open holds', a.org_id, a.user_id, null, a.held_credits, coalesce(h.held, 0)
       from public.user_credit_allocations a left join held h using (org_id, user_id)
       union all
-      select 'allocation.byte_margin_credits is not the sum of the open holds', a.org_id, a.user_id, null, a.byte_margin_credits,
+      select 'allocation.margin_credits is not the sum of the open holds', a.org_id, a.user_id, null, a.margin_credits,
         coalesce(h.margin, 0)
       from public.user_credit_allocations a left join held h using (org_id, user_id)
       union all
@@ -1198,7 +1199,7 @@ AS $function$
       if v_fast > 0 then
         return query
           with fast as materialized (
-              select k.ordinality, k.call_id, k.state, k.charge, h.org_id, h.allocation_id, h.held_credits as released, h.byte_margin_credits as margin, h.key_id,
+              select k.ordinality, k.call_id, k.state, k.charge, h.org_id, h.allocation_id, h.held_credits as released, h.margin_credits as margin, h.key_id,
                 a.allocated_credits - a.used_credits - a.held_credits as free, l.used as key_used
               from unnest(v_calls) with ordinality as k
               cross join lateral (select * from ledger_holds where call_id = k.call_id limit 1) h
@@ -1216,7 +1217,7 @@ AS $function$
               from fast f group by 1, 2),
             allocation as (
               update public.user_credit_allocations a
-                set held_credits = a.held_credits - u.released, byte_margin_credits = a.byte_margin_credits - u.margin,
+                set held_credits = a.held_credits - u.released, margin_credits = a.margin_credits - u.margin,
                   used_credits = a.used_credits + u.used, updated_at = v_now
                 from by_user u where a.id = u.allocation_id),
             pool as (
@@ -1264,7 +1265,7 @@ AS $function$
     begin
       perform ledger_commit_durably();
       for i in 1 .. 2 loop
-        select h.state, h.held_credits as released, h.byte_margin_credits as margin, h.limits, h.key_id, h.allocation_id, a.allocated_credits, a.used_credits,
+        select h.state, h.held_credits as released, h.margin_credits as margin, h.limits, h.key_id, h.allocation_id, a.allocated_credits, a.used_credits,
             a.held_credits, coalesce(a.next_reset_date <= v_now, false) or coalesce(p.next_refresh_date <= v_now, false) as due
           into v
           from ledger_holds h
@@ -1292,7 +1293,7 @@ AS $function$
             where o.org_id = p_call.org_id),
         allocation as (
           update public.user_credit_allocations u
-            set held_credits = u.held_credits - v.released, byte_margin_credits = u.byte_margin_credits - v.margin,
+            set held_credits = u.held_credits - v.released, margin_credits = u.margin_credits - v.margin,
               used_credits = u.used_credits + p_call.charge, updated_at = v_now
             where u.id = v.allocation_id)
         insert into public.credit_usage_attribution (
@@ -1481,12 +1482,12 @@ AS $function$
       perform ledger_lock_batch(array(select row(k.org_id, k.user_id)::payer from unnest(v_calls) k));
 
       -- The fast path: organizations whose calls can all have what they want. With all of them held there would be enough even if every
-      -- byte were a token, so that in whatever order they are looked at none is bounded by anything.
+      -- byte were a token and every stream took its next step, so that in whatever order they are looked at none is bounded by anything.
       with asked as (
           select k.*, a.id as allocation_id, l.used as key_used, a.allocated_credits - a.used_credits - a.held_credits as free,
-            k.input + k.output as held, greatest(k.input_bytes - k.input, 0) as margin,
+            k.input + k.output as held,
             sum(k.input + k.output) over (partition by k.org_id) as held_by_org,
-            a.byte_margin_credits + sum(greatest(k.input_bytes - k.input, 0)) over (partition by k.org_id, a.id) as margin_by_user,
+            a.margin_credits + sum(k.margin) over (partition by k.org_id, a.id) as margin_by_user,
             sum(k.input + k.output) over (partition by k.org_id, a.id) as held_by_user,
             sum(k.input + k.output) over (partition by k.org_id, a.id order by k.ordinality) as held_so_far,
             p.total_credits - p.used_credits - p.held_credits as pool_free,
@@ -1494,7 +1495,9 @@ AS $function$
             k.min_output <= k.output and o.status = 'active' and a.is_active and k.limits is null and l.limit_amount is null
               and l.unit is distinct from 'calls'
               and h.call_id is null and c.call_id is null as usual
-          from unnest(v_calls) with ordinality as k
+          from (
+            select c.*, greatest(c.input_bytes - c.input, 0) + coalesce(c.step, 0) as margin
+            from unnest(v_calls) with ordinality as c) k
           join public.organizations o on o.id = k.org_id
           join public.organization_credit_pools p on p.org_id = k.org_id
           join public.user_credit_allocations a on a.org_id = k.org_id and a.user_id = k.user_id
@@ -1513,7 +1516,7 @@ AS $function$
           from asked a),
         fast as materialized (select * from judged j where j.is_fast),
         hold as (
-          insert into ledger_holds (call_id, owner, org_id, user_id, allocation_id, held_credits, input_credits, byte_margin_credits,
+          insert into ledger_holds (call_id, owner, org_id, user_id, allocation_id, held_credits, input_credits, margin_credits,
               key_id, context, service_type, service_name, request_id)
             select f.call_id, p_owner, f.org_id, f.user_id, f.allocation_id, f.held, f.input, f.margin, f.key_id, f.context,
               f.service_type, f.service_name, f.request_id
@@ -1522,7 +1525,7 @@ AS $function$
           select f.org_id, f.allocation_id, sum(f.held) as held, sum(f.margin) as margin, min(f.free) as free from fast f group by 1, 2),
         allocation as (
           update public.user_credit_allocations a
-            set held_credits = a.held_credits + u.held, byte_margin_credits = a.byte_margin_credits + u.margin, updated_at = v_now
+            set held_credits = a.held_credits + u.held, margin_credits = a.margin_credits + u.margin, updated_at = v_now
             from by_user u where a.id = u.allocation_id and (u.held > 0 or u.margin > 0)),
         pool as (
           update public.organization_credit_pools p
@@ -1577,7 +1580,7 @@ AS $function$
       end if;
       for i in 1 .. 2 loop
         select p.total_credits, p.used_credits as pool_used, p.held_credits as pool_held, p.allow_overage, p.overage_limit,
-            p.overage_credits, a.id, a.is_active, a.allocated_credits, a.used_credits, a.held_credits, a.byte_margin_credits,
+            p.overage_credits, a.id, a.is_active, a.allocated_credits, a.used_credits, a.held_credits, a.margin_credits,
             coalesce(a.next_reset_date <= v_now, false) or coalesce(p.next_refresh_date <= v_now, false) as due
           into v
           from public.organization_credit_pools p
@@ -1616,11 +1619,10 @@ AS $function$
           v.overage_credits);
         v_available := v_unheld;
         input := p_call.input;
-        if greatest(input, p_call.input_bytes) + p_call.output > v_unheld - v.byte_margin_credits then
+        if greatest(input, p_call.input_bytes) + p_call.output > v_unheld - v.margin_credits then
           input := greatest(input, p_call.input_bytes);
-          v_available := v_unheld - v.byte_margin_credits;
+          v_available := v_unheld - v.margin_credits;
         end if;
-        v_margin := greatest(p_call.input_bytes - input, 0);
         required := input + p_call.min_output;
         available := greatest(coalesce(v_available, input + p_call.output), 0);
         held := least(input + p_call.output, available);
@@ -1645,8 +1647,9 @@ AS $function$
       end if;
 
       if outcome = 'held' then
+        v_margin := greatest(p_call.input_bytes - input, 0) + case when held = input + p_call.output then coalesce(p_call.step, 0) else 0 end;
         -- Under the pool's lock: the same call may be sent again while the first one still runs, or after it was closed.
-        insert into ledger_holds (call_id, owner, org_id, user_id, allocation_id, held_credits, input_credits, byte_margin_credits, limits,
+        insert into ledger_holds (call_id, owner, org_id, user_id, allocation_id, held_credits, input_credits, margin_credits, limits,
             key_id, context, service_type, service_name, request_id)
           select p_call.call_id, p_owner, p_call.org_id, p_call.user_id, v.id, held, input, v_margin, v_limited_by, v_counted_key,
             p_call.context, p_call.service_type, p_call.service_name, p_call.request_id
@@ -1664,7 +1667,7 @@ AS $function$
                   overage_credits = o.overage_credits + greatest(held - v_free, 0) - greatest(-v_free, 0)
                 where o.org_id = p_call.org_id)
             update public.user_credit_allocations u
-              set held_credits = u.held_credits + held, byte_margin_credits = u.byte_margin_credits + v_margin, updated_at = v_now
+              set held_credits = u.held_credits + held, margin_credits = u.margin_credits + v_margin, updated_at = v_now
               where u.id = v.id;
           end if;
           return;

@@ -8,6 +8,7 @@ import { createHiddenShares } from './chat/hidden-share.ts'
 import { forgetOldKeys } from './chat/idempotency.ts'
 import { createUpstream } from './chat/upstream.ts'
 import { createUnasked } from './chat/usage-question.ts'
+import { createUsualTiers } from './chat/usual-tiers.ts'
 import type { Config } from './config/config.ts'
 import type { Database } from './db/connect.ts'
 import { createAddressGuard } from './http/address-guard.ts'
@@ -122,6 +123,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     random: Math.random,
     unasked: createUnasked(() => performance.now()),
     hiddenShares: createHiddenShares(),
+    usualTiers: createUsualTiers(() => performance.now()),
     guard: createAddressGuard(config.allowedAddresses),
     // In the order of time: each index of the books grows at its end (measured: a tenth of what PostgreSQL does for a call).
     newId: randomUUIDv7,

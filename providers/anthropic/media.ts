@@ -21,7 +21,7 @@ export function claudeMediaTokens(name: string): (part: unknown) => MediaSize {
     if (part?.type !== 'file' || typeof data !== 'string' || /^https?:/i.test(data)) return unknownMedia(part)
     const { mediaType, base64 } = fileContent(data)
     if (mediaType.startsWith('image/')) return imageTokens(`data:${mediaType};base64,${base64}`, image)
-    if (!mediaType.startsWith('text/')) return pdfTokens(base64, image, model.maxOutputTokens)
+    if (!mediaType.startsWith('text/')) return pdfTokens(base64, model.maxOutputTokens)
     const text = Buffer.from(base64, 'base64').toString('utf8')
     const bytes = Buffer.byteLength(text)
     return upTo(Math.min(bytes, Math.ceil(estimateText(text) * 1.5)), Math.ceil(bytes / USUAL_TOKEN_BYTES))
@@ -49,15 +49,17 @@ function sizeTokens(size: ImageSize, { tokens, edge }: ImageRule): number {
 
 /** Published: 1,500 to 3,000 tokens of text a page, and the page as an image. */
 const PAGE_TEXT_TOKENS = { usual: 1_500, most: 3_000 }
+/** Also by models that look at images closer: Sonnet 5 bills 1,650 tokens for a page with little on it (recorded). */
+const PAGE_IMAGE: ImageRule = { tokens: 1_600, edge: 1_568 }
 /** A page of letter paper, at the 1,568 pixels Claude is shown. */
 const USUAL_PAGE: ImageSize = { width: 1_212, height: 1_568 }
 
-function pdfTokens(data: string, image: ImageRule, maxOutputTokens: number | null): MediaSize {
+function pdfTokens(data: string, maxOutputTokens: number | null): MediaSize {
   // Models with a context window of a million tokens take 600 pages, the others 100.
   const most = (maxOutputTokens ?? 128_000) >= 128_000 ? 600 : 100
   const pages = pagesOf(data)
   return upTo(
-    Math.min(most, pages.bound ?? most) * (PAGE_TEXT_TOKENS.most + image.tokens),
-    Math.min(most, pages.expected) * (PAGE_TEXT_TOKENS.usual + sizeTokens(USUAL_PAGE, image)),
+    Math.min(most, pages.bound ?? most) * (PAGE_TEXT_TOKENS.most + PAGE_IMAGE.tokens),
+    Math.min(most, pages.expected) * (PAGE_TEXT_TOKENS.usual + sizeTokens(USUAL_PAGE, PAGE_IMAGE)),
   )
 }

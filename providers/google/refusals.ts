@@ -13,7 +13,7 @@ import { readArguments } from './contents.ts'
 import { LABEL } from './errors.ts'
 import { generation, takesPenalties, thinkingConfig, thinkingOf } from './models.ts'
 import { readPart, type Speaker, textOf } from './parts.ts'
-import { ownThinking } from './request.ts'
+import { ownThinking } from './thinking.ts'
 import { isKnownChoice, unknownTool } from './tools.ts'
 
 type Json = Readonly<Record<string, unknown>>

@@ -3,8 +3,9 @@
 import { asObject } from '../json.ts'
 import type { ProviderCall, UpstreamRequest } from '../provider.ts'
 import { translateMessages } from './contents.ts'
-import { bareModel, thinkingConfig, thinkingOf } from './models.ts'
+import { bareModel } from './models.ts'
 import { textOf } from './parts.ts'
+import { translateThinking } from './thinking.ts'
 import { translateTools } from './tools.ts'
 
 type Json = Readonly<Record<string, unknown>>
@@ -104,7 +105,8 @@ function translateSampling(json: Json, call: ProviderCall): Record<string, unkno
   if (Array.isArray(json.modalities) && json.modalities.includes('image')) {
     config.responseModalities = json.modalities.map((kind) => textOf(kind).toUpperCase())
   }
-  const thinking = translateThinking(json, call.model)
+  const isOurs = call.outputCap !== null && call.outputCap < (largestCap(json) ?? Number.POSITIVE_INFINITY)
+  const thinking = translateThinking(json, call.model, isOurs ? call.outputCap : null)
   if (thinking !== null && Object.keys(thinking).length > 0) config.thinkingConfig = thinking
   return { ...config, ...translateFormat(json.response_format) }
 }
@@ -120,21 +122,4 @@ function translateFormat(value: unknown): Json {
   if (format?.type !== 'json_schema') return {}
   const schema = asObject(format.json_schema)?.schema
   return { responseMimeType: 'application/json', ...(asObject(schema) === null ? {} : { responseJsonSchema: schema }) }
-}
-
-/** As Google's compatible endpoint takes it: `extra_body.google.thinking_config`. */
-export function ownThinking(json: Json): Json | null {
-  return asObject(asObject(asObject(json.extra_body)?.google)?.thinking_config)
-}
-
-function translateThinking(json: Json, model: string): Json | null {
-  const own = ownThinking(json)
-  if (own === null || thinkingOf(model) === 'none') {
-    return typeof json.reasoning_effort === 'string' ? thinkingConfig(model, json.reasoning_effort) : null
-  }
-  const config: Record<string, unknown> = {}
-  for (const [name, value] of Object.entries(own)) {
-    config[name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase())] = value
-  }
-  return config
 }

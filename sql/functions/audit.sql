@@ -22,7 +22,7 @@ create or replace function tollgate.ledger_audit()
       select c.org_id, c.user_id, sum(credits_used) as used from public.credit_usage_attribution c group by 1, 2),
     org_spent as (select s.org_id, sum(used) as used from spent s group by 1),
     held as (
-      select h.org_id, h.user_id, sum(held_credits) as held, sum(byte_margin_credits) as margin
+      select h.org_id, h.user_id, sum(held_credits) as held, sum(margin_credits) as margin
       from ledger_holds h where state = 'open' group by 1, 2),
     org_held as (select h.org_id, sum(held) as held from held h group by 1),
     users as (
@@ -88,7 +88,7 @@ create or replace function tollgate.ledger_audit()
       select 'allocation.held_credits is not the sum of the open holds', a.org_id, a.user_id, null, a.held_credits, coalesce(h.held, 0)
       from public.user_credit_allocations a left join held h using (org_id, user_id)
       union all
-      select 'allocation.byte_margin_credits is not the sum of the open holds', a.org_id, a.user_id, null, a.byte_margin_credits,
+      select 'allocation.margin_credits is not the sum of the open holds', a.org_id, a.user_id, null, a.margin_credits,
         coalesce(h.margin, 0)
       from public.user_credit_allocations a left join held h using (org_id, user_id)
       union all

@@ -174,7 +174,7 @@ create or replace function tollgate.ledger_close_one(p_call tollgate.close_reque
     begin
       perform ledger_commit_durably();
       for i in 1 .. 2 loop
-        select h.state, h.held_credits as released, h.byte_margin_credits as margin, h.limits, h.key_id, h.allocation_id, a.allocated_credits, a.used_credits,
+        select h.state, h.held_credits as released, h.margin_credits as margin, h.limits, h.key_id, h.allocation_id, a.allocated_credits, a.used_credits,
             a.held_credits, coalesce(a.next_reset_date <= v_now, false) or coalesce(p.next_refresh_date <= v_now, false) as due
           into v
           from ledger_holds h
@@ -202,7 +202,7 @@ create or replace function tollgate.ledger_close_one(p_call tollgate.close_reque
             where o.org_id = p_call.org_id),
         allocation as (
           update public.user_credit_allocations u
-            set held_credits = u.held_credits - v.released, byte_margin_credits = u.byte_margin_credits - v.margin,
+            set held_credits = u.held_credits - v.released, margin_credits = u.margin_credits - v.margin,
               used_credits = u.used_credits + p_call.charge, updated_at = v_now
             where u.id = v.allocation_id)
         insert into public.credit_usage_attribution (
@@ -284,7 +284,7 @@ create or replace function tollgate.ledger_close_batch(p_calls jsonb)
       if v_fast > 0 then
         return query
           with fast as materialized (
-              select k.ordinality, k.call_id, k.state, k.charge, h.org_id, h.allocation_id, h.held_credits as released, h.byte_margin_credits as margin, h.key_id,
+              select k.ordinality, k.call_id, k.state, k.charge, h.org_id, h.allocation_id, h.held_credits as released, h.margin_credits as margin, h.key_id,
                 a.allocated_credits - a.used_credits - a.held_credits as free, l.used as key_used
               from unnest(v_calls) with ordinality as k
               cross join lateral (select * from ledger_holds where call_id = k.call_id limit 1) h
@@ -302,7 +302,7 @@ create or replace function tollgate.ledger_close_batch(p_calls jsonb)
               from fast f group by 1, 2),
             allocation as (
               update public.user_credit_allocations a
-                set held_credits = a.held_credits - u.released, byte_margin_credits = a.byte_margin_credits - u.margin,
+                set held_credits = a.held_credits - u.released, margin_credits = a.margin_credits - u.margin,
                   used_credits = a.used_credits + u.used, updated_at = v_now
                 from by_user u where a.id = u.allocation_id),
             pool as (

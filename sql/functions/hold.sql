@@ -10,6 +10,9 @@
 -- THE BYTE RULE. An input is held by the fast estimate, which may be wrong, as long as all calls that run in the allocation and this one
 -- would still be covered at a token a byte, which can't. Where they would not, this call is held at a token a byte, beside what the
 -- others would be at that. So a burst never holds less than it can cost: 120 calls on money for 7 are 7 calls.
+-- THE NEXT STEP. A stream begins with a small hold and grows. What every running one grows by next is left to it: a further call is held
+-- beside that, like beside what the others would be at a token a byte. Both together are the margin of a hold. A stream that got less
+-- than it wanted does not grow.
 -- Idempotent by call id: a repeated call returns what the first one got.
 
 -- True if the process may take holds.
@@ -52,7 +55,7 @@ create or replace function tollgate.ledger_hold_one(p_owner uuid, p_call tollgat
       end if;
       for i in 1 .. 2 loop
         select p.total_credits, p.used_credits as pool_used, p.held_credits as pool_held, p.allow_overage, p.overage_limit,
-            p.overage_credits, a.id, a.is_active, a.allocated_credits, a.used_credits, a.held_credits, a.byte_margin_credits,
+            p.overage_credits, a.id, a.is_active, a.allocated_credits, a.used_credits, a.held_credits, a.margin_credits,
             coalesce(a.next_reset_date <= v_now, false) or coalesce(p.next_refresh_date <= v_now, false) as due
           into v
           from public.organization_credit_pools p
@@ -91,11 +94,10 @@ create or replace function tollgate.ledger_hold_one(p_owner uuid, p_call tollgat
           v.overage_credits);
         v_available := v_unheld;
         input := p_call.input;
-        if greatest(input, p_call.input_bytes) + p_call.output > v_unheld - v.byte_margin_credits then
+        if greatest(input, p_call.input_bytes) + p_call.output > v_unheld - v.margin_credits then
           input := greatest(input, p_call.input_bytes);
-          v_available := v_unheld - v.byte_margin_credits;
+          v_available := v_unheld - v.margin_credits;
         end if;
-        v_margin := greatest(p_call.input_bytes - input, 0);
         required := input + p_call.min_output;
         available := greatest(coalesce(v_available, input + p_call.output), 0);
         held := least(input + p_call.output, available);
@@ -120,8 +122,9 @@ create or replace function tollgate.ledger_hold_one(p_owner uuid, p_call tollgat
       end if;
 
       if outcome = 'held' then
+        v_margin := greatest(p_call.input_bytes - input, 0) + case when held = input + p_call.output then coalesce(p_call.step, 0) else 0 end;
         -- Under the pool's lock: the same call may be sent again while the first one still runs, or after it was closed.
-        insert into ledger_holds (call_id, owner, org_id, user_id, allocation_id, held_credits, input_credits, byte_margin_credits, limits,
+        insert into ledger_holds (call_id, owner, org_id, user_id, allocation_id, held_credits, input_credits, margin_credits, limits,
             key_id, context, service_type, service_name, request_id)
           select p_call.call_id, p_owner, p_call.org_id, p_call.user_id, v.id, held, input, v_margin, v_limited_by, v_counted_key,
             p_call.context, p_call.service_type, p_call.service_name, p_call.request_id
@@ -139,7 +142,7 @@ create or replace function tollgate.ledger_hold_one(p_owner uuid, p_call tollgat
                   overage_credits = o.overage_credits + greatest(held - v_free, 0) - greatest(-v_free, 0)
                 where o.org_id = p_call.org_id)
             update public.user_credit_allocations u
-              set held_credits = u.held_credits + held, byte_margin_credits = u.byte_margin_credits + v_margin, updated_at = v_now
+              set held_credits = u.held_credits + held, margin_credits = u.margin_credits + v_margin, updated_at = v_now
               where u.id = v.id;
           end if;
           return;
@@ -200,12 +203,12 @@ create or replace function tollgate.ledger_hold_batch(p_owner uuid, p_calls json
       perform ledger_lock_batch(array(select row(k.org_id, k.user_id)::payer from unnest(v_calls) k));
 
       -- The fast path: organizations whose calls can all have what they want. With all of them held there would be enough even if every
-      -- byte were a token, so that in whatever order they are looked at none is bounded by anything.
+      -- byte were a token and every stream took its next step, so that in whatever order they are looked at none is bounded by anything.
       with asked as (
           select k.*, a.id as allocation_id, l.used as key_used, a.allocated_credits - a.used_credits - a.held_credits as free,
-            k.input + k.output as held, greatest(k.input_bytes - k.input, 0) as margin,
+            k.input + k.output as held,
             sum(k.input + k.output) over (partition by k.org_id) as held_by_org,
-            a.byte_margin_credits + sum(greatest(k.input_bytes - k.input, 0)) over (partition by k.org_id, a.id) as margin_by_user,
+            a.margin_credits + sum(k.margin) over (partition by k.org_id, a.id) as margin_by_user,
             sum(k.input + k.output) over (partition by k.org_id, a.id) as held_by_user,
             sum(k.input + k.output) over (partition by k.org_id, a.id order by k.ordinality) as held_so_far,
             p.total_credits - p.used_credits - p.held_credits as pool_free,
@@ -213,7 +216,9 @@ create or replace function tollgate.ledger_hold_batch(p_owner uuid, p_calls json
             k.min_output <= k.output and o.status = 'active' and a.is_active and k.limits is null and l.limit_amount is null
               and l.unit is distinct from 'calls'
               and h.call_id is null and c.call_id is null as usual
-          from unnest(v_calls) with ordinality as k
+          from (
+            select c.*, greatest(c.input_bytes - c.input, 0) + coalesce(c.step, 0) as margin
+            from unnest(v_calls) with ordinality as c) k
           join public.organizations o on o.id = k.org_id
           join public.organization_credit_pools p on p.org_id = k.org_id
           join public.user_credit_allocations a on a.org_id = k.org_id and a.user_id = k.user_id
@@ -232,7 +237,7 @@ create or replace function tollgate.ledger_hold_batch(p_owner uuid, p_calls json
           from asked a),
         fast as materialized (select * from judged j where j.is_fast),
         hold as (
-          insert into ledger_holds (call_id, owner, org_id, user_id, allocation_id, held_credits, input_credits, byte_margin_credits,
+          insert into ledger_holds (call_id, owner, org_id, user_id, allocation_id, held_credits, input_credits, margin_credits,
               key_id, context, service_type, service_name, request_id)
             select f.call_id, p_owner, f.org_id, f.user_id, f.allocation_id, f.held, f.input, f.margin, f.key_id, f.context,
               f.service_type, f.service_name, f.request_id
@@ -241,7 +246,7 @@ create or replace function tollgate.ledger_hold_batch(p_owner uuid, p_calls json
           select f.org_id, f.allocation_id, sum(f.held) as held, sum(f.margin) as margin, min(f.free) as free from fast f group by 1, 2),
         allocation as (
           update public.user_credit_allocations a
-            set held_credits = a.held_credits + u.held, byte_margin_credits = a.byte_margin_credits + u.margin, updated_at = v_now
+            set held_credits = a.held_credits + u.held, margin_credits = a.margin_credits + u.margin, updated_at = v_now
             from by_user u where a.id = u.allocation_id and (u.held > 0 or u.margin > 0)),
         pool as (
           update public.organization_credit_pools p

@@ -32,7 +32,7 @@ create or replace function public.has_sufficient_credits(p_org_id uuid, p_user_i
         v_allocation.allocated_credits - v_allocation.used_credits - v_allocation.held_credits,
         v_pool.total_credits - v_pool.used_credits - v_pool.held_credits,
         v_pool.allow_overage, v_pool.overage_limit, v_pool.overage_credits)
-        - v_allocation.byte_margin_credits >= p_credits_needed, true);
+        - v_allocation.margin_credits >= p_credits_needed, true);
     end
   $$;
 

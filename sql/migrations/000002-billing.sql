@@ -70,7 +70,7 @@ create table public.user_credit_allocations (
   created_at timestamptz not null default tollgate.tollgate_now(),
   updated_at timestamptz not null default tollgate.tollgate_now(),
   held_credits numeric(20, 6) not null default 0 check (held_credits >= 0),
-  byte_margin_credits numeric(20, 6) not null default 0 check (byte_margin_credits >= 0),
+  margin_credits numeric(20, 6) not null default 0 check (margin_credits >= 0),
   unique (org_id, user_id)
 ) with (fillfactor = 70);
 -- An allocation is found by both columns. With an index of one of them at hand, a plan made before there were statistics reads every
@@ -79,7 +79,7 @@ create index idx_user_credits_org_id on public.user_credit_allocations (org_id, 
 create index idx_user_credits_user_id on public.user_credit_allocations (user_id, org_id);
 create index idx_user_credits_active on public.user_credit_allocations (is_active);
 comment on table public.user_credit_allocations is 'The part of a pool that one user may spend.';
-comment on column public.user_credit_allocations.byte_margin_credits is 'What its running calls would hold more if every byte of their input were a token.';
+comment on column public.user_credit_allocations.margin_credits is 'What its running calls may still need beside their holds: the sum of theirs.';
 comment on column public.user_credit_allocations.used_credits is 'In the current period; goes down only by a journalled reset.';
 
 create table public.credit_usage_attribution (

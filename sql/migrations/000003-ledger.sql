@@ -32,7 +32,7 @@ create table tollgate.ledger_holds (
   state varchar(20) not null default 'open' check (state in ('open', 'settled', 'released', 'recovered')),
   held_credits numeric(20, 6) not null check (held_credits >= 0),
   input_credits numeric(20, 6) not null check (input_credits >= 0),
-  byte_margin_credits numeric(20, 6) not null default 0 check (byte_margin_credits >= 0),
+  margin_credits numeric(20, 6) not null default 0 check (margin_credits >= 0),
   checkpoint_credits numeric(20, 6) check (checkpoint_credits >= 0),
   checkpoint_api_cost numeric(20, 9) check (checkpoint_api_cost >= 0),
   charged_credits numeric(20, 6) check (charged_credits >= 0),
@@ -52,7 +52,7 @@ comment on table tollgate.ledger_holds is 'One row a call: the credits set aside
 comment on column tollgate.ledger_holds.call_id is 'Minted by the proxy: the billing key.';
 comment on column tollgate.ledger_holds.owner is 'The process that may settle it. The zero id: a SQL session that settles at once.';
 comment on column tollgate.ledger_holds.input_credits is 'The part of the hold meant for the input.';
-comment on column tollgate.ledger_holds.byte_margin_credits is 'What it would be larger by if every byte of the input were a token; 0 where it is held like that.';
+comment on column tollgate.ledger_holds.margin_credits is 'What it may still need: every byte of the input a token, unless it is held like that, and the next step of a stream that grows.';
 comment on column tollgate.ledger_holds.checkpoint_credits is 'Charge so far, as of the last checkpoint. Null before the first: nothing went out.';
 comment on column tollgate.ledger_holds.checkpoint_api_cost is 'The provider''s part of the checkpoint, in dollars.';
 comment on column tollgate.ledger_holds.limits is 'The rows of ledger_limits it touched, as [{kind, id, window_start, unit}]: given back to those, whatever window is current.';
@@ -108,6 +108,7 @@ create type tollgate.hold_request as (
   input_bytes numeric,
   output numeric,
   min_output numeric,
+  step numeric,
   limits jsonb,
   key_id varchar,
   context jsonb,
@@ -120,6 +121,7 @@ comment on column tollgate.hold_request.input is 'Price of the input, by the fas
 comment on column tollgate.hold_request.input_bytes is 'Price of the input at one token a byte: a call is held like that where less is left beside what runs.';
 comment on column tollgate.hold_request.output is 'Price of the output wanted.';
 comment on column tollgate.hold_request.min_output is 'Price of the least output worth starting for.';
+comment on column tollgate.hold_request.step is 'What the hold of a stream grows by next; 0 for a call that does not grow.';
 comment on column tollgate.hold_request.limits is 'Further limits: [{kind, id, window_start, unit, limit_amount}], or null.';
 comment on column tollgate.hold_request.key_id is 'The caller''s key: its spending is counted, and bounded where its row in ledger_limits has a limit.';
 

@@ -96,11 +96,7 @@ async function relay(
   const { provider } = call.offer
   const { ledger, tokenizer, config } = deps
   ledger.checkpoint(call.exchange.callId, call.caller.organizationId, dispatched(call))
-  const meter = createStreamMeter(
-    { ledger, tokenizer, step: config.caps.streamOutputTokens, now: () => performance.now() },
-    call,
-    reader,
-  )
+  const meter = createStreamMeter({ ledger, tokenizer, now: () => performance.now() }, call, reader)
   call.timing.upstreamStartedAt = performance.now()
   const end = await relayStream({
     exchange: call.exchange,

@@ -138,7 +138,8 @@ function makeOffers(
   keysFor: KeysFor,
 ): Offer[] {
   const powerLevel = powerLevelOf(exchange.headers['x-power-level'], request.json.power_level)
-  const context = { config: deps.config, prices: deps.prices, caller, request, powerLevel, at: deps.now() }
+  const { config, prices, usualTiers } = deps
+  const context = { config, prices, usualTiers, caller, request, powerLevel, at: deps.now() }
   const errors: unknown[] = []
   const tried = <T>(make: () => readonly T[]): readonly T[] => {
     try {

@@ -5,8 +5,12 @@ import type { Tokenizer } from '../metering/tokenizer.ts'
 
 type Counting = Pick<ModelFacts, 'encoding' | 'countPercent'>
 
-/** Tokens of a text in the model's own count. */
-export async function countText(tokenizer: Tokenizer, text: string, facts: Counting): Promise<number> {
+/** Tokens of a text, or of several, in the model's own count. */
+export async function countText(
+  tokenizer: Tokenizer,
+  text: string | readonly string[],
+  facts: Counting,
+): Promise<number> {
   return Math.floor(((await tokenizer.count(text, facts.encoding)) * facts.countPercent) / 100)
 }
 
@@ -31,5 +35,5 @@ export async function countInput(
     unbounded: () => {},
     prediction: () => {},
   })
-  return (await countText(tokenizer, pieces.join('\n'), facts)) + framing
+  return (await countText(tokenizer, pieces, facts)) + framing
 }

@@ -35,6 +35,7 @@ import {
 import { type Output, outputOf } from './output-caps.ts'
 import { choicesOf, outputCapOf } from './read-request.ts'
 import { judgeStrangers } from './strange-members.ts'
+import type { UsualTiers } from './usual-tiers.ts'
 
 export interface Offer extends Output {
   deployment: RoutedDeployment
@@ -79,6 +80,7 @@ export interface OfferContext {
   powerLevel: PowerLevel
   /** When the call was admitted; prices may change on a date. */
   at: Date
+  usualTiers: UsualTiers
 }
 
 /** @throws {TollgateError} 400 unknown price or unbounded input. */
@@ -122,7 +124,13 @@ export function makeOffer(deployment: RoutedDeployment, key: PayingKey, context:
     ...known,
     price,
     possible: possibleWith(effective, { ...known, price }, facts, tools, surcharge, request, isCapBelieved),
-    ...chargedAt(price, { ...known, longCacheWrites: asksForLongCache(effective) }, spoken, context, surcharge),
+    ...chargedAt(
+      price,
+      { ...known, tier: dearestTier(known, effective, context), longCacheWrites: asksForLongCache(effective) },
+      spoken,
+      context,
+      surcharge,
+    ),
     ...outputOf(
       {
         asked: outputCapOf(effective),
@@ -152,6 +160,7 @@ const UNCHARGED: Pick<Offer, 'markup' | 'level' | 'quote' | 'possible' | keyof O
   least: 1,
   cap: null,
   extendable: false,
+  step: 1,
   most: null,
   topSpeed: null,
   possible: () => ({ input: Number.MAX_SAFE_INTEGER, output: Number.MAX_SAFE_INTEGER, toolUses: {}, surcharge: 0n }),
@@ -268,6 +277,22 @@ function boundByContext(estimate: InputEstimate, price: Price): boolean {
 /** What a cheaper tier saves is believed of the answer that states it: a server that knows no tiers takes the word and bills the list price. */
 function atLeastList(asked: bigint): bigint {
   return asked > MILLION ? asked : MILLION
+}
+
+/** The tier that is held for: where none is asked for, the provider's own setting decides. */
+function dearestTier(
+  { tier, deployment }: Pick<Offer, 'tier' | 'deployment'>,
+  effective: Readonly<Record<string, unknown>>,
+  { usualTiers }: OfferContext,
+): bigint {
+  const usual = leavesTier(effective) ? usualTiers.of(deployment.id) : tier
+  return usual > tier ? usual : tier
+}
+
+/** It asks for no tier of its own. */
+export function leavesTier(json: Readonly<Record<string, unknown>>): boolean {
+  const asked = askedTier(json)
+  return asked === null || asked === 'auto'
 }
 
 function askedTier(json: Readonly<Record<string, unknown>>): string | null {

@@ -5,6 +5,9 @@
  */
 import type { Config } from '../config/config.ts'
 
+/** A hold grows by such a part of what a stream begins with: as much is kept from further calls, for each stream that runs. */
+const STEPS_IN_START = 4
+
 export interface Output {
   /** Output tokens for each choice. */
   wanted: number
@@ -13,6 +16,8 @@ export interface Output {
   cap: number | null
   /** May run beyond `wanted`: the hold grows with the stream. */
   extendable: boolean
+  /** Output tokens for each choice it grows by. */
+  step: number
   /** Output tokens for each choice it grows to at most; null where nothing bounds it but the money. */
   most: number | null
   /** Tokens a second of each choice that may be billed without being seen; null where what is billed shows. */
@@ -35,14 +40,15 @@ export interface OutputFacts {
 /** `believed`: a cap is kept, whatever else the request says. */
 export function outputOf(facts: OutputFacts, { caps }: Pick<Config, 'caps'>, believed: boolean): Output {
   const { asked, most, stoppable, topSpeed, possible } = facts
-  if (!believed) return uncappedOutput(facts, caps)
+  const step = Math.ceil(caps.streamOutputTokens / STEPS_IN_START)
+  if (!believed) return { ...uncappedOutput(facts, caps), step }
   // What doesn't show needs a cap, what is not seen to its end too. One that is seen and stopped runs as far as the money.
   const isWatched = stoppable && topSpeed === null
   const all = asked ?? (isWatched ? most : Math.min(most ?? caps.outputTokens, caps.outputTokens))
   const start = stoppable ? Math.min(caps.streamOutputTokens, most ?? caps.streamOutputTokens) : caps.outputTokens
   const room = Math.min(possible, asked ?? possible)
   const wanted = asked !== null && !stoppable ? asked : Math.max(room, Math.min(all ?? start, start))
-  const common = { wanted, least: Math.max(room, Math.min(caps.leastOutputTokens, wanted)), topSpeed }
+  const common = { wanted, least: Math.max(room, Math.min(caps.leastOutputTokens, wanted)), step, topSpeed }
   if (asked !== null) return { ...common, cap: null, extendable: asked > wanted, most: asked }
   if (isWatched) {
     // What its provider may state at the end has to be bounded before it begins.
@@ -57,7 +63,7 @@ export function outputOf(facts: OutputFacts, { caps }: Pick<Config, 'caps'>, bel
  * What nobody knows may lift any cap, the caller's and one of ours: a stream whose output shows grows its hold as it runs, all else
  * is held at the most the model writes, or not made.
  */
-function uncappedOutput({ asked, most, stoppable, topSpeed }: OutputFacts, caps: Config['caps']): Output {
+function uncappedOutput({ asked, most, stoppable, topSpeed }: OutputFacts, caps: Config['caps']): Omit<Output, 'step'> {
   const all = most ?? Math.max(asked ?? 0, caps.outputTokens)
   const grows = stoppable && topSpeed === null
   const wanted = grows ? Math.min(all, caps.streamOutputTokens) : all

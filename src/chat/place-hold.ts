@@ -16,6 +16,7 @@ export function placeHold(
   offer: Offer,
 ): Promise<Hold> {
   const { quote, wanted, least } = offer
+  const next = offer.extendable ? Math.min(wanted + offer.step, offer.most ?? Number.POSITIVE_INFINITY) : wanted
   return ledger.hold({
     ...payerOf(call.caller),
     callId: call.exchange.callId,
@@ -26,6 +27,7 @@ export function placeHold(
     inputBytes: quote.inputBytes,
     output: quote.outputFor(wanted),
     least: quote.outputFor(least),
+    step: quote.outputFor(next) - quote.outputFor(wanted),
     context: {
       key_id: call.caller.keyId,
       deployment: offer.deployment.id,

@@ -13,8 +13,10 @@ import { type Call, payerOf } from './call.ts'
 import { isOwn } from './choose-key.ts'
 import { countInput, countText } from './count-input.ts'
 import type { HiddenShares } from './hidden-share.ts'
+import { leavesTier } from './offer.ts'
 import { inputOf } from './place-hold.ts'
 import { idsOf, type Measured, priceOwnKey, priceStatement } from './price-statement.ts'
+import type { UsualTiers } from './usual-tiers.ts'
 
 export interface SettleDependencies {
   ledger: Ledger
@@ -24,6 +26,8 @@ export interface SettleDependencies {
   now: () => Date
   /** What is billed and does not show, by model. */
   hiddenShares: HiddenShares
+  /** The tiers that serve calls which ask for none. */
+  usualTiers: UsualTiers
 }
 
 export interface Served {
@@ -69,6 +73,7 @@ export async function settleCall(deps: SettleDependencies, call: Call, served: S
   const { charge, usage, provenance, asStated } = priced
   if (hides(call) && provenance === 'provider_usage' && asStated && served.hasContent)
     deps.hiddenShares.learn(modelOf(call), usage, served.shownBytes ?? Buffer.byteLength(shownText()))
+  learnTier(deps, call, reading.serviceTier)
   if (!served.reading.consistent) {
     deps.log.warn({ ...idsOf(call), usage }, "the provider's usage does not add up")
   }
@@ -91,6 +96,12 @@ export async function settleCall(deps: SettleDependencies, call: Call, served: S
   })
   call.bill = { charge, usage, asStated, provenance, booking, consistent: served.reading.consistent }
   return call.bill
+}
+
+function learnTier({ usualTiers }: SettleDependencies, { offer, request }: Call, stated: string | null): void {
+  const { deployment, provider, key } = offer
+  if (stated === null || isOwn(key) || !leavesTier({ ...deployment.defaults, ...request.json })) return
+  usualTiers.learn(deployment.id, provider.tierMultiplier(stated, deployment.upstreamModel))
 }
 
 /** Why a call failed, as its row may say it: callers read the row, so the provider's own words stay in the log. */

@@ -47,8 +47,6 @@ export interface StreamMeter {
 export interface MeterDependencies {
   ledger: Ledger
   tokenizer: Tokenizer
-  /** Tokens a choice that a hold grows by. */
-  step: number
   /** Monotonic, in milliseconds. */
   now: () => number
 }
@@ -60,12 +58,12 @@ interface Growth {
   readonly margin: number
   /** `refused`: the stream ends with what is covered. `whole`: all that the cap allows is covered, and the server is left to keep it. */
   readonly state: 'growing' | 'refused' | 'whole'
-  /** @param passed output tokens of all choices. */
-  extend(passed: number): Promise<void>
+  /** @param passed output tokens of all choices. @param reached tokens a choice that may be written by now. */
+  extend(passed: number, reached: number): Promise<void>
 }
 
 /** The hold of a stream while it grows. */
-function createGrowth({ ledger, step }: MeterDependencies, call: Call): Growth {
+function createGrowth({ ledger }: MeterDependencies, call: Call): Growth {
   const { offer, exchange, caller } = call
   const most = offer.most ?? NEVER
   const coveredTokens = () => offer.quote.outputTokensIn(call.held - inputOf(call, offer))
@@ -97,8 +95,9 @@ function createGrowth({ ledger, step }: MeterDependencies, call: Call): Growth {
     get state() {
       return state
     },
-    async extend(passed) {
-      const total = inputOf(call, offer) + offer.quote.outputFor(Math.min(covered + step, most))
+    async extend(passed, reached) {
+      const next = Math.min(Math.max(covered, reached) + offer.step, most)
+      const total = inputOf(call, offer) + offer.quote.outputFor(next)
       if (total <= call.held) {
         atCap()
         return
@@ -150,9 +149,10 @@ export function createStreamMeter(deps: MeterDependencies, call: Call, reader: S
     const seen = reader.shownBytes
     const passed = await countAll(seen)
     const shown = Math.ceil(passed / offer.choices)
-    if (growth.state === 'growing' && growth.covered - Math.max(shown, unseen()) <= growth.margin) {
+    const reached = Math.max(shown, unseen())
+    if (growth.state === 'growing' && growth.covered - reached <= growth.margin) {
       noted = seen
-      await growth.extend(passed)
+      await growth.extend(passed, reached)
     }
     if (growth.state === 'refused' && Math.max(shown, unseen()) >= growth.covered) flow.stop()
     else nextLook = bytesUntil(shown, seen)

@@ -34,6 +34,8 @@ export interface HoldRequest extends Payer, CallNames {
   /** Price of the output wanted, and of the least output worth starting for. */
   output: bigint
   least: bigint
+  /** What the hold grows by next; 0 where it does not grow. As much is left to it when further calls come. */
+  step: bigint
   /** What is fixed from now on: rates, markup, level. Kept with the hold. */
   context: unknown
   /** Whether the caller has left meanwhile; left out where nobody can. */

@@ -14,7 +14,7 @@ const SEARCH = 256
 
 export interface TokenCounter {
   /** Special tokens (`<|endoftext|>`) are counted as the ordinary text they are in a message. */
-  count(text: string, encoding: Encoding): number
+  count(texts: readonly string[], encoding: Encoding): number
   /** Gives the vocabularies' memory back. */
   free(): void
 }
@@ -32,13 +32,15 @@ export function createTokenCounter(): TokenCounter {
   }
 
   return {
-    count(text, encoding) {
+    count(texts, encoding) {
       const vocabulary = encoder(encoding)
       let tokens = 0
-      for (let start = 0; start < text.length; ) {
-        const end = pieceEnd(text, start)
-        tokens += vocabulary.encode_ordinary(text.slice(start, end)).length
-        start = end
+      for (const text of texts) {
+        for (let start = 0; start < text.length; ) {
+          const end = pieceEnd(text, start)
+          tokens += vocabulary.encode_ordinary(text.slice(start, end)).length
+          start = end
+        }
       }
       return tokens
     },

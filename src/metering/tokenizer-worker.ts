@@ -4,7 +4,7 @@ import { createTokenCounter, type Encoding } from './count-tokens.ts'
 
 export interface CountRequest {
   id: number
-  text: string
+  texts: readonly string[]
   encoding: Encoding
 }
 
@@ -16,9 +16,9 @@ if (port === null) throw new Error('tokenizer-worker.ts runs as a worker thread'
 
 port.on('message', (request: CountRequest) => port.postMessage(answer(request)))
 
-function answer({ id, text, encoding }: CountRequest): CountReply {
+function answer({ id, texts, encoding }: CountRequest): CountReply {
   try {
-    return { id, tokens: counter.count(text, encoding) }
+    return { id, tokens: counter.count(texts, encoding) }
   } catch (error) {
     return { id, error: String(error) }
   }

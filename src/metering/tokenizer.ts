@@ -14,8 +14,8 @@ const INLINE_LENGTH = 4_096
 const ATTEMPTS = 2
 
 export interface Tokenizer {
-  /** Tokens of `text`, special tokens as ordinary text. @throws {Error} when the thread dies on it, or after `close`. */
-  count(text: string, encoding: Encoding): Promise<number>
+  /** Tokens of a text or of several, none of which reaches into the next; special tokens as ordinary text. @throws {Error} when the thread dies on it, or after `close`. */
+  count(text: string | readonly string[], encoding: Encoding): Promise<number>
   /** Stops the thread and rejects what is still being counted. */
   close(): Promise<void>
 }
@@ -76,9 +76,11 @@ export function createTokenizer(): Tokenizer {
   return {
     async count(text, encoding) {
       if (closed) throw new Error('the tokenizer is closed')
-      if (text.length <= INLINE_LENGTH) return inline.count(text, encoding)
+      const texts = typeof text === 'string' ? [text] : text
+      const length = texts.reduce((sum, one) => sum + one.length, 0)
+      if (length <= INLINE_LENGTH) return inline.count(texts, encoding)
       return new Promise((resolve, reject) => {
-        const job = { request: { id: ++lastId, text, encoding }, attempts: 0, resolve, reject }
+        const job = { request: { id: ++lastId, texts, encoding }, attempts: 0, resolve, reject }
         pending.set(job.request.id, job)
         send(job)
       })

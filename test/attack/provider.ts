@@ -17,8 +17,8 @@ import type { Provider, Reply } from './trick.ts'
 
 type Json = Record<string, unknown>
 
-/** Of "Say hello": 4 tokens of text, 3 around the message, 3 before the answer. */
-export const INPUT = 10
+/** Of "Say hello": 3 tokens of text, 3 around the message, 3 before the answer. */
+export const INPUT = 9
 
 export function usageOf(input: number, output: number, more: Json = {}): Json {
   return { prompt_tokens: input, completion_tokens: output, total_tokens: input + output, ...more }

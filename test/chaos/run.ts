@@ -127,7 +127,7 @@ function requireSingleTokens(): void {
   try {
     for (const one of WORDS) {
       for (const other of WORDS) {
-        if (counter.count(one + other, 'o200k_base') !== 2) throw new Error(`'${one}${other}' is not two tokens`)
+        if (counter.count([one + other], 'o200k_base') !== 2) throw new Error(`'${one}${other}' is not two tokens`)
       }
     }
   } finally {

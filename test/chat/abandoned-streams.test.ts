@@ -45,7 +45,7 @@ const product = useProduct((url) => ({
   litellm_settings: { num_retries: 0 },
 }))
 
-const STREAM = { messages: [{ role: 'user', content: 'Say hello' }], stream: true }
+const STREAM = { messages: [{ role: 'user', content: 'Say hello now' }], stream: true }
 const WORDS = ['Hello', ' world', ' and', ' more']
 const USAGE = { prompt_tokens: 20, completion_tokens: 9, total_tokens: 29 }
 const never = new Promise<never>(() => {})

@@ -18,7 +18,7 @@ const product = useProduct((url) => ({
   litellm_settings: { num_retries: 0 },
 }))
 
-const HELLO = { messages: [{ role: 'user', content: 'Say hello' }] }
+const HELLO = { messages: [{ role: 'user', content: 'Say hello now' }] }
 const TEAM = '7f1c9a52-30b7-4a3c-9d0e-52d1f6f0b1aa'
 /** Whose account it is, or parts of its key. */
 const LEAKS = [TEAM, 'ab***yz', 'org_01hq3v5x7z9b1d', 'user_2aBcDeFgHiJk', 'sk-or-v1-0123456789abcdef']

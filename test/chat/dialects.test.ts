@@ -34,7 +34,7 @@ const product = useProduct((url) => ({
   litellm_settings: { num_retries: 0 },
 }))
 
-const HELLO = { messages: [{ role: 'user', content: 'Say hello' }] }
+const HELLO = { messages: [{ role: 'user', content: 'Say hello now' }] }
 const STREAM = { stream: true, stream_options: { include_usage: true } }
 const USAGE = { prompt_tokens: 11, completion_tokens: 5, total_tokens: 16 }
 

@@ -32,8 +32,8 @@ async function credits(outputTokens: number): Promise<string> {
 
 describe('a stream of twelve frames', () => {
   test('the amounts below are these', async () => {
-    expect(await credits(0)).toBe('0.004050')
-    expect(await credits(await tokenizer.count('Seven quiet otters', 'o200k_base'))).toBe('0.007650')
+    expect(await credits(0)).toBe('0.003825')
+    expect(await credits(await tokenizer.count('Seven quiet otters', 'o200k_base'))).toBe('0.007425')
   })
 
   test.for(Array.from({ length: 12 }, (_, k) => k))('is left after %i frames', async (k) => {
@@ -91,7 +91,7 @@ describe('a stream', () => {
 
     await request.aborted
     const row = await rowOfRequest(product, call.requestId)
-    expect(row).toMatchObject({ credits_used: '0.004050', provenance: 'estimated', outcome: 'client_disconnected' })
+    expect(row).toMatchObject({ credits_used: '0.003825', provenance: 'estimated', outcome: 'client_disconnected' })
   })
 
   test('is left while the provider refuses it: nothing was consumed, nothing is charged', async () => {
@@ -148,7 +148,7 @@ describe('a stream', () => {
 
     await (await upstream.received(before + 1)).aborted
     expect(await rowOfRequest(product, call.requestId)).toMatchObject({
-      credits_used: '0.007650',
+      credits_used: '0.007425',
       provenance: 'estimated',
       outcome: 'client_disconnected',
     })

@@ -16,7 +16,7 @@ import { useProduct } from '../support/product.ts'
 import { chat, chatAnswer, chatStream, errorAnswer, type Handler, jsonAnswer } from '../support/upstream-answers.ts'
 
 const product = useProduct()
-const MESSAGES = [{ role: 'user' as const, content: 'Say hello' }]
+const MESSAGES = [{ role: 'user' as const, content: 'Say hello now' }]
 const HELLO = { model: 'gpt-4o-mini', messages: MESSAGES }
 
 /** `sent` counts the requests the client makes, its own retries included. */

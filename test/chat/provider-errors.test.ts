@@ -28,7 +28,7 @@ const product = useProduct((url) => ({
   litellm_settings: { num_retries: 0 },
 }))
 
-const HELLO = { model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'Say hello' }] }
+const HELLO = { model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'Say hello now' }] }
 /** 10 tokens of input (6 of framing, 4 of text) at 0.000225 credits and two of output at 0.0009. */
 const TWO_WORDS = '0.004050'
 /** As providers put them into messages. */

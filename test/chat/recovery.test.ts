@@ -372,12 +372,12 @@ describe('a provider that ignores the cap', () => {
     const usage = { prompt_tokens: 11, completion_tokens: 400 }
     upstream.respond(chatAnswer({ model: 'metered', text: Array(400).fill(' word'), usage }))
     const call = openCall(survivor, acme.keys.alice, ASKED)
-    // 10 tokens of input and 400 of output, as they were counted here.
-    await expectAnswered(call, '12.150000')
-    expect(await bookedRows(db.pool, call)).toEqual([charge('12.150000', { provenance: 'disputed' })])
+    // 9 tokens of input and 400 of output, as they were counted here.
+    await expectAnswered(call, '12.135000')
+    expect(await bookedRows(db.pool, call)).toEqual([charge('12.135000', { provenance: 'disputed' })])
     expect(await balanceOf(db.pool, acme.id, 'alice')).toEqual({
-      used: '12.150000',
-      remaining: '-7.150000',
+      used: '12.135000',
+      remaining: '-7.135000',
       held: '0.000000',
     })
     expect((await postChat(survivor, acme.keys.alice, ASKED)).status).toBe(402)

@@ -18,7 +18,7 @@ afterAll(async () => {
   await upstream.close()
 })
 
-const HELLO = { model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'Say hello' }] }
+const HELLO = { model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'Say hello now' }] }
 const DRAINING = /no new calls; running ones finish/
 
 async function start(drainSeconds: number): Promise<Tollgate> {
@@ -91,7 +91,7 @@ test('a stream that outlasts drain_seconds is stopped: finish reason length, cha
   expect(frames.at(-1)).toBe('data: [DONE]')
   const [finish, usage] = frames.slice(-3, -1).map((frame) => JSON.parse(frame.slice(6)) as Record<string, unknown>)
   expect(finish).toMatchObject({ choices: [{ index: 0, delta: {}, finish_reason: 'length' }] })
-  // "user\nSay hello" 4 + 3 + 3, "Hello world" 2: (10 x 150 + 2 x 600) x 1.5 nano-dollars
+  // "user" and "Say hello now" 4 + 3 + 3, "Hello world" 2: (10 x 150 + 2 x 600) x 1.5 nano-dollars
   expect(usage).toMatchObject({ choices: [], usage: { prompt_tokens: 10, completion_tokens: 2, cost: 0.00000405 } })
   expect(await rowOfCall(db.pool, answer.headers.get('x-litellm-call-id'))).toMatchObject({
     credits_used: '0.004050',

@@ -70,8 +70,8 @@ describe('a stream without a cap', () => {
     await call.frames(111)
     const callId = String((await call.head).headers['x-litellm-call-id'])
 
-    await vi.waitFor(async () => expect(await heldFor(callId)).toBe('12.000000'), { timeout: 10_000, interval: 20 })
-    expect(await balanceOf(db.pool, acme.id, 'alice')).toMatchObject({ used: '0.000000', held: '12.000000' })
+    await vi.waitFor(async () => expect(await heldFor(callId)).toBe('7.500000'), { timeout: 10_000, interval: 20 })
+    expect(await balanceOf(db.pool, acme.id, 'alice')).toMatchObject({ used: '0.000000', held: '7.500000' })
 
     later.resolve()
     expect((await call.closed).complete).toBe(true)
@@ -106,7 +106,7 @@ describe('a stream without a cap', () => {
         { timeout: 10_000, interval: 5 },
       )
       .finally(later.resolve)
-    expect(first).toEqual({ held: '12.000000', delivered: '3.090000' })
+    expect(first).toEqual({ held: '7.500000', delivered: '3.090000' })
 
     expect((await call.closed).complete).toBe(true)
     expect(await balanceOf(db.pool, acme.id, 'alice')).toMatchObject({ used: '3.120000', held: '0.000000' })
@@ -337,9 +337,9 @@ test('while the provider is silent, comments keep the connection open; leaving t
   await requests.find(({ json }) => json?.user === 'leaves')?.aborted
   now.resolve()
 
-  // 3 for the message, 3 for the answer's start, 4 of text: 10 x 0.000225.
+  // 3 for the message, 3 for the answer's start, 3 of text: 9 x 0.000225.
   const left = await rowOfRequest(product, leaves.requestId)
-  expect(left).toMatchObject({ credits_used: '0.002250', provenance: 'estimated', outcome: 'client_disconnected' })
+  expect(left).toMatchObject({ credits_used: '0.002025', provenance: 'estimated', outcome: 'client_disconnected' })
   expect(await fails.closed).toEqual({
     complete: true,
     body: `: keep-alive\n\n${sse({

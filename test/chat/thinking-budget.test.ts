@@ -10,6 +10,7 @@ const PRICED = { input_cost_per_token: 0, output_cost_per_token: 0.00002 }
 const product = useProduct((url) => ({
   models: [
     modelOn(url, 'claude', { model: 'anthropic/claude-sonnet-4-5', ...PRICED }),
+    modelOn(url, 'gemini', { model: 'gemini/gemini-2.5-flash', ...PRICED }),
     modelOn(url, 'routed', { model: 'openrouter/anthropic/claude-sonnet-4.5', ...PRICED }),
   ],
   litellm_settings: { num_retries: 0 },
@@ -23,6 +24,11 @@ const claudeAnswer = jsonAnswer({
   content: [{ type: 'text', text: 'Hi' }],
   stop_reason: 'end_turn',
   usage: { input_tokens: 8, output_tokens: 5 },
+})
+const geminiAnswer = jsonAnswer({
+  candidates: [{ content: { role: 'model', parts: [{ text: 'Hi' }] }, finishReason: 'STOP', index: 0 }],
+  usageMetadata: { promptTokenCount: 8, candidatesTokenCount: 5, totalTokenCount: 13 },
+  modelVersion: 'gemini-2.5-flash',
 })
 const dialects = {
   claude: {
@@ -67,5 +73,35 @@ test.for(['claude', 'routed'] as const)(
     })
     expect(upstream.requests).toHaveLength(before)
     expect(await balanceOf(db.pool, acme.id, 'alice')).toMatchObject({ remaining: '38.399999', held: '0.000000' })
+  },
+)
+
+test.for([
+  { asked: { reasoning_effort: 'high' }, credits: '2000', cap: 32_000, budget: 24_576 },
+  { asked: { reasoning_effort: 'high' }, credits: '60', cap: 2_000, budget: 1_600 },
+  {
+    asked: { extra_body: { google: { thinking_config: { thinking_budget: 9_000 } } } },
+    credits: '60',
+    cap: 2_000,
+    budget: 1_600,
+  },
+  { asked: { reasoning_effort: 'low' }, credits: '19.2', cap: 640, budget: 512 },
+])(
+  'gemini, asked with $asked, with $credits credits, is sent a cap of $cap and a budget of $budget',
+  async (expected) => {
+    const { db, upstream, tollgate } = product
+    const acme = await db.seedOrganization({ credits: 10_000, users: { alice: expected.credits } })
+    upstream.respond(geminiAnswer)
+    const body = {
+      model: 'gemini',
+      max_tokens: 32_000,
+      messages: [{ role: 'user', content: 'Think' }],
+      ...expected.asked,
+    }
+    const response = await postChat(tollgate, acme.keys.alice, body)
+    expect(response.status).toBe(200)
+    expect(upstream.requests.at(-1)?.json).toMatchObject({
+      generationConfig: { maxOutputTokens: expected.cap, thinkingConfig: { thinkingBudget: expected.budget } },
+    })
   },
 )

@@ -13,7 +13,7 @@ const product = useProduct((url) => ({
   litellm_settings: { num_retries: 0 },
 }))
 
-const HELLO = { messages: [{ role: 'user', content: 'Say hello' }] }
+const HELLO = { messages: [{ role: 'user', content: 'Say hello now' }] }
 const ASKED = { stream: true, stream_options: { include_usage: true } }
 /** The input counts 10 tokens, "Hello world" 2: (10 x 150 + 2 x 600) x 1.5 nano-dollars. */
 const COUNTED = { credits_used: '0.004050', provenance: 'estimated', outcome: 'answered' }
@@ -136,7 +136,7 @@ describe('nobody can talk a server out of being asked:', () => {
     const wrong = refusal("Invalid value: 'stream_options'. Supported values are: 'user'.", 'messages[0].role')
     const { answer, sent } = await call('sixth', () => wrong, {
       stream: true,
-      messages: [{ role: 'stream_options', content: 'Say hello' }],
+      messages: [{ role: 'stream_options', content: 'Say hello now' }],
     })
     expect(answer.status).toBe(400)
     expect(answer.json()).toMatchObject({ error: { param: 'messages[0].role' } })
@@ -148,7 +148,7 @@ describe('nobody can talk a server out of being asked:', () => {
     const wrong = refusal("'stream_options' is no role.")
     const { answer, sent } = await call('eighth', () => wrong, {
       stream: true,
-      messages: [{ role: 'stream_options', content: 'Say hello' }],
+      messages: [{ role: 'stream_options', content: 'Say hello now' }],
     })
     expect(answer.status).toBe(400)
     expect(sent).toHaveLength(2)
@@ -159,7 +159,7 @@ describe('nobody can talk a server out of being asked:', () => {
     const quoted = refusal("'stream_options' is no role.")
     const { answer, sent } = await call('tenth', ({ json }) => (json?.stream_options ? quoted : plain()), {
       stream: true,
-      messages: [{ role: 'user', name: 'stream_options', content: 'Say hello' }],
+      messages: [{ role: 'user', name: 'stream_options', content: 'Say hello now' }],
     })
     expect(answer.status).toBe(200)
     expect(sent).toHaveLength(2)
@@ -171,7 +171,7 @@ describe('nobody can talk a server out of being asked:', () => {
     const busy = errorAnswer(429, { message: 'Slow down', code: 'rate_limit_exceeded' })
     const { answer, sent } = await call('ninth', ({ json }) => (json?.stream_options ? quoted : busy), {
       stream: true,
-      messages: [{ role: 'stream_options', content: 'Say hello' }],
+      messages: [{ role: 'stream_options', content: 'Say hello now' }],
     })
     expect(answer.status).toBe(429)
     expect(sent).toHaveLength(2)

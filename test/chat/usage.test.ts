@@ -8,6 +8,7 @@ import { PROVIDERS } from '../../providers/registry.ts'
 import { createApp } from '../../src/app.ts'
 import { createHiddenShares } from '../../src/chat/hidden-share.ts'
 import { createUpstream } from '../../src/chat/upstream.ts'
+import { createUsualTiers } from '../../src/chat/usual-tiers.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { createAddressGuard } from '../../src/http/address-guard.ts'
 import { createIdentify } from '../../src/identity/identify.ts'
@@ -40,10 +41,10 @@ const product = useProduct((url) => ({
 }))
 
 /**
- * In o200k_base "user\nSay hello" is 4 tokens; a message's frame adds 3 and the answer's opening 3. "Hello world" is 2.
+ * In o200k_base "user" and "Say hello now" are 4 tokens; a message's frame adds 3 and the answer's opening 3. "Hello world" is 2.
  * (10 x 150 + 2 x 600) x 1.5 = 4 050 nano-dollars.
  */
-const HELLO = { model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'Say hello' }] }
+const HELLO = { model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'Say hello now' }] }
 const COUNTED = { prompt_tokens: 10, completion_tokens: 2, total_tokens: 12 }
 
 test('a JSON answer without usage is counted here, marked estimated, and shown with what was counted', async () => {
@@ -255,6 +256,7 @@ async function startAt(now: () => Date): Promise<{ url: string }> {
     random: Math.random,
     unasked: new Set(),
     hiddenShares: createHiddenShares(),
+    usualTiers: createUsualTiers(() => 0),
     guard: createAddressGuard([]),
     newId: randomUUID,
     draining: () => false,

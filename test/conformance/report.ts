@@ -1,4 +1,5 @@
 /** The outcome of a run, for people: a table by provider, every exception by name with its reason, every difference. */
+import type { StoppedRecording } from './check-stops.ts'
 import { type Estimated, isTrusted, summarize } from './estimates.ts'
 import { EXCEPTIONS, type Exception } from './exceptions.ts'
 import { expectedStatus } from './expected.ts'
@@ -19,6 +20,7 @@ export interface Outcome {
   skipped: readonly Recording[]
   priceCases: readonly CheckedCase[]
   estimates: readonly Estimated[]
+  stopped: readonly StoppedRecording[]
   /** What the audit found afterwards. */
   findings: number
 }
@@ -26,10 +28,12 @@ export interface Outcome {
 /** Prints it. True: everything is as it should be. */
 export function report(outcome: Outcome): boolean {
   table(outcome)
+  listStops(outcome.stopped)
   const idle = listExceptions(outcome)
   const failures = [
     ...outcome.recordings.flatMap(differencesOf),
     ...outcome.priceCases.flatMap(({ id, failure }) => (failure === null ? [] : `price case ${id}: ${failure}`)),
+    ...outcome.stopped.flatMap(({ name, failure }) => (failure === null ? [] : [`${name}, ${failure}`])),
     ...idle.map((name) => `${name}: its exception is not needed`),
     ...(outcome.findings > 0 ? [`the audit found ${outcome.findings} differences in the books`] : []),
     ...(isTrusted(summarize(outcome.estimates)) ? [] : ['estimates are too low or too high']),
@@ -92,6 +96,14 @@ function line(
     cases.filter(({ failure }) => failure !== null).length,
     `${covered} of ${count}`,
     count === 0 ? '' : median.toFixed(2),
+  )
+}
+
+function listStops(stopped: readonly StoppedRecording[]): void {
+  const sum = (of: (one: StoppedRecording) => number) => stopped.reduce((all, one) => all + of(one), 0)
+  const dearer = stopped.filter(({ failure }) => failure !== null).length
+  print(
+    `\nstreams stopped anywhere: ${stopped.length}, at ${sum(({ stops }) => stops)} places, read on at ${sum(({ readOn }) => readOn)}; dearer than whole: ${dearer}`,
   )
 }
 

@@ -1,12 +1,14 @@
 /**
  * npm run conformance -- <folder of recordings, or one of them> [...]: replays recorded provider exchanges through the running
  * product, cut in several ways, and compares what callers and books see with what each recording is known to mean; prices recorded
- * usage at recorded rates (`price_cases.json` of the folder); and compares estimates of input with what was billed. Exit code 1 on a
- * difference, and when a folder is named of a provider that can't be called; in a folder of folders such providers are only listed.
+ * usage at recorded rates (`price_cases.json` of the folder); compares estimates of input with what was billed; and stops each stream
+ * anywhere. Exit code 1 on a difference, and when a folder is named of a provider that can't be called; in a folder of folders such
+ * providers are only listed.
  */
 import { basename, resolve } from 'node:path'
 import { awkward, every, everyByte, seeded, whole } from '../support/splits.ts'
 import { differences } from './check.ts'
+import { checkStops } from './check-stops.ts'
 import { isPlayable } from './dialects.ts'
 import { estimateInputs } from './estimates.ts'
 import { exceptionFor } from './exceptions.ts'
@@ -43,6 +45,7 @@ async function main(paths: readonly string[]): Promise<number> {
     skipped,
     priceCases: checkPriceCases(cases),
     estimates: estimateInputs(played),
+    stopped: await checkStops(played),
     findings,
   })
   return passed && !skipped.some(({ provider }) => named.has(provider)) ? 0 : 1

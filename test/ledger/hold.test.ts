@@ -47,6 +47,32 @@ describe('a hold', () => {
     expect(await hold(db.pool, org.id, { input: 1, inputBytes: 22, output: 1 })).toMatchObject({ held: '2' })
   })
 
+  test.each(['in one batch', 'one by one'])('leaves every running stream its next step: %s', async (how) => {
+    const org = await seed()
+    const stream = { input: 0, output: 30, step: 30 }
+    const answers =
+      how === 'in one batch'
+        ? await holdBatch(db.pool, org.id, [stream, stream, stream])
+        : [
+            await hold(db.pool, org.id, stream),
+            await hold(db.pool, org.id, stream),
+            await hold(db.pool, org.id, stream),
+          ]
+    // Of 100 credits 60 are held, and each of the two may take 30 more.
+    expect(answers).toMatchObject([
+      { outcome: 'held', held: '30' },
+      { outcome: 'held', held: '30' },
+      { outcome: 'in_flight', required: '30', available: '0' },
+    ])
+    await close(db.pool, org.id, answers[0]!.callId, 12)
+    // 88 are left: 30 are held, and the other stream may take 30 more.
+    expect(await hold(db.pool, org.id, stream)).toMatchObject({ outcome: 'in_flight', available: '28' })
+    expect(await hold(db.pool, org.id, { ...stream, least: 10 })).toMatchObject({ outcome: 'held', held: '28' })
+    // One that got less than it wanted does not grow, so nothing is kept for it.
+    await close(db.pool, org.id, answers[1]!.callId, 30)
+    expect(await hold(db.pool, org.id, { output: 30 })).toMatchObject({ outcome: 'held', held: '30' })
+  })
+
   test.each(['in one batch', 'one by one'])(
     'admits a burst, %s, only as far as it is covered at a token a byte: 120 calls on money for 7 are 7 calls',
     async (how) => {

@@ -87,7 +87,7 @@ describe('tokens of media', () => {
     ['claude-haiku-4-5', file(make.pdf(make.pages(2))), { bound: 2 * 4_600, expected: 2 * 3_100 }],
     // What can't be counted is the most Claude takes; usually a page has a hundred thousand bytes.
     ['claude-haiku-4-5', file('%PDF-1.3 packed'), { bound: 460_000, expected: 3_100 }],
-    ['claude-opus-5', file('%PDF-1.3 packed'), { bound: 600 * 7_784, expected: 1_500 + 2_534 }],
+    ['claude-opus-5', file('%PDF-1.3 packed'), { bound: 600 * 4_600, expected: 3_100 }],
     ['claude-haiku-4-5', file(`%PDF-1.3 ${'x'.repeat(299_000)}`), { bound: 460_000, expected: 3 * 3_100 }],
     ['claude-haiku-4-5', file('not a PDF'), { bound: 460_000, expected: 3_100 }],
     ['claude-haiku-4-5', file('a few words', 'text/plain'), { bound: 6, expected: 4 }],

@@ -135,8 +135,8 @@ const WRONGS: Wrong[] = [
     recomputed: '35',
   },
   {
-    finding: 'allocation.byte_margin_credits is not the sum of the open holds',
-    statements: () => [alice('byte_margin_credits = byte_margin_credits + 1')],
+    finding: 'allocation.margin_credits is not the sum of the open holds',
+    statements: () => [alice('margin_credits = margin_credits + 1')],
     userId: 'alice',
     stored: '1',
     recomputed: '0',

@@ -86,6 +86,7 @@ export interface HoldCall {
   inputBytes?: number
   output?: number
   least?: number
+  step?: number
   limits?: Limit[]
   keyId?: string
 }
@@ -121,6 +122,7 @@ export async function holdBatch(
     user: 'alice',
     inputBytes: input,
     least: output,
+    step: 0,
     limits: null,
     keyId: null,
     ...call,
@@ -132,7 +134,7 @@ export async function holdBatch(
     "insert into tollgate.ledger_processes (id, host, pid, version, lease_until) values ($1, 'test', 1, 'test', 'infinity') on conflict do nothing",
     [owner],
   )
-  const document = all.map(({ callId, user, input, inputBytes, output, least, limits, keyId }) => ({
+  const document = all.map(({ callId, user, input, inputBytes, output, least, step, limits, keyId }) => ({
     call_id: callId,
     org_id: organizationId,
     user_id: user,
@@ -140,6 +142,7 @@ export async function holdBatch(
     input_bytes: inputBytes,
     output,
     min_output: least,
+    step,
     limits,
     key_id: keyId,
     service_type: 'llm_inference',

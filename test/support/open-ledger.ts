@@ -110,6 +110,7 @@ export function holdRequest(organization: Organization, changes: Partial<HoldReq
     inputBytes: 0n,
     output,
     least: output,
+    step: 0n,
     context: null,
     ...changes,
   }

@@ -203,6 +203,27 @@ export const breakages: readonly Breakage[] = [
     within: 1_000,
   },
   {
+    name: 'a hold takes the next step of a running stream',
+    function: 'ledger_hold_one',
+    right: 'case when held = input + p_call.output then coalesce(p_call.step, 0) else 0 end',
+    wrong: '0',
+    within: 500,
+  },
+  {
+    name: 'a stream that can not grow keeps a step from others',
+    function: 'ledger_hold_one',
+    right: 'case when held = input + p_call.output then coalesce(p_call.step, 0) else 0 end',
+    wrong: 'coalesce(p_call.step, 0)',
+    within: 500,
+  },
+  {
+    name: 'a batch takes the next step of a running stream',
+    function: 'ledger_hold_batch',
+    right: '+ coalesce(c.step, 0) as margin',
+    wrong: 'as margin',
+    within: 500,
+  },
+  {
     name: 'a batch tells all of them what the last one has left',
     function: 'ledger_hold_batch',
     right: 'order by k.ordinality) as held_so_far',

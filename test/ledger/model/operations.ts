@@ -28,6 +28,8 @@ export interface HoldPlan {
     output: bigint
     /** What of `output` the call can do without. */
     spare: bigint
+    /** What its stream grows by next. */
+    step: bigint
     limits: number
     /** Whether it has a key. */
     key: boolean
@@ -99,6 +101,7 @@ function hold(world: World, seat: Seat, plan: HoldPlan): Operation {
       inputBytes: input + item.bytes,
       output,
       least: item.spare > output ? 0n : output - item.spare,
+      step: item.step,
     }
     const org = known?.org ?? ORGANIZATIONS[item.org] ?? 'acme'
     const user = known?.user ?? USERS[item.user] ?? 'alice'
@@ -110,9 +113,9 @@ function hold(world: World, seat: Seat, plan: HoldPlan): Operation {
     sent.set(call, { call, org, user, ...amounts, ...asked })
   }
   const calls = [...sent.values()]
-  const words = calls.map(({ call, org, user, input, inputBytes, output, least, limits, key }) => {
+  const words = calls.map(({ call, org, user, input, inputBytes, output, least, step, limits, key }) => {
     const kinds = [...limits.map(({ kind }) => kind), ...(key === null ? [] : ['key'])]
-    const amounts = `input ${credits(input)} (${credits(inputBytes)} by bytes) output ${credits(output)} least ${credits(least)}`
+    const amounts = `input ${credits(input)} (${credits(inputBytes)} by bytes) output ${credits(output)} least ${credits(least)} step ${credits(step)}`
     return `call ${call} of ${org}/${user}: ${amounts}${kinds.length === 0 ? '' : ` under ${kinds.join(' and ')}`}`
   })
   return {

@@ -100,6 +100,7 @@ export class RealLedger {
       input_bytes: credits(call.inputBytes),
       output: credits(call.output),
       min_output: credits(call.least),
+      step: credits(call.step),
       limits: call.limits.length === 0 ? null : call.limits.map((limit) => this.limit(limit)),
       key_id: call.key === null ? null : this.named(call.key),
       service_type: 'llm_inference',

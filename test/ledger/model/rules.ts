@@ -13,6 +13,8 @@ export interface HoldCall {
   inputBytes: bigint
   output: bigint
   least: bigint
+  /** What a stream grows by next. */
+  step: bigint
   limits: readonly Limit[]
   key: string | null
 }
@@ -125,7 +127,6 @@ function holdOne(books: Books, process: number, call: HoldCall): HoldAnswer {
   const beside = books.margin(allocation)
   const fitsAtBytes = free === null || atBytes + call.output <= free - beside
   const input = fitsAtBytes ? call.input : atBytes
-  const margin = atBytes - input
   const required = input + call.least
   const available = most(free === null ? input + call.output : fitsAtBytes ? free : free - beside, 0n)
   if (required > available) {
@@ -147,6 +148,7 @@ function holdOne(books: Books, process: number, call: HoldCall): HoldAnswer {
   const granted = least(input + call.output, available)
   const held = budget === null ? granted : least(granted, budget)
   const { org, user } = call
+  const margin = atBytes - input + (held === input + call.output ? call.step : 0n)
   const countedKey = isBudgeted ? null : call.key
   const hold = { call: call.call, owner: process, org, user, held, input, margin, limits: touched, countedKey }
   books.state.holds.set(call.call, { ...hold, state: 'open', checkpoint: null, charged: null })

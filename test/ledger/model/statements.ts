@@ -73,7 +73,7 @@ export const statements: Record<string, string> = {
       from organization_credit_pools where org_id = any($1::uuid[])),
     'users', (
       select jsonb_agg(jsonb_build_array(org_id, user_id, trim_scale(allocated_credits)::text, trim_scale(used_credits)::text,
-        trim_scale(held_credits)::text, trim_scale(byte_margin_credits)::text, next_reset_date))
+        trim_scale(held_credits)::text, trim_scale(margin_credits)::text, next_reset_date))
       from user_credit_allocations where org_id = any($1::uuid[])),
     'limits', (
       select jsonb_agg(jsonb_build_array(kind, id, window_start, trim_scale(held)::text, trim_scale(used)::text))
