@@ -95,6 +95,9 @@ test('two calls of an agent with large caps run side by side', async () => {
     async () => expect(await balanceOf(db.pool, acme.id, 'alice')).toMatchObject({ held: '245.760000' }),
     { interval: 10 },
   )
+  // Each keeps what it grows by next, 1 024 tokens, so a third has to wait until one of them is over.
+  const third = await postChat(tollgate, acme.keys.alice, { ...CALL, max_tokens: 100 })
+  expect(third.json()).toMatchObject({ error: { code: 'credits_in_flight', required: '3', available: '0' } })
   for (const call of calls) {
     call.head.catch(() => {})
     call.leave()

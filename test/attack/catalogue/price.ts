@@ -4,7 +4,6 @@ import { atMostTrue, between, disputed, exact, type Promised, refused, type Tric
 
 const BILL = { input: INPUT, output: 2 }
 const STREAMED = [false, true]
-const DISPUTED: Promised = { kind: 'disputed', least: 'true', most: 'true' }
 
 const named = (name: string, model: string, promise: Promised, provider = greedy()): Trick => ({
   name,
@@ -59,7 +58,7 @@ const SERVED: readonly Trick[] = [
   ...served('a model nobody knows is said to have served', 'super-model-1', exact),
   ...served('no model is said to have served', '', exact),
   ...served('a dearer model is said to have served', 'gpt-4o', exact, {}, BY_NAME),
-  ...served('the dearest model is said to have served', 'o1-pro', DISPUTED, { max_tokens: 2 }),
+  ...served('the dearest model is said to have served', 'o1-pro', disputed, { max_tokens: 2 }),
   ...served('the dearest model, and an open cap', 'o1-pro', exact, {}, BY_NAME),
   ...served('a dated name of the same model', 'gpt-4o-mini-2024-07-18', exact),
 ]
