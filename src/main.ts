@@ -3,14 +3,27 @@
 import './small-heap.ts'
 import { auditBooks } from './commands/audit.ts'
 import { checkConfig } from './commands/check-config.ts'
-import { keyCreate, orgCreate } from './commands/create.ts'
 import { disputesList, disputesSettle } from './commands/disputes.ts'
 import { CommandError, EXIT } from './commands/exit.ts'
 import { keysImportFernet, keysRotate } from './commands/keys.ts'
 import { migrateSchema } from './commands/migrate.ts'
 import { readOptions } from './commands/options.ts'
+import {
+  keyCreate,
+  keyList,
+  keyRevoke,
+  memberAdd,
+  memberAllocate,
+  memberList,
+  orgAddCredits,
+  orgCreate,
+  orgList,
+  orgResume,
+  orgShow,
+  orgSuspend,
+} from './commands/organizations.ts'
 import { start } from './commands/start.ts'
-import { HELP } from './commands/usage.ts'
+import { HELP, helpFor } from './commands/usage.ts'
 import { version } from './commands/version.ts'
 import { withoutSecrets } from './observe/log.ts'
 
@@ -20,7 +33,17 @@ const COMMANDS = {
   audit: auditBooks,
   'check-config': checkConfig,
   'org create': orgCreate,
+  'org list': orgList,
+  'org show': orgShow,
+  'org suspend': orgSuspend,
+  'org resume': orgResume,
+  'org add-credits': orgAddCredits,
+  'member list': memberList,
+  'member add': memberAdd,
+  'member allocate': memberAllocate,
   'key create': keyCreate,
+  'key list': keyList,
+  'key revoke': keyRevoke,
   'keys rotate': keysRotate,
   'keys import-fernet': keysImportFernet,
   disputes: disputesList,
@@ -28,10 +51,12 @@ const COMMANDS = {
 } as const
 
 async function main(args: readonly string[]): Promise<number> {
-  if (args.includes('--help') || args.includes('-h') || args[0] === 'help') return print(HELP)
   if (args.includes('--version') || args[0] === 'version') return print(version())
   const words = args.findIndex((arg) => arg.startsWith('-'))
-  const name = args.slice(0, words < 0 ? args.length : words).join(' ') || 'start'
+  const named = args.slice(0, words < 0 ? args.length : words).join(' ')
+  if (args.includes('--help') || args.includes('-h') || args[0] === 'help')
+    return print(helpFor(named.replace(/^help ?/, '')) ?? HELP)
+  const name = named || 'start'
   if (!Object.hasOwn(COMMANDS, name))
     throw new CommandError(EXIT.usage, `There is no command '${name}'. tollgate --help lists them.`)
   return COMMANDS[name as keyof typeof COMMANDS](

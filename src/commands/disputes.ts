@@ -1,10 +1,8 @@
 /** `tollgate disputes` lists charges whose statement was not possible; `tollgate disputes settle` settles one, once. */
 import { type Dispute, listDisputes, settleDispute } from '../billing/disputes.ts'
-import type { Database } from '../db/connect.ts'
 import { EXIT } from './exit.ts'
-import { openStore } from './open-store.ts'
 import type { Options } from './options.ts'
-import { requireConfig } from './read-config.ts'
+import { withStore } from './with-store.ts'
 
 export function disputesList(options: Options): Promise<number> {
   return withStore(options, async (database) => {
@@ -22,16 +20,6 @@ export function disputesSettle(options: Options): Promise<number> {
     process.stdout.write(`${JSON.stringify({ call_id: options.call, ...settled }, null, 2)}\n`)
     return settled.outcome === 'settled' ? EXIT.ok : EXIT.failed
   })
-}
-
-async function withStore(options: Options, work: (database: Database) => Promise<number>): Promise<number> {
-  const say = (line: string) => process.stderr.write(`${line}\n`)
-  const store = await openStore(options, await requireConfig(options, say), say)
-  try {
-    return await work(store.database)
-  } finally {
-    await store.close()
-  }
 }
 
 function readable(disputes: readonly Dispute[]): string {

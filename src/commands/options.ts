@@ -1,8 +1,8 @@
 /** Flags and environment of a command, checked. A flag wins over its environment variable. */
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { MEMBER_ROLES, type MemberRole } from '../admin/create-key.ts'
 import type { DisputeTerms } from '../billing/disputes.ts'
+import { MEMBER_ROLES, type MemberRole } from '../billing/members.ts'
 import type { Plan } from '../config/config.ts'
 import { isUuid } from '../db/uuid.ts'
 import { creditsToMicro } from '../metering/money.ts'
@@ -24,7 +24,7 @@ export interface Options {
   migrate: boolean
   /** Of migrate: only say what is to be done. */
   check: boolean
-  /** Of org create and key create; empty where not given. */
+  /** Of org, member and key commands; empty where not given. */
   name: string
   plan: Plan
   credits: bigint
@@ -33,6 +33,8 @@ export interface Options {
   allocate: bigint
   role: MemberRole | null
   label: string | null
+  /** The id of a key. */
+  key: string
   /** Of keys rotate. Null: the one in KMS, or a new one of our own store. */
   newRootKeyFile: string | null
   /** Of disputes settle. */
@@ -47,11 +49,34 @@ const FLAGS: Readonly<Record<string, readonly string[]>> = {
   audit: [...COMMON, 'json'],
   'check-config': ['config'],
   'org create': [...COMMON, 'name', 'plan', 'credits'],
+  'org list': [...COMMON, 'json'],
+  'org show': [...COMMON, 'org'],
+  'org suspend': [...COMMON, 'org'],
+  'org resume': [...COMMON, 'org'],
+  'org add-credits': [...COMMON, 'org', 'credits'],
+  'member list': [...COMMON, 'org', 'json'],
+  'member add': [...COMMON, 'org', 'user', 'role', 'allocate'],
+  'member allocate': [...COMMON, 'org', 'user', 'credits'],
+  'key list': [...COMMON, 'org', 'json'],
+  'key revoke': [...COMMON, 'key'],
   'key create': [...COMMON, 'org', 'user', 'allocate', 'role', 'label'],
   'keys rotate': [...COMMON, 'new-root-key-file'],
   'keys import-fernet': COMMON,
   disputes: [...COMMON, 'json'],
   'disputes settle': [...COMMON, 'call', 'credits', 'as-stated', 'as-charged'],
+}
+/** What a command can't do without; others are empty where they are not given. */
+const REQUIRED: Readonly<Record<string, readonly string[]>> = {
+  'org create': ['name'],
+  'org show': ['org'],
+  'org suspend': ['org'],
+  'org resume': ['org'],
+  'org add-credits': ['org', 'credits'],
+  'member list': ['org'],
+  'member add': ['org', 'user'],
+  'member allocate': ['org', 'user', 'credits'],
+  'key create': ['org', 'user'],
+  'key revoke': ['key'],
 }
 const SWITCHES = ['json', 'migrate', 'check', 'as-stated', 'as-charged']
 
@@ -62,6 +87,8 @@ export function readOptions(
   env: Readonly<Record<string, string | undefined>>,
 ): Options {
   const flags = parseFlags(command, args)
+  const text = (flag: string, longest: number) =>
+    REQUIRED[command]?.includes(flag) || flags[flag] !== undefined ? required(flags, flag, longest) : ''
   const value = (flag: string, variable: string, otherwise: string) => flags[flag] ?? (env[variable] || otherwise)
   const dataDir = resolve(value('data-dir', 'TOLLGATE_DATA_DIR', './data'))
   return {
@@ -75,14 +102,15 @@ export function readOptions(
     json: flags.json !== undefined,
     migrate: flags.migrate !== undefined,
     check: flags.check !== undefined,
-    name: command === 'org create' ? required(flags, 'name', 200) : '',
+    name: text('name', 200),
     plan: oneOf('--plan', ['platform', 'byok', 'hybrid'] as const, flags.plan ?? 'platform'),
-    credits: creditsOf('--credits', flags.credits ?? '0'),
-    org: command === 'key create' ? required(flags, 'org', 200) : '',
-    user: command === 'key create' ? required(flags, 'user', 255) : '',
+    credits: creditsOf('--credits', text('credits', 40) || '0'),
+    org: text('org', 200),
+    user: text('user', 255),
     allocate: creditsOf('--allocate', flags.allocate ?? '0'),
     role: flags.role === undefined ? null : oneOf('--role', MEMBER_ROLES, flags.role),
     label: flags.label ?? null,
+    key: command === 'key revoke' ? idOf(flags, 'key') : '',
     newRootKeyFile: flags['new-root-key-file'] ?? null,
     ...(command === 'disputes settle' ? disputeOf(flags) : { call: '', terms: 'as-charged' }),
   }
@@ -103,13 +131,18 @@ function parseFlags(command: string, args: readonly string[]): Record<string, st
 }
 
 function disputeOf(flags: Record<string, string | undefined>): Pick<Options, 'call' | 'terms'> {
-  const call = required(flags, 'call', 36)
-  if (!isUuid(call)) throw new CommandError(EXIT.usage, `--call must be the id of a call; it is '${call}'.`)
+  const call = idOf(flags, 'call')
   const named = ['credits', 'as-stated', 'as-charged'].filter((flag) => flags[flag] !== undefined)
   if (named.length !== 1)
     throw new CommandError(EXIT.usage, 'Say once what the call shall cost: --credits N, --as-stated or --as-charged.')
   if (flags.credits !== undefined) return { call, terms: { credits: creditsOf('--credits', flags.credits) } }
   return { call, terms: named[0] === 'as-stated' ? 'as-stated' : 'as-charged' }
+}
+
+function idOf(flags: Record<string, string | undefined>, flag: string): string {
+  const id = required(flags, flag, 36)
+  if (!isUuid(id)) throw new CommandError(EXIT.usage, `--${flag} must be the id of a ${flag}; it is '${id}'.`)
+  return id
 }
 
 function required(flags: Record<string, string | undefined>, flag: string, longest: number): string {

@@ -1,35 +1,75 @@
-export const HELP = `tollgate - an OpenAI-compatible proxy that meters every call against prepaid credits
+/** What `--help` prints: of all commands, or of one. */
 
-usage: tollgate <command> [flags]        (in the repository: npm start -- <command>, or npx tollgate <command>)
+interface CommandHelp {
+  /** What it does. */
+  does: string
+  /** Its own flags, as one writes them. */
+  flags: string
+}
 
-commands
-  start          serve calls (the default). Where DATABASE_URL names the database its schema must be up to date: [--migrate]
-                 brings it there first; Tollgate's own PostgreSQL is always brought there
-  migrate        bring the database schema up to date, as the role that owns it. Apart from start --migrate no other command
-                 does; [--check] only says what is to be done (exit code 1 when there is something)
-  audit          recompute every balance from the rows and print differences [--json]
-  check-config   print what config.yaml was understood as, and every problem with its line
-  org create     make an organization: --name acme [--plan platform|byok|hybrid] [--credits 10000]
-  key create     make an API key, shown once: --org acme --user alice [--allocate 5000]
-                 [--role member|admin|owner|billing_admin] [--label text]
-  keys rotate    seal every provider key anew under another root key, while calls run: [--new-root-key-file next-root-key]
-                 (without it: under the key in KMS; with Tollgate's own PostgreSQL under a new one of its own)
-  keys import-fernet
-                 seal provider keys that Ops-Center stored as Fernet tokens (gAAAA...), opened with ENCRYPTION_KEY
-  disputes       list calls whose provider stated what is not possible: charged, and what was stated [--json]
-  disputes settle
-                 settle one, once: --call ID, and one of --credits N, --as-stated, --as-charged
+export const COMMAND_HELP: Readonly<Record<string, CommandHelp>> = {
+  start: {
+    does: "serve calls (the default). Where DATABASE_URL names the database its schema must be up to date: --migrate brings it there first; Tollgate's own PostgreSQL is always brought there",
+    flags: '[--host 127.0.0.1] [--port 8084] [--migrate]',
+  },
+  migrate: {
+    does: 'bring the database schema up to date, as the role that owns it. Apart from start --migrate no other command does; --check only says what is to be done (exit code 1 when there is something)',
+    flags: '[--check]',
+  },
+  audit: { does: 'recompute every balance from the rows and print differences', flags: '[--json]' },
+  'check-config': { does: 'print what config.yaml was understood as, and every problem with its line', flags: '' },
+  'org create': { does: 'make an organization', flags: '--name acme [--plan platform|byok|hybrid] [--credits 10000]' },
+  'org list': { does: 'list organizations with their plans and pools', flags: '[--json]' },
+  'org show': { does: 'print one', flags: '--org acme' },
+  'org suspend': {
+    does: 'refuse its calls from the next second on; what runs is ended and settled',
+    flags: '--org acme',
+  },
+  'org resume': { does: 'take calls of a suspended one again', flags: '--org acme' },
+  'org add-credits': { does: 'put credits into its pool', flags: '--org acme --credits 10000' },
+  'member list': { does: 'list members with their roles and allocations', flags: '--org acme [--json]' },
+  'member add': {
+    does: 'add a member, or change the role of one',
+    flags: '--org acme --user alice [--role member|admin|owner|billing_admin] [--allocate 5000]',
+  },
+  'member allocate': {
+    does: 'move credits from the pool to a member',
+    flags: '--org acme --user alice --credits 5000',
+  },
+  'key create': {
+    does: 'make an API key, shown once; its user becomes a member',
+    flags: '--org acme --user alice [--allocate 5000] [--role member|admin|owner|billing_admin] [--label text]',
+  },
+  'key list': { does: 'list API keys, never the keys themselves', flags: '[--org acme] [--json]' },
+  'key revoke': { does: 'refuse a key everywhere within a second', flags: '--key ID' },
+  'keys rotate': {
+    does: "seal every provider key anew under another root key, while calls run (without a file: under the key in KMS; with Tollgate's own PostgreSQL under a new one of its own)",
+    flags: '[--new-root-key-file next-root-key]',
+  },
+  'keys import-fernet': {
+    does: 'seal provider keys that Ops-Center stored as Fernet tokens (gAAAA...), opened with ENCRYPTION_KEY',
+    flags: '',
+  },
+  disputes: {
+    does: 'list calls whose provider stated what is not possible: charged, and what was stated',
+    flags: '[--json]',
+  },
+  'disputes settle': {
+    does: 'settle one, once',
+    flags: '--call ID, and one of --credits N, --as-stated, --as-charged',
+  },
+}
 
-flags            environment             default
-  --config       TOLLGATE_CONFIG         ./config.yaml, else the one that comes with Tollgate
-  --data-dir     TOLLGATE_DATA_DIR       ./data    (Tollgate's own PostgreSQL, when there is no DATABASE_URL, and the spool)
-  --host         TOLLGATE_HOST           127.0.0.1
-  --port         TOLLGATE_PORT           8084      (0 takes any free one)
-  --log-level    TOLLGATE_LOG_LEVEL      info      (trace debug info warn error fatal silent)
-  --help  --version
+const SHARED = `flags of every command    environment             default
+  --config                TOLLGATE_CONFIG         ./config.yaml, else the one that comes with Tollgate
+  --data-dir              TOLLGATE_DATA_DIR       ./data    (Tollgate's own PostgreSQL, when there is no DATABASE_URL, and the spool)
+  --log-level             TOLLGATE_LOG_LEVEL      info      (trace debug info warn error fatal silent)
+  --help  --version`
 
-environment
+const REST = `environment
   DATABASE_URL         a PostgreSQL (14 or later) to use instead of Tollgate's own
+  TOLLGATE_HOST        as --host of start: the address to listen on
+  TOLLGATE_PORT        as --port of start (0 takes any free one)
   TOLLGATE_MASTER_KEY  the operator's key, where config.yaml sets none
   TOLLGATE_ROOT_KEY    32 random bytes in base64 that seal provider keys; TOLLGATE_ROOT_KEY_FILE a file with them. Several, apart
                        by spaces, are all used to open. Needed with DATABASE_URL; else made once, in the data directory
@@ -42,3 +82,42 @@ environment
 exit codes
   0 done   1 not done, audit found differences, or migrate --check something to do   2 wrong command or flag   3 config.yaml has errors
   4 database not to be started, reached or understood   5 port not to be had`
+
+const NAME_WIDTH = 20
+const LINE_WIDTH = 120
+
+export const HELP = `tollgate - an OpenAI-compatible proxy that meters every call against prepaid credits
+
+usage: tollgate <command> [flags]        (in the repository: npm start -- <command>, or npx tollgate <command>)
+       tollgate <command> --help
+
+commands
+${Object.entries(COMMAND_HELP).map(entry).join('\n')}
+
+${SHARED}
+
+${REST}`
+
+/** Of one command; null where there is none of that name. */
+export function helpFor(name: string): string | null {
+  const help = Object.hasOwn(COMMAND_HELP, name) ? COMMAND_HELP[name] : undefined
+  if (help === undefined) return null
+  return `tollgate ${name}: ${help.does}\n\nusage: ${`tollgate ${name} ${help.flags}`.trim()}\n\n${SHARED}`
+}
+
+function entry([name, { does, flags }]: [string, CommandHelp]): string {
+  const indent = ' '.repeat(NAME_WIDTH + 2)
+  const [first = '', ...others] = lines(flags === '' ? does : `${does}: ${flags}`, LINE_WIDTH - indent.length)
+  return [`  ${name.padEnd(NAME_WIDTH)}${first}`, ...others.map((line) => indent + line)].join('\n')
+}
+
+/** Broken between words. */
+function lines(text: string, width: number): string[] {
+  const result = ['']
+  for (const word of text.split(' ')) {
+    const line = result.at(-1) ?? ''
+    if (line !== '' && line.length + 1 + word.length > width) result.push(word)
+    else result[result.length - 1] = line === '' ? word : `${line} ${word}`
+  }
+  return result
+}
