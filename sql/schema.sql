@@ -582,7 +582,8 @@ create type tollgate.progress_request as (
   credits numeric,
   api_cost numeric,
   target numeric,
-  min numeric
+  min numeric,
+  ask boolean
 );
 comment on type tollgate.progress_request is 'How far a running call has come, and the hold it needs.';
 
@@ -1934,6 +1935,32 @@ RETURN GREATEST(((p_used + p_held) - p_allocated), (0)::numeric);
 revoke execute on function tollgate.ledger_overdraft(numeric,numeric,numeric) from public;
 grant execute on function tollgate.ledger_overdraft(numeric,numeric,numeric) to tollgate_app;
 
+CREATE OR REPLACE FUNCTION tollgate.ledger_payer_ended(p_hold tollgate.ledger_holds, p_now timestamp with time zone)
+ RETURNS character varying
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
+AS $function$
+    declare
+      v_key varchar := coalesce(p_hold.key_id, p_hold.context ->> 'key_id');
+      v record;
+    begin
+      if v_key ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then
+        select k.is_active, k.expires_at into v from api_keys k where k.id = v_key::uuid;
+        if not found or not v.is_active then return 'key_revoked'; end if;
+        if v.expires_at <= p_now then return 'expired_api_key'; end if;
+      end if;
+      select o.status, a.is_active into v
+        from public.organizations o, public.user_credit_allocations a
+        where o.id = p_hold.org_id and a.id = p_hold.allocation_id;
+      if v.status <> 'active' then return 'organization_suspended'; end if;
+      if not v.is_active then return 'no_allocation'; end if;
+      return null;
+    end
+  $function$;
+revoke execute on function tollgate.ledger_payer_ended(tollgate.ledger_holds,timestamp with time zone) from public;
+grant execute on function tollgate.ledger_payer_ended(tollgate.ledger_holds,timestamp with time zone) to tollgate_app;
+
 CREATE OR REPLACE FUNCTION tollgate.ledger_progress_batch(p_calls jsonb)
  RETURNS TABLE(ordinal integer, outcome character varying, held numeric)
  LANGUAGE plpgsql
@@ -1946,6 +1973,7 @@ CREATE OR REPLACE FUNCTION tollgate.ledger_progress_batch(p_calls jsonb)
 AS $function$
     declare
       v_calls progress_request[] := array(select c from jsonb_populate_recordset(null::progress_request, p_calls) c);
+      v_now timestamptz := tollgate_now();
       v record;
       v_extended record;
     begin
@@ -1959,14 +1987,17 @@ AS $function$
         where h.call_id = k.call_id and h.closed_at is null
           and k.credits >= coalesce(h.checkpoint_credits, 0);
       for v in
-        select k.ordinality::integer as ordinal, k.call_id, k.target, k.min, h.state, h.held_credits
+        select k.ordinality::integer as ordinal, k.call_id, k.target, k.min, h.state, h.held_credits,
+          case when h.state = 'open' and (k.ask or k.target is not null) then ledger_payer_ended(h, v_now) end as ended
         from unnest(v_calls) with ordinality as k
         left join ledger_holds h on h.call_id = k.call_id
         order by k.org_id, h.user_id, k.ordinality
       loop
         ordinal := v.ordinal;
         held := v.held_credits;
-        if v.target is not null then
+        if v.ended is not null then
+          outcome := v.ended;
+        elsif v.target is not null then
           v_extended := ledger_extend(v.call_id, v.target, v.min);
           outcome := v_extended.outcome;
           held := v_extended.held;

@@ -140,6 +140,13 @@ export const breakages: readonly Breakage[] = [
     within: 500,
   },
   {
+    name: 'a suspended organization gets a larger hold',
+    function: 'ledger_progress_batch',
+    right: 'if v.ended is not null then',
+    wrong: 'if v.ended is not null and v.target is null then',
+    within: 1_000,
+  },
+  {
     name: 'an overage stays when it is paid off',
     function: 'ledger_close_batch',
     right: 'greatest(u.used - u.released - u.free, 0) - greatest(-u.free, 0)',

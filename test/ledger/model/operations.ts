@@ -38,7 +38,7 @@ export interface HoldPlan {
 
 export interface ProgressPlan {
   kind: 'progress'
-  calls: { pick: Pick; checkpoint: bigint | null; total: bigint | null; spare: bigint }[]
+  calls: { pick: Pick; checkpoint: bigint | null; total: bigint | null; spare: bigint; ask: boolean }[]
 }
 
 export interface ClosePlan {
@@ -132,16 +132,16 @@ function limitsOf(world: World, org: string, user: string, how: number): Limit[]
 
 function progress(world: World, plan: ProgressPlan): Operation | undefined {
   const sent = new Map<number, rules.ProgressCall>()
-  for (const { pick, checkpoint, total, spare } of plan.calls) {
+  for (const { pick, checkpoint, total, spare, ask } of plan.calls) {
     const found = callFor(world, pick)
     if (found === undefined) continue
     const least = total === null ? null : spare > total ? 0n : total - spare
-    sent.set(found.call, { call: found.call, org: found.org, checkpoint, total, least })
+    sent.set(found.call, { call: found.call, org: found.org, checkpoint, total, least, ask })
   }
   if (sent.size === 0) return undefined
   const calls = [...sent.values()]
-  const words = calls.map(({ call, checkpoint, total, least }) => {
-    const grow = total === null ? '' : ` wants ${credits(total)} at least ${credits(least ?? 0n)}`
+  const words = calls.map(({ call, checkpoint, total, least, ask }) => {
+    const grow = total === null ? (ask ? ' asks' : '') : ` wants ${credits(total)} at least ${credits(least ?? 0n)}`
     return `call ${call}${checkpoint === null ? '' : ` delivered ${credits(checkpoint)}`}${grow}`
   })
   return {
