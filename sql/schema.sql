@@ -657,8 +657,10 @@ create table tollgate.idempotency_keys (
   constraint idempotency_keys_org_id_fkey FOREIGN KEY (org_id) REFERENCES public.organizations(id) ON DELETE RESTRICT,
   constraint idempotency_keys_state_check CHECK (state::text = ANY (ARRAY['running'::character varying, 'answered'::character varying, 'streamed'::character varying]::text[]))
 );
+CREATE INDEX idx_idempotency_keys_answered ON tollgate.idempotency_keys USING btree (org_id, user_id, created_at) WHERE ((state)::text = 'answered'::text);
 CREATE INDEX idx_idempotency_keys_created_at ON tollgate.idempotency_keys USING btree (created_at);
-comment on table tollgate.idempotency_keys is 'A caller''s Idempotency-Key, bound to the caller and to what was sent. Kept 24 hours.';
+comment on table tollgate.idempotency_keys is 'A caller''s Idempotency-Key, bound to the caller and to what was sent. Kept 24 hours; claimed by calls that are held.';
+comment on column tollgate.idempotency_keys.state is 'streamed: paid for, and the answer is not kept: a stream, a large answer, or one that newer ones have displaced.';
 grant delete, insert, select, update on table tollgate.idempotency_keys to tollgate_app;
 
 create table tollgate.ledger_holds (
@@ -840,8 +842,7 @@ AS $function$
         on conflict (org_id, user_id, key) do update
           set body_hash = excluded.body_hash, call_id = excluded.call_id, created_at = excluded.created_at,
             state = 'running', status = null, headers = null, body = null
-          where k.created_at < v_now - interval '24 hours'
-            or (k.state = 'running' and k.created_at < v_now - interval '1 hour')
+          where idempotency_key_state(k, v_now) is null
         returning * into v_row;
       if v_row.call_id is null then
         select * into v_row from idempotency_keys k where k.org_id = p_org_id and k.user_id = p_user_id and k.key = p_key;
@@ -850,12 +851,33 @@ AS $function$
       outcome := case
         when v_row.call_id = p_call_id then 'claimed'
         when v_row.body_hash <> p_body_hash then 'other_body'
-        else v_row.state end;
+        else coalesce(idempotency_key_state(v_row, v_now), 'running') end;
       if outcome = 'answered' then status := v_row.status; headers := v_row.headers; body := v_row.body; end if;
     end
   $function$;
 revoke execute on function tollgate.claim_idempotency_key(uuid,character varying,character varying,bytea,uuid) from public;
 grant execute on function tollgate.claim_idempotency_key(uuid,character varying,character varying,bytea,uuid) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.find_idempotency_key(p_org_id uuid, p_user_id character varying, p_key character varying)
+ RETURNS TABLE(outcome character varying, call_id uuid, body_hash bytea, status integer, headers jsonb, body bytea)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
+AS $function$
+    declare v_row idempotency_keys; v_now timestamptz := tollgate_now();
+    begin
+      select k.* into v_row from idempotency_keys k where k.org_id = p_org_id and k.user_id = p_user_id and k.key = p_key;
+      if not found then return; end if;
+      outcome := idempotency_key_state(v_row, v_now);
+      if outcome is null then return; end if;
+      call_id := v_row.call_id;
+      body_hash := v_row.body_hash;
+      if outcome = 'answered' then status := v_row.status; headers := v_row.headers; body := v_row.body; end if;
+      return next;
+    end
+  $function$;
+revoke execute on function tollgate.find_idempotency_key(uuid,character varying,character varying) from public;
+grant execute on function tollgate.find_idempotency_key(uuid,character varying,character varying) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.grant_roles()
  RETURNS void
@@ -905,6 +927,28 @@ AS $function$
     end
   $function$;
 revoke execute on function tollgate.grant_roles() from public;
+
+CREATE OR REPLACE FUNCTION tollgate.idempotency_key_state(p_key tollgate.idempotency_keys, p_now timestamp with time zone)
+ RETURNS character varying
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
+AS $function$
+    declare v_hold record;
+    begin
+      if p_key.state <> 'running' then
+        return case when p_key.created_at >= p_now - interval '24 hours' then p_key.state end;
+      end if;
+      select h.state, h.closed_at into v_hold from ledger_holds h where h.call_id = p_key.call_id;
+      if not found then return case when p_key.created_at >= p_now - interval '1 hour' then 'running' end; end if;
+      if v_hold.closed_at is null or v_hold.closed_at >= p_now - interval '1 minute' then return 'running'; end if;
+      if p_key.created_at < p_now - interval '24 hours' then return null; end if;
+      return case when v_hold.state = 'settled' or exists (
+          select 1 from public.credit_usage_attribution c where c.call_id = p_key.call_id and c.credits_used > 0) then 'streamed' end;
+    end
+  $function$;
+revoke execute on function tollgate.idempotency_key_state(tollgate.idempotency_keys,timestamp with time zone) from public;
+grant execute on function tollgate.idempotency_key_state(tollgate.idempotency_keys,timestamp with time zone) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.ledger_all_time()
  RETURNS timestamp with time zone
@@ -2161,6 +2205,26 @@ RETURN '00000000-0000-0000-0000-000000000000'::uuid;
 revoke execute on function tollgate.ledger_sql_session() from public;
 grant execute on function tollgate.ledger_sql_session() to tollgate_app;
 
+CREATE OR REPLACE FUNCTION tollgate.prune_idempotency_keys(p_most integer)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
+AS $function$
+    declare v_gone integer;
+    begin
+      delete from idempotency_keys k using (
+          select o.org_id, o.user_id, o.key from idempotency_keys o
+          where o.created_at < tollgate_now() - interval '24 hours' and not exists (
+            select 1 from ledger_holds h where h.call_id = o.call_id and h.state = 'open')
+          order by o.created_at limit p_most for update skip locked) old
+        where k.org_id = old.org_id and k.user_id = old.user_id and k.key = old.key;
+      get diagnostics v_gone = row_count;
+      return v_gone;
+    end
+  $function$;
+revoke execute on function tollgate.prune_idempotency_keys(integer) from public;
+grant execute on function tollgate.prune_idempotency_keys(integer) to tollgate_app;
+
 CREATE OR REPLACE FUNCTION tollgate.refuse_change()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -2173,6 +2237,27 @@ AS $function$
   $function$;
 revoke execute on function tollgate.refuse_change() from public;
 grant execute on function tollgate.refuse_change() to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.store_idempotent_answer(p_org_id uuid, p_user_id character varying, p_key character varying, p_call_id uuid, p_status integer, p_headers jsonb, p_body bytea, p_keep integer)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
+AS $function$
+    begin
+      update idempotency_keys k set state = 'answered', status = p_status, headers = p_headers, body = p_body
+        where k.org_id = p_org_id and k.user_id = p_user_id and k.key = p_key and k.call_id = p_call_id;
+      update idempotency_keys k set state = 'streamed', status = null, headers = null, body = null
+        where k.org_id = p_org_id and k.user_id = p_user_id and k.key in (
+          select a.key from idempotency_keys a
+          where a.org_id = p_org_id and a.user_id = p_user_id and a.state = 'answered' and a.created_at <= (
+            select n.created_at from idempotency_keys n
+            where n.org_id = p_org_id and n.user_id = p_user_id and n.state = 'answered'
+            order by n.created_at desc offset p_keep limit 1)
+          for update skip locked);
+    end
+  $function$;
+revoke execute on function tollgate.store_idempotent_answer(uuid,character varying,character varying,uuid,integer,jsonb,bytea,integer) from public;
+grant execute on function tollgate.store_idempotent_answer(uuid,character varying,character varying,uuid,integer,jsonb,bytea,integer) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.tollgate_now()
  RETURNS timestamp with time zone

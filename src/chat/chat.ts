@@ -3,11 +3,13 @@
  *
  *   identify -> read the request -> route -> quote -> hold -> call -> relay and meter -> charge -> settle -> answer
  *
- * Whatever happens after the hold, the call ends as settled or released, exactly once. The Idempotency-Key is closed here and nowhere
- * else, by what was charged, before the caller sees the end.
+ * Whatever happens after the hold, the call ends as settled or released, exactly once. The Idempotency-Key is claimed after the hold
+ * and closed here and nowhere else, by what was charged, before the caller sees the end.
  */
 import type { ChatRequest } from '../../providers/provider.ts'
 import { providerOf } from '../../providers/registry.ts'
+import type { ProviderConnections } from '../admission/provider-connections.ts'
+import type { RunningCalls } from '../admission/running-calls.ts'
 import type { Config } from '../config/config.ts'
 import type { Database } from '../db/connect.ts'
 import type { AddressGuard } from '../http/address-guard.ts'
@@ -24,7 +26,7 @@ import { chooseKeys, isOwn, type KeysFor } from './choose-key.ts'
 import { type Ending, paidError } from './ending.ts'
 import type { Exchange } from './exchange.ts'
 import { inlineMedia } from './fetch-media.ts'
-import { type Claim, claimKey, type KeyState, replay } from './idempotency.ts'
+import { type IdempotencyKey, type KeyState, openIdempotencyKey, replay, type StoredAnswer } from './idempotency.ts'
 import { makeOffer, type Offer, powerLevelOf } from './offer.ts'
 import { capFor, placeHold } from './place-hold.ts'
 import { readRequest } from './read-request.ts'
@@ -37,8 +39,10 @@ export interface ChatDependencies extends SettleDependencies {
   database: Database
   router: Router
   identify: Identify
+  runningCalls: RunningCalls
   vault: Vault
   upstream: Upstream
+  connections: ProviderConnections
   /** Judges addresses that callers name. */
   guard: AddressGuard
   metrics: Metrics
@@ -52,30 +56,59 @@ export interface ChatDependencies extends SettleDependencies {
 /** Answers on the exchange. @throws {TollgateError} as long as nothing was answered. */
 export async function chat(deps: ChatDependencies, exchange: Exchange): Promise<void> {
   const caller = await deps.identify(exchange.headers)
-  const sent = await readRequest(exchange.incoming, deps.config.limits.bodyBytes)
-  const claim = await claimFor(deps, exchange, caller, sent)
-  if (claim?.replay) return replay(exchange, claim.replay)
-  let key: KeyState = 'released'
+  const leave = deps.runningCalls.enter(caller)
+  try {
+    const sent = await readRequest(exchange.incoming, deps.config.limits.bodyBytes)
+    await answer(deps, exchange, caller, sent)
+  } finally {
+    leave()
+  }
+}
+
+async function answer(deps: ChatDependencies, exchange: Exchange, caller: Caller, sent: ChatRequest): Promise<void> {
+  const key = keyOf(deps, exchange, caller, sent)
+  const before = (await key?.find()) ?? null
+  if (before !== null) return replay(exchange, before)
+  const { call, offers } = await quoteAndHold(deps, exchange, caller, sent)
+  const meanwhile = key === null ? null : await claim(deps, call, key)
+  if (meanwhile !== null) return replay(exchange, meanwhile)
+  let state: KeyState = 'released'
   let ending: Ending
   try {
-    ending = await run(deps, exchange, caller, sent)
-    key = ending.key
+    ending = await serve(deps, call, offers)
+    state = ending.key
   } finally {
-    await claim?.close(key)
+    await key?.close(state)
   }
   ending.send()
 }
 
-/** @throws {TollgateError} where nothing was charged. */
-async function run(deps: ChatDependencies, exchange: Exchange, caller: Caller, sent: ChatRequest): Promise<Ending> {
+/** @throws {TollgateError} where nothing was held. */
+async function quoteAndHold(
+  deps: ChatDependencies,
+  exchange: Exchange,
+  caller: Caller,
+  sent: ChatRequest,
+): Promise<{ call: Call; offers: readonly Offer[] }> {
   const route = findRoute(deps.router, sent.model)
   const mustFetch = mustInline(route)
   const request = mustFetch === null ? sent : await inlineMedia(deps.guard, sent, mustFetch)
   const keys = chooseKeys(deps.vault, caller, route.deployments)
   const keysFor = keys instanceof Promise ? await keys : keys
   const offers = makeOffers(deps, exchange, caller, request, route, keysFor)
-  const call = await admit(deps, exchange, caller, request, route, offers)
-  return serve(deps, call, offers)
+  return { call: await admit(deps, exchange, caller, request, route, offers), offers }
+}
+
+/** After the hold, so that a call that is refused leaves no key. Where the key is taken by then, the call is not made. */
+async function claim(deps: ChatDependencies, call: Call, key: IdempotencyKey): Promise<StoredAnswer | null> {
+  try {
+    const meanwhile = await key.claim()
+    if (meanwhile !== null) await releaseCall(deps, call, 'failed', { error: 'idempotency_key_in_use' })
+    return meanwhile
+  } catch (error) {
+    await releaseCall(deps, call, 'failed', { error: error instanceof TollgateError ? error.code : 'internal' })
+    throw error
+  }
 }
 
 /** Whether one of those who may serve the call would not fetch what a URL names; null where all would fetch anything. */
@@ -97,19 +130,20 @@ async function serve(deps: ChatDependencies, call: Call, offers: readonly Offer[
   }
 }
 
-async function claimFor(
+/** @throws {TollgateError} 400. */
+function keyOf(
   deps: ChatDependencies,
   exchange: Exchange,
   caller: Caller,
   request: ChatRequest,
-): Promise<Claim | null> {
+): IdempotencyKey | null {
   const key = exchange.headers['idempotency-key']
   if (typeof key !== 'string') return null
   // The one header that changes the price. What it says in other words than the body, or beside it, is another request.
   const ofBody = powerLevelOf(undefined, request.json.power_level)
   const level = powerLevelOf(exchange.headers['x-power-level'], request.json.power_level)
   const variant = level === ofBody ? '' : level
-  return claimKey(deps, caller, key, { body: request.text, variant }, exchange.callId)
+  return openIdempotencyKey(deps, caller, key, { body: request.text, variant }, exchange.callId)
 }
 
 /** @throws {TollgateError} 404. */

@@ -5,6 +5,8 @@ import type { AddressInfo } from 'node:net'
 import { serve } from '@hono/node-server'
 import { expect, onTestFinished, test } from 'vitest'
 import { PROVIDERS } from '../../providers/registry.ts'
+import { createProviderConnections } from '../../src/admission/provider-connections.ts'
+import { createRunningCalls } from '../../src/admission/running-calls.ts'
 import { createApp } from '../../src/app.ts'
 import { createHiddenShares } from '../../src/chat/hidden-share.ts'
 import { createUpstream } from '../../src/chat/upstream.ts'
@@ -256,6 +258,8 @@ async function startAt(now: () => Date): Promise<{ url: string }> {
     unasked: new Set(),
     hiddenShares: createHiddenShares(),
     guard: createAddressGuard([]),
+    runningCalls: createRunningCalls({ perKey: 10, perUser: 10, perOrganization: 10, total: 100 }),
+    connections: createProviderConnections({ connections: 100, waitMs: 0 }),
     newId: randomUUID,
     draining: () => false,
     running: new Set(),
