@@ -583,7 +583,8 @@ create type tollgate.progress_request as (
   api_cost numeric,
   target numeric,
   min numeric,
-  ask boolean
+  ask boolean,
+  shrink boolean
 );
 comment on type tollgate.progress_request is 'How far a running call has come, and the hold it needs.';
 
@@ -2031,7 +2032,7 @@ AS $function$
         where h.call_id = k.call_id and h.closed_at is null
           and k.credits >= coalesce(h.checkpoint_credits, 0);
       for v in
-        select k.ordinality::integer as ordinal, k.call_id, k.target, k.min, h.state, h.held_credits,
+        select k.ordinality::integer as ordinal, k.call_id, k.target, k.min, k.shrink, h.state, h.held_credits,
           case when h.state = 'open' and (k.ask or k.target is not null) then ledger_payer_ended(h, v_now) end as ended
         from unnest(v_calls) with ordinality as k
         left join ledger_holds h on h.call_id = k.call_id
@@ -2039,7 +2040,10 @@ AS $function$
       loop
         ordinal := v.ordinal;
         held := v.held_credits;
-        if v.ended is not null then
+        if v.shrink and v.state = 'open' and v.held_credits > v.target then
+          held := ledger_shrink(v.call_id, v.target);
+          outcome := coalesce(v.ended, 'extended');
+        elsif v.ended is not null then
           outcome := v.ended;
         elsif v.target is not null then
           v_extended := ledger_extend(v.call_id, v.target, v.min);
@@ -2196,6 +2200,32 @@ AS $function$
   $function$;
 revoke execute on function tollgate.ledger_settle_dispute(uuid,numeric,numeric,character varying) from public;
 grant execute on function tollgate.ledger_settle_dispute(uuid,numeric,numeric,character varying) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.ledger_shrink(p_call_id uuid, p_target numeric)
+ RETURNS numeric
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
+AS $function$
+    declare
+      v_hold ledger_holds;
+      v_locked record;
+      v_less numeric;
+    begin
+      select * into v_hold from ledger_holds where call_id = p_call_id for update;
+      v_less := v_hold.held_credits - p_target;
+      if v_hold.state <> 'open' or v_less <= 0 then return v_hold.held_credits; end if;
+      v_locked := ledger_lock_and_refresh(v_hold.org_id, v_hold.user_id);
+      perform ledger_move(v_locked.allocation, -v_less, 0);
+      if v_hold.limits is not null then
+        perform ledger_lock_limits(v_hold.limits, false);
+        perform ledger_move_limits(v_hold.limits, -v_less, 0, 0, 0);
+      end if;
+      update ledger_holds set held_credits = p_target where call_id = p_call_id;
+      return p_target;
+    end
+  $function$;
+revoke execute on function tollgate.ledger_shrink(uuid,numeric) from public;
+grant execute on function tollgate.ledger_shrink(uuid,numeric) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.ledger_sql_session()
  RETURNS uuid

@@ -69,6 +69,29 @@ create or replace function tollgate.ledger_extend(p_call_id uuid, p_target numer
     end
   $$;
 
+-- Makes an open hold as small as p_target. Idempotent.
+create or replace function tollgate.ledger_shrink(p_call_id uuid, p_target numeric) returns numeric
+  language plpgsql set search_path = pg_catalog, tollgate, pg_temp
+  as $$
+    declare
+      v_hold ledger_holds;
+      v_locked record;
+      v_less numeric;
+    begin
+      select * into v_hold from ledger_holds where call_id = p_call_id for update;
+      v_less := v_hold.held_credits - p_target;
+      if v_hold.state <> 'open' or v_less <= 0 then return v_hold.held_credits; end if;
+      v_locked := ledger_lock_and_refresh(v_hold.org_id, v_hold.user_id);
+      perform ledger_move(v_locked.allocation, -v_less, 0);
+      if v_hold.limits is not null then
+        perform ledger_lock_limits(v_hold.limits, false);
+        perform ledger_move_limits(v_hold.limits, -v_less, 0, 0, 0);
+      end if;
+      update ledger_holds set held_credits = p_target where call_id = p_call_id;
+      return p_target;
+    end
+  $$;
+
 -- How far one call has come. outcome: noted, closed.
 create or replace function tollgate.ledger_checkpoint_one(p_call_id uuid, p_credits numeric, p_api_cost numeric,
     out outcome varchar, out held numeric)
@@ -85,7 +108,7 @@ create or replace function tollgate.ledger_checkpoint_one(p_call_id uuid, p_cred
 
 -- How far running calls have come, and larger holds for those that near the end of theirs: p_calls is a JSON array of
 -- tollgate.progress_request. outcome: noted, extended, refused, closed, unknown, or why the payer may spend no longer
--- (ledger_payer_ended), where that was asked: what was delivered is noted then, and the hold stays as it was.
+-- (ledger_payer_ended), where that was asked: what was delivered is noted then, and the hold does not grow.
 -- held: the hold's size afterwards.
 create or replace function tollgate.ledger_progress_batch(p_calls jsonb)
   returns table (ordinal integer, outcome varchar, held numeric)
@@ -108,7 +131,7 @@ create or replace function tollgate.ledger_progress_batch(p_calls jsonb)
         where h.call_id = k.call_id and h.closed_at is null
           and k.credits >= coalesce(h.checkpoint_credits, 0);
       for v in
-        select k.ordinality::integer as ordinal, k.call_id, k.target, k.min, h.state, h.held_credits,
+        select k.ordinality::integer as ordinal, k.call_id, k.target, k.min, k.shrink, h.state, h.held_credits,
           case when h.state = 'open' and (k.ask or k.target is not null) then ledger_payer_ended(h, v_now) end as ended
         from unnest(v_calls) with ordinality as k
         left join ledger_holds h on h.call_id = k.call_id
@@ -116,7 +139,10 @@ create or replace function tollgate.ledger_progress_batch(p_calls jsonb)
       loop
         ordinal := v.ordinal;
         held := v.held_credits;
-        if v.ended is not null then
+        if v.shrink and v.state = 'open' and v.held_credits > v.target then
+          held := ledger_shrink(v.call_id, v.target);
+          outcome := coalesce(v.ended, 'extended');
+        elsif v.ended is not null then
           outcome := v.ended;
         elsif v.target is not null then
           v_extended := ledger_extend(v.call_id, v.target, v.min);

@@ -66,12 +66,19 @@ export interface Delivered {
 export const ENDS = ['key_revoked', 'expired_api_key', 'organization_suspended', 'no_allocation'] as const
 export type Ended = (typeof ENDS)[number]
 
+export interface HoldSize {
+  total: bigint
+  least: bigint
+  /** A larger hold becomes as small as `total`; left out where holds only grow. */
+  shrink?: true
+}
+
 export interface Progress {
   callId: string
   organizationId: string
   delivered: Delivered | null
   /** The size the hold should have, and the least that is worth having. */
-  hold: { total: bigint; least: bigint } | null
+  hold: HoldSize | null
   /** Told when the payer may spend no longer; whoever leaves it out does not ask. */
   onEnded?: (why: Ended) => void
 }
@@ -140,8 +147,8 @@ export interface Ledger {
    * the call is closed is dropped.
    */
   checkpoint(callId: string, organizationId: string, delivered: Delivered | null, onEnded?: (why: Ended) => void): void
-  /** Makes a hold larger. Answers its new size, or null when that can't be covered or its payer may spend no longer. */
-  extend(progress: Progress & { hold: { total: bigint; least: bigint } }): Promise<bigint | null>
+  /** Makes a hold larger, or smaller where that is asked. Answers its new size, or null when that can't be covered or its payer may spend no longer. */
+  extend(progress: Progress & { hold: HoldSize }): Promise<bigint | null>
   /** Charges the call. Never throws: what can't be booked now is booked later. */
   settle(settlement: Settlement): Promise<Settled | Pending>
   /** Drops the hold, nothing was consumed; the call still leaves its row. Never throws. */

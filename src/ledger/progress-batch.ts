@@ -40,6 +40,7 @@ function rowOf({ callId, organizationId, delivered, hold, onEnded }: Progress): 
     target: hold === null ? null : formatDecimal(hold.total, 6),
     min: hold === null ? null : formatDecimal(hold.least, 6),
     ask: onEnded === undefined ? null : 'true',
+    shrink: hold?.shrink === true ? 'true' : null,
   }
 }
 

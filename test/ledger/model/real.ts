@@ -120,7 +120,7 @@ export class RealLedger {
   }
 
   async progress(seat: Seat, calls: readonly ProgressCall[]): Promise<ProgressAnswer[]> {
-    const document = calls.map(({ call, org, checkpoint, total, least, ask }) => ({
+    const document = calls.map(({ call, org, checkpoint, total, least, ask, shrink }) => ({
       call_id: this.id('call', call),
       org_id: this.orgId(org),
       credits: text(checkpoint),
@@ -128,6 +128,7 @@ export class RealLedger {
       target: text(total),
       min: text(least),
       ask,
+      shrink,
     }))
     const rows = await this.rows(seat, 'progress', [JSON.stringify(document)])
     return rows.map((row, place) => {
