@@ -4,6 +4,7 @@ import { setMaxListeners } from 'node:events'
 import type { Server } from 'node:http'
 import { serve } from '@hono/node-server'
 import { connectionsWithin, descriptorLimit } from './admission/descriptor-limit.ts'
+import { createFetchBudget } from './admission/fetch-budget.ts'
 import { createProviderConnections } from './admission/provider-connections.ts'
 import { createRunningCalls } from './admission/running-calls.ts'
 import { createApp } from './app.ts'
@@ -122,6 +123,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       perOrganization: config.limits.callsPerOrganization,
       total: connectionsWithin(descriptorLimit(), config.limits.calls),
     }),
+    fetchBudget: createFetchBudget({ fetches: config.limits.fetches, bytes: config.limits.fetchedBytes }),
     connections: createProviderConnections({
       connections: config.limits.providerConnections,
       waitMs: config.limits.connectionWaitSeconds * 1000,

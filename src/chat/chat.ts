@@ -8,6 +8,7 @@
  */
 import type { ChatRequest } from '../../providers/provider.ts'
 import { providerOf } from '../../providers/registry.ts'
+import type { FetchBudget, Fetching } from '../admission/fetch-budget.ts'
 import type { ProviderConnections } from '../admission/provider-connections.ts'
 import type { RunningCalls } from '../admission/running-calls.ts'
 import type { Config } from '../config/config.ts'
@@ -25,9 +26,10 @@ import type { Call } from './call.ts'
 import { chooseKeys, isOwn, type KeysFor } from './choose-key.ts'
 import { type Ending, paidError } from './ending.ts'
 import type { Exchange } from './exchange.ts'
-import { inlineMedia } from './fetch-media.ts'
+import { namesMedia } from './fetch-media.ts'
+import { holdFetched, type ToFetch } from './hold-fetched.ts'
 import { type IdempotencyKey, type KeyState, openIdempotencyKey, replay, type StoredAnswer } from './idempotency.ts'
-import { makeOffer, type Offer, powerLevelOf } from './offer.ts'
+import { makeOffer, type Offer, type OfferContext, powerLevelOf } from './offer.ts'
 import { capFor, placeHold } from './place-hold.ts'
 import { readRequest } from './read-request.ts'
 import { releaseCall, type SettleDependencies } from './settle-call.ts'
@@ -43,6 +45,7 @@ export interface ChatDependencies extends SettleDependencies {
   vault: Vault
   upstream: Upstream
   connections: ProviderConnections
+  fetchBudget: FetchBudget
   /** Judges addresses that callers name. */
   guard: AddressGuard
   metrics: Metrics
@@ -69,13 +72,13 @@ async function answer(deps: ChatDependencies, exchange: Exchange, caller: Caller
   const key = keyOf(deps, exchange, caller, sent)
   const before = (await key?.find()) ?? null
   if (before !== null) return replay(exchange, before)
-  const { call, offers } = await quoteAndHold(deps, exchange, caller, sent)
+  const { call, offers, toFetch } = await quoteAndHold(deps, exchange, caller, sent)
   const meanwhile = key === null ? null : await claim(deps, call, key)
   if (meanwhile !== null) return replay(exchange, meanwhile)
   let state: KeyState = 'released'
   let ending: Ending
   try {
-    ending = await serve(deps, call, offers)
+    ending = toFetch === null ? await serve(deps, call, offers) : await serveFetched(deps, call, toFetch)
     state = ending.key
   } finally {
     await key?.close(state)
@@ -83,20 +86,52 @@ async function answer(deps: ChatDependencies, exchange: Exchange, caller: Caller
   ending.send()
 }
 
+interface Quoted {
+  call: Call
+  offers: readonly Offer[]
+  /** Null where the request goes out as it is. */
+  toFetch: ToFetch | null
+}
+
 /** @throws {TollgateError} where nothing was held. */
 async function quoteAndHold(
   deps: ChatDependencies,
   exchange: Exchange,
   caller: Caller,
-  sent: ChatRequest,
-): Promise<{ call: Call; offers: readonly Offer[] }> {
-  const route = findRoute(deps.router, sent.model)
+  request: ChatRequest,
+): Promise<Quoted> {
+  const route = findRoute(deps.router, request.model)
   const mustFetch = mustInline(route)
-  const request = mustFetch === null ? sent : await inlineMedia(deps.guard, sent, mustFetch)
+  const isFetched = mustFetch !== null && namesMedia(request, mustFetch)
   const keys = chooseKeys(deps.vault, caller, route.deployments)
   const keysFor = keys instanceof Promise ? await keys : keys
-  const offers = makeOffers(deps, exchange, caller, request, route, keysFor)
-  return { call: await admit(deps, exchange, caller, request, route, offers), offers }
+  const deployments = shuffle(route.deployments, deps.random)
+  const powerLevel = powerLevelOf(exchange.headers['x-power-level'], request.json.power_level)
+  const context = { config: deps.config, prices: deps.prices, caller, powerLevel, at: deps.now() }
+  const make = (request: ChatRequest) => makeOffers(deployments, keysFor, { ...context, request })
+  const offers = make(request)
+  const call = await admit(deps, exchange, caller, request, route, offers)
+  return { call, offers, toFetch: isFetched ? { mustFetch, remake: make } : null }
+}
+
+/** What is fetched stays in memory until the call is over. */
+async function serveFetched(deps: ChatDependencies, call: Call, toFetch: ToFetch): Promise<Ending> {
+  const fetching = await openFetching(deps, call)
+  try {
+    return await serve(deps, call, await holdFetched(deps, call, toFetch, fetching))
+  } finally {
+    fetching.release()
+  }
+}
+
+/** @throws {TollgateError} once the hold is released. */
+async function openFetching(deps: ChatDependencies, call: Call): Promise<Fetching> {
+  try {
+    return deps.fetchBudget.open(call.caller.organizationId)
+  } catch (error) {
+    await releaseCall(deps, call, 'failed', { error: error instanceof TollgateError ? error.code : 'internal' })
+    throw error
+  }
 }
 
 /** After the hold, so that a call that is refused leaves no key. Where the key is taken by then, the call is not made. */
@@ -163,16 +198,7 @@ export function findRoute(router: Router, model: string): Route {
  * One offer for each deployment that can serve the call and each key that can pay for it, in the order to try them: the caller's
  * own keys first. @throws the first one's error if there is none.
  */
-function makeOffers(
-  deps: ChatDependencies,
-  exchange: Exchange,
-  caller: Caller,
-  request: ChatRequest,
-  route: Route,
-  keysFor: KeysFor,
-): Offer[] {
-  const powerLevel = powerLevelOf(exchange.headers['x-power-level'], request.json.power_level)
-  const context = { config: deps.config, prices: deps.prices, caller, request, powerLevel, at: deps.now() }
+function makeOffers(deployments: Route['deployments'], keysFor: KeysFor, context: OfferContext): Offer[] {
   const errors: unknown[] = []
   const tried = <T>(make: () => readonly T[]): readonly T[] => {
     try {
@@ -182,7 +208,7 @@ function makeOffers(
       return []
     }
   }
-  const offers = shuffle(route.deployments, deps.random).flatMap((deployment) =>
+  const offers = deployments.flatMap((deployment) =>
     tried(() => keysFor(deployment)).flatMap((key) => tried(() => [makeOffer(deployment, key, context)])),
   )
   if (offers.length === 0) throw errors[0]
@@ -195,7 +221,7 @@ async function admit(
   caller: Caller,
   request: ChatRequest,
   route: Route,
-  offers: Offer[],
+  offers: readonly Offer[],
 ): Promise<Call> {
   const offer = offers[0]!
   const { modelGroup } = route

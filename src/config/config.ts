@@ -81,6 +81,10 @@ export interface Limits {
   providerConnections: number
   /** How long a call waits for one of them. */
   connectionWaitSeconds: number
+  /** Calls that fetch at once what they name by URL. */
+  fetches: number
+  /** What was fetched for calls that run. */
+  fetchedBytes: number
   connectTimeoutMs: number
   idleTimeoutMs: number
   drainSeconds: number

@@ -143,6 +143,8 @@ function readLimits(section: Section | null): Limits {
     calls: count('calls', 4096),
     providerConnections: count('provider_connections', 2048),
     connectionWaitSeconds: section?.take('connection_wait_seconds').number(WAIT) ?? 5,
+    fetches: count('fetches', 32),
+    fetchedBytes: Math.floor((section?.take('fetched_megabytes').number(MEGABYTES) ?? 64) * MEGABYTE),
     bodyBytes: Math.floor((section?.take('body_megabytes').number(MEGABYTES) ?? 32) * MEGABYTE),
     connectTimeoutMs: Math.ceil(seconds('connect_timeout_seconds', 10) * 1000),
     idleTimeoutMs: Math.ceil(seconds('idle_timeout_seconds', 300) * 1000),
@@ -153,7 +155,7 @@ function readLimits(section: Section | null): Limits {
   }
   section?.finish(
     NOTHING,
-    'calls_per_key, calls_per_user, calls_per_organization, calls, provider_connections, connection_wait_seconds, body_megabytes, connect_timeout_seconds, idle_timeout_seconds, drain_seconds, client_stall_seconds, credit_wait_seconds, booking_wait_seconds',
+    'calls_per_key, calls_per_user, calls_per_organization, calls, provider_connections, connection_wait_seconds, fetches, fetched_megabytes, body_megabytes, connect_timeout_seconds, idle_timeout_seconds, drain_seconds, client_stall_seconds, credit_wait_seconds, booking_wait_seconds',
   )
   return limits
 }

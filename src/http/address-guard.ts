@@ -86,12 +86,15 @@ export async function guardedRequest(
   {
     timeoutMs,
     maxBytes,
+    onBytes,
     signal,
     ...options
   }: Pick<Dispatcher.RequestOptions, 'method' | 'headers' | 'body'> & {
     timeoutMs: number
     /** What is longer is cut off. */
     maxBytes: number
+    /** Told of each piece before it is kept; what it throws ends the exchange. */
+    onBytes?: (bytes: number) => void
     signal?: AbortSignal
   },
 ): Promise<GuardedAnswer> {
@@ -105,6 +108,7 @@ export async function guardedRequest(
     const chunks: Buffer[] = []
     let size = 0
     for await (const chunk of body as AsyncIterable<Buffer>) {
+      onBytes?.(chunk.length)
       chunks.push(chunk)
       size += chunk.length
       if (size >= maxBytes) break

@@ -371,6 +371,8 @@ describe('the tollgate section', () => {
       calls: 4096,
       providerConnections: 2048,
       connectionWaitSeconds: 5,
+      fetches: 32,
+      fetchedBytes: 67_108_864,
       bodyBytes: 33_554_432,
       connectTimeoutMs: 10_000,
       idleTimeoutMs: 300_000,
@@ -389,7 +391,7 @@ describe('the tollgate section', () => {
   tool_fees: {web_search: 0.025, code: 1}
   caps: {stream_output_tokens: 1_000, output_tokens: "2000", least_output_tokens: 1}
   leases: {renew_seconds: 1, dead_after_seconds: 4}
-  limits: {calls_per_key: 1, calls_per_user: 2, calls_per_organization: 3, calls: 4, provider_connections: 5, connection_wait_seconds: 0, body_megabytes: 0.5, connect_timeout_seconds: 0.25, idle_timeout_seconds: 1, drain_seconds: 2, client_stall_seconds: 3, credit_wait_seconds: 0, booking_wait_seconds: 0.5}
+  limits: {calls_per_key: 1, calls_per_user: 2, calls_per_organization: 3, calls: 4, provider_connections: 5, connection_wait_seconds: 0, fetches: 6, fetched_megabytes: 7, body_megabytes: 0.5, connect_timeout_seconds: 0.25, idle_timeout_seconds: 1, drain_seconds: 2, client_stall_seconds: 3, credit_wait_seconds: 0, booking_wait_seconds: 0.5}
 `)
     expect(config.plans).toEqual({ platform: { markup: 125_000n }, byok: { markup: 20_000n }, hybrid: { markup: 0n } })
     expect(config.powerLevels).toEqual({ eco: 750_000n, balanced: 1_000_000n, precision: 3_000_000n })
@@ -404,6 +406,8 @@ describe('the tollgate section', () => {
       calls: 4,
       providerConnections: 5,
       connectionWaitSeconds: 0,
+      fetches: 6,
+      fetchedBytes: 7_340_032,
       bodyBytes: 524_288,
       connectTimeoutMs: 250,
       idleTimeoutMs: 1000,
