@@ -583,7 +583,9 @@ create type tollgate.progress_request as (
   credits numeric,
   api_cost numeric,
   target numeric,
-  min numeric
+  min numeric,
+  ask boolean,
+  shrink boolean
 );
 comment on type tollgate.progress_request is 'How far a running call has come, and the hold it needs.';
 
@@ -657,8 +659,10 @@ create table tollgate.idempotency_keys (
   constraint idempotency_keys_org_id_fkey FOREIGN KEY (org_id) REFERENCES public.organizations(id) ON DELETE RESTRICT,
   constraint idempotency_keys_state_check CHECK (state::text = ANY (ARRAY['running'::character varying, 'answered'::character varying, 'streamed'::character varying]::text[]))
 );
+CREATE INDEX idx_idempotency_keys_answered ON tollgate.idempotency_keys USING btree (org_id, user_id, created_at) WHERE ((state)::text = 'answered'::text);
 CREATE INDEX idx_idempotency_keys_created_at ON tollgate.idempotency_keys USING btree (created_at);
-comment on table tollgate.idempotency_keys is 'A caller''s Idempotency-Key, bound to the caller and to what was sent. Kept 24 hours.';
+comment on table tollgate.idempotency_keys is 'A caller''s Idempotency-Key, bound to the caller and to what was sent. Kept 24 hours; claimed by calls that are held.';
+comment on column tollgate.idempotency_keys.state is 'streamed: paid for, and the answer is not kept: a stream, a large answer, or one that newer ones have displaced.';
 grant delete, insert, select, update on table tollgate.idempotency_keys to tollgate_app;
 
 create table tollgate.ledger_holds (
@@ -840,8 +844,7 @@ AS $function$
         on conflict (org_id, user_id, key) do update
           set body_hash = excluded.body_hash, call_id = excluded.call_id, created_at = excluded.created_at,
             state = 'running', status = null, headers = null, body = null
-          where k.created_at < v_now - interval '24 hours'
-            or (k.state = 'running' and k.created_at < v_now - interval '1 hour')
+          where idempotency_key_state(k, v_now) is null
         returning * into v_row;
       if v_row.call_id is null then
         select * into v_row from idempotency_keys k where k.org_id = p_org_id and k.user_id = p_user_id and k.key = p_key;
@@ -850,12 +853,33 @@ AS $function$
       outcome := case
         when v_row.call_id = p_call_id then 'claimed'
         when v_row.body_hash <> p_body_hash then 'other_body'
-        else v_row.state end;
+        else coalesce(idempotency_key_state(v_row, v_now), 'running') end;
       if outcome = 'answered' then status := v_row.status; headers := v_row.headers; body := v_row.body; end if;
     end
   $function$;
 revoke execute on function tollgate.claim_idempotency_key(uuid,character varying,character varying,bytea,uuid) from public;
 grant execute on function tollgate.claim_idempotency_key(uuid,character varying,character varying,bytea,uuid) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.find_idempotency_key(p_org_id uuid, p_user_id character varying, p_key character varying)
+ RETURNS TABLE(outcome character varying, call_id uuid, body_hash bytea, status integer, headers jsonb, body bytea)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
+AS $function$
+    declare v_row idempotency_keys; v_now timestamptz := tollgate_now();
+    begin
+      select k.* into v_row from idempotency_keys k where k.org_id = p_org_id and k.user_id = p_user_id and k.key = p_key;
+      if not found then return; end if;
+      outcome := idempotency_key_state(v_row, v_now);
+      if outcome is null then return; end if;
+      call_id := v_row.call_id;
+      body_hash := v_row.body_hash;
+      if outcome = 'answered' then status := v_row.status; headers := v_row.headers; body := v_row.body; end if;
+      return next;
+    end
+  $function$;
+revoke execute on function tollgate.find_idempotency_key(uuid,character varying,character varying) from public;
+grant execute on function tollgate.find_idempotency_key(uuid,character varying,character varying) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.grant_roles()
  RETURNS void
@@ -905,6 +929,28 @@ AS $function$
     end
   $function$;
 revoke execute on function tollgate.grant_roles() from public;
+
+CREATE OR REPLACE FUNCTION tollgate.idempotency_key_state(p_key tollgate.idempotency_keys, p_now timestamp with time zone)
+ RETURNS character varying
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
+AS $function$
+    declare v_hold record;
+    begin
+      if p_key.state <> 'running' then
+        return case when p_key.created_at >= p_now - interval '24 hours' then p_key.state end;
+      end if;
+      select h.state, h.closed_at into v_hold from ledger_holds h where h.call_id = p_key.call_id;
+      if not found then return case when p_key.created_at >= p_now - interval '1 hour' then 'running' end; end if;
+      if v_hold.closed_at is null or v_hold.closed_at >= p_now - interval '1 minute' then return 'running'; end if;
+      if p_key.created_at < p_now - interval '24 hours' then return null; end if;
+      return case when v_hold.state = 'settled' or exists (
+          select 1 from public.credit_usage_attribution c where c.call_id = p_key.call_id and c.credits_used > 0) then 'streamed' end;
+    end
+  $function$;
+revoke execute on function tollgate.idempotency_key_state(tollgate.idempotency_keys,timestamp with time zone) from public;
+grant execute on function tollgate.idempotency_key_state(tollgate.idempotency_keys,timestamp with time zone) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.ledger_all_time()
  RETURNS timestamp with time zone
@@ -1937,6 +1983,32 @@ RETURN GREATEST(((p_used + p_held) - p_allocated), (0)::numeric);
 revoke execute on function tollgate.ledger_overdraft(numeric,numeric,numeric) from public;
 grant execute on function tollgate.ledger_overdraft(numeric,numeric,numeric) to tollgate_app;
 
+CREATE OR REPLACE FUNCTION tollgate.ledger_payer_ended(p_hold tollgate.ledger_holds, p_now timestamp with time zone)
+ RETURNS character varying
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
+AS $function$
+    declare
+      v_key varchar := coalesce(p_hold.key_id, p_hold.context ->> 'key_id');
+      v record;
+    begin
+      if v_key ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then
+        select k.is_active, k.expires_at into v from api_keys k where k.id = v_key::uuid;
+        if not found or not v.is_active then return 'key_revoked'; end if;
+        if v.expires_at <= p_now then return 'expired_api_key'; end if;
+      end if;
+      select o.status, a.is_active into v
+        from public.organizations o, public.user_credit_allocations a
+        where o.id = p_hold.org_id and a.id = p_hold.allocation_id;
+      if v.status <> 'active' then return 'organization_suspended'; end if;
+      if not v.is_active then return 'no_allocation'; end if;
+      return null;
+    end
+  $function$;
+revoke execute on function tollgate.ledger_payer_ended(tollgate.ledger_holds,timestamp with time zone) from public;
+grant execute on function tollgate.ledger_payer_ended(tollgate.ledger_holds,timestamp with time zone) to tollgate_app;
+
 CREATE OR REPLACE FUNCTION tollgate.ledger_progress_batch(p_calls jsonb)
  RETURNS TABLE(ordinal integer, outcome character varying, held numeric)
  LANGUAGE plpgsql
@@ -1949,6 +2021,7 @@ CREATE OR REPLACE FUNCTION tollgate.ledger_progress_batch(p_calls jsonb)
 AS $function$
     declare
       v_calls progress_request[] := array(select c from jsonb_populate_recordset(null::progress_request, p_calls) c);
+      v_now timestamptz := tollgate_now();
       v record;
       v_extended record;
     begin
@@ -1962,14 +2035,20 @@ AS $function$
         where h.call_id = k.call_id and h.closed_at is null
           and k.credits >= coalesce(h.checkpoint_credits, 0);
       for v in
-        select k.ordinality::integer as ordinal, k.call_id, k.target, k.min, h.state, h.held_credits
+        select k.ordinality::integer as ordinal, k.call_id, k.target, k.min, k.shrink, h.state, h.held_credits,
+          case when h.state = 'open' and (k.ask or k.target is not null) then ledger_payer_ended(h, v_now) end as ended
         from unnest(v_calls) with ordinality as k
         left join ledger_holds h on h.call_id = k.call_id
         order by k.org_id, h.user_id, k.ordinality
       loop
         ordinal := v.ordinal;
         held := v.held_credits;
-        if v.target is not null then
+        if v.shrink and v.state = 'open' and v.held_credits > v.target then
+          held := ledger_shrink(v.call_id, v.target);
+          outcome := coalesce(v.ended, 'extended');
+        elsif v.ended is not null then
+          outcome := v.ended;
+        elsif v.target is not null then
           v_extended := ledger_extend(v.call_id, v.target, v.min);
           outcome := v_extended.outcome;
           held := v_extended.held;
@@ -2125,6 +2204,32 @@ AS $function$
 revoke execute on function tollgate.ledger_settle_dispute(uuid,numeric,numeric,character varying) from public;
 grant execute on function tollgate.ledger_settle_dispute(uuid,numeric,numeric,character varying) to tollgate_app;
 
+CREATE OR REPLACE FUNCTION tollgate.ledger_shrink(p_call_id uuid, p_target numeric)
+ RETURNS numeric
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
+AS $function$
+    declare
+      v_hold ledger_holds;
+      v_locked record;
+      v_less numeric;
+    begin
+      select * into v_hold from ledger_holds where call_id = p_call_id for update;
+      v_less := v_hold.held_credits - p_target;
+      if v_hold.state <> 'open' or v_less <= 0 then return v_hold.held_credits; end if;
+      v_locked := ledger_lock_and_refresh(v_hold.org_id, v_hold.user_id);
+      perform ledger_move(v_locked.allocation, -v_less, 0);
+      if v_hold.limits is not null then
+        perform ledger_lock_limits(v_hold.limits, false);
+        perform ledger_move_limits(v_hold.limits, -v_less, 0, 0, 0);
+      end if;
+      update ledger_holds set held_credits = p_target where call_id = p_call_id;
+      return p_target;
+    end
+  $function$;
+revoke execute on function tollgate.ledger_shrink(uuid,numeric) from public;
+grant execute on function tollgate.ledger_shrink(uuid,numeric) to tollgate_app;
+
 CREATE OR REPLACE FUNCTION tollgate.ledger_sql_session()
  RETURNS uuid
  LANGUAGE sql
@@ -2132,6 +2237,26 @@ CREATE OR REPLACE FUNCTION tollgate.ledger_sql_session()
 RETURN '00000000-0000-0000-0000-000000000000'::uuid;
 revoke execute on function tollgate.ledger_sql_session() from public;
 grant execute on function tollgate.ledger_sql_session() to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.prune_idempotency_keys(p_most integer)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
+AS $function$
+    declare v_gone integer;
+    begin
+      delete from idempotency_keys k using (
+          select o.org_id, o.user_id, o.key from idempotency_keys o
+          where o.created_at < tollgate_now() - interval '24 hours' and not exists (
+            select 1 from ledger_holds h where h.call_id = o.call_id and h.state = 'open')
+          order by o.created_at limit p_most for update skip locked) old
+        where k.org_id = old.org_id and k.user_id = old.user_id and k.key = old.key;
+      get diagnostics v_gone = row_count;
+      return v_gone;
+    end
+  $function$;
+revoke execute on function tollgate.prune_idempotency_keys(integer) from public;
+grant execute on function tollgate.prune_idempotency_keys(integer) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.refuse_change()
  RETURNS trigger
@@ -2145,6 +2270,27 @@ AS $function$
   $function$;
 revoke execute on function tollgate.refuse_change() from public;
 grant execute on function tollgate.refuse_change() to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.store_idempotent_answer(p_org_id uuid, p_user_id character varying, p_key character varying, p_call_id uuid, p_status integer, p_headers jsonb, p_body bytea, p_keep integer)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
+AS $function$
+    begin
+      update idempotency_keys k set state = 'answered', status = p_status, headers = p_headers, body = p_body
+        where k.org_id = p_org_id and k.user_id = p_user_id and k.key = p_key and k.call_id = p_call_id;
+      update idempotency_keys k set state = 'streamed', status = null, headers = null, body = null
+        where k.org_id = p_org_id and k.user_id = p_user_id and k.key in (
+          select a.key from idempotency_keys a
+          where a.org_id = p_org_id and a.user_id = p_user_id and a.state = 'answered' and a.created_at <= (
+            select n.created_at from idempotency_keys n
+            where n.org_id = p_org_id and n.user_id = p_user_id and n.state = 'answered'
+            order by n.created_at desc offset p_keep limit 1)
+          for update skip locked);
+    end
+  $function$;
+revoke execute on function tollgate.store_idempotent_answer(uuid,character varying,character varying,uuid,integer,jsonb,bytea,integer) from public;
+grant execute on function tollgate.store_idempotent_answer(uuid,character varying,character varying,uuid,integer,jsonb,bytea,integer) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.tollgate_now()
  RETURNS timestamp with time zone

@@ -190,6 +190,7 @@ export function createApp(deps: AppDependencies): Hono<Env> {
     const error = toTollgateError(thrown)
     const requestId = c.get('requestId')
     deps.metrics.error(c.env.outgoing, error.code)
+    if (error.limit !== null) deps.metrics.refused(error.limit)
     const line = {
       request_id: requestId,
       call_id: c.get('ownId'),

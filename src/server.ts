@@ -3,6 +3,10 @@ import { randomUUIDv7 } from 'node:crypto'
 import { setMaxListeners } from 'node:events'
 import type { Server } from 'node:http'
 import { serve } from '@hono/node-server'
+import { connectionsWithin, descriptorLimit } from './admission/descriptor-limit.ts'
+import { createFetchBudget } from './admission/fetch-budget.ts'
+import { createProviderConnections } from './admission/provider-connections.ts'
+import { createRunningCalls } from './admission/running-calls.ts'
 import { createApp } from './app.ts'
 import { createHiddenShares } from './chat/hidden-share.ts'
 import { forgetOldKeys } from './chat/idempotency.ts'
@@ -114,6 +118,17 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     prices: createPriceBook(),
     router: createRouter(config),
     identify: createIdentify({ database, masterKey: config.masterKey, now: Date.now }),
+    runningCalls: createRunningCalls({
+      perKey: config.limits.callsPerKey,
+      perUser: config.limits.callsPerUser,
+      perOrganization: config.limits.callsPerOrganization,
+      total: connectionsWithin(descriptorLimit(), config.limits.calls),
+    }),
+    fetchBudget: createFetchBudget({ fetches: config.limits.fetches, bytes: config.limits.fetchedBytes }),
+    connections: createProviderConnections({
+      connections: config.limits.providerConnections,
+      waitMs: config.limits.connectionWaitSeconds * 1000,
+    }),
     health: createHealth(
       database,
       () => ledger.open,

@@ -1,5 +1,29 @@
 -- What a running call has delivered, and a larger hold for it. Commits asynchronously, like a hold: what is lost with it is what a
--- settlement books anyway.
+-- settlement books anyway. Both ask whether the payer may still spend: who is revoked or suspended gets no larger hold, and the program
+-- stops the stream.
+
+-- Why the payer of a call may spend no longer, as a new call would be told: key_revoked, expired_api_key, organization_suspended,
+-- no_allocation. Null while it may. The master key has no row, and ids of keys made elsewhere are no uuids: those are not asked for.
+create or replace function tollgate.ledger_payer_ended(p_hold tollgate.ledger_holds, p_now timestamptz) returns varchar
+  language plpgsql stable set search_path = pg_catalog, tollgate, pg_temp
+  as $$
+    declare
+      v_key varchar := coalesce(p_hold.key_id, p_hold.context ->> 'key_id');
+      v record;
+    begin
+      if v_key ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then
+        select k.is_active, k.expires_at into v from api_keys k where k.id = v_key::uuid;
+        if not found or not v.is_active then return 'key_revoked'; end if;
+        if v.expires_at <= p_now then return 'expired_api_key'; end if;
+      end if;
+      select o.status, a.is_active into v
+        from public.organizations o, public.user_credit_allocations a
+        where o.id = p_hold.org_id and a.id = p_hold.allocation_id;
+      if v.status <> 'active' then return 'organization_suspended'; end if;
+      if not v.is_active then return 'no_allocation'; end if;
+      return null;
+    end
+  $$;
 
 -- Makes a hold at least p_min and at most p_target. Idempotent: p_target is the size wanted, not an increment.
 -- outcome: extended, refused (the hold stays as it was), closed, unknown.
@@ -45,6 +69,29 @@ create or replace function tollgate.ledger_extend(p_call_id uuid, p_target numer
     end
   $$;
 
+-- Makes an open hold as small as p_target. Idempotent.
+create or replace function tollgate.ledger_shrink(p_call_id uuid, p_target numeric) returns numeric
+  language plpgsql set search_path = pg_catalog, tollgate, pg_temp
+  as $$
+    declare
+      v_hold ledger_holds;
+      v_locked record;
+      v_less numeric;
+    begin
+      select * into v_hold from ledger_holds where call_id = p_call_id for update;
+      v_less := v_hold.held_credits - p_target;
+      if v_hold.state <> 'open' or v_less <= 0 then return v_hold.held_credits; end if;
+      v_locked := ledger_lock_and_refresh(v_hold.org_id, v_hold.user_id);
+      perform ledger_move(v_locked.allocation, -v_less, 0);
+      if v_hold.limits is not null then
+        perform ledger_lock_limits(v_hold.limits, false);
+        perform ledger_move_limits(v_hold.limits, -v_less, 0, 0, 0);
+      end if;
+      update ledger_holds set held_credits = p_target where call_id = p_call_id;
+      return p_target;
+    end
+  $$;
+
 -- How far one call has come. outcome: noted, closed.
 create or replace function tollgate.ledger_checkpoint_one(p_call_id uuid, p_credits numeric, p_api_cost numeric,
     out outcome varchar, out held numeric)
@@ -60,7 +107,9 @@ create or replace function tollgate.ledger_checkpoint_one(p_call_id uuid, p_cred
   $$;
 
 -- How far running calls have come, and larger holds for those that near the end of theirs: p_calls is a JSON array of
--- tollgate.progress_request. outcome: noted, extended, refused, closed, unknown. held: the hold's size afterwards.
+-- tollgate.progress_request. outcome: noted, extended, refused, closed, unknown, or why the payer may spend no longer
+-- (ledger_payer_ended), where that was asked: what was delivered is noted then, and the hold does not grow.
+-- held: the hold's size afterwards.
 create or replace function tollgate.ledger_progress_batch(p_calls jsonb)
   returns table (ordinal integer, outcome varchar, held numeric)
   language plpgsql set search_path = pg_catalog, tollgate, pg_temp
@@ -68,6 +117,7 @@ create or replace function tollgate.ledger_progress_batch(p_calls jsonb)
   as $$
     declare
       v_calls progress_request[] := array(select c from jsonb_populate_recordset(null::progress_request, p_calls) c);
+      v_now timestamptz := tollgate_now();
       v record;
       v_extended record;
     begin
@@ -81,14 +131,20 @@ create or replace function tollgate.ledger_progress_batch(p_calls jsonb)
         where h.call_id = k.call_id and h.closed_at is null
           and k.credits >= coalesce(h.checkpoint_credits, 0);
       for v in
-        select k.ordinality::integer as ordinal, k.call_id, k.target, k.min, h.state, h.held_credits
+        select k.ordinality::integer as ordinal, k.call_id, k.target, k.min, k.shrink, h.state, h.held_credits,
+          case when h.state = 'open' and (k.ask or k.target is not null) then ledger_payer_ended(h, v_now) end as ended
         from unnest(v_calls) with ordinality as k
         left join ledger_holds h on h.call_id = k.call_id
         order by k.org_id, h.user_id, k.ordinality
       loop
         ordinal := v.ordinal;
         held := v.held_credits;
-        if v.target is not null then
+        if v.shrink and v.state = 'open' and v.held_credits > v.target then
+          held := ledger_shrink(v.call_id, v.target);
+          outcome := coalesce(v.ended, 'extended');
+        elsif v.ended is not null then
+          outcome := v.ended;
+        elsif v.target is not null then
           v_extended := ledger_extend(v.call_id, v.target, v.min);
           outcome := v_extended.outcome;
           held := v_extended.held;

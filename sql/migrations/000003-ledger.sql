@@ -131,13 +131,17 @@ create type tollgate.progress_request as (
   credits numeric,
   api_cost numeric,
   target numeric,
-  min numeric
+  min numeric,
+  ask boolean,
+  shrink boolean
 );
 comment on type tollgate.progress_request is 'How far a running call has come, and the hold it needs.';
 comment on column tollgate.progress_request.credits is 'Charge so far. A checkpoint never goes back.';
 comment on column tollgate.progress_request.api_cost is 'The provider''s part of it, dollars.';
 comment on column tollgate.progress_request.target is 'The size the hold should have; null where it need not grow.';
 comment on column tollgate.progress_request.min is 'The least size worth having.';
+comment on column tollgate.progress_request.shrink is 'A larger hold becomes as small as target: of a call whose size was not known when it was held, before it goes out.';
+comment on column tollgate.progress_request.ask is 'Whether its payer may still spend; who wants a larger hold asks by that.';
 
 create type tollgate.close_request as (
   call_id uuid,

@@ -31,7 +31,10 @@ create table tollgate.idempotency_keys (
   primary key (org_id, user_id, key)
 );
 create index idx_idempotency_keys_created_at on tollgate.idempotency_keys (created_at);
-comment on table tollgate.idempotency_keys is 'A caller''s Idempotency-Key, bound to the caller and to what was sent. Kept 24 hours.';
+-- The newest answers of a user are kept.
+create index idx_idempotency_keys_answered on tollgate.idempotency_keys (org_id, user_id, created_at) where state = 'answered';
+comment on table tollgate.idempotency_keys is 'A caller''s Idempotency-Key, bound to the caller and to what was sent. Kept 24 hours; claimed by calls that are held.';
+comment on column tollgate.idempotency_keys.state is 'streamed: paid for, and the answer is not kept: a stream, a large answer, or one that newer ones have displaced.';
 
 -- Callers without an organization of their own (the master key) spend here: unlimited overage, booked like everyone's.
 insert into public.organizations (name, display_name) values ('default', 'Callers without an organization');

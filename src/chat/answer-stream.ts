@@ -1,8 +1,8 @@
 /** A streaming call: bytes pass while they are metered; it is settled before the caller sees the end. */
 import { isPaid, type ProviderError, type StreamReader } from '../../providers/provider.ts'
 import { dataFrame } from '../../providers/sse-frames.ts'
-import { errorBody } from '../http/errors.ts'
-import type { Outcome } from '../ledger/ledger.ts'
+import { errorBody, type TollgateError } from '../http/errors.ts'
+import type { Ended, Outcome } from '../ledger/ledger.ts'
 import { openAiShape } from '../metering/usage.ts'
 import { shownCost, streamHeaders } from './answer-headers.ts'
 import { paidNothing } from './answer-json.ts'
@@ -13,13 +13,14 @@ import type { ChatDependencies } from './chat.ts'
 import { isOwn } from './choose-key.ts'
 import { type ClientStream, DONE_FRAME, openClientStream } from './client-stream.ts'
 import { dispatched } from './delivered.ts'
+import { endedError } from './ended-error.ts'
 import { type Ending, paidError } from './ending.ts'
 import type { Offer } from './offer.ts'
-import { type Failure, failureWith, fromConnection, toCallerError } from './provider-failure.ts'
+import { type Failure, failureWith, fromConnection, noConnection, toCallerError } from './provider-failure.ts'
 import { goneReadOnMs, readOnMs } from './read-on.ts'
 import { type RelayEnd, relayStream } from './relay-stream.ts'
 import { type Bill, failureOf, releaseCall, type Served, settleCall } from './settle-call.ts'
-import { answerContext, startStream } from './start-upstream.ts'
+import { answerContext, onConnection, startStream } from './start-upstream.ts'
 import { createStreamMeter } from './stream-meter.ts'
 
 const PENDING_COMMENT = Buffer.from(': settlement pending\n\n')
@@ -54,7 +55,8 @@ async function relayAttempts(
   let relayed: Relayed | null = null
   const failure = await tryOffers(attemptsOf(deps), call, offers, async () => {
     const reader = call.offer.provider.readStream(answerContext(call))
-    const end = await relay(deps, call, client, reader)
+    const end = await onConnection(deps, call, () => relay(deps, call, client, reader))
+    if (end === null) return noConnection(call.offer.provider.label)
     const isUnpaid = end.kind === 'failed' && (end.error.consumed === undefined || isOwn(call.offer.key))
     if (end.kind === 'failed' && isUnpaid && !reader.hasContent) return end.error
     relayed = { end, reader }
@@ -69,16 +71,36 @@ async function finish(
   client: ClientStream,
   { end, reader }: Relayed,
 ): Promise<Ending> {
+  if (end.kind === 'ended' && end.isUnpaid) return refuseEnded(deps, call, client, end.why)
   const outcome = outcomeOf(end)
   const consumed = end.kind === 'failed' ? end.error.consumed : undefined
-  const bill = await settleCall(deps, call, consumed === undefined ? servedBy(reader, outcome) : paidNothing(consumed))
-  const error = end.kind === 'failed' ? failureWith(call.offer, end.error) : null
-  logCall(deps, call, { outcome, bill, ...(error === null ? {} : { error }) })
+  const served = consumed === undefined ? servedBy(reader, outcome) : paidNothing(consumed)
+  const bill = await settleCall(deps, call, end.kind === 'ended' ? { ...served, ended: end.why } : served)
+  const failure = end.kind === 'failed' ? failureWith(call.offer, end.error) : null
+  logCall(deps, call, { outcome, bill, ...(failure === null ? {} : { error: failure }) })
+  const error = end.kind === 'ended' ? endedError(end.why) : failure === null ? null : toCallerError(failure)
   if (error !== null && !client.opened) {
     client.dispose()
-    return paidError(call, bill, toCallerError(error))
+    return paidError(call, bill, error)
   }
-  return { key: 'streamed', send: () => client.end(lastFrames(call, end, reader, bill)) }
+  return { key: 'streamed', send: () => client.end(lastFrames(call, end, error, reader, bill)) }
+}
+
+/** Its payer may spend no longer, and it had not gone out, or the provider refused it. */
+async function refuseEnded(deps: ChatDependencies, call: Call, client: ClientStream, why: Ended): Promise<Ending> {
+  await releaseCall(deps, call, 'failed', { error: why })
+  logCall(deps, call, { outcome: 'failed' })
+  return refusal(client, endedError(why))
+}
+
+/** The error keeps its status where headers have not left. */
+function refusal(client: ClientStream, error: TollgateError): Ending {
+  if (!client.opened) throw error
+  return { key: 'released', send: () => client.end(errorFrame(error)) }
+}
+
+function errorFrame(error: TollgateError): Buffer {
+  return dataFrame(JSON.stringify(errorBody(error)))
 }
 
 function servedBy(reader: StreamReader, outcome: Outcome): Served {
@@ -107,6 +129,7 @@ async function relay(
     drainMs: () => readOnMs(config, call),
     // Who leaves with the last word, a moment before the usage, would have what doesn't show for nothing.
     goneDrainMs: () => goneReadOnMs(config, call, reader),
+    onEnded: (why) => client.end(errorFrame(endedError(why))),
     start: (handler) => startStream(deps, call, handler),
     readWhole: (body) => readWhole(call, body),
     readError: (status, headers, body) => provider.readError(status, headers, body),
@@ -123,12 +146,11 @@ async function relay(
   return end
 }
 
-/** Nothing was delivered: nothing is charged, and the error keeps its status where headers have not left. */
+/** Nothing was delivered: nothing is charged. */
 async function giveUp(deps: ChatDependencies, call: Call, client: ClientStream, error: Failure): Promise<Ending> {
   await releaseCall(deps, call, 'failed', failureOf(error))
   logCall(deps, call, { outcome: 'failed', error })
-  if (!client.opened) throw toCallerError(error)
-  return { key: 'released', send: () => client.end(dataFrame(JSON.stringify(errorBody(toCallerError(error))))) }
+  return refusal(client, toCallerError(error))
 }
 
 /** JSON where a stream was asked for: an error, or an answer that nobody can be shown as a stream and that was paid for. */
@@ -142,16 +164,16 @@ function readWhole(call: Call, body: Buffer): ProviderError | null {
 
 function outcomeOf(end: RelayEnd): Outcome {
   if (end.kind === 'done') return 'answered'
+  if (end.kind === 'ended') return 'stopped'
   return end.kind === 'failed' ? 'cut_off' : end.kind
 }
 
-function lastFrames(call: Call, end: RelayEnd, reader: StreamReader, bill: Bill): Buffer {
+function lastFrames(call: Call, end: RelayEnd, error: TollgateError | null, reader: StreamReader, bill: Bill): Buffer {
   const frames: Buffer[] = []
   if (end.kind === 'stopped') frames.push(end.frames)
-  if (end.kind === 'failed')
-    frames.push(dataFrame(JSON.stringify(errorBody(toCallerError(failureWith(call.offer, end.error))))))
+  if (error !== null) frames.push(errorFrame(error))
   if (bill.booking.state === 'pending') frames.push(PENDING_COMMENT)
-  if (end.kind !== 'failed') {
+  if (error === null) {
     if (call.request.includeUsage)
       frames.push(reader.usageFrame(shownCost(call, bill), openAiShape(bill.usage), !bill.asStated))
     frames.push(DONE_FRAME)

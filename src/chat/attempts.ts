@@ -10,7 +10,7 @@ import { isOwn } from './choose-key.ts'
 import { nextOffer } from './next-offer.ts'
 import type { Offer } from './offer.ts'
 import { capFor, coverOffer } from './place-hold.ts'
-import { type Failure, failureWith, leaseLost } from './provider-failure.ts'
+import { type Failure, failureWith, leaseLost, NO_CONNECTION } from './provider-failure.ts'
 import { asksForUsage, speaksOfUsage, type Unasked } from './usage-question.ts'
 
 const BACKOFF_MS = 250
@@ -84,6 +84,8 @@ function waitBefore(error: ProviderError, elsewhere: boolean, tries: number): nu
     case 'failed':
     case 'unreachable': {
       if (elsewhere) return 0
+      // It has waited for one already.
+      if (error.code === NO_CONNECTION) return null
       const wait = error.retryAfterMs ?? BACKOFF_MS * 2 ** tries
       return wait <= PATIENCE_MS ? wait : null
     }

@@ -3,11 +3,14 @@
  *
  *   identify -> read the request -> route -> quote -> hold -> call -> relay and meter -> charge -> settle -> answer
  *
- * Whatever happens after the hold, the call ends as settled or released, exactly once. The Idempotency-Key is closed here and nowhere
- * else, by what was charged, before the caller sees the end.
+ * Whatever happens after the hold, the call ends as settled or released, exactly once. The Idempotency-Key is claimed after the hold
+ * and closed here and nowhere else, by what was charged, before the caller sees the end.
  */
 import type { ChatRequest } from '../../providers/provider.ts'
 import { providerOf } from '../../providers/registry.ts'
+import type { FetchBudget, Fetching } from '../admission/fetch-budget.ts'
+import type { ProviderConnections } from '../admission/provider-connections.ts'
+import type { RunningCalls } from '../admission/running-calls.ts'
 import type { Config } from '../config/config.ts'
 import type { Database } from '../db/connect.ts'
 import type { AddressGuard } from '../http/address-guard.ts'
@@ -23,9 +26,10 @@ import type { Call } from './call.ts'
 import { chooseKeys, isOwn, type KeysFor } from './choose-key.ts'
 import { type Ending, paidError } from './ending.ts'
 import type { Exchange } from './exchange.ts'
-import { inlineMedia } from './fetch-media.ts'
-import { type Claim, claimKey, type KeyState, replay } from './idempotency.ts'
-import { makeOffer, type Offer, powerLevelOf } from './offer.ts'
+import { namesMedia } from './fetch-media.ts'
+import { holdFetched, type ToFetch } from './hold-fetched.ts'
+import { type IdempotencyKey, type KeyState, openIdempotencyKey, replay, type StoredAnswer } from './idempotency.ts'
+import { makeOffer, type Offer, type OfferContext, powerLevelOf } from './offer.ts'
 import { capFor, placeHold } from './place-hold.ts'
 import { readRequest } from './read-request.ts'
 import { releaseCall, type SettleDependencies } from './settle-call.ts'
@@ -37,8 +41,11 @@ export interface ChatDependencies extends SettleDependencies {
   database: Database
   router: Router
   identify: Identify
+  runningCalls: RunningCalls
   vault: Vault
   upstream: Upstream
+  connections: ProviderConnections
+  fetchBudget: FetchBudget
   /** Judges addresses that callers name. */
   guard: AddressGuard
   metrics: Metrics
@@ -52,30 +59,92 @@ export interface ChatDependencies extends SettleDependencies {
 /** Answers on the exchange. @throws {TollgateError} as long as nothing was answered. */
 export async function chat(deps: ChatDependencies, exchange: Exchange): Promise<void> {
   const caller = await deps.identify(exchange.headers)
-  const sent = await readRequest(exchange.incoming, deps.config.limits.bodyBytes)
-  const claim = await claimFor(deps, exchange, caller, sent)
-  if (claim?.replay) return replay(exchange, claim.replay)
-  let key: KeyState = 'released'
+  const leave = deps.runningCalls.enter(caller)
+  try {
+    const sent = await readRequest(exchange.incoming, deps.config.limits.bodyBytes)
+    await answer(deps, exchange, caller, sent)
+  } finally {
+    leave()
+  }
+}
+
+async function answer(deps: ChatDependencies, exchange: Exchange, caller: Caller, sent: ChatRequest): Promise<void> {
+  const key = keyOf(deps, exchange, caller, sent)
+  const before = (await key?.find()) ?? null
+  if (before !== null) return replay(exchange, before)
+  const { call, offers, toFetch } = await quoteAndHold(deps, exchange, caller, sent)
+  const meanwhile = key === null ? null : await claim(deps, call, key)
+  if (meanwhile !== null) return replay(exchange, meanwhile)
+  let state: KeyState = 'released'
   let ending: Ending
   try {
-    ending = await run(deps, exchange, caller, sent)
-    key = ending.key
+    ending = toFetch === null ? await serve(deps, call, offers) : await serveFetched(deps, call, toFetch)
+    state = ending.key
   } finally {
-    await claim?.close(key)
+    await key?.close(state)
   }
   ending.send()
 }
 
-/** @throws {TollgateError} where nothing was charged. */
-async function run(deps: ChatDependencies, exchange: Exchange, caller: Caller, sent: ChatRequest): Promise<Ending> {
-  const route = findRoute(deps.router, sent.model)
+interface Quoted {
+  call: Call
+  offers: readonly Offer[]
+  /** Null where the request goes out as it is. */
+  toFetch: ToFetch | null
+}
+
+/** @throws {TollgateError} where nothing was held. */
+async function quoteAndHold(
+  deps: ChatDependencies,
+  exchange: Exchange,
+  caller: Caller,
+  request: ChatRequest,
+): Promise<Quoted> {
+  const route = findRoute(deps.router, request.model)
   const mustFetch = mustInline(route)
-  const request = mustFetch === null ? sent : await inlineMedia(deps.guard, sent, mustFetch)
+  const isFetched = mustFetch !== null && namesMedia(request, mustFetch)
   const keys = chooseKeys(deps.vault, caller, route.deployments)
   const keysFor = keys instanceof Promise ? await keys : keys
-  const offers = makeOffers(deps, exchange, caller, request, route, keysFor)
+  const deployments = shuffle(route.deployments, deps.random)
+  const powerLevel = powerLevelOf(exchange.headers['x-power-level'], request.json.power_level)
+  const { config, prices, usualTiers } = deps
+  const context = { config, prices, usualTiers, caller, powerLevel, at: deps.now() }
+  const make = (request: ChatRequest) => makeOffers(deployments, keysFor, { ...context, request })
+  const offers = make(request)
   const call = await admit(deps, exchange, caller, request, route, offers)
-  return serve(deps, call, offers)
+  return { call, offers, toFetch: isFetched ? { mustFetch, remake: make } : null }
+}
+
+/** What is fetched stays in memory until the call is over. */
+async function serveFetched(deps: ChatDependencies, call: Call, toFetch: ToFetch): Promise<Ending> {
+  const fetching = await openFetching(deps, call)
+  try {
+    return await serve(deps, call, await holdFetched(deps, call, toFetch, fetching))
+  } finally {
+    fetching.release()
+  }
+}
+
+/** @throws {TollgateError} once the hold is released. */
+async function openFetching(deps: ChatDependencies, call: Call): Promise<Fetching> {
+  try {
+    return deps.fetchBudget.open(call.caller.organizationId)
+  } catch (error) {
+    await releaseCall(deps, call, 'failed', { error: error instanceof TollgateError ? error.code : 'internal' })
+    throw error
+  }
+}
+
+/** After the hold, so that a call that is refused leaves no key. Where the key is taken by then, the call is not made. */
+async function claim(deps: ChatDependencies, call: Call, key: IdempotencyKey): Promise<StoredAnswer | null> {
+  try {
+    const meanwhile = await key.claim()
+    if (meanwhile !== null) await releaseCall(deps, call, 'failed', { error: 'idempotency_key_in_use' })
+    return meanwhile
+  } catch (error) {
+    await releaseCall(deps, call, 'failed', { error: error instanceof TollgateError ? error.code : 'internal' })
+    throw error
+  }
 }
 
 /** Whether one of those who may serve the call would not fetch what a URL names; null where all would fetch anything. */
@@ -97,19 +166,20 @@ async function serve(deps: ChatDependencies, call: Call, offers: readonly Offer[
   }
 }
 
-async function claimFor(
+/** @throws {TollgateError} 400. */
+function keyOf(
   deps: ChatDependencies,
   exchange: Exchange,
   caller: Caller,
   request: ChatRequest,
-): Promise<Claim | null> {
+): IdempotencyKey | null {
   const key = exchange.headers['idempotency-key']
   if (typeof key !== 'string') return null
   // The one header that changes the price. What it says in other words than the body, or beside it, is another request.
   const ofBody = powerLevelOf(undefined, request.json.power_level)
   const level = powerLevelOf(exchange.headers['x-power-level'], request.json.power_level)
   const variant = level === ofBody ? '' : level
-  return claimKey(deps, caller, key, { body: request.text, variant }, exchange.callId)
+  return openIdempotencyKey(deps, caller, key, { body: request.text, variant }, exchange.callId)
 }
 
 /** @throws {TollgateError} 404. */
@@ -129,17 +199,7 @@ export function findRoute(router: Router, model: string): Route {
  * One offer for each deployment that can serve the call and each key that can pay for it, in the order to try them: the caller's
  * own keys first. @throws the first one's error if there is none.
  */
-function makeOffers(
-  deps: ChatDependencies,
-  exchange: Exchange,
-  caller: Caller,
-  request: ChatRequest,
-  route: Route,
-  keysFor: KeysFor,
-): Offer[] {
-  const powerLevel = powerLevelOf(exchange.headers['x-power-level'], request.json.power_level)
-  const { config, prices, usualTiers } = deps
-  const context = { config, prices, usualTiers, caller, request, powerLevel, at: deps.now() }
+function makeOffers(deployments: Route['deployments'], keysFor: KeysFor, context: OfferContext): Offer[] {
   const errors: unknown[] = []
   const tried = <T>(make: () => readonly T[]): readonly T[] => {
     try {
@@ -149,7 +209,7 @@ function makeOffers(
       return []
     }
   }
-  const offers = shuffle(route.deployments, deps.random).flatMap((deployment) =>
+  const offers = deployments.flatMap((deployment) =>
     tried(() => keysFor(deployment)).flatMap((key) => tried(() => [makeOffer(deployment, key, context)])),
   )
   if (offers.length === 0) throw errors[0]
@@ -162,7 +222,7 @@ async function admit(
   caller: Caller,
   request: ChatRequest,
   route: Route,
-  offers: Offer[],
+  offers: readonly Offer[],
 ): Promise<Call> {
   const offer = offers[0]!
   const { modelGroup } = route

@@ -17,7 +17,7 @@ export interface ClientStream {
   write(bytes: Buffer): boolean
   /** Once; while one is waiting, another is ignored. */
   onDrain(listener: () => void): void
-  /** Ends the stream, after these last bytes. */
+  /** Ends the stream, after these last bytes. Once: what is said after the end is not. */
   end(bytes: Buffer): void
   /** Stops the timers, when the stream never opened. */
   dispose(): void
@@ -33,6 +33,7 @@ export function openClientStream(
   let opened = false
   let delivered = false
   let draining = false
+  let over = false
   let stall: NodeJS.Timeout | undefined
   let idle = setTimeout(keepAlive, KEEP_ALIVE_MS)
   exchange.onGone(dispose)
@@ -87,7 +88,8 @@ export function openClientStream(
     },
     end(bytes) {
       dispose()
-      if (exchange.gone) return
+      if (exchange.gone || over) return
+      over = true
       open(true)
       outgoing.end(bytes)
       stall = setTimeout(() => outgoing.destroy(), stallMs)

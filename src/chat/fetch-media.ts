@@ -1,9 +1,11 @@
 /**
- * What a request names by URL, put into the request itself, for providers that fetch nothing. It happens after the caller is known
- * and before the quote, which needs the sizes. Fails closed: what can't be had in time and size is a 400 that names the place.
+ * What a request names by URL, put into the request itself, for providers that fetch nothing. It happens once the call is held at the
+ * most such an item can be, within a budget of simultaneous fetches and of bytes: who can't pay fetches nothing. Fails closed: what
+ * can't be had in time and size is a 400 that names the place.
  */
 import { asObject } from '../../providers/json.ts'
 import type { ChatRequest } from '../../providers/provider.ts'
+import type { Fetching } from '../admission/fetch-budget.ts'
 import { type AddressGuard, type GuardedAnswer, guardedRequest } from '../http/address-guard.ts'
 import { TollgateError } from '../http/errors.ts'
 import { changeMembers, objectMembers } from '../http/json-members.ts'
@@ -22,34 +24,41 @@ interface Place {
   put(dataUrl: string): void
 }
 
+/** Whether something has to be fetched before the request can be sent. @throws {TollgateError} 400 where that is too much. */
+export function namesMedia(request: ChatRequest, mustFetch: (url: string) => boolean): boolean {
+  const count = remotePlaces(request.json.messages).filter(({ url }) => mustFetch(url)).length
+  if (count <= URLS_MAX) return count > 0
+  throw new TollgateError(
+    400,
+    'too_many_media',
+    `At most ${URLS_MAX} files can be named by URL. Send the others inline.`,
+    { param: 'messages' },
+  )
+}
+
+export interface FetchOptions {
+  guard: AddressGuard
+  fetching: Fetching
+  /** Nobody waits for it any more. */
+  gone: AbortSignal
+}
+
 /**
  * @param mustFetch whether a URL has to be replaced; those of the provider's own storage do not.
- * @returns the request itself where nothing has to be fetched. @throws {TollgateError} 400.
+ * @throws {TollgateError} 400, 429, 503.
  */
 export async function inlineMedia(
-  guard: AddressGuard,
+  options: FetchOptions,
   request: ChatRequest,
   mustFetch: (url: string) => boolean,
 ): Promise<ChatRequest> {
-  const messages: unknown = request.json.messages
-  if (!remotePlaces(messages).some(({ url }) => mustFetch(url))) return request
-  const copy: unknown = structuredClone(messages)
-  const places = remotePlaces(copy).filter(({ url }) => mustFetch(url))
-  if (places.length > URLS_MAX) {
-    throw new TollgateError(
-      400,
-      'too_many_media',
-      `At most ${URLS_MAX} files can be named by URL. Send the others inline.`,
-      {
-        param: 'messages',
-      },
-    )
-  }
-  const deadline = AbortSignal.timeout(TIMEOUT_MS)
+  const copy: unknown = structuredClone(request.json.messages)
+  const deadline = AbortSignal.any([AbortSignal.timeout(TIMEOUT_MS), options.gone])
   let left = BYTES_MAX
   // One by one, each with what the others left: sixteen at once would be sixteen times as much in memory, and go on after a failure.
-  for (const place of places) {
-    const { type, body } = await fetchOne(guard, place, deadline, left)
+  for (const place of remotePlaces(copy)) {
+    if (!mustFetch(place.url)) continue
+    const { type, body } = await fetchOne(options, place, deadline, left)
     left -= body.length
     place.put(`data:${type};base64,${body.toString('base64')}`)
   }
@@ -58,14 +67,14 @@ export async function inlineMedia(
 }
 
 async function fetchOne(
-  guard: AddressGuard,
+  options: FetchOptions,
   place: Place,
   deadline: AbortSignal,
   left: number,
 ): Promise<{ type: string; body: Buffer }> {
   let url = place.url
   for (let hops = 0; hops <= REDIRECTS_MAX; hops += 1) {
-    const answer = await ask(guard, url, place, deadline, left)
+    const answer = await ask(options, url, place, deadline, left)
     const next = answer.status >= 300 && answer.status < 400 ? answer.headers.location : undefined
     if (typeof next === 'string' && URL.canParse(next, url)) {
       url = new URL(next, url).href
@@ -88,7 +97,7 @@ async function fetchOne(
 }
 
 async function ask(
-  guard: AddressGuard,
+  { guard, fetching }: FetchOptions,
   url: string,
   place: Place,
   deadline: AbortSignal,
@@ -101,9 +110,11 @@ async function ask(
       headers: { accept: '*/*', 'accept-encoding': 'identity', 'user-agent': 'tollgate' },
       timeoutMs: TIMEOUT_MS,
       maxBytes: left + 1,
+      onBytes: (bytes) => fetching.take(bytes),
       signal: deadline,
     })
   } catch (error) {
+    if (error instanceof TollgateError && error.limit !== null) throw error
     if (error instanceof TollgateError) throw new TollgateError(400, error.code, error.message, { param: place.param })
     throw unavailable(place, deadline.aborted ? 'it took too long' : 'it could not be fetched', error)
   }

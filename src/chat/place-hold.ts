@@ -1,5 +1,7 @@
 /** Holds the worst case of a call, and decides from what was granted how much output may be asked for. */
+import { TollgateError } from '../http/errors.ts'
 import type { Hold, Ledger } from '../ledger/ledger.ts'
+import { trimDecimal } from '../metering/money.ts'
 import type { Price } from '../metering/price.ts'
 import type { Call } from './call.ts'
 import { payerOf } from './call.ts'
@@ -60,6 +62,37 @@ export function capFor(call: Pick<Call, 'offer' | 'held' | 'tight'>): number | n
   const { offer, held } = call
   const fits = offer.quote.outputTokensIn(held - inputOf(call, offer))
   return fits < offer.wanted ? Math.max(1, fits) : offer.cap
+}
+
+/**
+ * Makes the hold what the call is worth now that its size is known. Its input is a token a byte from here on: the byte rule knows no
+ * margin for what was held at the most it can be. @throws {TollgateError} 402 where the credits do not cover it.
+ */
+export async function fitHold(ledger: Ledger, call: Call): Promise<void> {
+  const { exchange, caller, offer, held } = call
+  if (isOwn(offer.key)) return
+  call.tight = true
+  const input = inputOf(call, offer)
+  const least = input + offer.quote.outputFor(offer.least)
+  const total = input + offer.quote.outputFor(offer.wanted)
+  if (total === held) return
+  const { callId } = exchange
+  const hold = { total, least, shrink: true } as const
+  const granted = await ledger.extend({ callId, organizationId: caller.organizationId, delivered: null, hold })
+  // One that could not be made smaller in time may become so later.
+  call.held = granted ?? (total < held ? total : held)
+  if (call.held < least) throw tooLarge(least, held)
+}
+
+function tooLarge(required: bigint, available: bigint): TollgateError {
+  const fields = { required: trimDecimal(required, 6), available: trimDecimal(available, 6) }
+  return new TollgateError(
+    402,
+    'insufficient_credits',
+    `Insufficient credits: with what was fetched this call needs at least ${fields.required} credits and holds ${fields.available}. ` +
+      'Send less, or ask an admin of your organization to allocate more.',
+    { headers: { 'x-should-retry': 'false' }, fields },
+  )
 }
 
 /** Before another deployment is tried, the hold covers its quote too. False: that attempt can't be made. */

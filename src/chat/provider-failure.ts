@@ -116,6 +116,22 @@ export function leaseLost(): ProviderError {
   }
 }
 
+/** No connection to the provider was free in time: the attempt was not made. */
+export function noConnection(label: string): ProviderError {
+  return {
+    kind: 'overloaded',
+    status: null,
+    message: `All connections to ${label} that your organization may have are taken. Try again shortly.`,
+    type: null,
+    code: NO_CONNECTION,
+    param: null,
+    retryAfterMs: null,
+    internal: 'no connection was free in time',
+  }
+}
+
+export const NO_CONNECTION = 'no_connection'
+
 function kindOf(code: string): 'timeout' | 'unreachable' | 'failed' {
   if (code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT') return 'timeout'
   if (

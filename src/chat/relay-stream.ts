@@ -4,6 +4,7 @@
  * whoever awaits it settles.
  */
 import { isPaid, type ProviderError, type StreamPart, type StreamReader } from '../../providers/provider.ts'
+import type { Ended } from '../ledger/ledger.ts'
 import type { ClientStream } from './client-stream.ts'
 import type { Exchange } from './exchange.ts'
 import {
@@ -21,6 +22,8 @@ export type RelayEnd =
   | { kind: 'client_disconnected' }
   /** We stopped it: what is left to spend is spent, or the process is going down. `frames` end the choices that were open. */
   | { kind: 'stopped'; frames: Buffer }
+  /** Its payer may spend no longer. `isUnpaid`: it never went out, or the provider refused it, so nothing was consumed. */
+  | { kind: 'ended'; why: Ended; isUnpaid: boolean }
   /** The provider refused, failed or was cut off; `consumed` is set where it delivered nothing and states what that cost. */
   | { kind: 'failed'; error: ProviderError }
 
@@ -31,6 +34,8 @@ export interface Flow {
   resume(): void
   /** The stream is over, for what we can cover. */
   stop(): void
+  /** The stream is over, since its payer may spend no longer. One that is read on already, which nobody sees, runs to its end. */
+  end(why: Ended): void
 }
 
 export interface RelayOptions {
@@ -49,6 +54,8 @@ export interface RelayOptions {
   drainMs: () => number
   /** The same where it was the caller who left. */
   goneDrainMs: () => number
+  /** Its payer may spend no longer, and it is read on: the caller does not have to wait for that. */
+  onEnded: (why: Ended) => void
   /** The call went out. */
   onStart?: (flow: Flow) => void
   /** After each piece that was read, also of what nobody reads any more. */
@@ -95,6 +102,11 @@ export function relayStream(options: RelayOptions): Promise<RelayEnd> {
         if (!looking) brake.release('meter')
       },
       stop: () => giveUp(stopped(), options.drainMs()),
+      end(why) {
+        if (ended || abandoned !== null) return
+        giveUp({ kind: 'ended', why, isUnpaid: false }, options.drainMs())
+        if (!ended) options.onEnded(why)
+      },
     }
 
     function stopped(): RelayEnd {
@@ -111,14 +123,18 @@ export function relayStream(options: RelayOptions): Promise<RelayEnd> {
       else control?.resume()
       // What failed before it said anything consumed nothing, whoever gave it up before.
       const failedUnsaid = result.kind === 'failed' && !reader.hasContent && result.error.consumed === undefined
-      resolve(abandoned === null || failedUnsaid ? result : abandoned)
+      if (abandoned === null) resolve(result)
+      else if (!failedUnsaid) resolve(abandoned)
+      else resolve(abandoned.kind === 'ended' ? { ...abandoned, isUnpaid: true } : result)
     }
 
     /** We end it. A call that was refused, or never went out, consumed nothing whoever ended it. */
     function giveUp(result: RelayEnd, drainMs: number): void {
       if (ended) return
-      if (refused !== null) end({ kind: 'failed', error: errorOf(refused) }, true)
-      else if (control?.sent !== true) end({ kind: 'failed', error: options.readFailure(new Error('not sent')) }, true)
+      const isUnpaid = refused !== null || control?.sent !== true
+      if (isUnpaid && result.kind === 'ended') end({ ...result, isUnpaid }, true)
+      else if (refused !== null) end({ kind: 'failed', error: errorOf(refused) }, true)
+      else if (isUnpaid) end({ kind: 'failed', error: options.readFailure(new Error('not sent')) }, true)
       else if (drainMs === 0) end(result, true)
       else if (abandoned === null) {
         abandoned = result

@@ -1,6 +1,6 @@
 /** Usage -> charge -> the books. The one place where a call that ran becomes a charge. */
 import type { ProviderError, Reading } from '../../providers/provider.ts'
-import type { Closing, Ledger, Outcome, Pending, Provenance, Settled } from '../ledger/ledger.ts'
+import type { Closing, Ended, Ledger, Outcome, Pending, Provenance, Settled } from '../ledger/ledger.ts'
 import type { Charge } from '../metering/charge.ts'
 import { estimateText } from '../metering/estimate.ts'
 import { trimDecimal } from '../metering/money.ts'
@@ -45,6 +45,8 @@ export interface Served {
   /** Bytes of the text, where that is known without looking at it. */
   shownBytes?: number
   outcome: Outcome
+  /** Why its payer could spend no longer, where that ended it. */
+  ended?: Ended
 }
 
 export interface Bill {
@@ -91,6 +93,7 @@ export async function settleCall(deps: SettleDependencies, call: Call, served: S
       finish_reasons: served.finishReasons,
       usage: openAiShape(usage),
       tool_uses: usage.toolFees,
+      ...(served.ended === undefined ? {} : { error: served.ended }),
       ...priced.details,
     },
   })

@@ -15,6 +15,27 @@ import { asksForUsage } from './usage-question.ts'
 
 const MOCK_HEAD = { 'content-type': 'application/json' }
 
+/** Makes an attempt on a connection to its provider; null where none was free in time, and nothing went out. */
+export async function onConnection<Result>(
+  deps: ChatDependencies,
+  call: Call,
+  attempt: () => Promise<Result>,
+): Promise<Result | null> {
+  const { deployment, provider } = call.offer
+  if (deployment.mockResponse !== null) return attempt()
+  const host = deployment.apiBase === null ? provider.label : new URL(deployment.apiBase).host
+  const giveBack = await deps.connections.take(host, call.caller.organizationId, call.exchange.onGone)
+  if (giveBack === null) {
+    deps.metrics.refused('provider_connections')
+    return null
+  }
+  try {
+    return await attempt()
+  } finally {
+    giveBack()
+  }
+}
+
 /** The whole answer of a non-streaming call. @throws as undici does. */
 export async function fetchWhole(deps: ChatDependencies, call: Call): Promise<WholeAnswer> {
   const text = call.offer.deployment.mockResponse

@@ -1,6 +1,7 @@
 /**
  * Watches what a stream runs up. Every two seconds it notes in the ledger what was delivered, which is where the call is booked if
- * this process dies. A hold that is smaller than what the call may become grows: when spending nears it, it is extended in the same
+ * this process dies, and hears whether the payer may still spend: a stream of a key that was revoked, or of an organization that was
+ * suspended, ends there. A hold that is smaller than what the call may become grows: when spending nears it, it is extended in the same
  * batch, up to the cap; where that is refused, the stream is stopped before it costs more than is covered.
  *
  * When to look is decided by bytes, the decision itself is made on counted tokens. No vocabulary makes more tokens than bytes, so
@@ -11,7 +12,7 @@
  * Where tokens are billed that do not show, the clock is looked at too: the model may have written as fast as it can.
  */
 import type { StreamReader } from '../../providers/provider.ts'
-import type { Ledger } from '../ledger/ledger.ts'
+import type { Delivered, Ledger } from '../ledger/ledger.ts'
 import type { Tokenizer } from '../metering/tokenizer.ts'
 import { outputTokens } from '../metering/usage.ts'
 import type { Call } from './call.ts'
@@ -59,7 +60,7 @@ interface Growth {
   /** `refused`: the stream ends with what is covered. `whole`: all that the cap allows is covered, and the server is left to keep it. */
   readonly state: 'growing' | 'refused' | 'whole'
   /** @param passed output tokens of all choices. @param reached tokens a choice that may be written by now. */
-  extend(passed: number, reached: number): Promise<void>
+  extend(passed: number, reached: number, flow: Flow): Promise<void>
 }
 
 /** The hold of a stream while it grows. */
@@ -95,7 +96,7 @@ function createGrowth({ ledger }: MeterDependencies, call: Call): Growth {
     get state() {
       return state
     },
-    async extend(passed, reached) {
+    async extend(passed, reached, flow) {
       const next = Math.min(Math.max(covered, reached) + offer.step, most)
       const total = inputOf(call, offer) + offer.quote.outputFor(next)
       if (total <= call.held) {
@@ -107,6 +108,7 @@ function createGrowth({ ledger }: MeterDependencies, call: Call): Growth {
         organizationId: caller.organizationId,
         delivered: deliveredBy(call, passed),
         hold: { total, least: call.held + 1n },
+        onEnded: (why) => flow.end(why),
       })
       // Less than asked for is all there was: the next one would be refused.
       if (granted === null || granted < total) state = 'refused'
@@ -128,7 +130,7 @@ export function createStreamMeter(deps: MeterDependencies, call: Call, reader: S
   let noted = 0
   /** What was counted last: tokens, after so many bytes, under that statement of usage. */
   let sample: { tokens: number; bytes: number; usage: unknown } | null = null
-  const timer = setInterval(() => void checkpoint(), CHECKPOINT_MS)
+  let timer: NodeJS.Timeout | undefined
   let clock: NodeJS.Timeout | undefined
 
   /** Bytes shown by the time of the next look, after `counted` tokens (a choice) in `seen` bytes. */
@@ -152,7 +154,7 @@ export function createStreamMeter(deps: MeterDependencies, call: Call, reader: S
     const reached = Math.max(shown, unseen())
     if (growth.state === 'growing' && growth.covered - reached <= growth.margin) {
       noted = seen
-      await growth.extend(passed, reached)
+      await growth.extend(passed, reached, flow)
     }
     if (growth.state === 'refused' && Math.max(shown, unseen()) >= growth.covered) flow.stop()
     else nextLook = bytesUntil(shown, seen)
@@ -194,16 +196,20 @@ export function createStreamMeter(deps: MeterDependencies, call: Call, reader: S
     clock = setTimeout(due, Math.min(LONGEST_MS, Math.max(1, wait)))
   }
 
+  function note(delivered: Delivered | null, flow: Flow): void {
+    deps.ledger.checkpoint(exchange.callId, caller.organizationId, delivered, (why) => flow.end(why))
+  }
+
   /** The stream runs on meanwhile. A count that fails is left to the next one. */
-  async function checkpoint(): Promise<void> {
-    if (looking || reader.shownBytes === noted) return
+  async function checkpoint(flow: Flow): Promise<void> {
+    if (looking || reader.shownBytes === noted) return note(null, flow)
     looking = true
     try {
       const seen = reader.shownBytes
       const passed = await passedBy(seen)
       if (ended) return
       noted = seen
-      deps.ledger.checkpoint(exchange.callId, caller.organizationId, deliveredBy(call, passed))
+      note(deliveredBy(call, passed), flow)
     } catch {
     } finally {
       looking = false
@@ -211,7 +217,10 @@ export function createStreamMeter(deps: MeterDependencies, call: Call, reader: S
   }
 
   return {
-    begin: watchClock,
+    begin(flow) {
+      timer = setInterval(() => void checkpoint(flow), CHECKPOINT_MS)
+      watchClock(flow)
+    },
     room: () => nextLook - reader.shownBytes,
     passed(flow) {
       if (!looking && reader.shownBytes >= nextLook) lookNow(flow)

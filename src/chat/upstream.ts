@@ -38,7 +38,8 @@ export interface Upstream {
 }
 
 export function createUpstream(connectTimeoutMs: number): Upstream {
-  const agent = new Agent({ connect: { timeout: connectTimeoutMs }, keepAliveTimeout: 30_000, connections: 1024 })
+  // How many there are of them is decided before: admission/provider-connections.ts.
+  const agent = new Agent({ connect: { timeout: connectTimeoutMs }, keepAliveTimeout: 30_000 })
   return {
     call: (request, timeouts, handler) => dispatch(agent, request, timeouts, handler),
     close: () => agent.destroy(),

@@ -71,6 +71,20 @@ export interface Leases {
 
 export interface Limits {
   bodyBytes: number
+  /** Running at once. */
+  callsPerKey: number
+  callsPerUser: number
+  callsPerOrganization: number
+  /** Fewer where the limit of descriptors leaves no room for them. */
+  calls: number
+  /** To one host of a provider. */
+  providerConnections: number
+  /** How long a call waits for one of them. */
+  connectionWaitSeconds: number
+  /** Calls that fetch at once what they name by URL. */
+  fetches: number
+  /** What was fetched for calls that run. */
+  fetchedBytes: number
   connectTimeoutMs: number
   idleTimeoutMs: number
   drainSeconds: number

@@ -16,6 +16,13 @@ const TOKENS: NumberRule = {
   whole: true,
   most: 100_000_000,
 }
+const COUNT: NumberRule = {
+  what: 'a whole number, 1 or more',
+  example: '1000',
+  least: 1,
+  whole: true,
+  most: 100_000_000,
+}
 const MEGABYTES: NumberRule = { what: 'a number of megabytes, at most 1024', example: '32', moreThan: 0, most: 1024 }
 
 /** 1 000 %: a larger markup is a slip. */
@@ -128,7 +135,16 @@ function readLeases(field: Field | null): Leases {
 
 function readLimits(section: Section | null): Limits {
   const seconds = (name: string, otherwise: number): number => section?.take(name).number(SECONDS) ?? otherwise
+  const count = (name: string, otherwise: number): number => section?.take(name).number(COUNT) ?? otherwise
   const limits = {
+    callsPerKey: count('calls_per_key', 256),
+    callsPerUser: count('calls_per_user', 512),
+    callsPerOrganization: count('calls_per_organization', 1024),
+    calls: count('calls', 4096),
+    providerConnections: count('provider_connections', 2048),
+    connectionWaitSeconds: section?.take('connection_wait_seconds').number(WAIT) ?? 5,
+    fetches: count('fetches', 32),
+    fetchedBytes: Math.floor((section?.take('fetched_megabytes').number(MEGABYTES) ?? 64) * MEGABYTE),
     bodyBytes: Math.floor((section?.take('body_megabytes').number(MEGABYTES) ?? 32) * MEGABYTE),
     connectTimeoutMs: Math.ceil(seconds('connect_timeout_seconds', 10) * 1000),
     idleTimeoutMs: Math.ceil(seconds('idle_timeout_seconds', 300) * 1000),
@@ -139,7 +155,7 @@ function readLimits(section: Section | null): Limits {
   }
   section?.finish(
     NOTHING,
-    'body_megabytes, connect_timeout_seconds, idle_timeout_seconds, drain_seconds, client_stall_seconds, credit_wait_seconds, booking_wait_seconds',
+    'calls_per_key, calls_per_user, calls_per_organization, calls, provider_connections, connection_wait_seconds, fetches, fetched_megabytes, body_megabytes, connect_timeout_seconds, idle_timeout_seconds, drain_seconds, client_stall_seconds, credit_wait_seconds, booking_wait_seconds',
   )
   return limits
 }

@@ -3,11 +3,12 @@
  * addresses are judged, and the connection goes to exactly those, so a name server that answers differently the next time
  * changes nothing. Fails closed: what is not plainly a public web server is refused unless the operator listed it.
  */
-import { promises as dns, type LookupAddress } from 'node:dns'
+import type { LookupAddress } from 'node:dns'
 import { BlockList, isIP, type LookupFunction } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Agent, buildConnector, type Dispatcher } from 'undici'
 import { TollgateError } from './errors.ts'
+import { createResolveName, type ResolveName } from './resolve-name.ts'
 
 const LOOKUP_MS = 5_000
 const WEB_PORTS = [80, 443]
@@ -21,8 +22,6 @@ const REFUSED_4 = [
 const GLOBAL_6 = '2000::/3'
 const REFUSED_6 = ['2001::/23', '2001:db8::/32', '2002::/16', '3fff::/20']
 
-export type ResolveName = (name: string) => Promise<readonly LookupAddress[]>
-
 export interface AddressGuard {
   /** For when a URL is stored. @throws {TollgateError} 400 that says why it can't be used. */
   check(url: string): Promise<URL>
@@ -34,7 +33,10 @@ export interface AddressGuard {
  * @param allowed what the operator lists: `host`, `host:port`, `10.1.0.0/16`, `10.1.2.3:8080`, `[fd00::/8]:8080`. A listed place
  *   may be private; its port is the listed one, else 80 and 443. @throws {Error} for an entry that can't be understood.
  */
-export function createAddressGuard(allowed: readonly string[], resolve: ResolveName = resolveName): AddressGuard {
+export function createAddressGuard(
+  allowed: readonly string[],
+  resolve: ResolveName = createResolveName(),
+): AddressGuard {
   const list = allowed.map(readEntry)
 
   /** All addresses of the name, or none. */
@@ -44,7 +46,7 @@ export function createAddressGuard(allowed: readonly string[], resolve: ResolveN
     const named = listed.some((entry) => entry.host === host.toLowerCase())
     const mayCall = (address: LookupAddress) =>
       named || listed.some((entry) => entry.range?.check(address.address, family(address))) || isWeb(address, port)
-    const addresses = await addressesOf(host, resolve)
+    const addresses = await addressesOf(host, () => resolve(host, named))
     const wrong = addresses.find((address) => !mayCall(address))
     if (wrong !== undefined) {
       const why = WEB_PORTS.includes(port) ? 'it is not a public address' : `port ${port} is not a web server's`
@@ -84,12 +86,15 @@ export async function guardedRequest(
   {
     timeoutMs,
     maxBytes,
+    onBytes,
     signal,
     ...options
   }: Pick<Dispatcher.RequestOptions, 'method' | 'headers' | 'body'> & {
     timeoutMs: number
     /** What is longer is cut off. */
     maxBytes: number
+    /** Told of each piece before it is kept; what it throws ends the exchange. */
+    onBytes?: (bytes: number) => void
     signal?: AbortSignal
   },
 ): Promise<GuardedAnswer> {
@@ -103,6 +108,7 @@ export async function guardedRequest(
     const chunks: Buffer[] = []
     let size = 0
     for await (const chunk of body as AsyncIterable<Buffer>) {
+      onBytes?.(chunk.length)
       chunks.push(chunk)
       size += chunk.length
       if (size >= maxBytes) break
@@ -126,16 +132,12 @@ function portOf(port: string, protocol: string): number {
   return port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port)
 }
 
-async function addressesOf(host: string, resolve: ResolveName): Promise<readonly LookupAddress[]> {
+async function addressesOf(host: string, resolve: () => ReturnType<ResolveName>): Promise<readonly LookupAddress[]> {
   const literal = isIP(host)
   if (literal !== 0) return [{ address: host, family: literal }]
-  const addresses = await Promise.race([resolve(host), delay(LOOKUP_MS, [], { ref: false })]).catch(() => [])
+  const addresses = await Promise.race([resolve(), delay(LOOKUP_MS, [], { ref: false })]).catch(() => [])
   if (addresses.length > 0) return addresses
   throw new TollgateError(400, 'address_not_found', `The host ${JSON.stringify(host)} has no address. Check the URL.`)
-}
-
-function resolveName(name: string): Promise<LookupAddress[]> {
-  return dns.lookup(name, { all: true })
 }
 
 const refused4 = rangesOf(REFUSED_4)

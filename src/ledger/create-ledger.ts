@@ -8,7 +8,7 @@ import { type HoldAnswer, sendHolds } from './hold-batch.ts'
 import { createLanes, type Job } from './lanes.ts'
 import { takeLease } from './lease.ts'
 import type { Hold, HoldRequest, Ledger, LedgerObserver, Pending, Progress, Settled } from './ledger.ts'
-import { type ProgressAnswer, sendProgress } from './progress-batch.ts'
+import { type ProgressAnswer, sendProgress, tellEnded } from './progress-batch.ts'
 import { createRecovery, type Recovered } from './recovery.ts'
 import { refusalOf, unavailable } from './refusal.ts'
 import { openSpool, type Spool } from './spool.ts'
@@ -179,17 +179,26 @@ export async function createLedger(options: LedgerOptions): Promise<Ledger> {
       }
     },
 
-    checkpoint(callId, organizationId, delivered) {
+    checkpoint(callId, organizationId, delivered, onEnded) {
+      // A question alone does not push aside what is to be noted.
+      if (delivered === null && checkpoints.has(callId)) return
       forgetCheckpoint(callId)
-      const job = progress.run({ callId, organizationId, delivered, hold: null })
+      const request = { callId, organizationId, delivered, hold: null, ...(onEnded === undefined ? {} : { onEnded }) }
+      const job = progress.run(request)
       checkpoints.set(callId, job)
       const forget = () => {
         if (checkpoints.get(callId) === job) checkpoints.delete(callId)
       }
-      job.answer.then(forget, (error: unknown) => {
-        forget()
-        onTrouble('checkpoint', error, callId)
-      })
+      job.answer.then(
+        (answer) => {
+          forget()
+          tellEnded(request, answer)
+        },
+        (error: unknown) => {
+          forget()
+          onTrouble('checkpoint', error, callId)
+        },
+      )
     },
 
     async extend(request) {
@@ -197,6 +206,7 @@ export async function createLedger(options: LedgerOptions): Promise<Ledger> {
         // One that comes too late only makes the hold larger than it has to be.
         const answer = await within<ProgressAnswer | null>(PATIENCE_MS, progress.run(request).answer, () => null)
         if (answer === null) throw new Error('the database did not answer in time')
+        tellEnded(request, answer)
         return answer.outcome === 'extended' && answer.held !== null ? creditsToMicro(answer.held) : null
       } catch (error) {
         onTrouble('extend', error, request.callId)

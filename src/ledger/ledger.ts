@@ -64,12 +64,25 @@ export interface Delivered {
   apiCost: bigint
 }
 
+/** Why the payer of a running call may spend no longer: what a new call of the same key would be refused for. */
+export const ENDS = ['key_revoked', 'expired_api_key', 'organization_suspended', 'no_allocation'] as const
+export type Ended = (typeof ENDS)[number]
+
+export interface HoldSize {
+  total: bigint
+  least: bigint
+  /** A larger hold becomes as small as `total`; left out where holds only grow. */
+  shrink?: true
+}
+
 export interface Progress {
   callId: string
   organizationId: string
   delivered: Delivered | null
   /** The size the hold should have, and the least that is worth having. */
-  hold: { total: bigint; least: bigint } | null
+  hold: HoldSize | null
+  /** Told when the payer may spend no longer; whoever leaves it out does not ask. */
+  onEnded?: (why: Ended) => void
 }
 
 export type Provenance = 'provider_cost' | 'provider_usage' | 'estimated' | 'recovered' | 'disputed'
@@ -131,10 +144,13 @@ export interface Ledger {
   covers(hold: Hold): boolean
   /** @throws {TollgateError} 402, 403, 429 when refused; 503 when the database can't answer. */
   hold(request: HoldRequest): Promise<Hold>
-  /** Notes how far a call has come. Not waited for; what is on its way when the call is closed is dropped. */
-  checkpoint(callId: string, organizationId: string, delivered: Delivered): void
-  /** Makes a hold larger. Answers its new size, or null when that can't be covered. */
-  extend(progress: Progress & { hold: { total: bigint; least: bigint } }): Promise<bigint | null>
+  /**
+   * Notes how far a call has come; with null only asks whether its payer may still spend. Not waited for; what is on its way when
+   * the call is closed is dropped.
+   */
+  checkpoint(callId: string, organizationId: string, delivered: Delivered | null, onEnded?: (why: Ended) => void): void
+  /** Makes a hold larger, or smaller where that is asked. Answers its new size, or null when that can't be covered or its payer may spend no longer. */
+  extend(progress: Progress & { hold: HoldSize }): Promise<bigint | null>
   /** Charges the call. Never throws: what can't be booked now is booked later. */
   settle(settlement: Settlement): Promise<Settled | Pending>
   /** Drops the hold, nothing was consumed; the call still leaves its row. Never throws. */

@@ -2,10 +2,10 @@
 import type pg from 'pg'
 import { formatDecimal } from '../metering/money.ts'
 import { type JsonRow, jsonArray, jsonText } from './json-rows.ts'
-import type { Progress } from './ledger.ts'
+import { ENDS, type Ended, type Progress } from './ledger.ts'
 
 export interface ProgressAnswer {
-  outcome: 'noted' | 'extended' | 'refused' | 'closed' | 'unknown'
+  outcome: 'noted' | 'extended' | 'refused' | 'closed' | 'unknown' | Ended
   /** Decimal credits. */
   held: string | null
 }
@@ -22,7 +22,7 @@ const CHECKPOINT = {
 
 export async function sendProgress(client: pg.Client, requests: readonly Progress[]): Promise<ProgressAnswer[]> {
   const [only] = requests
-  if (requests.length === 1 && only?.hold === null && only.delivered !== null) {
+  if (requests.length === 1 && only?.hold === null && only.delivered !== null && only.onEnded === undefined) {
     const { credits, apiCost } = only.delivered
     const values = [only.callId, formatDecimal(credits, 6), formatDecimal(apiCost, 9)]
     return (await client.query<ProgressAnswer>({ ...CHECKPOINT, values })).rows
@@ -31,7 +31,7 @@ export async function sendProgress(client: pg.Client, requests: readonly Progres
 }
 
 /** As tollgate.progress_request. */
-function rowOf({ callId, organizationId, delivered, hold }: Progress): JsonRow {
+function rowOf({ callId, organizationId, delivered, hold, onEnded }: Progress): JsonRow {
   return {
     call_id: jsonText(callId),
     org_id: jsonText(organizationId),
@@ -39,5 +39,13 @@ function rowOf({ callId, organizationId, delivered, hold }: Progress): JsonRow {
     api_cost: delivered === null ? null : formatDecimal(delivered.apiCost, 9),
     target: hold === null ? null : formatDecimal(hold.total, 6),
     min: hold === null ? null : formatDecimal(hold.least, 6),
+    ask: onEnded === undefined ? null : 'true',
+    shrink: hold?.shrink === true ? 'true' : null,
   }
+}
+
+/** Tells a call whose payer may spend no longer. */
+export function tellEnded({ onEnded }: Progress, { outcome }: ProgressAnswer): void {
+  const why = ENDS.find((end) => end === outcome)
+  if (why !== undefined) onEnded?.(why)
 }

@@ -4,6 +4,7 @@
  */
 import { setTimeout as pause } from 'node:timers/promises'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { LIMITS, type Limit } from '../admission/limit.ts'
 
 const DATABASE_PATIENCE_MS = 1_000
 /** Codes are written so; anything else is not one of ours. */
@@ -64,6 +65,8 @@ export interface Metrics {
   call(numbers: CallNumbers): void
   /** An answer that failed. Counted once, by the first code told for it. */
   error(answer: object, code: string): void
+  /** A limit that stands before calls refused something. */
+  refused(limit: Limit): void
   hold(seconds: number): void
   settle(seconds: number): void
   batch(kind: string, size: number): void
@@ -91,6 +94,13 @@ export function createMetrics(version: string, readings: Readings): Metrics {
     registers: [register],
   })
   for (const code of ALARMING) errors.inc({ code }, 0)
+  const refusals = new Counter({
+    name: 'tollgate_refused_total',
+    help: 'What the limits before calls refused: requests, or connections that were closed.',
+    labelNames: ['limit'],
+    registers: [register],
+  })
+  for (const limit of LIMITS) refusals.inc({ limit }, 0)
   const counted = new WeakSet<object>()
   return {
     call: calls.call,
@@ -99,6 +109,7 @@ export function createMetrics(version: string, readings: Readings): Metrics {
       counted.add(answer)
       errors.inc({ code: CODE.test(code) ? code : 'other' })
     },
+    refused: (limit) => refusals.inc({ limit }),
     hold: ledger.hold,
     settle: ledger.settle,
     batch: ledger.batch,

@@ -2,7 +2,10 @@
 import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { growth, scrape } from '../observe/samples.ts'
+import { balanceOf, rowsOf } from '../support/call-books.ts'
 import { expectRefusal } from '../support/error-shape.ts'
+import { openCall } from '../support/open-call.ts'
 import { useProduct } from '../support/product.ts'
 import { modelOn, postChat } from '../support/tollgate.ts'
 import { jsonAnswer } from '../support/upstream-answers.ts'
@@ -12,13 +15,18 @@ const PIXEL = Buffer.from(
   'base64',
 )
 const MEGABYTE = Buffer.alloc(1024 * 1024)
+const PDF = Buffer.from('%PDF-1.4 of which nothing tells the pages')
 const asked: string[] = []
+/** What is slow is sent when it resolves. */
+let slow: Promise<void> = Promise.resolve()
 
 const PAGES: Record<string, RequestListener> = {
   '/pixel.png': (_, response) => void response.setHeader('content-type', 'image/png; charset=x').end(PIXEL),
   '/moved': (_, response) => void response.writeHead(302, { location: '/pixel.png' }).end(),
   '/round': (_, response) => void response.writeHead(302, { location: '/round' }).end(),
   '/inside': (_, response) => void response.writeHead(307, { location: 'http://169.254.169.254/latest' }).end(),
+  '/slow.png': (_, response) => void slow.then(() => response.setHeader('content-type', 'image/png').end(PIXEL)),
+  '/slow.pdf': (_, response) => void slow.then(() => response.setHeader('content-type', 'application/pdf').end(PDF)),
   '/page': (_, response) => void response.setHeader('content-type', 'application/zip').end('PK'),
   '/endless': (_, response) => {
     response.setHeader('content-type', 'image/png')
@@ -52,7 +60,7 @@ const product = useProduct((url) => ({
     modelOn(url, 'gemini', { model: 'gemini/gemini-2.5-flash' }),
     modelOn(url, 'gpt', { model: 'openai/gpt-4o-mini' }),
   ],
-  tollgate: { allowed_addresses: [`127.0.0.1:${PORT}`] },
+  tollgate: { allowed_addresses: [`127.0.0.1:${PORT}`], limits: { fetches: 4, fetched_megabytes: 48 } },
   litellm_settings: { num_retries: 0 },
 }))
 
@@ -94,7 +102,7 @@ describe('for a provider that fetches nothing', () => {
     ['/round', 'it is moved on and on'],
     ['/page', 'its server says it is "application/zip"'],
     ['/endless', 'it is larger than 20 MB'],
-  ])('that can not be had is refused by its place, and nothing is held: %s', async (path, why) => {
+  ])('that can not be had is refused by its place, its hold released: %s', async (path, why) => {
     const { db, upstream, tollgate } = product
     const { id, keys } = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
     const before = upstream.requests.length
@@ -104,8 +112,9 @@ describe('for a provider that fetches nothing', () => {
       `The content named in ${param} could not be used: ${why}. Send it inline, as a data: URL.`,
     )
     expect(upstream.requests).toHaveLength(before)
-    const { rows } = await db.pool.query('select 1 from tollgate.ledger_holds where org_id = $1', [id])
-    expect(rows).toEqual([])
+    const [row, ...more] = await rowsOf(db.pool, id)
+    expect(more).toEqual([])
+    expect(row).toMatchObject({ credits_used: '0.000000', outcome: 'failed', details: { error: 'media_unavailable' } })
   })
 
   test.each([
@@ -132,6 +141,131 @@ describe('for a provider that fetches nothing', () => {
       `The content named in ${param} could not be used: all media together are larger than 20 MB. Send it inline, as a data: URL.`,
     )
     expect(asked.slice(before)).toEqual(['/pixel.png', '/endless'])
+  })
+
+  test.each([
+    { path: '/slow.png', bound: '16.908150', held: '0.306300' },
+    { path: '/slow.pdf', bound: '472.046700', held: '116.290200' },
+  ])(
+    'is held at the most it can be while it is fetched, and then at what it is: $path',
+    async ({ path, bound, held }) => {
+      const { db, upstream, tollgate } = product
+      const { id, keys } = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
+      const later = Promise.withResolvers<void>()
+      slow = later.promise
+      const gate = Promise.withResolvers<void>()
+      upstream.respond({ ...GEMINI, beforeHead: gate.promise })
+      const requests = upstream.requests.length
+      const before = asked.length
+      const file = path.endsWith('.pdf')
+      const part = file
+        ? { type: 'file', file: { file_data: `${origin}${path}` } }
+        : { type: 'image_url', image_url: { url: `${origin}${path}` } }
+      const messages = [{ role: 'user', content: [part] }]
+      const answer = postChat(tollgate, keys.alice, { model: 'gemini', max_tokens: 50, messages })
+      await expect.poll(() => asked.length).toBe(before + 1)
+      expect((await balanceOf(db.pool, id, 'alice')).held).toBe(bound)
+      later.resolve()
+      await upstream.received(requests + 1)
+      expect((await balanceOf(db.pool, id, 'alice')).held).toBe(held)
+      gate.resolve()
+      expect((await answer).status).toBe(200)
+    },
+  )
+
+  test('that is more than it could be by its part is held in full, or the call is not made', async () => {
+    const { db, upstream, tollgate } = product
+    const rich = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
+    const poor = await db.seedOrganization({ credits: 1_000, users: { bob: 50 } })
+    slow = Promise.resolve()
+    const gate = Promise.withResolvers<void>()
+    upstream.respond({ ...GEMINI, beforeHead: gate.promise })
+    const requests = upstream.requests.length
+    const body = { model: 'gemini', ...seen(`${origin}/slow.pdf`) }
+    const refused = await postChat(tollgate, poor.keys.bob, body)
+    expect(refused.status).toBe(402)
+    expect(refused.headers.get('x-should-retry')).toBe('false')
+    expect(refused.json()).toMatchObject({
+      error: { code: 'insufficient_credits', required: '116.2956', available: '16.90995' },
+    })
+    expect(await rowsOf(db.pool, poor.id)).toMatchObject([{ outcome: 'failed', credits_used: '0.000000' }])
+    expect(upstream.requests).toHaveLength(requests)
+
+    const answer = postChat(tollgate, rich.keys.alice, body)
+    await upstream.received(requests + 1)
+    expect((await balanceOf(db.pool, rich.id, 'alice')).held).toBe('116.295600')
+    gate.resolve()
+    expect((await answer).status).toBe(200)
+  })
+
+  test('is not fetched for who can not pay the most it can be', async () => {
+    const { db, tollgate } = product
+    const { keys } = await db.seedOrganization({ credits: 10, users: { alice: 10 } })
+    const before = asked.length
+    const answer = await postChat(tollgate, keys.alice, { model: 'gemini', ...seen(`${origin}/pixel.png`) })
+    expect(answer.status).toBe(402)
+    expect(answer.json()).toMatchObject({
+      error: { code: 'insufficient_credits', required: '16.914', available: '10' },
+    })
+    expect(asked).toHaveLength(before)
+  })
+
+  test('is fetched by so many calls at once, of which one organization has half', async () => {
+    const { db, upstream } = product
+    const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
+    const zeta = await db.seedOrganization({ credits: 1_000, users: { bob: 500 } })
+    const later = Promise.withResolvers<void>()
+    slow = later.promise
+    upstream.respond(GEMINI)
+    const before = await scrape(product.tollgate)
+    const count = asked.length
+    const fetching = [1, 2].map(() =>
+      postChat(product.tollgate, acme.keys.alice, { model: 'gemini', ...seen(`${origin}/slow.png`) }),
+    )
+    await expect.poll(() => asked.length).toBe(count + 2)
+    const body = { model: 'gemini', ...seen(`${origin}/pixel.png`) }
+    const refused = await postChat(product.tollgate, acme.keys.alice, body)
+    expectRefusal(refused, { status: 429, code: 'too_much_media' })
+    expect(refused.headers.get('retry-after')).toBe('2')
+    expect((await postChat(product.tollgate, zeta.keys.bob, body)).status).toBe(200)
+    expect(growth(before, await scrape(product.tollgate), 'tollgate_refused_total')).toEqual({
+      'tollgate_refused_total{limit="organization_fetches"}': 1,
+    })
+    later.resolve()
+    for (const answer of await Promise.all(fetching)) expect(answer.status).toBe(200)
+    expect((await postChat(product.tollgate, acme.keys.alice, body)).status).toBe(200)
+  })
+
+  test('of a caller who leaves meanwhile is not fetched on, and the hold is released', async () => {
+    const { db, tollgate } = product
+    const { id, keys } = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
+    slow = new Promise(() => {})
+    const before = asked.length
+    const call = openCall(tollgate, keys.alice, { model: 'gemini', ...seen(`${origin}/slow.png`) })
+    await expect.poll(() => asked.length).toBe(before + 1)
+    call.leave()
+    await expect.poll(async () => (await rowsOf(db.pool, id)).length, { timeout: 10_000 }).toBe(1)
+    expect(await rowsOf(db.pool, id)).toMatchObject([{ outcome: 'client_disconnected', credits_used: '0.000000' }])
+  })
+
+  test('frees its idempotency key where it can not be had, and takes it while it is fetched', async () => {
+    const { db, upstream, tollgate } = product
+    const { keys } = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
+    upstream.respond(GEMINI)
+    const later = Promise.withResolvers<void>()
+    slow = later.promise
+    const headers = { 'Idempotency-Key': 'fetched' }
+    const ask = (path: string) =>
+      postChat(tollgate, keys.alice, { model: 'gemini', ...seen(`${origin}${path}`) }, { headers })
+    expect((await ask('/gone')).status).toBe(400)
+    const before = asked.length
+    const first = ask('/slow.png')
+    await expect.poll(() => asked.length).toBe(before + 1)
+    expect((await ask('/slow.png')).json()).toMatchObject({ error: { code: 'idempotency_key_in_use' } })
+    later.resolve()
+    expect((await first).status).toBe(200)
+    expect((await ask('/slow.png')).headers.get('idempotent-replayed')).toBe('true')
+    expect(asked).toHaveLength(before + 1)
   })
 
   test('is fetched for those who are somebody only', async () => {

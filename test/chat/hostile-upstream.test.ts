@@ -224,6 +224,7 @@ async function relay(
       shutdown,
       drainMs: () => 0,
       goneDrainMs: () => 0,
+      onEnded() {},
       start(handler) {
         const state = start(handler)
         return { sent: state.sent, pause() {}, resume() {}, abort: () => void Object.assign(state, { aborted: true }) }

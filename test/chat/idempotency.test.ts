@@ -1,6 +1,7 @@
 /** Idempotency-Key: a call sent twice is made once and charged once. */
 import { randomUUID } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
+import { ANSWER_BYTES_MAX, ANSWERS_MAX, forgetOldKeys } from '../../src/chat/idempotency.ts'
 import { balanceOf, expectBooksMatch, rowsOf } from '../support/call-books.ts'
 import { useProduct } from '../support/product.ts'
 import { type CallAnswer, postChat } from '../support/tollgate.ts'
@@ -118,6 +119,76 @@ test('a call refused before it was made frees its key', async () => {
   const { acme, key } = await seeded()
   expect((await send(acme.keys.alice, key, { ...HELLO, model: 'nonexistent' })).status).toBe(404)
   expect((await send(acme.keys.alice, key)).status).toBe(200)
+})
+
+test('a call that is refused leaves no key, and what was answered is repeated whatever is left to spend', async () => {
+  const { db, acme, key } = await seeded()
+  const first = await send(acme.keys.alice, key)
+  const poor = await db.seedOrganization({ credits: 1, users: { alice: 0 } })
+  expect((await send(poor.keys.alice, key)).status).toBe(402)
+  const left = await db.pool.query('select org_id from tollgate.idempotency_keys where key = $1', [key])
+  expect(left.rows).toEqual([{ org_id: acme.id }])
+  await db.pool.query('update user_credit_allocations set is_active = false where org_id = $1', [acme.id])
+  expect((await send(acme.keys.alice, key)).body).toBe(first.body)
+})
+
+test('a response that is larger than what is kept names its call', async () => {
+  const { upstream, acme, key, callsBefore } = await seeded()
+  upstream.respond(chatAnswer({ text: ['x'.repeat(ANSWER_BYTES_MAX)] }))
+  const first = await send(acme.keys.alice, key)
+  expect(first.status).toBe(200)
+  const again = await send(acme.keys.alice, key)
+  expect(again.status).toBe(409)
+  const callId = first.headers.get('x-litellm-call-id')
+  expect(again.json()).toMatchObject({ error: { code: 'idempotency_key_streamed', call_id: callId } })
+  expect(upstream.tally.calls - callsBefore).toBe(1)
+})
+
+test('of one user the newest thousand responses are kept: an older one names its call', async () => {
+  const { db, upstream, acme, key, callsBefore } = await seeded()
+  const first = await send(acme.keys.alice, key)
+  await db.pool.query(
+    `insert into tollgate.idempotency_keys (org_id, user_id, key, body_hash, call_id, state, status, headers, body)
+      select $1, user_id, 'other-' || i, '\\x00', gen_random_uuid(), 'answered', 200, '{}', 'kept'
+      from generate_series(1, $2::integer) i, unnest(array['alice', 'bob']) user_id`,
+    [acme.id, ANSWERS_MAX - 1],
+  )
+  expect((await send(acme.keys.alice, key)).body).toBe(first.body)
+  expect((await send(acme.keys.alice, randomUUID())).status).toBe(200)
+  const again = await send(acme.keys.alice, key)
+  expect(again.status).toBe(409)
+  expect(again.json()).toMatchObject({ error: { code: 'idempotency_key_streamed' } })
+  const { rows } = await db.pool.query(
+    `select user_id, count(*)::integer as kept from tollgate.idempotency_keys
+      where org_id = $1 and state = 'answered' group by 1 order by 1`,
+    [acme.id],
+  )
+  expect(rows).toEqual([
+    { user_id: 'alice', kept: ANSWERS_MAX },
+    { user_id: 'bob', kept: ANSWERS_MAX - 1 },
+  ])
+  expect(upstream.tally.calls - callsBefore).toBe(2)
+})
+
+test('keys older than a day are forgotten, a thousand at a time, but for those of calls that run', async () => {
+  const { db, upstream, acme, key, callsBefore } = await seeded()
+  await db.pool.query(
+    `insert into tollgate.idempotency_keys (org_id, user_id, key, body_hash, call_id, state)
+      select $1, 'alice', 'old-' || i, '\\x00', gen_random_uuid(), 'streamed' from generate_series(1, 2001) i`,
+    [acme.id],
+  )
+  const gate = Promise.withResolvers<void>()
+  upstream.respond(chatAnswer({ beforeHead: gate.promise }))
+  const runs = send(acme.keys.alice, key)
+  await upstream.received(callsBefore + 1)
+  await db.moveClock('25 hours')
+  await forgetOldKeys(db.database)
+  const { rows } = await db.pool.query('select key from tollgate.idempotency_keys where org_id = $1', [acme.id])
+  expect(rows).toEqual([{ key }])
+  // Whoever repeats it a day later does not call the provider beside the call that runs.
+  expect((await send(acme.keys.alice, key)).json()).toMatchObject({ error: { code: 'idempotency_key_in_use' } })
+  gate.resolve()
+  expect((await runs).status).toBe(200)
 })
 
 test('the same key of another user is another key', async () => {

@@ -5,6 +5,9 @@ import type { AddressInfo } from 'node:net'
 import { serve } from '@hono/node-server'
 import { expect, onTestFinished, test } from 'vitest'
 import { PROVIDERS } from '../../providers/registry.ts'
+import { createFetchBudget } from '../../src/admission/fetch-budget.ts'
+import { createProviderConnections } from '../../src/admission/provider-connections.ts'
+import { createRunningCalls } from '../../src/admission/running-calls.ts'
 import { createApp } from '../../src/app.ts'
 import { createHiddenShares } from '../../src/chat/hidden-share.ts'
 import { createUpstream } from '../../src/chat/upstream.ts'
@@ -258,6 +261,9 @@ async function startAt(now: () => Date): Promise<{ url: string }> {
     hiddenShares: createHiddenShares(),
     usualTiers: createUsualTiers(() => 0),
     guard: createAddressGuard([]),
+    runningCalls: createRunningCalls({ perKey: 10, perUser: 10, perOrganization: 10, total: 100 }),
+    fetchBudget: createFetchBudget({ fetches: 1, bytes: 1 }),
+    connections: createProviderConnections({ connections: 100, waitMs: 0 }),
     newId: randomUUID,
     draining: () => false,
     running: new Set(),

@@ -365,6 +365,14 @@ describe('the tollgate section', () => {
     expect(caps).toEqual({ streamOutputTokens: 4096, outputTokens: 16384, leastOutputTokens: 256 })
     expect(leases).toEqual({ renewSeconds: 5, deadAfterSeconds: 30 })
     expect(limits).toEqual({
+      callsPerKey: 256,
+      callsPerUser: 512,
+      callsPerOrganization: 1024,
+      calls: 4096,
+      providerConnections: 2048,
+      connectionWaitSeconds: 5,
+      fetches: 32,
+      fetchedBytes: 67_108_864,
       bodyBytes: 33_554_432,
       connectTimeoutMs: 10_000,
       idleTimeoutMs: 300_000,
@@ -383,7 +391,7 @@ describe('the tollgate section', () => {
   tool_fees: {web_search: 0.025, code: 1}
   caps: {stream_output_tokens: 1_000, output_tokens: "2000", least_output_tokens: 1}
   leases: {renew_seconds: 1, dead_after_seconds: 4}
-  limits: {body_megabytes: 0.5, connect_timeout_seconds: 0.25, idle_timeout_seconds: 1, drain_seconds: 2, client_stall_seconds: 3, credit_wait_seconds: 0, booking_wait_seconds: 0.5}
+  limits: {calls_per_key: 1, calls_per_user: 2, calls_per_organization: 3, calls: 4, provider_connections: 5, connection_wait_seconds: 0, fetches: 6, fetched_megabytes: 7, body_megabytes: 0.5, connect_timeout_seconds: 0.25, idle_timeout_seconds: 1, drain_seconds: 2, client_stall_seconds: 3, credit_wait_seconds: 0, booking_wait_seconds: 0.5}
 `)
     expect(config.plans).toEqual({ platform: { markup: 125_000n }, byok: { markup: 20_000n }, hybrid: { markup: 0n } })
     expect(config.powerLevels).toEqual({ eco: 750_000n, balanced: 1_000_000n, precision: 3_000_000n })
@@ -392,6 +400,14 @@ describe('the tollgate section', () => {
     expect(config.caps).toEqual({ streamOutputTokens: 1000, outputTokens: 2000, leastOutputTokens: 1 })
     expect(config.leases).toEqual({ renewSeconds: 1, deadAfterSeconds: 4 })
     expect(config.limits).toEqual({
+      callsPerKey: 1,
+      callsPerUser: 2,
+      callsPerOrganization: 3,
+      calls: 4,
+      providerConnections: 5,
+      connectionWaitSeconds: 0,
+      fetches: 6,
+      fetchedBytes: 7_340_032,
       bodyBytes: 524_288,
       connectTimeoutMs: 250,
       idleTimeoutMs: 1000,

@@ -9,6 +9,8 @@ export interface NameServer {
   answer(name: string, addresses: (lookup: number) => readonly string[]): void
   /** Asks this server. */
   resolve(name: string): Promise<LookupAddress[]>
+  /** `127.0.0.1:PORT` */
+  address: string
   /** How often the name was looked up. */
   lookups(name: string): number
   close(): Promise<void>
@@ -35,6 +37,7 @@ export async function startNameServer(): Promise<NameServer> {
   const resolver = new dns.Resolver({ timeout: 2_000, tries: 1 })
   resolver.setServers([`127.0.0.1:${socket.address().port}`])
   return {
+    address: `127.0.0.1:${socket.address().port}`,
     answer: (name, addresses) => void zone.set(name, addresses),
     async resolve(name) {
       const four = await resolver.resolve4(name).catch(() => [])

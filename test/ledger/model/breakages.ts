@@ -140,6 +140,20 @@ export const breakages: readonly Breakage[] = [
     within: 500,
   },
   {
+    name: 'a suspended organization gets a larger hold',
+    function: 'ledger_progress_batch',
+    right: 'elsif v.ended is not null then',
+    wrong: 'elsif v.ended is not null and v.target is null then',
+    within: 1_000,
+  },
+  {
+    name: 'a hold that shrinks keeps what its limits hold',
+    function: 'ledger_shrink',
+    right: 'perform ledger_move_limits(v_hold.limits, -v_less, 0, 0, 0);',
+    wrong: 'perform ledger_move_limits(v_hold.limits, 0, 0, 0, 0);',
+    within: 2_000,
+  },
+  {
     name: 'an overage stays when it is paid off',
     function: 'ledger_close_batch',
     right: 'greatest(u.used - u.released - u.free, 0) - greatest(-u.free, 0)',

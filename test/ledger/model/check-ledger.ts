@@ -130,6 +130,8 @@ const progress: fc.Arbitrary<Plan> = batch(
     checkpoint: fc.option(amount, { freq: 3 }),
     total: fc.option(amount, { freq: 3 }),
     spare: fc.oneof(fc.constant(0n), amount),
+    ask: fc.boolean(),
+    shrink: fc.oneof({ weight: 3, arbitrary: fc.constant(false) }, fc.constant(true)),
   }),
 ).map((calls) => ({ kind: 'progress', calls }))
 const disputed = fc.oneof({ weight: 3, arbitrary: fc.constant(false) }, fc.constant(true))

@@ -40,7 +40,7 @@ export interface HoldPlan {
 
 export interface ProgressPlan {
   kind: 'progress'
-  calls: { pick: Pick; checkpoint: bigint | null; total: bigint | null; spare: bigint }[]
+  calls: { pick: Pick; checkpoint: bigint | null; total: bigint | null; spare: bigint; ask: boolean; shrink: boolean }[]
 }
 
 export interface ClosePlan {
@@ -135,16 +135,18 @@ function limitsOf(world: World, org: string, user: string, how: number): Limit[]
 
 function progress(world: World, plan: ProgressPlan): Operation | undefined {
   const sent = new Map<number, rules.ProgressCall>()
-  for (const { pick, checkpoint, total, spare } of plan.calls) {
+  for (const { pick, checkpoint, total, spare, ask, shrink } of plan.calls) {
     const found = callFor(world, pick)
     if (found === undefined) continue
     const least = total === null ? null : spare > total ? 0n : total - spare
-    sent.set(found.call, { call: found.call, org: found.org, checkpoint, total, least })
+    sent.set(found.call, { call: found.call, org: found.org, checkpoint, total, least, ask, shrink })
   }
   if (sent.size === 0) return undefined
   const calls = [...sent.values()]
-  const words = calls.map(({ call, checkpoint, total, least }) => {
-    const grow = total === null ? '' : ` wants ${credits(total)} at least ${credits(least ?? 0n)}`
+  const words = calls.map(({ call, checkpoint, total, least, ask, shrink }) => {
+    const size =
+      total === null ? '' : ` wants ${credits(total)}${shrink ? ' and no more' : ''} at least ${credits(least ?? 0n)}`
+    const grow = total === null && ask ? ' asks' : size
     return `call ${call}${checkpoint === null ? '' : ` delivered ${credits(checkpoint)}`}${grow}`
   })
   return {

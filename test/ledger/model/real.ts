@@ -121,13 +121,15 @@ export class RealLedger {
   }
 
   async progress(seat: Seat, calls: readonly ProgressCall[]): Promise<ProgressAnswer[]> {
-    const document = calls.map(({ call, org, checkpoint, total, least }) => ({
+    const document = calls.map(({ call, org, checkpoint, total, least, ask, shrink }) => ({
       call_id: this.id('call', call),
       org_id: this.orgId(org),
       credits: text(checkpoint),
       api_cost: checkpoint === null ? null : dollars(checkpoint),
       target: text(total),
       min: text(least),
+      ask,
+      shrink,
     }))
     const rows = await this.rows(seat, 'progress', [JSON.stringify(document)])
     return rows.map((row, place) => {

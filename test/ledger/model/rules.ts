@@ -36,11 +36,15 @@ export interface ProgressCall {
   checkpoint: bigint | null
   total: bigint | null
   least: bigint | null
+  /** Whether its payer may still spend; who wants a larger hold asks by that. */
+  ask: boolean
+  /** A larger hold becomes as small as `total`. */
+  shrink: boolean
 }
 
 export interface ProgressAnswer {
   /** enough: the hold is at least `least`, whether it had to grow or not. */
-  outcome: 'noted' | 'enough' | 'refused' | 'closed' | 'unknown'
+  outcome: 'noted' | 'enough' | 'refused' | 'closed' | 'unknown' | 'organization_suspended'
   held: bigint | null
 }
 
@@ -169,10 +173,17 @@ export function progressBatch(books: Books, calls: readonly ProgressCall[]): Pro
   return answers
 }
 
-function progressOne(books: Books, { call, total, least: worth }: ProgressCall): ProgressAnswer {
+function progressOne(books: Books, { call, total, least: worth, ask, shrink }: ProgressCall): ProgressAnswer {
   const hold = books.state.holds.get(call)
   if (hold === undefined) return { outcome: 'unknown', held: null }
   if (hold.state !== 'open') return { outcome: 'closed', held: hold.held }
+  const isShrunk = shrink && total !== null && hold.held > total
+  if (isShrunk) {
+    touch(books, hold.org, hold.user)
+    hold.held = total
+  }
+  const isAsked = ask || total !== null
+  if (isAsked && !books.organization(hold.org).active) return { outcome: 'organization_suspended', held: hold.held }
   if (total === null) return { outcome: 'noted', held: hold.held }
   if (hold.held >= total) return { outcome: 'enough', held: hold.held }
   touch(books, hold.org, hold.user)

@@ -1,0 +1,91 @@
+/**
+ * Connections to the hosts of providers, shared between organizations: of those to one host no organization has more than it leaves
+ * free, so that one alone takes half of them, two a third each, and whoever comes next finds one. A call that has to wait does so for
+ * a bounded time; a connection that is free again goes to the organization that has the fewest.
+ */
+
+export interface ConnectionLimits {
+  /** To one host. */
+  connections: number
+  waitMs: number
+}
+
+export interface ProviderConnections {
+  /**
+   * Resolves to how to give the connection back, once; to null where none was free in time.
+   * @param onGone is told what to call when nobody waits any more.
+   */
+  take(host: string, organizationId: string, onGone: (cancel: () => void) => void): Promise<(() => void) | null>
+}
+
+interface Host {
+  used: number
+  /** By organization. */
+  own: Map<string, number>
+  waiting: Map<string, ((give: boolean) => void)[]>
+}
+
+export function createProviderConnections({ connections, waitMs }: ConnectionLimits): ProviderConnections {
+  const hosts = new Map<string, Host>()
+
+  function hostOf(name: string): Host {
+    const host = hosts.get(name) ?? { used: 0, own: new Map(), waiting: new Map() }
+    hosts.set(name, host)
+    return host
+  }
+
+  const isFree = (host: Host, organization: string) => (host.own.get(organization) ?? 0) < connections - host.used
+
+  /** Returns how to give it back. */
+  function occupy(name: string, host: Host, organization: string): () => void {
+    host.used += 1
+    host.own.set(organization, (host.own.get(organization) ?? 0) + 1)
+    return () => {
+      host.used -= 1
+      const left = (host.own.get(organization) ?? 1) - 1
+      if (left === 0) host.own.delete(organization)
+      else host.own.set(organization, left)
+      giveOn(host)
+      if (host.used === 0 && host.waiting.size === 0) hosts.delete(name)
+    }
+  }
+
+  /** One that was given back may let several take theirs: with less used, everybody may have more. */
+  function giveOn(host: Host): void {
+    for (;;) {
+      let next: string | null = null
+      let fewest = connections
+      for (const organization of host.waiting.keys()) {
+        const own = host.own.get(organization) ?? 0
+        if (own < fewest && isFree(host, organization)) {
+          next = organization
+          fewest = own
+        }
+      }
+      if (next === null) return
+      host.waiting.get(next)?.[0]?.(true)
+    }
+  }
+
+  return {
+    take(name, organization, onGone) {
+      const host = hostOf(name)
+      if (!host.waiting.has(organization) && isFree(host, organization))
+        return Promise.resolve(occupy(name, host, organization))
+      return new Promise((resolve) => {
+        const line = host.waiting.get(organization) ?? []
+        host.waiting.set(organization, line)
+        const answer = (give: boolean): void => {
+          if (!line.includes(answer)) return
+          clearTimeout(timer)
+          line.splice(line.indexOf(answer), 1)
+          if (line.length === 0) host.waiting.delete(organization)
+          resolve(give ? occupy(name, host, organization) : null)
+        }
+        const timer = setTimeout(() => answer(false), waitMs)
+        line.push(answer)
+        onGone(() => answer(false))
+      })
+    },
+  }
+}

@@ -1,0 +1,71 @@
+/** How many calls run at once: of a key, a user, an organization, and in total. */
+import { describe, expect, test } from 'vitest'
+import { createRunningCalls } from '../../src/admission/running-calls.ts'
+import type { TollgateError } from '../../src/http/errors.ts'
+import type { Caller } from '../../src/identity/caller.ts'
+
+const MANY = { perKey: 100, perUser: 100, perOrganization: 100, total: 1_000 }
+
+function callerOf(organizationId: string, userId = 'alice', keyId: string | null = `${userId}-1`): Caller {
+  return { organizationId, userId, keyId, role: 'member', plan: 'platform', isDefaultOrganization: false }
+}
+
+function refusal(enter: () => unknown): TollgateError | null {
+  try {
+    enter()
+    return null
+  } catch (error) {
+    return error as TollgateError
+  }
+}
+
+describe('running calls', () => {
+  test.for([
+    { limits: { ...MANY, perKey: 2 }, other: callerOf('acme', 'alice', 'alice-2'), limit: 'key_calls' },
+    { limits: { ...MANY, perUser: 2 }, other: callerOf('acme', 'bob'), limit: 'user_calls' },
+    { limits: { ...MANY, perOrganization: 2 }, other: callerOf('zeta'), limit: 'organization_calls' },
+  ])('are refused with 429 beyond $limit, and others are not', ({ limits, other, limit }) => {
+    const calls = createRunningCalls(limits)
+    const alice = callerOf('acme')
+    const leave = calls.enter(alice)
+    calls.enter(alice)
+    const refused = refusal(() => calls.enter(alice))
+    expect(refused).toMatchObject({ status: 429, code: 'too_many_calls', limit })
+    expect(refused?.headers).toMatchObject({ 'Retry-After': '1', 'x-should-retry': 'true' })
+    expect(Number(refused?.headers['X-RateLimit-Reset'])).toBeGreaterThan(Date.now() / 1000)
+    expect(refusal(() => calls.enter(other))).toBeNull()
+    leave()
+    expect(refusal(() => calls.enter(alice))).toBeNull()
+  })
+
+  test('a user of another organization is another user', () => {
+    const calls = createRunningCalls({ ...MANY, perUser: 1 })
+    calls.enter(callerOf('acme'))
+    expect(refusal(() => calls.enter(callerOf('zeta')))).toBeNull()
+  })
+
+  test('callers without a key are counted as users', () => {
+    const calls = createRunningCalls({ ...MANY, perKey: 1, perUser: 2 })
+    const master = callerOf('default', 'master', null)
+    calls.enter(master)
+    calls.enter(master)
+    expect(refusal(() => calls.enter(master))).toMatchObject({ limit: 'user_calls' })
+  })
+
+  test('one organization has no more than it leaves free, whoever comes next finds room', () => {
+    const calls = createRunningCalls({ ...MANY, total: 12 })
+    const counts = ['acme', 'zeta', 'initech'].map((organization) => {
+      let count = 0
+      while (refusal(() => calls.enter(callerOf(organization))) === null) count += 1
+      return count
+    })
+    expect(counts).toEqual([6, 3, 2])
+    expect(refusal(() => calls.enter(callerOf('acme')))).toMatchObject({ status: 429, limit: 'organization_share' })
+    expect(refusal(() => calls.enter(callerOf('hooli')))).toBeNull()
+    expect(refusal(() => calls.enter(callerOf('globex')))).toMatchObject({
+      status: 503,
+      code: 'too_busy',
+      limit: 'calls',
+    })
+  })
+})
