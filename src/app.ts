@@ -32,8 +32,10 @@ import { errorBody, TollgateError, toTollgateError } from './http/errors.ts'
 import { openApi } from './http/openapi.ts'
 import { readJson } from './http/read-json.ts'
 import { requestIdOf } from './http/request-id.ts'
+import { requestPath } from './http/request-path.ts'
 import type { Health } from './observe/health.ts'
 import type { MetricsAccess } from './observe/metrics-access.ts'
+import { createRefusalLog } from './observe/refusal-log.ts'
 
 export interface AppDependencies extends ChatDependencies {
   health: Health
@@ -62,7 +64,8 @@ function modelObject(id: string): Record<string, unknown> {
 }
 
 export function createApp(deps: AppDependencies): Hono<Env> {
-  const app = new Hono<Env>()
+  const app = new Hono<Env>({ getPath: (_, options) => requestPath(options?.env?.incoming.url ?? '/') })
+  const refusals = createRefusalLog(deps.log)
 
   app.use(async function requestId(c, next) {
     const ownId = deps.newId()
@@ -199,8 +202,8 @@ export function createApp(deps: AppDependencies): Hono<Env> {
     }
     // What a provider did is in the line of the call.
     if (error.status >= 500 && !error.code.startsWith('provider_')) {
-      deps.log.error({ ...line, err: error.cause ?? error }, error.message)
-    } else deps.log.info(line, 'refused')
+      refusals.failed({ ...line, err: error.cause ?? error }, error.message)
+    } else refusals.refused(line)
     if (c.env.outgoing.headersSent) {
       c.env.outgoing.destroy()
       return RESPONSE_ALREADY_SENT

@@ -41,6 +41,8 @@ export interface ServerOptions {
   /** Where closings wait that the database could not take. */
   spoolDirectory: string
   log: Log
+  /** How many lines of the log nobody took. */
+  logDropped: () => number
   /** Kept here, read by the log. */
   requestIds: Map<string, string>
   /** Opens /metrics and nothing else. */
@@ -65,6 +67,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     ledgerOpen: () => ledger.open,
     spool: () => ledger.overdue,
     openHolds: () => readOpenHolds(database),
+    logDropped: options.logDropped,
   })
   const vault = await openVault({
     database,
