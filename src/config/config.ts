@@ -35,6 +35,8 @@ export interface Deployment {
   trustedHost: boolean
   /** http(s), no credentials, no trailing slash. Null means the provider's own. */
   apiBase: string | null
+  /** Where callers are told it is served: the operator's word, else the host where it is a known provider's; null says nothing of it. */
+  shownApiBase: string | null
   organization: string | null
   extraHeaders: Record<string, string>
   /** Request parameters merged under the caller's own. */
