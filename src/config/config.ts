@@ -99,6 +99,8 @@ export interface TollgateSettings {
   limits: Limits
   /** Seconds a stream is read on whose caller left, by provider, where its usage is needed; to its end where none are named. */
   readOnSeconds: Readonly<Record<ProviderName, number>>
+  /** How long who changed which key is kept. */
+  auditLogDays: number
   /** Places that are not public and may be called all the same: `host`, `host:port`, `10.1.0.0/16`. */
   allowedAddresses: readonly string[]
 }
