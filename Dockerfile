@@ -2,13 +2,13 @@
 # that the database could not take. Everything else of the container may be read-only.
 
 # The Node the repository pins in package.json.
-FROM node:24.21.0-bookworm-slim AS dependencies
+FROM node:24.21.0-bookworm-slim@sha256:0e0ff40c39bc087845bfb27465a0df4ea419520094bc35842ff83dd8cbe6f9b6 AS dependencies
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 # Optional packages are the embedded PostgreSQL's binaries, 60 MB. No script of a package is needed, so none runs.
 RUN npm ci --omit=dev --omit=optional --ignore-scripts --no-progress
 
-FROM node:24.21.0-bookworm-slim
+FROM node:24.21.0-bookworm-slim@sha256:0e0ff40c39bc087845bfb27465a0df4ea419520094bc35842ff83dd8cbe6f9b6
 ENV NODE_ENV=production \
     TOLLGATE_HOST=0.0.0.0 \
     TOLLGATE_PORT=8084 \

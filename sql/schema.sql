@@ -623,10 +623,11 @@ create table tollgate.audit_log (
   constraint audit_log_pkey PRIMARY KEY (id)
 );
 CREATE INDEX idx_audit_log_subject ON tollgate.audit_log USING btree (subject, id DESC);
-CREATE TRIGGER audit_log_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON tollgate.audit_log FOR EACH STATEMENT EXECUTE FUNCTION tollgate.refuse_change();
+CREATE TRIGGER audit_log_append_only BEFORE UPDATE OR TRUNCATE ON tollgate.audit_log FOR EACH STATEMENT EXECUTE FUNCTION tollgate.refuse_change();
+CREATE TRIGGER audit_log_kept BEFORE DELETE ON tollgate.audit_log FOR EACH ROW WHEN (old.created_at > (tollgate.tollgate_now() - '90 days'::interval)) EXECUTE FUNCTION tollgate.refuse_change();
 comment on table tollgate.audit_log is 'Who changed which key, when, from where; never a value. Append-only.';
 comment on column tollgate.audit_log.subject is 'platform/openai_api_key, organization/<id>/openai, user/<id>/openai, root.';
-grant insert, select on table tollgate.audit_log to tollgate_app;
+grant select on table tollgate.audit_log to tollgate_app;
 
 create table tollgate.function_set (
   only_row boolean default true not null,
@@ -832,6 +833,24 @@ comment on column tollgate.vault_root.handover is 'The new root key sealed under
 comment on column tollgate.vault_root.way_back is 'The previous root key sealed under the new one: for a process that was started with the new one.';
 grant insert, select, update on table tollgate.vault_root to tollgate_app;
 
+CREATE OR REPLACE FUNCTION tollgate.audit_log_prune(p_days integer)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
+AS $function$
+    declare v_removed bigint;
+    begin
+      with oldest as (select id, created_at from audit_log order by id limit 1000 for update skip locked)
+        delete from audit_log a using oldest o
+          where a.id = o.id and o.created_at < tollgate_now() - make_interval(days => greatest(p_days, 90));
+      get diagnostics v_removed = row_count;
+      return v_removed;
+    end
+  $function$;
+revoke execute on function tollgate.audit_log_prune(integer) from public;
+grant execute on function tollgate.audit_log_prune(integer) to tollgate_app;
+
 CREATE OR REPLACE FUNCTION tollgate.claim_idempotency_key(p_org_id uuid, p_user_id character varying, p_key character varying, p_body_hash bytea, p_call_id uuid, OUT outcome character varying, OUT call_id uuid, OUT status integer, OUT headers jsonb, OUT body bytea)
  RETURNS record
  LANGUAGE plpgsql
@@ -908,6 +927,8 @@ AS $function$
       end if;
 
       if exists (select 1 from pg_roles where rolname = 'tollgate_app') then
+        -- Exactly what follows, whatever was granted before.
+        revoke all on all tables in schema tollgate from tollgate_app;
         grant usage on schema public, tollgate to tollgate_app;
         grant execute on all functions in schema tollgate to tollgate_app;
         -- Migrations and roles are the owner's.
@@ -920,7 +941,9 @@ AS $function$
           public.organization_credit_pools, public.user_credit_allocations, public.org_billing_history, public.platform_settings,
           public.user_provider_keys, tollgate.organization_provider_keys, tollgate.vault_root, tollgate.api_keys,
           tollgate.idempotency_keys, tollgate.ledger_holds, tollgate.ledger_limits, tollgate.ledger_processes to tollgate_app;
-        grant select, insert on public.credit_usage_attribution, tollgate.ledger_journal, tollgate.audit_log to tollgate_app;
+        grant select, insert on public.credit_usage_attribution, tollgate.ledger_journal to tollgate_app;
+        -- Written and pruned by functions that run with our rights: whoever takes the program over can neither forge nor remove an entry.
+        grant select on tollgate.audit_log to tollgate_app;
         grant delete on public.platform_settings, public.user_provider_keys, tollgate.organization_provider_keys,
           tollgate.idempotency_keys to tollgate_app;
         grant select on public.org_billing_summary, public.user_multi_org_credits, public.top_credit_users_by_org,

@@ -13,6 +13,7 @@ import {
   testByokKey,
   toggleByokKey,
 } from './admin/byok-keys.ts'
+import { createMinuteLimit, type MinuteLimit } from './admin/minute-limit.ts'
 import {
   deletePlatformKey,
   listPlatformKeys,
@@ -20,7 +21,6 @@ import {
   savePlatformKey,
   testPlatformKey,
 } from './admin/platform-keys.ts'
-import { createTestLimit, type TestLimit } from './admin/test-limit.ts'
 import { createTestKey } from './admin/test-provider-key.ts'
 import { findCall } from './billing/find-call.ts'
 import { type ChatDependencies, chat, findRoute } from './chat/chat.ts'
@@ -32,8 +32,10 @@ import { errorBody, TollgateError, toTollgateError } from './http/errors.ts'
 import { openApi } from './http/openapi.ts'
 import { readJson } from './http/read-json.ts'
 import { requestIdOf } from './http/request-id.ts'
+import { requestPath } from './http/request-path.ts'
 import type { Health } from './observe/health.ts'
 import type { MetricsAccess } from './observe/metrics-access.ts'
+import { createRefusalLog } from './observe/refusal-log.ts'
 
 export interface AppDependencies extends ChatDependencies {
   health: Health
@@ -50,6 +52,8 @@ export interface AppDependencies extends ChatDependencies {
 /** Tests of keys a minute: for each user, and for each system administrator. */
 const BYOK_TESTS = 5
 const ADMIN_TESTS = 10
+/** Changes of a caller's keys a minute. */
+const BYOK_CHANGES = 20
 
 interface Env {
   Bindings: HttpBindings
@@ -62,7 +66,8 @@ function modelObject(id: string): Record<string, unknown> {
 }
 
 export function createApp(deps: AppDependencies): Hono<Env> {
-  const app = new Hono<Env>()
+  const app = new Hono<Env>({ getPath: (_, options) => requestPath(options?.env?.incoming.url ?? '/') })
+  const refusals = createRefusalLog(deps.log)
 
   app.use(async function requestId(c, next) {
     const ownId = deps.newId()
@@ -83,7 +88,7 @@ export function createApp(deps: AppDependencies): Hono<Env> {
     return c.json(await findCall(deps.database, caller, c.req.param('call_id')))
   })
 
-  const keys = { ...deps, testKey: createTestKey(deps.config), testLimit: testLimitOf(ADMIN_TESTS) }
+  const keys = { ...deps, testKey: createTestKey(deps.config), testLimit: minuteLimitOf(ADMIN_TESTS, 'tests') }
   const platform = '/api/v1/admin/platform-keys'
   app.get(platform, (c) => asAdmin(c, () => listPlatformKeys(keys)))
   app.put(`${platform}/:key`, (c) => asAdmin(c, (request) => savePlatformKey(keys, request)))
@@ -92,7 +97,11 @@ export function createApp(deps: AppDependencies): Hono<Env> {
   app.get(`${platform}/:key/decrypted`, (c) => asAdmin(c, refuseDecrypted))
   app.get('/api/v1/admin/audit-log', (c) => asAdmin(c, (request) => readAuditLog(deps.database, request)))
 
-  const ownKeys = { ...keys, testLimit: testLimitOf(BYOK_TESTS) }
+  const ownKeys = {
+    ...keys,
+    testLimit: minuteLimitOf(BYOK_TESTS, 'tests'),
+    changeLimit: minuteLimitOf(BYOK_CHANGES, 'changes'),
+  }
   const byok = '/api/v1/llm/byok'
   app.get(`${byok}/providers`, (c) => c.json(listByokProviders()))
   app.get(`${byok}/keys`, (c) => asCaller(c, (request) => listByokKeys(ownKeys, request)))
@@ -139,8 +148,8 @@ export function createApp(deps: AppDependencies): Hono<Env> {
     return RESPONSE_ALREADY_SENT
   }
 
-  function testLimitOf(most: number): TestLimit {
-    return createTestLimit(most, () => deps.now().getTime())
+  function minuteLimitOf(most: number, what: string): MinuteLimit {
+    return createMinuteLimit(most, what, () => deps.now().getTime())
   }
 
   type Work = (request: ApiRequest) => Record<string, unknown> | Promise<Record<string, unknown>>
@@ -200,8 +209,8 @@ export function createApp(deps: AppDependencies): Hono<Env> {
     }
     // What a provider did is in the line of the call.
     if (error.status >= 500 && !error.code.startsWith('provider_')) {
-      deps.log.error({ ...line, err: error.cause ?? error }, error.message)
-    } else deps.log.info(line, 'refused')
+      refusals.failed({ ...line, err: error.cause ?? error }, error.message)
+    } else refusals.refused(line)
     if (c.env.outgoing.headersSent) {
       c.env.outgoing.destroy()
       return RESPONSE_ALREADY_SENT

@@ -28,6 +28,7 @@ import type { Log } from './observe/log.ts'
 import { createMetrics } from './observe/metrics.ts'
 import { createMetricsAccess } from './observe/metrics-access.ts'
 import { createRouter } from './routing/route.ts'
+import { pruneAuditLog } from './vault/audit-log.ts'
 import type { RootConfig } from './vault/root-config.ts'
 import { openVault } from './vault/vault.ts'
 
@@ -46,6 +47,8 @@ export interface ServerOptions {
   /** Where closings wait that the database could not take. */
   spoolDirectory: string
   log: Log
+  /** How many lines of the log nobody took. */
+  logDropped: () => number
   /** Kept here, read by the log. */
   requestIds: Map<string, string>
   /** Opens /metrics and nothing else. */
@@ -70,6 +73,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     ledgerOpen: () => ledger.open,
     spool: () => ledger.overdue,
     openHolds: () => readOpenHolds(database),
+    logDropped: options.logDropped,
   })
   const vault = await openVault({
     database,
@@ -157,10 +161,18 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     () => forgetOldKeys(database).catch((err: unknown) => log.warn({ err }, 'old idempotency keys not forgotten')),
     HOUR_MS,
   )
+  const pruning = setInterval(
+    () =>
+      pruneAuditLog(database, config.auditLogDays).catch((err: unknown) =>
+        log.warn({ err }, 'the audit log not pruned'),
+      ),
+    HOUR_MS,
+  )
 
   async function stop(): Promise<boolean> {
     draining = true
     clearInterval(cleaning)
+    clearInterval(pruning)
     const patience = setTimeout(() => shutdown.abort(), config.limits.drainSeconds * 1000)
     const force = setTimeout(() => server.closeAllConnections(), config.limits.drainSeconds * 1000 + STOP_GRACE_MS)
     // It listens until the last one is done, those included whose callers have left: a balancer reads from /health/readiness that

@@ -29,6 +29,8 @@ create or replace function tollgate.grant_roles() returns void
       end if;
 
       if exists (select 1 from pg_roles where rolname = 'tollgate_app') then
+        -- Exactly what follows, whatever was granted before.
+        revoke all on all tables in schema tollgate from tollgate_app;
         grant usage on schema public, tollgate to tollgate_app;
         grant execute on all functions in schema tollgate to tollgate_app;
         -- Migrations and roles are the owner's.
@@ -41,7 +43,9 @@ create or replace function tollgate.grant_roles() returns void
           public.organization_credit_pools, public.user_credit_allocations, public.org_billing_history, public.platform_settings,
           public.user_provider_keys, tollgate.organization_provider_keys, tollgate.vault_root, tollgate.api_keys,
           tollgate.idempotency_keys, tollgate.ledger_holds, tollgate.ledger_limits, tollgate.ledger_processes to tollgate_app;
-        grant select, insert on public.credit_usage_attribution, tollgate.ledger_journal, tollgate.audit_log to tollgate_app;
+        grant select, insert on public.credit_usage_attribution, tollgate.ledger_journal to tollgate_app;
+        -- Written and pruned by functions that run with our rights: whoever takes the program over can neither forge nor remove an entry.
+        grant select on tollgate.audit_log to tollgate_app;
         grant delete on public.platform_settings, public.user_provider_keys, tollgate.organization_provider_keys,
           tollgate.idempotency_keys to tollgate_app;
         grant select on public.org_billing_summary, public.user_multi_org_credits, public.top_credit_users_by_org,

@@ -27,8 +27,11 @@ create or replace trigger credit_usage_attribution_append_only before update or 
   for each statement execute function tollgate.refuse_change();
 create or replace trigger ledger_journal_append_only before update or delete or truncate on tollgate.ledger_journal
   for each statement execute function tollgate.refuse_change();
-create or replace trigger audit_log_append_only before update or delete or truncate on tollgate.audit_log
+create or replace trigger audit_log_append_only before update or truncate on tollgate.audit_log
   for each statement execute function tollgate.refuse_change();
+-- For 90 days an entry can't be removed by anybody; after that audit_log_prune does.
+create or replace trigger audit_log_kept before delete on tollgate.audit_log
+  for each row when (old.created_at > tollgate.tollgate_now() - interval '90 days') execute function tollgate.refuse_change();
 create or replace trigger ledger_journal_durable before insert on tollgate.ledger_journal
   for each row execute function tollgate.ledger_journal_durable();
 

@@ -66,3 +66,19 @@ create or replace function tollgate.vault_root_changed() returns trigger
       return null;
     end
   $$;
+
+-- Removes entries older than so many days, never younger than 90, and returns how many it removed. At most a thousand at a time, the
+-- oldest first, so that it is short however long nobody did it; two at once take different ones. Runs with our rights: the program
+-- itself may remove nothing.
+create or replace function tollgate.audit_log_prune(p_days integer) returns bigint
+  language plpgsql security definer set search_path = pg_catalog, tollgate, pg_temp
+  as $$
+    declare v_removed bigint;
+    begin
+      with oldest as (select id, created_at from audit_log order by id limit 1000 for update skip locked)
+        delete from audit_log a using oldest o
+          where a.id = o.id and o.created_at < tollgate_now() - make_interval(days => greatest(p_days, 90));
+      get diagnostics v_removed = row_count;
+      return v_removed;
+    end
+  $$;

@@ -9,14 +9,16 @@ import type { KeyOwner, StoredKey, Vault } from '../vault/vault.ts'
 import type { ApiRequest } from './api-request.ts'
 import { findByokUsage, noteTest } from './byok-usage.ts'
 import { findKeyFormat, hasFormat, type KeyFormat, nameOf, PROVIDER_KEYS, readApiKey } from './key-formats.ts'
-import type { TestLimit } from './test-limit.ts'
+import type { MinuteLimit } from './minute-limit.ts'
 import type { TestKey } from './test-provider-key.ts'
 
 export interface ByokDependencies {
   vault: Vault
   database: Database
   testKey: TestKey
-  testLimit: TestLimit
+  testLimit: MinuteLimit
+  /** Each change is an entry of the audit log, which keeps them all for months. */
+  changeLimit: MinuteLimit
   now: () => Date
 }
 
@@ -61,8 +63,8 @@ function keyView({ id, provider, enabled, metadata, createdAt, updatedAt, mask, 
   }
 }
 
-/** @throws {TollgateError} 400, 403, 422. */
-export async function saveByokKey({ vault }: ByokDependencies, request: ApiRequest): Promise<View> {
+/** @throws {TollgateError} 400, 403, 422, 429. */
+export async function saveByokKey({ vault, changeLimit }: ByokDependencies, request: ApiRequest): Promise<View> {
   const body = await request.body()
   const owner = ownerOf(request, body.scope)
   const format = providerNamed(body.provider)
@@ -72,6 +74,7 @@ export async function saveByokKey({ vault }: ByokDependencies, request: ApiReque
     const hint = { expected: format.example, longer_than: format.longerThan }
     throw new TollgateError(400, 'invalid_key_format', message, { param: 'api_key', fields: hint })
   }
+  changeLimit(request.change.actor)
   const saved = await vault.save(format.provider, owner, apiKey, request.change, metadataOf(body.metadata))
   return {
     success: true,
@@ -84,20 +87,22 @@ export async function saveByokKey({ vault }: ByokDependencies, request: ApiReque
   }
 }
 
-/** @throws {TollgateError} 403, 404. */
-export async function deleteByokKey({ vault }: ByokDependencies, request: ApiRequest): Promise<View> {
+/** @throws {TollgateError} 403, 404, 429. */
+export async function deleteByokKey({ vault, changeLimit }: ByokDependencies, request: ApiRequest): Promise<View> {
   const owner = ownerOf(request, request.query('scope'))
   const format = findKeyFormat(request.param('provider'))
+  changeLimit(request.change.actor)
   if (format === null || !(await vault.remove(format.provider, owner, request.change))) throw notFound()
   return { success: true, provider: format.name }
 }
 
-/** @throws {TollgateError} 403, 404, 422. */
-export async function toggleByokKey({ vault }: ByokDependencies, request: ApiRequest): Promise<View> {
+/** @throws {TollgateError} 403, 404, 422, 429. */
+export async function toggleByokKey({ vault, changeLimit }: ByokDependencies, request: ApiRequest): Promise<View> {
   const { enabled, scope } = await request.body()
   const owner = ownerOf(request, scope ?? request.query('scope'))
   const format = findKeyFormat(request.param('provider'))
   if (typeof enabled !== 'boolean') throw invalid('enabled', 'Send "enabled", true or false.')
+  changeLimit(request.change.actor)
   if (format === null || !(await vault.setEnabled(format.provider, owner, enabled, request.change))) throw notFound()
   const message = `API key ${enabled ? 'enabled' : 'disabled'} successfully`
   return { success: true, provider: format.name, enabled, message }

@@ -15,14 +15,14 @@ import {
   readApiKey,
   variableOf,
 } from './key-formats.ts'
-import type { TestLimit } from './test-limit.ts'
+import type { MinuteLimit } from './minute-limit.ts'
 import type { TestKey } from './test-provider-key.ts'
 
 export interface PlatformKeyDependencies {
   vault: Vault
   config: Pick<Config, 'environmentKeys' | 'masterKey'>
   testKey: TestKey
-  testLimit: TestLimit
+  testLimit: MinuteLimit
 }
 
 type Source = 'database' | 'environment' | 'not_set'

@@ -3,6 +3,7 @@ import { performance } from 'node:perf_hooks'
 import { formatDecimal, MICROCREDITS_PER_CREDIT, trimDecimal } from '../metering/money.ts'
 import type { Call } from './call.ts'
 import { isOwn } from './choose-key.ts'
+import type { Offer } from './offer.ts'
 import type { Bill } from './settle-call.ts'
 
 /** Known before the answer. */
@@ -15,17 +16,23 @@ export function callHeaders(call: Call): Record<string, string> {
     'X-Provider-Used': deployment.mockResponse === null ? provider.name : 'mock',
     'x-litellm-model-id': headerSafe(deployment.id),
     'x-litellm-model-group': headerSafe(call.modelGroup),
-    'x-litellm-model-api-base':
-      deployment.mockResponse === null ? (deployment.apiBase ?? provider.baseUrl).split('?')[0]! : 'mock',
     'X-BYOK': String(isOwn(offer.key)),
     'X-Org-Credits': caller.isDefaultOrganization ? 'false' : 'true',
     'x-litellm-attempted-retries': String(call.retries),
     'x-litellm-attempted-fallbacks': String(call.fallbacks),
   }
+  const base = shownBase(offer)
+  if (base !== null) headers['x-litellm-model-api-base'] = base
   if (isOwn(offer.key)) headers['X-BYOK-Provider'] = provider.name
   if (call.hold.waitedMs !== undefined) headers['X-Tollgate-Waited'] = String(call.hold.waitedMs)
   if (call.appliedCap !== null) headers['X-Max-Tokens-Applied'] = String(call.appliedCap)
   return headers
+}
+
+/** Never a host of the operator's network, unless the operator says so. */
+function shownBase({ deployment, provider }: Offer): string | null {
+  if (deployment.mockResponse !== null) return 'mock'
+  return deployment.shownApiBase ?? (deployment.apiBase === null ? provider.baseUrl : null)
 }
 
 /** What says who serves a call, and whose key pays. */

@@ -40,11 +40,12 @@ export async function answerJson(deps: ChatDependencies, call: Call, offers: rea
 async function failPaid(
   deps: ChatDependencies,
   call: Call,
-  error: ProviderError & { consumed: Reading },
+  said: ProviderError & { consumed: Reading },
 ): Promise<Ending> {
-  const bill = await settleCall(deps, call, paidNothing(error.consumed))
+  const bill = await settleCall(deps, call, paidNothing(said.consumed))
+  const error = failureWith(call.offer, said)
   logCall(deps, call, { outcome: 'cut_off', bill, error })
-  return paidError(call, bill, toCallerError(failureWith(call.offer, error)))
+  return paidError(call, bill, toCallerError(error))
 }
 
 /** What a failure served that states what it used, and delivered nothing. */

@@ -1,6 +1,8 @@
 /** What a caller is told when a provider did not answer. Our account's troubles are a 503: the caller's key is fine. */
 import type { ProviderError, ProviderErrorKind } from '../../providers/provider.ts'
 import { TollgateError } from '../http/errors.ts'
+import { withoutKnown } from '../observe/without-known.ts'
+import { withoutSecrets } from '../observe/without-secrets.ts'
 import { isOwn } from './choose-key.ts'
 import type { Offer } from './offer.ts'
 
@@ -22,11 +24,31 @@ const CODES: Readonly<Record<ProviderErrorKind, string>> = {
   unreachable: 'provider_unreachable',
 }
 
-/** A failure, and the provider's name where it was the caller's own key that it was called with. */
-export type Failure = ProviderError & { ownKeyAt?: string }
+/** A failure whose texts hold no secret, and the provider's name where it was the caller's own key that it was called with. */
+export type Failure = ProviderError & { ownKeyAt?: string; clean: true }
 
+/** Names of headers the operator may have put a secret into. */
+const SECRET_HEADER = /auth|key|token|secret|cookie|password/i
+
+/** The one way from what a provider said to what a caller, a row or the log is told. */
 export function failureWith(offer: Offer, error: ProviderError): Failure {
-  return isOwn(offer.key) ? { ...error, ownKeyAt: offer.provider.label } : error
+  const { key, deployment, provider } = offer
+  const secrets = Object.entries(deployment.extraHeaders).flatMap(([name, value]) =>
+    SECRET_HEADER.test(name) ? [value] : [],
+  )
+  if (key.apiKey !== null) secrets.push(key.apiKey)
+  const clean = (text: string) => withoutSecrets(withoutKnown(text, secrets))
+  const cleanOr = (text: string | null) => (text === null ? null : clean(text))
+  return {
+    ...error,
+    message: clean(error.message),
+    type: cleanOr(error.type),
+    code: cleanOr(error.code),
+    param: cleanOr(error.param),
+    internal: clean(error.internal),
+    clean: true,
+    ...(isOwn(key) ? { ownKeyAt: provider.label } : {}),
+  }
 }
 
 export function toCallerError(error: Failure): TollgateError {
@@ -103,7 +125,7 @@ export function fromConnection(label: string, error: Error): ProviderError {
 }
 
 /** The call was held, but this process may not call upstream any more: it was stopped for a while, or can't renew its lease. */
-export function leaseLost(): ProviderError {
+export function leaseLost(): Failure {
   return {
     kind: 'unreachable',
     status: null,
@@ -113,6 +135,7 @@ export function leaseLost(): ProviderError {
     param: null,
     retryAfterMs: null,
     internal: 'the lease of this process is not valid',
+    clean: true,
   }
 }
 

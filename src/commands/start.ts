@@ -2,6 +2,7 @@
 import { once } from 'node:events'
 import { demoKey } from '../admin/demo.ts'
 import { createLog } from '../observe/log.ts'
+import { createLogOutput } from '../observe/log-output.ts'
 import { tokenTrouble } from '../observe/metrics-access.ts'
 import { type RunningServer, type ServerOptions, startServer } from '../server.ts'
 import { banner } from './banner.ts'
@@ -12,19 +13,32 @@ import { requireConfig } from './read-config.ts'
 import { asCommandError, requireRootConfig } from './root-config.ts'
 import { version } from './version.ts'
 
+/** At the end, for whoever reads the log. */
+const LOG_PATIENCE_MS = 2_000
+
 export async function start(options: Options): Promise<number> {
   const say = (line: string) => process.stderr.write(`${line}\n`)
+  // A reader that is gone is no reason to stop.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
   const config = await requireConfig(options, say)
   const metricsToken = metricsTokenOf(options)
   const root = await requireRootConfig(options, config, say)
   const requestIds = new Map<string, string>()
-  const log = createLog(options.logLevel, requestIds)
+  const output = createLogOutput({ fd: 2 })
+  const log = createLog(options.logLevel, requestIds, output)
   const store = await openStore(options, config, say, (err) => log.warn({ err }, 'a database connection broke'))
   const stopped = nextSignal()
   let server: RunningServer
   try {
     const key = store.embedded ? await demoKey(store.database, options.dataDir) : null
-    server = await listen(options, store, { config, root, log, requestIds, metricsToken })
+    server = await listen(options, store, {
+      config,
+      root,
+      log,
+      logDropped: () => output.dropped,
+      requestIds,
+      metricsToken,
+    })
     process.stdout.write(
       banner({
         version: version(),
@@ -45,13 +59,14 @@ export async function start(options: Options): Promise<number> {
   const settled = await server.stop()
   await store.close()
   log.info({ settled }, 'stopped')
+  await output.drain(LOG_PATIENCE_MS)
   return settled ? EXIT.ok : EXIT.failed
 }
 
 async function listen(
   options: Options,
   store: Store,
-  own: Pick<ServerOptions, 'config' | 'root' | 'log' | 'requestIds' | 'metricsToken'>,
+  own: Pick<ServerOptions, 'config' | 'root' | 'log' | 'logDropped' | 'requestIds' | 'metricsToken'>,
 ): Promise<RunningServer> {
   try {
     return await asCommandError(() =>

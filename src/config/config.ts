@@ -35,6 +35,8 @@ export interface Deployment {
   trustedHost: boolean
   /** http(s), no credentials, no trailing slash. Null means the provider's own. */
   apiBase: string | null
+  /** Where callers are told it is served: the operator's word, else the host where it is a known provider's; null says nothing of it. */
+  shownApiBase: string | null
   organization: string | null
   extraHeaders: Record<string, string>
   /** Request parameters merged under the caller's own. */
@@ -111,6 +113,8 @@ export interface TollgateSettings {
   limits: Limits
   /** Seconds a stream is read on whose caller left, by provider, where its usage is needed; to its end where none are named. */
   readOnSeconds: Readonly<Record<ProviderName, number>>
+  /** How long who changed which key is kept. */
+  auditLogDays: number
   /** Places that are not public and may be called all the same: `host`, `host:port`, `10.1.0.0/16`. */
   allowedAddresses: readonly string[]
 }

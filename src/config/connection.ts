@@ -2,7 +2,7 @@
 
 import type { Deployment, EnvironmentKey, ProviderName } from './config.ts'
 import type { Field } from './field.ts'
-import type { ProviderFacts } from './provider-name.ts'
+import type { KnownProviders, ProviderFacts } from './provider-name.ts'
 import type { Source } from './source.ts'
 
 export type ProviderKey = Pick<Deployment, 'apiKey' | 'apiKeySource' | 'keyWritten'>
@@ -103,7 +103,19 @@ export function mayUseStandardKey({ domain }: Pick<ProviderFacts, 'domain'>, api
   const { hostname, protocol } = new URL(apiBase)
   if (isLoopback(hostname)) return true
   // Over http everybody on the way reads along.
-  return protocol === 'https:' && (hostname === domain || hostname.endsWith(`.${domain}`))
+  return protocol === 'https:' && isWithin(hostname, domain)
+}
+
+/** Scheme and host, without the path, which may name an account; null for a host that is not known to be a provider's own. */
+export function publicHostOf(known: KnownProviders, apiBase: string | null): string | null {
+  if (apiBase === null) return null
+  const { hostname, origin, protocol } = new URL(apiBase)
+  const isKnown = Object.values(known).some(({ domain }) => isWithin(hostname, domain))
+  return protocol === 'https:' && isKnown ? origin : null
+}
+
+function isWithin(hostname: string, domain: string): boolean {
+  return hostname === domain || hostname.endsWith(`.${domain}`)
 }
 
 function isLoopback(hostname: string): boolean {

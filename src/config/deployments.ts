@@ -1,7 +1,7 @@
 /** `model_list`: every entry becomes a deployment, or says what keeps it from being one. */
 
 import type { Deployment, JsonValue } from './config.ts'
-import { mayUseStandardKey, readApiBase, readApiKey, readHeaders } from './connection.ts'
+import { mayUseStandardKey, publicHostOf, readApiBase, readApiKey, readHeaders } from './connection.ts'
 import { deploymentId } from './deployment-id.ts'
 import type { Field, NumberRule, Section } from './field.ts'
 import { ENTRY, LITELLM_PARAMS } from './litellm-settings.ts'
@@ -95,6 +95,7 @@ function readDeployment(entry: Entry, shared: SharedParams): Deployment | null {
     modelName,
     ...key,
     apiBase,
+    shownApiBase: readShownBase(info) ?? publicHostOf(params.place.source.providers, apiBase),
     organization: params.take('organization').text('a text'),
     extraHeaders: readHeaders(params.take('extra_headers')),
     defaults: readRequestDefaults(params),
@@ -115,6 +116,11 @@ function readDeployment(entry: Entry, shared: SharedParams): Deployment | null {
   if (target === null || modelName === '') return null
   const facts = params.place.source.providers[target.provider]
   return { ...deployment, ...target, trustedHost: facts !== undefined && mayUseStandardKey(facts, apiBase) }
+}
+
+/** An `api_base` may tell of a private network; who wants callers to see something writes what. */
+function readShownBase(info: Section | null): string | null {
+  return info === null ? null : readApiBase(info.take('shown_api_base'))
 }
 
 /** Names of members, their places (`messages[].prefix`), or `*`. */

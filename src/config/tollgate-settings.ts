@@ -25,6 +25,15 @@ const COUNT: NumberRule = {
 }
 const MEGABYTES: NumberRule = { what: 'a number of megabytes, at most 1024', example: '32', moreThan: 0, most: 1024 }
 
+/** The database removes none that is younger. */
+const AUDIT_DAYS: NumberRule = {
+  what: 'a whole number of days, 90 or more',
+  example: '400',
+  least: 90,
+  whole: true,
+  most: 36_500,
+}
+
 /** 1 000 %: a larger markup is a slip. */
 const MOST_MARKUP = 10_000_000n
 const MOST_LEVEL = 1_000_000_000n
@@ -49,11 +58,12 @@ export function readTollgateSettings(place: Field): TollgateSettings {
     leases: readLeases(field('leases')),
     limits: readLimits(field('limits')?.section() ?? null),
     readOnSeconds: readReadOn(field('read_on_seconds')?.section() ?? null),
+    auditLogDays: field('audit_log_days')?.number(AUDIT_DAYS) ?? 400,
     allowedAddresses: readAddresses(field('allowed_addresses')),
   }
   section?.finish(
     NOTHING,
-    'plans, power_levels, allow_below_cost, tool_fees, tool_surcharges, caps, leases, limits, read_on_seconds, allowed_addresses',
+    'plans, power_levels, allow_below_cost, tool_fees, tool_surcharges, caps, leases, limits, read_on_seconds, audit_log_days, allowed_addresses',
   )
   return settings
 }

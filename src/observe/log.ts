@@ -2,8 +2,11 @@
  * Structured logs on standard error: one line a call, no prompt text, no secrets. A line that is about a call says its `call_id`;
  * the id of the request it came by is added here, so that no line about a call lacks it. (Not by AsyncLocalStorage: what runs in a
  * socket's callback or in a batch of many calls would bear the id of whichever request opened the connection.)
+ *
+ * Whoever wrote it, a text in a line is cut to 1 024 characters (paths, names, what a provider said).
  */
 import pino from 'pino'
+import { cutStrings } from './cut-strings.ts'
 import { withoutSecrets } from './without-secrets.ts'
 
 export { withoutSecrets } from './without-secrets.ts'
@@ -12,13 +15,17 @@ export type Log = pino.Logger
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
 
+const TEXT_MAX = 1_024
+/** First to this, so that what is searched for secrets is bounded; a secret that is cut in two here lies beyond what is kept. */
+const SEARCHED_MAX = 8_192
+
 /** The request id of each call that runs, by call id. */
 export type RequestIds = ReadonlyMap<string, string>
 
 export function createLog(
   level: LogLevel,
   requestIds: RequestIds = new Map(),
-  destination: pino.DestinationStream = pino.destination({ fd: 2, sync: false }),
+  destination: pino.DestinationStream = process.stderr,
 ): Log {
   return pino(
     {
@@ -33,10 +40,14 @@ export function createLog(
         return requestId === undefined ? {} : { request_id: requestId }
       },
       redact: { paths: ['headers', '*.headers'], censor: '[redacted]' },
-      hooks: { streamWrite: withoutSecrets },
+      hooks: { streamWrite: presentable },
     },
     destination,
   )
+}
+
+function presentable(line: string): string {
+  return cutStrings(withoutSecrets(cutStrings(line, SEARCHED_MAX)), TEXT_MAX)
 }
 
 /** Name, code and message of an error and its causes; of a database error no detail, which may quote values. */

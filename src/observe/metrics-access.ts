@@ -1,13 +1,17 @@
 /**
  * Who may read /metrics: whoever sits on this machine, the holder of the metrics token, the operator. Asks no database, so that the
- * numbers can be read while it is away. Fails closed: behind a proxy every peer is on loopback, so a forwarded request needs a key.
+ * numbers can be read while it is away. Fails closed: behind a proxy every peer is on loopback, so a request that was forwarded, or
+ * that asks for another host (a browser's page whose name was made to resolve to here), needs a key.
  */
 import { createHash, timingSafeEqual } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import { TollgateError } from '../http/errors.ts'
 
 const LOOPBACK = /^(?:::ffff:)?127\.\d+\.\d+\.\d+$|^::1$/
-const FORWARDED = ['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-forwarded-proto', 'x-real-ip', 'via']
+const LOOPBACK_HOST = /^(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])(?::\d+)?$/i
+/** What proxies add, each in its own words. */
+const FORWARDED =
+  /^(?:x-forwarded|x-original|x-envoy|x-proxy|x-amzn|x-azure|x-arr|cf|cdn)|^(?:.*-)?(?:forwarded|client-ip|real-ip|via)$/
 const LEAST_TOKEN = 16
 
 export interface MetricsKeys {
@@ -26,7 +30,7 @@ export function createMetricsAccess({ masterKey, token }: MetricsKeys): MetricsA
     const hash = digest(stated ?? '')
     // Each is compared, whether or not another one fits.
     if (stated !== undefined && accepted.filter((key) => timingSafeEqual(key, hash)).length > 0) return
-    if (LOOPBACK.test(socket.remoteAddress ?? '') && FORWARDED.every((name) => headers[name] === undefined)) return
+    if (isLocal(headers, socket.remoteAddress ?? '')) return
     throw new TollgateError(
       401,
       'metrics_key_required',
@@ -34,6 +38,11 @@ export function createMetricsAccess({ masterKey, token }: MetricsKeys): MetricsA
       { headers: { 'WWW-Authenticate': 'Bearer' } },
     )
   }
+}
+
+function isLocal(headers: IncomingMessage['headers'], address: string): boolean {
+  if (!LOOPBACK.test(address) || !LOOPBACK_HOST.test(headers.host ?? '')) return false
+  return !Object.keys(headers).some((name) => FORWARDED.test(name))
 }
 
 /** Why a metrics token is refused, as the end of "TOLLGATE_METRICS_TOKEN ..."; null when it is not. */

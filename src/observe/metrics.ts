@@ -58,6 +58,8 @@ export interface Readings {
   spool: () => { entries: number; oldestMs: number }
   /** Of the whole ledger, from the database. */
   openHolds: () => Promise<{ count: number; oldestSeconds: number }>
+  /** Since the start. */
+  logDropped: () => number
 }
 
 export interface Metrics {
@@ -87,6 +89,15 @@ export function createMetrics(version: string, readings: Readings): Metrics {
   const calls = createCallMetrics(register)
   const ledger = createLedgerMetrics(register)
   const state = createStateGauges(register, readings)
+  new Counter({
+    name: 'tollgate_log_lines_dropped_total',
+    help: 'Lines of the log that nobody took: their reader was too slow, or gone.',
+    registers: [register],
+    collect() {
+      this.reset()
+      this.inc(readings.logDropped())
+    },
+  })
   const errors = new Counter({
     name: 'tollgate_errors_total',
     help: 'Answers that failed, by the stable error code; provider_* is what a provider did.',

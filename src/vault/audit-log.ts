@@ -1,6 +1,7 @@
 /**
  * Who changed what. The entries are written by triggers in the transaction of the change, so a change without its entry can't
- * be committed, whoever makes it; here the transaction is told who that is. Append-only: the table refuses anything else.
+ * be committed, whoever makes it; here the transaction is told who that is. Append-only: the table
+ * refuses anything else, but for what is older than the operator keeps it.
  */
 import { type Selectable, sql, type Transaction } from 'kysely'
 import type { Database } from '../db/connect.ts'
@@ -46,6 +47,11 @@ export function listAuditEntries(
   if (before !== null) query = query.where('id', '<', before)
   if (subject !== null) query = query.where('subject', '=', subject)
   return query.execute()
+}
+
+/** Removes what is older than `days`; short, however much that is: asked every hour, it gets through 24 000 entries a day. */
+export async function pruneAuditLog(database: Database, days: number): Promise<void> {
+  await sql`select tollgate.audit_log_prune(${days})`.execute(database.query)
 }
 
 /** PostgreSQL takes no NUL, and half a character from no one. */

@@ -1,5 +1,6 @@
 /** The log of changes to keys: who, when, from where, what; append-only, complete, and never a value. */
 import { expect, test } from 'vitest'
+import { pruneAuditLog } from '../../src/vault/audit-log.ts'
 import { expectRefusal } from '../support/error-shape.ts'
 import { goodKey, useKeysProduct } from './keys-product.ts'
 
@@ -86,4 +87,58 @@ test('nobody changes it, also not with psql', async () => {
     'truncate tollgate.audit_log',
   ])
     await expect(product.db.pool.query(statement)).rejects.toThrow()
+})
+
+test('an entry goes when it is older than the operator keeps it, and nobody removes one of less than 90 days', async () => {
+  const { db } = product
+  await product.send('PUT', '/api/v1/admin/platform-keys/groq', { api_key: goodKey('groq') })
+  const count = async () => (await db.pool.query('select id from tollgate.audit_log')).rowCount ?? 0
+  const before = await count()
+  expect(before).toBeGreaterThan(0)
+  const removed = async (days: number) =>
+    Number((await db.pool.query('select tollgate.audit_log_prune($1) as removed', [days])).rows[0].removed)
+
+  await db.moveClock('89 days')
+  expect(await removed(1)).toBe(0)
+  await expect(db.pool.query('delete from tollgate.audit_log')).rejects.toThrow('append-only')
+  await db.moveClock('2 days')
+  await product.send('PUT', '/api/v1/admin/platform-keys/groq', { api_key: `${goodKey('groq')}2` })
+  expect(await removed(400)).toBe(0)
+  expect(await removed(90)).toBe(before)
+  expect(await count()).toBe(1)
+  await expect(db.pool.query('delete from tollgate.audit_log')).rejects.toThrow('append-only')
+  await db.moveClock('91 days')
+  await pruneAuditLog(db.database, 400)
+  expect(await count()).toBe(1)
+  await pruneAuditLog(db.database, 90)
+  expect(await count()).toBe(0)
+})
+
+test('a thousand entries are removed at a time, and two who do it at once do not wait for each other', async () => {
+  const { db } = product
+  // Left by the tests before, and looked at first.
+  const { rowCount: younger } = await db.pool.query('select from tollgate.audit_log')
+  await db.pool.query(`insert into tollgate.audit_log (action, subject, actor, created_at)
+    select 'key.saved', 'old', 'nobody', tollgate.tollgate_now() - interval '500 days' from generate_series(1, 2500)`)
+  const prune = async () => Number((await db.pool.query('select tollgate.audit_log_prune(400) as n')).rows[0].n)
+  expect(await prune()).toBe(1_000 - (younger ?? 0))
+  const both = await Promise.all([prune(), prune()])
+  expect(both.every((n) => n <= 1_000)).toBe(true)
+  while ((await prune()) > 0);
+  const { rowCount } = await db.pool.query("select from tollgate.audit_log where subject = 'old'")
+  expect(rowCount).toBe(0)
+})
+
+test('a caller changes keys twenty times a minute, so that the log is not filled by one', async () => {
+  const { keys } = await product.db.seedOrganization({ credits: 0, users: { alice: 0, bob: 0 } })
+  const save = (key: string) =>
+    product.send('POST', '/api/v1/llm/byok/keys', { provider: 'groq', api_key: goodKey('groq') }, key)
+  for (let n = 0; n < 20; n += 1) expect((await save(keys.alice)).status).toBe(200)
+  const refused = await save(keys.alice)
+  expect([refused.status, refused.json().detail]).toEqual([429, 'Rate limit exceeded. Maximum 20 changes per minute.'])
+  expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0)
+  const toggled = await product.send('POST', '/api/v1/llm/byok/keys/groq/toggle', { enabled: false }, keys.alice)
+  expect(toggled.status).toBe(429)
+  expect((await product.send('DELETE', '/api/v1/llm/byok/keys/groq', undefined, keys.alice)).status).toBe(429)
+  expect((await save(keys.bob)).status).toBe(200)
 })

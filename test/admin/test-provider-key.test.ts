@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import { PROVIDERS } from '../../providers/registry.ts'
 import { findKeyFormat } from '../../src/admin/key-formats.ts'
-import { createTestLimit } from '../../src/admin/test-limit.ts'
+import { createMinuteLimit } from '../../src/admin/minute-limit.ts'
 import { createTestKey } from '../../src/admin/test-provider-key.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { toTollgateError } from '../../src/http/errors.ts'
@@ -157,7 +157,7 @@ describe('the route', () => {
 
 test('a limit counts each caller for itself, and any minute', () => {
   let now = 1_000_000
-  const limit = createTestLimit(2, () => now)
+  const limit = createMinuteLimit(2, 'tests', () => now)
   const refused = (who: string) => {
     try {
       limit(who)

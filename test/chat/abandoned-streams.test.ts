@@ -269,6 +269,7 @@ async function serveHere(tollgateSettings: Record<string, unknown>): Promise<{ u
     root: { roots: readRootKeys(ROOT_KEY, 'the test'), fernetKeys: [] },
     spoolDirectory,
     log: createLog('silent'),
+    logDropped: () => 0,
     requestIds: new Map(),
     metricsToken: null,
     host: '127.0.0.1',

@@ -46,7 +46,6 @@ test('the headers say what the call was and cost', async () => {
     'x-provider-used': 'openai',
     'x-litellm-model-id': 'gpt-4o-mini-scripted',
     'x-litellm-model-group': 'gpt-4o-mini',
-    'x-litellm-model-api-base': upstream.url,
     'x-byok': 'false',
     'x-org-credits': 'true',
     'x-cost-incurred': '0.006975',

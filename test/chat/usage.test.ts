@@ -273,6 +273,7 @@ async function startAt(now: () => Date): Promise<{ url: string }> {
       ledgerOpen: () => ledger.open,
       spool: () => ledger.overdue,
       openHolds: () => readOpenHolds(db.database),
+      logDropped: () => 0,
     }),
     mayReadMetrics: createMetricsAccess({ masterKey: config.masterKey, token: null }),
     shutdown: new AbortController().signal,

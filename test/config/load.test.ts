@@ -90,6 +90,7 @@ router_settings:
       keyWritten: true,
       trustedHost: true,
       apiBase: null,
+      shownApiBase: null,
       organization: null,
       extraHeaders: {},
       defaults: { max_tokens: 1024, temperature: 0.5 },

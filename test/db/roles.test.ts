@@ -1,5 +1,6 @@
 /** Two roles of the database: one owns the schema and migrates it, one runs the program and owns nothing. */
 import { expect, onTestFinished, test, vi } from 'vitest'
+import { goodKey } from '../admin/keys-product.ts'
 import { queryOnce, useEmptyDatabase } from '../support/empty-database.ts'
 import { runCommand } from '../support/run-tollgate.ts'
 import { configFor, postChat, startTollgate } from '../support/tollgate.ts'
@@ -43,6 +44,15 @@ test('the owner migrates; the role of the app starts, serves a call, audits the 
   const { key }: { key: string } = JSON.parse(made.stdout)
   const body = { model: 'gpt-4o-mini', max_tokens: 10, messages: [{ role: 'user', content: 'Hello' }] }
   expect((await postChat(tollgate, key, body)).status).toBe(200)
+  // Keys are changed with their entry in the audit log, which this role can't write itself.
+  const own = { method: 'POST', headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' } }
+  const stored = { provider: 'openai', api_key: goodKey('openai') }
+  const saved = await fetch(`${tollgate.url}/api/v1/llm/byok/keys`, { ...own, body: JSON.stringify(stored) })
+  expect(saved.status).toBe(200)
+  expect(await queryOnce(app.url, "select count(*)::int from tollgate.audit_log where action = 'key.saved'")).toEqual([
+    { count: 1 },
+  ])
+  expect(await queryOnce(app.url, 'select tollgate.audit_log_prune(90) as removed')).toEqual([{ removed: '0' }])
   expect(await tollgate.stop()).toBe(0)
   expect((await run(app.url, 'audit')).stdout).toBe('The books are right: 2 organizations, 1 charges, 0 open holds.\n')
 
@@ -67,6 +77,11 @@ test('the role of the app can change neither schema nor state', async () => {
     'alter table public.credit_usage_attribution disable trigger user',
     'update tollgate.function_set set number = 0',
     'delete from tollgate.migrations',
+    // Who changed which key: neither forged nor removed.
+    "insert into tollgate.audit_log (action, subject, actor) values ('key.saved', 'root', 'nobody')",
+    "select tollgate.vault_record('key.saved', 'root', null)",
+    'delete from tollgate.audit_log',
+    'truncate tollgate.audit_log',
     'create or replace function tollgate.tollgate_now() returns timestamptz language sql as $$ select now() $$',
   ]) {
     await expect(queryOnce(app.url, statement), statement).rejects.toMatchObject({ code: '42501' })

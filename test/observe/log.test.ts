@@ -150,7 +150,7 @@ test('whatever goes wrong with a call, each line about it says its request, also
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   const proxy = await startTcpProxy(db.url)
   onTestFinished(() => proxy.close())
-  const tollgate = await serveInProcess(proxy.url, upstream.url, SECRETS.openai)
+  const tollgate = await serveInProcess(proxy.url, upstream.url, SECRETS.openai, { booking_wait_seconds: 0.25 })
 
   upstream.respond(chat())
   const answered = openCall(tollgate, acme.keys.alice, HELLO)

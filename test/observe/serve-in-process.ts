@@ -21,9 +21,10 @@ export async function serveInProcess(
   databaseUrl: string,
   upstreamUrl: string,
   upstreamKey: string,
+  limits: Record<string, unknown> = {},
 ): Promise<InProcess> {
   const env = { DATABASE_URL: databaseUrl, TOLLGATE_MASTER_KEY: MASTER_KEY, SCRIPTED_API_KEY: upstreamKey }
-  const text = configFor(upstreamUrl, { litellm_settings: { num_retries: 0 } })
+  const text = configFor(upstreamUrl, { litellm_settings: { num_retries: 0 }, tollgate: { limits } })
   const { config, problems } = loadConfig(text, 'config.yaml', env, { embedded: false, providers: PROVIDERS })
   if (config === null) throw new Error(JSON.stringify(problems))
   const spoolDirectory = await mkdtemp(join(tmpdir(), 'tollgate-in-process-'))
@@ -37,6 +38,7 @@ export async function serveInProcess(
     root: { roots: readRootKeys(ROOT_KEY, 'the test'), fernetKeys: [] },
     spoolDirectory,
     log: createLog('trace', requestIds, { write: (line) => void lines.push(line) }),
+    logDropped: () => 0,
     requestIds,
     metricsToken: null,
     host: '127.0.0.1',

@@ -25,6 +25,8 @@ export interface StartOptions {
   flags?: string[]
   /** The folder of another program than this one; see program-copy.ts. */
   program?: string
+  /** Nobody reads its standard error. */
+  unreadLog?: boolean
 }
 
 export interface Tollgate {
@@ -47,7 +49,7 @@ export interface Tollgate {
 
 /** Resolves when the banner is out. @throws when the process ends before, with what it wrote. */
 export async function startTollgate(options: StartOptions): Promise<Tollgate> {
-  const { databaseUrl, config, env = {}, flags = [], program = PROGRAM } = options
+  const { databaseUrl, config, env = {}, flags = [], program = PROGRAM, unreadLog = false } = options
   const directory = await mkdtemp(join(tmpdir(), 'tollgate-process-'))
   const file = join(directory, 'config.yaml')
   await writeFile(file, config)
@@ -73,9 +75,9 @@ export async function startTollgate(options: StartOptions): Promise<Tollgate> {
     child.emit('output')
   }
   child.stdout.setEncoding('utf8').on('data', collect)
-  child.stderr.setEncoding('utf8').on('data', collect)
+  if (!unreadLog) child.stderr.setEncoding('utf8').on('data', collect)
   const unguard = guard(child.pid ?? 0, directory)
-  const exited = once(child, 'close').then(async ([code]) => {
+  const exited = once(child, unreadLog ? 'exit' : 'close').then(async ([code]) => {
     unguard()
     await rm(directory, { recursive: true, force: true })
     return code as number | null

@@ -1,0 +1,132 @@
+/**
+ * Where the lines of the log go: a descriptor whose reader may be slow, stopped or gone. Fails open: a line never waits, what
+ * nobody reads is kept up to a bound and then left out, and how much was left out is the next line. A log that can't be written
+ * costs lines, never a call, and never the end of the process.
+ *
+ * Not pino's own destination: that retries for ever, throws where a disk is full, and at the end waits for a reader that stopped.
+ */
+import { writeSync, write as writeTo } from 'node:fs'
+
+/** About 2 000 calls. */
+const BACKLOG_BYTES = 1_048_576
+/** A pipe takes 64 KiB at most. */
+const CHUNK_BYTES = 65_536
+const RETRY_MS = 100
+
+export interface LogOutput {
+  write(line: string): void
+  /** Lines left out since the start. */
+  readonly dropped: number
+  /** Resolves once everything is written, and after `patienceMs` in any case. */
+  drain(patienceMs: number): Promise<void>
+}
+
+export interface LogTarget {
+  fd: number
+  backlogBytes?: number
+}
+
+export function createLogOutput({ fd, backlogBytes = BACKLOG_BYTES }: LogTarget): LogOutput {
+  // Opened by Node, a pipe or a terminal stops blocking: else its reader could hold one of the four threads of libuv, and the exit.
+  if (fd === 2) void process.stderr
+  let pending: string[] = []
+  /** Of `pending` and `chunk`. */
+  let backlog = 0
+  let chunk: Buffer | null = null
+  let inFlight = false
+  let retry: NodeJS.Timeout | undefined
+  let dropped = 0
+  let told = 0
+  let written: (() => void) | null = null
+
+  process.on('exit', writeRest)
+  return {
+    write(line) {
+      const bytes = Buffer.byteLength(line)
+      if (backlog + bytes > backlogBytes) dropped += 1
+      else keep(line, bytes)
+      pump()
+    },
+    get dropped() {
+      return dropped
+    },
+    async drain(patienceMs) {
+      if (backlog === 0) return
+      const { promise, resolve } = Promise.withResolvers<void>()
+      const late = setTimeout(resolve, patienceMs)
+      written = resolve
+      await promise
+      clearTimeout(late)
+      written = null
+    },
+  }
+
+  function keep(line: string, bytes: number): void {
+    pending.push(line)
+    backlog += bytes
+  }
+
+  function pump(): void {
+    if (inFlight || retry !== undefined) return
+    tellDropped()
+    chunk ??= takeChunk()
+    if (chunk === null) return
+    inFlight = true
+    writeTo(fd, chunk, (error, bytes) => {
+      inFlight = false
+      if (error === null) passed(bytes)
+      // EAGAIN is a full pipe; a full disk may have room again, and a reader that is gone costs one failed write a tenth of a second.
+      else {
+        retry = setTimeout(() => {
+          retry = undefined
+          pump()
+        }, RETRY_MS).unref()
+        return
+      }
+      pump()
+    })
+  }
+
+  function takeChunk(): Buffer | null {
+    if (pending.length === 0) return null
+    let length = 0
+    let count = 0
+    while (count < pending.length && length < CHUNK_BYTES) length += pending[count++]!.length
+    const lines = count === pending.length ? pending : pending.slice(0, count)
+    pending = count === pending.length ? [] : pending.slice(count)
+    return Buffer.from(lines.join(''))
+  }
+
+  function passed(bytes: number): void {
+    backlog -= bytes
+    chunk = chunk === null || bytes === chunk.length ? null : chunk.subarray(bytes)
+    if (backlog === 0) written?.()
+  }
+
+  /** Once there is room for what follows, so that a reader that stays slow is told twice a backlog, not at each line. */
+  function tellDropped(): void {
+    if (dropped === told || backlog > backlogBytes / 2) return
+    const line = `${JSON.stringify({
+      level: 'warn',
+      time: new Date().toISOString(),
+      dropped: dropped - told,
+      msg: 'lines of the log were left out: their reader was too slow',
+    })}\n`
+    told = dropped
+    keep(line, Buffer.byteLength(line))
+  }
+
+  /** What a crash leaves: as much as is taken at once. What is being written at this moment is written to its end by Node. */
+  function writeRest(): void {
+    try {
+      if (inFlight) chunk = null
+      for (;;) {
+        chunk ??= takeChunk()
+        if (chunk === null) return
+        passed(writeSync(fd, chunk))
+      }
+    } catch {
+      // Nobody reads.
+    }
+  }
+}
