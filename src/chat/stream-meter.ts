@@ -129,7 +129,10 @@ export function createStreamMeter(deps: MeterDependencies, call: Call, reader: S
   let noted = 0
   /** What was counted last: tokens, after so many bytes, under that statement of usage. */
   let sample: { tokens: number; bytes: number; usage: unknown } | null = null
-  const timer = setInterval(() => void checkpoint(), CHECKPOINT_MS)
+  const timer = setInterval(
+    exchange.guard(() => void checkpoint()),
+    CHECKPOINT_MS,
+  )
   let clock: NodeJS.Timeout | undefined
 
   /** Bytes shown by the time of the next look, after `counted` tokens (a choice) in `seen` bytes. */
@@ -179,8 +182,10 @@ export function createStreamMeter(deps: MeterDependencies, call: Call, reader: S
       .catch(() => flow.stop())
       .finally(() => {
         looking = false
-        flow.resume()
-        watchClock(flow)
+        exchange.guard(() => {
+          flow.resume()
+          watchClock(flow)
+        })()
       })
   }
 
@@ -191,14 +196,15 @@ export function createStreamMeter(deps: MeterDependencies, call: Call, reader: S
     const { covered, margin } = growth
     const wait = Math.ceil(startedAt + ((covered - margin) * 1_000) / offer.topSpeed - deps.now())
     const due = () => (looking ? watchClock(flow) : lookNow(flow))
-    clock = setTimeout(due, Math.min(LONGEST_MS, Math.max(1, wait)))
+    clock = setTimeout(exchange.guard(due), Math.min(LONGEST_MS, Math.max(1, wait)))
   }
 
   /** The stream runs on meanwhile. A count that fails is left to the next one. */
   async function checkpoint(): Promise<void> {
-    if (looking || reader.shownBytes === noted) return
+    if (looking) return
     looking = true
     try {
+      if (reader.shownBytes === noted) return
       const seen = reader.shownBytes
       const passed = await passedBy(seen)
       if (ended) return

@@ -64,6 +64,8 @@ export interface Metrics {
   call(numbers: CallNumbers): void
   /** An answer that failed. Counted once, by the first code told for it. */
   error(answer: object, code: string): void
+  /** An error outside of every call: there should be none. */
+  unowned(): void
   hold(seconds: number): void
   settle(seconds: number): void
   batch(kind: string, size: number): void
@@ -91,6 +93,11 @@ export function createMetrics(version: string, readings: Readings): Metrics {
     registers: [register],
   })
   for (const code of ALARMING) errors.inc({ code }, 0)
+  const unowned = new Counter({
+    name: 'tollgate_unowned_errors_total',
+    help: 'Errors outside of every call: each is a mistake of ours that ended nothing, or made the process drain.',
+    registers: [register],
+  })
   const counted = new WeakSet<object>()
   return {
     call: calls.call,
@@ -99,6 +106,7 @@ export function createMetrics(version: string, readings: Readings): Metrics {
       counted.add(answer)
       errors.inc({ code: CODE.test(code) ? code : 'other' })
     },
+    unowned: () => unowned.inc(),
     hold: ledger.hold,
     settle: ledger.settle,
     batch: ledger.batch,
