@@ -111,7 +111,7 @@ test('a configured id that no header can hold goes out as one can, also from the
 
   const answer = await fetch(`${tollgate.url}/v1/chat/completions`, {
     method: 'POST',
-    headers: { authorization: `Bearer ${key}` },
+    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
     body: JSON.stringify({ ...HELLO, model: 'odd', stream: true }),
   })
   spoken.resolve()
