@@ -120,7 +120,7 @@ function createGrowth({ ledger, step }: MeterDependencies, call: Call): Growth {
 export function createStreamMeter(deps: MeterDependencies, call: Call, reader: StreamReader): StreamMeter {
   const { offer, exchange, caller } = call
   const facts = offer.provider.model(offer.deployment.upstreamModel)
-  const count = createOutputCounter(reader, (text) => countText(deps.tokenizer, text, facts))
+  const count = createOutputCounter(reader, (text) => countText(deps.tokenizer, text, facts, caller.organizationId))
   const growth = createGrowth(deps, call)
   const startedAt = deps.now()
   let looking = false

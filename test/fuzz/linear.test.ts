@@ -53,7 +53,7 @@ function handle(text: Buffer, { provider, model }: { provider: Provider; model: 
   if (refused.some(({ droppable }) => !droppable)) return
   provider.serverTools(request.json, model)
   estimateInput(request.json, facts, provider.mediaTokens(model), provider.unpackId)
-  void countInput(COUNTS_NOTHING, request.json, facts, provider.unpackId)
+  void countInput(COUNTS_NOTHING, request.json, facts, provider.unpackId, 'org')
   provider.prepare(
     callOf(
       request,
