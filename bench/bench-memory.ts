@@ -1,5 +1,5 @@
 /** The memory of the proxy over many calls, half of them streams: flat and small, or something is kept that should not be. */
-import { readFile } from 'node:fs/promises'
+import { processMemory } from './process-memory.ts'
 import { showProfile } from './profile.ts'
 import type { BenchmarkContext, Report } from './report.ts'
 import { quantile, spreadOf } from './spread.ts'
@@ -43,7 +43,7 @@ export async function benchMemory(context: BenchmarkContext): Promise<Report> {
   }
   progress.show('checking the books')
   problems.push(...(await stage.checkBooks()))
-  const peak = await memoryOf(stage.proxy.pid, 'VmHWM')
+  const peak = await processMemory(stage.proxy.pid, 'VmHWM')
   const sections = [graph(parts), `At most, ever since its start: ${peak.toFixed(0)} MB.`]
   if (options.profile) {
     await stage.proxy.stop()
@@ -76,15 +76,8 @@ class Sampler {
   }
 
   private async look(): Promise<void> {
-    this.samples.push(await memoryOf(this.pid, 'VmRSS'))
+    this.samples.push(await processMemory(this.pid, 'VmRSS'))
   }
-}
-
-/** Megabytes, from /proc; NaN where there is none. */
-async function memoryOf(pid: number, what: 'VmRSS' | 'VmHWM'): Promise<number> {
-  const text = await readFile(`/proc/${pid}/status`, 'latin1').catch(() => '')
-  const kilobytes = new RegExp(`^${what}:\\s*(\\d+) kB$`, 'm').exec(text)?.[1]
-  return kilobytes === undefined ? Number.NaN : Number(kilobytes) / 1024
 }
 
 function third(parts: readonly Part[], which: 1 | 2): number {

@@ -122,10 +122,10 @@ function ownMessage(kind: ProviderErrorKind, label: string): string {
 function scrub(text: string): string {
   return text
     .replace(/\b(sk|pk|gsk|xai|hf|uc)[-_][\w*-]{4,}[\w*.-]*/gi, '[key]')
-    .replace(/\bkey[-_](?=[\w*.-]*[\dA-Z*])[\w*-]{4,}[\w*.-]*/g, '[key]')
+    .replace(/\bkey[-_](?=[\w*.-]{0,200}[\dA-Z*])[\w*-]{4,}[\w*.-]*/g, '[key]')
     .replace(/\b[\da-f]{8}-(?:[\da-f]{4}-){3}[\da-f]{12}\b/gi, '[account]')
     .replace(/(?<![\w*])\w{1,8}\*{2,}\w{0,8}/g, '[key]')
-    .replace(/\b(org|proj|project|user|acct)[-_](?=[\w-]*[\dA-Z])[\w-]{6,}/g, '[account]')
+    .replace(/\b(org|proj|project|user|acct)[-_](?=[\w-]{0,200}[\dA-Z])[\w-]{6,}/g, '[account]')
 }
 
 /** OpenAI's envelope, and the others seen: a plain string, `detail`, `message` on top, an array of one, a router's cause. */

@@ -173,7 +173,8 @@ export function readOpenAiStream(dialect: OpenAiDialect, choices: number): Strea
   /** Whether every choice has its finish reason, with those of the frame at hand. */
   function endsAll(parts: readonly Choice[]): boolean {
     const ending = parts.filter((choice) => finishReason(choice.finish_reason) !== null).map(indexOf)
-    return new Set([...finished.keys(), ...ending]).size >= choices
+    const news = new Set(ending.filter((index) => !finished.has(index)))
+    return finished.size + news.size >= choices
   }
 
   /** False for a second finish reason, and for the empty delta beside usage, which say nothing new. */

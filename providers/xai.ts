@@ -104,6 +104,6 @@ function errorKind(status: number | null, { message }: ErrorMembers): ProviderEr
   if (status === 400 && /api key/i.test(text)) return 'auth'
   // The same words come as 429 and as 403.
   if (/available credits|spending limit|purchase more credits/i.test(text)) return 'quota'
-  if (status === 400 && /model .* (?:does not exist|not found)/i.test(text)) return 'model_not_found'
+  if (status === 400 && /model .{0,300} (?:does not exist|not found)/i.test(text)) return 'model_not_found'
   return null
 }

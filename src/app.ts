@@ -137,7 +137,13 @@ export function createApp(deps: AppDependencies): Hono<Env> {
     }
     const callId = c.get('ownId')
     deps.requestIds.set(callId, c.get('requestId'))
-    const work = chat(deps, openExchange(incoming, outgoing, callId, c.get('requestId')))
+    const work = chat(
+      deps,
+      openExchange(incoming, outgoing, callId, c.get('requestId'), (err) => {
+        deps.metrics.error(outgoing, 'internal_error')
+        deps.log.error({ call_id: callId, err }, 'an error nobody foresaw ended this call')
+      }),
+    )
     deps.running.add(work)
     try {
       await work

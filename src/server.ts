@@ -60,6 +60,8 @@ export interface ServerOptions {
 
 export interface RunningServer {
   port: number
+  /** Counts an error that belongs to no call. */
+  countUnowned(): void
   /** Drains and stops. Answers false when a settlement could not be booked. */
   stop(): Promise<boolean>
 }
@@ -189,7 +191,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     await closeAll()
     return settled
   }
-  return { port, stop }
+  return { port, countUnowned: metrics.unowned, stop }
 }
 
 /** Of a call the caller gave no request id, its own id stands in. What isn't said here the log adds while the call runs. */

@@ -27,21 +27,37 @@ const MARKER = '__sig_'
 /** More than any thought of a few thousand words needs; ids are kept in memory and databases. */
 const PAYLOAD_CHARS_MAX = 64 * 1024
 const INFLATED_BYTES_MAX = 1024 * 1024
+/** Deflated text of any language is a third to a tenth of itself. What inflates to more than this was made to. */
+const RATIO_MAX = 32
+const SLACK_BYTES = 1024
+/** Of all ids of a request. The longest context holds some four megabytes of text. */
+const REQUEST_BYTES_MAX = 8 * 1024 * 1024
+
+/** What the ids of one request may still inflate to. */
+export interface InflateBudget {
+  left: number
+}
+
+export function createInflateBudget(): InflateBudget {
+  return { left: REQUEST_BYTES_MAX }
+}
 
 /** The id a client gets for a tool call: Claude's own, and the blocks since the call before. */
 export function idWithBlocks(id: string, blocks: readonly Carried[]): string {
   if (blocks.length === 0) return id
-  const list = blocks.map(({ block, text }) => [text, block])
-  const payload = deflateRawSync(JSON.stringify(list)).toString('base64url')
-  return payload.length > PAYLOAD_CHARS_MAX ? id : `${id}${MARKER}${payload}`
+  const json = Buffer.from(JSON.stringify(blocks.map(({ block, text }) => [text, block])))
+  const deflated = deflateRawSync(json)
+  const payload = deflated.toString('base64url')
+  const fits = payload.length <= PAYLOAD_CHARS_MAX && json.length <= inflatedMax(deflated.length)
+  return fits ? `${id}${MARKER}${payload}` : id
 }
 
-/** The blocks in the ids of a message's tool calls; none where an id is not one of ours, or damaged. */
-export function blocksOfIds(ids: readonly string[]): Carried[] {
+/** The blocks in the ids of a message's tool calls; none where an id is not one of ours, or damaged, or the budget is used up. */
+export function blocksOfIds(ids: readonly string[], budget: InflateBudget): Carried[] {
   return ids.flatMap((id, tools) => {
     const at = id.indexOf(MARKER)
     if (at < 0) return []
-    const list = inflate(id.slice(at + MARKER.length))
+    const list = inflate(id.slice(at + MARKER.length), budget)
     if (!Array.isArray(list)) return []
     return list.flatMap((entry): Carried[] => {
       const [text, raw] = Array.isArray(entry) ? (entry as unknown[]) : []
@@ -51,17 +67,28 @@ export function blocksOfIds(ids: readonly string[]): Carried[] {
   })
 }
 
-function inflate(payload: string): unknown {
+function inflatedMax(deflated: number): number {
+  return Math.min(INFLATED_BYTES_MAX, deflated * RATIO_MAX + SLACK_BYTES)
+}
+
+function inflate(payload: string, budget: InflateBudget): unknown {
+  const deflated = Buffer.from(payload, 'base64url')
+  const most = inflatedMax(deflated.length)
+  if (budget.left <= 0) return null
   try {
-    return parseJson(inflateRawSync(Buffer.from(payload, 'base64url'), { maxOutputLength: INFLATED_BYTES_MAX }))
+    const inflated = inflateRawSync(deflated, { maxOutputLength: most })
+    budget.left -= inflated.length
+    return parseJson(inflated)
   } catch {
+    // It may have come that far.
+    budget.left -= most
     return null
   }
 }
 
-/** The id as Claude is sent it, and the text of the blocks it carries. */
+/** The id as Claude is sent it, and the text of the blocks it carries. The ids of a request were measured before: `readConversation`. */
 export function unpackClaudeId(id: string): { id: string; carried: string } {
-  const blocks = id.includes(MARKER) ? blocksOfIds([id]).map(({ block }) => block) : []
+  const blocks = id.includes(MARKER) ? blocksOfIds([id], createInflateBudget()).map(({ block }) => block) : []
   return { id: bareId(id), carried: blocks.length === 0 ? '' : JSON.stringify(blocks) }
 }
 
@@ -112,8 +139,7 @@ export function turnBlocks(content: string, calls: readonly Block[], carried: re
     const piece = content.slice(text, toText)
     if (piece.trim() !== '') blocks.push({ type: 'text', text: piece })
     text = Math.max(text, toText)
-    if (toTools > tools) blocks.push(...calls.slice(tools, toTools))
-    tools = Math.max(tools, toTools)
+    for (; tools < Math.min(toTools, calls.length); tools += 1) blocks.push(calls[tools]!)
   }
   for (const entry of carried) {
     advance(entry.text, entry.tools)

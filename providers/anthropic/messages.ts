@@ -10,7 +10,7 @@ import { createHash } from 'node:crypto'
 import { bareId } from '../carried-id.ts'
 import { parseExactJson } from '../exact-json.ts'
 import { asObject } from '../json.ts'
-import { blocksOfIds, blocksOfMember, isThought, turnBlocks } from './carried.ts'
+import { blocksOfIds, blocksOfMember, type Carried, createInflateBudget, isThought, turnBlocks } from './carried.ts'
 import type { ClaudeModel } from './models.ts'
 import { type Block, contentBlocks, type PartContext, textBlocks, textOf, withCacheHint } from './parts.ts'
 
@@ -33,16 +33,33 @@ export function readConversation(messages: unknown, model: ClaudeModel, context:
   const leading = list.findIndex((message) => !isSystem(message))
   const start = leading < 0 ? list.length : leading
   const system = list.slice(0, start).flatMap((message, index) => plainBlocks(message, index, context))
-  const turns = createTurns(model, context)
+  const turns = createTurns(model, context, carriedBy(list, context))
   for (let index = start; index < list.length; index += 1) turns.add(list[index]!, index)
   if (list.some(isNamed)) {
     context.refuse('messages[].name', "Claude's messages have no name. Leave it out, or say it in the text.", true)
   }
-  const said = turns.messages
+  const said = turns.end()
   // A prompt of system messages alone is one for OpenAI; for Claude somebody has to have spoken.
   if (said.length === 0) return { system: [], messages: [{ role: 'user', content: system }], lostThoughts: false }
   endTidily(said)
   return { system, messages: said, lostThoughts: thoughtsLost(said) }
+}
+
+/** By message, the blocks in the ids of its calls; whatever its role, for all of them are counted as input. */
+function carriedBy(list: readonly Members[], { refuse }: PartContext): Carried[][] {
+  const budget = createInflateBudget()
+  const carried = list.map(({ tool_calls: calls }) =>
+    Array.isArray(calls)
+      ? blocksOfIds(
+          calls.map((call) => text(asObject(call)?.id)),
+          budget,
+        )
+      : [],
+  )
+  if (budget.left <= 0) {
+    refuse('messages', 'The ids of tool calls carry too much. Send those of earlier turns as they were before "__sig_".')
+  }
+  return carried
 }
 
 /** Results may have the name of their tool, which is known. */
@@ -62,24 +79,34 @@ function plainBlocks(message: Members, index: number, context: PartContext): Blo
 }
 
 interface Turns {
-  messages: ClaudeMessage[]
   add(message: Members, index: number): void
+  /** All that was said. */
+  end(): ClaudeMessage[]
 }
 
-function createTurns(model: ClaudeModel, context: PartContext): Turns {
+function createTurns(model: ClaudeModel, context: PartContext, carried: readonly Carried[][]): Turns {
   const messages: ClaudeMessage[] = []
   const calls = createCallIds()
-  /** How many results stand at the beginning of the open user message. */
-  let results = 0
+  /** Of the open user message: they go before whatever else it says once it is over, since each insertion would move all of that. */
+  let results: Block[] = []
+
+  function open(role: ClaudeMessage['role'], content: Block[]): void {
+    putResults()
+    messages.push({ role, content })
+  }
+
+  function putResults(): void {
+    const last = messages.at(-1)
+    if (last !== undefined && results.length > 0) last.content = results.concat(last.content)
+    results = []
+  }
 
   function say(role: ClaudeMessage['role'], blocks: readonly Block[]): void {
     if (blocks.length === 0) return
     const last = messages.at(-1)
-    if (last?.role === role) last.content.push(...blocks)
-    else {
-      messages.push({ role, content: [...blocks] })
-      results = 0
-    }
+    // Not push(...blocks): a spread of a few hundred thousand overflows the stack.
+    if (last?.role === role) for (const block of blocks) last.content.push(block)
+    else open(role, [...blocks])
   }
 
   function addResult(message: Members, index: number): void {
@@ -88,12 +115,8 @@ function createTurns(model: ClaudeModel, context: PartContext): Turns {
     const block: Record<string, unknown> = { type: 'tool_result', tool_use_id: id }
     if (content.length > 0) block.content = content
     if (message.is_error === true) block.is_error = true
-    if (messages.at(-1)?.role !== 'user') {
-      messages.push({ role: 'user', content: [] })
-      results = 0
-    }
-    messages.at(-1)!.content.splice(results, 0, withCacheHint(block, message))
-    results += 1
+    if (messages.at(-1)?.role !== 'user') open('user', [])
+    results.push(withCacheHint(block, message))
   }
 
   function addSystem(message: Members, index: number): void {
@@ -103,7 +126,10 @@ function createTurns(model: ClaudeModel, context: PartContext): Turns {
   }
 
   return {
-    messages,
+    end() {
+      putResults()
+      return messages
+    },
     add(message, index) {
       if (messages.at(-1)?.role === 'system' && message.role !== 'assistant' && !isSystem(message)) {
         // Nothing of the user may follow it: it becomes text of the user after all.
@@ -113,7 +139,7 @@ function createTurns(model: ClaudeModel, context: PartContext): Turns {
       if (isSystem(message)) addSystem(message, index)
       else if (message.role === 'user') say('user', plainBlocks(message, index, context))
       else if (message.role === 'tool' || message.role === 'function') addResult(message, index)
-      else if (message.role === 'assistant') say('assistant', assistantBlocks(message, index, calls, context))
+      else if (message.role === 'assistant') say('assistant', assistantBlocks(message, index, calls, carried[index] ?? [], context))
       else
         context.refuse(`messages[${index}].role`, 'Claude knows the roles system, developer, user, assistant and tool.')
     },
@@ -124,7 +150,13 @@ function marked(block: Block): Block {
   return typeof block.text === 'string' ? { ...block, text: `<system>\n${block.text}\n</system>` } : block
 }
 
-function assistantBlocks(message: Members, index: number, calls: CallIds, context: PartContext): Block[] {
+function assistantBlocks(
+  message: Members,
+  index: number,
+  calls: CallIds,
+  inIds: readonly Carried[],
+  context: PartContext,
+): Block[] {
   const path = `messages[${index}]`
   if (asObject(message.audio) !== null) context.refuse(`${path}.audio`, 'Claude can not hear an answer given as audio.')
   const listed = Array.isArray(message.tool_calls) ? message.tool_calls.map((call) => asObject(call) ?? {}) : []
@@ -145,7 +177,7 @@ function assistantBlocks(message: Members, index: number, calls: CallIds, contex
     }
     return [withCacheHint(use, call)]
   })
-  const carried = blocksOfMember(message.thinking_blocks) ?? blocksOfIds(made.map((call) => text(call.id)))
+  const carried = blocksOfMember(message.thinking_blocks) ?? inIds
   // Read in any case: what Claude can't take in it has to be refused.
   const plain = plainBlocks(message, index, context)
   if (carried.length === 0 && Array.isArray(message.content)) return [...plain, ...refusalOf(message), ...uses]
@@ -178,28 +210,68 @@ interface CallIds {
   answer(id: string): string
 }
 
+interface OpenCall {
+  own: string
+  claude: string
+  isAnswered: boolean
+}
+
 function createCallIds(): CallIds {
   const used = new Set<string>()
-  let open: { own: string; claude: string }[] = []
+  let open: OpenCall[] = []
+  /** The same in the order they were made, by the caller's id and by that without what it carries. */
+  let byOwn = createQueues()
+  let byBare = createQueues()
+  let first = 0
   let turn = 0
+
+  /** The first that is not answered; each is passed once, whatever the results are. */
+  function firstOpen(): OpenCall | undefined {
+    while (open[first]?.isAnswered === true) first += 1
+    return open[first]
+  }
+
   return {
     begin(index) {
       turn = index
       open = []
+      byOwn = createQueues()
+      byBare = createQueues()
+      first = 0
     },
     ask(id) {
       const wanted = allowed(bareId(id))
       const claude = wanted === '' || used.has(wanted) ? `call_${turn}_${open.length}` : wanted
       used.add(claude)
-      open.push({ own: id, claude })
+      const call = { own: id, claude, isAnswered: false }
+      open.push(call)
+      byOwn.add(id, call)
+      byBare.add(bareId(id), call)
       return claude
     },
     answer(id) {
-      let at = open.findIndex(({ own }) => own === id)
-      if (at < 0) at = open.findIndex(({ own }) => bareId(own) === bareId(id))
-      if (at < 0 && id === '') at = 0
-      const [found] = at < 0 ? [] : open.splice(at, 1)
+      const found = byOwn.next(id) ?? byBare.next(bareId(id)) ?? (id === '' ? firstOpen() : undefined)
+      if (found !== undefined) found.isAnswered = true
       return found?.claude ?? (allowed(bareId(id)) || 'call_unknown')
+    },
+  }
+}
+
+/** Calls by a name, each list in its order. */
+function createQueues(): { add(name: string, call: OpenCall): void; next(name: string): OpenCall | undefined } {
+  const queues = new Map<string, { calls: OpenCall[]; at: number }>()
+  return {
+    add(name, call) {
+      const queue = queues.get(name)
+      if (queue === undefined) queues.set(name, { calls: [call], at: 0 })
+      else queue.calls.push(call)
+    },
+    /** The first that is not answered yet. */
+    next(name) {
+      const queue = queues.get(name)
+      if (queue === undefined) return undefined
+      while (queue.calls[queue.at]?.isAnswered === true) queue.at += 1
+      return queue.calls[queue.at]
     },
   }
 }

@@ -80,9 +80,12 @@ interface Part {
   usage: Usage
 }
 
+/** More than any call makes: they are read again with each event of a stream that states usage. */
+const ITERATIONS_MAX = 128
+
 /** Null where there are none, or one of them can't be read. */
 function readIterations(raw: unknown, model: string | null): Part[] | null {
-  if (!Array.isArray(raw) || raw.length === 0) return null
+  if (!Array.isArray(raw) || raw.length === 0 || raw.length > ITERATIONS_MAX) return null
   const fallback = raw.findLastIndex((entry) => asObject(entry)?.type === 'fallback_message')
   const parts: Part[] = []
   for (const [index, entry] of raw.entries()) {
@@ -96,13 +99,13 @@ function readIterations(raw: unknown, model: string | null): Part[] | null {
 }
 
 function mergeByModel(parts: readonly Part[]): Part[] {
-  const merged: Part[] = []
+  const merged = new Map<string | null, Part>()
   for (const part of parts) {
-    const same = merged.find((entry) => entry.model === part.model)
-    if (same === undefined) merged.push({ ...part })
+    const same = merged.get(part.model)
+    if (same === undefined) merged.set(part.model, { ...part })
     else same.usage = add(same.usage, part.usage)
   }
-  return merged
+  return [...merged.values()]
 }
 
 function add(a: Usage, b: Usage): Usage {

@@ -92,7 +92,7 @@ export function createChoice(index: number, context: AnswerContext, instead: NoC
         finishMessage = candidate.finishMessage
       }
       if (said.signature !== null) signature = said.signature
-      others.push(...said.others)
+      for (const part of said.others) others.push(part)
       if (said.content !== '') texts.push(said.content)
       if (said.calls.length > 0) hasCalls = true
       saidAnything ||= said.content !== '' || said.calls.length > 0 || said.images.length > 0

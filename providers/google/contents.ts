@@ -21,6 +21,8 @@ export interface Conversation {
 interface Turn {
   kind: 'says' | 'model' | 'results'
   parts: Part[]
+  /** Of a model's: it called something, so results are to follow. */
+  hasCalls: boolean
 }
 
 interface MadeCall {
@@ -45,8 +47,11 @@ export function translateMessages(messages: readonly unknown[], model: string): 
   function say(kind: Turn['kind'], parts: Part[]): void {
     if (parts.length === 0) return
     const last = turns.at(-1)
-    if (last?.kind === kind) last.parts.push(...parts)
-    else turns.push({ kind, parts })
+    const hasCalls = kind === 'model' && parts.some((part) => 'functionCall' in part)
+    if (last?.kind === kind) {
+      append(last.parts, parts)
+      last.hasCalls ||= hasCalls
+    } else turns.push({ kind, parts, hasCalls })
   }
 
   function flush(): void {
@@ -62,8 +67,8 @@ export function translateMessages(messages: readonly unknown[], model: string): 
       continue
     }
     const isSystem = message.role === 'system' || message.role === 'developer'
-    if (isSystem && turns.length === 0) system.push(...partsOf(message.content, 'system'))
-    else if (isSystem && awaitsResults(turns.at(-1))) held.push(...partsOf(message.content, 'system'))
+    if (isSystem && turns.length === 0) append(system, partsOf(message.content, 'system'))
+    else if (isSystem && awaitsResults(turns.at(-1))) append(held, partsOf(message.content, 'system'))
     else {
       flush()
       if (message.role === 'assistant') say('model', modelParts(message, model, calls))
@@ -71,12 +76,17 @@ export function translateMessages(messages: readonly unknown[], model: string): 
     }
   }
   flush()
-  if (turns[0]?.kind !== 'says') turns.unshift({ kind: 'says', parts: [SILENCE] })
+  if (turns[0]?.kind !== 'says') turns.unshift({ kind: 'says', parts: [SILENCE], hasCalls: false })
   return { systemInstruction: system.length === 0 ? null : { parts: system }, contents: turns.map(asContent) }
 }
 
 function awaitsResults(turn: Turn | undefined): boolean {
-  return turn?.kind === 'results' || (turn?.kind === 'model' && turn.parts.some((part) => 'functionCall' in part))
+  return turn?.kind === 'results' || turn?.hasCalls === true
+}
+
+/** Not push(...parts): a spread of a few hundred thousand overflows the stack. */
+function append(to: Part[], parts: readonly Part[]): void {
+  for (const part of parts) to.push(part)
 }
 
 const ORDER = Symbol('the place of the call a result answers')
@@ -101,7 +111,7 @@ function modelParts(message: Part, model: string, calls: Map<string, MadeCall>):
   const parts: Part[] = []
   const thought = message.reasoning_content ?? message.reasoning
   if (thinks && typeof thought === 'string' && thought !== '') parts.push({ text: thought, thought: true })
-  parts.push(...serverParts(message))
+  append(parts, serverParts(message))
   const texts = partsOf(message.content, 'assistant')
   if (texts.length === 0 && typeof message.refusal === 'string' && message.refusal !== '')
     texts.push({ text: message.refusal })
@@ -110,8 +120,7 @@ function modelParts(message: Part, model: string, calls: Map<string, MadeCall>):
   )
   const images = (Array.isArray(message.images) ? message.images : []).flatMap(imagePart)
   if (thinks) sign(extraSignature(message), texts, made, model)
-  parts.push(...texts, ...images, ...made)
-  return parts
+  return parts.concat(texts, images, made)
 }
 
 /** The signature of a message belongs to its first call, where none has one, else to its text. */

@@ -103,7 +103,7 @@ function kindOf({ status, word, message, reason, accountLimit }: Stated): Provid
   if (status === 413 || /payload size exceeds/i.test(message)) return 'too_large'
   if (status === 503 || word === 'UNAVAILABLE') return 'overloaded'
   if (status === 504 || status === 408 || word === 'DEADLINE_EXCEEDED') return 'timeout'
-  if (/token count.*exceeds the maximum/i.test(message)) return 'context_length'
+  if (/token count.{0,300}exceeds the maximum/i.test(message)) return 'context_length'
   if (word === 'INVALID_ARGUMENT' || word === 'OUT_OF_RANGE') return 'bad_request'
   return status !== null && status < 500 && status !== 499 ? 'bad_request' : 'failed'
 }

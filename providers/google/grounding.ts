@@ -19,7 +19,7 @@ export function noSources(): Sources {
 export function collectSources(candidate: Json, sources: Sources): void {
   const grounding = asObject(candidate.groundingMetadata)
   if (grounding !== null && Object.keys(grounding).length > 0) {
-    sources.grounding = { ...sources.grounding, ...grounding }
+    sources.grounding = Object.assign(sources.grounding ?? {}, grounding)
     for (const query of Array.isArray(grounding.webSearchQueries) ? grounding.webSearchQueries : []) {
       if (typeof query === 'string' && query !== '') sources.queries.add(query)
     }
@@ -47,8 +47,7 @@ export function toolUses(all: Iterable<Sources>, model: string): Record<string, 
 
 /** Places in a text are bytes of its UTF-8 there, and characters here. */
 export function annotationsOf({ grounding, citations }: Sources, text: string): Json[] {
-  const bytes = Buffer.from(text)
-  const place = (offset: unknown) => (typeof offset === 'number' ? bytes.toString('utf8', 0, offset).length : 0)
+  const place = createPlaces(Buffer.from(text))
   const chunks: unknown[] = Array.isArray(grounding?.groundingChunks) ? grounding.groundingChunks : []
   const supports: unknown[] = Array.isArray(grounding?.groundingSupports) ? grounding.groundingSupports : []
   const found: Json[] = []
@@ -74,6 +73,29 @@ export function annotationsOf({ grounding, citations }: Sources, text: string): 
     add(citation, place(citation?.startIndex), place(citation?.endIndex))
   }
   return found
+}
+
+/** Characters in so many bytes of a text. Each question reads a kilobyte at most, for there may be as many as there are bytes. */
+function createPlaces(bytes: Buffer): (offset: unknown) => number {
+  const marks: { at: number; characters: number }[] = [{ at: 0, characters: 0 }]
+  return (offset) => {
+    if (typeof offset !== 'number' || !(offset > 0)) return 0
+    const end = Math.min(Math.trunc(offset), bytes.length)
+    while (marks.at(-1)!.at + PLACE_STEP <= end) marks.push(nextMark(bytes, marks.at(-1)!))
+    // A mark moves back to the beginning of a character, by three bytes at most.
+    let index = Math.min(marks.length - 1, Math.floor(end / (PLACE_STEP - 3)))
+    while (marks[index]!.at > end) index -= 1
+    const { at, characters } = marks[index]!
+    return characters + bytes.toString('utf8', at, end).length
+  }
+}
+
+const PLACE_STEP = 1024
+
+function nextMark(bytes: Buffer, { at, characters }: { at: number; characters: number }) {
+  let next = at + PLACE_STEP
+  while (next < bytes.length && (bytes[next]! & 0xc0) === 0x80) next -= 1
+  return { at: next, characters: characters + bytes.toString('utf8', at, next).length }
 }
 
 function sourceOf(value: unknown): Json | null {

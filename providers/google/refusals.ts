@@ -176,7 +176,7 @@ function badMessages(json: Json, model: string): Refusal[] {
     if (speaker === undefined)
       return [never(`${place}.role`, `${LABEL} can't be sent a message of role '${role.slice(0, 32)}'.`)]
     const refused = badContent(message.content, speaker, place, model)
-    if (speaker === 'assistant') refused.push(...badAssistant(message, place, called))
+    if (speaker === 'assistant') for (const refusal of badAssistant(message, place, called)) refused.push(refusal)
     if (speaker === 'tool' && !called.has(textOf(message.tool_call_id)))
       refused.push(
         never(`${place}.tool_call_id`, `${place} answers no tool call before it, and ${LABEL} needs to know which.`),

@@ -63,7 +63,7 @@ export function translateTools(json: Json, model: string): Json {
   const declarations = toolsOf(json)
     .map(functionOf)
     .filter((declared) => declared !== null)
-    .filter((declared) => choice.mode !== 'AUTO' || choice.only === null || choice.only.includes(textOf(declared.name)))
+    .filter((declared) => choice.mode !== 'AUTO' || choice.only === null || choice.only.has(textOf(declared.name)))
     .map(declaration)
   const kinds = new Set(googleServerTools(json, model).map(({ kind }) => kind))
   const tools: Json[] = SERVER_TOOLS.filter(({ kind }) => kinds.has(kind)).map(({ gemini }) => ({ [gemini]: {} }))
@@ -90,12 +90,12 @@ function declaration({ name, description, parameters }: Json): Json {
 
 interface Choice {
   mode: 'AUTO' | 'NONE' | 'ANY'
-  only: string[] | null
+  only: ReadonlySet<string> | null
 }
 
 /** Which functions may be called is Gemini's to enforce only where one must be; else the others are not declared. */
 function callingConfig({ mode, only }: Choice): Json {
-  return { mode, ...(mode === 'ANY' && only !== null ? { allowedFunctionNames: only } : {}) }
+  return { mode, ...(mode === 'ANY' && only !== null ? { allowedFunctionNames: [...only] } : {}) }
 }
 
 function readChoice(value: unknown): Choice {
@@ -104,9 +104,9 @@ function readChoice(value: unknown): Choice {
   const choice = asObject(value)
   if (choice?.type === 'allowed_tools') {
     const allowed = asObject(choice.allowed_tools) ?? {}
-    return { mode: allowed.mode === 'required' ? 'ANY' : 'AUTO', only: namesOf(allowed.tools) }
+    return { mode: allowed.mode === 'required' ? 'ANY' : 'AUTO', only: new Set(namesOf(allowed.tools)) }
   }
-  if (choice?.type === 'function') return { mode: 'ANY', only: namesOf([choice]) }
+  if (choice?.type === 'function') return { mode: 'ANY', only: new Set(namesOf([choice])) }
   return { mode: 'AUTO', only: null }
 }
 

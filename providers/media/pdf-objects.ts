@@ -20,11 +20,19 @@ export interface PdfScan {
 const OBJECTS_MAX = 100_000
 const STREAMS_MAX = 2_000
 
+/** With `info`, what came of it and how many bytes that took. */
+interface Inflated {
+  buffer: Buffer
+  engine: { bytesWritten: number }
+}
+
 export function createPdfScan(bytes: Buffer, inflatedMax: number): PdfScan {
   const kids = new Map<number, number[][]>()
   const counts = new Map<number, number>()
   const roots = new Set<number>()
   let inflated = 0
+  /** Bytes of the file that inflating may still read: streams may lie in each other, and read much to write nothing. */
+  let readable = bytes.length
   let streams = 0
 
   function run(): boolean {
@@ -57,7 +65,9 @@ export function createPdfScan(bytes: Buffer, inflatedMax: number): PdfScan {
     const list = /^\s*\[((?:\s*\d{1,10}\s+\d{1,5}\s+R)*)\s*\]\s*$/.exec(values.Kids)
     if (list === null) return false
     const own = (list[1]!.match(/\d+\s+\d+\s+R/g) ?? []).map((reference) => Number.parseInt(reference, 10))
-    kids.set(id, [...(kids.get(id) ?? []), own])
+    const versions = kids.get(id)
+    if (versions === undefined) kids.set(id, [own])
+    else versions.push(own)
     return true
   }
 
@@ -91,13 +101,14 @@ export function createPdfScan(bytes: Buffer, inflatedMax: number): PdfScan {
   /** To the stream's own end: a length, or a word that stands for the end, may lie. */
   function inflate(start: number): string | null {
     const left = inflatedMax - inflated
-    if (left <= 0) return null
+    if (left <= 0 || readable <= 0) return null
     try {
       // Readers take what is there of one that was cut off.
-      const options = { maxOutputLength: left, finishFlush: constants.Z_SYNC_FLUSH }
-      const content = inflateSync(bytes.subarray(start), options)
-      inflated += content.length
-      return content.toString('latin1')
+      const options = { maxOutputLength: left, finishFlush: constants.Z_SYNC_FLUSH, info: true } as const
+      const { buffer, engine } = inflateSync(bytes.subarray(start, start + readable), options) as unknown as Inflated
+      inflated += buffer.length
+      readable -= engine.bytesWritten
+      return readable > 0 ? buffer.toString('latin1') : null
     } catch {
       return null
     }

@@ -106,5 +106,5 @@ function durations(call: Call): Record<string, string> {
 
 /** Names come from config.yaml and may hold anything; a header may not. */
 function headerSafe(value: string): string {
-  return /^[\x20-\x7e]*$/.test(value) ? value.slice(0, 256) : encodeURIComponent(value).slice(0, 256)
+  return /^[\x20-\x7e]*$/.test(value) ? value.slice(0, 256) : encodeURIComponent(value.toWellFormed()).slice(0, 256)
 }

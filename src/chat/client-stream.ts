@@ -35,7 +35,8 @@ export function openClientStream(
   let draining = false
   let over = false
   let stall: NodeJS.Timeout | undefined
-  let idle = setTimeout(keepAlive, KEEP_ALIVE_MS)
+  const keepOpen = exchange.guard(keepAlive)
+  let idle = setTimeout(keepOpen, KEEP_ALIVE_MS)
   exchange.onGone(dispose)
 
   function open(isDecided: boolean): void {
@@ -52,7 +53,7 @@ export function openClientStream(
   function keepAlive(): void {
     open(false)
     if (!outgoing.writableNeedDrain) outgoing.write(KEEP_ALIVE)
-    idle = setTimeout(keepAlive, KEEP_ALIVE_MS)
+    idle = setTimeout(keepOpen, KEEP_ALIVE_MS)
   }
 
   function dispose(): void {
@@ -79,12 +80,15 @@ export function openClientStream(
     onDrain(listener) {
       if (draining) return
       draining = true
-      outgoing.once('drain', () => {
-        draining = false
-        clearTimeout(stall)
-        stall = undefined
-        listener()
-      })
+      outgoing.once(
+        'drain',
+        exchange.guard(() => {
+          draining = false
+          clearTimeout(stall)
+          stall = undefined
+          listener()
+        }),
+      )
     },
     end(bytes) {
       dispose()

@@ -5,13 +5,14 @@ import type { Tokenizer } from '../metering/tokenizer.ts'
 
 type Counting = Pick<ModelFacts, 'encoding' | 'countPercent'>
 
-/** Tokens of a text, or of several, in the model's own count. */
+/** Tokens of a text, or of several, in the model's own count. @param payer the organization, which takes turns with others. */
 export async function countText(
   tokenizer: Tokenizer,
   text: string | readonly string[],
   facts: Counting,
+  payer: string,
 ): Promise<number> {
-  return Math.floor(((await tokenizer.count(text, facts.encoding)) * facts.countPercent) / 100)
+  return Math.floor(((await tokenizer.count(text, facts.encoding, payer)) * facts.countPercent) / 100)
 }
 
 /** Tokens of a request's text, framing included; images and sound are apart. */
@@ -20,6 +21,7 @@ export async function countInput(
   json: Readonly<Record<string, unknown>>,
   facts: Counting,
   unpackId: Provider['unpackId'],
+  payer: string,
   letThrough: readonly string[] = [],
 ): Promise<number> {
   const pieces: string[] = [...letThrough]
@@ -35,5 +37,5 @@ export async function countInput(
     unbounded: () => {},
     prediction: () => {},
   })
-  return (await countText(tokenizer, pieces, facts)) + framing
+  return (await countText(tokenizer, pieces, facts, payer)) + framing
 }

@@ -21,6 +21,11 @@ export interface Exchange {
   readonly gone: boolean
   /** Runs when the caller leaves; at once if it already has. */
   onGone(listener: () => void): void
+  /**
+   * The same work, for a timer or an event to call: what it throws ends this exchange, and is told to `onUnforeseen`. Nobody awaits a
+   * callback, so without an owner its error would end the process.
+   */
+  guard(work: () => void): () => void
 }
 
 export function openExchange(
@@ -28,14 +33,23 @@ export function openExchange(
   outgoing: ServerResponse,
   callId: string,
   requestId: string,
+  onUnforeseen: (error: unknown) => void,
 ): Exchange {
   const stated = incoming.headers['x-request-id']
   let gone = false
   const listeners: (() => void)[] = []
+  const guard = (work: () => void) => () => {
+    try {
+      work()
+    } catch (error) {
+      onUnforeseen(error)
+      outgoing.destroy()
+    }
+  }
   outgoing.once('close', () => {
     if (outgoing.writableFinished) return
     gone = true
-    for (const listener of listeners) listener()
+    for (const listener of listeners) guard(listener)()
   })
   // Without a listener a reset connection would take the process down.
   outgoing.on('error', () => {})
@@ -54,5 +68,6 @@ export function openExchange(
       if (gone) listener()
       else listeners.push(listener)
     },
+    guard,
   }
 }

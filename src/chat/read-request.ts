@@ -6,6 +6,7 @@ import type { ChatRequest } from '../../providers/provider.ts'
 import { TollgateError } from '../http/errors.ts'
 import { countMembers, countParsed, duplicateMember, objectMembers } from '../http/json-members.ts'
 import { readBody, refuseOtherThanJson } from '../http/read-body.ts'
+import { refuseHalves } from '../http/well-formed.ts'
 
 const DEPTH_MAX = 256
 const CHOICES_MAX = 128
@@ -152,6 +153,7 @@ function parseObject(text: Buffer): Record<string, unknown> {
   }
   if (typeof json !== 'object' || json === null || Array.isArray(json))
     throw bad('request_body', 'The request body must be a JSON object.')
+  refuseHalves(text, json)
   const twice = countParsed(json) === count ? null : duplicateMember(text)
   if (twice !== null) {
     const shown = showPath(twice)

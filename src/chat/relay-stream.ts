@@ -96,17 +96,17 @@ export function relayStream(options: RelayOptions): Promise<RelayEnd> {
         looking = true
         brake.press('meter')
       },
-      resume() {
+      resume: guarded(() => {
         looking = false
         readQueue()
         if (!looking) brake.release('meter')
-      },
-      stop: () => giveUp(stopped(), options.drainMs()),
-      end(why) {
+      }),
+      stop: guarded(() => giveUp(stopped(), options.drainMs())),
+      end: guarded((why) => {
         if (ended || abandoned !== null) return
         giveUp({ kind: 'ended', why, isUnpaid: false }, options.drainMs())
         if (!ended) options.onEnded(why)
-      },
+      }),
     }
 
     function stopped(): RelayEnd {
@@ -118,14 +118,14 @@ export function relayStream(options: RelayOptions): Promise<RelayEnd> {
       ended = true
       options.shutdown.removeEventListener('abort', onShutdown)
       clearTimeout(drain)
-      if (abort) control?.abort()
-      // What still comes is ignored, but a connection left paused would never be free again.
-      else control?.resume()
       // What failed before it said anything consumed nothing, whoever gave it up before.
       const failedUnsaid = result.kind === 'failed' && !reader.hasContent && result.error.consumed === undefined
       if (abandoned === null) resolve(result)
       else if (!failedUnsaid) resolve(abandoned)
       else resolve(abandoned.kind === 'ended' ? { ...abandoned, isUnpaid: true } : result)
+      if (abort) control?.abort()
+      // What still comes is ignored, but a connection left paused would never be free again.
+      else control?.resume()
     }
 
     /** We end it. A call that was refused, or never went out, consumed nothing whoever ended it. */
@@ -138,13 +138,16 @@ export function relayStream(options: RelayOptions): Promise<RelayEnd> {
       else if (drainMs === 0) end(result, true)
       else if (abandoned === null) {
         abandoned = result
-        drain = setTimeout(() => end(result, true), drainMs)
+        drain = setTimeout(
+          guarded(() => end(result, true)),
+          drainMs,
+        )
         brake.releaseAll()
       }
     }
 
     function onShutdown(): void {
-      giveUp(stopped(), 0)
+      guarded(() => giveUp(stopped(), 0))()
     }
 
     function errorOf({ status, headers, body }: Refusal): ProviderError {
@@ -203,7 +206,7 @@ export function relayStream(options: RelayOptions): Promise<RelayEnd> {
     function readPiece(piece: Buffer): void {
       const length = Math.min(piece.length, Math.max(PART_BYTES_MIN, options.room?.() ?? piece.length))
       if (length < piece.length) queue.unshift(piece.subarray(length))
-      guarded(() => pass(reader.push(length < piece.length ? piece.subarray(0, length) : piece)))
+      pass(reader.push(length < piece.length ? piece.subarray(0, length) : piece))
     }
 
     /** In the order of arrival. */
@@ -212,12 +215,15 @@ export function relayStream(options: RelayOptions): Promise<RelayEnd> {
       readQueue()
     }
 
-    function guarded(read: () => void): void {
-      if (ended) return
-      try {
-        read()
-      } catch (error) {
-        end({ kind: 'failed', error: options.readFailure(error as Error) }, true)
+    /** Whatever throws in an event or a timer of this stream ends this stream. */
+    function guarded<T extends unknown[]>(work: (...args: T) => void): (...args: T) => void {
+      return (...args) => {
+        if (ended) return
+        try {
+          work(...args)
+        } catch (error) {
+          end({ kind: 'failed', error: options.readFailure(error as Error) }, true)
+        }
       }
     }
 
@@ -232,24 +238,24 @@ export function relayStream(options: RelayOptions): Promise<RelayEnd> {
     if (options.shutdown.aborted) onShutdown()
     if (ended) return
     control = options.start({
-      onHead(status, headers) {
+      onHead: guarded((status, headers) => {
         options.onFirstByte()
         if (!isAnswer(status)) refused = { status, headers, body: [], size: 0 }
-      },
-      onData(chunk) {
+      }),
+      onData: guarded((chunk) => {
         size += chunk.length
         if (!reader.hasContent && size <= WHOLE_BYTES_MAX) unread.push(chunk)
         if (refused === null) arrive(chunk)
         else if (!keep(refused, chunk)) end({ kind: 'failed', error: errorOf(refused) }, true)
-      },
-      onEnd() {
-        if (refused === null) arrive(() => guarded(finish))
+      }),
+      onEnd: guarded(() => {
+        if (refused === null) arrive(finish)
         else end({ kind: 'failed', error: errorOf(refused) }, false)
-      },
-      onError: (error) => arrive(() => end({ kind: 'failed', error: options.readFailure(error) }, false)),
+      }),
+      onError: guarded((error) => arrive(() => end({ kind: 'failed', error: options.readFailure(error) }, false))),
     })
     if (!ended) options.onStart?.(flow)
-    exchange.onGone(() => giveUp({ kind: 'client_disconnected' }, options.goneDrainMs()))
+    exchange.onGone(guarded(() => giveUp({ kind: 'client_disconnected' }, options.goneDrainMs())))
   })
 }
 

@@ -190,7 +190,15 @@ async function countServed(deps: SettleDependencies, call: Call, text: string): 
   // Media at their usual size: what they can be at most is for holds.
   const { media, audioInput } = estimate.expected
   try {
-    const said = await countInput(deps.tokenizer, call.request.json, facts, provider.unpackId, letThrough)
+    const { organizationId } = call.caller
+    const said = await countInput(
+      deps.tokenizer,
+      call.request.json,
+      facts,
+      provider.unpackId,
+      organizationId,
+      letThrough,
+    )
     return { ...NO_USAGE, input: said + media, audioInput, output, toolFees }
   } catch (error) {
     deps.log.error({ ...idsOf(call), err: error }, 'counting failed; charged by the fast estimate')
@@ -201,7 +209,9 @@ async function countServed(deps: SettleDependencies, call: Call, text: string): 
 async function countOutput(deps: SettleDependencies, call: Call, text: string): Promise<number> {
   const { provider, deployment } = call.offer
   try {
-    return text === '' ? 0 : await countText(deps.tokenizer, text, provider.model(deployment.upstreamModel))
+    if (text === '') return 0
+    const facts = provider.model(deployment.upstreamModel)
+    return await countText(deps.tokenizer, text, facts, call.caller.organizationId)
   } catch (error) {
     deps.log.error({ ...idsOf(call), err: error }, 'counting failed; charged by the fast estimate')
     return estimateText(text)

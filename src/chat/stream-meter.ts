@@ -121,7 +121,7 @@ function createGrowth({ ledger }: MeterDependencies, call: Call): Growth {
 export function createStreamMeter(deps: MeterDependencies, call: Call, reader: StreamReader): StreamMeter {
   const { offer, exchange, caller } = call
   const facts = offer.provider.model(offer.deployment.upstreamModel)
-  const count = createOutputCounter(reader, (text) => countText(deps.tokenizer, text, facts))
+  const count = createOutputCounter(reader, (text) => countText(deps.tokenizer, text, facts, caller.organizationId))
   const growth = createGrowth(deps, call)
   const startedAt = deps.now()
   let looking = false
@@ -181,8 +181,10 @@ export function createStreamMeter(deps: MeterDependencies, call: Call, reader: S
       .catch(() => flow.stop())
       .finally(() => {
         looking = false
-        flow.resume()
-        watchClock(flow)
+        exchange.guard(() => {
+          flow.resume()
+          watchClock(flow)
+        })()
       })
   }
 
@@ -193,7 +195,7 @@ export function createStreamMeter(deps: MeterDependencies, call: Call, reader: S
     const { covered, margin } = growth
     const wait = Math.ceil(startedAt + ((covered - margin) * 1_000) / offer.topSpeed - deps.now())
     const due = () => (looking ? watchClock(flow) : lookNow(flow))
-    clock = setTimeout(due, Math.min(LONGEST_MS, Math.max(1, wait)))
+    clock = setTimeout(exchange.guard(due), Math.min(LONGEST_MS, Math.max(1, wait)))
   }
 
   function note(delivered: Delivered | null, flow: Flow): void {
@@ -202,9 +204,10 @@ export function createStreamMeter(deps: MeterDependencies, call: Call, reader: S
 
   /** The stream runs on meanwhile. A count that fails is left to the next one. */
   async function checkpoint(flow: Flow): Promise<void> {
-    if (looking || reader.shownBytes === noted) return note(null, flow)
+    if (looking) return note(null, flow)
     looking = true
     try {
+      if (reader.shownBytes === noted) return note(null, flow)
       const seen = reader.shownBytes
       const passed = await passedBy(seen)
       if (ended) return
@@ -218,7 +221,10 @@ export function createStreamMeter(deps: MeterDependencies, call: Call, reader: S
 
   return {
     begin(flow) {
-      timer = setInterval(() => void checkpoint(flow), CHECKPOINT_MS)
+      timer = setInterval(
+        exchange.guard(() => void checkpoint(flow)),
+        CHECKPOINT_MS,
+      )
       watchClock(flow)
     },
     room: () => nextLook - reader.shownBytes,

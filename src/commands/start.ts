@@ -1,6 +1,7 @@
 /** `tollgate start`: store, schema, server, banner; then until a signal. */
 import { once } from 'node:events'
 import { demoKey } from '../admin/demo.ts'
+import { createLastResort } from '../observe/last-resort.ts'
 import { createLog } from '../observe/log.ts'
 import { createLogOutput } from '../observe/log-output.ts'
 import { tokenTrouble } from '../observe/metrics-access.ts'
@@ -54,13 +55,15 @@ export async function start(options: Options): Promise<number> {
     await store.close()
     throw error
   }
-  const signal = await stopped
+  const lastResort = createLastResort(log, server.countUnowned)
+  const signal = await Promise.race([stopped, lastResort.unsound.then(() => null)])
   log.info({ signal }, 'no new calls; running ones finish')
   const settled = await server.stop()
   await store.close()
+  lastResort.remove()
   log.info({ settled }, 'stopped')
   await output.drain(LOG_PATIENCE_MS)
-  return settled ? EXIT.ok : EXIT.failed
+  return settled && signal !== null ? EXIT.ok : EXIT.failed
 }
 
 async function listen(

@@ -1,16 +1,16 @@
 /**
  * Exact-enough token counts with the provider's published vocabulary, in time linear in the text. Byte-pair merging is
- * quadratic in the length of a piece without a break (20 kB of one letter: 100 ms, 1 MB: minutes), so long texts are
- * cut first. A cut falls before white space where there is any, where vocabularies cut too; elsewhere it may cost a token.
+ * quadratic in the bytes of a piece without a break (12 kB of zero-width characters: 170 ms, 1 MB of one letter: minutes), so texts
+ * are cut first. A cut falls where vocabularies cut too, if there is such a place; elsewhere it may cost a token.
  */
 import { get_encoding, type Tiktoken } from 'tiktoken'
 
 export type Encoding = 'o200k_base' | 'cl100k_base'
 
-/** UTF-16 units a piece: 2 048 of one letter take 3 ms, and a cut per 2 048 changes a count by less than 0.2 %. */
-const PIECE = 2_048
-/** A white space further back than this is not worth the smaller piece. */
-const SEARCH = 256
+/** UTF-8 bytes a piece: the worst text takes some ten times as long as prose, and a cut changes a count by less than 1 %. */
+const PIECE_BYTES = 512
+/** In UTF-16 units. A break further back than this is not worth the smaller piece. */
+const SEARCH = 128
 
 export interface TokenCounter {
   /** Special tokens (`<|endoftext|>`) are counted as the ordinary text they are in a message. */
@@ -52,15 +52,33 @@ export function createTokenCounter(): TokenCounter {
 }
 
 function pieceEnd(text: string, start: number): number {
-  const limit = start + PIECE
+  let limit = start
+  for (let bytes = 0; limit < text.length; limit++) {
+    const code = text.charCodeAt(limit)
+    bytes += code < 0x80 ? 1 : code < 0x800 ? 2 : 3
+    if (bytes > PIECE_BYTES) break
+  }
+  return breakBefore(text, start, limit)
+}
+
+/** Where to cut a text at or shortly before `limit`: in a break if there is one, and never inside a character. */
+export function breakBefore(text: string, start: number, limit: number): number {
   if (limit >= text.length) return text.length
-  for (let end = limit; end > limit - SEARCH; end--) {
-    if (isSpace(text.charCodeAt(end)) && !isSpace(text.charCodeAt(end - 1))) return end
+  for (let end = limit; end > Math.max(start + 1, limit - SEARCH); end--) {
+    if (isBreak(text.charCodeAt(end - 1), text.charCodeAt(end))) return end
   }
   // Half a surrogate pair would be counted as a replacement character, twice.
   const splitsPair = isHighSurrogate(text.charCodeAt(limit - 1))
   return splitsPair ? limit - 1 : limit
 }
+
+/** Both vocabularies cut here: before white space, and before a stop that follows an ideograph or kana. */
+function isBreak(before: number, after: number): boolean {
+  if (isSpace(after)) return !isSpace(before)
+  return STOPS.has(after) && before >= 0x3040 && before <= 0x9fff
+}
+
+const STOPS: ReadonlySet<number> = new Set([0x3001, 0x3002, 0xff01, 0xff0c, 0xff1a, 0xff1b, 0xff1f])
 
 function isSpace(code: number): boolean {
   return code === 32 || (code >= 9 && code <= 13)

@@ -4,6 +4,7 @@
  *
  * It never throws on a malformed request (validation is elsewhere) and visits every value once.
  */
+import { bareId } from '../../providers/carried-id.ts'
 
 export type ChatInput = Readonly<Record<string, unknown>>
 
@@ -108,7 +109,7 @@ function visitMessage(value: unknown, path: string, unpackId: UnpackId, visitor:
     } else if (name === 'tool_calls' && Array.isArray(member)) {
       for (const call of member) visitToolCall(call, unpackId, visitor)
     } else if (name === 'audio') visitor.unbounded(`${path}.audio.id`)
-    else if (name === 'tool_call_id' && typeof member === 'string') visitor.text(unpackId(member).id, false)
+    else if (name === 'tool_call_id' && typeof member === 'string') visitor.text(bareId(member), false)
     else if (name === 'role' && typeof member === 'string' && ROLES.has(member)) visitor.role(member)
     else if (typeof member === 'string') {
       visitor.text(member, name === 'role' || name === 'name')

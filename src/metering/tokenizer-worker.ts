@@ -1,14 +1,13 @@
-/** The thread that counts large texts, so that a long answer of one caller does not hold up the event loop of all. */
+/** A thread that counts large texts, one at a time, so that a long answer of one caller does not hold up the event loop of all. */
 import { parentPort } from 'node:worker_threads'
 import { createTokenCounter, type Encoding } from './count-tokens.ts'
 
 export interface CountRequest {
-  id: number
   texts: readonly string[]
   encoding: Encoding
 }
 
-export type CountReply = { id: number; tokens: number } | { id: number; error: string }
+export type CountReply = { tokens: number } | { error: string }
 
 const counter = createTokenCounter()
 const port = parentPort
@@ -16,10 +15,10 @@ if (port === null) throw new Error('tokenizer-worker.ts runs as a worker thread'
 
 port.on('message', (request: CountRequest) => port.postMessage(answer(request)))
 
-function answer({ id, texts, encoding }: CountRequest): CountReply {
+function answer({ texts, encoding }: CountRequest): CountReply {
   try {
-    return { id, tokens: counter.count(texts, encoding) }
+    return { tokens: counter.count(texts, encoding) }
   } catch (error) {
-    return { id, error: String(error) }
+    return { error: String(error) }
   }
 }

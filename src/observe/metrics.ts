@@ -69,6 +69,8 @@ export interface Metrics {
   error(answer: object, code: string): void
   /** A limit that stands before calls refused something. */
   refused(limit: Limit): void
+  /** An error outside of every call: there should be none. */
+  unowned(): void
   hold(seconds: number): void
   settle(seconds: number): void
   batch(kind: string, size: number): void
@@ -112,6 +114,11 @@ export function createMetrics(version: string, readings: Readings): Metrics {
     registers: [register],
   })
   for (const limit of LIMITS) refusals.inc({ limit }, 0)
+  const unowned = new Counter({
+    name: 'tollgate_unowned_errors_total',
+    help: 'Errors outside of every call: each is a mistake of ours that ended nothing, or made the process drain.',
+    registers: [register],
+  })
   const counted = new WeakSet<object>()
   return {
     call: calls.call,
@@ -121,6 +128,7 @@ export function createMetrics(version: string, readings: Readings): Metrics {
       errors.inc({ code: CODE.test(code) ? code : 'other' })
     },
     refused: (limit) => refusals.inc({ limit }),
+    unowned: () => unowned.inc(),
     hold: ledger.hold,
     settle: ledger.settle,
     batch: ledger.batch,

@@ -3,10 +3,14 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { balanceOf, rowOfCall, rowsOf } from '../support/call-books.ts'
 import { expectRefusal } from '../support/error-shape.ts'
 import { useProduct } from '../support/product.ts'
-import { postChat } from '../support/tollgate.ts'
+import { modelOn, postChat } from '../support/tollgate.ts'
 import { chat, chatAnswer, chatStream, rawStream, sse } from '../support/upstream-answers.ts'
 
-const product = useProduct()
+/** An id as YAML can write it, which no header can hold. */
+const ODD_ID = 'half of a pair: \ud800'
+const product = useProduct((upstream) => ({
+  models: [{ ...modelOn(upstream, 'odd', { model: 'openai/gpt-4o-mini' }), model_info: { id: ODD_ID } }],
+}))
 
 const HELLO = { model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'Say hello' }] }
 const SQL = `'; update user_credit_allocations set allocated_credits = 999999; drop table api_keys; --`
@@ -14,7 +18,7 @@ const SQL = `'; update user_credit_allocations set allocated_credits = 999999; d
 const STRINGS = [
   { name: 'SQL', text: JSON.stringify(SQL) },
   { name: 'NUL', text: '"a\\u0000b"' },
-  { name: 'a lone surrogate', text: '"a\\ud800b"' },
+  { name: 'a lone surrogate', text: '"a\\ud800b"', isHalf: true },
   { name: 'emoji and marks', text: JSON.stringify('👩‍👩‍👧 ‮ gnp.exe \u0301') },
   { name: 'line ends', text: JSON.stringify('a\r\nX-Credits-Remaining: 999\r\n\r\ndata: [DONE]\n\n') },
   { name: 'a template', text: JSON.stringify(`\${process.exit()} {{7*7}} %s %n`) },
@@ -38,12 +42,13 @@ async function alice(): Promise<{ id: string; key: string }> {
   return { id, key: keys.alice }
 }
 
-describe.for(STRINGS)('$name', ({ text }) => {
+describe.for(STRINGS)('$name', ({ text, isHalf = false }) => {
   test('as a model is one nobody has', async () => {
     const { id, key } = await alice()
     const before = product.upstream.requests.length
     const answer = await postChat(product.tollgate, key, `{"model":${text},"messages":[{"role":"user","content":"x"}]}`)
-    expect([answer.status, answer.json()]).toMatchObject([404, { error: { code: 'model_not_found', param: 'model' } }])
+    const [status, code] = isHalf ? [400, 'invalid_request'] : [404, 'model_not_found']
+    expect([answer.status, answer.json()]).toMatchObject([status, { error: { code, param: 'model' } }])
     expect(product.upstream.requests).toHaveLength(before)
     expect(await rowsOf(product.db.pool, id)).toEqual([])
   })
@@ -56,6 +61,11 @@ describe.for(STRINGS)('$name', ({ text }) => {
 
     const answer = await postChat(tollgate, key, body)
 
+    if (isHalf) {
+      expect([answer.status, answer.json()]).toMatchObject([400, { error: { param: 'user' } }])
+      expect(await rowsOf(db.pool, id)).toEqual([])
+      return
+    }
     expect(answer.status).toBe(200)
     expect(upstream.requests.at(-1)?.body.toString()).toBe(body)
     expect(await rowsOf(db.pool, id)).toMatchObject([{ credits_used: '0.006975', outcome: 'answered' }])
@@ -91,6 +101,28 @@ describe.for(STRINGS)('$name', ({ text }) => {
     expect(answer.body).toBe(`${frames[0]}${frames[1]}data: [DONE]\n\n`)
     expect(await rowsOf(db.pool, id)).toMatchObject([{ credits_used: '0.006975', outcome: 'answered' }])
   })
+})
+
+test('a configured id that no header can hold goes out as one can, also from the timer that keeps a stream open', async () => {
+  const { db, upstream, tollgate } = product
+  const { id, key } = await alice()
+  const spoken = Promise.withResolvers<void>()
+  upstream.respond({ ...chatStream(), gate: () => spoken.promise })
+
+  const answer = await fetch(`${tollgate.url}/v1/chat/completions`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ ...HELLO, model: 'odd', stream: true }),
+  })
+  spoken.resolve()
+
+  expect(await answer.text()).toMatch(/^: keep-alive\n\n(?:.|\n)*data: \[DONE\]\n\n$/)
+  expect(await rowsOf(db.pool, id)).toMatchObject([
+    { outcome: 'answered', details: { deployment: 'half of a pair: \ufffd' } },
+  ])
+  upstream.respond(chat())
+  const whole = await postChat(tollgate, key, { ...HELLO, model: 'odd' })
+  expect([whole.status, whole.headers.get('x-litellm-model-id')]).toEqual([200, 'half%20of%20a%20pair%3A%20%EF%BF%BD'])
 })
 
 describe('an X-Request-ID', () => {

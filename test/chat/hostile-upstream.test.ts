@@ -212,7 +212,7 @@ async function relay(
   await once(server, 'listening')
   const answer = fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}`).then((got) => got.body?.cancel())
   const [incoming, outgoing] = (await once(server, 'request')) as [IncomingMessage, ServerResponse]
-  const exchange = openExchange(incoming, outgoing, 'call', 'request')
+  const exchange = openExchange(incoming, outgoing, 'call', 'request', () => {})
   const client = openClientStream(exchange, () => ({}), 1_000)
   const request = parseRequest(Buffer.from(JSON.stringify({ model: 'm', stream: true, ...HELLO })))
   const context = { request, model: 'm', choices: 1, callId: 'call', created: 0 }

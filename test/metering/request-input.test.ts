@@ -86,7 +86,10 @@ describe('of a request', () => {
   })
 
   test('an id counts with what it carries for the provider that is called', () => {
-    const block = { type: 'web_search_tool_result', content: 'word '.repeat(10_000) }
+    const block = {
+      type: 'web_search_tool_result',
+      content: Array.from({ length: 1_000 }, (_, i) => `word ${i}`).join(),
+    }
     const id = idWithBlocks('toolu_1', [{ block, text: 0, tools: 0 }])
     const messages = [{ role: 'assistant', tool_calls: [{ id, type: 'function', function: {} }] }]
     expect(seen({ messages }, anthropic.unpackId).held).toEqual(['toolu_1', JSON.stringify([block])])

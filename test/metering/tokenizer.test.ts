@@ -53,8 +53,27 @@ describe('the tokenizer', () => {
   })
 
   test('counts a megabyte of one letter, which merged whole would take minutes', async () => {
-    // 8 letters a token, in pieces of 2,048
+    // 8 letters a token, in pieces of 512
     expect(await tokenizer().count('a'.repeat(1_048_576), 'o200k_base')).toBe(131_072)
+  })
+
+  test('takes a text beyond a mebibyte by its parts, within a hundredth where they are alike', async () => {
+    const { count } = tokenizer()
+    const line = `${SAMPLES.prose} ${SAMPLES.russian}\n`
+    const mebibyte = line.repeat(Math.floor(1_048_576 / line.length))
+    const [one, five] = await Promise.all([count(mebibyte, 'o200k_base'), count(mebibyte.repeat(5), 'o200k_base')])
+    expect(Math.abs(five! / 5 - one!)).toBeLessThan(one! / 100)
+  })
+
+  test('lets organizations take turns: a short text is counted before a long one that came first', async () => {
+    const { count } = tokenizer()
+    const order: string[] = []
+    const long = Array.from({ length: 4 }, () =>
+      count('zwsp\u200b'.repeat(100_000), 'o200k_base', 'many').then(() => order.push('long')),
+    )
+    const short = count('word '.repeat(2_000), 'o200k_base', 'few').then((tokens) => order.push(`short ${tokens}`))
+    await Promise.all([...long, short])
+    expect(order).toEqual(['short 2001', 'long', 'long', 'long', 'long'])
   })
 
   test('cuts no character in two', async () => {

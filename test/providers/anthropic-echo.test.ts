@@ -1,4 +1,5 @@
 /** What Claude says, through an OpenAI client and back to Claude: nothing is lost, whatever the client keeps. */
+import { deflateRawSync } from 'node:zlib'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { idWithBlocks } from '../../providers/anthropic/carried.ts'
@@ -9,6 +10,16 @@ import { providerCall } from '../support/provider-call.ts'
 import { seeded } from '../support/splits.ts'
 
 type Json = Record<string, unknown>
+
+/** An id that says it carries a thought of so many letters. */
+function bombOf(length: number): string {
+  const list = [[0, { type: 'thinking', thinking: 'x'.repeat(length), signature: 's' }]]
+  return `toolu_1__sig_${deflateRawSync(JSON.stringify(list)).toString('base64url')}`
+}
+
+const THOUGHT = { type: 'thinking', thinking: Array.from({ length: 10_000 }, (_, i) => `${i}`).join(), signature: 's' }
+const PACKED = idWithBlocks('toolu_1', [{ block: THOUGHT, text: 0, tools: 0 }])
+const PACKED_BYTES = JSON.stringify([[0, THOUGHT]]).length
 
 const request = parseRequest(Buffer.from('{"model":"m","messages":[{"role":"user","content":"Hi"}]}'))
 const context = { request, model: 'claude-opus-4-8', choices: 1, callId: 'c1', created: 1 }
@@ -208,12 +219,24 @@ describe('blocks in an id', () => {
     expect(turn('toolu_1__gsig_abc')).toEqual([{ type: 'text', text: 'A' }, use])
   })
 
-  test('that unpack to more than a megabyte are none', () => {
-    const bomb = idWithBlocks('toolu_1', [
-      { ...blocks[0]!, block: { type: 'thinking', thinking: 'x'.repeat(4_000_000), signature: 's' } },
-    ])
-    expect(bomb).toContain('__sig_')
-    expect(turn(bomb)).toEqual([{ type: 'text', text: 'A' }, use])
+  test('that deflate better than any thought are not made', () => {
+    const block = { type: 'thinking', thinking: 'x'.repeat(100_000), signature: 's' }
+    expect(idWithBlocks('toolu_1', [{ ...blocks[0]!, block }])).toBe('toolu_1')
+  })
+
+  test.each([50_000, 4_000_000])('that unpack to more than 32 times of them are none: %d characters', (length) => {
+    expect(turn(bombOf(length))).toEqual([{ type: 'text', text: 'A' }, use])
+  })
+
+  test('may unpack to eight megabytes in one request, and are refused beyond', () => {
+    const refusals = (count: number) => {
+      const calls = Array.from({ length: count }, () => ({ id: PACKED, type: 'function', function: { name: 'f' } }))
+      const messages = [{ role: 'user', content: 'Hi', tool_calls: calls }]
+      return anthropic.refuses({ messages }, 'claude-haiku-4-5').map(({ param, droppable }) => [param, droppable])
+    }
+    const most = Math.floor((8 * 1024 * 1024) / PACKED_BYTES)
+    expect(refusals(most)).toEqual([])
+    expect(refusals(most + 1)).toEqual([['messages', false]])
   })
 })
 
