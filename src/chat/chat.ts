@@ -8,6 +8,7 @@
  */
 import type { ChatRequest } from '../../providers/provider.ts'
 import { providerOf } from '../../providers/registry.ts'
+import type { Bodies } from '../admission/bodies.ts'
 import type { Config } from '../config/config.ts'
 import type { Database } from '../db/connect.ts'
 import type { AddressGuard } from '../http/address-guard.ts'
@@ -37,6 +38,7 @@ export interface ChatDependencies extends SettleDependencies {
   database: Database
   router: Router
   identify: Identify
+  bodies: Bodies
   vault: Vault
   upstream: Upstream
   /** Judges addresses that callers name. */
@@ -51,8 +53,16 @@ export interface ChatDependencies extends SettleDependencies {
 
 /** Answers on the exchange. @throws {TollgateError} as long as nothing was answered. */
 export async function chat(deps: ChatDependencies, exchange: Exchange): Promise<void> {
-  const caller = await deps.identify(exchange.headers)
-  const sent = await readRequest(exchange.incoming, deps.config.limits.bodyBytes)
+  const caller = await deps.identify(exchange.incoming)
+  const { request, release } = await readRequest(exchange.incoming, caller, deps.bodies, deps.config.limits.bodyValues)
+  try {
+    await answer(deps, exchange, caller, request)
+  } finally {
+    release()
+  }
+}
+
+async function answer(deps: ChatDependencies, exchange: Exchange, caller: Caller, sent: ChatRequest): Promise<void> {
   const claim = await claimFor(deps, exchange, caller, sent)
   if (claim?.replay) return replay(exchange, claim.replay)
   let key: KeyState = 'released'

@@ -3,6 +3,8 @@
  * `detail` that Ops-Center's callers read. Internal text (SQL, provider bodies, stacks, keys) stays in `cause`.
  */
 
+import type { Limit } from '../admission/limit.ts'
+
 export interface TollgateErrorOptions {
   /** OpenAI's `error.type`; derived from the status when left out. */
   type?: string
@@ -12,6 +14,8 @@ export interface TollgateErrorOptions {
   headers?: Record<string, string>
   /** Further members of the `error` object, such as `required` and `available`. */
   fields?: Record<string, string | number | boolean | null>
+  /** The limit that refused, to be counted. */
+  limit?: Limit
   cause?: unknown
 }
 
@@ -23,6 +27,7 @@ export class TollgateError extends Error {
   readonly param: string | null
   readonly headers: Record<string, string>
   readonly fields: Record<string, string | number | boolean | null>
+  readonly limit: Limit | null
 
   /** @param message says what is wrong and what to do next; it is shown to the caller. */
   constructor(status: number, code: string, message: string, options: TollgateErrorOptions = {}) {
@@ -34,6 +39,7 @@ export class TollgateError extends Error {
     this.param = options.param ?? null
     this.headers = options.headers ?? {}
     this.fields = options.fields ?? {}
+    this.limit = options.limit ?? null
   }
 }
 

@@ -1,23 +1,29 @@
 /** A small JSON object as the body of a request to the management routes. */
 import type { IncomingMessage } from 'node:http'
 import { TollgateError } from './errors.ts'
-import { countMembers } from './json-members.ts'
+import { createJsonScan } from './json-scan.ts'
 import { readBody, refuseOtherThanJson } from './read-body.ts'
 
 const BYTES_MAX = 64 * 1024
-const DEPTH_MAX = 32
+const LIMITS = { depth: 32, values: 10_000 }
+const SILENT_MS = 10_000
 
-/** Nothing sent reads as an empty object. @throws {TollgateError} 400, 413, 415. */
+/** Nothing sent reads as an empty object. @throws {TollgateError} 400, 408, 413, 415. */
 export async function readJson(incoming: IncomingMessage): Promise<Readonly<Record<string, unknown>>> {
   refuseOtherThanJson(incoming)
-  const body = await readBody(incoming, BYTES_MAX)
+  const { push } = createJsonScan(LIMITS, () => refuse())
+  const body = await readBody(incoming, { limit: BYTES_MAX, silentMs: SILENT_MS, onPiece: push })
   const text = body.toString('utf8').trim()
   if (text === '') return {}
   try {
-    const json: unknown = countMembers(body, DEPTH_MAX) === null ? null : JSON.parse(text)
+    const json: unknown = JSON.parse(text)
     if (typeof json === 'object' && json !== null && !Array.isArray(json)) return json as Record<string, unknown>
   } catch {
     // Its message quotes the text, which may be a key.
   }
+  return refuse()
+}
+
+function refuse(): never {
   throw new TollgateError(400, 'invalid_json', 'The request body must be a JSON object.', { param: 'request_body' })
 }

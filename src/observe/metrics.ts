@@ -4,6 +4,7 @@
  */
 import { setTimeout as pause } from 'node:timers/promises'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { LIMITS, type Limit } from '../admission/limit.ts'
 
 const DATABASE_PATIENCE_MS = 1_000
 /** Codes are written so; anything else is not one of ours. */
@@ -53,6 +54,8 @@ export interface CallBill {
 /** What is read when somebody looks. */
 export interface Readings {
   runningCalls: () => number
+  connections: () => number
+  bodyBytes: () => number
   ledgerOpen: () => boolean
   spool: () => { entries: number; oldestMs: number }
   /** Of the whole ledger, from the database. */
@@ -64,6 +67,8 @@ export interface Metrics {
   call(numbers: CallNumbers): void
   /** An answer that failed. Counted once, by the first code told for it. */
   error(answer: object, code: string): void
+  /** A limit that stands before calls refused something. */
+  refused(limit: Limit): void
   hold(seconds: number): void
   settle(seconds: number): void
   batch(kind: string, size: number): void
@@ -91,6 +96,13 @@ export function createMetrics(version: string, readings: Readings): Metrics {
     registers: [register],
   })
   for (const code of ALARMING) errors.inc({ code }, 0)
+  const refusals = new Counter({
+    name: 'tollgate_refused_total',
+    help: 'What the limits before calls refused: requests, or connections that were closed.',
+    labelNames: ['limit'],
+    registers: [register],
+  })
+  for (const limit of LIMITS) refusals.inc({ limit }, 0)
   const counted = new WeakSet<object>()
   return {
     call: calls.call,
@@ -99,6 +111,7 @@ export function createMetrics(version: string, readings: Readings): Metrics {
       counted.add(answer)
       errors.inc({ code: CODE.test(code) ? code : 'other' })
     },
+    refused: (limit) => refusals.inc({ limit }),
     hold: ledger.hold,
     settle: ledger.settle,
     batch: ledger.batch,
@@ -222,6 +235,8 @@ function createLedgerMetrics(register: Registry) {
 function createStateGauges(register: Registry, readings: Readings) {
   const gauge = (name: string, help: string) => new Gauge({ name, help, registers: [register] })
   const running = gauge('tollgate_calls_in_flight', 'Calls under way in this process.')
+  const connections = gauge('tollgate_connections', 'Connections of callers that are open.')
+  const bodies = gauge('tollgate_body_bytes', 'Memory taken by bodies of requests of more than 64 kB.')
   const open = gauge('tollgate_ledger_open', '1 while paid calls can start in this process.')
   const spool = gauge('tollgate_spool_entries', 'Charges on the local disk of this process that wait for the database.')
   const spoolAge = gauge('tollgate_spool_oldest_seconds', 'How long the oldest of them waits.')
@@ -247,6 +262,8 @@ function createStateGauges(register: Registry, readings: Readings) {
   return {
     async read(): Promise<void> {
       running.set(readings.runningCalls())
+      connections.set(readings.connections())
+      bodies.set(readings.bodyBytes())
       open.set(readings.ledgerOpen() ? 1 : 0)
       const { entries, oldestMs } = readings.spool()
       spool.set(entries)
