@@ -92,7 +92,10 @@ export function createBodies(limits: BodyLimits, findCredit: FindCredit): Bodies
     }
 
     try {
-      if ((statedSize(incoming) ?? 0) > SMALL) await askCredit()
+      const stated = statedSize(incoming) ?? 0
+      if (stated > SMALL) await askCredit()
+      // Taken at its word: the next large one of those who can't pay is refused before it comes.
+      if (isPoor && stated <= bodyBytes) reserve(stated)
       const bytes = await readBody(incoming, { limit: bodyBytes, ask: ASK, silentMs, reserve, onPiece })
       share.uploads -= 1
       return { bytes, release }

@@ -1,5 +1,5 @@
 /**
- * The connections of callers. Beyond the limit a new one takes the place of the one that was silent for longest, since strangers who
+ * The connections of callers. Beyond the limit a new one takes the place of the stranger that was silent for longest, since those who
  * connect and say nothing must not keep others out; where all are at work, the new one is closed. One request at a time is handled on
  * a connection: what a caller sends ahead waits in order. A reader that stops is cut, whatever it asked for.
  */
@@ -10,6 +10,8 @@ import type { Limit } from './limit.ts'
 
 /** Node hands over every request of a packet at once; clients that send ahead at all send a handful. */
 const AHEAD_MAX = 16
+/** Reading what is thrown away costs as much as reading: in a flood the others are cut. */
+const DISCARDING_MAX = 16
 /** How often connections are looked at whose time is over. */
 export const CHECK_MS = 1_000
 
@@ -29,6 +31,8 @@ export interface ConnectionLimits {
 type Request = [incoming: IncomingMessage, outgoing: ServerResponse]
 
 interface Connection {
+  /** Something was asked on it. Until then Node's clock for heads runs. */
+  isUsed: boolean
   current: Request | null
   ahead: Request[]
 }
@@ -45,14 +49,15 @@ export function limitConnections(
   onRefused: (limit: Limit) => void,
 ): Connections {
   const all = new Map<Socket, Connection>()
-  // In the order in which they became silent: those that never asked anything go before those that may ask again.
-  const unused = new Set<Socket>()
+  // In the order in which they became silent. Those that asked nothing yet, or nothing that could be answered, go before the others.
+  const strangers = new Set<Socket>()
   const idle = new Set<Socket>()
+  let discarding = 0
 
   function makeRoom(): boolean {
     if (all.size < limits.connections) return true
     onRefused('connections')
-    const [oldest] = unused.size > 0 ? unused : idle
+    const [oldest] = strangers.size > 0 ? strangers : idle
     if (oldest === undefined) return false
     forget(oldest)
     oldest.destroy()
@@ -61,26 +66,41 @@ export function limitConnections(
 
   function forget(socket: Socket): void {
     all.delete(socket)
-    unused.delete(socket)
+    strangers.delete(socket)
     idle.delete(socket)
   }
 
   function begin(socket: Socket, connection: Connection, request: Request): void {
     const [incoming, outgoing] = request
-    unused.delete(socket)
+    strangers.delete(socket)
     idle.delete(socket)
+    connection.isUsed = true
     connection.current = request
     outgoing.once('prefinish', () => {
-      if (!incoming.complete) discardBody(incoming)
+      if (!incoming.complete) discard(socket, incoming, outgoing)
     })
     outgoing.once('close', () => {
       connection.current = null
       if (!all.has(socket) || socket.destroyed) return
       const next = connection.ahead.shift()
-      if (next === undefined) idle.add(socket)
+      if (next === undefined) (outgoing.statusCode < 400 ? idle : strangers).add(socket)
       else begin(socket, connection, next)
     })
     listener(incoming, outgoing)
+  }
+
+  function discard(socket: Socket, incoming: IncomingMessage, outgoing: ServerResponse): void {
+    if (incoming.destroyed) return
+    if (discarding >= DISCARDING_MAX) {
+      incoming.pause()
+      outgoing.once('finish', () => socket.destroySoon())
+      return
+    }
+    discarding += 1
+    incoming.once('close', () => {
+      discarding -= 1
+    })
+    discardBody(incoming)
   }
 
   server.on('connection', (socket) => {
@@ -88,8 +108,8 @@ export function limitConnections(
       socket.destroy()
       return
     }
-    all.set(socket, { current: null, ahead: [] })
-    unused.add(socket)
+    all.set(socket, { isUsed: false, current: null, ahead: [] })
+    strangers.add(socket)
     socket.once('close', () => forget(socket))
   })
   server.on('request', (incoming, outgoing) => {
@@ -104,7 +124,12 @@ export function limitConnections(
       socket.destroy()
     }
   })
-  server.on('dropRequest', () => onRefused('requests_ahead'))
+  // Sent after the last one that a connection is good for.
+  server.on('dropRequest', (_request, socket) => {
+    if (socket.destroyed) return
+    onRefused('requests_ahead')
+    socket.destroy()
+  })
   server.maxRequestsPerSocket = limits.requestsPerConnection
   server.headersTimeout = limits.silentMs
   server.requestTimeout = limits.uploadMs
@@ -116,7 +141,9 @@ export function limitConnections(
   })
   // Node's clock of a socket starts again with every byte either side moves, those included that are on their way in one large write.
   server.setTimeout(limits.stallMs, (socket) => {
-    const current = all.get(socket)?.current ?? null
+    const connection = all.get(socket)
+    if (connection?.isUsed === false) return
+    const current = connection?.current ?? null
     // Its caller waits for us, or its body has a clock of its own.
     if (current !== null && socket.writableLength === 0) return
     if (current !== null) onRefused('stalled_reader')
