@@ -27,6 +27,7 @@ import { type ChatDependencies, chat, findRoute } from './chat/chat.ts'
 import { chooseKeys } from './chat/choose-key.ts'
 import { openExchange } from './chat/exchange.ts'
 import type { Deployment } from './config/config.ts'
+import type { Database } from './db/connect.ts'
 import { docsPage } from './http/docs-page.ts'
 import { errorBody, TollgateError, toTollgateError } from './http/errors.ts'
 import { openApi } from './http/openapi.ts'
@@ -38,6 +39,8 @@ import type { MetricsAccess } from './observe/metrics-access.ts'
 import { createRefusalLog } from './observe/refusal-log.ts'
 
 export interface AppDependencies extends ChatDependencies {
+  /** For everything that is no call: what is slow there waits for itself only. */
+  reports: Database
   health: Health
   draining: () => boolean
   /** The calls being answered, for the drain to wait for. */
@@ -84,18 +87,23 @@ export function createApp(deps: AppDependencies): Hono<Env> {
   for (const path of ['/v1/models', '/models']) app.get(path, listModels)
   app.get('/v1/models/:model{.+}', showModel)
   app.get('/v1/calls/:call_id', async (c) => {
-    const caller = await deps.identify(c.env.incoming.headers)
-    return c.json(await findCall(deps.database, caller, c.req.param('call_id')))
+    const caller = await deps.identify(c.env.incoming)
+    return c.json(await findCall(deps.reports, caller, c.req.param('call_id')))
   })
 
-  const keys = { ...deps, testKey: createTestKey(deps.config), testLimit: minuteLimitOf(ADMIN_TESTS, 'tests') }
+  const keys = {
+    ...deps,
+    database: deps.reports,
+    testKey: createTestKey(deps.config),
+    testLimit: minuteLimitOf(ADMIN_TESTS, 'tests'),
+  }
   const platform = '/api/v1/admin/platform-keys'
   app.get(platform, (c) => asAdmin(c, () => listPlatformKeys(keys)))
   app.put(`${platform}/:key`, (c) => asAdmin(c, (request) => savePlatformKey(keys, request)))
   app.delete(`${platform}/:key`, (c) => asAdmin(c, (request) => deletePlatformKey(keys, request)))
   app.post(`${platform}/:key/test`, (c) => asAdmin(c, (request) => testPlatformKey(keys, request)))
   app.get(`${platform}/:key/decrypted`, (c) => asAdmin(c, refuseDecrypted))
-  app.get('/api/v1/admin/audit-log', (c) => asAdmin(c, (request) => readAuditLog(deps.database, request)))
+  app.get('/api/v1/admin/audit-log', (c) => asAdmin(c, (request) => readAuditLog(deps.reports, request)))
 
   const ownKeys = {
     ...keys,
@@ -121,8 +129,11 @@ export function createApp(deps: AppDependencies): Hono<Env> {
     const { contentType, text } = await deps.metrics.print()
     return c.body(text, 200, { 'Content-Type': contentType })
   })
-  app.get('/openapi.json', (c) => c.json(openApi(deps.version)))
-  app.get('/docs', (c) => c.html(docsPage(openApi(deps.version))))
+  const api = openApi(deps.version)
+  const apiText = Buffer.from(JSON.stringify(api))
+  const docs = Buffer.from(String(docsPage(api)))
+  app.get('/openapi.json', (c) => c.body(apiText, 200, { 'Content-Type': 'application/json' }))
+  app.get('/docs', (c) => c.body(docs, 200, { 'Content-Type': 'text/html; charset=UTF-8' }))
 
   app.notFound((c) => render(c, new TollgateError(404, 'not_found', 'Not Found')))
   app.onError((error, c) => render(c, error))
@@ -163,7 +174,7 @@ export function createApp(deps: AppDependencies): Hono<Env> {
   /** Who asks comes before what is asked. */
   async function asCaller(c: Context<Env>, work: Work): Promise<Response> {
     const { incoming } = c.env
-    const caller = await deps.identify(incoming.headers)
+    const caller = await deps.identify(incoming)
     const answer = await work({
       caller,
       param: (name) => c.req.param(name) ?? '',
@@ -182,7 +193,7 @@ export function createApp(deps: AppDependencies): Hono<Env> {
   }
 
   async function listModels(c: Context<Env>): Promise<Response> {
-    const caller = await deps.identify(c.env.incoming.headers)
+    const caller = await deps.identify(c.env.incoming)
     const keysFor = await chooseKeys(deps.vault, caller, deps.config.deployments)
     const canCall = (deployment: Deployment) => {
       try {
@@ -195,7 +206,7 @@ export function createApp(deps: AppDependencies): Hono<Env> {
   }
 
   async function showModel(c: Context<Env>): Promise<Response> {
-    await deps.identify(c.env.incoming.headers)
+    await deps.identify(c.env.incoming)
     const model = c.req.param('model') ?? ''
     findRoute(deps.router, model)
     return c.json(modelObject(model))

@@ -1,20 +1,27 @@
 /** Listens, and goes down without losing a call: no new ones, running ones finish, what is left is stopped and settled. */
 import { randomUUIDv7 } from 'node:crypto'
-import { setMaxListeners } from 'node:events'
-import type { Server } from 'node:http'
-import { serve } from '@hono/node-server'
+import { once, setMaxListeners } from 'node:events'
+import { createServer, type RequestListener, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { totalmem } from 'node:os'
+import { getRequestListener } from '@hono/node-server'
+import { type BodyLimits, createBodies } from './admission/bodies.ts'
+import { CHECK_MS, type ConnectionLimits, type Connections, limitConnections } from './admission/connections.ts'
 import { connectionsWithin, descriptorLimit } from './admission/descriptor-limit.ts'
 import { createFetchBudget } from './admission/fetch-budget.ts'
+import { createFindCredit } from './admission/find-credit.ts'
+import { hasFreeModel } from './admission/free-models.ts'
 import { createProviderConnections } from './admission/provider-connections.ts'
 import { createRunningCalls } from './admission/running-calls.ts'
+import { createUnknownKeys } from './admission/unknown-keys.ts'
 import { createApp } from './app.ts'
 import { createHiddenShares } from './chat/hidden-share.ts'
 import { forgetOldKeys } from './chat/idempotency.ts'
 import { createUpstream } from './chat/upstream.ts'
 import { createUnasked } from './chat/usage-question.ts'
 import { createUsualTiers } from './chat/usual-tiers.ts'
-import type { Config } from './config/config.ts'
-import type { Database } from './db/connect.ts'
+import type { Config, Limits } from './config/config.ts'
+import { connect, type Database } from './db/connect.ts'
 import { createAddressGuard } from './http/address-guard.ts'
 import { createIdentify } from './identity/identify.ts'
 import { createLedger } from './ledger/create-ledger.ts'
@@ -32,6 +39,11 @@ import { pruneAuditLog } from './vault/audit-log.ts'
 import type { RootConfig } from './vault/root-config.ts'
 import { openVault } from './vault/vault.ts'
 
+/** Apart from each other, so that no report and no burst of calls keeps a caller from being known. */
+const IDENTITY_CONNECTIONS = 4
+const CALL_CONNECTIONS = 8
+/** Between an answer and the next request; balancers keep theirs for 60 seconds. */
+const KEEP_ALIVE_MS = 65_000
 const HOUR_MS = 3_600_000
 /** Stopped calls get this long to say so to their callers. */
 const STOP_GRACE_MS = 5_000
@@ -40,7 +52,9 @@ const SETTLE_DEADLINE_MS = 20_000
 
 export interface ServerOptions {
   config: Config
+  /** For management and reports. */
   database: Database
+  /** For connections of its own. */
   databaseUrl: string
   /** What provider keys are sealed under. */
   root: Pick<RootConfig, 'roots' | 'fernetKeys'>
@@ -68,13 +82,28 @@ export interface RunningServer {
 
 /** @throws when the port can't be listened on, the database can't be written, or stored keys are sealed under another root key. */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
-  const { config, database, log, version, requestIds } = options
+  const { config, database: reports, log, version, requestIds } = options
+  const pool = (maxConnections: number) =>
+    connect(options.databaseUrl, {
+      maxConnections,
+      onIdleError: (err) => log.warn({ err }, 'a database connection broke'),
+    })
+  const identities = pool(IDENTITY_CONNECTIONS)
+  const database = pool(CALL_CONNECTIONS)
+  const prices = createPriceBook()
+  const bodies = createBodies(
+    bodyLimitsOf(config.limits),
+    createFindCredit(database, hasFreeModel(config.deployments, prices, new Date())),
+  )
   const running = new Set<Promise<void>>()
+  let connections: Connections = { open: 0 }
   const metrics = createMetrics(version, {
     runningCalls: () => running.size,
+    connections: () => connections.open,
+    bodyBytes: () => bodies.used,
     ledgerOpen: () => ledger.open,
     spool: () => ledger.overdue,
-    openHolds: () => readOpenHolds(database),
+    openHolds: () => readOpenHolds(reports),
     logDropped: options.logDropped,
   })
   const vault = await openVault({
@@ -114,6 +143,8 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const app = createApp({
     config,
     database,
+    reports,
+    bodies,
     ledger,
     vault,
     tokenizer,
@@ -121,9 +152,14 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     log,
     metrics,
     version,
-    prices: createPriceBook(),
+    prices,
     router: createRouter(config),
-    identify: createIdentify({ database, masterKey: config.masterKey, now: Date.now }),
+    identify: createIdentify({
+      database: identities,
+      masterKey: config.masterKey,
+      unknownKeys: createUnknownKeys(config.limits.unknownKeysPerMinute, Date.now),
+      now: Date.now,
+    }),
     runningCalls: createRunningCalls({
       perKey: config.limits.callsPerKey,
       perUser: config.limits.callsPerUser,
@@ -136,7 +172,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
       waitMs: config.limits.connectionWaitSeconds * 1000,
     }),
     health: createHealth(
-      database,
+      identities,
       () => ledger.open,
       () => draining,
     ),
@@ -154,8 +190,15 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     mayReadMetrics: createMetricsAccess({ masterKey: config.masterKey, token: options.metricsToken }),
     shutdown: shutdown.signal,
   })
-  const closeAll = () => Promise.all([upstream.close(), tokenizer.close(), ledger.close(), vault.close()])
-  const { server, port } = await listen(app.fetch, options).catch(async (error: unknown) => {
+  const closeAll = async () => {
+    await Promise.all([upstream.close(), tokenizer.close(), ledger.close(), vault.close()])
+    await Promise.all([identities.close(), database.close()])
+  }
+  const server = createServer({ connectionsCheckingInterval: CHECK_MS })
+  // What is left of a body that was not read is not the adapter's to read: see discard-body.ts.
+  const listener = getRequestListener(app.fetch, { autoCleanupIncoming: false }) as RequestListener
+  connections = limitConnections(server, listener, connectionLimitsOf(config.limits, log), metrics.refused)
+  const port = await listen(server, options).catch(async (error: unknown) => {
     await closeAll()
     throw error
   })
@@ -200,18 +243,34 @@ function idsOf(callId: string | undefined, requestId: string | null | undefined)
   return { call_id: callId, ...(requestId === undefined ? {} : { request_id: requestId ?? callId }) }
 }
 
-async function listen(
-  fetch: Parameters<typeof serve>[0]['fetch'],
-  { host, port }: ServerOptions,
-): Promise<{ server: Server; port: number }> {
-  return new Promise((resolve, reject) => {
-    const server = serve({ fetch, hostname: host, port }, (info) => {
-      server.off('error', reject)
-      resolve({ server, port: info.port })
-    }) as Server
-    server.once('error', reject)
-    server.headersTimeout = 30_000
-    server.requestTimeout = 120_000
-    server.keepAliveTimeout = 65_000
-  })
+function bodyLimitsOf({ bodyBytes, bodiesBytes, uploadsPerCaller, silentSeconds }: Limits): BodyLimits {
+  const memory = Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY)
+  // One body must fit, whatever there is.
+  const totalBytes = Math.max(bodyBytes, bodiesBytes ?? Math.floor(memory / 8))
+  return { bodyBytes, totalBytes, uploadsPerCaller, silentMs: silentSeconds * 1000 }
+}
+
+function connectionLimitsOf(limits: Limits, log: Log): ConnectionLimits {
+  const descriptors = descriptorLimit()
+  const connections = connectionsWithin(descriptors, limits.connections)
+  if (connections < limits.connections) {
+    log.info(
+      { descriptors, connections },
+      'fewer connections than tollgate.limits.connections: raise the limit of open files',
+    )
+  }
+  return {
+    connections,
+    requestsPerConnection: limits.requestsPerConnection,
+    silentMs: limits.silentSeconds * 1000,
+    uploadMs: limits.uploadSeconds * 1000,
+    stallMs: limits.clientStallSeconds * 1000,
+    keepAliveMs: KEEP_ALIVE_MS,
+  }
+}
+
+async function listen(server: Server, { host, port }: ServerOptions): Promise<number> {
+  server.listen(port, host)
+  await once(server, 'listening')
+  return (server.address() as AddressInfo).port
 }

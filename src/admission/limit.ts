@@ -10,6 +10,18 @@ export const LIMITS = [
   'organization_fetches',
   'fetched_bytes',
   'organization_fetched_bytes',
+  'connections',
+  'silent',
+  'stalled_reader',
+  'requests_ahead',
+  'body_size',
+  'body_pieces',
+  'body_values',
+  'body_memory',
+  'caller_body_memory',
+  'caller_uploads',
+  'no_credits',
+  'unknown_keys',
 ] as const
 
 export type Limit = (typeof LIMITS)[number]

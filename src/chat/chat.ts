@@ -8,6 +8,7 @@
  */
 import type { ChatRequest } from '../../providers/provider.ts'
 import { providerOf } from '../../providers/registry.ts'
+import type { Bodies } from '../admission/bodies.ts'
 import type { FetchBudget, Fetching } from '../admission/fetch-budget.ts'
 import type { ProviderConnections } from '../admission/provider-connections.ts'
 import type { RunningCalls } from '../admission/running-calls.ts'
@@ -42,6 +43,7 @@ export interface ChatDependencies extends SettleDependencies {
   router: Router
   identify: Identify
   runningCalls: RunningCalls
+  bodies: Bodies
   vault: Vault
   upstream: Upstream
   connections: ProviderConnections
@@ -58,13 +60,21 @@ export interface ChatDependencies extends SettleDependencies {
 
 /** Answers on the exchange. @throws {TollgateError} as long as nothing was answered. */
 export async function chat(deps: ChatDependencies, exchange: Exchange): Promise<void> {
-  const caller = await deps.identify(exchange.headers)
+  const caller = await deps.identify(exchange.incoming)
   const leave = deps.runningCalls.enter(caller)
   try {
-    const sent = await readRequest(exchange.incoming, deps.config.limits.bodyBytes)
-    await answer(deps, exchange, caller, sent)
+    await readAndAnswer(deps, exchange, caller)
   } finally {
     leave()
+  }
+}
+
+async function readAndAnswer(deps: ChatDependencies, exchange: Exchange, caller: Caller): Promise<void> {
+  const { request, release } = await readRequest(exchange.incoming, caller, deps.bodies, deps.config.limits.bodyValues)
+  try {
+    await answer(deps, exchange, caller, request)
+  } finally {
+    release()
   }
 }
 

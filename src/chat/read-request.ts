@@ -3,10 +3,13 @@ import type { IncomingMessage } from 'node:http'
 import { KNOWN, KNOWN_ANYWHERE } from '../../providers/known-members/additions.ts'
 import { aliasOf, type Stranger, shapeAt, showPath, strangersIn } from '../../providers/known-members/shape.ts'
 import type { ChatRequest } from '../../providers/provider.ts'
+import type { Bodies } from '../admission/bodies.ts'
 import { TollgateError } from '../http/errors.ts'
-import { countMembers, countParsed, duplicateMember, objectMembers } from '../http/json-members.ts'
-import { readBody, refuseOtherThanJson } from '../http/read-body.ts'
+import { countParsed, duplicateMember, objectMembers } from '../http/json-members.ts'
+import { createJsonScan, type JsonScan } from '../http/json-scan.ts'
+import { refuseOtherThanJson } from '../http/read-body.ts'
 import { refuseHalves } from '../http/well-formed.ts'
+import type { Caller } from '../identity/caller.ts'
 
 const DEPTH_MAX = 256
 const CHOICES_MAX = 128
@@ -14,16 +17,52 @@ const CHOICES_MAX = 128
 const OUTPUT_CAP_MAX = 2_147_483_647
 const MODEL_NAME_MAX = 256
 
-/** @throws {TollgateError} 400, 413, 415. */
-export async function readRequest(incoming: IncomingMessage, bodyBytesMax: number): Promise<ChatRequest> {
-  refuseOtherThanJson(incoming)
-  const ask = 'Send less, or ask the operator to raise tollgate.limits.body_megabytes.'
-  return parseRequest(await readBody(incoming, bodyBytesMax, ask))
+/** `release` gives back the memory of its body, once the call is over. */
+export interface SentRequest {
+  request: ChatRequest
+  release(): void
 }
 
-/** @throws {TollgateError} 400, naming the member that is wrong. */
-export function parseRequest(text: Buffer): ChatRequest {
-  const json = parseObject(text)
+/** @throws {TollgateError} 400, 402, 403, 408, 413, 415, 429, 503. */
+export async function readRequest(
+  incoming: IncomingMessage,
+  caller: Caller,
+  bodies: Bodies,
+  valuesMax: number,
+): Promise<SentRequest> {
+  refuseOtherThanJson(incoming)
+  const scan = scanOf(valuesMax)
+  const { bytes, release } = await bodies.read(incoming, caller, scan.push)
+  try {
+    return { request: parseRequest(bytes, scan), release }
+  } catch (error) {
+    release()
+    throw error
+  }
+}
+
+/** @throws {TollgateError} 400, 413. */
+function scanOf(valuesMax: number): JsonScan {
+  return createJsonScan({ depth: DEPTH_MAX, values: valuesMax }, (limit) => {
+    if (limit === 'depth') throw bad('request_body', `The request body nests deeper than ${DEPTH_MAX} levels.`)
+    throw new TollgateError(
+      413,
+      'too_many_values',
+      `The request body has more than ${valuesMax} members and elements. Send less, or ask the operator to raise tollgate.limits.body_values.`,
+      { param: 'request_body', limit: 'body_values' },
+    )
+  })
+}
+
+function scanned(text: Buffer): JsonScan {
+  const scan = scanOf(Number.POSITIVE_INFINITY)
+  scan.push(text)
+  return scan
+}
+
+/** @param scan has seen the whole text. @throws {TollgateError} 400, naming the member that is wrong. */
+export function parseRequest(text: Buffer, scan = scanned(text)): ChatRequest {
+  const json = parseObject(text, scan.members)
   const strangers = strangersIn(json, KNOWN)
   refuseAliases(strangers)
   const { model, messages } = json
@@ -139,9 +178,7 @@ function isCount(value: unknown, least: number, most: number): boolean {
   return typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most
 }
 
-function parseObject(text: Buffer): Record<string, unknown> {
-  const count = countMembers(text, DEPTH_MAX)
-  if (count === null) throw bad('request_body', `The request body nests deeper than ${DEPTH_MAX} levels.`)
+function parseObject(text: Buffer, count: number): Record<string, unknown> {
   let json: unknown
   try {
     json = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(text))

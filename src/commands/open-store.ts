@@ -12,6 +12,9 @@ import { CommandError, EXIT } from './exit.ts'
 import type { Options } from './options.ts'
 import { reportLines } from './report-lines.ts'
 
+/** For management and reports; what calls need has connections of its own. */
+const CONNECTIONS = 8
+
 export interface Server {
   url: string
   /** Tollgate's own PostgreSQL. */
@@ -35,7 +38,10 @@ export async function openStore(
   const server = await openServer(options, config, say)
   try {
     await prepareSchema(server, options, say)
-    const database = connect(server.url, onIdleError === undefined ? {} : { onIdleError })
+    const database = connect(server.url, {
+      maxConnections: CONNECTIONS,
+      ...(onIdleError === undefined ? {} : { onIdleError }),
+    })
     const close = async () => {
       await database.close()
       await server.close()

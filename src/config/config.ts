@@ -87,6 +87,21 @@ export interface Limits {
   fetches: number
   /** What was fetched for calls that run. */
   fetchedBytes: number
+  /** Of the bodies of all calls under way; null: an eighth of the memory there is. */
+  bodiesBytes: number | null
+  /** Members and elements of a body's JSON. */
+  bodyValues: number
+  /** Bodies being sent by one caller at once. */
+  uploadsPerCaller: number
+  /** For a whole request to arrive. */
+  uploadSeconds: number
+  /** Without a byte of what a caller began to send. */
+  silentSeconds: number
+  /** Fewer where the limit of descriptors leaves no room for them. */
+  connections: number
+  requestsPerConnection: number
+  /** API keys nobody has, tried from one address. */
+  unknownKeysPerMinute: number
   connectTimeoutMs: number
   idleTimeoutMs: number
   drainSeconds: number

@@ -23,6 +23,7 @@ const COUNT: NumberRule = {
   whole: true,
   most: 100_000_000,
 }
+const MEMORY: NumberRule = { what: 'a number of megabytes', example: '256', moreThan: 0, most: 1_048_576 }
 const MEGABYTES: NumberRule = { what: 'a number of megabytes, at most 1024', example: '32', moreThan: 0, most: 1024 }
 
 /** The database removes none that is younger. */
@@ -146,6 +147,7 @@ function readLeases(field: Field | null): Leases {
 function readLimits(section: Section | null): Limits {
   const seconds = (name: string, otherwise: number): number => section?.take(name).number(SECONDS) ?? otherwise
   const count = (name: string, otherwise: number): number => section?.take(name).number(COUNT) ?? otherwise
+  const memory = section?.take('bodies_megabytes').number(MEMORY) ?? null
   const limits = {
     callsPerKey: count('calls_per_key', 256),
     callsPerUser: count('calls_per_user', 512),
@@ -156,6 +158,14 @@ function readLimits(section: Section | null): Limits {
     fetches: count('fetches', 32),
     fetchedBytes: Math.floor((section?.take('fetched_megabytes').number(MEGABYTES) ?? 64) * MEGABYTE),
     bodyBytes: Math.floor((section?.take('body_megabytes').number(MEGABYTES) ?? 32) * MEGABYTE),
+    bodiesBytes: memory === null ? null : Math.floor(memory * MEGABYTE),
+    bodyValues: count('body_values', 100_000),
+    uploadsPerCaller: count('uploads_per_caller', 100),
+    uploadSeconds: seconds('upload_seconds', 120),
+    silentSeconds: seconds('silent_seconds', 10),
+    connections: count('connections', 10_000),
+    requestsPerConnection: count('requests_per_connection', 10_000),
+    unknownKeysPerMinute: count('unknown_keys_per_minute', 30),
     connectTimeoutMs: Math.ceil(seconds('connect_timeout_seconds', 10) * 1000),
     idleTimeoutMs: Math.ceil(seconds('idle_timeout_seconds', 300) * 1000),
     drainSeconds: seconds('drain_seconds', 30),
@@ -165,7 +175,7 @@ function readLimits(section: Section | null): Limits {
   }
   section?.finish(
     NOTHING,
-    'calls_per_key, calls_per_user, calls_per_organization, calls, provider_connections, connection_wait_seconds, fetches, fetched_megabytes, body_megabytes, connect_timeout_seconds, idle_timeout_seconds, drain_seconds, client_stall_seconds, credit_wait_seconds, booking_wait_seconds',
+    'calls_per_key, calls_per_user, calls_per_organization, calls, provider_connections, connection_wait_seconds, fetches, fetched_megabytes, body_megabytes, bodies_megabytes, body_values, uploads_per_caller, upload_seconds, silent_seconds, connections, requests_per_connection, unknown_keys_per_minute, connect_timeout_seconds, idle_timeout_seconds, drain_seconds, client_stall_seconds, credit_wait_seconds, booking_wait_seconds',
   )
   return limits
 }

@@ -1,4 +1,4 @@
-/** Connections to PostgreSQL. One pool a process; every statement and every wait for a connection has an end. */
+/** Connections to PostgreSQL. Every statement and every wait for a connection has an end. */
 
 import { setTimeout } from 'node:timers/promises'
 import { Kysely, PostgresDialect } from 'kysely'

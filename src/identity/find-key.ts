@@ -1,4 +1,5 @@
-/** The caller behind a key's hash, in one query. */
+/** The callers behind hashes of keys, in one query. */
+import { sql } from 'kysely'
 import type { Database } from '../db/connect.ts'
 import type { Caller } from './caller.ts'
 
@@ -13,16 +14,26 @@ export const DEFAULT_ORGANIZATION = 'default'
 
 const CURRENT = ['active', 'trialing'] as const
 
-export async function findKey(database: Database, hash: Buffer): Promise<KeyRecord | null> {
-  const row = await database.query
+/** By the key's name; those that are nobody's are left out. */
+export type FoundKeys = ReadonlyMap<string, KeyRecord>
+
+/** A hash as the name of what is remembered of its key. */
+export function nameOf(hash: Buffer): string {
+  return hash.toString('base64')
+}
+
+export async function findKeys(database: Database, hashes: readonly Buffer[]): Promise<FoundKeys> {
+  const rows = await database.query
     .selectFrom('tollgate.api_keys as k')
     .innerJoin('organizations as o', 'o.id', 'k.org_id')
     .leftJoin('organization_members as m', (join) =>
       join.onRef('m.org_id', '=', 'k.org_id').onRef('m.user_id', '=', 'k.user_id'),
     )
     .leftJoin('organization_subscriptions as s', 's.org_id', 'k.org_id')
+    .distinctOn('k.id')
     .select([
       'k.id',
+      'k.key_hash',
       'k.org_id',
       'k.user_id',
       'k.is_active',
@@ -33,16 +44,32 @@ export async function findKey(database: Database, hash: Buffer): Promise<KeyReco
       's.subscription_plan',
       's.status as plan_status',
     ])
-    .where('k.key_hash', '=', hash)
+    .where('k.key_hash', '=', sql<Buffer>`any(${hashes}::bytea[])`)
     // The one that counts is the one in force, else the last there was.
+    .orderBy('k.id')
     .orderBy(
       (expression) => expression('s.status', 'in', CURRENT),
       (order) => order.desc().nullsLast(),
     )
     .orderBy('s.created_at', 'desc')
-    .limit(1)
-    .executeTakeFirst()
-  if (row === undefined) return null
+    .execute()
+  return new Map(rows.map((row) => [nameOf(row.key_hash), recordOf(row)]))
+}
+
+interface KeyRow {
+  id: string
+  org_id: string
+  user_id: string
+  is_active: boolean
+  expires_at: Date | null
+  name: string
+  status: KeyRecord['organizationStatus']
+  role: string | null
+  subscription_plan: Caller['plan']
+  plan_status: string | null
+}
+
+function recordOf(row: KeyRow): KeyRecord {
   const isCurrent = CURRENT.some((status) => status === row.plan_status)
   // Whoever brings own keys asked not to be served by the operator's: that does not end with the plan.
   const plan = isCurrent || row.subscription_plan === 'byok' ? row.subscription_plan : null

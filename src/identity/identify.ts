@@ -1,42 +1,31 @@
 /**
  * Credential -> Caller. Fails closed: a credential that can't be checked because the database is away is a 503, never a 401,
- * and never a pass. A key that was found is remembered for at most one second, so a revoked key is dead a second later.
+ * and never a pass.
  */
 import { timingSafeEqual } from 'node:crypto'
-import type { IncomingHttpHeaders } from 'node:http'
+import type { IncomingMessage } from 'node:http'
+import type { UnknownKeys } from '../admission/unknown-keys.ts'
 import type { Database } from '../db/connect.ts'
 import { TollgateError } from '../http/errors.ts'
 import { hashKey, isApiKey } from './api-key.ts'
 import type { Caller } from './caller.ts'
-import { findKey, type KeyRecord } from './find-key.ts'
+import { findKeys, type KeyRecord } from './find-key.ts'
+import { createKeyBook } from './key-book.ts'
 import { findMasterCaller } from './master.ts'
-
-const REMEMBER_MS = 1_000
-const REMEMBERED_MAX = 10_000
 
 export interface IdentifyOptions {
   database: Database
   masterKey: string | null
+  unknownKeys: UnknownKeys
   now: () => number
 }
 
-export type Identify = (headers: IncomingHttpHeaders) => Promise<Caller>
+export type Identify = (request: Pick<IncomingMessage, 'headers' | 'socket'>) => Promise<Caller>
 
-export function createIdentify({ database, masterKey, now }: IdentifyOptions): Identify {
+export function createIdentify({ database, masterKey, unknownKeys, now }: IdentifyOptions): Identify {
   const masterHash = masterKey === null ? null : hashKey(masterKey)
-  const remembered = new Map<string, { record: Promise<KeyRecord | null>; until: number }>()
+  const keys = createKeyBook({ findKeys: (hashes) => findKeys(database, hashes), unknownKeys, now })
   let master: Promise<Caller> | null = null
-
-  function lookUp(hash: Buffer): Promise<KeyRecord | null> {
-    const name = hash.toString('base64')
-    const known = remembered.get(name)
-    if (known !== undefined && known.until > now()) return known.record
-    if (remembered.size >= REMEMBERED_MAX) remembered.clear()
-    const record = findKey(database, hash)
-    remembered.set(name, { record, until: now() + REMEMBER_MS })
-    record.catch(() => remembered.delete(name))
-    return record
-  }
 
   async function masterCaller(): Promise<Caller> {
     master ??= findMasterCaller(database)
@@ -48,13 +37,13 @@ export function createIdentify({ database, masterKey, now }: IdentifyOptions): I
     }
   }
 
-  return async function identify(headers) {
+  return async function identify({ headers, socket }) {
     const credential = bearer(headers.authorization)
     const hash = hashKey(credential)
     try {
       if (masterHash !== null && timingSafeEqual(hash, masterHash)) return await masterCaller()
       if (!isApiKey(credential)) throw unknownKey()
-      return accept(await lookUp(hash), now())
+      return accept(await keys.find(hash, socket.remoteAddress ?? ''), now())
     } catch (error) {
       if (error instanceof TollgateError) throw error
       throw new TollgateError(

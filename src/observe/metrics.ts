@@ -54,6 +54,8 @@ export interface CallBill {
 /** What is read when somebody looks. */
 export interface Readings {
   runningCalls: () => number
+  connections: () => number
+  bodyBytes: () => number
   ledgerOpen: () => boolean
   spool: () => { entries: number; oldestMs: number }
   /** Of the whole ledger, from the database. */
@@ -252,6 +254,8 @@ function createLedgerMetrics(register: Registry) {
 function createStateGauges(register: Registry, readings: Readings) {
   const gauge = (name: string, help: string) => new Gauge({ name, help, registers: [register] })
   const running = gauge('tollgate_calls_in_flight', 'Calls under way in this process.')
+  const connections = gauge('tollgate_connections', 'Connections of callers that are open.')
+  const bodies = gauge('tollgate_body_bytes', 'Memory taken by bodies of requests of more than 64 kB.')
   const open = gauge('tollgate_ledger_open', '1 while paid calls can start in this process.')
   const spool = gauge('tollgate_spool_entries', 'Charges on the local disk of this process that wait for the database.')
   const spoolAge = gauge('tollgate_spool_oldest_seconds', 'How long the oldest of them waits.')
@@ -277,6 +281,8 @@ function createStateGauges(register: Registry, readings: Readings) {
   return {
     async read(): Promise<void> {
       running.set(readings.runningCalls())
+      connections.set(readings.connections())
+      bodies.set(readings.bodyBytes())
       open.set(readings.ledgerOpen() ? 1 : 0)
       const { entries, oldestMs } = readings.spool()
       spool.set(entries)

@@ -3,8 +3,10 @@ import { createServer, type IncomingMessage, request } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { ChatRequest } from '../../providers/provider.ts'
+import { createBodies } from '../../src/admission/bodies.ts'
 import { parseRequest, readRequest } from '../../src/chat/read-request.ts'
 import { TollgateError } from '../../src/http/errors.ts'
+import type { Caller } from '../../src/identity/caller.ts'
 
 const MESSAGES = '"messages":[{"role":"user","content":"hi"}]'
 const parse = (text: string) => parseRequest(Buffer.from(text))
@@ -143,6 +145,13 @@ describe('a request that is refused', () => {
 
 describe('a request over HTTP', () => {
   const LIMIT = 1000
+  const VALUES = 40
+  const caller = { organizationId: 'o', userId: 'u' } as Caller
+  const bodies = createBodies(
+    { bodyBytes: LIMIT, totalBytes: LIMIT, uploadsPerCaller: 1, silentMs: 200 },
+    async () => true,
+  )
+  const read = (incoming: IncomingMessage) => readRequest(incoming, caller, bodies, VALUES)
   const server = createServer()
   beforeAll(async () => {
     server.listen(0, '127.0.0.1')
@@ -161,9 +170,11 @@ describe('a request over HTTP', () => {
     outgoing.on('error', () => {})
     outgoing.end(body)
     const [incoming, answer] = await arrived
-    const read = await readRequest(incoming, LIMIT).catch((error: unknown) => error as TollgateError)
+    const sent = await read(incoming).catch((error: unknown) => error as TollgateError)
     answer.end()
-    return read
+    if (sent instanceof TollgateError) return sent
+    sent.release()
+    return sent.request
   }
 
   const BODY = `{"model":"m",${MESSAGES}}`
@@ -196,6 +207,17 @@ describe('a request over HTTP', () => {
     expect(await send(headers, body)).toMatchObject({ status: 413, code: 'request_too_large', param: null })
   })
 
+  test('is refused with 413 when it holds too many values, before it is whole', async () => {
+    const body = `{"model":"m",${MESSAGES},"x":[${'0,'.repeat(VALUES)}`
+    const refused = { status: 413, code: 'too_many_values', param: 'request_body', limit: 'body_values' }
+    expect(await send({ 'content-length': `${LIMIT}` }, body)).toMatchObject(refused)
+  })
+
+  test('that stops coming is refused with 408', async () => {
+    const refused = { status: 408, code: 'body_timeout', headers: { 'Retry-After': '1' }, limit: 'silent' }
+    expect(await send({ 'content-length': '100' }, '{"model":')).toMatchObject(refused)
+  })
+
   test('of just the limit is read', async () => {
     const body = BODY.replace('hi', 'h'.repeat(LIMIT - BODY.length + 2))
     expect(Buffer.byteLength(body)).toBe(LIMIT)
@@ -215,7 +237,7 @@ describe('a request over HTTP', () => {
     outgoing.on('error', () => {})
     outgoing.write('{"model":')
     const [incoming] = await arrived
-    const reading = readRequest(incoming, LIMIT)
+    const reading = read(incoming)
     outgoing.destroy()
     await expect(reading).rejects.toMatchObject({ status: 400, code: 'incomplete_body' })
   })

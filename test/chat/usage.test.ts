@@ -5,9 +5,12 @@ import type { AddressInfo } from 'node:net'
 import { serve } from '@hono/node-server'
 import { expect, onTestFinished, test } from 'vitest'
 import { PROVIDERS } from '../../providers/registry.ts'
+import { createBodies } from '../../src/admission/bodies.ts'
 import { createFetchBudget } from '../../src/admission/fetch-budget.ts'
+import { createFindCredit } from '../../src/admission/find-credit.ts'
 import { createProviderConnections } from '../../src/admission/provider-connections.ts'
 import { createRunningCalls } from '../../src/admission/running-calls.ts'
+import { createUnknownKeys } from '../../src/admission/unknown-keys.ts'
 import { createApp } from '../../src/app.ts'
 import { createHiddenShares } from '../../src/chat/hidden-share.ts'
 import { createUpstream } from '../../src/chat/upstream.ts'
@@ -249,7 +252,17 @@ async function startAt(now: () => Date): Promise<{ url: string }> {
     version: 'test',
     prices: createPriceBook(),
     router: createRouter(config),
-    identify: createIdentify({ database: db.database, masterKey: config.masterKey, now: Date.now }),
+    identify: createIdentify({
+      database: db.database,
+      masterKey: config.masterKey,
+      unknownKeys: createUnknownKeys(config.limits.unknownKeysPerMinute, Date.now),
+      now: Date.now,
+    }),
+    reports: db.database,
+    bodies: createBodies(
+      { ...config.limits, totalBytes: config.limits.bodyBytes, silentMs: 10_000 },
+      createFindCredit(db.database, false),
+    ),
     health: createHealth(
       db.database,
       () => ledger.open,
@@ -270,6 +283,8 @@ async function startAt(now: () => Date): Promise<{ url: string }> {
     requestIds: new Map(),
     metrics: createMetrics('test', {
       runningCalls: () => 0,
+      connections: () => 0,
+      bodyBytes: () => 0,
       ledgerOpen: () => ledger.open,
       spool: () => ledger.overdue,
       openHolds: () => readOpenHolds(db.database),

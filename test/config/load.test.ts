@@ -375,6 +375,14 @@ describe('the tollgate section', () => {
       fetches: 32,
       fetchedBytes: 67_108_864,
       bodyBytes: 33_554_432,
+      bodiesBytes: null,
+      bodyValues: 100_000,
+      uploadsPerCaller: 100,
+      uploadSeconds: 120,
+      silentSeconds: 10,
+      connections: 10_000,
+      requestsPerConnection: 10_000,
+      unknownKeysPerMinute: 30,
       connectTimeoutMs: 10_000,
       idleTimeoutMs: 300_000,
       drainSeconds: 30,
@@ -392,7 +400,7 @@ describe('the tollgate section', () => {
   tool_fees: {web_search: 0.025, code: 1}
   caps: {stream_output_tokens: 1_000, output_tokens: "2000", least_output_tokens: 1}
   leases: {renew_seconds: 1, dead_after_seconds: 4}
-  limits: {calls_per_key: 1, calls_per_user: 2, calls_per_organization: 3, calls: 4, provider_connections: 5, connection_wait_seconds: 0, fetches: 6, fetched_megabytes: 7, body_megabytes: 0.5, connect_timeout_seconds: 0.25, idle_timeout_seconds: 1, drain_seconds: 2, client_stall_seconds: 3, credit_wait_seconds: 0, booking_wait_seconds: 0.5}
+  limits: {calls_per_key: 1, calls_per_user: 2, calls_per_organization: 3, calls: 4, provider_connections: 5, connection_wait_seconds: 0, fetches: 6, fetched_megabytes: 7, body_megabytes: 0.5, bodies_megabytes: 64, body_values: 9, uploads_per_caller: 8, upload_seconds: 7.5, silent_seconds: 6, connections: 5, requests_per_connection: 4, unknown_keys_per_minute: 3, connect_timeout_seconds: 0.25, idle_timeout_seconds: 1, drain_seconds: 2, client_stall_seconds: 3, credit_wait_seconds: 0, booking_wait_seconds: 0.5}
 `)
     expect(config.plans).toEqual({ platform: { markup: 125_000n }, byok: { markup: 20_000n }, hybrid: { markup: 0n } })
     expect(config.powerLevels).toEqual({ eco: 750_000n, balanced: 1_000_000n, precision: 3_000_000n })
@@ -410,6 +418,14 @@ describe('the tollgate section', () => {
       fetches: 6,
       fetchedBytes: 7_340_032,
       bodyBytes: 524_288,
+      bodiesBytes: 67_108_864,
+      bodyValues: 9,
+      uploadsPerCaller: 8,
+      uploadSeconds: 7.5,
+      silentSeconds: 6,
+      connections: 5,
+      requestsPerConnection: 4,
+      unknownKeysPerMinute: 3,
       connectTimeoutMs: 250,
       idleTimeoutMs: 1000,
       drainSeconds: 2,

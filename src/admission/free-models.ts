@@ -1,0 +1,31 @@
+/** Whether some model can be called without credits. */
+import { providerOf } from '../../providers/registry.ts'
+import type { Deployment } from '../config/config.ts'
+import type { PriceBook } from '../metering/price.ts'
+import { knownModels } from '../routing/known-models.ts'
+
+/** Their models change daily, and some of them cost nothing. */
+const ROUTERS: ReadonlySet<string> = new Set(['openrouter', 'huggingface'])
+
+/** True where it can't be known: a pattern stands for every model of its provider. */
+export function hasFreeModel(deployments: readonly Deployment[], prices: PriceBook, at: Date): boolean {
+  return deployments.some((deployment) => {
+    const isPattern = deployment.upstreamModel.includes('*')
+    if (isPattern && deployment.price === null && ROUTERS.has(deployment.provider)) return true
+    const models = isPattern ? knownModels(deployment.provider) : [deployment.upstreamModel]
+    return (models.length === 0 ? [''] : models).some((model) => costsNothing(deployment, model, prices, at))
+  })
+}
+
+function costsNothing(
+  { provider: name, price: operator }: Deployment,
+  model: string,
+  prices: PriceBook,
+  at: Date,
+): boolean {
+  if (operator !== null && operator.input === 0n && operator.output === 0n) return true
+  const provider = providerOf(name)
+  const rates = prices.find({ listed: provider.listedAs(provider.pricedAs(model, null)), at, operator })?.tiers[0]
+    ?.rates
+  return rates !== undefined && rates.input === 0n && rates.output === 0n
+}

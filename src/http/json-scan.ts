@@ -1,0 +1,85 @@
+/**
+ * Looks over the bytes of a JSON text as they arrive: how deep it nests and how much is in it, before anybody parses it or even holds
+ * all of it. What is not JSON at all is left to JSON.parse.
+ */
+import { closingQuote, QUOTE } from './json-members.ts'
+
+export interface JsonLimits {
+  depth: number
+  /** Members and elements of all objects and lists. */
+  values: number
+}
+
+export interface JsonScan {
+  /** The next bytes. @throws what `refuse` throws, at the byte that is too much. */
+  push(piece: Uint8Array): void
+  /** Members of all objects, by the colons outside strings. */
+  readonly members: number
+}
+
+const COLON = 1
+const COMMA = 2
+const OPEN = 3
+const CLOSE = 4
+const STRING = 5
+/** One look a byte: a text may be all white space, and nobody stops its caller from sending 32 MB of it. */
+const KINDS = new Uint8Array(256)
+for (const [character, kind] of Object.entries({
+  ':': COLON,
+  ',': COMMA,
+  '{': OPEN,
+  '[': OPEN,
+  '}': CLOSE,
+  ']': CLOSE,
+}))
+  KINDS[character.charCodeAt(0)] = kind
+KINDS[QUOTE] = STRING
+
+/** @param refuse is told which limit was passed. */
+export function createJsonScan(limits: JsonLimits, refuse: (limit: keyof JsonLimits) => never): JsonScan {
+  let depth = 0
+  let members = 0
+  let values = 0
+  let isInString = false
+  /** Bytes of the next piece that belong to an escape that began in the last one. */
+  let escaped = 0
+
+  function push(piece: Uint8Array): void {
+    let at = escaped
+    escaped = 0
+    while (at < piece.length) {
+      if (isInString) {
+        at = closingQuote(piece, at)
+        if (at >= piece.length) {
+          escaped = at - piece.length
+          return
+        }
+        isInString = false
+      } else {
+        const kind = KINDS[piece[at]!]!
+        if (kind !== 0) count(kind)
+      }
+      at += 1
+    }
+  }
+
+  function count(kind: number): void {
+    if (kind === STRING) isInString = true
+    else if (kind === COLON) members += 1
+    else if (kind === CLOSE) depth -= 1
+    else {
+      // A list or an object has one more than it has commas.
+      values += 1
+      if (kind === OPEN) depth += 1
+      if (depth > limits.depth) refuse('depth')
+      if (values > limits.values) refuse('values')
+    }
+  }
+
+  return {
+    push,
+    get members() {
+      return members
+    },
+  }
+}

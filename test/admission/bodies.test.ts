@@ -1,0 +1,188 @@
+/** Bodies take no more memory than they may, in total and for each caller, and who can't pay is told before a large one is read. */
+import { expect, onTestFinished, test, vi } from 'vitest'
+import { growth, scrape } from '../observe/samples.ts'
+import { balanceOf } from '../support/call-books.ts'
+import { useProduct } from '../support/product.ts'
+import { openRaw, postHead, type RawConnection } from '../support/raw-connection.ts'
+import { MASTER_KEY, postChat } from '../support/tollgate.ts'
+import { chat } from '../support/upstream-answers.ts'
+
+const MEGABYTE = 1_048_576
+const product = useProduct(() => ({
+  tollgate: {
+    limits: { body_megabytes: 2, bodies_megabytes: 4, silent_seconds: 5, uploads_per_caller: 3, body_values: 1_000 },
+  },
+}))
+const HELLO = { model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'Say hello' }] }
+/** A request of so many bytes. */
+const large = (bytes: number) =>
+  JSON.stringify({ ...HELLO, user: 'x'.repeat(bytes - JSON.stringify({ ...HELLO, user: '' }).length) })
+
+async function open(): Promise<RawConnection> {
+  const connection = await openRaw(product.tollgate)
+  onTestFinished(() => connection.leave())
+  return connection
+}
+
+async function keyWith(credits: number, plan: 'platform' | 'byok' = 'platform'): Promise<{ id: string; key: string }> {
+  const { id, keys } = await product.db.seedOrganization({ plan, credits: 1_000, users: { alice: credits } })
+  return { id, key: keys.alice }
+}
+
+/** All of a large body but its end is there. */
+async function upload(key: string, bytes: number): Promise<RawConnection> {
+  const connection = await open()
+  connection.write(postHead(key, { 'Content-Length': bytes }))
+  connection.write(large(bytes).slice(0, -1))
+  return connection
+}
+
+const inUse = async () => (await scrape(product.tollgate)).get('tollgate_body_bytes')
+const reaches = (bytes: number) => vi.waitFor(async () => expect(await inUse()).toBe(bytes), { timeout: 5_000 })
+
+test('without credits a body of 2 MB is refused with 402 before any of it is sent', async () => {
+  const { key } = await keyWith(0)
+  const before = await scrape(product.tollgate)
+  const connection = await open()
+  connection.write(postHead(key, { 'Content-Length': 2 * MEGABYTE }))
+  await connection.matches(/^HTTP\/1\.1 402 [^]*insufficient_credits/)
+  expect(growth(before, await scrape(product.tollgate), 'tollgate_refused_total')).toEqual({
+    'tollgate_refused_total{limit="no_credits"}': 1,
+  })
+})
+
+test('one that does not state its size is read to a megabyte, then refused with 402', async () => {
+  const { key } = await keyWith(0)
+  const connection = await open()
+  const piece = `20000\r\n${'x'.repeat(0x20000)}\r\n`
+  connection.write(`${postHead(key, { 'Transfer-Encoding': 'chunked' })}9\r\n{"user":"\r\n${piece.repeat(7)}`)
+  await expect(inUse()).resolves.toBeLessThan(1.1 * MEGABYTE)
+  expect(connection.text()).toBe('')
+  connection.write(piece.repeat(3))
+  await connection.matches(/^HTTP\/1\.1 402 [^]*insufficient_credits/)
+  await reaches(0)
+})
+
+test('a small body without credits is read, and the hold says what it costs', async () => {
+  const { key } = await keyWith(0)
+  const answer = await postChat(product.tollgate, key, large(MEGABYTE))
+  expect([answer.status, answer.json()]).toMatchObject([402, { error: { code: 'insufficient_credits' } }])
+  expect(answer.body).not.toContain('0.000001')
+})
+
+test('without an allocation it is 403, as it would be after the hold', async () => {
+  const { id, key } = await keyWith(10)
+  await product.db.pool.query('delete from user_credit_allocations where org_id = $1', [id]).catch(() => {})
+  await product.db.pool.query('update user_credit_allocations set is_active = false where org_id = $1', [id])
+  const connection = await open()
+  connection.write(postHead(key, { 'Content-Length': 2 * MEGABYTE }))
+  await connection.matches(/^HTTP\/1\.1 403 [^]*no_allocation/)
+})
+
+test('callers who may pay otherwise are read: credits that calls hold, a reset that is due, overage, keys of their own', async () => {
+  const size = 1.5 * MEGABYTE
+  const { pool } = product.db
+  product.upstream.respond(chat())
+  const due = await keyWith(0)
+  await pool.query(`update user_credit_allocations set next_reset_date = now() - interval '1 day' where org_id = $1`, [
+    due.id,
+  ])
+  const over = await keyWith(0)
+  await pool.query(
+    'update organization_credit_pools set allow_overage = true, overage_limit = 100000 where org_id = $1',
+    [over.id],
+  )
+  const own = await keyWith(0, 'byok')
+  const statuses = []
+  for (const { key } of [due, over, own]) statuses.push((await postChat(product.tollgate, key, large(size))).json())
+  expect(statuses).toMatchObject([
+    { error: { code: 'insufficient_credits', required: expect.not.stringMatching('0.000001') } },
+    { object: 'chat.completion' },
+    { error: { code: 'byok_key_missing' } },
+  ])
+  expect((await postChat(product.tollgate, MASTER_KEY, large(size))).status).toBe(200)
+})
+
+test('an answer that was paid for is repeated to who has nothing left', async () => {
+  const { id, key } = await keyWith(400)
+  product.upstream.respond(chat())
+  const headers = { 'Idempotency-Key': 'large-and-paid' }
+  const first = await postChat(product.tollgate, key, large(1.5 * MEGABYTE), { headers })
+  expect(first.status).toBe(200)
+  const { used } = await balanceOf(product.db.pool, id, 'alice')
+  await product.db.pool.query(
+    `update organization_credit_pools set allocated_credits = allocated_credits - 400 + $2::numeric where org_id = $1`,
+    [id, used],
+  )
+  await product.db.pool.query('update user_credit_allocations set allocated_credits = used_credits where org_id = $1', [
+    id,
+  ])
+  const again = await postChat(product.tollgate, key, large(1.5 * MEGABYTE), { headers })
+  expect([again.status, again.body]).toEqual([200, first.body])
+})
+
+test('one caller has a share, all have the total, and small bodies always pass', async () => {
+  const [alice, bob, carol] = [await keyWith(500), await keyWith(500), await keyWith(500)]
+  product.upstream.respond(chat())
+  const size = 2 * MEGABYTE
+  const free = 65_536
+  const first = await upload(alice.key, size)
+  await reaches(size - free)
+  expect((await postChat(product.tollgate, alice.key, large(size))).json()).toMatchObject({
+    error: { code: 'caller_bodies_in_flight' },
+  })
+  const second = await upload(bob.key, size)
+  await reaches(2 * (size - free))
+  const refused = await postChat(product.tollgate, carol.key, large(size))
+  expect([refused.status, refused.headers.get('retry-after'), refused.json()]).toMatchObject([
+    503,
+    '2',
+    { error: { code: 'bodies_in_flight' } },
+  ])
+  for (const { key } of [alice, carol]) expect((await postChat(product.tollgate, key, large(60_000))).status).toBe(200)
+  first.leave()
+  await reaches(size - free)
+  second.write('}')
+  await second.matches(/^HTTP\/1\.1 200 /)
+  await reaches(0)
+})
+
+test('bodies that are still being sent are counted for each caller', async () => {
+  const [alice, bob] = [await keyWith(50), await keyWith(50)]
+  product.upstream.respond(chat())
+  const sending = await Promise.all([1, 2, 3].map(() => upload(alice.key, 1_000)))
+  const refused = await vi.waitFor(async () => {
+    const answer = await postChat(product.tollgate, alice.key, HELLO)
+    expect(answer.status).toBe(429)
+    return answer
+  })
+  expect([refused.headers.get('retry-after'), refused.json()]).toMatchObject([
+    '1',
+    { error: { code: 'too_many_uploads' } },
+  ])
+  expect((await postChat(product.tollgate, bob.key, HELLO)).status).toBe(200)
+  for (const one of sending) one.leave()
+  await vi.waitFor(async () => expect((await postChat(product.tollgate, alice.key, HELLO)).status).toBe(200))
+})
+
+test.for([
+  { name: 'one-byte chunks', body: '1\r\n \r\n'.repeat(100_000), answer: /^HTTP\/1\.1 413 [^]*body_in_pieces/ },
+  {
+    name: 'a million elements',
+    body: `40000\r\n{"a":[${'0,'.repeat(0x1fffd)}`,
+    answer: /^HTTP\/1\.1 413 [^]*too_many_values/,
+  },
+  { name: 'a deep list', body: `40000\r\n${'['.repeat(0x40000)}`, answer: /^HTTP\/1\.1 400 [^]*nests deeper/ },
+])('$name end as soon as they are too many', async ({ body, answer }) => {
+  const { key } = await keyWith(50)
+  const connection = await open()
+  connection.write(postHead(key, { 'Transfer-Encoding': 'chunked' }) + body)
+  await connection.matches(answer)
+  await reaches(0)
+})
+
+test('a body that stops coming is 408, with when to try again', async () => {
+  const { key } = await keyWith(50)
+  const connection = await upload(key, 1_000)
+  expect(await connection.closed).toMatch(/^HTTP\/1\.1 408 [^]*Retry-After: 1\r\n[^]*body_timeout/i)
+})

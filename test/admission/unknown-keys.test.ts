@@ -1,0 +1,110 @@
+/** Keys that nobody has are counted for the address they come from; keys somebody has pass from any address, and are never forgotten for them. */
+import { randomBytes } from 'node:crypto'
+import { describe, expect, test } from 'vitest'
+import { createUnknownKeys, networkOf } from '../../src/admission/unknown-keys.ts'
+import { hashKey, newApiKey } from '../../src/identity/api-key.ts'
+import { type FoundKeys, type KeyRecord, nameOf } from '../../src/identity/find-key.ts'
+import { createKeyBook } from '../../src/identity/key-book.ts'
+import { growth, scrape } from '../observe/samples.ts'
+import { useProduct } from '../support/product.ts'
+import { get, MASTER_KEY } from '../support/tollgate.ts'
+
+const product = useProduct(() => ({ tollgate: { limits: { unknown_keys_per_minute: 5 } } }))
+const nobodys = () => `uc_${randomBytes(32).toString('hex')}`
+const status = async (key: string | null) => (await get(product.tollgate, key, '/v1/models')).status
+
+test('beyond the limit they are 429, and everybody else is answered as before', async () => {
+  const before = await scrape(product.tollgate)
+  const known = await product.db.seedOrganization({ credits: 1, users: { alice: 1 } })
+  expect(await status(known.keys.alice)).toBe(200)
+  const tried = []
+  for (let at = 0; at < 8; at += 1) tried.push(await status(nobodys()))
+  expect(tried).toEqual([401, 401, 401, 401, 401, 429, 429, 429])
+  const refused = await get(product.tollgate, nobodys(), '/v1/models')
+  expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0)
+  expect(refused.json()).toMatchObject({ error: { code: 'too_many_unknown_keys' } })
+  expect(growth(before, await scrape(product.tollgate), 'tollgate_refused_total')).toEqual({
+    'tollgate_refused_total{limit="unknown_keys"}': 4,
+  })
+
+  const met = await product.db.seedOrganization({ credits: 1, users: { alice: 1 } })
+  expect([await status(known.keys.alice), await status(met.keys.alice), await status(MASTER_KEY)]).toEqual([
+    200, 200, 200,
+  ])
+  expect([await status(null), await status('sk-of-another-product')]).toEqual([401, 401])
+})
+
+test('a thousand at once do not keep a new key that is good from being found', async () => {
+  const { keys } = await product.db.seedOrganization({ credits: 1, users: { alice: 1 } })
+  const flood = Promise.all(Array.from({ length: 1_000 }, () => status(nobodys())))
+  expect(await status(keys.alice)).toBe(200)
+  expect(new Set(await flood)).toEqual(new Set([429]))
+})
+
+describe('what is remembered', () => {
+  const record = { isActive: true } as KeyRecord
+  const good = hashKey(newApiKey().key)
+  const stranger = () => hashKey(nobodys())
+  const queries: number[] = []
+  let now = 0
+  const findKeys = async (hashes: readonly Buffer[]): Promise<FoundKeys> => {
+    queries.push(hashes.length)
+    return new Map(hashes.filter((hash) => hash === good).map((hash) => [nameOf(hash), record]))
+  }
+  const book = () => createKeyBook({ findKeys, unknownKeys: createUnknownKeys(1e9, () => now), now: () => now })
+
+  test('of a good key outlives any number of bad ones', async () => {
+    const { find } = book()
+    expect(await find(good, 'a')).toBe(record)
+    queries.length = 0
+    for (let at = 0; at < 200; at += 1) await Promise.all(Array.from({ length: 100 }, () => find(stranger(), 'b')))
+    queries.length = 0
+    expect(await find(good, 'a')).toBe(record)
+    expect(queries).toEqual([])
+  })
+
+  test('is asked again after a second, alone, while strangers wait in one query', async () => {
+    const { find } = book()
+    await find(good, 'a')
+    now += 1_001
+    queries.length = 0
+    await Promise.all([...Array.from({ length: 300 }, () => find(stranger(), 'b')), find(good, 'a'), find(good, 'c')])
+    expect(queries).toEqual([1, 1, 256, 43])
+  })
+})
+
+test('addresses count for an IPv4 address and for a /64 of IPv6', () => {
+  const networks = [
+    '192.0.2.7',
+    '::ffff:192.0.2.7',
+    '2001:db8:1:2:3:4:5:6',
+    '2001:db8:1:2::9',
+    'fe80::1%eth0',
+    '::1',
+    '1::',
+    '',
+  ]
+  expect(networks.map(networkOf)).toEqual([
+    '192.0.2.7',
+    '192.0.2.7',
+    '2001:db8:1:2',
+    '2001:db8:1:2',
+    'fe80:0:0:0',
+    '0:0:0:0',
+    '1:0:0:0',
+    '',
+  ])
+})
+
+test('a minute later an address begins anew', () => {
+  let now = 0
+  const { count, refuse } = createUnknownKeys(1, () => now)
+  for (const address of ['a', 'a', 'b']) count(address)
+  expect(() => refuse('b')).not.toThrow()
+  now = 59_000
+  expect(() => refuse('a')).toThrow(
+    expect.objectContaining({ status: 429, headers: expect.objectContaining({ 'Retry-After': '1' }) }),
+  )
+  now = 60_000
+  expect(() => refuse('a')).not.toThrow()
+})
