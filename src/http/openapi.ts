@@ -144,7 +144,7 @@ const chatOperation = {
       in: 'header',
       schema: { type: 'string', maxLength: 255 },
       description:
-        'The same key and body again: 409 while the call runs, then the same JSON answer for 24 hours; a finished stream answers 409 with its call id.',
+        'The same key and body again: 409 while the call runs, then the same JSON answer for 24 hours; a finished stream, and an answer that is not kept (above 256 kB, or not among the newest 1,000 of the user), answers 409 with its call id.',
     },
   ],
   requestBody: {
