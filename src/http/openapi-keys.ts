@@ -34,6 +34,7 @@ const provider = inPath('provider', 'openrouter, openai, anthropic, huggingface,
 const scope = inQuery('scope', '`user` (yours, the default) or `organization` (admins of the organization).')
 const ADMIN = { 401: 'No or wrong key.', 403: 'Not a system administrator.' }
 const OWN = { 401: 'No or wrong key.', 403: "The organization's keys are for its admins." }
+const OWN_CHANGE = { ...OWN, 429: 'More than 20 changes a minute.' }
 
 const platformKeySchema = object({
   key_name: text,
@@ -197,7 +198,7 @@ const byokPaths = {
           key_preview: text,
           test_result: { type: 'null' },
         },
-        { ...OWN, 400: 'Not in the format of this provider.', 422: 'Something is missing.' },
+        { ...OWN_CHANGE, 400: 'Not in the format of this provider.', 422: 'Something is missing.' },
       ),
     },
   },
@@ -206,7 +207,7 @@ const byokPaths = {
       summary: 'Delete a key of your own',
       security: bearer,
       parameters: [provider, scope],
-      responses: answers({ success: flag, provider: text }, { ...OWN, 404: 'None is stored.' }),
+      responses: answers({ success: flag, provider: text }, { ...OWN_CHANGE, 404: 'None is stored.' }),
     },
   },
   '/api/v1/llm/byok/keys/{provider}/toggle': {
@@ -217,7 +218,7 @@ const byokPaths = {
       requestBody: body(object({ enabled: flag, ...scopedBody.properties }, ['enabled'])),
       responses: answers(
         { success: flag, provider: text, enabled: flag, message: text },
-        { ...OWN, 404: 'None is stored.', 422: '`enabled` is missing.' },
+        { ...OWN_CHANGE, 404: 'None is stored.', 422: '`enabled` is missing.' },
       ),
     },
   },

@@ -39,7 +39,7 @@ export function createRefusalLog(log: Pick<Log, 'info' | 'warn' | 'error'>): Ref
     const over = [...counts].filter(([, count]) => count > LINES_A_SECOND)
     counts = new Map()
     for (const [code, count] of over)
-      log.warn({ code, left_out: count - LINES_A_SECOND }, 'more of these in the same second')
+      log.warn({ code, left_out: count - LINES_A_SECOND }, 'answers of this code left out of the log')
   }
 
   return {

@@ -5,8 +5,8 @@
 
 /** A piece as long as this is taken out; less is what providers show on purpose, to say which key it was. */
 const PIECE = 10
-/** One that is shorter is no secret, and may be a word. */
-const LEAST = 4
+/** One that is shorter is no secret but what stands in for one (`none`, `ollama`), and may be a word. */
+const LEAST = 8
 
 /** Time in proportion to the text and the secrets. */
 export function withoutKnown(text: string, secrets: Iterable<string>): string {

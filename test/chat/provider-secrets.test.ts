@@ -147,14 +147,15 @@ test.each([
   ['abcdefghijklmnop', '[key]'],
   ['...ghijklmnop, abcdefghij...', '...[key], [key]...'],
   ['abcdefghi is short of a piece', 'abcdefghi is short of a piece'],
+  ['short is a word', 'short is a word'],
   ['abcdefghijklmnopabcdefghijklmnop', '[key]'],
   ['', ''],
 ])('%s', (text, clean) => {
-  expect(withoutKnown(text, ['abcdefghijklmnop', 'abc'])).toBe(clean)
+  expect(withoutKnown(text, ['abcdefghijklmnop', 'short', ''])).toBe(clean)
 })
 
 test('no piece of ten of a secret is left, wherever it was, and nothing else is taken', () => {
-  const word = fc.string({ unit: fc.constantFrom('a', 'b', 'c'), minLength: 4, maxLength: 30 })
+  const word = fc.string({ unit: fc.constantFrom('a', 'b', 'c'), minLength: 8, maxLength: 30 })
   fc.assert(
     fc.property(fc.array(word, { minLength: 1, maxLength: 3 }), fc.array(word, { maxLength: 6 }), (secrets, texts) => {
       const clean = withoutKnown(texts.join(' '), secrets)
