@@ -129,11 +129,12 @@ export async function releaseCall(
 /** As stated, plus what was shown beyond it; where nothing was stated, counted. */
 async function measure(deps: SettleDependencies, call: Call, served: Served): Promise<Measured> {
   const stated = statedUsage(served)
-  const toolFees = { ...call.offer.toolUses, ...stated?.toolFees }
-  const text = served.outputText()
-  if (stated !== null && text === '' && served.isFinal)
-    return { usage: { ...stated, toolFees }, provenance: 'provider_usage', asStated: true }
+  // First, for it reads all that was shown: once is enough.
   if (stated === null) return { ...(await measureUnstated(deps, call, served)), asStated: false }
+  const toolFees = { ...call.offer.toolUses, ...stated.toolFees }
+  const text = served.outputText()
+  if (text === '' && served.isFinal)
+    return { usage: { ...stated, toolFees }, provenance: 'provider_usage', asStated: true }
   // Stated while the answer ran: as far as the bytes that had passed can be so much, and what came since is counted.
   const passed = Buffer.byteLength(served.shownText()) - Buffer.byteLength(text)
   const believed = cutToPassed(stated, passed)

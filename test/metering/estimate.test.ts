@@ -55,6 +55,13 @@ describe('the estimate of a text', () => {
     ])
   })
 
+  test('takes a token a byte beyond four mebibytes, which no context holds', () => {
+    const word = 'word '
+    const most = word.repeat(Math.floor((4 * 1024 * 1024) / word.length))
+    expect(estimateText(most)).toBeLessThan(most.length / 4)
+    expect(estimateText(`${most}é${word}`)).toBe(most.length + 2 + word.length)
+  })
+
   test('bears halves of surrogate pairs', () => {
     // Half of one becomes a replacement character, of three bytes.
     expect(estimateText('\ud83d')).toBe(3)
