@@ -45,7 +45,7 @@ test('without credits a body of 2 MB is refused with 402 before any of it is sen
   const before = await scrape(product.tollgate)
   const connection = await open()
   connection.write(postHead(key, { 'Content-Length': 2 * MEGABYTE }))
-  await connection.matches(/^HTTP\/1\.1 402 [^]*insufficient_credits/)
+  await connection.matches(/^HTTP\/1\.1 402 .*insufficient_credits/s)
   expect(growth(before, await scrape(product.tollgate), 'tollgate_refused_total')).toEqual({
     'tollgate_refused_total{limit="no_credits"}': 1,
   })
@@ -59,7 +59,7 @@ test('one that does not state its size is read to a megabyte, then refused with 
   await expect(inUse()).resolves.toBeLessThan(1.1 * MEGABYTE)
   expect(connection.text()).toBe('')
   connection.write(piece.repeat(3))
-  await connection.matches(/^HTTP\/1\.1 402 [^]*insufficient_credits/)
+  await connection.matches(/^HTTP\/1\.1 402 .*insufficient_credits/s)
   await reaches(0)
 })
 
@@ -76,7 +76,7 @@ test('without an allocation it is 403, as it would be after the hold', async () 
   await product.db.pool.query('update user_credit_allocations set is_active = false where org_id = $1', [id])
   const connection = await open()
   connection.write(postHead(key, { 'Content-Length': 2 * MEGABYTE }))
-  await connection.matches(/^HTTP\/1\.1 403 [^]*no_allocation/)
+  await connection.matches(/^HTTP\/1\.1 403 .*no_allocation/s)
 })
 
 test('callers who may pay otherwise are read: credits that calls hold, a reset that is due, overage, keys of their own', async () => {
@@ -166,13 +166,13 @@ test('bodies that are still being sent are counted for each caller', async () =>
 })
 
 test.for([
-  { name: 'one-byte chunks', body: '1\r\n \r\n'.repeat(100_000), answer: /^HTTP\/1\.1 413 [^]*body_in_pieces/ },
+  { name: 'one-byte chunks', body: '1\r\n \r\n'.repeat(100_000), answer: /^HTTP\/1\.1 413 .*body_in_pieces/s },
   {
     name: 'a million elements',
     body: `40000\r\n{"a":[${'0,'.repeat(0x1fffd)}`,
-    answer: /^HTTP\/1\.1 413 [^]*too_many_values/,
+    answer: /^HTTP\/1\.1 413 .*too_many_values/s,
   },
-  { name: 'a deep list', body: `40000\r\n${'['.repeat(0x40000)}`, answer: /^HTTP\/1\.1 400 [^]*nests deeper/ },
+  { name: 'a deep list', body: `40000\r\n${'['.repeat(0x40000)}`, answer: /^HTTP\/1\.1 400 .*nests deeper/s },
 ])('$name end as soon as they are too many', async ({ body, answer }) => {
   const { key } = await keyWith(50)
   const connection = await open()
@@ -184,5 +184,5 @@ test.for([
 test('a body that stops coming is 408, with when to try again', async () => {
   const { key } = await keyWith(50)
   const connection = await upload(key, 1_000)
-  expect(await connection.closed).toMatch(/^HTTP\/1\.1 408 [^]*Retry-After: 1\r\n[^]*body_timeout/i)
+  expect(await connection.closed).toMatch(/^HTTP\/1\.1 408 .*Retry-After: 1\r\n.*body_timeout/is)
 })

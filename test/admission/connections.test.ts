@@ -55,9 +55,14 @@ test('where all are at work a new one is closed, and those at work finish', asyn
   const seen = product.upstream.requests.length
   product.upstream.respond(chat({ beforeHead: gate.promise }))
   const body = JSON.stringify(HELLO)
-  const busy = await Promise.all(Array.from({ length: CONNECTIONS }, open))
-  for (const one of busy) one.write(postHead(keys.alice, { 'Content-Length': body.length, Connection: 'close' }) + body)
-  await product.upstream.received(seen + CONNECTIONS)
+  onTestFinished(() => gate.resolve())
+  const busy = []
+  for (let at = 1; at <= CONNECTIONS; at += 1) {
+    const connection = await open()
+    connection.write(postHead(keys.alice, { 'Content-Length': body.length, Connection: 'close' }) + body)
+    await product.upstream.received(seen + at)
+    busy.push(connection)
+  }
   expect(await (await open()).closed).toBe('')
   gate.resolve()
   for (const one of busy) expect(await one.closed).toMatch(/^HTTP\/1\.1 200 /)
