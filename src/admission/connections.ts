@@ -44,6 +44,8 @@ export function limitConnections(
   server.on('connection', (socket) => {
     if (!table.enter(socket)) socket.destroy()
   })
+  // Of one that could not be accepted: descriptors ran out elsewhere. Without a listener it would end the process.
+  server.on('error', () => onRefused('connections'))
   server.on('request', (incoming, outgoing) => {
     const { socket } = incoming
     // What else was in the packet of a connection that was closed.

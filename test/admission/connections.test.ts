@@ -5,7 +5,7 @@ import { growth, scrape } from '../observe/samples.ts'
 import { useProduct } from '../support/product.ts'
 import { openRaw, postHead, type RawConnection } from '../support/raw-connection.ts'
 import { postChat } from '../support/tollgate.ts'
-import { chat } from '../support/upstream-answers.ts'
+import { chat, chatAnswer } from '../support/upstream-answers.ts'
 
 const CONNECTIONS = 12
 const product = useProduct(() => ({
@@ -122,15 +122,20 @@ test('after its number of requests a connection is closed', async () => {
   expect((await connection.closed).match(/^Connection: .*$/gm)?.at(-1)).toBe('Connection: close')
 })
 
-test('a reader that stops is cut, whatever it asked for', async () => {
+test('a reader that stops is cut: of documents as of answers, and what it was answered is charged', async () => {
+  const { id, keys } = await product.db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
+  product.upstream.respond(chatAnswer({ text: ['x'.repeat(30_000_000)] }))
   const count = await refusals()
   const connection = await open()
   connection.stopReading()
-  const asking = setInterval(() => connection.write('GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(4)), 1)
-  onTestFinished(() => clearInterval(asking))
-  await vi.waitFor(async () => expect(Object.keys(await count())).not.toEqual([]), { timeout: 20_000, interval: 200 })
-  clearInterval(asking)
-  await connection.closed
+  const body = JSON.stringify(HELLO)
+  connection.write(postHead(keys.alice, { 'Content-Length': body.length }) + body)
+  await vi.waitFor(async () => expect(await count()).toEqual({ 'tollgate_refused_total{limit="stalled_reader"}': 1 }), {
+    timeout: 10_000,
+    interval: 200,
+  })
+  const { rows } = await product.db.pool.query('select 1 from credit_usage_attribution where org_id = $1', [id])
+  expect(rows).toHaveLength(1)
 })
 
 test.for([
