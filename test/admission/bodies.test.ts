@@ -1,11 +1,12 @@
 /** Bodies take no more memory than they may, in total and for each caller, and who can't pay is told before a large one is read. */
 import { expect, onTestFinished, test, vi } from 'vitest'
+import { newApiKey } from '../../src/identity/api-key.ts'
 import { growth, scrape } from '../observe/samples.ts'
 import { balanceOf } from '../support/call-books.ts'
 import { useProduct } from '../support/product.ts'
 import { openRaw, postHead, type RawConnection } from '../support/raw-connection.ts'
 import { MASTER_KEY, postChat } from '../support/tollgate.ts'
-import { chat } from '../support/upstream-answers.ts'
+import { chat, chatAnswer } from '../support/upstream-answers.ts'
 
 const MEGABYTE = 1_048_576
 const product = useProduct(() => ({
@@ -71,9 +72,12 @@ test('a small body without credits is read, and the hold says what it costs', as
 })
 
 test('without an allocation it is 403, as it would be after the hold', async () => {
-  const { id, key } = await keyWith(10)
-  await product.db.pool.query('delete from user_credit_allocations where org_id = $1', [id]).catch(() => {})
-  await product.db.pool.query('update user_credit_allocations set is_active = false where org_id = $1', [id])
+  const { id } = await keyWith(10)
+  const { key, hash, preview } = newApiKey()
+  await product.db.pool.query(
+    'insert into tollgate.api_keys (key_hash, preview, org_id, user_id) values ($1, $2, $3, $4)',
+    [hash, preview, id, 'carol'],
+  )
   const connection = await open()
   connection.write(postHead(key, { 'Content-Length': 2 * MEGABYTE }))
   await connection.matches(/^HTTP\/1\.1 403 .*no_allocation/s)
@@ -104,21 +108,16 @@ test('callers who may pay otherwise are read: credits that calls hold, a reset t
 })
 
 test('an answer that was paid for is repeated to who has nothing left', async () => {
-  const { id, key } = await keyWith(400)
-  product.upstream.respond(chat())
+  const { id, key } = await keyWith(3)
+  product.upstream.respond(chatAnswer({ usage: { prompt_tokens: 11, completion_tokens: 100, total_tokens: 111 } }))
   const headers = { 'Idempotency-Key': 'large-and-paid' }
-  const first = await postChat(product.tollgate, key, large(1.5 * MEGABYTE), { headers })
-  expect(first.status).toBe(200)
-  const { used } = await balanceOf(product.db.pool, id, 'alice')
-  await product.db.pool.query(
-    `update organization_credit_pools set allocated_credits = allocated_credits - 400 + $2::numeric where org_id = $1`,
-    [id, used],
-  )
-  await product.db.pool.query('update user_credit_allocations set allocated_credits = used_credits where org_id = $1', [
-    id,
-  ])
-  const again = await postChat(product.tollgate, key, large(1.5 * MEGABYTE), { headers })
+  const body = large(1.5 * MEGABYTE).replace('"gpt-4o-mini"', '"exact","max_tokens":100')
+  const first = await postChat(product.tollgate, key, body, { headers })
+  expect([first.status, await balanceOf(product.db.pool, id, 'alice')]).toMatchObject([200, { remaining: '0.000000' }])
+  const again = await postChat(product.tollgate, key, body, { headers })
   expect([again.status, again.body]).toEqual([200, first.body])
+  const other = await postChat(product.tollgate, key, body)
+  expect([other.status, other.json()]).toMatchObject([402, { error: { required: '0.000001' } }])
 })
 
 test('one caller has a share, all have the total, and small bodies always pass', async () => {
