@@ -196,7 +196,10 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   }
   const server = createServer({ connectionsCheckingInterval: CHECK_MS })
   // What is left of a body that was not read is not the adapter's to read: see discard-body.ts.
-  const listener = getRequestListener(app.fetch, { autoCleanupIncoming: false }) as RequestListener
+  const listener = getRequestListener(app.fetch, {
+    hostname: options.host,
+    autoCleanupIncoming: false,
+  }) as RequestListener
   connections = limitConnections(server, listener, connectionLimitsOf(config.limits, log), metrics.refused)
   const port = await listen(server, options).catch(async (error: unknown) => {
     await closeAll()

@@ -57,7 +57,10 @@ function carriedBy(list: readonly Members[], { refuse }: PartContext): Carried[]
       : [],
   )
   if (budget.left <= 0) {
-    refuse('messages', 'The ids of tool calls carry too much. Send those of earlier turns as they were before "__sig_".')
+    refuse(
+      'messages',
+      'The ids of tool calls carry too much. Send those of earlier turns as they were before "__sig_".',
+    )
   }
   return carried
 }
@@ -139,7 +142,8 @@ function createTurns(model: ClaudeModel, context: PartContext, carried: readonly
       if (isSystem(message)) addSystem(message, index)
       else if (message.role === 'user') say('user', plainBlocks(message, index, context))
       else if (message.role === 'tool' || message.role === 'function') addResult(message, index)
-      else if (message.role === 'assistant') say('assistant', assistantBlocks(message, index, calls, carried[index] ?? [], context))
+      else if (message.role === 'assistant')
+        say('assistant', assistantBlocks(message, index, calls, carried[index] ?? [], context))
       else
         context.refuse(`messages[${index}].role`, 'Claude knows the roles system, developer, user, assistant and tool.')
     },

@@ -20,7 +20,10 @@ export interface ToolCallId {
 
 export function withSignature(id: string, signature: string | null): string {
   if (signature === null || signature === '') return id
-  const short = signature.replaceAll('+', '-').replaceAll('/', '_').replace(/(?<!=)=+$/, '')
+  const short = signature
+    .replaceAll('+', '-')
+    .replaceAll('/', '_')
+    .replace(/(?<!=)=+$/, '')
   if (/^[A-Za-z0-9_-]+$/.test(short) && restore(short) === signature) return `${id}${MARK}${short}`
   return `${id}${ODD_MARK}${Buffer.from(signature).toString('base64url')}`
 }

@@ -3,18 +3,20 @@
  * base64 at all: some skip it, some stop, some refuse. Of such a text nobody knows which bytes the provider will see.
  */
 
-/** The bytes; null where decoders may disagree. White space is allowed: decoders skip it or refuse it. Linear in the length. */
+/**
+ * The bytes; null where decoders may disagree. White space is allowed: decoders skip it or refuse it. By `atob`, the strict decoder that
+ * Node has in native code: the pattern that looked at each character stood the event loop still for 200 ms at 32 MB, this for 40.
+ */
 export function decodeBase64(text: string): Buffer | null {
-  const end = text.search(/[^A-Za-z0-9+/ \t\r\n]/)
-  if (end >= 0 && !/^={1,2}[ \t\r\n]*$/.test(text.slice(end))) return null
-  const digits = lengthWithoutSpace(end < 0 ? text : text.slice(0, end))
-  const padding = end < 0 ? 0 : text[end + 1] === '=' ? 2 : 1
-  const isWhole = padding === 0 ? digits % 4 !== 1 : (digits + padding) % 4 === 0
-  return isWhole ? Buffer.from(text, 'base64') : null
-}
-
-function lengthWithoutSpace(text: string): number {
-  return /[ \t\r\n]/.test(text) ? text.replace(/[ \t\r\n]+/g, '').length : text.length
+  const padding = text.indexOf('=')
+  if (padding >= 0 && !/^={1,2}[ \t\r\n]*$/.test(text.slice(padding))) return null
+  // The one space that `atob` skips and others do not.
+  if (text.includes('\f')) return null
+  try {
+    return Buffer.from(atob(text), 'latin1')
+  } catch {
+    return null
+  }
 }
 
 /** The bytes of a base64 `data:` URL, whatever type it states; null for another URL, and where decoders may disagree. */

@@ -70,13 +70,17 @@ export function createBodies(limits: BodyLimits, findCredit: FindCredit): Bodies
     }
 
     function reserve(bytes: number): Promise<void> | null {
+      claim(bytes)
+      return bytes > SMALL && !isAsked ? askCredit() : null
+    }
+
+    function claim(bytes: number): void {
       const more = bytes - FREE - own
-      if (more <= 0) return null
+      if (more <= 0) return
       if (all.used + more > all.most) throw noMemory()
       if (share.used + more > (isPoor ? bodyBytes : part)) throw noShare()
       if (isPoor && poor.used + more > poor.most) throw noShare()
       take(more)
-      return bytes > SMALL && !isAsked ? askCredit() : null
     }
 
     function take(bytes: number): void {
@@ -95,7 +99,7 @@ export function createBodies(limits: BodyLimits, findCredit: FindCredit): Bodies
       const stated = statedSize(incoming) ?? 0
       if (stated > SMALL) await askCredit()
       // Taken at its word: the next large one of those who can't pay is refused before it comes.
-      if (isPoor && stated <= bodyBytes) reserve(stated)
+      if (isPoor && stated <= bodyBytes) claim(stated)
       const bytes = await readBody(incoming, { limit: bodyBytes, ask: ASK, silentMs, reserve, onPiece })
       share.uploads -= 1
       return { bytes, release }

@@ -111,8 +111,6 @@ async function respond(deps: ChatDependencies, call: Call, answer: Answer): Prom
       if (exchange.gone) return
       exchange.outgoing.writeHead(200, { ...headers, 'content-length': body.length })
       exchange.outgoing.end(body)
-      // A caller that does not read its answer is not waited for for ever.
-      exchange.outgoing.setTimeout(deps.config.limits.clientStallSeconds * 1000, () => exchange.outgoing.destroy())
     },
   }
 }

@@ -5,7 +5,7 @@ import { growth, scrape } from '../observe/samples.ts'
 import { useProduct } from '../support/product.ts'
 import { openRaw, postHead, type RawConnection } from '../support/raw-connection.ts'
 import { postChat } from '../support/tollgate.ts'
-import { chat } from '../support/upstream-answers.ts'
+import { chat, chatAnswer } from '../support/upstream-answers.ts'
 
 const CONNECTIONS = 12
 const product = useProduct(() => ({
@@ -55,9 +55,14 @@ test('where all are at work a new one is closed, and those at work finish', asyn
   const seen = product.upstream.requests.length
   product.upstream.respond(chat({ beforeHead: gate.promise }))
   const body = JSON.stringify(HELLO)
-  const busy = await Promise.all(Array.from({ length: CONNECTIONS }, open))
-  for (const one of busy) one.write(postHead(keys.alice, { 'Content-Length': body.length, Connection: 'close' }) + body)
-  await product.upstream.received(seen + CONNECTIONS)
+  onTestFinished(() => gate.resolve())
+  const busy = []
+  for (let at = 1; at <= CONNECTIONS; at += 1) {
+    const connection = await open()
+    connection.write(postHead(keys.alice, { 'Content-Length': body.length, Connection: 'close' }) + body)
+    await product.upstream.received(seen + at)
+    busy.push(connection)
+  }
   expect(await (await open()).closed).toBe('')
   gate.resolve()
   for (const one of busy) expect(await one.closed).toMatch(/^HTTP\/1\.1 200 /)
@@ -108,24 +113,37 @@ test('more than a handful of them ahead close the connection', async () => {
   expect(await count()).toMatchObject({ 'tollgate_refused_total{limit="requests_ahead"}': 1 })
 })
 
-test('after its number of requests a connection is closed', async () => {
+test('after its number of requests a connection takes none any more', async () => {
   const connection = await open()
   for (let at = 1; at <= 30; at += 1) {
     connection.write(GET)
     await connection.answers(at)
   }
-  expect((await connection.closed).match(/^Connection: .*$/gm)?.at(-1)).toBe('Connection: close')
+  expect(
+    connection
+      .text()
+      .match(/^Connection: .*$/gm)
+      ?.slice(-2),
+  ).toEqual(['Connection: keep-alive', 'Connection: close'])
+  connection.write(GET)
+  await connection.closed
+  expect(connection.text().match(/HTTP\/1\.1 200/g)).toHaveLength(30)
 })
 
-test('a reader that stops is cut, whatever it asked for', async () => {
+test('a reader that stops is cut: of documents as of answers, and what it was answered is charged', async () => {
+  const { id, keys } = await product.db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
+  product.upstream.respond(chatAnswer({ text: ['go on '.repeat(1_500_000)] }))
   const count = await refusals()
   const connection = await open()
   connection.stopReading()
-  const asking = setInterval(() => connection.write('GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(4)), 1)
-  onTestFinished(() => clearInterval(asking))
-  await vi.waitFor(async () => expect(Object.keys(await count())).not.toEqual([]), { timeout: 20_000, interval: 200 })
-  clearInterval(asking)
-  await connection.closed
+  const body = JSON.stringify(HELLO)
+  connection.write(postHead(keys.alice, { 'Content-Length': body.length }) + body)
+  await vi.waitFor(async () => expect(await count()).toEqual({ 'tollgate_refused_total{limit="stalled_reader"}': 1 }), {
+    timeout: 20_000,
+    interval: 200,
+  })
+  const { rows } = await product.db.pool.query('select 1 from credit_usage_attribution where org_id = $1', [id])
+  expect(rows).toHaveLength(1)
 })
 
 test.for([

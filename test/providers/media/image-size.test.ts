@@ -60,6 +60,8 @@ describe('base64', () => {
     ['QU_D', null],
     ['QU\u00a0JD', null],
     ['QQ===', null],
+    ['QQ= =', null],
+    ['QU\fJD', null],
     ['====', null],
   ] as const)('%j is %j', ([base64, plain]) => {
     expect(decodeBase64(base64)?.toString('latin1') ?? null).toBe(plain)
