@@ -70,7 +70,7 @@ function urlOf(user: string, password: string): string {
 test('secrets are made once, random, and read by nobody but who mounts the folder', async () => {
   expect(await sh('make-secrets.sh', [secrets])).toEqual({ code: 0, said: '' })
   const made = await everySecret()
-  expect(Object.keys(made).sort()).toEqual([
+  expect(Object.keys(made).sort((a, b) => a.localeCompare(b))).toEqual([
     'callers/callers.env',
     'database/postgres',
     'database/tollgate_owner',
