@@ -74,17 +74,18 @@ export function createLogOutput({ fd, backlogBytes = BACKLOG_BYTES }: LogTarget)
     inFlight = true
     writeTo(fd, chunk, (error, bytes) => {
       inFlight = false
-      if (error === null) passed(bytes)
-      // EAGAIN is a full pipe; a full disk may have room again, and a reader that is gone costs one failed write a tenth of a second.
-      else {
-        retry = setTimeout(() => {
-          retry = undefined
-          pump()
-        }, RETRY_MS).unref()
-        return
-      }
+      if (error !== null) return pumpLater()
+      passed(bytes)
       pump()
     })
+  }
+
+  /** A pipe that is full (EAGAIN) is read at some time, a full disk has room again; a reader that is gone costs ten failed writes a second. */
+  function pumpLater(): void {
+    retry = setTimeout(() => {
+      retry = undefined
+      pump()
+    }, RETRY_MS).unref()
   }
 
   function takeChunk(): Buffer | null {

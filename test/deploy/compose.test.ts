@@ -111,9 +111,17 @@ test('no secret stands in the file, and none in an environment variable that is 
 })
 
 test('the program starts as a role that owns nothing, after another migrated', () => {
-  const called = (name: string) => services.find(([one]) => one === name)?.[1]
-  const proxy = called('ops-center-centerdeep')
-  expect(called('migrate')?.command).toEqual(['node', '--env-file=/run/tollgate/migrate.env', 'src/main.ts', 'migrate'])
-  expect(proxy?.command).toEqual(['node', '--env-file=/run/tollgate/proxy.env', 'src/main.ts', 'start'])
-  expect(proxy?.depends_on).toEqual({ migrate: { condition: 'service_completed_successfully' } })
+  const command = (name: string, ...args: string[]) => [
+    'node',
+    `--env-file=/run/tollgate/${name}.env`,
+    'src/main.ts',
+    ...args,
+  ]
+  expect(compose.services).toMatchObject({
+    migrate: { command: command('migrate', 'migrate') },
+    'ops-center-centerdeep': {
+      command: command('proxy', 'start'),
+      depends_on: { migrate: { condition: 'service_completed_successfully' } },
+    },
+  })
 })

@@ -15,7 +15,7 @@ import { startUpstream } from '../support/upstream.ts'
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 })
 const DEPLOY = fileURLToPath(new URL('../../deploy/', import.meta.url))
-const FOLDERS = ['database', 'migrate', 'proxy', 'callers', 'redis', 'prometheus', 'grafana']
+const FOLDERS = ['callers', 'database', 'grafana', 'migrate', 'prometheus', 'proxy', 'redis']
 const withPsql = test.runIf(psqlInstalled())
 
 let folder: string
@@ -49,7 +49,7 @@ const secret = (path: string) => readFile(join(secrets, path), 'utf8')
 
 async function everySecret(): Promise<Record<string, string>> {
   const files = await Promise.all(
-    FOLDERS.map(async (name) => (await readdir(join(secrets, name))).map((file) => `${name}/${file}`)),
+    FOLDERS.map(async (name) => (await readdir(join(secrets, name))).sort().map((file) => `${name}/${file}`)),
   )
   return Object.fromEntries(await Promise.all(files.flat().map(async (file) => [file, await secret(file)])))
 }
@@ -70,7 +70,7 @@ function urlOf(user: string, password: string): string {
 test('secrets are made once, random, and read by nobody but who mounts the folder', async () => {
   expect(await sh('make-secrets.sh', [secrets])).toEqual({ code: 0, said: '' })
   const made = await everySecret()
-  expect(Object.keys(made).sort((a, b) => a.localeCompare(b))).toEqual([
+  expect(Object.keys(made)).toEqual([
     'callers/callers.env',
     'database/postgres',
     'database/tollgate_owner',
