@@ -26,6 +26,7 @@ interface Host {
 }
 
 export function createProviderConnections({ connections, waitMs }: ConnectionLimits): ProviderConnections {
+  /** As many as the configuration names. */
   const hosts = new Map<string, Host>()
 
   function hostOf(name: string): Host {
@@ -37,7 +38,7 @@ export function createProviderConnections({ connections, waitMs }: ConnectionLim
   const isFree = (host: Host, organization: string) => (host.own.get(organization) ?? 0) < connections - host.used
 
   /** Returns how to give it back. */
-  function occupy(name: string, host: Host, organization: string): () => void {
+  function occupy(host: Host, organization: string): () => void {
     host.used += 1
     host.own.set(organization, (host.own.get(organization) ?? 0) + 1)
     return () => {
@@ -46,7 +47,6 @@ export function createProviderConnections({ connections, waitMs }: ConnectionLim
       if (left === 0) host.own.delete(organization)
       else host.own.set(organization, left)
       giveOn(host)
-      if (host.used === 0 && host.waiting.size === 0) hosts.delete(name)
     }
   }
 
@@ -71,7 +71,7 @@ export function createProviderConnections({ connections, waitMs }: ConnectionLim
     take(name, organization, onGone) {
       const host = hostOf(name)
       if (!host.waiting.has(organization) && isFree(host, organization))
-        return Promise.resolve(occupy(name, host, organization))
+        return Promise.resolve(occupy(host, organization))
       return new Promise((resolve) => {
         const line = host.waiting.get(organization) ?? []
         host.waiting.set(organization, line)
@@ -80,7 +80,7 @@ export function createProviderConnections({ connections, waitMs }: ConnectionLim
           clearTimeout(timer)
           line.splice(line.indexOf(answer), 1)
           if (line.length === 0) host.waiting.delete(organization)
-          resolve(give ? occupy(name, host, organization) : null)
+          resolve(give ? occupy(host, organization) : null)
         }
         const timer = setTimeout(() => answer(false), waitMs)
         line.push(answer)

@@ -10,7 +10,7 @@ import { isOwn } from './choose-key.ts'
 import { dispatched } from './delivered.ts'
 import { type Ending, paidError } from './ending.ts'
 import type { Offer } from './offer.ts'
-import { failureWith, fromConnection, noConnection, toCallerError } from './provider-failure.ts'
+import { failureWith, fromConnection, toCallerError } from './provider-failure.ts'
 import { failureOf, releaseCall, type Served, settleCall } from './settle-call.ts'
 import { answerContext, fetchWhole, onConnection } from './start-upstream.ts'
 import { isAnswer } from './upstream.ts'
@@ -19,8 +19,9 @@ export async function answerJson(deps: ChatDependencies, call: Call, offers: rea
   let answer: Answer | null = null
   let paid: (ProviderError & { consumed: Reading }) | null = null
   const failure = await tryOffers(attemptsOf(deps), call, offers, async () => {
-    const result =
-      (await onConnection(deps, call, () => attempt(deps, call))) ?? noConnection(call.offer.provider.label)
+    const attempted = await onConnection(deps, call, () => attempt(deps, call))
+    if (!attempted.made) return attempted.error
+    const { result } = attempted
     if (!('kind' in result)) answer = result
     else if (result.consumed === undefined || isOwn(call.offer.key)) return result
     else paid = { ...result, consumed: result.consumed }

@@ -16,7 +16,7 @@ import { dispatched } from './delivered.ts'
 import { endedError } from './ended-error.ts'
 import { type Ending, paidError } from './ending.ts'
 import type { Offer } from './offer.ts'
-import { type Failure, failureWith, fromConnection, noConnection, toCallerError } from './provider-failure.ts'
+import { type Failure, failureWith, fromConnection, toCallerError } from './provider-failure.ts'
 import { goneReadOnMs, readOnMs } from './read-on.ts'
 import { type RelayEnd, relayStream } from './relay-stream.ts'
 import { type Bill, failureOf, releaseCall, type Served, settleCall } from './settle-call.ts'
@@ -55,8 +55,9 @@ async function relayAttempts(
   let relayed: Relayed | null = null
   const failure = await tryOffers(attemptsOf(deps), call, offers, async () => {
     const reader = call.offer.provider.readStream(answerContext(call))
-    const end = await onConnection(deps, call, () => relay(deps, call, client, reader))
-    if (end === null) return noConnection(call.offer.provider.label)
+    const attempted = await onConnection(deps, call, () => relay(deps, call, client, reader))
+    if (!attempted.made) return attempted.error
+    const end = attempted.result
     const isUnpaid = end.kind === 'failed' && (end.error.consumed === undefined || isOwn(call.offer.key))
     if (end.kind === 'failed' && isUnpaid && !reader.hasContent) return end.error
     relayed = { end, reader }

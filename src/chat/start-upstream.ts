@@ -1,9 +1,10 @@
 /** Sends a call to where its offer points: the provider over the network, or the mock in this process. */
 import { type MockCall, mockAnswer, mockFrames } from '../../providers/mock.ts'
-import type { AnswerContext, UpstreamRequest } from '../../providers/provider.ts'
+import type { AnswerContext, ProviderError, UpstreamRequest } from '../../providers/provider.ts'
 import type { Call } from './call.ts'
 import type { ChatDependencies } from './chat.ts'
 import { isOwn } from './choose-key.ts'
+import { leaseLost, noConnection } from './provider-failure.ts'
 import {
   callWhole,
   type UpstreamControl,
@@ -15,22 +16,26 @@ import { asksForUsage } from './usage-question.ts'
 
 const MOCK_HEAD = { 'content-type': 'application/json' }
 
-/** Makes an attempt on a connection to its provider; null where none was free in time, and nothing went out. */
+/** An attempt that was made, or why it was not: nothing went out then. */
+export type Attempted<Result> = { made: true; result: Result } | { made: false; error: ProviderError }
+
+/** Makes an attempt on a connection to its provider, where one is free in time and the hold still stands by then. */
 export async function onConnection<Result>(
-  deps: ChatDependencies,
-  call: Call,
+  deps: Pick<ChatDependencies, 'connections' | 'ledger' | 'metrics'>,
+  call: Pick<Call, 'caller' | 'exchange' | 'hold' | 'offer'>,
   attempt: () => Promise<Result>,
-): Promise<Result | null> {
+): Promise<Attempted<Result>> {
   const { deployment, provider } = call.offer
-  if (deployment.mockResponse !== null) return attempt()
+  if (deployment.mockResponse !== null) return { made: true, result: await attempt() }
   const host = deployment.apiBase === null ? provider.label : new URL(deployment.apiBase).host
   const giveBack = await deps.connections.take(host, call.caller.organizationId, call.exchange.onGone)
   if (giveBack === null) {
     deps.metrics.refused('provider_connections')
-    return null
+    return { made: false, error: noConnection(provider.label) }
   }
   try {
-    return await attempt()
+    if (!deps.ledger.covers(call.hold)) return { made: false, error: leaseLost() }
+    return { made: true, result: await attempt() }
   } finally {
     giveBack()
   }

@@ -73,6 +73,24 @@ test('of two at the same time one is made', async () => {
   expect(await balanceOf(db.pool, acme.id, 'alice')).toMatchObject({ used: '0.006975' })
 })
 
+test('of sixteen at the same time one is made, and nothing of the others is held or charged', async () => {
+  const { db, upstream, acme, key, callsBefore } = await seeded()
+  const refused = Promise.withResolvers<void>()
+  upstream.respond(chatAnswer({ beforeHead: refused.promise }))
+  let others = 0
+  const all = Array.from({ length: 16 }, async () => {
+    const { status } = await send(acme.keys.alice, key)
+    if (status === 409) others += 1
+    if (others === 15) refused.resolve()
+    return status
+  })
+  const statuses = await Promise.all(all)
+  expect(statuses.filter((status) => status === 200)).toHaveLength(1)
+  expect(others).toBe(15)
+  expect(upstream.tally.calls - callsBefore).toBe(1)
+  expect(await balanceOf(db.pool, acme.id, 'alice')).toMatchObject({ used: '0.006975', held: '0.000000' })
+})
+
 test('another request under the same key is a 409, not the first one’s answer', async () => {
   const { upstream, acme, key, callsBefore } = await seeded()
   await send(acme.keys.alice, key)
