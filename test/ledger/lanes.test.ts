@@ -279,7 +279,11 @@ describe.each(Object.entries(locks))(
     test('stops nobody else', async () => {
       const orgs = await Promise.all(Array.from({ length: 32 }, seed))
       const [victim, ...others] = orgs as [Org, ...Org[]]
-      const { ledger, spoolDirectory, close } = await openLedger({ databaseUrl: db.url, onFinish: onTestFinished })
+      const { ledger, spoolDirectory, close } = await openLedger({
+        databaseUrl: db.url,
+        onFinish: onTestFinished,
+        bookingWaitMs: 250,
+      })
       const running = new Map(orgs.map((org) => [org, holdRequest(org)]))
       const runningOf = (org: Org) => running.get(org) as HoldRequest
       await Promise.all(orgs.map((org) => ledger.hold(runningOf(org))))
