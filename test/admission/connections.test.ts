@@ -85,6 +85,12 @@ test('what is no HTTP is told so, and nothing of it is repeated', async () => {
   expect(await large.closed).toMatch(/^HTTP\/1\.1 431 /)
 })
 
+test('a health check in HTTP/1.0, without a host, is answered', async () => {
+  const connection = await open()
+  connection.write('GET /health/liveness HTTP/1.0\r\n\r\n')
+  expect(await connection.closed).toMatch(/^HTTP\/1\.1 200 .*alive/s)
+})
+
 test('requests sent ahead are answered in order, one at a time', async () => {
   const connection = await open()
   const paths = ['/nowhere-1', '/health/liveness', '/nowhere-2', '/health/liveness']
