@@ -77,10 +77,19 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const pool = (maxConnections: number) => connect(options.databaseUrl, { maxConnections, onIdleError })
   const identities = pool(IDENTITY_CONNECTIONS)
   const database = pool(CALL_CONNECTIONS)
-  const close = () => Promise.all([identities.close(), database.close()])
+  const close = async () => {
+    await Promise.all([identities.close(), database.close()])
+  }
   try {
     const server = await startOver(options, { identities, database })
-    return { ...server, stop: () => server.stop().finally(close) }
+    const stop = async () => {
+      try {
+        return await server.stop()
+      } finally {
+        await close()
+      }
+    }
+    return { port: server.port, stop }
   } catch (error) {
     // Open connections would keep a process alive that could not start.
     await close()
