@@ -136,7 +136,7 @@ test('after its number of requests a connection takes none any more', async () =
   expect(connection.text().match(/HTTP\/1\.1 200/g)).toHaveLength(30)
 })
 
-test('a reader that stops is cut: of documents as of answers, and what it was answered is charged', async () => {
+test('a reader that stops is cut, and what it was answered is charged', async () => {
   const { id, keys } = await product.db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   product.upstream.respond(chatAnswer({ text: ['go on '.repeat(1_500_000)] }))
   const count = await refusals()
