@@ -82,14 +82,38 @@ export interface RunningServer {
 
 /** @throws when the port can't be listened on, the database can't be written, or stored keys are sealed under another root key. */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
-  const { config, database: reports, log, version, requestIds } = options
-  const pool = (maxConnections: number) =>
-    connect(options.databaseUrl, {
-      maxConnections,
-      onIdleError: (err) => log.warn({ err }, 'a database connection broke'),
-    })
+  const onIdleError = (err: Error) => options.log.warn({ err }, 'a database connection broke')
+  const pool = (maxConnections: number) => connect(options.databaseUrl, { maxConnections, onIdleError })
   const identities = pool(IDENTITY_CONNECTIONS)
   const database = pool(CALL_CONNECTIONS)
+  const close = async () => {
+    await Promise.all([identities.close(), database.close()])
+  }
+  try {
+    const server = await startOver(options, { identities, database })
+    const stop = async () => {
+      try {
+        return await server.stop()
+      } finally {
+        await close()
+      }
+    }
+    return { port: server.port, stop }
+  } catch (error) {
+    // Open connections would keep a process alive that could not start.
+    await close()
+    throw error
+  }
+}
+
+interface CallDatabases {
+  identities: Database
+  /** For what calls need besides the ledger. */
+  database: Database
+}
+
+async function startOver(options: ServerOptions, { identities, database }: CallDatabases): Promise<RunningServer> {
+  const { config, database: reports, log, version, requestIds } = options
   const prices = createPriceBook()
   const bodies = createBodies(
     bodyLimitsOf(config.limits),
@@ -190,10 +214,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     mayReadMetrics: createMetricsAccess({ masterKey: config.masterKey, token: options.metricsToken }),
     shutdown: shutdown.signal,
   })
-  const closeAll = async () => {
-    await Promise.all([upstream.close(), tokenizer.close(), ledger.close(), vault.close()])
-    await Promise.all([identities.close(), database.close()])
-  }
+  const closeAll = () => Promise.all([upstream.close(), tokenizer.close(), ledger.close(), vault.close()])
   const server = createServer({ connectionsCheckingInterval: CHECK_MS })
   // What is left of a body that was not read is not the adapter's to read: see discard-body.ts.
   const listener = getRequestListener(app.fetch, {

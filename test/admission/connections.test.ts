@@ -85,6 +85,12 @@ test('what is no HTTP is told so, and nothing of it is repeated', async () => {
   expect(await large.closed).toMatch(/^HTTP\/1\.1 431 /)
 })
 
+test('a health check in HTTP/1.0, without a host, is answered', async () => {
+  const connection = await open()
+  connection.write('GET /health/liveness HTTP/1.0\r\n\r\n')
+  expect(await connection.closed).toMatch(/^HTTP\/1\.1 200 .*alive/s)
+})
+
 test('requests sent ahead are answered in order, one at a time', async () => {
   const connection = await open()
   const paths = ['/nowhere-1', '/health/liveness', '/nowhere-2', '/health/liveness']
@@ -130,7 +136,7 @@ test('after its number of requests a connection takes none any more', async () =
   expect(connection.text().match(/HTTP\/1\.1 200/g)).toHaveLength(30)
 })
 
-test('a reader that stops is cut: of documents as of answers, and what it was answered is charged', async () => {
+test('a reader that stops is cut, and what it was answered is charged', async () => {
   const { id, keys } = await product.db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   product.upstream.respond(chatAnswer({ text: ['go on '.repeat(1_500_000)] }))
   const count = await refusals()
