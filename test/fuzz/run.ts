@@ -10,6 +10,7 @@ import { attackConfig } from '../attack/config.ts'
 import { type Stage, withStage } from '../attack/stage.ts'
 import { chat } from '../support/upstream-answers.ts'
 import { type FuzzedAnswer, fuzzedAnswer } from './answers.ts'
+import { type RawBytes, rawBytes } from './raw-bytes.ts'
 import { type FuzzedRequest, fuzzedRequest } from './requests.ts'
 import { sendRaw } from './send-raw.ts'
 
@@ -43,7 +44,7 @@ async function main(): Promise<number> {
     const share = (seconds * 1_000) / 3
     const found = [
       await check(run, 'requests', fuzzedRequest, (one) => tryRequest(run, one), share, seed),
-      await check(run, 'raw bytes', fc.uint8Array({ maxLength: 400 }), (bytes) => tryRaw(run, bytes), share / 4, seed),
+      await check(run, 'raw bytes', rawBytes(key), (raw) => tryRaw(run, raw), share / 4, seed),
       await check(run, 'answers', fuzzedAnswer, (one) => tryAnswer(run, one), share * 1.75, seed),
       ...(await afterwards(run)),
     ].filter((problem) => problem !== null)
@@ -104,13 +105,10 @@ async function tryRequest(run: Run, { method, path, headers, body, withKey }: Fu
   judge(run, answer.statusCode, text)
 }
 
-async function tryRaw(run: Run, bytes: Uint8Array): Promise<void> {
-  const { stage, key } = run
-  const { hostname, port } = new URL(stage.tollgate.url)
-  const head = `POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${key}\r\n`
-  // Some begin as a request does.
-  const whole = bytes.length % 2 === 0 ? Buffer.concat([Buffer.from(head), bytes]) : Buffer.from(bytes)
-  const answer = await sendRaw(hostname, Number(port), whole)
+async function tryRaw(run: Run, raw: RawBytes): Promise<void> {
+  const { hostname, port } = new URL(run.stage.tollgate.url)
+  run.stage.upstream.respond(chat())
+  const answer = await sendRaw(hostname, Number(port), raw)
   judge(run, Number(/^HTTP\/1\.1 (\d{3})/.exec(answer)?.[1] ?? 0), answer)
 }
 
