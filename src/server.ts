@@ -98,7 +98,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
         await close()
       }
     }
-    return { port: server.port, stop }
+    return { ...server, stop }
   } catch (error) {
     // Open connections would keep a process alive that could not start.
     await close()
