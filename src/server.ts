@@ -221,11 +221,16 @@ async function startOver(options: ServerOptions, { identities, database }: CallD
     hostname: options.host,
     autoCleanupIncoming: false,
   }) as RequestListener
-  connections = limitConnections(server, listener, connectionLimitsOf(config.limits, log), metrics.refused)
+  const limits = connectionLimitsOf(config.limits)
+  connections = limitConnections(server, listener, limits, metrics.refused)
   const port = await listen(server, options).catch(async (error: unknown) => {
     await closeAll()
     throw error
   })
+  if (limits.connections < config.limits.connections) {
+    const few = 'fewer connections than tollgate.limits.connections: raise the limit of open files'
+    log.info({ descriptors: descriptorLimit(), connections: limits.connections }, few)
+  }
   const cleaning = setInterval(
     () => forgetOldKeys(database).catch((err: unknown) => log.warn({ err }, 'old idempotency keys not forgotten')),
     HOUR_MS,
@@ -274,17 +279,9 @@ function bodyLimitsOf({ bodyBytes, bodiesBytes, uploadsPerCaller, silentSeconds 
   return { bodyBytes, totalBytes, uploadsPerCaller, silentMs: silentSeconds * 1000 }
 }
 
-function connectionLimitsOf(limits: Limits, log: Log): ConnectionLimits {
-  const descriptors = descriptorLimit()
-  const connections = connectionsWithin(descriptors, limits.connections)
-  if (connections < limits.connections) {
-    log.info(
-      { descriptors, connections },
-      'fewer connections than tollgate.limits.connections: raise the limit of open files',
-    )
-  }
+function connectionLimitsOf(limits: Limits): ConnectionLimits {
   return {
-    connections,
+    connections: connectionsWithin(descriptorLimit(), limits.connections),
     requestsPerConnection: limits.requestsPerConnection,
     silentMs: limits.silentSeconds * 1000,
     uploadMs: limits.uploadSeconds * 1000,

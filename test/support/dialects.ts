@@ -49,8 +49,8 @@ export const DIALECTS: readonly Dialect[] = [
     charge: '0.051750',
     provenance: 'provider_usage',
     thought: null,
-    cutUsage: { prompt: 13, completion: 3 },
-    cutCharge: '0.005625',
+    cutUsage: { prompt: 12, completion: 3 },
+    cutCharge: '0.005400',
   },
   {
     provider: 'groq',
@@ -62,8 +62,8 @@ export const DIALECTS: readonly Dialect[] = [
     charge: '0.081000',
     provenance: 'provider_usage',
     thought: 'The user greets.',
-    cutUsage: { prompt: 13, completion: 8 },
-    cutCharge: '0.010125',
+    cutUsage: { prompt: 12, completion: 8 },
+    cutCharge: '0.009900',
   },
   {
     provider: 'xai',
@@ -76,8 +76,8 @@ export const DIALECTS: readonly Dialect[] = [
     charge: '0.105000',
     provenance: 'provider_cost',
     thought: 'The user greets.',
-    cutUsage: { prompt: 13, completion: 8 },
-    cutCharge: '0.011850',
+    cutUsage: { prompt: 12, completion: 8 },
+    cutCharge: '0.011400',
   },
   {
     provider: 'huggingface',
@@ -89,8 +89,8 @@ export const DIALECTS: readonly Dialect[] = [
     charge: '0.147000',
     provenance: 'provider_usage',
     thought: null,
-    cutUsage: { prompt: 13, completion: 3 },
-    cutCharge: '0.021975',
+    cutUsage: { prompt: 12, completion: 3 },
+    cutCharge: '0.020700',
   },
   {
     provider: 'openrouter',
@@ -102,8 +102,8 @@ export const DIALECTS: readonly Dialect[] = [
     charge: '0.068400',
     provenance: 'provider_cost',
     thought: null,
-    cutUsage: { prompt: 13, completion: 3 },
-    cutCharge: '0.002055',
+    cutUsage: { prompt: 12, completion: 3 },
+    cutCharge: '0.001980',
   },
 ]
 
