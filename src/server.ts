@@ -227,7 +227,8 @@ async function startOver(options: ServerOptions, { identities, database }: CallD
     await closeAll()
     throw error
   })
-  if (limits.connections < config.limits.connections) {
+  // A little less is nothing to act upon.
+  if (limits.connections < config.limits.connections / 2) {
     const few = 'fewer connections than tollgate.limits.connections: raise the limit of open files'
     log.info({ descriptors: descriptorLimit(), connections: limits.connections }, few)
   }
