@@ -2,13 +2,14 @@
  * Calls as chat/ hands them to the ledger (place-hold.ts, settle-call.ts): the same members with values of the same size, at
  * the listed price of a real model, so that the ledger alone writes the rows a whole call would.
  */
-import { writtenRates } from '../src/chat/place-hold.ts'
+
+import { NO_USAGE, openAiShape } from '../providers/usage.ts'
+import { writtenRates } from '../src/call/place-hold.ts'
 import type { CallNames, HoldRequest, Payer, Settlement } from '../src/ledger/ledger.ts'
 import { charge } from '../src/metering/charge.ts'
 import { formatDecimal } from '../src/metering/money.ts'
 import { findPrice, type Price } from '../src/metering/price.ts'
 import { quote } from '../src/metering/quote.ts'
-import { NO_USAGE, openAiShape } from '../src/metering/usage.ts'
 
 const MODEL = 'gpt-4o-mini'
 const KEY_ID = '00000000-0000-4000-8000-000000000000'

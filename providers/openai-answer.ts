@@ -1,7 +1,8 @@
 /** A complete JSON answer in OpenAI's dialect: forwarded as received but for `usage` and finish reasons only its maker knows. */
-import { type Change, changeMembers, objectMembers } from '../src/http/json-members.ts'
+
 import { finishReason } from './finish-reason.ts'
 import { asObject, parseJson } from './json.ts'
+import { type Change, changeMembers, objectMembers } from './json-members.ts'
 import { collectSaid, saysAnything } from './openai-content.ts'
 import type { OpenAiDialect } from './openai-dialect.ts'
 import { readOpenAiErrorFrame } from './openai-errors.ts'

@@ -1,8 +1,9 @@
 /** The request as a provider of OpenAI's dialect gets it: the caller's bytes, with only those members changed that must be. */
-import { type Change, changeMembers } from '../src/http/json-members.ts'
+
 import { bareId, CARRIED_MARKS } from './carried-id.ts'
 import { parseExactJson } from './exact-json.ts'
 import { asObject } from './json.ts'
+import { type Change, changeMembers } from './json-members.ts'
 import { NEVER_SENT } from './known-members/additions.ts'
 import type { Path } from './known-members/shape.ts'
 import type { OpenAiDialect } from './openai-dialect.ts'

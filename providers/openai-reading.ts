@@ -1,9 +1,10 @@
 /** What a whole answer or a frame of OpenAI's dialect says about what was consumed. */
-import { inputTokens, outputTokens, type Usage } from '../src/metering/usage.ts'
+
 import { asObject } from './json.ts'
 import type { OpenAiDialect } from './openai-dialect.ts'
 import { readOpenAiUsage } from './openai-usage.ts'
 import type { Reading } from './provider.ts'
+import { inputTokens, outputTokens, type Usage } from './usage.ts'
 
 type Consumed = Pick<Reading, 'usage' | 'consistent' | 'cost' | 'byModel'>
 

@@ -3,9 +3,10 @@
  * usage frame, last, if it asked), a second finish reason, or an error. Frames that need no look inside are told by the
  * absence of three byte patterns, which can't stand inside a JSON string, where every quote is escaped.
  */
-import { type Change, changeMembers, objectMembers } from '../src/http/json-members.ts'
+
 import { finishReason } from './finish-reason.ts'
 import { asObject, parseJson } from './json.ts'
+import { type Change, changeMembers, objectMembers } from './json-members.ts'
 import { collectSaid, saysAnything } from './openai-content.ts'
 import type { OpenAiDialect } from './openai-dialect.ts'
 import { readOpenAiErrorFrame } from './openai-errors.ts'

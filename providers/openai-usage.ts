@@ -3,8 +3,8 @@
  * Providers can be wrong: a count that is not an integer >= 0 is missing, never zero, and never a reason to throw.
  */
 
-import { NO_USAGE, type Usage } from '../src/metering/usage.ts'
 import { asObject } from './json.ts'
+import { NO_USAGE, type Usage } from './usage.ts'
 
 /** Where a dialect's numbers mean something else than OpenAI's. */
 export interface UsageRules {

@@ -5,10 +5,10 @@
  */
 
 import type { ProviderFacts } from '../src/config/provider-name.ts'
-import type { Member } from '../src/http/json-members.ts'
-import { inputTokens, outputTokens, type Usage } from '../src/metering/usage.ts'
+import type { Member } from './json-members.ts'
 import type { Path, Shape, Stranger } from './known-members/shape.ts'
 import type { MediaSize } from './media/media-size.ts'
+import { inputTokens, outputTokens, type Usage } from './usage.ts'
 
 /** A chat completion request as the caller sent it: the bytes, where their members are, and what was read from them. */
 export interface ChatRequest {

@@ -2,9 +2,10 @@
  * The `usage` object a caller sees: the provider's own, with our price as `cost`, its own cost fields gone, and its counts in
  * OpenAI's meaning where the provider's meant something else. All other bytes stay as they came.
  */
-import { type Change, changeMembers, objectMembers } from '../src/http/json-members.ts'
-import { openAiShape, type Usage } from '../src/metering/usage.ts'
+
 import { asObject, parseJson } from './json.ts'
+import { type Change, changeMembers, objectMembers } from './json-members.ts'
+import { openAiShape, type Usage } from './usage.ts'
 
 /** What providers charge us is not the caller's business. */
 const COST_FIELDS = ['cost_details', 'cost_in_usd_ticks', 'is_byok', 'estimated_cost']

@@ -2,8 +2,8 @@
 import type { HttpBindings } from '@hono/node-server'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { type Context, Hono } from 'hono'
-import { type ApiRequest, actorOf, requireSystemAdmin } from './admin/api-request.ts'
-import { readAuditLog } from './admin/audit-log.ts'
+import { type ApiRequest, actorOf, requireSystemAdmin } from './api/admin/api-request.ts'
+import { readAuditLog } from './api/admin/audit-log.ts'
 import {
   byokUsage,
   deleteByokKey,
@@ -12,20 +12,20 @@ import {
   saveByokKey,
   testByokKey,
   toggleByokKey,
-} from './admin/byok-keys.ts'
-import { createMinuteLimit, type MinuteLimit } from './admin/minute-limit.ts'
+} from './api/admin/byok-keys.ts'
+import { createMinuteLimit, type MinuteLimit } from './api/admin/minute-limit.ts'
 import {
   deletePlatformKey,
   listPlatformKeys,
   refuseDecrypted,
   savePlatformKey,
   testPlatformKey,
-} from './admin/platform-keys.ts'
-import { createTestKey } from './admin/test-provider-key.ts'
+} from './api/admin/platform-keys.ts'
+import { createTestKey } from './api/admin/test-provider-key.ts'
 import { findCall } from './billing/find-call.ts'
-import { type ChatDependencies, chat, findRoute } from './chat/chat.ts'
-import { chooseKeys } from './chat/choose-key.ts'
-import { openExchange } from './chat/exchange.ts'
+import { type ChatDependencies, chat, findRoute } from './call/chat.ts'
+import { chooseKeys } from './call/choose-key.ts'
+import { openExchange } from './call/exchange.ts'
 import type { Deployment } from './config/config.ts'
 import type { Database } from './db/connect.ts'
 import { docsPage } from './http/docs-page.ts'

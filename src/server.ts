@@ -15,14 +15,14 @@ import { createProviderConnections } from './admission/provider-connections.ts'
 import { createRunningCalls } from './admission/running-calls.ts'
 import { createUnknownKeys } from './admission/unknown-keys.ts'
 import { createApp } from './app.ts'
-import { createHiddenShares } from './chat/hidden-share.ts'
-import { forgetOldKeys } from './chat/idempotency.ts'
-import { createUpstream } from './chat/upstream.ts'
-import { createUnasked } from './chat/usage-question.ts'
-import { createUsualTiers } from './chat/usual-tiers.ts'
+import { createHiddenShares } from './call/hidden-share.ts'
+import { createUpstream } from './call/upstream.ts'
+import { createStreamOptionsUnsupported } from './call/usage-question.ts'
+import { createUsualTiers } from './call/usual-tiers.ts'
 import type { Config, Limits } from './config/config.ts'
 import { connect, type Database } from './db/connect.ts'
 import { createAddressGuard } from './http/address-guard.ts'
+import { forgetOldKeys } from './idempotency/idempotency.ts'
 import { createIdentify } from './identity/identify.ts'
 import { createLedger } from './ledger/create-ledger.ts'
 import { readOpenHolds } from './ledger/open-holds.ts'
@@ -202,7 +202,7 @@ async function startOver(options: ServerOptions, { identities, database }: CallD
     ),
     now: () => new Date(),
     random: Math.random,
-    unasked: createUnasked(() => performance.now()),
+    streamOptionsUnsupported: createStreamOptionsUnsupported(() => performance.now()),
     hiddenShares: createHiddenShares(),
     usualTiers: createUsualTiers(() => performance.now()),
     guard: createAddressGuard(config.allowedAddresses),

@@ -1,8 +1,9 @@
 /** A complete answer of the Messages API as a chat completion. */
-import { openAiShape } from '../../src/metering/usage.ts'
+
 import { parseExactJson } from '../exact-json.ts'
 import { asObject, parseJson } from '../json.ts'
 import { type Answer, type AnswerContext, emptyReading, isPaid, type ProviderError, type Reading } from '../provider.ts'
+import { openAiShape } from '../usage.ts'
 import { blocksMember, type Carried, idWithBlocks } from './carried.ts'
 import { brokenOff, readClaudeErrorEvent } from './errors.ts'
 import { annotation, isCarried, type Outcome, readOutcome } from './outcome.ts'

@@ -179,7 +179,7 @@ function serviceTier(asked: unknown, refuse: Refuse): string | null {
   if (asked === undefined || asked === null) return null
   if (asked === 'auto') return 'auto'
   if (asked === 'default' || asked === 'standard_only') return 'standard_only'
-  refuse('service_tier', "Anthropic offers the service tiers 'auto' and 'default'.", true)
+  refuse('service_tier', "Anthropic candidates the service tiers 'auto' and 'default'.", true)
   return null
 }
 

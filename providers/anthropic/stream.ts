@@ -4,7 +4,7 @@
  * off at its beginning (a gateway that starts a second message in the same stream) was never shown. What has to come in one piece,
  * because clients that add up deltas can't add up lists, comes right before the end: annotations and the blocks of the next turn.
  */
-import { openAiShape } from '../../src/metering/usage.ts'
+
 import { asObject, parseJson } from '../json.ts'
 import {
   type AnswerContext,
@@ -14,6 +14,7 @@ import {
   type StreamReader,
 } from '../provider.ts'
 import { createSseFrames, dataFrame, parseFrame } from '../sse-frames.ts'
+import { openAiShape } from '../usage.ts'
 import { withCost } from './answer.ts'
 import { brokenOff, readClaudeErrorEvent } from './errors.ts'
 import { readOutcome } from './outcome.ts'

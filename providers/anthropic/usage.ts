@@ -4,9 +4,10 @@
  * all the work there was (compaction, an advisor, a model that declined), each at its own model, and top-level numbers leave some
  * of it out: then the iterations are the bill. A model that declined before it wrote a token is not billed for that.
  */
-import { NO_USAGE, type Usage } from '../../src/metering/usage.ts'
+
 import { asObject } from '../json.ts'
 import { count } from '../openai-usage.ts'
+import { NO_USAGE, type Usage } from '../usage.ts'
 
 type Members = Readonly<Record<string, unknown>>
 

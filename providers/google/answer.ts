@@ -1,8 +1,9 @@
 /** A complete answer of Gemini's as a chat completion. */
-import { openAiShape } from '../../src/metering/usage.ts'
+
 import { parseExactJson } from '../exact-json.ts'
 import { asObject, parseJson } from '../json.ts'
 import { type Answer, type AnswerContext, emptyReading, type ProviderError } from '../provider.ts'
+import { openAiShape } from '../usage.ts'
 import {
   createCallNamer,
   failureText,

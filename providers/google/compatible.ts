@@ -4,8 +4,9 @@
  * stand only in the total, and a signature wants to come back with its call. So calls get ids of ours that carry the signature, as for
  * the native API, and on the way back both are put where Google gave them. All other bytes pass through.
  */
-import { type Change, changeMembers, objectMembers } from '../../src/http/json-members.ts'
+
 import { asObject, parseJson } from '../json.ts'
+import { type Change, changeMembers, objectMembers } from '../json-members.ts'
 import { type OpenAiDialect, openAiDialect } from '../openai-dialect.ts'
 import type {
   Answer,

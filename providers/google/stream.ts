@@ -4,7 +4,7 @@
  * ends without any broke off, and is an error. Frames of Google's OpenAI-compatible endpoint are known by their `choices` and read
  * as such.
  */
-import { openAiShape } from '../../src/metering/usage.ts'
+
 import { parseExactJson } from '../exact-json.ts'
 import { asObject, parseJson } from '../json.ts'
 import {
@@ -16,6 +16,7 @@ import {
   type StreamReader,
 } from '../provider.ts'
 import { createSseFrames, dataFrame, dataLine, parseFrame, type Verdict } from '../sse-frames.ts'
+import { openAiShape } from '../usage.ts'
 import { withUsage } from './answer.ts'
 import { NO_CANDIDATES } from './candidate.ts'
 import { createChoice, type Delta, type GoogleChoice } from './choice.ts'

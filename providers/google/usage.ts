@@ -2,9 +2,10 @@
  * `usageMetadata` to disjoint buckets. Four addends make its total: prompt, what server-side tools put into the prompt, the answer,
  * and the thoughts; cached tokens are inside the prompt. In a stream each frame states them anew, and they may fall: the last counts.
  */
-import { NO_USAGE, type Usage } from '../../src/metering/usage.ts'
+
 import { asObject } from '../json.ts'
 import { count } from '../openai-usage.ts'
+import { NO_USAGE, type Usage } from '../usage.ts'
 
 type Json = Readonly<Record<string, unknown>>
 

@@ -13,9 +13,9 @@ export interface ConnectionLimits {
 export interface ProviderConnections {
   /**
    * Resolves to how to give the connection back, once; to null where none was free in time.
-   * @param onGone is told what to call when nobody waits any more.
+   * @param onDisconnect is told what to call when nobody waits any more.
    */
-  take(host: string, organizationId: string, onGone: (cancel: () => void) => void): Promise<(() => void) | null>
+  take(host: string, organizationId: string, onDisconnect: (cancel: () => void) => void): Promise<(() => void) | null>
 }
 
 interface Host {
@@ -68,7 +68,7 @@ export function createProviderConnections({ connections, waitMs }: ConnectionLim
   }
 
   return {
-    take(name, organization, onGone) {
+    take(name, organization, onDisconnect) {
       const host = hostOf(name)
       if (!host.waiting.has(organization) && isFree(host, organization))
         return Promise.resolve(occupy(host, organization))
@@ -84,7 +84,7 @@ export function createProviderConnections({ connections, waitMs }: ConnectionLim
         }
         const timer = setTimeout(() => answer(false), waitMs)
         line.push(answer)
-        onGone(() => answer(false))
+        onDisconnect(() => answer(false))
       })
     },
   }

@@ -2,7 +2,7 @@
  * Looks over the bytes of a JSON text as they arrive: how deep it nests and how much is in it, before anybody parses it or even holds
  * all of it. What is not JSON at all is left to JSON.parse.
  */
-import { closingQuote, QUOTE } from './json-members.ts'
+import { closingQuote, QUOTE } from '../../providers/json-members.ts'
 
 export interface JsonLimits {
   depth: number

@@ -2,9 +2,10 @@
  * The true price of a call that ran: usage x rates, service tier, markup and power level, divided once and rounded once, up.
  * Pure integers from end to end; the only inexact step is that one rounding, and it is never more than one nano-dollar.
  */
+
+import { inputTokens, type Usage } from '../../providers/usage.ts'
 import { divideUp } from './money.ts'
 import { type Price, ratesFor } from './price.ts'
-import { inputTokens, type Usage } from './usage.ts'
 
 /** Factors (markup, level, tier) are in millionths. */
 export const MILLION = 1_000_000n

@@ -7,9 +7,10 @@
  * the model's limit, in each choice; tools up to the uses the request allows. What goes beyond one of these is possible as far as
  * the operator's surcharge for the request's tools pays for all of it.
  */
+
+import { inputTokens, outputTokens, type Usage } from '../../providers/usage.ts'
 import { applyFactors, COST_SCALE, toolNumerator } from './charge.ts'
 import type { Price, Rates } from './price.ts'
-import { inputTokens, outputTokens, type Usage } from './usage.ts'
 
 /** Tokens of prompts that a server puts around a conversation and nobody measured: a template, its rules for tools. Measured: 600. */
 export const UNSEEN_PROMPT = 2_048
@@ -58,7 +59,7 @@ export function possibleOutput(cap: number | null, limit: number | null, choices
   return ((cap ?? limit ?? 0) + overrun) * Math.max(1, choices)
 }
 
-/** Whether usage is within what is possible, at the rates of the price the call was offered at. `tier` in millionths. */
+/** Whether usage is within what is possible, at the rates of the price the call was quoted at. `tier` in millionths. */
 export function isPossible(usage: Usage, possible: Possible, price: Price, tier: bigint): boolean {
   const input = Math.max(0, inputTokens(usage) - possible.input)
   const output = Math.max(0, outputTokens(usage) - possible.output)

@@ -4,9 +4,9 @@
  */
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { objectMembers } from '../../providers/json-members.ts'
 import type { Answer, AnswerContext, ChatRequest } from '../../providers/provider.ts'
 import { findProvider } from '../../providers/registry.ts'
-import { objectMembers } from '../../src/http/json-members.ts'
 import { charge, MILLION } from '../../src/metering/charge.ts'
 import { apiBaseOf, dialectOf, isPlayable } from './dialects.ts'
 import { type Exception, exceptionFor } from './exceptions.ts'

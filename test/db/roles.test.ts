@@ -1,6 +1,6 @@
 /** Two roles of the database: one owns the schema and migrates it, one runs the program and owns nothing. */
 import { expect, onTestFinished, test, vi } from 'vitest'
-import { goodKey } from '../admin/keys-product.ts'
+import { goodKey } from '../api/keys-product.ts'
 import { queryOnce, useEmptyDatabase } from '../support/empty-database.ts'
 import { runCommand } from '../support/run-tollgate.ts'
 import { configFor, postChat, startTollgate } from '../support/tollgate.ts'

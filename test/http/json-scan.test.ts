@@ -1,7 +1,7 @@
 /** A JSON text is looked over as it arrives, however it is cut: what is counted is what JSON.parse would build. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { countParsed, stringEnd } from '../../src/http/json-members.ts'
+import { countParsed, stringEnd } from '../../providers/json-members.ts'
 import { createJsonScan, type JsonLimits } from '../../src/http/json-scan.ts'
 
 const NONE = { depth: 1_000, values: 1_000_000 }

@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { inputTokens, NO_USAGE, outputTokens, type Usage } from '../../providers/usage.ts'
 import { type ChargeInput, COST_SCALE, charge } from '../../src/metering/charge.ts'
 import type { Price, Rates } from '../../src/metering/price.ts'
 import { quote } from '../../src/metering/quote.ts'
-import { inputTokens, NO_USAGE, outputTokens, type Usage } from '../../src/metering/usage.ts'
 
 const MINI: Rates = {
   input: 150_000_000n,

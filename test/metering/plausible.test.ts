@@ -1,5 +1,6 @@
 /** What a provider's statement can possibly be, in exact numbers. */
 import { describe, expect, test } from 'vitest'
+import { NO_USAGE, type Usage } from '../../providers/usage.ts'
 import {
   cutToPassed,
   isPossible,
@@ -11,7 +12,6 @@ import {
   UNSEEN_PROMPT,
 } from '../../src/metering/plausible.ts'
 import type { Price } from '../../src/metering/price.ts'
-import { NO_USAGE, type Usage } from '../../src/metering/usage.ts'
 
 const RATES = {
   input: 150n,

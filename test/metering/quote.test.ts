@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { NO_USAGE } from '../../providers/usage.ts'
 import { charge } from '../../src/metering/charge.ts'
 import type { Price, Rates } from '../../src/metering/price.ts'
 import { type QuoteInput, quote } from '../../src/metering/quote.ts'
-import { NO_USAGE } from '../../src/metering/usage.ts'
 
 const RATES: Rates = {
   input: 150_000_000n,

@@ -11,9 +11,9 @@ function thrownIn(...files: string[]): Error {
 
 describe('an error that nobody owns', () => {
   test.each([
-    ['of the relay', ['src/chat/relay-stream.ts', 'node:internal/timers']],
-    ['of a provider’s reader', ['providers/anthropic/stream.ts', 'src/chat/relay-stream.ts']],
-    ['of a library under a call', ['node_modules/undici/lib/core/request.js', 'src/chat/upstream.ts']],
+    ['of the relay', ['src/call/relay-stream.ts', 'node:internal/timers']],
+    ['of a provider’s reader', ['providers/anthropic/stream.ts', 'src/call/relay-stream.ts']],
+    ['of a library under a call', ['node_modules/undici/lib/core/request.js', 'src/call/upstream.ts']],
     ['of a counter', ['src/metering/estimate-text.ts']],
   ])('%s concerns one call', (_, files) => {
     expect(isOfOneCall(thrownIn(...files))).toBe(true)
@@ -21,10 +21,10 @@ describe('an error that nobody owns', () => {
 
   test.each([
     ['of the ledger', ['src/ledger/lanes.ts']],
-    ['of the ledger, called by a call', ['src/ledger/lanes.ts', 'src/chat/settle-call.ts']],
-    ['of the vault', ['src/vault/key-cache.ts', 'src/chat/choose-key.ts']],
+    ['of the ledger, called by a call', ['src/ledger/lanes.ts', 'src/call/settle-call.ts']],
+    ['of the vault', ['src/vault/key-cache.ts', 'src/call/choose-key.ts']],
     ['of a library alone', ['node_modules/pg/lib/client.js']],
-    ['of a library’s own src', ['node_modules/hono/src/chat/x.ts']],
+    ['of a library’s own src', ['node_modules/hono/src/call/x.ts']],
     ['of nobody', []],
   ])('%s may concern all', (_, files) => {
     expect(isOfOneCall(thrownIn(...files))).toBe(false)
@@ -43,7 +43,7 @@ describe('an error that nobody owns', () => {
       const { unsound, remove } = createLastResort(log, () => { count += 1 })
       unsound.then(() => console.log('unsound'))
       const error = new Error('x')
-      error.stack = 'Error: x\\n    at f (file:///app/src/chat/chat.ts:1:1)'
+      error.stack = 'Error: x\\n    at f (file:///app/src/call/chat.ts:1:1)'
       setTimeout(() => { throw error }, 1)
       setTimeout(() => { void Promise.reject(error) }, 2)
       setTimeout(() => { throw new Error('of nobody') }, 3)

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { laterUsage, readClaudeUsage } from '../../providers/anthropic/usage.ts'
-import { inputTokens, NO_USAGE, outputTokens } from '../../src/metering/usage.ts'
+import { inputTokens, NO_USAGE, outputTokens } from '../../providers/usage.ts'
 
 const MODEL = 'claude-sonnet-4-6'
 const read = (raw: unknown) => readClaudeUsage(raw, MODEL)

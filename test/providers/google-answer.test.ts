@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { google } from '../../providers/google.ts'
 import type { Answer, AnswerContext } from '../../providers/provider.ts'
-import { parseRequest } from '../../src/chat/read-request.ts'
-import { NO_USAGE } from '../../src/metering/usage.ts'
+import { NO_USAGE } from '../../providers/usage.ts'
+import { parseRequest } from '../../src/call/read-request.ts'
 
 type Json = Record<string, unknown>
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { isGoogleUsage, readGoogleUsage } from '../../providers/google/usage.ts'
-import { inputTokens, NO_USAGE, outputTokens } from '../../src/metering/usage.ts'
+import { inputTokens, NO_USAGE, outputTokens } from '../../providers/usage.ts'
 
 const read = (raw: unknown) => (isGoogleUsage(raw) ? readGoogleUsage(raw) : null)
 const stated = (raw: unknown) => read(raw)?.usage ?? null

@@ -2,8 +2,8 @@
 import { describe, expect, test } from 'vitest'
 import { groq } from '../../providers/groq.ts'
 import type { Answer, ProviderError, StreamReader } from '../../providers/provider.ts'
-import { parseRequest } from '../../src/chat/read-request.ts'
-import { NO_USAGE } from '../../src/metering/usage.ts'
+import { NO_USAGE } from '../../providers/usage.ts'
+import { parseRequest } from '../../src/call/read-request.ts'
 import { sse } from '../support/upstream-answers.ts'
 
 const MODEL = 'llama-3.3-70b-versatile'

@@ -2,8 +2,8 @@
 import { describe, expect, test } from 'vitest'
 import { huggingface } from '../../providers/huggingface.ts'
 import type { StreamReader } from '../../providers/provider.ts'
-import { parseRequest } from '../../src/chat/read-request.ts'
-import { NO_USAGE } from '../../src/metering/usage.ts'
+import { NO_USAGE } from '../../providers/usage.ts'
+import { parseRequest } from '../../src/call/read-request.ts'
 import { sse } from '../support/upstream-answers.ts'
 
 const MODEL = 'meta-llama/Llama-3.3-70B-Instruct:groq'

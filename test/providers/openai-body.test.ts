@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import type { ProviderCall } from '../../providers/provider.ts'
 import { providerOf } from '../../providers/registry.ts'
-import { parseRequest } from '../../src/chat/read-request.ts'
+import { parseRequest } from '../../src/call/read-request.ts'
 import { providerCall } from '../support/provider-call.ts'
 
 const MESSAGES = '"messages": [{"role": "user", "content": "né \\u00e9"}]'

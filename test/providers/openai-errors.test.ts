@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import type { ProviderError } from '../../providers/provider.ts'
 import { findProvider } from '../../providers/registry.ts'
-import { toCallerError } from '../../src/chat/provider-failure.ts'
+import { toCallerError } from '../../src/call/provider-failure.ts'
 import { errorBody } from '../../src/http/errors.ts'
 
 type Name = 'openai' | 'groq' | 'xai' | 'openrouter' | 'huggingface'

@@ -3,7 +3,7 @@ import { unknownMedia } from '../../providers/media/media-size.ts'
 import { type OpenAiDialect, PLAIN_MODEL } from '../../providers/openai-dialect.ts'
 import { readOpenAiStream } from '../../providers/openai-stream.ts'
 import type { ProviderError, StreamReader } from '../../providers/provider.ts'
-import { NO_USAGE } from '../../src/metering/usage.ts'
+import { NO_USAGE } from '../../providers/usage.ts'
 import { awkward, cutBefore, every, everyByte, type Split, seeded, whole } from '../support/splits.ts'
 
 const HEAD = '"id":"chatcmpl-1","object":"chat.completion.chunk","created":1700000000,"model":"gpt-4o-mini-2024-07-18"'

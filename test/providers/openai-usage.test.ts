@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { readOpenAiUsage } from '../../providers/openai-usage.ts'
-import { NO_USAGE, openAiShape } from '../../src/metering/usage.ts'
+import { NO_USAGE, openAiShape } from '../../providers/usage.ts'
 
 describe('usage of OpenAI', () => {
   test('is taken apart into buckets that do not overlap', () => {

@@ -2,9 +2,10 @@
  * Answers in every provider's own words, written by us: what was said, as that provider would put it on the wire, with the oddities
  * its kind is known for. For tests that hold for all providers of the registry.
  */
+
+import { objectMembers } from '../../providers/json-members.ts'
 import type { AnswerContext } from '../../providers/provider.ts'
-import { objectMembers } from '../../src/http/json-members.ts'
-import { NO_USAGE, type Usage } from '../../src/metering/usage.ts'
+import { NO_USAGE, type Usage } from '../../providers/usage.ts'
 
 export interface Said {
   thoughts: readonly string[]

@@ -1,9 +1,9 @@
 /** xAI's row: reasoning outside of `completion_tokens`, a bill in ticks, a wrong key that is a 400, errors that are strings. */
 import { describe, expect, test } from 'vitest'
 import type { Answer } from '../../providers/provider.ts'
+import { NO_USAGE } from '../../providers/usage.ts'
 import { xai } from '../../providers/xai.ts'
-import { parseRequest } from '../../src/chat/read-request.ts'
-import { NO_USAGE } from '../../src/metering/usage.ts'
+import { parseRequest } from '../../src/call/read-request.ts'
 
 const REQUEST = { model: 'grok-3-mini', messages: [{ role: 'user', content: 'Hi' }] }
 const context = {

@@ -1,14 +1,14 @@
 /** What a stream is charged that is read to its end or left after some of its frames: the product's own reading and settling. */
 import { randomUUID } from 'node:crypto'
 import { PROVIDERS } from '../../providers/registry.ts'
-import type { Call } from '../../src/chat/call.ts'
-import { createHiddenShares } from '../../src/chat/hidden-share.ts'
-import { makeOffer } from '../../src/chat/offer.ts'
-import { capFor } from '../../src/chat/place-hold.ts'
-import { goneReadOnMs } from '../../src/chat/read-on.ts'
-import { parseRequest } from '../../src/chat/read-request.ts'
-import { type SettleDependencies, settleCall } from '../../src/chat/settle-call.ts'
-import { createUsualTiers } from '../../src/chat/usual-tiers.ts'
+import type { Call } from '../../src/call/call.ts'
+import { makeCandidate } from '../../src/call/candidate.ts'
+import { createHiddenShares } from '../../src/call/hidden-share.ts'
+import { capFor } from '../../src/call/place-hold.ts'
+import { goneReadOnMs } from '../../src/call/read-on.ts'
+import { parseRequest } from '../../src/call/read-request.ts'
+import { type SettleDependencies, settleCall } from '../../src/call/settle-call.ts'
+import { createUsualTiers } from '../../src/call/usual-tiers.ts'
 import type { Config } from '../../src/config/config.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import type { Caller } from '../../src/identity/caller.ts'
@@ -86,7 +86,7 @@ export function createSettler(text: string): Settler {
 }
 
 function readFrames(call: Call, frames: readonly string[]) {
-  const { provider, deployment, choices } = call.offer
+  const { provider, deployment, choices } = call.candidate
   const reader = provider.readStream({
     request: call.request,
     model: deployment.upstreamModel,
@@ -113,20 +113,20 @@ function callOf(
     isDefaultOrganization: false,
   } as unknown as Caller
   const [deployment] = createRouter(config).route(sent.model)!.deployments
-  const offer = makeOffer(
+  const candidate = makeCandidate(
     deployment!,
     { apiKey: 'sk-test', owner: 'platform' },
     { config, prices, caller, request, powerLevel: 'balanced', at: new Date(), usualTiers: createUsualTiers(() => 0) },
   )
-  const held = offer.quote.input + offer.quote.outputFor(offer.wanted)
+  const held = candidate.quote.input + candidate.quote.outputFor(candidate.wanted)
   return {
-    offer,
+    candidate,
     request,
     caller,
     held,
-    tight: false,
+    byteBoundInput: false,
     modelGroup: sent.model,
-    appliedCap: capFor({ offer, held, tight: false }),
+    appliedCap: capFor({ candidate, held, byteBoundInput: false }),
     exchange: { callId: randomUUID(), requestId: 'r', callerRequestId: null, startedAt: 0 },
     hold: { remaining: 0n, keySpend: null },
     retries: 0,

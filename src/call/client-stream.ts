@@ -1,0 +1,107 @@
+/**
+ * The caller's side of a stream. Headers leave with the first byte to show; after five seconds without one they leave anyway,
+ * followed by comments that keep the connection open. A caller that stops reading is waited for, but not for ever.
+ */
+import { dataFrame } from '../../providers/sse-frames.ts'
+import type { Exchange } from './exchange.ts'
+
+const KEEP_ALIVE_MS = 5_000
+const KEEP_ALIVE = Buffer.from(': keep-alive\n\n')
+
+export interface ClientStream {
+  /** Headers are out: from here an error is a frame. */
+  readonly opened: boolean
+  /** Something of the answer was passed on: from here nothing is retried. */
+  readonly delivered: boolean
+  /** False when the caller's socket is full: wait for `onDrain`. */
+  write(bytes: Buffer): boolean
+  /** Once; while one is waiting, another is ignored. */
+  onDrain(listener: () => void): void
+  /** Ends the stream, after these last bytes. Once: what is said after the end is not. */
+  end(bytes: Buffer): void
+  /** Stops the timers, when the stream never opened. */
+  dispose(): void
+}
+
+/** `headers` is asked once, when headers leave: before anything of the answer (`isDecided` false) it is open who will serve it. */
+export function openClientStream(
+  exchange: Exchange,
+  headers: (isDecided: boolean) => Record<string, string>,
+  stallMs: number,
+): ClientStream {
+  const { outgoing } = exchange
+  let opened = false
+  let delivered = false
+  let draining = false
+  let over = false
+  let stall: NodeJS.Timeout | undefined
+  const keepOpen = exchange.guard(keepAlive)
+  let idle = setTimeout(keepOpen, KEEP_ALIVE_MS)
+  exchange.onDisconnect(dispose)
+
+  function open(isDecided: boolean): void {
+    if (opened || exchange.clientDisconnected) return
+    opened = true
+    outgoing.writeHead(200, {
+      'content-type': 'text/event-stream; charset=utf-8',
+      'cache-control': 'no-cache, no-store, must-revalidate',
+      'x-accel-buffering': 'no',
+      ...headers(isDecided),
+    })
+  }
+
+  function keepAlive(): void {
+    open(false)
+    if (!outgoing.writableNeedDrain) outgoing.write(KEEP_ALIVE)
+    idle = setTimeout(keepOpen, KEEP_ALIVE_MS)
+  }
+
+  function dispose(): void {
+    clearTimeout(idle)
+    clearTimeout(stall)
+  }
+
+  return {
+    get opened() {
+      return opened
+    },
+    get delivered() {
+      return delivered
+    },
+    write(bytes) {
+      open(true)
+      idle.refresh()
+      delivered = true
+      if (exchange.clientDisconnected) return true
+      const roomy = outgoing.write(bytes)
+      if (!roomy && stall === undefined) stall = setTimeout(() => outgoing.destroy(), stallMs)
+      return roomy
+    },
+    onDrain(listener) {
+      if (draining) return
+      draining = true
+      outgoing.once(
+        'drain',
+        exchange.guard(() => {
+          draining = false
+          clearTimeout(stall)
+          stall = undefined
+          listener()
+        }),
+      )
+    },
+    end(bytes) {
+      dispose()
+      if (exchange.clientDisconnected || over) return
+      over = true
+      open(true)
+      outgoing.end(bytes)
+      stall = setTimeout(() => outgoing.destroy(), stallMs)
+      outgoing.once('close', () => clearTimeout(stall))
+    },
+    dispose,
+  }
+}
+
+/** The end every stream has. */
+export const DONE_FRAME = dataFrame('[DONE]')

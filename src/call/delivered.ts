@@ -1,0 +1,22 @@
+/** What a running call would be charged if it ended here: the input by its estimate, and the output passed on so far. */
+
+import { NO_USAGE } from '../../providers/usage.ts'
+import type { Delivered } from '../ledger/ledger.ts'
+import { charge } from '../metering/charge.ts'
+import type { Call } from './call.ts'
+import { isOwn } from './choose-key.ts'
+
+export function deliveredBy(call: Call, outputTokens: number): Delivered {
+  const { price, markup, level, allowBelowCost, estimate, toolUses, tier } = call.candidate
+  // A recovery books what is on top of the provider's part as markup: of an own key's call neither is ours to book.
+  if (isOwn(call.candidate.key)) return { credits: 0n, apiCost: 0n }
+  const { media, audioInput } = estimate.expected
+  const usage = { ...NO_USAGE, input: estimate.tokens + media, audioInput, output: outputTokens, toolFees: toolUses }
+  const { microcredits, apiCost } = charge({ usage, price, markup, level, tier, allowBelowCost })
+  return { credits: microcredits, apiCost }
+}
+
+/** A call that is going out is worth its input from now on. */
+export function dispatched(call: Call): Delivered {
+  return deliveredBy(call, 0)
+}

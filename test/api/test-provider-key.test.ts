@@ -1,0 +1,196 @@
+/** What a provider is asked about a key, where, and what its answers mean; and which addresses are asked at all. */
+import { describe, expect, test } from 'vitest'
+import { PROVIDERS } from '../../providers/registry.ts'
+import { findKeyFormat } from '../../src/api/admin/key-formats.ts'
+import { createMinuteLimit } from '../../src/api/admin/minute-limit.ts'
+import { createTestKey } from '../../src/api/admin/test-provider-key.ts'
+import { loadConfig } from '../../src/config/load.ts'
+import { toTollgateError } from '../../src/http/errors.ts'
+import { expectRefusal } from '../support/error-shape.ts'
+import { errorAnswer, jsonAnswer } from '../support/upstream-answers.ts'
+import { goodKey, keyless, SEVEN_NAMES, useKeysProduct } from './keys-product.ts'
+
+const ROUTE = '/api/v1/admin/platform-keys'
+const ENVIRONMENT_KEY = 'gsk_environment-0123456789'
+const product = useKeysProduct(
+  (url) => ({
+    models: [keyless('a', 'openai/gpt-4o-mini', url), keyless('b', 'groq/llama-3.3-70b-versatile', url)],
+    tollgate: { allowed_addresses: [`127.0.0.2:${new URL(url).port}`] },
+  }),
+  { GROQ_API_KEY: ENVIRONMENT_KEY },
+)
+
+const facts = { keyVariables: [], bareName: null, domain: 'example.com' }
+const KNOWN = { anthropic: facts, gemini: facts, ...PROVIDERS }
+
+/** A tester whose every provider is the scripted one. */
+function testerAt(apiBase: string) {
+  const model_list = SEVEN_NAMES.map((name) => keyless(name, `${findKeyFormat(name)?.provider}/some-model`, apiBase))
+  const { config } = loadConfig(JSON.stringify({ model_list }), 'c', {}, { embedded: true, providers: KNOWN })
+  if (config === null) throw new Error('expected a config')
+  return createTestKey(config)
+}
+
+function formatOf(name: string) {
+  const format = findKeyFormat(name)
+  if (format === null) throw new Error(name)
+  return format
+}
+
+describe('the question', () => {
+  test.each([
+    ['openrouter', '/v1/key', 'authorization', 'Bearer '],
+    ['openai', '/v1/models', 'authorization', 'Bearer '],
+    ['anthropic', '/v1/models', 'x-api-key', ''],
+    ['huggingface', '/v1/whoami-v2', 'authorization', 'Bearer '],
+    ['groq', '/v1/models', 'authorization', 'Bearer '],
+    ['xai', '/v1/models', 'authorization', 'Bearer '],
+    ['google', '/v1/models', 'x-goog-api-key', ''],
+  ])('to %s is GET %s with the key in %s alone', async (name, path, header, before) => {
+    const { upstream } = product
+    upstream.respond(jsonAnswer({ data: [] }))
+    const result = await testerAt(upstream.url)(formatOf(name), goodKey(name))
+    expect(result).toMatchObject({ ok: true, status_code: 200, detail: `${formatOf(name).label} accepts the key.` })
+    const { method, path: asked, headers } = upstream.requests.at(-1)!
+    expect([method, asked]).toEqual(['GET', path])
+    const { [header]: sent, ...others } = headers
+    expect(sent).toBe(`${before}${goodKey(name)}`)
+    expect(JSON.stringify(others)).not.toContain(goodKey(name))
+  })
+
+  test.each([
+    ['anthropic', '/v1/models'],
+    ['google', '/v1beta/models'],
+  ])('to %s at a bare host is GET %s', async (name, path) => {
+    const { upstream } = product
+    upstream.respond(jsonAnswer({ data: [] }))
+    await testerAt(new URL(upstream.url).origin)(formatOf(name), goodKey(name))
+    expect(upstream.requests.at(-1)?.path).toBe(path)
+  })
+})
+
+test.each([
+  ['openai', 401, /^OpenAI rejects the key/],
+  ['openai', 403, /^OpenAI rejects the key/],
+  ['openai', 400, /says nothing about the key/],
+  ['xai', 400, /^X\.AI rejects the key/],
+  ['google', 400, /^Google AI rejects the key/],
+  ['openrouter', 402, /no credit left/],
+  ['groq', 429, /limits how often/],
+  ['openai', 503, /is in trouble \(503\)/],
+  ['openai', 302, /status 302/],
+])('%s answers %i', async (name, status, detail) => {
+  const { upstream } = product
+  const location = { location: `${upstream.url}/elsewhere` }
+  upstream.respond(errorAnswer(status, { message: goodKey(name) }, status === 302 ? { headers: location } : {}))
+  const before = upstream.requests.length
+  const result = await testerAt(upstream.url)(formatOf(name), goodKey(name))
+  expect(result).toMatchObject({ ok: false, status_code: status, detail: expect.stringMatching(detail) })
+  expect(JSON.stringify(result)).not.toContain(goodKey(name))
+  // A redirect is not followed.
+  expect(upstream.requests).toHaveLength(before + 1)
+})
+
+test.each(['hangUp', 'nobody'])('no answer (%s) is an answer too', async (how) => {
+  product.upstream.respond('hangUp')
+  const tester = testerAt(how === 'nobody' ? 'http://127.0.0.1:9/v1' : product.upstream.url)
+  expect(await tester(formatOf('openai'), goodKey('openai'))).toMatchObject({ ok: false, status_code: null })
+})
+
+describe('the route', () => {
+  const run = (name: string, body?: unknown) => product.send('POST', `${ROUTE}/${name}/test`, body)
+
+  test('tests what is stored, else what the environment has, else what is sent', async () => {
+    product.upstream.respond(jsonAnswer({ data: [] }))
+    const sent = () => product.upstream.requests.at(-1)?.headers.authorization
+    expect((await run('groq')).json()).toEqual({
+      ok: true,
+      key_type: 'groq',
+      source: 'environment',
+      status_code: 200,
+      latency_ms: expect.any(Number),
+      detail: 'Groq accepts the key.',
+    })
+    expect(sent()).toBe(`Bearer ${ENVIRONMENT_KEY}`)
+    await product.send('PUT', `${ROUTE}/groq`, { api_key: goodKey('groq') })
+    expect((await run('groq')).json()).toMatchObject({ ok: true, source: 'database' })
+    expect(sent()).toBe(`Bearer ${goodKey('groq')}`)
+    expect((await run('groq', { api_key: `${goodKey('groq')}2` })).json()).toMatchObject({ source: 'request' })
+    expect(sent()).toBe(`Bearer ${goodKey('groq')}2`)
+    const none = await run('openai')
+    expect([none.status, none.json().detail]).toEqual([404, 'OpenAI API key not configured'])
+  })
+
+  test('asks no private address, and sends a stored key to none but the provider’s', async () => {
+    const { upstream } = product
+    upstream.respond(jsonAnswer({ data: [] }))
+    await product.send('PUT', `${ROUTE}/openai`, { api_key: goodKey('openai') })
+    const before = upstream.requests.length
+    for (const api_base of [upstream.url, 'http://169.254.169.254/v1', 'http://[::1]/v1', 'http://2130706433/v1']) {
+      expectRefusal(await run('openai', { api_base, api_key: goodKey('openai') }), {
+        status: 400,
+        code: 'address_not_allowed',
+      })
+    }
+    const listed = upstream.url.replace('127.0.0.1', '127.0.0.2')
+    // Nobody listens there, but it may be asked: with a key that is sent along.
+    const asked = await run('openai', { api_base: listed, api_key: goodKey('openai') })
+    expect([asked.status, asked.json()]).toMatchObject([200, { ok: false, status_code: null, source: 'request' }])
+    expectRefusal(await run('openai', { api_base: listed }), {
+      status: 422,
+      code: 'invalid_request',
+      param: 'api_base',
+    })
+    expect(upstream.requests).toHaveLength(before)
+  })
+
+  test('is to be had ten times a minute', async () => {
+    product.upstream.respond(jsonAnswer({ data: [] }))
+    await expect
+      .poll(async () => {
+        const answer = await run('groq')
+        return [answer.status, answer.json().detail]
+      })
+      .toEqual([429, 'Rate limit exceeded. Maximum 10 tests per minute.'])
+  })
+})
+
+test('a limit counts each caller for itself, and any minute', () => {
+  let now = 1_000_000
+  const limit = createMinuteLimit(2, 'tests', () => now)
+  const refused = (who: string) => {
+    try {
+      limit(who)
+      return null
+    } catch (error) {
+      return toTollgateError(error).headers
+    }
+  }
+  expect(refused('a')).toBeNull()
+  now += 20_000
+  expect(refused('a')).toBeNull()
+  expect(refused('a')).toEqual({
+    'Retry-After': '40',
+    'X-RateLimit-Limit': '2',
+    'X-RateLimit-Remaining': '0',
+    'X-RateLimit-Reset': '1060',
+  })
+  expect(refused('b')).toBeNull()
+  now += 39_999
+  expect(refused('a')).not.toBeNull()
+  now += 1
+  expect(refused('a')).toBeNull()
+  expect(refused('a')).not.toBeNull()
+})
+
+test.each([
+  [['10.0.0.0/8', 'ollama.internal:11434'], []],
+  [['http://host'], ['tollgate.allowed_addresses[0]: not an address']],
+  [['10.0.0.0/8', ''], ['tollgate.allowed_addresses[1]: not an address']],
+])('tollgate.allowed_addresses: %j', (allowed_addresses, expected) => {
+  const text = JSON.stringify({ model_list: [], tollgate: { allowed_addresses } })
+  const { config, problems } = loadConfig(text, 'c', {}, { embedded: true, providers: PROVIDERS })
+  const errors = problems.filter(({ severity }) => severity === 'error')
+  expect(errors.map(({ path, message }) => `${path}: ${message}`)).toEqual(expected)
+  if (expected.length === 0) expect(config?.allowedAddresses).toEqual(allowed_addresses)
+})
