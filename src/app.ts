@@ -2,7 +2,7 @@
 import type { HttpBindings } from '@hono/node-server'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { type Context, Hono } from 'hono'
-import { type ApiRequest, actorOf, requireSystemAdmin } from './api/admin/api-request.ts'
+import type { ApiRequest } from './api/admin/api-request.ts'
 import { readAuditLog } from './api/admin/audit-log.ts'
 import {
   byokUsage,
@@ -34,6 +34,8 @@ import { openApi } from './http/openapi.ts'
 import { readJson } from './http/read-json.ts'
 import { requestIdOf } from './http/request-id.ts'
 import { requestPath } from './http/request-path.ts'
+import { actorOf } from './identity/caller.ts'
+import { type Permission, requirePermission } from './identity/permissions.ts'
 import type { Health } from './observe/health.ts'
 import type { MetricsAccess } from './observe/metrics-access.ts'
 import { createRefusalLog } from './observe/refusal-log.ts'
@@ -98,12 +100,20 @@ export function createApp(deps: AppDependencies): Hono<Env> {
     testLimit: minuteLimitOf(ADMIN_TESTS, 'tests'),
   }
   const platform = '/api/v1/admin/platform-keys'
-  app.get(platform, (c) => asAdmin(c, () => listPlatformKeys(keys)))
-  app.put(`${platform}/:key`, (c) => asAdmin(c, (request) => savePlatformKey(keys, request)))
-  app.delete(`${platform}/:key`, (c) => asAdmin(c, (request) => deletePlatformKey(keys, request)))
-  app.post(`${platform}/:key/test`, (c) => asAdmin(c, (request) => testPlatformKey(keys, request)))
-  app.get(`${platform}/:key/decrypted`, (c) => asAdmin(c, refuseDecrypted))
-  app.get('/api/v1/admin/audit-log', (c) => asAdmin(c, (request) => readAuditLog(deps.reports, request)))
+  app.get(platform, (c) => asPermitted(c, 'platform_keys:manage', () => listPlatformKeys(keys)))
+  app.put(`${platform}/:key`, (c) =>
+    asPermitted(c, 'platform_keys:manage', (request) => savePlatformKey(keys, request)),
+  )
+  app.delete(`${platform}/:key`, (c) =>
+    asPermitted(c, 'platform_keys:manage', (request) => deletePlatformKey(keys, request)),
+  )
+  app.post(`${platform}/:key/test`, (c) =>
+    asPermitted(c, 'platform_keys:manage', (request) => testPlatformKey(keys, request)),
+  )
+  app.get(`${platform}/:key/decrypted`, (c) => asPermitted(c, 'platform_keys:manage', refuseDecrypted))
+  app.get('/api/v1/admin/audit-log', (c) =>
+    asPermitted(c, 'audit_log:read', (request) => readAuditLog(deps.reports, request)),
+  )
 
   const ownKeys = {
     ...keys,
@@ -185,9 +195,9 @@ export function createApp(deps: AppDependencies): Hono<Env> {
     return c.json(answer)
   }
 
-  function asAdmin(c: Context<Env>, work: Work): Promise<Response> {
+  function asPermitted(c: Context<Env>, permission: Permission, work: Work): Promise<Response> {
     return asCaller(c, (request) => {
-      requireSystemAdmin(request.caller)
+      requirePermission(request.caller, permission)
       return work(request)
     })
   }

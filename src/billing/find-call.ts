@@ -3,6 +3,7 @@ import type { Database } from '../db/connect.ts'
 import { isUuid } from '../db/uuid.ts'
 import { TollgateError } from '../http/errors.ts'
 import type { Caller } from '../identity/caller.ts'
+import { can } from '../identity/permissions.ts'
 import { creditsToMicro, parseDecimal, trimDecimal } from '../metering/money.ts'
 
 /** @throws {TollgateError} 404 for a call that does not exist or is someone else's. */
@@ -18,10 +19,9 @@ export async function findCall(database: Database, caller: Caller, callId: strin
   return call
 }
 
-function mayView(caller: Caller, call: { organization_id: unknown; user_id: unknown }): boolean {
-  if (caller.role === 'system') return true
-  if (call.organization_id !== caller.organizationId) return false
-  return caller.role === 'admin' || call.user_id === caller.userId
+function mayView(caller: Caller, call: CallView): boolean {
+  if (can(caller, 'calls:read_organization', call.organization_id)) return true
+  return call.user_id === caller.userId && can(caller, 'calls:read_own', call.organization_id)
 }
 
 type CallView = Record<string, unknown> & { organization_id: string; user_id: string }

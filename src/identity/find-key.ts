@@ -1,7 +1,7 @@
 /** The callers behind hashes of keys, in one query. */
 import { sql } from 'kysely'
 import type { Database } from '../db/connect.ts'
-import type { Caller } from './caller.ts'
+import { type Caller, NO_LIMITS, type OrganizationRole, type Role } from './caller.ts'
 
 export interface KeyRecord {
   caller: Caller
@@ -36,6 +36,7 @@ export async function findKeys(database: Database, hashes: readonly Buffer[]): P
       'k.key_hash',
       'k.org_id',
       'k.user_id',
+      'k.name as key_name',
       'k.is_active',
       'k.expires_at',
       'o.name',
@@ -60,11 +61,12 @@ interface KeyRow {
   id: string
   org_id: string
   user_id: string
+  key_name: string | null
   is_active: boolean
   expires_at: Date | null
   name: string
   status: KeyRecord['organizationStatus']
-  role: string | null
+  role: OrganizationRole | null
   subscription_plan: Caller['plan']
   plan_status: string | null
 }
@@ -72,6 +74,8 @@ interface KeyRow {
 function recordOf(row: KeyRow): KeyRecord {
   const isCurrent = CURRENT.some((status) => status === row.plan_status)
   // Whoever brings own keys asked not to be served by the operator's: that does not end with the plan.
+  // Whoever holds a key of an organization acts in it, whether or not a row says that they belong to it.
+  const role = row.role ?? 'member'
   const plan = isCurrent || row.subscription_plan === 'byok' ? row.subscription_plan : null
   return {
     isActive: row.is_active,
@@ -80,8 +84,15 @@ function recordOf(row: KeyRow): KeyRecord {
     caller: {
       organizationId: row.org_id,
       userId: row.user_id,
+      email: null,
+      credential: { kind: 'api_key', id: row.id, name: row.key_name },
       keyId: row.id,
-      role: row.role === 'owner' || row.role === 'admin' ? 'admin' : 'member',
+      role,
+      memberships: new Map<string, Role>([[row.org_id, role]]),
+      scopes: null,
+      models: null,
+      routes: null,
+      limits: NO_LIMITS,
       plan,
       planEnded: plan === null || isCurrent ? null : row.plan_status,
       isDefaultOrganization: row.name === DEFAULT_ORGANIZATION,

@@ -1,10 +1,10 @@
 /** The master key's caller: system administrator, spending in the organization `default`. */
 import { sql } from 'kysely'
 import type { Database } from '../db/connect.ts'
-import type { Caller } from './caller.ts'
+import { type Caller, NO_LIMITS } from './caller.ts'
 import { DEFAULT_ORGANIZATION } from './find-key.ts'
 
-const MASTER_USER = 'master'
+const MASTER_USER = 'admin'
 
 /** Makes the allocation the master key spends from, once. @throws when the database can't answer. */
 export async function findMasterCaller(database: Database): Promise<Caller> {
@@ -27,8 +27,15 @@ export async function findMasterCaller(database: Database): Promise<Caller> {
   return {
     organizationId: organization.id,
     userId: MASTER_USER,
+    email: null,
+    credential: { kind: 'master_key', id: null, name: null },
     keyId: null,
-    role: 'system',
+    role: 'system_admin',
+    memberships: new Map([[organization.id, 'system_admin']]),
+    scopes: null,
+    models: null,
+    routes: null,
+    limits: NO_LIMITS,
     plan: null,
     isDefaultOrganization: true,
   }

@@ -3,11 +3,12 @@ import { describe, expect, test } from 'vitest'
 import { createRunningCalls } from '../../src/admission/running-calls.ts'
 import type { TollgateError } from '../../src/http/errors.ts'
 import type { Caller } from '../../src/identity/caller.ts'
+import { callerFor } from '../support/caller.ts'
 
 const MANY = { perKey: 100, perUser: 100, perOrganization: 100, total: 1_000 }
 
 function callerOf(organizationId: string, userId = 'alice', keyId: string | null = `${userId}-1`): Caller {
-  return { organizationId, userId, keyId, role: 'member', plan: 'platform', isDefaultOrganization: false }
+  return callerFor({ organizationId, userId, keyId })
 }
 
 function refusal(enter: () => unknown): TollgateError | null {
@@ -46,7 +47,7 @@ describe('running calls', () => {
 
   test('callers without a key are counted as users', () => {
     const calls = createRunningCalls({ ...MANY, perKey: 1, perUser: 2 })
-    const master = callerOf('default', 'master', null)
+    const master = callerOf('default', 'admin', null)
     calls.enter(master)
     calls.enter(master)
     expect(refusal(() => calls.enter(master))).toMatchObject({ limit: 'user_calls' })

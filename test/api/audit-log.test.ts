@@ -37,7 +37,7 @@ test('every change of a platform key has its entry', async () => {
   ])
   expect(log[0]).toMatchObject({
     subject: 'platform/openai_api_key',
-    actor: 'master',
+    actor: 'admin',
     ip: expect.stringMatching(/127\.0\.0\.1$/),
     request_id: last.headers.get('x-request-id'),
     created_at: expect.stringMatching(/^\d{4}-\d\d-\d\dT.*Z$/),

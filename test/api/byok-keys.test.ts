@@ -184,7 +184,7 @@ describe("an organization's keys", () => {
   test('are for its admins, and apart from their own', async () => {
     const { owner, member } = await organization()
     const body = { provider: 'openai', api_key: goodKey('openai'), scope: 'organization' }
-    const refusal = { status: 403, code: 'org_admin_required' }
+    const refusal = { status: 403, code: 'permission_denied' }
     expectRefusal(await store(member, body), refusal)
     expect((await store(owner, body)).status).toBe(200)
     for (const [method, path] of [

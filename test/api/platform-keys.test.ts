@@ -88,7 +88,7 @@ test.each(SEVEN_NAMES)('stores, shows masked and deletes the key of %s', async (
     key_preview: mask,
     last_updated: expect.stringMatching(/^\d{4}-.*Z$/),
     source: 'database',
-    updated_by: 'master',
+    updated_by: 'admin',
   })
   const environment = name === 'groq' ? 'environment' : 'not_set'
   const deleted = await product.send('DELETE', `${ROUTE}/${name}`)
@@ -195,7 +195,7 @@ test.each(EVERY_ROUTE)('%s %s is for system administrators', async (method, path
   expectRefusal(await product.send(method, path, undefined, null), { status: 401, code: 'missing_api_key' })
   expectRefusal(await product.send(method, path, undefined, `${MASTER_KEY}0`), { status: 401, code: 'invalid_api_key' })
   for (const [key, role] of [
-    [keys.owner, 'admin'],
+    [keys.owner, 'owner'],
     [keys.member, 'member'],
   ] as const) {
     // Whatever is sent: who asks comes first.

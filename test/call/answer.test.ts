@@ -148,7 +148,7 @@ test('the master key spends in the organization default, without markup, held an
   expect(headers.get('x-credits-used')).toBe('0.004650')
   expect(headers.get('x-litellm-key-spend')).toBeNull()
   const row = await rowOfCall(db.pool, headers.get('x-litellm-call-id'))
-  expect(row).toMatchObject({ user_id: 'master', credits_used: '0.004650', markup_applied: '0.000000000' })
+  expect(row).toMatchObject({ user_id: 'admin', credits_used: '0.004650', markup_applied: '0.000000000' })
   const { rows } = await db.pool.query('select name from organizations where id = $1', [row.org_id])
   expect(rows).toEqual([{ name: 'default' }])
 })

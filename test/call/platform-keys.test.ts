@@ -3,9 +3,9 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { PROVIDERS, providerNames } from '../../providers/registry.ts'
 import { chooseKeys } from '../../src/call/choose-key.ts'
 import { loadConfig } from '../../src/config/load.ts'
-import type { Caller } from '../../src/identity/caller.ts'
 import { rawRoot } from '../../src/vault/root-key.ts'
 import { goodKey, keyless, ROOT_KEY, useKeysProduct } from '../api/keys-product.ts'
+import { callerFor } from '../support/caller.ts'
 import { expectRefusal } from '../support/error-shape.ts'
 import { configFor, type ExtraConfig, postChat, startTollgate, type Tollgate } from '../support/tollgate.ts'
 import { chat } from '../support/upstream-answers.ts'
@@ -155,14 +155,7 @@ test.each(['platform', 'byok', 'hybrid'] as const)(
     const text = JSON.stringify({ model_list: [keyless('mini', 'openai/gpt-4o-mini', product.upstream.url)] })
     const { config } = loadConfig(text, 'c', {}, { embedded: true, providers: PROVIDERS })
     const deployments = config?.deployments ?? []
-    const caller: Caller = {
-      organizationId: id,
-      userId: 'alice',
-      keyId: keyIds.alice,
-      role: 'member',
-      plan,
-      isDefaultOrganization: false,
-    }
+    const caller = callerFor({ organizationId: id, userId: 'alice', keyId: keyIds.alice, plan })
     const vault = await openTestVault(db, { roots: [rawRoot(Buffer.from(ROOT_KEY, 'base64'))] })
     try {
       const change = { actor: 'test', ip: null, requestId: null }

@@ -4,6 +4,7 @@
  */
 import type { Database } from '../../db/connect.ts'
 import { TollgateError } from '../../http/errors.ts'
+import { requirePermission } from '../../identity/permissions.ts'
 import { storedName, userKeyOwner } from '../../vault/key-owner.ts'
 import type { KeyOwner, StoredKey, Vault } from '../../vault/vault.ts'
 import type { ApiRequest } from './api-request.ts'
@@ -140,12 +141,8 @@ export async function byokUsage({ database }: ByokDependencies, request: ApiRequ
 function ownerOf({ caller }: ApiRequest, scope: unknown): Owner {
   if (scope === undefined || scope === null || scope === 'user') return userKeyOwner(caller)
   if (scope !== 'organization') throw invalid('scope', '"scope" must be "user" or "organization".')
-  if (caller.role !== 'member') return { kind: 'organization', id: caller.organizationId }
-  throw new TollgateError(
-    403,
-    'org_admin_required',
-    "Only an admin of your organization may see or change the organization's keys.",
-  )
+  requirePermission(caller, 'byok:organization')
+  return { kind: 'organization', id: caller.organizationId }
 }
 
 /** @throws {TollgateError} 400. */
