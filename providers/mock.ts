@@ -2,7 +2,7 @@
  * The answer of a deployment with LiteLLM's `mock_response`: in OpenAI's dialect, with usage, so that a first call, its price
  * and its row can be seen without a paid key. Tokens are counted by the fast estimate.
  */
-import { estimateText } from '../src/metering/estimate.ts'
+import { estimateText } from './estimate-text.ts'
 import { dataFrame } from './sse-frames.ts'
 
 export interface MockCall {

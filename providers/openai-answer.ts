@@ -4,8 +4,8 @@ import { finishReason } from './finish-reason.ts'
 import { asObject, parseJson } from './json.ts'
 import { type Change, changeMembers, objectMembers } from './json-members.ts'
 import { collectSaid, saysAnything } from './openai-content.ts'
-import type { OpenAiDialect } from './openai-dialect.ts'
 import { readOpenAiErrorFrame } from './openai-errors.ts'
+import type { OpenAiFacts } from './openai-facts.ts'
 import { readConsumed } from './openai-reading.ts'
 import { type Answer, emptyReading, isPaid, type ProviderError, type Reading } from './provider.ts'
 import { shownUsage } from './shown-usage.ts'
@@ -16,7 +16,7 @@ interface Choice {
   text?: unknown
 }
 
-export function readOpenAiAnswer(dialect: OpenAiDialect, body: Buffer): Answer | ProviderError | null {
+export function readOpenAiAnswer(dialect: OpenAiFacts, body: Buffer): Answer | ProviderError | null {
   const json = asObject(parseJson(body))
   if (json === null) return null
   const consumed = readConsumed(dialect, json.usage, json)

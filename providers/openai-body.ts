@@ -6,7 +6,7 @@ import { asObject } from './json.ts'
 import { type Change, changeMembers } from './json-members.ts'
 import { NEVER_SENT } from './known-members/additions.ts'
 import type { Path } from './known-members/shape.ts'
-import type { OpenAiDialect } from './openai-dialect.ts'
+import type { OpenAiFacts } from './openai-facts.ts'
 import type { ChatRequest, ProviderCall, UpstreamRequest } from './provider.ts'
 
 const CAPS = ['max_completion_tokens', 'max_tokens'] as const
@@ -17,7 +17,7 @@ const OURS: ReadonlySet<string> = new Set([...CAPS, 'stream', 'stream_options'])
 /** A refused parameter that stands in every message rather than on top. */
 export const MESSAGE_NAMES = 'messages[].name'
 
-export function prepareOpenAi(dialect: OpenAiDialect, call: ProviderCall): UpstreamRequest {
+export function prepareOpenAi(dialect: OpenAiFacts, call: ProviderCall): UpstreamRequest {
   const base = new URL(call.apiBase ?? dialect.baseUrl)
   const headers: Record<string, string> = {
     'content-type': 'application/json',
@@ -36,7 +36,7 @@ export function prepareOpenAi(dialect: OpenAiDialect, call: ProviderCall): Upstr
   }
 }
 
-function upstreamBody(dialect: OpenAiDialect, call: ProviderCall): Buffer {
+function upstreamBody(dialect: OpenAiFacts, call: ProviderCall): Buffer {
   const { request } = call
   const changes: Change[] = leftOut(dialect, call).map((key) => ({ key, remove: true }))
   const model = dialect.sentAs?.(call.model) ?? call.model
@@ -51,7 +51,7 @@ function upstreamBody(dialect: OpenAiDialect, call: ProviderCall): Buffer {
   return needed.length === 0 ? request.text : changeMembers(request.text, request.members, needed)
 }
 
-function leftOut(dialect: OpenAiDialect, { request: { json }, drop }: ProviderCall): string[] {
+function leftOut(dialect: OpenAiFacts, { request: { json }, drop }: ProviderCall): string[] {
   const silent = Object.entries(dialect.saysNothing ?? {}).flatMap(([key, said]) => (json[key] === said ? [key] : []))
   return [...NEVER_SENT, ...drop, ...silent].filter((key) => Object.hasOwn(json, key))
 }
@@ -118,7 +118,7 @@ function withShortIds(message: Record<string, unknown>): Record<string, unknown>
  * The cap, ours or the caller's or the operator's, is written in every member the server may read, each with the same number: one
  * that it does not know is none.
  */
-function capChanges(dialect: OpenAiDialect, call: ProviderCall): Change[] {
+function capChanges(dialect: OpenAiFacts, call: ProviderCall): Change[] {
   const { request, defaults, drop } = call
   const preset = CAPS.filter((key) => typeof defaults[key] === 'number' && !drop.includes(key))
   const operators = preset.length === 0 ? null : Math.max(...preset.map((key) => Number(defaults[key])))
@@ -135,7 +135,7 @@ function capChanges(dialect: OpenAiDialect, call: ProviderCall): Change[] {
  * Where the model takes it. A provider that takes either may refuse both (OpenAI does), so at its own host it stays where the caller
  * put it, else the operator; another server may know only the one or only the other, and gets both.
  */
-function capPlaces(dialect: OpenAiDialect, call: ProviderCall, preset: readonly Cap[]): readonly Cap[] {
+function capPlaces(dialect: OpenAiFacts, call: ProviderCall, preset: readonly Cap[]): readonly Cap[] {
   const taken = dialect.capMember(call.model)
   if (taken !== 'either') return [taken]
   if (!isOwnHost(dialect, call.apiBase)) return CAPS
@@ -145,7 +145,7 @@ function capPlaces(dialect: OpenAiDialect, call: ProviderCall, preset: readonly 
 
 /** Whether a call goes to the provider itself: what is known of its API holds there, and at no other server of its dialect. */
 export function isOwnHost(
-  { domain, alsoAt = [] }: Pick<OpenAiDialect, 'domain' | 'alsoAt'>,
+  { domain, alsoAt = [] }: Pick<OpenAiFacts, 'domain' | 'alsoAt'>,
   apiBase: string | null,
 ): boolean {
   if (apiBase === null) return true

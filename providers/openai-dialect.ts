@@ -3,77 +3,17 @@
  * single members are changed where they must be.
  */
 
-import type { ProviderFacts } from '../src/config/provider-name.ts'
 import { bareId } from './carried-id.ts'
 import { asObject } from './json.ts'
 import { additionsOf } from './known-members/additions.ts'
 import { readOpenAiAnswer } from './openai-answer.ts'
 import { isOwnHost, prepareOpenAi } from './openai-body.ts'
-import { type ErrorMembers, readOpenAiError } from './openai-errors.ts'
+import { readOpenAiError } from './openai-errors.ts'
+import type { OpenAiFacts } from './openai-facts.ts'
 import { readOpenAiStream } from './openai-stream.ts'
-import type { UsageRules } from './openai-usage.ts'
-import type {
-  AnswerContext,
-  ModelFacts,
-  Provider,
-  ProviderCall,
-  ProviderErrorKind,
-  Refusal,
-  ServerTool,
-} from './provider.ts'
+import type { AnswerContext, ModelFacts, Provider, Refusal, ServerTool } from './provider.ts'
 
 type Json = Readonly<Record<string, unknown>>
-
-export interface OpenAiDialect extends Pick<ProviderFacts, 'keyVariables' | 'domain'> {
-  name: string
-  label: string
-  baseUrl: string
-  /** @default none */
-  bareName?: RegExp
-  /** Its name in the price data set. @default `name` */
-  priceList?: string
-  /** @default the model's own name in that list */
-  listedAs?(model: string): { provider: string; model: string } | null
-  /** The name sent upstream. @default the one in the configuration */
-  sentAs?(model: string): string
-  /** @default false */
-  billsAbandoned?: boolean
-  model(name: string, json?: Json): ModelFacts
-  mediaTokens: Provider['mediaTokens']
-  /** @default what another provider's id carries is cut off */
-  unpackId?: Provider['unpackId']
-  /** Others who serve its models by its rules: their domains. @default none */
-  alsoAt?: readonly string[]
-  /** Where it takes the cap on output: the other member is renamed. `either` leaves what the caller wrote, at its own host. */
-  capMember(model: string): 'max_tokens' | 'max_completion_tokens' | 'either'
-  /** @default the list price for every tier */
-  tierMultiplier?(tier: string | null, model: string): bigint
-  /** @default none */
-  serverTools?(json: Json, model: string): readonly ServerTool[]
-  /** Members left out where they say no more than this: it refuses their mere name. @default none */
-  saysNothing?: Readonly<Record<string, unknown>>
-  /** Members it is sent beside the caller's, as JSON text. @default none */
-  adds?(call: ProviderCall): Readonly<Record<string, string>>
-  /** @default nothing */
-  refuses?(json: Json, model: string): readonly Refusal[]
-  /** @default any */
-  leastOutput?(json: Json): number
-  /** @default none but the model asked for */
-  mayServe?(json: Json): readonly string[]
-  /** @default the model that served, where it says so */
-  pricedAs?(asked: string, served: string | null): string
-  /** @default nothing special */
-  unpriced?(model: string): string | null
-  usage?: UsageRules
-  /** Its own bill, from its usage object, in 10^-21 dollars. @default none */
-  readCost?(usage: Json): bigint | null
-  /** Uses of its own tools that the answer states, by kind; `chunk` is a whole answer or a frame. @default none */
-  readToolUses?(usage: Json, chunk: Json): Record<string, number>
-  /** Several models served: their names and usage objects. @default one */
-  readModels?(chunk: Json): readonly { model: string; usage: unknown }[]
-  /** Looks before OpenAI's rules do; null leaves it to them. */
-  errorKind?(status: number | null, error: ErrorMembers): ProviderErrorKind | null
-}
 
 /**
  * Tools by a type of their own, which are neither the caller's functions nor texts of a form of his: whoever answers runs them, also
@@ -97,7 +37,7 @@ export const PLAIN_MODEL: ModelFacts = {
   hiddenInput: { always: 0, withTools: 0 },
 }
 
-export function openAiDialect(dialect: OpenAiDialect): Provider {
+export function openAiDialect(dialect: OpenAiFacts): Provider {
   const nothing = () => []
   const { own, foreign } = additionsOf(dialect.name)
   return {

@@ -3,20 +3,12 @@
  * is freed of account ids and key fragments; bodies of 401 and 403 are never shown.
  */
 import { asObject, parseJson } from './json.ts'
-import type { OpenAiDialect } from './openai-dialect.ts'
+import type { ErrorMembers, OpenAiFacts } from './openai-facts.ts'
 import { ABOUT_REQUEST, type ProviderError, type ProviderErrorKind } from './provider.ts'
 
 type Headers = Readonly<Record<string, string | string[] | undefined>>
 
-/** What an error body holds, in whatever shape. Texts are freed of keys and account ids. */
-export interface ErrorMembers {
-  message: string | null
-  type: string | null
-  code: string | null
-  param: string | null
-}
-
-type Dialect = Pick<OpenAiDialect, 'label' | 'errorKind'>
+type Dialect = Pick<OpenAiFacts, 'label' | 'errorKind'>
 
 export function readOpenAiError(dialect: Dialect, status: number, headers: Headers, body: Buffer): ProviderError {
   const parsed = parseJson(body)

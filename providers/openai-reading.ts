@@ -1,7 +1,7 @@
 /** What a whole answer or a frame of OpenAI's dialect says about what was consumed. */
 
 import { asObject } from './json.ts'
-import type { OpenAiDialect } from './openai-dialect.ts'
+import type { OpenAiFacts } from './openai-facts.ts'
 import { readOpenAiUsage } from './openai-usage.ts'
 import type { Reading } from './provider.ts'
 import { inputTokens, outputTokens, type Usage } from './usage.ts'
@@ -9,7 +9,7 @@ import { inputTokens, outputTokens, type Usage } from './usage.ts'
 type Consumed = Pick<Reading, 'usage' | 'consistent' | 'cost' | 'byModel'>
 
 /** Null: `usage` states nothing usable. */
-export function readConsumed(dialect: OpenAiDialect, raw: unknown, chunk: Record<string, unknown>): Consumed | null {
+export function readConsumed(dialect: OpenAiFacts, raw: unknown, chunk: Record<string, unknown>): Consumed | null {
   const stated = asObject(raw)
   const read = stated === null ? null : readOpenAiUsage(stated, dialect.usage)
   if (stated === null || read === null) return null
@@ -23,7 +23,7 @@ export function readConsumed(dialect: OpenAiDialect, raw: unknown, chunk: Record
 }
 
 /** Only parts that add up to the whole can take its place. */
-function readParts(dialect: OpenAiDialect, chunk: Record<string, unknown>, whole: Usage): Reading['byModel'] {
+function readParts(dialect: OpenAiFacts, chunk: Record<string, unknown>, whole: Usage): Reading['byModel'] {
   const stated = dialect.readModels?.(chunk) ?? []
   const parts = stated.flatMap(({ model, usage }) => {
     const read = readOpenAiUsage(usage, dialect.usage)

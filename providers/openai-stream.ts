@@ -8,8 +8,8 @@ import { finishReason } from './finish-reason.ts'
 import { asObject, parseJson } from './json.ts'
 import { type Change, changeMembers, objectMembers } from './json-members.ts'
 import { collectSaid, saysAnything } from './openai-content.ts'
-import type { OpenAiDialect } from './openai-dialect.ts'
 import { readOpenAiErrorFrame } from './openai-errors.ts'
+import type { OpenAiFacts } from './openai-facts.ts'
 import { readConsumed } from './openai-reading.ts'
 import { emptyReading, type ProviderError, type StreamPart, type StreamReader } from './provider.ts'
 import { shownUsage } from './shown-usage.ts'
@@ -47,7 +47,7 @@ interface Choice {
 }
 
 /** `choices` is the request's `n`. */
-export function readOpenAiStream(dialect: OpenAiDialect, choices: number): StreamReader {
+export function readOpenAiStream(dialect: OpenAiFacts, choices: number): StreamReader {
   const reading = emptyReading()
   const finished = new Map<number, string>()
   /** Choices whose role was said. Some servers say it in every frame, and clients that join texts make `assistantassistant` of it. */

@@ -4,10 +4,10 @@
  * dialect is, what comes out of it is OpenAI's.
  */
 
-import type { ProviderFacts } from '../src/config/provider-name.ts'
 import type { Member } from './json-members.ts'
 import type { Path, Shape, Stranger } from './known-members/shape.ts'
 import type { MediaSize } from './media/media-size.ts'
+import type { ProviderFacts } from './provider-name.ts'
 import { inputTokens, outputTokens, type Usage } from './usage.ts'
 
 /** A chat completion request as the caller sent it: the bytes, where their members are, and what was read from them. */

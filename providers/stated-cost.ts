@@ -2,7 +2,7 @@
  * A provider's own bill, from the JSON number it was stated as. It becomes an integer once, here, in the unit a charge is
  * reckoned in, so that nothing is rounded before the charge is.
  */
-import { parseDecimal } from '../src/metering/money.ts'
+import { parseDecimal } from './decimal.ts'
 
 /** 10^-21 dollars: `charge` divides by 10^12 to nano-dollars. */
 const COST_DECIMALS = 21

@@ -5,7 +5,7 @@
 import { asObject } from './json.ts'
 import { exactly, type MediaSize, unknownMedia } from './media/media-size.ts'
 import { droppable, isSet, openAiDialect, PLAIN_MODEL } from './openai-dialect.ts'
-import type { ErrorMembers } from './openai-errors.ts'
+import type { ErrorMembers } from './openai-facts.ts'
 import { count } from './openai-usage.ts'
 import type { ModelFacts, Provider, ProviderErrorKind, Refusal, ServerTool } from './provider.ts'
 import { statedTicks } from './stated-cost.ts'

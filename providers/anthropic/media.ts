@@ -1,5 +1,5 @@
 /** Tokens of images and documents, by Anthropic's published rules. */
-import { estimateText } from '../../src/metering/estimate.ts'
+import { estimateText } from '../estimate-text.ts'
 import { asObject } from '../json.ts'
 import { dataUrlImageSize, type ImageSize } from '../media/image-size.ts'
 import { exactly, type MediaSize, pagesOf, unknownMedia, upTo } from '../media/media-size.ts'

@@ -7,7 +7,8 @@
 
 import { asObject, parseJson } from '../json.ts'
 import { type Change, changeMembers, objectMembers } from '../json-members.ts'
-import { type OpenAiDialect, openAiDialect } from '../openai-dialect.ts'
+import { openAiDialect } from '../openai-dialect.ts'
+import type { OpenAiFacts } from '../openai-facts.ts'
 import type {
   Answer,
   AnswerContext,
@@ -28,7 +29,7 @@ import { extraSignature, splitToolCallId, unpackGoogleId } from './tool-id.ts'
 
 type Json = Record<string, unknown>
 
-const DIALECT: OpenAiDialect = {
+const DIALECT: OpenAiFacts = {
   name: 'gemini',
   label: LABEL,
   baseUrl: 'https://generativelanguage.googleapis.com/v1beta/openai',

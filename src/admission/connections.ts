@@ -1,8 +1,8 @@
 /** The limits of the server's connections: how many, how long they may be silent, and what they may send and leave unread. */
 import type { RequestListener, Server } from 'node:http'
 import type { Socket } from 'node:net'
+import type { Limit } from '../http/limit.ts'
 import { createConnectionTable } from './connection-table.ts'
-import type { Limit } from './limit.ts'
 import { createRequestTurns } from './request-turns.ts'
 
 /** How often connections are looked at whose time is over. */

@@ -3,7 +3,7 @@
  * organization has more than it leaves free, so that one alone takes half, two a third each, and whoever comes next finds some.
  */
 import { TollgateError } from '../http/errors.ts'
-import type { Limit } from './limit.ts'
+import type { Limit } from '../http/limit.ts'
 
 const RETRY_SECONDS = 2
 

@@ -4,8 +4,8 @@
  * third each, and whoever comes next finds room.
  */
 import { TollgateError } from '../http/errors.ts'
+import type { Limit } from '../http/limit.ts'
 import type { Caller } from '../identity/caller.ts'
-import type { Limit } from './limit.ts'
 
 const RETRY_SECONDS = 1
 

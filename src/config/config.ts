@@ -1,15 +1,14 @@
 /** The one typed, validated, frozen value that config.yaml and the environment become. Built by `loadConfig`, read by everything. */
 
-import type { OperatorPrice } from '../metering/operator-price.ts'
+import type { ProviderName } from '../../providers/provider-name.ts'
+import type { OperatorPrice } from './operator-price.ts'
 import type { Problem } from './problem.ts'
 
-export type { OperatorPrice } from '../metering/operator-price.ts'
+export type { ProviderName } from '../../providers/provider-name.ts'
+export type { OperatorPrice } from './operator-price.ts'
 export type { Problem } from './problem.ts'
 
 export type JsonValue = string | number | boolean | null | JsonValue[] | { [name: string]: JsonValue }
-
-/** The prefix of a model in config.yaml: `openai`, `groq` ... The providers this version knows are in the registry. */
-export type ProviderName = string
 
 /** Whose key pays the provider: the operator's, the caller's own, or the caller's with the operator's behind it. */
 export type Plan = 'platform' | 'byok' | 'hybrid'

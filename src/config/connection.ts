@@ -1,8 +1,8 @@
 /** How a deployment reaches its provider: key, base URL, headers. Nothing read here is ever repeated in a message. */
 
+import type { KnownProviders, ProviderFacts } from '../../providers/provider-name.ts'
 import type { Deployment, EnvironmentKey, ProviderName } from './config.ts'
 import type { Field } from './field.ts'
-import type { KnownProviders, ProviderFacts } from './provider-name.ts'
 import type { Source } from './source.ts'
 
 export type ProviderKey = Pick<Deployment, 'apiKey' | 'apiKeySource' | 'keyWritten'>

@@ -1,5 +1,6 @@
 /** `model_list`: every entry becomes a deployment, or says what keeps it from being one. */
 
+import { splitModel } from '../../providers/provider-name.ts'
 import type { Deployment, JsonValue } from './config.ts'
 import { mayUseStandardKey, publicHostOf, readApiBase, readApiKey, readHeaders } from './connection.ts'
 import { deploymentId } from './deployment-id.ts'
@@ -7,7 +8,6 @@ import type { Field, NumberRule, Section } from './field.ts'
 import { ENTRY, LITELLM_PARAMS } from './litellm-settings.ts'
 import { readOperatorPrice } from './operator-prices.ts'
 import { showText } from './problem.ts'
-import { splitModel } from './provider-name.ts'
 import { readRequestDefaults } from './request-defaults.ts'
 
 export const SECONDS: NumberRule = { what: 'a number of seconds', example: '60', moreThan: 0, most: 2_000_000 }

@@ -1,6 +1,6 @@
 /** What `check-config` prints about a configuration that loads: everything that decides where a call goes and what it costs, no secret. */
 
-import { trimDecimal } from '../metering/money.ts'
+import { trimDecimal } from '../../providers/decimal.ts'
 import type { Config, Deployment } from './config.ts'
 import { NO_EFFECT, showText } from './problem.ts'
 

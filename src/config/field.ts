@@ -4,7 +4,7 @@
  */
 
 import { isMap, isScalar, isSeq, type Node } from 'yaml'
-import { parseDecimal } from '../metering/money.ts'
+import { parseDecimal } from '../../providers/decimal.ts'
 import type { JsonValue } from './config.ts'
 import { mayHoldSecret, NO_EFFECT, showName, showText } from './problem.ts'
 import type { Source } from './source.ts'

@@ -3,6 +3,7 @@
  * error anywhere and there is no Config, because a price or a key read past is money lost quietly.
  */
 
+import type { KnownProviders } from '../../providers/provider-name.ts'
 import type { Config } from './config.ts'
 import { readEnvironmentKeys } from './connection.ts'
 import { readAllowedParams, readDeployments, SECONDS } from './deployments.ts'
@@ -10,7 +11,6 @@ import { Field, type NumberRule, Section } from './field.ts'
 import { GENERAL_SETTINGS, LITELLM_SETTINGS, ROUTER_SETTINGS, TOP_LEVEL } from './litellm-settings.ts'
 import { weaknessOf } from './master-key.ts'
 import type { Problem } from './problem.ts'
-import type { KnownProviders } from './provider-name.ts'
 import { type Env, Source } from './source.ts'
 import { readTollgateSettings } from './tollgate-settings.ts'
 

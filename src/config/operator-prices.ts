@@ -1,7 +1,7 @@
 /** The prices an operator wrote into a deployment, in LiteLLM's words: dollars per token. */
 
-import type { OperatorPrice, OperatorTier } from '../metering/operator-price.ts'
 import type { Field, Section } from './field.ts'
+import type { OperatorPrice, OperatorTier } from './operator-price.ts'
 
 /** Nano-dollars per million tokens in a dollar per token, as a power of ten. */
 const SCALE = 15

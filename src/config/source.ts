@@ -17,8 +17,8 @@ import {
   visit,
   type YAMLMap,
 } from 'yaml'
+import type { KnownProviders } from '../../providers/provider-name.ts'
 import { type Problem, showName } from './problem.ts'
-import type { KnownProviders } from './provider-name.ts'
 
 export type Env = Readonly<Record<string, string | undefined>>
 

@@ -3,7 +3,7 @@
  * `detail` that Ops-Center's callers read. Internal text (SQL, provider bodies, stacks, keys) stays in `cause`.
  */
 
-import type { Limit } from '../admission/limit.ts'
+import type { Limit } from './limit.ts'
 
 export interface TollgateErrorOptions {
   /** OpenAI's `error.type`; derived from the status when left out. */

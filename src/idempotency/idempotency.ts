@@ -8,8 +8,8 @@
  * goes out. It is never a billing key. Fails closed: where the key can't be looked up or claimed, the call is not made.
  */
 import { createHash } from 'node:crypto'
+import type { ServerResponse } from 'node:http'
 import { sql } from 'kysely'
-import type { Exchange } from '../call/exchange.ts'
 import type { Database } from '../db/connect.ts'
 import { TollgateError } from '../http/errors.ts'
 import type { Caller } from '../identity/caller.ts'
@@ -169,14 +169,14 @@ function conflict(code: string, message: string, callId: string): TollgateError 
 }
 
 /** Repeats a stored response: same status, body and cost headers, marked as repeated; nothing is charged again. */
-export function replay(exchange: Exchange, answer: StoredAnswer): void {
-  exchange.outgoing.writeHead(answer.status, {
+export function replay(to: { outgoing: ServerResponse; requestId: string }, answer: StoredAnswer): void {
+  to.outgoing.writeHead(answer.status, {
     ...answer.headers,
-    'X-Request-ID': exchange.requestId,
+    'X-Request-ID': to.requestId,
     'Idempotent-Replayed': 'true',
     'content-length': answer.body.length,
   })
-  exchange.outgoing.end(answer.body)
+  to.outgoing.end(answer.body)
 }
 
 /** Forgets keys older than a day, a thousand at a time: whoever claims or closes one meanwhile does not wait for all of them. */

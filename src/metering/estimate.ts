@@ -2,10 +2,10 @@
  * What a chat request's input counts as, bounded from above without a tokenizer: what a hold covers before the call. It walks nested
  * values with a list of its own: ten thousand nested arrays are a valid JSON body and would overflow a recursive walk.
  */
-import { estimateText } from './estimate-text.ts'
+import { estimateText } from '../../providers/estimate-text.ts'
 import { type ChatInput, type UnpackId, visitInput } from './request-input.ts'
 
-export { estimateText } from './estimate-text.ts'
+export { estimateText } from '../../providers/estimate-text.ts'
 
 export interface InputEstimate {
   /** Text tokens, overheads included; images, files and audio are apart. */

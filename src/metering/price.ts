@@ -2,6 +2,8 @@
  * What a call of a model costs: the operator's numbers, bucket by bucket, and the data set where the operator wrote none.
  * Fails closed: a model that neither prices for input and output has no price, and its calls are refused before they are made.
  */
+
+import type { OperatorPrice } from '../config/operator-price.ts'
 import {
   BUCKETS,
   type Bucket,
@@ -11,7 +13,6 @@ import {
   type ListedPrice,
   type ListedRates,
 } from './listed-price.ts'
-import type { OperatorPrice } from './operator-price.ts'
 
 /** Nano-dollars per million tokens. */
 export type Rates = Record<Bucket, bigint> & CachedSound

@@ -4,7 +4,7 @@
  */
 import { setTimeout as pause } from 'node:timers/promises'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
-import { LIMITS, type Limit } from '../admission/limit.ts'
+import { LIMITS, type Limit } from '../http/limit.ts'
 
 const DATABASE_PATIENCE_MS = 1_000
 /** Codes are written so; anything else is not one of ours. */

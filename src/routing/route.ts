@@ -1,8 +1,8 @@
 /** The name a caller asked for becomes the deployments that can serve it. Pure: one Config in, one router out. */
 
+import { providerOfBareName } from '../../providers/provider-name.ts'
 import { PROVIDERS } from '../../providers/registry.ts'
 import type { Config, Deployment } from '../config/config.ts'
-import { providerOfBareName } from '../config/provider-name.ts'
 import { knownModels } from './known-models.ts'
 import { compareSpecificity, fillPattern, matchPattern } from './pattern.ts'
 

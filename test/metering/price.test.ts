@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { findProvider } from '@pydantic/genai-prices'
 import { describe, expect, test } from 'vitest'
+import type { OperatorPrice } from '../../src/config/operator-price.ts'
 import { DATA_SET } from '../../src/metering/listed-price.ts'
-import type { OperatorPrice } from '../../src/metering/operator-price.ts'
 import { createPriceBook, findPrice, type Price, ratesFor } from '../../src/metering/price.ts'
 
 const at = new Date('2026-10-01T12:00:00Z')

@@ -14,7 +14,7 @@ describe('an error that nobody owns', () => {
     ['of the relay', ['src/call/relay-stream.ts', 'node:internal/timers']],
     ['of a provider’s reader', ['providers/anthropic/stream.ts', 'src/call/relay-stream.ts']],
     ['of a library under a call', ['node_modules/undici/lib/core/request.js', 'src/call/upstream.ts']],
-    ['of a counter', ['src/metering/estimate-text.ts']],
+    ['of a counter', ['providers/estimate-text.ts']],
   ])('%s concerns one call', (_, files) => {
     expect(isOfOneCall(thrownIn(...files))).toBe(true)
   })

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { unknownMedia } from '../../providers/media/media-size.ts'
-import { type OpenAiDialect, PLAIN_MODEL } from '../../providers/openai-dialect.ts'
+import { PLAIN_MODEL } from '../../providers/openai-dialect.ts'
+import type { OpenAiFacts } from '../../providers/openai-facts.ts'
 import { readOpenAiStream } from '../../providers/openai-stream.ts'
 import type { ProviderError, StreamReader } from '../../providers/provider.ts'
 import { NO_USAGE } from '../../providers/usage.ts'
@@ -17,7 +18,7 @@ const usage = (counts = COUNTS) => frame(`"choices":[],"usage":{${counts}}`)
 const DONE = 'data: [DONE]\n\n'
 const STATED = { ...NO_USAGE, input: 11, output: 5 }
 
-const DIALECT: OpenAiDialect = {
+const DIALECT: OpenAiFacts = {
   name: 'openai',
   label: 'OpenAI',
   baseUrl: 'https://api.openai.com/v1',

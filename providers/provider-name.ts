@@ -1,6 +1,7 @@
 /** Which provider a `litellm_params.model` means. */
 
-import type { ProviderName } from './config.ts'
+/** The prefix of a model in config.yaml: `openai`, `groq` ... The providers this version knows are in the registry. */
+export type ProviderName = string
 
 /** What reading a configuration has to know of a provider; the providers themselves say it. */
 export interface ProviderFacts {
@@ -12,7 +13,6 @@ export interface ProviderFacts {
   domain: string
 }
 
-/** By the prefix of a model: `openai`, `groq` ... */
 export type KnownProviders = Readonly<Record<ProviderName, ProviderFacts>>
 
 /** The provider whose models a name without prefix belongs to: `gpt-4o-mini` is openai's. Null when nobody can tell. */

@@ -1,0 +1,68 @@
+/**
+ * The row of facts by which a provider of OpenAI's dialect differs from OpenAI. It stands apart from what reads it: request, response,
+ * stream and errors all take such a row, and `openai-dialect.ts` makes a provider of it and them.
+ */
+import type { UsageRules } from './openai-usage.ts'
+import type { ModelFacts, Provider, ProviderCall, ProviderErrorKind, Refusal, ServerTool } from './provider.ts'
+import type { ProviderFacts } from './provider-name.ts'
+
+type Json = Readonly<Record<string, unknown>>
+
+/** What an error body holds, in whatever shape. Texts are freed of keys and account ids. */
+export interface ErrorMembers {
+  message: string | null
+  type: string | null
+  code: string | null
+  param: string | null
+}
+
+export interface OpenAiFacts extends Pick<ProviderFacts, 'keyVariables' | 'domain'> {
+  name: string
+  label: string
+  baseUrl: string
+  /** @default none */
+  bareName?: RegExp
+  /** Its name in the price data set. @default `name` */
+  priceList?: string
+  /** @default the model's own name in that list */
+  listedAs?(model: string): { provider: string; model: string } | null
+  /** The name sent upstream. @default the one in the configuration */
+  sentAs?(model: string): string
+  /** @default false */
+  billsAbandoned?: boolean
+  model(name: string, json?: Json): ModelFacts
+  mediaTokens: Provider['mediaTokens']
+  /** @default what another provider's id carries is cut off */
+  unpackId?: Provider['unpackId']
+  /** Others who serve its models by its rules: their domains. @default none */
+  alsoAt?: readonly string[]
+  /** Where it takes the cap on output: the other member is renamed. `either` leaves what the caller wrote, at its own host. */
+  capMember(model: string): 'max_tokens' | 'max_completion_tokens' | 'either'
+  /** @default the list price for every tier */
+  tierMultiplier?(tier: string | null, model: string): bigint
+  /** @default none */
+  serverTools?(json: Json, model: string): readonly ServerTool[]
+  /** Members left out where they say no more than this: it refuses their mere name. @default none */
+  saysNothing?: Readonly<Record<string, unknown>>
+  /** Members it is sent beside the caller's, as JSON text. @default none */
+  adds?(call: ProviderCall): Readonly<Record<string, string>>
+  /** @default nothing */
+  refuses?(json: Json, model: string): readonly Refusal[]
+  /** @default any */
+  leastOutput?(json: Json): number
+  /** @default none but the model asked for */
+  mayServe?(json: Json): readonly string[]
+  /** @default the model that served, where it says so */
+  pricedAs?(asked: string, served: string | null): string
+  /** @default nothing special */
+  unpriced?(model: string): string | null
+  usage?: UsageRules
+  /** Its own bill, from its usage object, in 10^-21 dollars. @default none */
+  readCost?(usage: Json): bigint | null
+  /** Uses of its own tools that the answer states, by kind; `chunk` is a whole answer or a frame. @default none */
+  readToolUses?(usage: Json, chunk: Json): Record<string, number>
+  /** Several models served: their names and usage objects. @default one */
+  readModels?(chunk: Json): readonly { model: string; usage: unknown }[]
+  /** Looks before OpenAI's rules do; null leaves it to them. */
+  errorKind?(status: number | null, error: ErrorMembers): ProviderErrorKind | null
+}
