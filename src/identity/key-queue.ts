@@ -1,12 +1,13 @@
 /**
- * Look-ups of keys that were never seen: one query at a time, for all that wait. However many keys strangers make up, the database is
- * asked by one connection, and a new key that is good is found among them.
+ * Look-ups of keys: one query at a time, for all that wait. However many keys strangers make up, the database is asked by one
+ * connection, and a new key that is good is found among them.
  */
 import { TollgateError } from '../http/errors.ts'
 import { type FoundKeys, type KeyRecord, nameOf } from './find-key.ts'
 
 const BATCH = 256
-const WAITING_MAX = 4 * BATCH
+/** Of keys that were never seen. */
+export const WAITING_MAX = 4 * BATCH
 
 interface Waiting {
   hash: Buffer
@@ -21,7 +22,11 @@ export interface KeyQueue {
   find(hash: Buffer): Promise<KeyRecord | null>
 }
 
-export function createKeyQueue(findKeys: (hashes: readonly Buffer[]) => Promise<FoundKeys>): KeyQueue {
+/** @param waitingMax beyond so many that wait nobody gets in. */
+export function createKeyQueue(
+  findKeys: (hashes: readonly Buffer[]) => Promise<FoundKeys>,
+  waitingMax: number,
+): KeyQueue {
   const waiting: Waiting[] = []
   let isRunning = false
 
@@ -44,7 +49,7 @@ export function createKeyQueue(findKeys: (hashes: readonly Buffer[]) => Promise<
       return waiting.length >= BATCH
     },
     async find(hash) {
-      if (waiting.length >= WAITING_MAX) throw tooMany()
+      if (waiting.length >= waitingMax) throw tooMany()
       return new Promise((resolve, reject) => {
         waiting.push({ hash, resolve, reject })
         if (!isRunning) void run()

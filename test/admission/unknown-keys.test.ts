@@ -63,6 +63,57 @@ describe('what is remembered', () => {
     expect(queries).toEqual([])
   })
 
+  test('is asked again while it is believed, once, in one query for all keys that are due, and no call waits', async () => {
+    const found = new Map([good, hashKey(newApiKey().key)].map((hash) => [hash, { ...record }]))
+    const answers: PromiseWithResolvers<FoundKeys>[] = []
+    const findKeys = async (hashes: readonly Buffer[]): Promise<FoundKeys> => {
+      queries.push(hashes.length)
+      answers.push(Promise.withResolvers())
+      return answers.at(-1)!.promise
+    }
+    const all = new Map([...found].map(([hash, record]) => [nameOf(hash), record]))
+    const { find } = createKeyBook({ findKeys, unknownKeys: createUnknownKeys(1e9, () => now), now: () => now })
+    const [one, other] = [...found.keys()] as [Buffer, Buffer]
+    const met = [find(one, 'a'), find(other, 'a')]
+    answers[0]!.resolve(all)
+    await expect.poll(() => answers.length).toBe(2)
+    answers[1]!.resolve(all)
+    await Promise.all(met)
+
+    queries.length = 0
+    now += 499
+    await find(one, 'a')
+    expect(queries).toEqual([])
+    now += 1
+    expect([await find(one, 'a'), await find(one, 'a'), await find(other, 'a')]).toEqual([record, record, record])
+    expect(queries).toEqual([1])
+    // The first answer is old by now; the second key waited for its turn.
+    answers[2]!.resolve(new Map())
+    await expect.poll(() => queries).toEqual([1, 1])
+    answers[3]!.resolve(all)
+    const gone = find(one, 'a')
+    await expect.poll(() => answers.length).toBe(5)
+    answers[4]!.resolve(new Map())
+    expect(await gone).toBeNull()
+  })
+
+  test('is believed for a second at most while the database does not answer, counted from the question', async () => {
+    const database = { isAway: false }
+    const findKeys = async (hashes: readonly Buffer[]): Promise<FoundKeys> => {
+      if (database.isAway) throw new Error('away')
+      return new Map(hashes.map((hash) => [nameOf(hash), record]))
+    }
+    const { find } = createKeyBook({ findKeys, unknownKeys: createUnknownKeys(1e9, () => now), now: () => now })
+    await find(good, 'a')
+    database.isAway = true
+    now += 999
+    expect(await find(good, 'a')).toBe(record)
+    now += 1
+    await expect(find(good, 'a')).rejects.toThrow('away')
+    database.isAway = false
+    expect(await find(good, 'a')).toBe(record)
+  })
+
   test('is asked again after a second, alone, while strangers wait in one query', async () => {
     const { find } = book()
     await find(good, 'a')
