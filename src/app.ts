@@ -1,9 +1,8 @@
 /** Every route of the product. */
-import type { HttpBindings } from '@hono/node-server'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
-import { type Context, Hono } from 'hono'
+import { OpenAPIHono } from '@hono/zod-openapi'
+import type { Context } from 'hono'
 import type { ApiRequest } from './api/admin/api-request.ts'
-import { readAuditLog } from './api/admin/audit-log.ts'
 import {
   byokUsage,
   deleteByokKey,
@@ -21,13 +20,16 @@ import {
   savePlatformKey,
   testPlatformKey,
 } from './api/admin/platform-keys.ts'
+import { createAdminSurface } from './api/admin/surface.ts'
 import { createTestKey } from './api/admin/test-provider-key.ts'
+import { mountSurface } from './api/surface.ts'
 import { findCall } from './billing/find-call.ts'
 import { type ChatDependencies, chat, findRoute } from './call/chat.ts'
 import { chooseKeys } from './call/choose-key.ts'
 import { openExchange } from './call/exchange.ts'
 import type { Deployment } from './config/config.ts'
 import type { Database } from './db/connect.ts'
+import type { AppEnv } from './http/app-env.ts'
 import { docsPage } from './http/docs-page.ts'
 import { errorBody, TollgateError, toTollgateError } from './http/errors.ts'
 import { openApi } from './http/openapi.ts'
@@ -60,18 +62,18 @@ const ADMIN_TESTS = 10
 /** Changes of a caller's keys a minute. */
 const BYOK_CHANGES = 20
 
-interface Env {
-  Bindings: HttpBindings
-  Variables: { requestId: string; ownId: string }
-}
-
 /** A model in OpenAI's form. */
 function modelObject(id: string): Record<string, unknown> {
   return { id, object: 'model', created: 0, owned_by: 'tollgate' }
 }
 
-export function createApp(deps: AppDependencies): Hono<Env> {
-  const app = new Hono<Env>({ getPath: (_, options) => requestPath(options?.env?.incoming.url ?? '/') })
+/** What the adapter passes along with each request. */
+function targetOf(bindings: Partial<AppEnv['Bindings']> | undefined): string {
+  return bindings?.incoming?.url ?? '/'
+}
+
+export function createApp(deps: AppDependencies): OpenAPIHono<AppEnv> {
+  const app = new OpenAPIHono<AppEnv>({ getPath: (_, options) => requestPath(targetOf(options?.env)) })
   const refusals = createRefusalLog(deps.log)
 
   app.use(async function requestId(c, next) {
@@ -111,9 +113,7 @@ export function createApp(deps: AppDependencies): Hono<Env> {
     asPermitted(c, 'platform_keys:manage', (request) => testPlatformKey(keys, request)),
   )
   app.get(`${platform}/:key/decrypted`, (c) => asPermitted(c, 'platform_keys:manage', refuseDecrypted))
-  app.get('/api/v1/admin/audit-log', (c) =>
-    asPermitted(c, 'audit_log:read', (request) => readAuditLog(deps.reports, request)),
-  )
+  mountSurface(app, createAdminSurface(deps), deps)
 
   const ownKeys = {
     ...keys,
@@ -149,7 +149,7 @@ export function createApp(deps: AppDependencies): Hono<Env> {
   app.onError((error, c) => render(c, error))
   return app
 
-  async function complete(c: Context<Env>): Promise<Response> {
+  async function complete(c: Context<AppEnv>): Promise<Response> {
     const { incoming, outgoing } = c.env
     if (deps.draining()) {
       throw new TollgateError(503, 'draining', 'This instance is shutting down. Try again.', {
@@ -182,7 +182,7 @@ export function createApp(deps: AppDependencies): Hono<Env> {
   type Work = (request: ApiRequest) => Record<string, unknown> | Promise<Record<string, unknown>>
 
   /** Who asks comes before what is asked. */
-  async function asCaller(c: Context<Env>, work: Work): Promise<Response> {
+  async function asCaller(c: Context<AppEnv>, work: Work): Promise<Response> {
     const { incoming } = c.env
     const caller = await deps.identify(incoming)
     const answer = await work({
@@ -195,14 +195,14 @@ export function createApp(deps: AppDependencies): Hono<Env> {
     return c.json(answer)
   }
 
-  function asPermitted(c: Context<Env>, permission: Permission, work: Work): Promise<Response> {
+  function asPermitted(c: Context<AppEnv>, permission: Permission, work: Work): Promise<Response> {
     return asCaller(c, (request) => {
       requirePermission(request.caller, permission)
       return work(request)
     })
   }
 
-  async function listModels(c: Context<Env>): Promise<Response> {
+  async function listModels(c: Context<AppEnv>): Promise<Response> {
     const caller = await deps.identify(c.env.incoming)
     const keysFor = await chooseKeys(deps.vault, caller, deps.config.deployments)
     const canCall = (deployment: Deployment) => {
@@ -215,14 +215,14 @@ export function createApp(deps: AppDependencies): Hono<Env> {
     return c.json({ object: 'list', data: deps.router.listModels(canCall).map(modelObject) })
   }
 
-  async function showModel(c: Context<Env>): Promise<Response> {
+  async function showModel(c: Context<AppEnv>): Promise<Response> {
     await deps.identify(c.env.incoming)
     const model = c.req.param('model') ?? ''
     findRoute(deps.router, model)
     return c.json(modelObject(model))
   }
 
-  function render(c: Context<Env>, thrown: unknown): Response {
+  function render(c: Context<AppEnv>, thrown: unknown): Response {
     const error = toTollgateError(thrown)
     const requestId = c.get('requestId')
     deps.metrics.error(c.env.outgoing, error.code)

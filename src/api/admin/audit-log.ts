@@ -1,39 +1,59 @@
 /** The log of changes to keys, for system administrators: newest first, page by page, never a value. */
+import { z } from '@hono/zod-openapi'
 import type { Database } from '../../db/connect.ts'
-import { TollgateError } from '../../http/errors.ts'
 import { listAuditEntries } from '../../vault/audit-log.ts'
-import type { ApiRequest } from './api-request.ts'
+import { numberInQuery } from '../number-in-query.ts'
+import { type Route, route } from '../route.ts'
 
-const PAGE = 100
-const PAGE_MAX = 1_000
-/** A bigint of PostgreSQL. */
-const ID = /^\d{1,18}$/
+const query = z.object({
+  limit: numberInQuery('limit', { min: 1, max: 1_000, default: 100 }).openapi({ description: 'Entries of one page.' }),
+  before: z
+    .string()
+    // A bigint of PostgreSQL.
+    .regex(/^\d{1,18}$/, '"before" must be the id of an entry.')
+    .optional()
+    .openapi({ description: 'The id in `next`, for the next page.' }),
+  subject: z.string().optional().openapi({
+    description: 'One key only: `platform/openai_api_key`, `user/<id>/openai`, `organization/<id>/openai`.',
+  }),
+})
 
-/** @throws {TollgateError} 422. */
-export async function readAuditLog(database: Database, request: ApiRequest): Promise<Record<string, unknown>> {
-  const limit = Number(request.query('limit') ?? PAGE)
-  if (!Number.isInteger(limit) || limit < 1 || limit > PAGE_MAX)
-    throw invalid('limit', `"limit" must be a whole number from 1 to ${PAGE_MAX}.`)
-  const before = request.query('before') ?? null
-  if (before !== null && !ID.test(before)) throw invalid('before', '"before" must be the id of an entry.')
-  const subject = request.query('subject') ?? null
-  if (subject?.includes('\0')) throw invalid('subject', '"subject" must be the name of a key, as entries have it.')
-  const entries = await listAuditEntries(database, { limit, before, subject })
-  return {
-    entries: entries.map(({ id, created_at, action, subject: key, actor, ip, request_id, details }) => ({
-      id,
-      created_at: created_at.toISOString(),
-      action,
-      subject: key,
-      actor,
-      ip,
-      request_id,
-      details,
-    })),
-    next: entries.length < limit ? null : (entries.at(-1)?.id ?? null),
-  }
-}
+const entry = z
+  .object({
+    id: z.string(),
+    created_at: z.iso.datetime(),
+    action: z.string().openapi({ example: 'key.saved' }),
+    subject: z.string(),
+    actor: z.string(),
+    ip: z.string().nullable(),
+    request_id: z.string().nullable(),
+    details: z.unknown(),
+  })
+  .openapi('AuditEntry')
 
-function invalid(param: string, message: string): TollgateError {
-  return new TollgateError(422, 'invalid_request', message, { param })
+export function auditLogRoute(database: Database): Route {
+  return route({
+    method: 'get',
+    path: '/api/v1/admin/audit-log',
+    may: 'audit_log:read',
+    summary: 'Every change to keys: who, when, from where, what; never a value',
+    query,
+    returns: z.object({ entries: z.array(entry), next: z.string().nullable() }),
+    async handle({ query: { limit, before = null, subject = null } }) {
+      const entries = await listAuditEntries(database, { limit, before, subject })
+      return {
+        entries: entries.map(({ id, created_at, action, subject: key, actor, ip, request_id, details }) => ({
+          id,
+          created_at: created_at.toISOString(),
+          action,
+          subject: key,
+          actor,
+          ip,
+          request_id,
+          details,
+        })),
+        next: entries.length < limit ? null : (entries.at(-1)?.id ?? null),
+      }
+    },
+  })
 }

@@ -1,0 +1,76 @@
+/** A route as OpenAPI describes it: its own words, and what is the same of every route. */
+import { type RouteConfig, z } from '@hono/zod-openapi'
+import type { Route } from './route.ts'
+
+/** The one shape of every error. */
+export const errorSchema = z
+  .object({
+    error: z.looseObject({
+      message: z.string().openapi({ description: 'What is wrong and what to do next.' }),
+      type: z.string(),
+      param: z.string().nullable().openapi({ description: 'The member or parameter at fault.' }),
+      code: z.string().openapi({ description: 'Stable: made for programs.' }),
+    }),
+    detail: z.string().openapi({ description: 'The message again.' }),
+  })
+  .openapi('Error')
+
+/** What a route takes from its surface. */
+export interface Group {
+  /** The group of its routes in /docs. */
+  name: string
+  /** What a request that does not fit its schema is told: 422 on /api/v1, as the callers of Ops-Center expect, else 400. */
+  invalidStatus: 400 | 422
+}
+
+export function describeRoute(surface: Group, route: Route): RouteConfig {
+  const { method, path, summary, description, params, query, body, returns, produces, status = 200 } = route
+  return {
+    method,
+    path,
+    tags: [surface.name],
+    summary,
+    ...(description === undefined ? {} : { description }),
+    ...(route.may === null ? {} : { security: [{ key: [] }] }),
+    request: {
+      ...(params === undefined ? {} : { params: params as z.ZodObject }),
+      ...(query === undefined ? {} : { query: query as z.ZodObject }),
+      ...(body === undefined ? {} : { body: { ...jsonOf(body), required: !body.safeParse({}).success } }),
+    },
+    responses: {
+      [status]: {
+        description: 'Success.',
+        content: { [produces ?? 'application/json']: { schema: returns } },
+      },
+      ...Object.fromEntries(
+        Object.entries({ ...commonErrors(surface, route), ...route.errors }).map(([code, text]) => [
+          code,
+          { description: text, ...jsonOf(errorSchema) },
+        ]),
+      ),
+    },
+  }
+}
+
+function commonErrors({ invalidStatus }: Pick<Group, 'invalidStatus'>, route: Route): Record<number, string> {
+  const takesInput = route.params !== undefined || route.query !== undefined || route.body !== undefined
+  return {
+    ...(route.may === null ? {} : { 401: 'No credential, or one that is not valid.', ...UNAVAILABLE }),
+    ...(route.may === null ? {} : { 403: 'The caller may not do this.' }),
+    ...(route.body === undefined ? {} : BODY_ERRORS),
+    ...(takesInput ? { [invalidStatus]: 'A parameter or a member of the body does not fit its schema.' } : {}),
+  }
+}
+
+const UNAVAILABLE = { 503: 'The database does not answer. Try again; see Retry-After.' }
+
+const BODY_ERRORS = {
+  400: 'The body is not a JSON object.',
+  408: 'The body did not arrive in time.',
+  413: 'The body is larger than 64 KiB.',
+  415: 'The body is compressed, or its content type is not JSON.',
+}
+
+function jsonOf(schema: z.ZodType) {
+  return { content: { 'application/json': { schema } } }
+}

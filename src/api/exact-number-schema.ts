@@ -1,0 +1,5 @@
+/** The schema of an `ExactNumber` in a response: a number for whoever reads it. */
+import { z } from '@hono/zod-openapi'
+import type { ExactNumber } from '../http/exact-number.ts'
+
+export const exactNumberSchema = z.custom<ExactNumber>().openapi({ type: 'number' })

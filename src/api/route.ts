@@ -1,0 +1,146 @@
+/**
+ * A management route: one definition validates the request, types the handler and documents both. A handler knows no Hono: it takes
+ * values that were checked, and returns the value that becomes the JSON body. README.md has an example.
+ */
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
+import type { z } from '@hono/zod-openapi'
+import { readJson } from '../http/read-json.ts'
+import { actorOf, type Caller } from '../identity/caller.ts'
+import type { Permission } from '../identity/permissions.ts'
+import type { Change } from '../vault/vault.ts'
+import { checkInput } from './check-input.ts'
+import { Reply } from './reply.ts'
+
+type None = z.ZodObject<Record<never, never>>
+
+/** What a handler is given, checked. */
+export interface ApiRequest<Params, Query, Body> {
+  params: Params
+  query: Query
+  body: Body
+  headers: IncomingHttpHeaders
+  requestId: string
+}
+
+/** The same, of a caller who is known and may do this. */
+export interface CallerRequest<Params = unknown, Query = unknown, Body = unknown>
+  extends ApiRequest<Params, Query, Body> {
+  caller: Caller
+  /** How the audit log names a change that is made now. */
+  change: Change
+}
+
+interface Definition<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType, R extends z.ZodType> {
+  method: 'get' | 'post' | 'put' | 'patch' | 'delete'
+  /** The whole path, in OpenAPI's form: `/api/v1/admin/platform-keys/{key}`. */
+  path: string
+  /** A few words: the title of the operation in /docs. */
+  summary: string
+  description?: string
+  params?: P
+  query?: Q
+  /** Of a JSON object. Without one no body is read. */
+  body?: B
+  returns: R
+  /** Of the response, 200 unless stated. */
+  status?: number
+  /** The media type of a response that is not JSON; `returns` is a string then. */
+  produces?: string
+  /** What each status means here. 401, 403, and what validation refuses are described without being named. */
+  errors?: Readonly<Record<number, string>>
+}
+
+type Handled<R extends z.ZodType> = z.output<R> | Reply<z.output<R>>
+
+export interface OpenDefinition<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType, R extends z.ZodType>
+  extends Definition<P, Q, B, R> {
+  handle(request: ApiRequest<z.output<P>, z.output<Q>, z.output<B>>): Handled<R> | Promise<Handled<R>>
+}
+
+export interface CallerDefinition<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType, R extends z.ZodType>
+  extends Definition<P, Q, B, R> {
+  may: Permission
+  /** The path parameter that holds an organization: `may` is asked for that one, not for the caller's own. */
+  organization?: string
+  handle(request: CallerRequest<z.output<P>, z.output<Q>, z.output<B>>): Handled<R> | Promise<Handled<R>>
+}
+
+/** A request before anything of it was looked at. */
+export interface Arrival {
+  incoming: IncomingMessage
+  params: Readonly<Record<string, string>>
+  query: URLSearchParams
+  requestId: string
+}
+
+export interface Route extends Definition<z.ZodType, z.ZodType, z.ZodType, z.ZodType> {
+  /** Null: no credential is asked for. */
+  may: Permission | null
+  organization?: string
+  /** @param caller null where `may` is. @throws {TollgateError} `invalidStatus` for a request that does not fit the schemas. */
+  respond(arrival: Arrival, caller: Caller | null, invalidStatus: number): Promise<Reply<unknown>>
+}
+
+/** A route for callers who may do what it does. */
+export function route<
+  R extends z.ZodType,
+  P extends z.ZodType = None,
+  Q extends z.ZodType = None,
+  B extends z.ZodType = None,
+>(definition: CallerDefinition<P, Q, B, R>): Route {
+  return {
+    ...definition,
+    async respond(arrival, caller, invalidStatus) {
+      // mountSurface identifies before it calls a route that names a permission.
+      if (caller === null) throw new Error(`${definition.path} was reached without a caller`)
+      const input = await readInput(definition, arrival, invalidStatus)
+      const ip = arrival.incoming.socket.remoteAddress ?? null
+      const change = { actor: actorOf(caller), ip, requestId: arrival.requestId }
+      return toReply(definition, await definition.handle({ ...input, caller, change }))
+    },
+  }
+}
+
+/** A route that needs no credential, such as /health/liveness. */
+export function openRoute<
+  R extends z.ZodType,
+  P extends z.ZodType = None,
+  Q extends z.ZodType = None,
+  B extends z.ZodType = None,
+>(definition: OpenDefinition<P, Q, B, R>): Route {
+  return {
+    ...definition,
+    may: null,
+    async respond(arrival, _, invalidStatus) {
+      return toReply(definition, await definition.handle(await readInput(definition, arrival, invalidStatus)))
+    },
+  }
+}
+
+async function readInput<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType>(
+  definition: Pick<Definition<P, Q, B, z.ZodType>, 'params' | 'query' | 'body'>,
+  { incoming, params, query, requestId }: Arrival,
+  invalidStatus: number,
+): Promise<ApiRequest<z.output<P>, z.output<Q>, z.output<B>>> {
+  return {
+    params: checkInput(definition.params, params, invalidStatus),
+    query: checkInput(definition.query, valuesOf(query), invalidStatus),
+    body: checkInput(definition.body, definition.body === undefined ? {} : await readJson(incoming), invalidStatus),
+    headers: incoming.headers,
+    requestId,
+  }
+}
+
+/** A list for what is there more than once, which no schema of a single value accepts. */
+function valuesOf(query: URLSearchParams): Record<string, string | string[]> {
+  return Object.fromEntries(
+    [...new Set(query.keys())].map((name) => {
+      const values = query.getAll(name)
+      return [name, values.length === 1 ? (values[0] ?? '') : values]
+    }),
+  )
+}
+
+function toReply<T>({ status = 200 }: { status?: number }, result: T | Reply<T>): Reply<T> {
+  return result instanceof Reply ? result : new Reply(result, { status })
+}

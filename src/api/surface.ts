@@ -1,0 +1,52 @@
+/**
+ * A surface: routes of one audience under one description. Mounted here, in the order that no route can change: who asks, whether
+ * they may, whether the request fits, then the work. So a stranger learns nothing but 401, also with an unknown id or a broken body.
+ */
+import type { OpenAPIHono } from '@hono/zod-openapi'
+import type { Context } from 'hono'
+import type { AppEnv } from '../http/app-env.ts'
+import type { Identify } from '../identity/identify.ts'
+import { requirePermission } from '../identity/permissions.ts'
+import { describeRoute, type Group } from './describe-route.ts'
+import type { Reply } from './reply.ts'
+import type { Route } from './route.ts'
+
+export interface Surface extends Group {
+  description: string
+  routes: readonly Route[]
+}
+
+export function mountSurface(app: OpenAPIHono<AppEnv>, surface: Surface, { identify }: { identify: Identify }): void {
+  for (const route of surface.routes) {
+    app.openAPIRegistry.registerPath(describeRoute(surface, route))
+    app.on(route.method.toUpperCase(), honoPath(route.path), async (c) => {
+      const { incoming } = c.env
+      const caller = route.may === null ? null : await identify(incoming)
+      if (caller !== null && route.may !== null) {
+        requirePermission(
+          caller,
+          route.may,
+          route.organization === undefined ? undefined : c.req.param(route.organization),
+        )
+      }
+      const query = new URLSearchParams(/\?([^#]*)/.exec(incoming.url ?? '')?.[1] ?? '')
+      const arrival = { incoming, params: c.req.param(), query, requestId: c.get('requestId') }
+      return send(c, route, await route.respond(arrival, caller, surface.invalidStatus))
+    })
+  }
+}
+
+/** `/keys/{key}` as Hono writes it: `/keys/:key`. A model's name holds slashes: `{model+}` takes the rest of the path. */
+function honoPath(path: string): string {
+  return path.replaceAll(/\{(\w+)\}/g, ':$1')
+}
+
+/** Numbers made by exactNumber keep their digits. */
+function send(c: Context<AppEnv>, { produces }: Route, { body, status, headers }: Reply<unknown>): Response {
+  c.header('Content-Type', produces ?? 'application/json')
+  for (const [name, value] of Object.entries(headers)) {
+    if (typeof value === 'string') c.header(name, value)
+    else for (const one of value) c.header(name, one, { append: true })
+  }
+  return c.body(produces === undefined ? JSON.stringify(body) : String(body), status as 200)
+}
