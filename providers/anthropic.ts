@@ -15,12 +15,12 @@ import { translateRequest } from './anthropic/request.ts'
 import { readClaudeStream } from './anthropic/stream.ts'
 import { leastOutput } from './anthropic/thinking.ts'
 import { advisors, claudeServerTools } from './anthropic/tools.ts'
-import type { Provider, ProviderCall, UpstreamRequest } from './provider.ts'
+import type { ChatProvider, ProviderCall, UpstreamRequest } from './provider.ts'
 
 const BASE_URL = 'https://api.anthropic.com/v1'
 const VERSION = '2023-06-01'
 
-export const anthropic: Provider = {
+export const anthropic: ChatProvider = {
   name: 'anthropic',
   label: 'Anthropic',
   baseUrl: BASE_URL,
@@ -28,23 +28,25 @@ export const anthropic: Provider = {
   bareName: /^claude-/,
   domain: 'anthropic.com',
   billsAbandoned: false,
-  mustInline: null,
   model: claudeFacts,
-  mediaTokens: claudeMediaTokens,
-  unpackId: unpackClaudeId,
   tierMultiplier: claudeTier,
-  serverTools: (json) => claudeServerTools(json),
-  mayServe: advisors,
-  leastOutput,
-  takes: () => null,
-  refuses: (json, model) => translateRequest(json, model, null).refusals,
   pricedAs: (asked, served) => served ?? asked,
   listedAs: (model) => ({ provider: 'anthropic', model }),
   unpriced: () => null,
-  prepare,
-  readAnswer: readClaudeAnswer,
-  readStream: readClaudeStream,
   readError: readClaudeError,
+  chat: {
+    mustInline: null,
+    mediaTokens: claudeMediaTokens,
+    unpackId: unpackClaudeId,
+    serverTools: (json) => claudeServerTools(json),
+    mayServe: advisors,
+    leastOutput,
+    takes: () => null,
+    refuses: (json, model) => translateRequest(json, model, null).refusals,
+    prepare,
+    readAnswer: readClaudeAnswer,
+    readStream: readClaudeStream,
+  },
 }
 
 function prepare(call: ProviderCall): UpstreamRequest {

@@ -23,12 +23,12 @@ import { readGoogleStream } from './google/stream.ts'
 import { leastOutput } from './google/thinking.ts'
 import { unpackGoogleId } from './google/tool-id.ts'
 import { googleServerTools } from './google/tools.ts'
-import type { Provider } from './provider.ts'
+import type { ChatProvider } from './provider.ts'
 
 /** What Gemini reads by its address: files uploaded to Google, and videos on YouTube. */
 const OWN_MEDIA = /^https:\/\/(?:generativelanguage\.googleapis\.com|(?:www\.|m\.)?youtube\.com|youtu\.be)\//i
 
-export const google: Provider = {
+export const google: ChatProvider = {
   name: 'gemini',
   label: LABEL,
   baseUrl: BASE_URL,
@@ -37,21 +37,23 @@ export const google: Provider = {
   domain: 'googleapis.com',
   // Google's own client says so of its abort signal: what was begun is finished, and billed.
   billsAbandoned: true,
-  mustInline: (url) => !OWN_MEDIA.test(url),
   model: googleModel,
-  mediaTokens: googleMediaTokens,
-  unpackId: unpackGoogleId,
   tierMultiplier: googleTier,
-  serverTools: googleServerTools,
-  takes: (apiBase) => (isCompatible(apiBase) ? compatibleTakes(apiBase) : null),
-  refuses: googleRefuses,
-  leastOutput,
-  mayServe: () => [],
   pricedAs: (asked, served) => bareModel(served ?? asked),
   listedAs: (model) => ({ provider: 'google', model: bareModel(model) }),
   unpriced: googleUnpriced,
-  prepare: (call) => (isCompatible(call.apiBase) ? prepareCompatible(call) : prepareGoogle(call)),
-  readAnswer: (body, context) => readCompatibleAnswer(body, context) ?? readGoogleAnswer(body, context),
-  readStream: (context) => readGoogleStream(context, () => readCompatibleStream(context)),
   readError: readGoogleError,
+  chat: {
+    mustInline: (url) => !OWN_MEDIA.test(url),
+    mediaTokens: googleMediaTokens,
+    unpackId: unpackGoogleId,
+    serverTools: googleServerTools,
+    takes: (apiBase) => (isCompatible(apiBase) ? compatibleTakes(apiBase) : null),
+    refuses: googleRefuses,
+    leastOutput,
+    mayServe: () => [],
+    prepare: (call) => (isCompatible(call.apiBase) ? prepareCompatible(call) : prepareGoogle(call)),
+    readAnswer: (body, context) => readCompatibleAnswer(body, context) ?? readGoogleAnswer(body, context),
+    readStream: (context) => readGoogleStream(context, () => readCompatibleStream(context)),
+  },
 }

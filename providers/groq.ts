@@ -6,13 +6,13 @@ import { asObject } from './json.ts'
 import { unknownMedia } from './media/media-size.ts'
 import { MESSAGE_NAMES } from './openai-body.ts'
 import { droppable, isSet, openAiDialect, PLAIN_MODEL } from './openai-dialect.ts'
-import type { ModelFacts, Provider, Refusal, ServerTool } from './provider.ts'
+import type { ChatProvider, ModelFacts, Refusal, ServerTool } from './provider.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
 const LABEL = 'Groq'
 
-export const groq: Provider = openAiDialect({
+export const groq: ChatProvider = openAiDialect({
   name: 'groq',
   label: LABEL,
   baseUrl: 'https://api.groq.com/openai/v1',

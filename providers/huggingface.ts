@@ -4,12 +4,12 @@
  */
 import { unknownMedia } from './media/media-size.ts'
 import { openAiDialect, PLAIN_MODEL, typedTools } from './openai-dialect.ts'
-import type { Provider } from './provider.ts'
+import type { ChatProvider } from './provider.ts'
 
 /** Ways of choosing rather than providers. */
 const POLICIES = /:(?:fastest|cheapest|preferred|auto)$/
 
-export const huggingface: Provider = openAiDialect({
+export const huggingface: ChatProvider = openAiDialect({
   name: 'huggingface',
   label: 'HuggingFace',
   baseUrl: 'https://router.huggingface.co/v1',

@@ -11,7 +11,7 @@ import { isOwnHost, prepareOpenAi } from './openai-body.ts'
 import { readOpenAiError } from './openai-errors.ts'
 import type { OpenAiFacts } from './openai-facts.ts'
 import { readOpenAiStream } from './openai-stream.ts'
-import type { AnswerContext, ModelFacts, Provider, Refusal, ServerTool } from './provider.ts'
+import type { AnswerContext, ChatCapability, ChatProvider, ModelFacts, Refusal, ServerTool } from './provider.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
@@ -37,9 +37,7 @@ export const PLAIN_MODEL: ModelFacts = {
   hiddenInput: { always: 0, withTools: 0 },
 }
 
-export function openAiDialect(dialect: OpenAiFacts): Provider {
-  const nothing = () => []
-  const { own, foreign } = additionsOf(dialect.name)
+export function openAiDialect(dialect: OpenAiFacts): ChatProvider {
   return {
     name: dialect.name,
     label: dialect.label,
@@ -49,22 +47,30 @@ export function openAiDialect(dialect: OpenAiFacts): Provider {
     domain: dialect.domain,
     listedAs: dialect.listedAs ?? ((model) => ({ provider: dialect.priceList ?? dialect.name, model })),
     billsAbandoned: dialect.billsAbandoned ?? false,
-    mustInline: null,
     model: dialect.model,
+    tierMultiplier: dialect.tierMultiplier ?? (() => 1_000_000n),
+    pricedAs: dialect.pricedAs ?? ((asked, served) => served ?? asked),
+    unpriced: dialect.unpriced ?? (() => null),
+    readError: (status, headers, body) => readOpenAiError(dialect, status, headers, body),
+    chat: chatOf(dialect),
+  }
+}
+
+function chatOf(dialect: OpenAiFacts): ChatCapability {
+  const nothing = () => []
+  const { own, foreign } = additionsOf(dialect.name)
+  return {
+    mustInline: null,
     mediaTokens: dialect.mediaTokens,
     unpackId: dialect.unpackId ?? ((id) => ({ id: bareId(id), carried: '' })),
-    tierMultiplier: dialect.tierMultiplier ?? (() => 1_000_000n),
     serverTools: dialect.serverTools ?? nothing,
     takes: (apiBase) => (isOwnHost(dialect, apiBase) ? own : foreign),
     refuses: (json, model) => [...(dialect.refuses?.(json, model) ?? []), ...unknownTier(json, dialect.label)],
     mayServe: dialect.mayServe ?? nothing,
     ...(dialect.leastOutput === undefined ? {} : { leastOutput: dialect.leastOutput }),
-    pricedAs: dialect.pricedAs ?? ((asked, served) => served ?? asked),
-    unpriced: dialect.unpriced ?? (() => null),
     prepare: (call) => prepareOpenAi(dialect, call),
     readAnswer: (body: Buffer, _: AnswerContext) => readOpenAiAnswer(dialect, body),
     readStream: (context) => readOpenAiStream(dialect, context.choices),
-    readError: (status, headers, body) => readOpenAiError(dialect, status, headers, body),
   }
 }
 

@@ -3,7 +3,7 @@
  * stream and errors all take such a row, and `openai-dialect.ts` makes a provider of it and them.
  */
 import type { UsageRules } from './openai-usage.ts'
-import type { ModelFacts, Provider, ProviderCall, ProviderErrorKind, Refusal, ServerTool } from './provider.ts'
+import type { ChatCapability, ModelFacts, ProviderCall, ProviderErrorKind, Refusal, ServerTool } from './provider.ts'
 import type { ProviderFacts } from './provider-name.ts'
 
 type Json = Readonly<Record<string, unknown>>
@@ -31,9 +31,9 @@ export interface OpenAiFacts extends Pick<ProviderFacts, 'keyVariables' | 'domai
   /** @default false */
   billsAbandoned?: boolean
   model(name: string, json?: Json): ModelFacts
-  mediaTokens: Provider['mediaTokens']
+  mediaTokens: ChatCapability['mediaTokens']
   /** @default what another provider's id carries is cut off */
-  unpackId?: Provider['unpackId']
+  unpackId?: ChatCapability['unpackId']
   /** Others who serve its models by its rules: their domains. @default none */
   alsoAt?: readonly string[]
   /** Where it takes the cap on output: the other member is renamed. `either` leaves what the caller wrote, at its own host. */

@@ -2,13 +2,13 @@
 import { asObject } from './json.ts'
 import { droppable, isSet, openAiDialect, typedTools } from './openai-dialect.ts'
 import { openAiMediaTokens, openAiModel, serviceTierMultiplier } from './openai-models.ts'
-import type { Provider, Refusal, ServerTool } from './provider.ts'
+import type { ChatProvider, Refusal, ServerTool } from './provider.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
 const LABEL = 'OpenAI'
 
-export const openai: Provider = openAiDialect({
+export const openai: ChatProvider = openAiDialect({
   name: 'openai',
   label: LABEL,
   baseUrl: 'https://api.openai.com/v1',

@@ -9,14 +9,14 @@ import { droppable, isSet, openAiDialect, PLAIN_MODEL } from './openai-dialect.t
 import type { ErrorMembers } from './openai-facts.ts'
 import { openAiMediaTokens, openAiModel } from './openai-models.ts'
 import { count } from './openai-usage.ts'
-import type { ModelFacts, Provider, ProviderCall, ProviderErrorKind, Refusal, ServerTool } from './provider.ts'
+import type { ChatProvider, ModelFacts, ProviderCall, ProviderErrorKind, Refusal, ServerTool } from './provider.ts'
 import { statedCost } from './stated-cost.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
 const LABEL = 'OpenRouter'
 
-export const openrouter: Provider = openAiDialect({
+export const openrouter: ChatProvider = openAiDialect({
   name: 'openrouter',
   label: LABEL,
   baseUrl: 'https://openrouter.ai/api/v1',

@@ -1,6 +1,6 @@
 /**
  * What a provider is to the rest of the program: values and bytes in, values and bytes out. No network, no clock, no
- * database. `chat/` moves the bytes; a provider says what to send and what the answer means. Whatever the provider's own
+ * database. `call/` moves the bytes; a provider says what to send and what the answer means. Whatever the provider's own
  * dialect is, what comes out of it is OpenAI's.
  */
 
@@ -241,6 +241,7 @@ export interface ProviderError {
   consumed?: Reading
 }
 
+/** What a provider is, whatever it is asked for; and what it can do, one capability an endpoint, each left out where it can't. */
 export interface Provider extends ProviderFacts {
   name: string
   /** As shown to callers: `OpenAI`. */
@@ -249,16 +250,34 @@ export interface Provider extends ProviderFacts {
   baseUrl: string
   /** A call that was broken off is billed to its end all the same: its stream is read on, for a while, to learn the bill. */
   billsAbandoned: boolean
-  /** Whether it would not fetch what a part names by this http(s) URL: that is put into the request before the quote. Null: it fetches all. */
-  mustInline: ((url: string) => boolean) | null
   /** `json`: the request's members, where a fact depends on them (thinking that was not asked for is not hidden). */
   model(name: string, json?: Readonly<Record<string, unknown>>): ModelFacts
+  /** Millionths on the price for a service tier, asked or served. */
+  tierMultiplier(tier: string | null, model: string): bigint
+  /** The name whose price a call has: of the model that served, or of the one that was asked for where that alone tells. */
+  pricedAs(asked: string, served: string | null): string
+  /** Where the price data set lists a model under such a name; null where it can't. */
+  listedAs(model: string): { provider: string; model: string } | null
+  /** Why no price can be known for such a name, and what to ask for instead; null where nothing special is to be said. */
+  unpriced(model: string): string | null
+  readError(
+    status: number,
+    headers: Readonly<Record<string, string | string[] | undefined>>,
+    body: Buffer,
+  ): ProviderError
+  /** Chat completions, whatever its own dialect is. */
+  chat?: ChatCapability
+}
+
+export type ChatProvider = Provider & { chat: ChatCapability }
+
+export interface ChatCapability {
+  /** Whether it would not fetch what a part names by this http(s) URL: that is put into the request before the quote. Null: it fetches all. */
+  mustInline: ((url: string) => boolean) | null
   /** The tokens of a content part that is not text: at most, and usually. */
   mediaTokens(model: string): (part: unknown) => MediaSize
   /** A tool call's id as its model gave it, and what it carries for this provider (signed thoughts) as the text that is sent. */
   unpackId(id: string): { id: string; carried: string }
-  /** Millionths on the price for a service tier, asked or served. */
-  tierMultiplier(tier: string | null, model: string): bigint
   /** Tools of the provider's own that the request (its members, the operator's defaults included) can trigger. */
   serverTools(json: Readonly<Record<string, unknown>>, model: string): readonly ServerTool[]
   /**
@@ -275,19 +294,8 @@ export interface Provider extends ProviderFacts {
   leastOutput?(json: Readonly<Record<string, unknown>>, model: string): number
   /** Other models the request allows in the place of the one it names: the dearest of all is held. */
   mayServe(json: Readonly<Record<string, unknown>>): readonly string[]
-  /** The name whose price a call has: of the model that served, or of the one that was asked for where that alone tells. */
-  pricedAs(asked: string, served: string | null): string
-  /** Where the price data set lists a model under such a name; null where it can't. */
-  listedAs(model: string): { provider: string; model: string } | null
-  /** Why no price can be known for such a name, and what to ask for instead; null where nothing special is to be said. */
-  unpriced(model: string): string | null
   prepare(call: ProviderCall): UpstreamRequest
   /** A 200 body; null when it is not an answer. */
   readAnswer(body: Buffer, context: AnswerContext): Answer | ProviderError | null
   readStream(context: AnswerContext): StreamReader
-  readError(
-    status: number,
-    headers: Readonly<Record<string, string | string[] | undefined>>,
-    body: Buffer,
-  ): ProviderError
 }

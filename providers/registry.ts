@@ -5,7 +5,7 @@ import { groq } from './groq.ts'
 import { huggingface } from './huggingface.ts'
 import { openai } from './openai.ts'
 import { openrouter } from './openrouter.ts'
-import type { Provider } from './provider.ts'
+import type { ChatProvider, Provider } from './provider.ts'
 import { xai } from './xai.ts'
 
 export const PROVIDERS: Readonly<Record<string, Provider>> = {
@@ -27,6 +27,13 @@ export function providerOf(name: string): Provider {
   const provider = findProvider(name)
   if (provider === null) throw new Error(`${name} is not in the registry of providers`)
   return provider
+}
+
+/** @throws {Error} for one that serves no chat completions. */
+export function chatProviderOf(name: string): ChatProvider {
+  const provider = providerOf(name)
+  if (provider.chat === undefined) throw new Error(`${name} serves no chat completions`)
+  return provider as ChatProvider
 }
 
 export function providerNames(): string[] {

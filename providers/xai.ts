@@ -7,14 +7,14 @@ import { exactly, type MediaSize, unknownMedia } from './media/media-size.ts'
 import { droppable, isSet, openAiDialect, PLAIN_MODEL } from './openai-dialect.ts'
 import type { ErrorMembers } from './openai-facts.ts'
 import { count } from './openai-usage.ts'
-import type { ModelFacts, Provider, ProviderErrorKind, Refusal, ServerTool } from './provider.ts'
+import type { ChatProvider, ModelFacts, ProviderErrorKind, Refusal, ServerTool } from './provider.ts'
 import { statedTicks } from './stated-cost.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
 const LABEL = 'xAI'
 
-export const xai: Provider = openAiDialect({
+export const xai: ChatProvider = openAiDialect({
   name: 'xai',
   label: LABEL,
   baseUrl: 'https://api.x.ai/v1',

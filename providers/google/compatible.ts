@@ -12,7 +12,7 @@ import type { OpenAiFacts } from '../openai-facts.ts'
 import type {
   Answer,
   AnswerContext,
-  Provider,
+  ChatCapability,
   ProviderCall,
   ProviderError,
   StreamReader,
@@ -42,7 +42,7 @@ const DIALECT: OpenAiFacts = {
   capMember: () => 'either',
   usage: { totalIsTruth: true },
 }
-const COMPATIBLE: Provider = openAiDialect(DIALECT)
+const COMPATIBLE: ChatCapability = openAiDialect(DIALECT).chat
 
 export const compatibleTakes = COMPATIBLE.takes
 

@@ -75,7 +75,7 @@ async function attempt(deps: ChatDependencies, call: Call): Promise<Answer | Pro
     deps.ledger.checkpoint(call.exchange.callId, call.caller.organizationId, dispatched(call))
     const { status, headers, body } = await answer
     if (!isAnswer(status)) return provider.readError(status, headers, body)
-    return provider.readAnswer(body, answerContext(call)) ?? noAnswer(call, body)
+    return provider.chat.readAnswer(body, answerContext(call)) ?? noAnswer(call, body)
   } catch (error) {
     return fromConnection(provider.label, error as Error)
   } finally {
@@ -92,7 +92,7 @@ function noAnswer(call: Call, body: Buffer): ProviderError {
 }
 
 function streamedUsage(call: Call, body: Buffer): Reading | null {
-  const reader = call.candidate.provider.readStream(answerContext(call))
+  const reader = call.candidate.provider.chat.readStream(answerContext(call))
   try {
     const { done } = reader.push(body)
     if (!done) reader.end()

@@ -58,7 +58,7 @@ async function relayAttempts(
 ): Promise<Relayed | Failure> {
   let relayed: Relayed | null = null
   const failure = await tryCandidates(attemptsOf(deps), call, candidates, async () => {
-    const reader = call.candidate.provider.readStream(answerContext(call))
+    const reader = call.candidate.provider.chat.readStream(answerContext(call))
     const attempted = await onConnection(deps, call, () => relay(deps, call, client, reader))
     if (!attempted.made) return attempted.error
     const end = attempted.result
@@ -161,7 +161,7 @@ async function giveUp(deps: ChatDependencies, call: Call, client: ClientStream, 
 /** JSON where a stream was asked for: an error, or an answer that nobody can be shown as a stream and that was paid for. */
 function readWhole(call: Call, body: Buffer): ProviderError | null {
   const { provider } = call.candidate
-  const read = provider.readAnswer(body, answerContext(call))
+  const read = provider.chat.readAnswer(body, answerContext(call))
   if (read === null || 'kind' in read) return read
   const error = fromConnection(provider.label, new Error('a whole answer where a stream was asked for'))
   return isPaid(read.reading) ? { ...error, consumed: read.reading } : error

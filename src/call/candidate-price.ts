@@ -1,5 +1,5 @@
 /** Which price a call is offered at. What can't be priced or bounded is refused here, by name, before anything is held. */
-import type { Provider, ServerTool } from '../../providers/provider.ts'
+import type { ChatProvider, Provider, ServerTool } from '../../providers/provider.ts'
 import type { Config } from '../config/config.ts'
 import { TollgateError } from '../http/errors.ts'
 import { BUCKETS, type Bucket } from '../metering/listed-price.ts'
@@ -11,13 +11,13 @@ type Json = Readonly<Record<string, unknown>>
 
 /** Of the model, or the dearest of all the request allows to serve it. @throws {TollgateError} 400. */
 export function candidatePrice(
-  provider: Provider,
+  provider: ChatProvider,
   deployment: RoutedDeployment,
   json: Json,
   context: CandidateContext,
 ): Price {
   const named = deployment.upstreamModel
-  const models = [...new Set([named, ...provider.mayServe(json)])]
+  const models = [...new Set([named, ...provider.chat.mayServe(json)])]
   const found = models.map((model) => {
     const price = findPrice(provider, deployment, model, context)
     return price ?? refuseUnpriced(model === named ? context.request.model : model, provider.unpriced(model))

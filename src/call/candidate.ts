@@ -3,14 +3,14 @@
  */
 import type { Path } from '../../providers/known-members/shape.ts'
 import {
+  type ChatProvider,
   type ChatRequest,
   type ModelFacts,
-  type Provider,
   type Refusal,
   type ServerTool,
   TOP_SPEED,
 } from '../../providers/provider.ts'
-import { providerOf } from '../../providers/registry.ts'
+import { chatProviderOf } from '../../providers/registry.ts'
 import type { Config, PowerLevel } from '../config/config.ts'
 import { TollgateError } from '../http/errors.ts'
 import type { Caller } from '../identity/caller.ts'
@@ -41,7 +41,7 @@ export interface Candidate extends Output {
   deployment: RoutedDeployment
   /** Whose key the provider is called with. With the caller's own the call costs nothing here: quote, markup and charge are 0. */
   key: PayingKey
-  provider: Provider
+  provider: ChatProvider
   price: Price
   markup: bigint
   powerLevel: PowerLevel
@@ -86,13 +86,14 @@ export interface CandidateContext {
 /** @throws {TollgateError} 400 unknown price or unbounded input. */
 export function makeCandidate(deployment: RoutedDeployment, key: PayingKey, context: CandidateContext): Candidate {
   const { config, request, powerLevel } = context
-  const provider = providerOf(deployment.provider)
+  const provider = chatProviderOf(deployment.provider)
+  const { chat } = provider
   const model = deployment.upstreamModel
   const asked = { ...deployment.defaults, ...request.json }
   const { drop: strange, ...strangers } = judgeStrangers(request, provider, deployment)
-  const drop = [...strange, ...droppedMembers(provider, deployment, provider.refuses(asked, model))]
+  const drop = [...strange, ...droppedMembers(provider, deployment, chat.refuses(asked, model))]
   const effective = drop.length === 0 ? asked : without(asked, drop)
-  const tools = provider.serverTools(effective, model)
+  const tools = chat.serverTools(effective, model)
   const facts = provider.model(model, effective)
   const spoken = asksForAudio(effective)
   const known = {
@@ -100,10 +101,7 @@ export function makeCandidate(deployment: RoutedDeployment, key: PayingKey, cont
     key,
     provider,
     powerLevel,
-    estimate: withTexts(
-      estimateInput(effective, facts, provider.mediaTokens(model), provider.unpackId),
-      strangers.letThrough,
-    ),
+    estimate: withTexts(estimateInput(effective, facts, chat.mediaTokens(model), chat.unpackId), strangers.letThrough),
     toolUses: usesOf(tools),
     drop,
     ...strangers,
@@ -135,7 +133,7 @@ export function makeCandidate(deployment: RoutedDeployment, key: PayingKey, cont
       {
         asked: outputCapOf(effective),
         most: deployment.maxOutputTokens ?? facts.maxOutputTokens,
-        possible: provider.leastOutput?.(effective, model) ?? 1,
+        possible: chat.leastOutput?.(effective, model) ?? 1,
         stoppable: request.stream && !provider.billsAbandoned,
         topSpeed: facts.hiddenReasoning || spoken ? (facts.topSpeed ?? TOP_SPEED) : null,
       },
@@ -243,9 +241,9 @@ function withinWindow(estimate: InputEstimate, { contextWindow }: Price): InputE
 }
 
 /** @throws {TollgateError} 400, naming what the provider can't honour and the operator does not let us leave out. */
-function droppedMembers(provider: Provider, deployment: RoutedDeployment, refusals: readonly Refusal[]): string[] {
+function droppedMembers({ chat }: ChatProvider, deployment: RoutedDeployment, refusals: readonly Refusal[]): string[] {
   // The operator knows better what his server takes; what has to be translated can't be sent all the same.
-  const allowed = provider.takes(deployment.apiBase) === null ? [] : deployment.allowedParams
+  const allowed = chat.takes(deployment.apiBase) === null ? [] : deployment.allowedParams
   const refused = refusals.filter(({ param, droppable }) => !(droppable && allowed.includes(param)))
   for (const { param, message, droppable } of refused) {
     if (droppable && deployment.dropParams) continue

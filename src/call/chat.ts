@@ -7,7 +7,7 @@
  * and closed here and nowhere else, by what was charged, before the caller sees the end.
  */
 import type { ChatRequest } from '../../providers/provider.ts'
-import { providerOf } from '../../providers/registry.ts'
+import { chatProviderOf } from '../../providers/registry.ts'
 import type { Bodies } from '../admission/bodies.ts'
 import type { FetchBudget, Fetching } from '../admission/fetch-budget.ts'
 import type { ProviderConnections } from '../admission/provider-connections.ts'
@@ -166,7 +166,7 @@ async function claim(deps: ChatDependencies, call: Call, key: IdempotencyKey): P
 /** Whether one of those who may serve the call would not fetch what a URL names; null where all would fetch anything. */
 function mustInline({ deployments }: Route): ((url: string) => boolean) | null {
   const judges = deployments.flatMap(({ provider, mockResponse }) =>
-    mockResponse === null ? (providerOf(provider).mustInline ?? []) : [],
+    mockResponse === null ? (chatProviderOf(provider).chat.mustInline ?? []) : [],
   )
   return judges.length === 0 ? null : (url) => judges.some((mustFetch) => mustFetch(url))
 }

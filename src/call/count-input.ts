@@ -1,5 +1,5 @@
 /** Counts text with the model's tokenizer, or the one that stands in for it, where the provider did not say what it counted. */
-import type { ModelFacts, Provider } from '../../providers/provider.ts'
+import type { ChatCapability, ModelFacts } from '../../providers/provider.ts'
 import { visitInput } from '../metering/request-input.ts'
 import type { Tokenizer } from '../metering/tokenizer.ts'
 
@@ -20,7 +20,7 @@ export async function countInput(
   tokenizer: Tokenizer,
   json: Readonly<Record<string, unknown>>,
   facts: Counting,
-  unpackId: Provider['unpackId'],
+  unpackId: ChatCapability['unpackId'],
   payer: string,
   letThrough: readonly string[] = [],
 ): Promise<number> {

@@ -1,5 +1,5 @@
 /** What a request's input is held at: the estimate of its text, in the tokens of the model that is called. */
-import type { ModelFacts, Provider } from '../../providers/provider.ts'
+import type { ChatCapability, ModelFacts } from '../../providers/provider.ts'
 import { estimateChatInput, estimateText, type InputEstimate } from '../metering/estimate.ts'
 
 /** With texts of which nobody knows whether they become input: they count as if they did. */
@@ -13,8 +13,8 @@ export function withTexts(estimate: InputEstimate, texts: readonly string[]): In
 export function estimateInput(
   json: Readonly<Record<string, unknown>>,
   { tokensPercent, hiddenInput }: Pick<ModelFacts, 'tokensPercent' | 'hiddenInput'>,
-  mediaTokens: ReturnType<Provider['mediaTokens']>,
-  unpackId: Provider['unpackId'],
+  mediaTokens: ReturnType<ChatCapability['mediaTokens']>,
+  unpackId: ChatCapability['unpackId'],
 ): InputEstimate {
   const base = estimateChatInput(json, mediaTokens, unpackId)
   const hasTools = Array.isArray(json.tools) && json.tools.length > 0

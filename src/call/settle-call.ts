@@ -196,7 +196,7 @@ async function countServed(deps: SettleDependencies, call: Call, text: string): 
       deps.tokenizer,
       call.request.json,
       facts,
-      provider.unpackId,
+      provider.chat.unpackId,
       organizationId,
       letThrough,
     )

@@ -58,7 +58,7 @@ export function startStream(deps: ChatDependencies, call: Call, handler: Upstrea
 function prepare(deps: ChatDependencies, call: Call): UpstreamRequest {
   const { deployment, provider, key } = call.candidate
   const own = isOwn(key)
-  return provider.prepare({
+  return provider.chat.prepare({
     request: call.request,
     model: deployment.upstreamModel,
     apiKey: key.apiKey,

@@ -4,7 +4,7 @@
  * and no cap on output is believed. Fails closed: a name on no list is never forwarded in silence.
  */
 import { type Path, placeOf, shapeAt, showPath, showPlace, strangersIn } from '../../providers/known-members/shape.ts'
-import type { ChatRequest, Provider } from '../../providers/provider.ts'
+import type { ChatProvider, ChatRequest } from '../../providers/provider.ts'
 import { TollgateError } from '../http/errors.ts'
 import type { RoutedDeployment } from '../routing/route.ts'
 
@@ -20,13 +20,13 @@ export interface StrangeMembers {
 /** @throws {TollgateError} 400, naming the first that is refused. */
 export function judgeStrangers(
   { strangers }: ChatRequest,
-  provider: Pick<Provider, 'takes' | 'label'>,
+  { chat, label }: Pick<ChatProvider, 'chat' | 'label'>,
   deployment: Pick<RoutedDeployment, 'apiBase' | 'dropParams' | 'allowedParams'>,
 ): StrangeMembers {
   const drop: string[] = []
   const dropAt: Path[] = []
   const letThrough: string[] = []
-  const taken = provider.takes(deployment.apiBase)
+  const taken = chat.takes(deployment.apiBase)
   if (taken === null || strangers.length === 0) return { drop, dropAt, letThrough }
   for (const stranger of strangers) {
     const shape = shapeAt(taken, stranger.path)
@@ -35,7 +35,7 @@ export function judgeStrangers(
       : strangersIn(stranger.value, shape, stranger.path)) {
       refuseLater(path, value)
       if (isAllowed(path, deployment.allowedParams)) letThrough.push(JSON.stringify({ [String(path.at(-1))]: value }))
-      else if (!deployment.dropParams) refuse(path, provider.label)
+      else if (!deployment.dropParams) refuse(path, label)
       else if (path.length === 1) drop.push(String(path[0]))
       else dropAt.push(path)
     }

@@ -26,7 +26,7 @@ const never = new Promise<never>(() => {})
 
 /** Credits for the input as counted and these output tokens. */
 async function credits(outputTokens: number): Promise<string> {
-  const input = await countInput(tokenizer, ASKED, openai.model('gpt-4o-mini'), openai.unpackId, 'org')
+  const input = await countInput(tokenizer, ASKED, openai.model('gpt-4o-mini'), openai.chat.unpackId, 'org')
   return formatDecimal(BigInt(input) * INPUT + BigInt(outputTokens) * OUTPUT, 6)
 }
 

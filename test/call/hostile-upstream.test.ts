@@ -220,7 +220,7 @@ async function relay(
     return await relayStream({
       exchange,
       client,
-      reader: openai.readStream(context),
+      reader: openai.chat.readStream(context),
       shutdown,
       drainMs: () => 0,
       goneDrainMs: () => 0,

@@ -52,7 +52,7 @@ function checkBroken({ usage, billed_usd: bill }: Oracle, call: Replayed['call']
 function usesTools(recording: Recording): boolean {
   const provider = findProvider(dialectOf(recording.provider).provider)
   const { request, serverTools } = chatRequest(recording)
-  return serverTools.length > 0 || provider?.serverTools(request, modelOf(recording)).length !== 0
+  return serverTools.length > 0 || provider?.chat?.serverTools(request, modelOf(recording)).length !== 0
 }
 
 function chargeFor(recording: Recording, usage: OracleUsage): bigint {

@@ -27,10 +27,12 @@ export function estimateInputs(recordings: readonly Recording[]): Estimated[] {
 /** Null where media or tools make it another matter. */
 function estimateOf(recording: Recording): number | null {
   const provider = findProvider(dialectOf(recording.provider).provider)
+  const chat = provider?.chat ?? null
   const { request, serverTools } = chatRequest(recording)
   const model = modelOf(recording)
-  if (provider === null || serverTools.length > 0 || provider.serverTools(request, model).length > 0) return null
-  const estimate = estimateInput(request, provider.model(model, request), () => MEDIA, provider.unpackId)
+  if (provider === null || chat === null || serverTools.length > 0 || chat.serverTools(request, model).length > 0)
+    return null
+  const estimate = estimateInput(request, provider.model(model, request), () => MEDIA, chat.unpackId)
   return estimate.media > 0 || estimate.audioInput > 0 || estimate.unbounded.length > 0 ? null : estimate.tokens
 }
 

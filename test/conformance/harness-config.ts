@@ -70,7 +70,7 @@ export function harnessConfig(recordings: readonly Recording[], origin: string):
 function toolKinds(recordings: readonly Recording[]): Set<string> {
   const tools = recordings.flatMap((recording) => {
     const provider = findProvider(dialectOf(recording.provider).provider)
-    return provider?.serverTools(chatRequest(recording).request, modelOf(recording)) ?? []
+    return provider?.chat?.serverTools(chatRequest(recording).request, modelOf(recording)) ?? []
   })
   return new Set(tools.filter(({ addsInput }) => addsInput).map(({ kind }) => kind))
 }

@@ -57,7 +57,7 @@ function differenceOf(one: PriceCase): string | null {
 
 function chargeOf(one: PriceCase): bigint | string {
   const provider = findProvider(dialectOf(one.provider).provider)
-  const answer = provider?.readAnswer(answerAround(one), contextOf(one)) ?? null
+  const answer = provider?.chat?.readAnswer(answerAround(one), contextOf(one)) ?? null
   if (provider === null || answer === null || 'kind' in answer) return 'nothing that was read'
   const { usage, cost, byModel, serviceTier } = (answer as Answer).reading
   if (usage === null) return 'no usage that was read'

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { anthropic } from '../../providers/anthropic.ts'
 import { google } from '../../providers/google.ts'
 import { openai } from '../../providers/openai.ts'
-import type { AnswerContext, ChatRequest, Provider, ProviderCall } from '../../providers/provider.ts'
+import type { AnswerContext, ChatProvider, ChatRequest, ProviderCall } from '../../providers/provider.ts'
 import { countInput } from '../../src/call/count-input.ts'
 import { estimateInput } from '../../src/call/estimate-input.ts'
 import { parseRequest } from '../../src/call/read-request.ts'
@@ -38,7 +38,7 @@ beforeAll(async () => {
 afterAll(() => steps.close())
 
 /** All that becomes of a request before it is sent, whoever refuses it. */
-function handle(text: Buffer, { provider, model }: { provider: Provider; model: string }): void {
+function handle(text: Buffer, { provider, model }: { provider: ChatProvider; model: string }): void {
   const request = parseRequest(text)
   const facts = provider.model(model, request.json)
   const attempts = [
@@ -51,12 +51,12 @@ function handle(text: Buffer, { provider, model }: { provider: Provider; model: 
       attempt()
     } catch {}
   }
-  const refused = provider.refuses(request.json, model)
+  const refused = provider.chat.refuses(request.json, model)
   if (refused.some(({ droppable }) => !droppable)) return
-  provider.serverTools(request.json, model)
-  estimateInput(request.json, facts, provider.mediaTokens(model), provider.unpackId)
-  void countInput(COUNTS_NOTHING, request.json, facts, provider.unpackId, 'org')
-  provider.prepare(
+  provider.chat.serverTools(request.json, model)
+  estimateInput(request.json, facts, provider.chat.mediaTokens(model), provider.chat.unpackId)
+  void countInput(COUNTS_NOTHING, request.json, facts, provider.chat.unpackId, 'org')
+  provider.chat.prepare(
     callOf(
       request,
       model,
@@ -110,7 +110,7 @@ describe.each([64_000, 100])('a stream in pieces of %d bytes', (size) => {
     await expectLinear((bytes) => {
       const all = make(bytes)
       return () => {
-        const reader = provider.readStream(context)
+        const reader = provider.chat.readStream(context)
         let position = 0
         for (let at = 0; at < all.length; at += size) {
           reader.push(all.subarray(at, at + size))

@@ -16,7 +16,7 @@ const noMedia = () => ({ bound: null, expected: 0 })
 const plainId = (id: string) => ({ id, carried: '' })
 
 function estimated(request: Parameters<typeof estimateChatInput>[0]): InputEstimate {
-  return estimateChatInput(request, openai.mediaTokens('gpt-4o'), openai.unpackId)
+  return estimateChatInput(request, openai.chat.mediaTokens('gpt-4o'), openai.chat.unpackId)
 }
 
 describe('the estimate of a text', () => {

@@ -7,7 +7,7 @@ import { type ChatInput, type UnpackId, visitInput } from '../../src/metering/re
 
 const MESSAGES = [{ role: 'user', content: 'Hi' }]
 
-function seen(request: ChatInput, unpackId: UnpackId = openai.unpackId) {
+function seen(request: ChatInput, unpackId: UnpackId = openai.chat.unpackId) {
   const sure: string[] = []
   const held: string[] = []
   let framing = 0
@@ -92,8 +92,8 @@ describe('of a request', () => {
     }
     const id = idWithBlocks('toolu_1', [{ block, text: 0, tools: 0 }])
     const messages = [{ role: 'assistant', tool_calls: [{ id, type: 'function', function: {} }] }]
-    expect(seen({ messages }, anthropic.unpackId).held).toEqual(['toolu_1', JSON.stringify([block])])
-    expect(seen({ messages }, openai.unpackId).held).toEqual(['toolu_1'])
+    expect(seen({ messages }, anthropic.chat.unpackId).held).toEqual(['toolu_1', JSON.stringify([block])])
+    expect(seen({ messages }, openai.chat.unpackId).held).toEqual(['toolu_1'])
   })
 
   test("a file's name counts, its data does not", () => {

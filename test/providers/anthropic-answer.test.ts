@@ -15,7 +15,7 @@ function answer(content: unknown, rest: Record<string, unknown> = {}, raw?: stri
     stop_reason: 'end_turn',
     usage: USAGE,
   }
-  return anthropic.readAnswer(Buffer.from(raw ?? JSON.stringify({ ...json, content, ...rest })), context) as Answer
+  return anthropic.chat.readAnswer(Buffer.from(raw ?? JSON.stringify({ ...json, content, ...rest })), context) as Answer
 }
 
 const choice = (content: unknown, rest: Record<string, unknown> = {}) =>

@@ -11,13 +11,13 @@ export const ADD = { type: 'function', function: { name: 'add', description: 'Ad
 
 export function prepare(json: Json, rest: Partial<ProviderCall> = {}) {
   const text = JSON.stringify({ model: 'claude', messages: [USER], ...json })
-  return anthropic.prepare(providerCall(text, { model: HAIKU, apiKey: 'sk-ant-1', ...rest }))
+  return anthropic.chat.prepare(providerCall(text, { model: HAIKU, apiKey: 'sk-ant-1', ...rest }))
 }
 
 export const sent = (json: Json, rest: Partial<ProviderCall> = {}): Json =>
   JSON.parse(prepare(json, rest).body.toString())
 export const refused = (json: Json, model = HAIKU) =>
-  anthropic
+  anthropic.chat
     .refuses({ model: 'claude', messages: [USER], ...json }, model)
     .map(({ param, droppable }) => [param, droppable] as const)
 export const text = (value: string) => ({ type: 'text', text: value })

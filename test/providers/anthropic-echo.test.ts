@@ -27,13 +27,13 @@ const context = { request, model: 'claude-opus-4-8', choices: 1, callId: 'c1', c
 /** The message an OpenAI client makes of an answer. */
 function whole(content: readonly Json[]): Json {
   const json = { type: 'message', content, stop_reason: 'end_turn' }
-  const answer = anthropic.readAnswer(Buffer.from(JSON.stringify(json)), context) as Answer
+  const answer = anthropic.chat.readAnswer(Buffer.from(JSON.stringify(json)), context) as Answer
   return JSON.parse(answer.body(null, {}).toString()).choices[0].message as Json
 }
 
 /** The same from a stream, its deltas added up as clients do: texts joined, tool calls by index, anything else the last. */
 function streamed(content: readonly Json[], seed: number): Json {
-  const reader = anthropic.readStream(context)
+  const reader = anthropic.chat.readStream(context)
   const pieces = seeded(seed, 60)(Buffer.from(events(content)))
   const bytes = Buffer.concat(pieces.flatMap((piece) => reader.push(piece).bytes ?? []))
   const message: Json = { content: '' }
@@ -89,7 +89,7 @@ function taken(block: Json): { bare: Json; deltas: Json[] } {
 
 /** The conversation as it reaches Claude. */
 function sentTo(messages: readonly unknown[]): { role: string; content: Json[] }[] {
-  const { body } = anthropic.prepare(
+  const { body } = anthropic.chat.prepare(
     providerCall(JSON.stringify({ model: 'm', messages }), { model: 'claude-opus-4-8', apiKey: null }),
   )
   return (JSON.parse(body.toString()) as { messages: { role: string; content: Json[] }[] }).messages
@@ -232,7 +232,7 @@ describe('blocks in an id', () => {
     const refusals = (count: number) => {
       const calls = Array.from({ length: count }, () => ({ id: PACKED, type: 'function', function: { name: 'f' } }))
       const messages = [{ role: 'user', content: 'Hi', tool_calls: calls }]
-      return anthropic.refuses({ messages }, 'claude-haiku-4-5').map(({ param, droppable }) => [param, droppable])
+      return anthropic.chat.refuses({ messages }, 'claude-haiku-4-5').map(({ param, droppable }) => [param, droppable])
     }
     const most = Math.floor((8 * 1024 * 1024) / PACKED_BYTES)
     expect(refusals(most)).toEqual([])
@@ -273,7 +273,7 @@ test('what an OpenAI conversation says is said to Claude, in order', () => {
       }
       messages.push({ role: 'user', content: 'End.' })
       const json = { model: 'm', messages }
-      expect(anthropic.refuses(json, 'claude-opus-4-8')).toEqual([])
+      expect(anthropic.chat.refuses(json, 'claude-opus-4-8')).toEqual([])
       const turnsSent = sentTo(messages)
       for (const [at, { role }] of turnsSent.entries()) expect(role).toBe(at % 2 === 0 ? 'user' : 'assistant')
       const blocks = turnsSent.flatMap(({ content }) => content)

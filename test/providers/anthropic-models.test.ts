@@ -95,7 +95,7 @@ describe('tokens of media', () => {
     ['claude-haiku-4-5', { type: 'input_audio' }, { bound: null, expected: 1_500 }],
     ['claude-haiku-4-5', null, { bound: null, expected: 1_500 }],
   ])('of %s', (model, part, size) => {
-    expect(anthropic.mediaTokens(model)(part)).toEqual(size)
+    expect(anthropic.chat.mediaTokens(model)(part)).toEqual(size)
   })
 
   test('in the id of a call are those of the blocks it carries', () => {
@@ -106,8 +106,8 @@ describe('tokens of media', () => {
     const id = idWithBlocks('toolu_1', [{ block, text: 0, tools: 0 }])
     expect(id).toContain('__sig_')
     expect(id.length).toBeLessThan(20_000)
-    expect(anthropic.unpackId(id)).toEqual({ id: 'toolu_1', carried: JSON.stringify([block]) })
-    expect(anthropic.unpackId('toolu_1__gsig_QUJD')).toEqual({ id: 'toolu_1', carried: '' })
-    expect(openai.unpackId(id)).toEqual({ id: 'toolu_1', carried: '' })
+    expect(anthropic.chat.unpackId(id)).toEqual({ id: 'toolu_1', carried: JSON.stringify([block]) })
+    expect(anthropic.chat.unpackId('toolu_1__gsig_QUJD')).toEqual({ id: 'toolu_1', carried: '' })
+    expect(openai.chat.unpackId(id)).toEqual({ id: 'toolu_1', carried: '' })
   })
 })

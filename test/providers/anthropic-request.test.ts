@@ -156,7 +156,7 @@ describe('a request to Anthropic', () => {
 
   test('leaves out what is to be dropped', () => {
     expect(sent({ seed: 1, stop: ['\n'], top_k: 3 }, { drop: ['seed', 'stop'] })).not.toHaveProperty('stop_sequences')
-    expect(anthropic.refuses({ model: 'x', messages: [USER], top_k: 3 }, HAIKU)).toEqual([])
+    expect(anthropic.chat.refuses({ model: 'x', messages: [USER], top_k: 3 }, HAIKU)).toEqual([])
   })
 })
 

@@ -45,7 +45,7 @@ interface Read {
 }
 
 function read(stream: string | Buffer, split: Split = whole): Read {
-  const reader = anthropic.readStream(context)
+  const reader = anthropic.chat.readStream(context)
   const out: Buffer[] = []
   let done = false
   let error: ProviderError | null = null
@@ -100,7 +100,7 @@ describe('a stream of Claude', () => {
   })
 
   test('holds everything back until there is content, so that a call that fails before can be made again', () => {
-    const reader = anthropic.readStream(context)
+    const reader = anthropic.chat.readStream(context)
     expect(reader.push(Buffer.from(start() + openText() + event('ping'))).bytes).toBeNull()
     const { bytes, error } = reader.push(
       Buffer.from(event('error', { error: { type: 'overloaded_error', message: 'Overloaded' } })),
@@ -181,7 +181,7 @@ describe('a stream of Claude', () => {
   })
 
   test('tells what it showed since a position', () => {
-    const reader = anthropic.readStream(context)
+    const reader = anthropic.chat.readStream(context)
     reader.push(Buffer.from(start() + openText() + text('a')))
     const first = reader.textSince(0)
     expect(first.text).toBe('a')
@@ -193,11 +193,11 @@ describe('a stream of Claude', () => {
   })
 
   test('stopped by us is ended for the caller, once', () => {
-    const reader = anthropic.readStream(context)
+    const reader = anthropic.chat.readStream(context)
     reader.push(Buffer.from(start() + openText() + text('a')))
     expect(choices(reader.stopFrames().toString())).toMatchObject([{ delta: {}, finish_reason: 'length' }])
     expect(reader.stopFrames()).toHaveLength(0)
-    expect(choices(anthropic.readStream(context).stopFrames().toString()).map((choice) => choice.delta)).toEqual([
+    expect(choices(anthropic.chat.readStream(context).stopFrames().toString()).map((choice) => choice.delta)).toEqual([
       ROLE,
       {},
     ])
@@ -412,7 +412,7 @@ describe('a stream that is damaged', () => {
   })
 
   test('with a line that never ends is refused at a limit', () => {
-    const reader = anthropic.readStream(context)
+    const reader = anthropic.chat.readStream(context)
     const endless = Buffer.alloc(4 * 1024 * 1024, 0x78)
     expect(() => {
       for (let i = 0; i < 20; i += 1) reader.push(endless)

@@ -105,15 +105,15 @@ describe('tools', () => {
     const json = { tools: [code, { type: 'web_search_20250305', name: 'web_search', max_uses: 3 }] }
     expect(sent(json).tools).toEqual(json.tools)
     expect(prepare(json).headers['anthropic-beta']).toBe('code-execution-2025-08-25')
-    expect(anthropic.serverTools(json, HAIKU)).toEqual([
+    expect(anthropic.chat.serverTools(json, HAIKU)).toEqual([
       { kind: 'code_execution', uses: 10, addsInput: true, billedByUse: false },
       { kind: 'web_search', uses: 3, addsInput: true, billedByUse: true },
     ])
-    expect(anthropic.serverTools({ tools: [ADD] }, HAIKU)).toEqual([])
+    expect(anthropic.chat.serverTools({ tools: [ADD] }, HAIKU)).toEqual([])
     const own = { mcp_servers: [{}], context_management: { edits: [{ type: 'compact_20260112' }] } }
     expect(sent(own)).toMatchObject(own)
     expect(prepare(own).headers['anthropic-beta']).toBe('compact-2026-01-12,mcp-client-2025-11-20')
-    expect(anthropic.serverTools(own, HAIKU)).toEqual([
+    expect(anthropic.chat.serverTools(own, HAIKU)).toEqual([
       { kind: 'mcp', uses: 10, addsInput: true, billedByUse: false },
       { kind: 'context_management', uses: 1, addsInput: true, billedByUse: false },
     ])
@@ -130,14 +130,14 @@ describe('tools', () => {
         user_location: { type: 'approximate', country: 'FR', city: 'Paris' },
       },
     ])
-    expect(anthropic.serverTools(json, HAIKU)).toEqual([
+    expect(anthropic.chat.serverTools(json, HAIKU)).toEqual([
       { kind: 'web_search', uses: 1, addsInput: true, billedByUse: true },
     ])
   })
 
   test('name the models an advisor consults, for the hold', () => {
     const advisor = { type: 'advisor_20260301', name: 'advisor', model: 'claude-opus-4-8' }
-    expect(anthropic.mayServe({ tools: [advisor, ADD] })).toEqual(['claude-opus-4-8'])
+    expect(anthropic.chat.mayServe({ tools: [advisor, ADD] })).toEqual(['claude-opus-4-8'])
   })
 })
 

@@ -5,7 +5,7 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Reading, StreamReader } from '../../providers/provider.ts'
-import { providerNames, providerOf } from '../../providers/registry.ts'
+import { chatProviderOf, providerNames } from '../../providers/registry.ts'
 import { eventsOf, object } from '../conformance/frames.ts'
 import type { SeededOrganization } from '../support/database.ts'
 import { useProduct } from '../support/product.ts'
@@ -25,14 +25,14 @@ const FINISH_REASONS = ['stop', 'length', 'tool_calls', 'content_filter', 'funct
 const seed = fc.integer({ min: 1, max: 1e9 })
 
 describe.each(providerNames())('the reader of %s', (name) => {
-  const provider = providerOf(name)
+  const provider = chatProviderOf(name)
   const stream = wireOf(name).stream(SAID, ODD)
   const answer = wireOf(name).answer(SAID)
 
   test('takes any broken stream', () => {
     fc.assert(
       fc.property(seed, seed, (breakage, cut) => {
-        const reader = provider.readStream(contextFor(true))
+        const reader = provider.chat.readStream(contextFor(true))
         const parts = seeded(cut, 1 + (cut % 300))(broken(stream, breakage)).map((piece) => reader.push(piece))
         parts.push(reader.end())
         const out = Buffer.concat(parts.flatMap(({ bytes }) => (bytes === null ? [] : [bytes]))).toString()
@@ -46,7 +46,7 @@ describe.each(providerNames())('the reader of %s', (name) => {
   test('takes any broken answer', () => {
     fc.assert(
       fc.property(seed, (breakage) => {
-        const read = provider.readAnswer(broken(answer, breakage), contextFor(false))
+        const read = provider.chat.readAnswer(broken(answer, breakage), contextFor(false))
         if (read === null || 'kind' in read) return
         expectReading(read.reading)
         expect(FINISH_REASONS).toEqual(expect.arrayContaining(read.finishReasons))
@@ -83,7 +83,7 @@ describe.each(providerNames())('the reader of %s', (name) => {
     ['JSON that never ends', '{"a":'],
     ['a frame of endless lines', 'data: x\n'],
   ])('refuses %s before it has kept 40 MB', (_, run) => {
-    const reader = provider.readStream(contextFor(true))
+    const reader = provider.chat.readStream(contextFor(true))
     reader.push(Buffer.from('data: '))
     const megabyte = Buffer.from(run.repeat(Math.ceil(2 ** 20 / run.length)))
     let fed = 0
@@ -106,7 +106,7 @@ describe.each(providerNames())('the reader of %s', (name) => {
     ['data that is no JSON', 'data: [[[[\n\n'],
     ['objects that mean nothing', 'data: {}\n\n'],
   ])('takes a megabyte of %s and keeps none of it', (_, piece) => {
-    const reader = provider.readStream(contextFor(true))
+    const reader = provider.chat.readStream(contextFor(true))
     reader.push(Buffer.from(piece.repeat(Math.ceil(2 ** 20 / piece.length))))
     reader.end()
     expect(reader.outputText()).toBe('')
@@ -153,7 +153,7 @@ describe('the product', () => {
 })
 
 function modelOf(name: string, upstreamUrl: string): ModelEntry {
-  const path = new URL(providerOf(name).baseUrl).pathname
+  const path = new URL(chatProviderOf(name).baseUrl).pathname
   return {
     model_name: `broken-${name}`,
     litellm_params: {

@@ -17,7 +17,7 @@ const CONTEXT: AnswerContext = {
 
 function read(body: unknown, context = CONTEXT): Answer {
   const text = typeof body === 'string' ? body : JSON.stringify(body)
-  const answer = google.readAnswer(Buffer.from(text), context)
+  const answer = google.chat.readAnswer(Buffer.from(text), context)
   if (answer === null || 'kind' in answer) throw new Error(`no answer: ${JSON.stringify(answer)}`)
   return answer
 }
@@ -202,10 +202,10 @@ describe('a whole answer', () => {
 
   it('what is no answer is none, and an error is one', () => {
     for (const body of ['', 'null', '[]', '{}', '{"candidates":[]}', '<html>']) {
-      expect(google.readAnswer(Buffer.from(body), CONTEXT)).toBeNull()
+      expect(google.chat.readAnswer(Buffer.from(body), CONTEXT)).toBeNull()
     }
     const error = { error: { code: 503, message: 'The model is overloaded.', status: 'UNAVAILABLE' } }
-    expect(google.readAnswer(Buffer.from(JSON.stringify(error)), CONTEXT)).toMatchObject({ kind: 'overloaded' })
+    expect(google.chat.readAnswer(Buffer.from(JSON.stringify(error)), CONTEXT)).toMatchObject({ kind: 'overloaded' })
   })
 })
 

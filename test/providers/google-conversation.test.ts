@@ -15,8 +15,8 @@ const MODEL = 'gemini-3-flash-preview'
 
 function contentsOf(messages: readonly unknown[]): { system: Json[]; contents: { role: string; parts: Json[] }[] } {
   const call = providerCall(JSON.stringify({ model: 'm', messages }), { model: MODEL, apiKey: null })
-  expect(google.refuses(call.request.json, MODEL)).toEqual([])
-  const { body } = google.prepare(call)
+  expect(google.chat.refuses(call.request.json, MODEL)).toEqual([])
+  const { body } = google.chat.prepare(call)
   const json = JSON.parse(body.toString()) as {
     systemInstruction?: { parts: Json[] }
     contents: { role: string; parts: Json[] }[]
@@ -163,14 +163,14 @@ function answered(parts: Json[]): Json {
     candidates: [{ content: { parts, role: 'model' }, finishReason: 'STOP' }],
     usageMetadata: { promptTokenCount: 1 },
   }
-  const answer = google.readAnswer(Buffer.from(JSON.stringify(body)), CONTEXT)
+  const answer = google.chat.readAnswer(Buffer.from(JSON.stringify(body)), CONTEXT)
   if (answer === null || 'kind' in answer) throw new Error('no answer')
   return JSON.parse(answer.body('0', {}).toString()).choices[0].message as Json
 }
 
 /** The message a client puts together from the deltas. */
 function streamed(parts: Json[]): Json {
-  const reader = google.readStream(CONTEXT)
+  const reader = google.chat.readStream(CONTEXT)
   const out: string[] = []
   for (const [index, part] of parts.entries()) {
     const last = index === parts.length - 1 ? { finishReason: 'STOP' } : {}

@@ -116,7 +116,7 @@ const twisted = fc
   })
 
 function readAll(bytes: Buffer, size: number): void {
-  const reader = google.readStream(CONTEXT)
+  const reader = google.chat.readStream(CONTEXT)
   const passes = bytes.includes('"choices"')
   const out: Buffer[] = []
   let over = false
@@ -166,7 +166,7 @@ describe('mutated streams', () => {
       fc.property(fc.array(twisted, { minLength: 1, maxLength: 4 }), (chunks) => {
         readAll(streamOf(chunks), 1_000)
         for (const chunk of chunks) {
-          const answer = google.readAnswer(Buffer.from(JSON.stringify(chunk)), CONTEXT)
+          const answer = google.chat.readAnswer(Buffer.from(JSON.stringify(chunk)), CONTEXT)
           if (answer !== null && 'body' in answer) JSON.parse(answer.body('0', {}).toString())
           google.readError(400, {}, Buffer.from(JSON.stringify(chunk)))
         }
@@ -176,7 +176,7 @@ describe('mutated streams', () => {
   })
 
   it('an endless line is refused at a limit', () => {
-    const reader = google.readStream(CONTEXT)
+    const reader = google.chat.readStream(CONTEXT)
     const piece = Buffer.alloc(1024 * 1024, 'x')
     expect(() => {
       for (let pushed = 0; pushed < 40; pushed += 1) reader.push(piece)
@@ -228,8 +228,8 @@ describe('odd requests', () => {
       fc.property(fc.array(message, { minLength: 1, maxLength: 4 }), members, (messages, rest) => {
         const request = readOrNull({ model: 'm', messages, ...rest })
         if (request === null) return
-        for (const refusal of google.refuses(request.json, 'gemini-2.5-pro')) expect(refusal.message).not.toBe('')
-        google.serverTools(request.json, 'gemini-2.5-pro')
+        for (const refusal of google.chat.refuses(request.json, 'gemini-2.5-pro')) expect(refusal.message).not.toBe('')
+        google.chat.serverTools(request.json, 'gemini-2.5-pro')
         for (const apiBase of [null, 'https://x.example/v1beta/openai']) {
           const call = {
             request,
@@ -245,7 +245,7 @@ describe('odd requests', () => {
             maxPrice: null,
             askUsage: true,
           }
-          JSON.parse(google.prepare(call).body.toString())
+          JSON.parse(google.chat.prepare(call).body.toString())
         }
       }),
       { numRuns: 300 },

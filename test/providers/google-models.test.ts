@@ -65,11 +65,11 @@ describe('media', () => {
     ],
     ['nothing known', { type: 'hologram' }, { bound: null, expected: 1_500 }],
   ])('%s', (_, part, size) => {
-    expect(google.mediaTokens('gemini-2.5-flash')(part)).toEqual(size)
+    expect(google.chat.mediaTokens('gemini-2.5-flash')(part)).toEqual(size)
   })
 
   it('counts whole pictures and larger pages from generation 3 on', () => {
-    const tokens = google.mediaTokens('gemini-3-flash-preview')
+    const tokens = google.chat.mediaTokens('gemini-3-flash-preview')
     expect([tokens(image(png(4_032, 3_024))), tokens(file(data('application/pdf', document(3))))]).toEqual([
       exactly(1_120),
       exactly(3 * 560),
@@ -77,7 +77,7 @@ describe('media', () => {
   })
 
   it('counts in the id of a call what it carries for Gemini', () => {
-    expect(google.unpackId('call_1__gsig_QUJD')).toEqual({ id: 'call_1', carried: 'QUJD' })
-    expect(google.unpackId('call_1__sig_QUJD')).toEqual({ id: 'call_1', carried: '' })
+    expect(google.chat.unpackId('call_1__gsig_QUJD')).toEqual({ id: 'call_1', carried: 'QUJD' })
+    expect(google.chat.unpackId('call_1__sig_QUJD')).toEqual({ id: 'call_1', carried: '' })
   })
 })

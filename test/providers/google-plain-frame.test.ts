@@ -91,7 +91,7 @@ function stream(frames: readonly string[]): unknown[] {
   const json = { model: 'gemini', messages: [{ role: 'user', content: 'Hi' }], stream: true }
   const request = parseRequest(Buffer.from(JSON.stringify(json)))
   const callId = '0d1b6c2e-5c1f-4a52-8f6e-0123456789ab'
-  const reader = google.readStream({ request, model: 'gemini-2.5-flash', choices: 1, callId, created: 1 })
+  const reader = google.chat.readStream({ request, model: 'gemini-2.5-flash', choices: 1, callId, created: 1 })
   const seen: unknown[] = []
   for (const [index, text] of frames.entries()) {
     seen.push(reader.push(Buffer.from(`data: ${text}\r\n\r\n`)).bytes?.toString(), reader.frames)

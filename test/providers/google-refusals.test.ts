@@ -6,7 +6,9 @@ type Json = Record<string, unknown>
 const USER = { role: 'user', content: 'Hello' }
 const TOOLS = [{ type: 'function', function: { name: 'look' } }]
 const refused = (json: Json, model = 'gemini-2.5-flash') =>
-  google.refuses({ model: 'm', messages: [USER], ...json }, model).map(({ param, droppable }) => [param, droppable])
+  google.chat
+    .refuses({ model: 'm', messages: [USER], ...json }, model)
+    .map(({ param, droppable }) => [param, droppable])
 
 describe('members', () => {
   it('ordinary requests are refused nothing', () => {

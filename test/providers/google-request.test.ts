@@ -10,7 +10,7 @@ const USER = { role: 'user', content: 'Hello' }
 
 function prepared(json: Json, more: Partial<ProviderCall> = {}) {
   const text = JSON.stringify({ model: 'gemini', messages: [USER], ...json })
-  return google.prepare(providerCall(text, { model: 'gemini-2.5-flash', apiKey: 'AIzaSecret', ...more }))
+  return google.chat.prepare(providerCall(text, { model: 'gemini-2.5-flash', apiKey: 'AIzaSecret', ...more }))
 }
 
 function sent(json: Json, more: Partial<ProviderCall> = {}): Json {
@@ -270,7 +270,7 @@ describe('members', () => {
     ['gemini-3-pro-preview', 'medium', { thinkingLevel: 'high', includeThoughts: true }],
     ['gemini-4-argon', 'medium', { thinkingLevel: 'medium', includeThoughts: true }],
   ])('reasoning_effort on %s: %s', (model, effort, thinking) => {
-    expect(google.refuses({ reasoning_effort: effort }, model)).toEqual([])
+    expect(google.chat.refuses({ reasoning_effort: effort }, model)).toEqual([])
     expect(config({ reasoning_effort: effort }, model)).toEqual({ thinkingConfig: thinking })
   })
 
@@ -326,10 +326,10 @@ describe('members', () => {
       { codeExecution: {} },
       { urlContext: {} },
     ])
-    expect(google.serverTools({ web_search_options: {} }, 'gemini-2.5-pro')).toEqual([
+    expect(google.chat.serverTools({ web_search_options: {} }, 'gemini-2.5-pro')).toEqual([
       { kind: 'web_search', uses: 1, addsInput: true, billedByUse: true },
     ])
-    expect(google.serverTools({ tools: [TOOL] }, 'gemini-2.5-pro')).toEqual([])
+    expect(google.chat.serverTools({ tools: [TOOL] }, 'gemini-2.5-pro')).toEqual([])
     const mixed = sent({ tools: [TOOL, { type: 'web_search' }] }, { model: 'gemini-3-flash-preview' })
     expect(mixed.toolConfig).toEqual({ includeServerSideToolInvocations: true })
   })

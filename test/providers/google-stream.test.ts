@@ -41,7 +41,7 @@ interface Result {
 }
 
 function play(pieces: readonly (string | Buffer)[], context = CONTEXT): Result {
-  const reader = google.readStream(context)
+  const reader = google.chat.readStream(context)
   const out: Buffer[] = []
   let part = { bytes: null as Buffer | null, done: false, error: null as ProviderError | null }
   const take = (next: typeof part) => {
@@ -132,7 +132,7 @@ describe('a stream', () => {
   })
 
   it('while it runs, text is covered by usage only where the answer was counted in it', () => {
-    const reader = google.readStream(CONTEXT)
+    const reader = google.chat.readStream(CONTEXT)
     reader.push(Buffer.from(chunk([{ text: 'abc' }], usage(169, 0))))
     expect([reader.outputText(), reader.reading.usage?.output]).toEqual(['abc', 0])
     const first = reader.textSince(0)
@@ -238,7 +238,7 @@ describe('a stream', () => {
   })
 
   it('can be stopped', () => {
-    const reader = google.readStream({ ...CONTEXT, choices: 2 })
+    const reader = google.chat.readStream({ ...CONTEXT, choices: 2 })
     reader.push(Buffer.from(chunk([{ text: 'a' }], usage(9, 1))))
     const frames = reader
       .stopFrames()

@@ -38,7 +38,7 @@ function read(frames: readonly string[]): {
   error: ProviderError | null
   reader: StreamReader
 } {
-  const reader = groq.readStream(context)
+  const reader = groq.chat.readStream(context)
   const part = reader.push(Buffer.from(frames.join('')))
   return { out: part.bytes?.toString() ?? '', done: part.done, error: part.error, reader }
 }
@@ -105,7 +105,7 @@ describe('a compound system of Groq', () => {
     const message = { role: 'assistant', content: 'x', executed_tools: executed }
     const usage = { prompt_tokens: 300, completion_tokens: 70, total_tokens: 370 }
     const body = { choices: [{ index: 0, message, finish_reason: 'stop' }], usage, usage_breakdown: { models } }
-    const answer = groq.readAnswer(Buffer.from(JSON.stringify({ model: 'groq/compound', ...body })), context)
+    const answer = groq.chat.readAnswer(Buffer.from(JSON.stringify({ model: 'groq/compound', ...body })), context)
     if (answer === null || 'kind' in answer) throw new Error('this is an answer')
     return answer
   }
@@ -143,7 +143,7 @@ describe('a request to Groq', () => {
     [{ logprobs: true, top_logprobs: 2 }, ['top_logprobs', 'logprobs']],
     [{ logit_bias: { 7: 1 }, store: true, metadata: {} }, ['logit_bias', 'metadata', 'store']],
   ])('can’t hold all of %j: %j', (json, params) => {
-    const refused = groq.refuses(json, MODEL)
+    const refused = groq.chat.refuses(json, MODEL)
     expect(refused.map(({ param }) => param)).toEqual(params)
     expect(refused.every(({ droppable }) => droppable)).toBe(true)
   })
@@ -154,13 +154,13 @@ describe('a request to Groq', () => {
       { type: 'browser_search' },
       { type: 'browser_search' },
     ]
-    expect(groq.serverTools({ tools }, 'openai/gpt-oss-120b')).toEqual([
+    expect(groq.chat.serverTools({ tools }, 'openai/gpt-oss-120b')).toEqual([
       { kind: 'browser_search', uses: 1, addsInput: true, billedByUse: true },
     ])
-    expect(groq.serverTools({}, 'groq/compound-mini')).toEqual([
+    expect(groq.chat.serverTools({}, 'groq/compound-mini')).toEqual([
       { kind: 'compound', uses: 1, addsInput: true, billedByUse: false },
     ])
-    expect(groq.serverTools({}, MODEL)).toEqual([])
+    expect(groq.chat.serverTools({}, MODEL)).toEqual([])
   })
 })
 

@@ -24,7 +24,7 @@ const HELLO = chunk({ content: 'Hello' })
 const USAGE = { prompt_tokens: 11, completion_tokens: 5, total_tokens: 16 }
 
 function read(frames: readonly string[]): { out: string; done: boolean; reader: StreamReader } {
-  const reader = huggingface.readStream(context)
+  const reader = huggingface.chat.readStream(context)
   const parts = [reader.push(Buffer.from(frames.join(''))), reader.end()]
   return {
     out: parts.map(({ bytes }) => bytes?.toString() ?? '').join(''),
@@ -91,7 +91,7 @@ test.each([
   ['something new', 'stop'],
 ])('an answer that ended with %s ended with %s', (reason, shown) => {
   const choices = [{ index: 0, message: { role: 'assistant', content: 'x' }, finish_reason: reason }]
-  const answer = huggingface.readAnswer(Buffer.from(JSON.stringify({ choices, usage: USAGE })), context)
+  const answer = huggingface.chat.readAnswer(Buffer.from(JSON.stringify({ choices, usage: USAGE })), context)
   if (answer === null || 'kind' in answer) throw new Error('this is an answer')
   expect(answer.finishReasons).toEqual([shown])
   expect(JSON.parse(answer.body('1', {}).toString())).toMatchObject({ choices: [{ finish_reason: shown }] })

@@ -1,7 +1,7 @@
 /** What reaches a provider of OpenAI's dialect: the caller's bytes, with only those members changed that must be. */
 import { describe, expect, test } from 'vitest'
 import type { ProviderCall } from '../../providers/provider.ts'
-import { providerOf } from '../../providers/registry.ts'
+import { chatProviderOf } from '../../providers/registry.ts'
 import { parseRequest } from '../../src/call/read-request.ts'
 import { providerCall } from '../support/provider-call.ts'
 
@@ -19,7 +19,7 @@ type Name = keyof typeof MODELS
 const NAMES = Object.keys(MODELS) as Name[]
 
 function prepare(name: Name, text: string, rest: Partial<ProviderCall> = {}) {
-  return providerOf(name).prepare(providerCall(text, { model: MODELS[name], apiKey: 'key-1', ...rest }))
+  return chatProviderOf(name).chat.prepare(providerCall(text, { model: MODELS[name], apiKey: 'key-1', ...rest }))
 }
 
 const sent = (name: Name, text: string, rest: Partial<ProviderCall> = {}) => prepare(name, text, rest).body.toString()

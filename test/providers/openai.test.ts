@@ -21,17 +21,17 @@ const context = {
 }
 
 function answerOf(text: string): Answer | null {
-  const read = openai.readAnswer(Buffer.from(text), context)
+  const read = openai.chat.readAnswer(Buffer.from(text), context)
   if (read !== null && 'kind' in read) throw new Error(read.message)
   return read
 }
 
 const sent = (text: string, rest: Partial<ProviderCall> = {}): string =>
-  openai.prepare(call(text, rest)).body.toString()
+  openai.chat.prepare(call(text, rest)).body.toString()
 
 describe('a request to OpenAI', () => {
   test('goes where the public API is, with our key', () => {
-    const { origin, path, headers } = openai.prepare(call(body(), { organization: 'org-1' }))
+    const { origin, path, headers } = openai.chat.prepare(call(body(), { organization: 'org-1' }))
     expect(origin).toBe('https://api.openai.com')
     expect(path).toBe('/v1/chat/completions')
     expect(headers).toEqual({
@@ -49,11 +49,11 @@ describe('a request to OpenAI', () => {
     ['http://127.0.0.1:8000/v1/', 'http://127.0.0.1:8000', '/v1/chat/completions'],
     ['https://x.example/openai/v1?api-version=1', 'https://x.example', '/openai/v1/chat/completions?api-version=1'],
   ])('goes to %s where the operator says so', (apiBase, origin, path) => {
-    expect(openai.prepare(call(body(), { apiBase }))).toMatchObject({ origin, path })
+    expect(openai.chat.prepare(call(body(), { apiBase }))).toMatchObject({ origin, path })
   })
 
   test("has no Authorization without a key, and the operator's headers", () => {
-    const { headers } = openai.prepare(
+    const { headers } = openai.chat.prepare(
       call(body(), { apiKey: null, extraHeaders: { 'X-Team': 'a', 'User-Agent': 'b' } }),
     )
     expect(headers).toMatchObject({ 'x-team': 'a', 'user-agent': 'b' })
@@ -62,9 +62,9 @@ describe('a request to OpenAI', () => {
   })
 
   test("our key wins over a header of the operator's", () => {
-    expect(openai.prepare(call(body(), { extraHeaders: { Authorization: 'Bearer x' } })).headers.authorization).toBe(
-      'Bearer sk-1',
-    )
+    expect(
+      openai.chat.prepare(call(body(), { extraHeaders: { Authorization: 'Bearer x' } })).headers.authorization,
+    ).toBe('Bearer sk-1')
   })
 
   test.each([
@@ -72,7 +72,7 @@ describe('a request to OpenAI', () => {
     [', "stream": true, "stream_options": {"include_usage":true}', 'text/event-stream'],
   ])("is the caller's own buffer when nothing must change %#", (rest, accept) => {
     const prepared = call(body(`${rest}, "seed": 9007199254740993, "temperature": 1.0, "x": "\\u00e9"`))
-    const { body: bytes, headers } = openai.prepare(prepared)
+    const { body: bytes, headers } = openai.chat.prepare(prepared)
     expect(bytes).toBe(prepared.request.text)
     expect(headers.accept).toBe(accept)
   })
@@ -164,7 +164,8 @@ describe('a request to OpenAI', () => {
   })
 
   test('tells which priced tools it uses', () => {
-    const uses = (rest: string, model: string) => openai.serverTools(parseRequest(Buffer.from(body(rest))).json, model)
+    const uses = (rest: string, model: string) =>
+      openai.chat.serverTools(parseRequest(Buffer.from(body(rest))).json, model)
     const typed = (kind: string) => ({ kind, uses: 1, addsInput: true, billedByUse: false })
     const tools = ',"tools":[{"type":"function","function":{"name":"f"}},{"type":"custom"},{"type":"web_search"}]'
     expect(uses(tools, 'gpt-4o')).toEqual([typed('web_search')])

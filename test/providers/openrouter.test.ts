@@ -26,7 +26,7 @@ const HELLO = sse(chunk({ role: 'assistant', content: 'Hello' }))
 const STOP = sse(chunk({ role: 'assistant', content: '' }, 'stop'))
 
 function answerOf(body: object): Answer | ProviderError {
-  const read = openrouter.readAnswer(Buffer.from(JSON.stringify(body)), context)
+  const read = openrouter.chat.readAnswer(Buffer.from(JSON.stringify(body)), context)
   if (read === null) throw new Error('this is an answer')
   return read
 }
@@ -84,7 +84,7 @@ describe('the bill of OpenRouter', () => {
 
 describe('a stream of OpenRouter', () => {
   function read(frames: readonly string[]): { out: string; error: ProviderError | null; reader: StreamReader } {
-    const reader = openrouter.readStream(context)
+    const reader = openrouter.chat.readStream(context)
     const part = reader.push(Buffer.from(frames.join('')))
     return { out: part.bytes?.toString() ?? '', error: part.error, reader }
   }
@@ -158,13 +158,13 @@ describe('an error of OpenRouter', () => {
 
 describe('a request to OpenRouter', () => {
   test('may be served by any model it lists', () => {
-    expect(openrouter.mayServe({ models: ['a/b', 7, 'c/d'] })).toEqual(['a/b', 'c/d'])
-    expect(openrouter.mayServe({ models: 'a/b' })).toEqual([])
+    expect(openrouter.chat.mayServe({ models: ['a/b', 7, 'c/d'] })).toEqual(['a/b', 'c/d'])
+    expect(openrouter.chat.mayServe({ models: 'a/b' })).toEqual([])
   })
 
   test('has one choice', () => {
-    expect(openrouter.refuses({ n: 2 }, MODEL)).toMatchObject([{ param: 'n', droppable: true }])
-    expect(openrouter.refuses({ n: 1, logprobs: true, seed: 1 }, MODEL)).toEqual([])
+    expect(openrouter.chat.refuses({ n: 2 }, MODEL)).toMatchObject([{ param: 'n', droppable: true }])
+    expect(openrouter.chat.refuses({ n: 1, logprobs: true, seed: 1 }, MODEL)).toEqual([])
   })
 
   test.each([
@@ -175,7 +175,7 @@ describe('a request to OpenRouter', () => {
     [MODEL, { tools: [{ type: 'function' }, { type: 'openrouter:datetime' }] }, ['datetime']],
     [MODEL, { plugins: [], tools: [] }, []],
   ])('of %s with %j may use the tools %j', (model, json, kinds) => {
-    expect(openrouter.serverTools(json, model)).toEqual(
+    expect(openrouter.chat.serverTools(json, model)).toEqual(
       kinds.map((kind) => ({ kind, uses: 1, addsInput: true, billedByUse: false })),
     )
   })
@@ -187,7 +187,7 @@ describe('what a request to OpenRouter may cost unseen', () => {
     [{ models: ['perplexity/sonar'] }, ['web_search']],
     [{ models: ['openai/gpt-4o', 7] }, []],
   ])('is searched by any model that may serve: %j', (json, kinds) => {
-    expect(openrouter.serverTools(json, MODEL).map(({ kind }) => kind)).toEqual(kinds)
+    expect(openrouter.chat.serverTools(json, MODEL).map(({ kind }) => kind)).toEqual(kinds)
   })
 
   test.each([

@@ -1,8 +1,8 @@
 /** What holds for every provider of the registry: however a stream is cut it means the same, and no token is counted twice or lost. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { Answer, Provider, ProviderError, Reading } from '../../providers/provider.ts'
-import { providerNames, providerOf } from '../../providers/registry.ts'
+import type { Answer, ChatProvider, ProviderError, Reading } from '../../providers/provider.ts'
+import { chatProviderOf, providerNames } from '../../providers/registry.ts'
 import { inputTokens, outputTokens, type Usage } from '../../providers/usage.ts'
 import { choicesOf, eventsOf, type Json, object } from '../conformance/frames.ts'
 import { awkward, everyByte, type Split, seeded, whole } from '../support/splits.ts'
@@ -59,8 +59,8 @@ interface Outcome {
   usageFrame: string
 }
 
-function read(provider: Provider, stream: Buffer, split: Split): Outcome {
-  const reader = provider.readStream(contextFor(true))
+function read(provider: ChatProvider, stream: Buffer, split: Split): Outcome {
+  const reader = provider.chat.readStream(contextFor(true))
   const parts = [...split(stream).map((part) => reader.push(part)), reader.end()]
   const last = parts.at(-1)
   return {
@@ -76,7 +76,7 @@ function read(provider: Provider, stream: Buffer, split: Split): Outcome {
 }
 
 describe.each(providerNames())('%s', (name) => {
-  const provider = providerOf(name)
+  const provider = chatProviderOf(name)
   const wire = wireOf(name)
 
   test('a stream means the same however it is cut', () => {
@@ -160,7 +160,7 @@ describe.each(providerNames())('%s', (name) => {
       fc.property(broken, ([random, changes]) => {
         const stated = structuredClone(wire.usage(random))
         for (const [place, value] of changes) replaceAt(stated, place, value)
-        const answer = provider.readAnswer(wire.answerWith(stated), contextFor(false))
+        const answer = provider.chat.readAnswer(wire.answerWith(stated), contextFor(false))
         if (answer === null || 'kind' in answer) return
         const { usage, cost } = answer.reading
         if (usage !== null) expectBuckets(usage)
@@ -180,8 +180,8 @@ describe.each(providerNames())('%s', (name) => {
   )
 })
 
-function readAnswer(provider: Provider, body: Buffer): Answer {
-  const answer = provider.readAnswer(body, contextFor(false))
+function readAnswer(provider: ChatProvider, body: Buffer): Answer {
+  const answer = provider.chat.readAnswer(body, contextFor(false))
   if (answer === null || 'kind' in answer) throw new Error(`not read: ${body.toString()}`)
   return answer
 }

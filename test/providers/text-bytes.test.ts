@@ -25,8 +25,8 @@ test('a stream never shows more text than its reader says, whatever its deltas a
   const delta = fc.dictionary(fc.constantFrom('content', 'reasoning', 'refusal', 'musings', 'delta', 'role'), text)
   fc.assert(
     fc.property(fc.array(delta, { maxLength: 8 }), (deltas) => {
-      const request = { choices: 1 } as unknown as Parameters<typeof openai.readStream>[0]['request']
-      const reader = openai.readStream({ request, model: 'm', choices: 1, callId: 'c', created: 0 })
+      const request = { choices: 1 } as unknown as Parameters<typeof openai.chat.readStream>[0]['request']
+      const reader = openai.chat.readStream({ request, model: 'm', choices: 1, callId: 'c', created: 0 })
       for (const one of deltas) reader.push(frame(one))
       expect(reader.shownBytes).toBeGreaterThanOrEqual(Buffer.byteLength(reader.shownText()))
     }),

@@ -17,7 +17,7 @@ const context = {
 function answerOf(usage: unknown): Answer {
   const message = { role: 'assistant', content: 'Hello', reasoning_content: 'They greet me.', refusal: null }
   const choices = [{ index: 0, message, finish_reason: 'stop' }]
-  const read = xai.readAnswer(Buffer.from(JSON.stringify({ model: 'grok-3-mini-high', choices, usage })), context)
+  const read = xai.chat.readAnswer(Buffer.from(JSON.stringify({ model: 'grok-3-mini-high', choices, usage })), context)
   if (read === null || 'kind' in read) throw new Error('this is an answer')
   return read
 }
@@ -72,7 +72,8 @@ describe('usage of xAI', () => {
 })
 
 describe('a request to xAI', () => {
-  const refused = (json: Record<string, unknown>, model: string) => xai.refuses(json, model).map(({ param }) => param)
+  const refused = (json: Record<string, unknown>, model: string) =>
+    xai.chat.refuses(json, model).map(({ param }) => param)
 
   test.each([
     [
@@ -93,7 +94,7 @@ describe('a request to xAI', () => {
   })
 
   test('may search: as many sources as it allows, and all they hold is input', () => {
-    const tools = (json: Record<string, unknown>) => xai.serverTools(json, 'grok-4')
+    const tools = (json: Record<string, unknown>) => xai.chat.serverTools(json, 'grok-4')
     expect(tools({ search_parameters: { mode: 'auto', max_search_results: 5 } })).toEqual([
       { kind: 'live_search', uses: 5, addsInput: true, billedByUse: false },
     ])

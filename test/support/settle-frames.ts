@@ -87,7 +87,7 @@ export function createSettler(text: string): Settler {
 
 function readFrames(call: Call, frames: readonly string[]) {
   const { provider, deployment, choices } = call.candidate
-  const reader = provider.readStream({
+  const reader = provider.chat.readStream({
     request: call.request,
     model: deployment.upstreamModel,
     choices,
