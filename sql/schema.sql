@@ -149,7 +149,7 @@ create table public.organization_members (
 );
 CREATE INDEX idx_org_members_user_id ON public.organization_members USING btree (user_id);
 comment on table public.organization_members is 'Which users belong to an organization, and in which role.';
-grant insert, select, update on table public.organization_members to tollgate_app;
+grant delete, insert, select, update on table public.organization_members to tollgate_app;
 grant select on table public.organization_members to tollgate_caller;
 
 create table public.organization_subscriptions (
@@ -363,18 +363,7 @@ CREATE OR REPLACE FUNCTION public.add_credits_to_pool(p_org_id uuid, p_credits_a
  SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
 AS $function$
     begin
-      perform ledger_check_amount(p_credits_amount);
-      if p_purchase_amount is null or p_purchase_amount = 'NaN' or p_purchase_amount < 0 then
-        raise exception 'Invalid amount: the purchase amount must not be negative, got %', p_purchase_amount using errcode = 'P0001';
-      end if;
-      insert into public.organization_credit_pools as p (org_id, total_credits, lifetime_purchased_credits, lifetime_spent_amount)
-        values (p_org_id, p_credits_amount, p_credits_amount, p_purchase_amount)
-        on conflict (org_id) do update
-          set total_credits = p.total_credits + excluded.total_credits,
-            lifetime_purchased_credits = p.lifetime_purchased_credits + excluded.lifetime_purchased_credits,
-            lifetime_spent_amount = p.lifetime_spent_amount + excluded.lifetime_spent_amount;
-      insert into ledger_journal (kind, org_id, pool_total, paid, actor)
-        values ('purchase', p_org_id, p_credits_amount, p_purchase_amount, session_user);
+      perform ledger_add_credits(p_org_id, p_credits_amount, p_purchase_amount, session_user::varchar);
       return true;
     end
   $function$;
@@ -629,6 +618,19 @@ comment on table tollgate.audit_log is 'Who changed which key, when, from where;
 comment on column tollgate.audit_log.subject is 'platform/openai_api_key, organization/<id>/openai, user/<id>/openai, root.';
 grant select on table tollgate.audit_log to tollgate_app;
 
+create table tollgate.change_keys (
+  actor character varying(600) not null,
+  key character varying(255) not null,
+  request_hash bytea not null,
+  body text,
+  created_at timestamp with time zone default tollgate.tollgate_now() not null,
+  constraint change_keys_pkey PRIMARY KEY (actor, key)
+);
+CREATE INDEX idx_change_keys_created_at ON tollgate.change_keys USING btree (created_at);
+comment on table tollgate.change_keys is 'Idempotency keys of management requests. A row commits with the change it names, so it is there exactly when the change is.';
+comment on column tollgate.change_keys.body is 'What the change answered. Null only inside the transaction that makes it.';
+grant delete, insert, select, update on table tollgate.change_keys to tollgate_app;
+
 create table tollgate.function_set (
   only_row boolean default true not null,
   number integer not null,
@@ -665,6 +667,28 @@ CREATE INDEX idx_idempotency_keys_created_at ON tollgate.idempotency_keys USING 
 comment on table tollgate.idempotency_keys is 'A caller''s Idempotency-Key, bound to the caller and to what was sent. Kept 24 hours; claimed by calls that are held.';
 comment on column tollgate.idempotency_keys.state is 'streamed: paid for, and the answer is not kept: a stream, a large answer, or one that newer ones have displaced.';
 grant delete, insert, select, update on table tollgate.idempotency_keys to tollgate_app;
+
+create table tollgate.invitations (
+  id uuid default gen_random_uuid() not null,
+  org_id uuid not null,
+  token_hash bytea not null,
+  email character varying(320),
+  role character varying(20) default 'member'::character varying not null,
+  invited_by character varying(255) not null,
+  accepted_by character varying(255),
+  created_at timestamp with time zone default tollgate.tollgate_now() not null,
+  expires_at timestamp with time zone not null,
+  accepted_at timestamp with time zone,
+  revoked_at timestamp with time zone,
+  constraint invitations_pkey PRIMARY KEY (id),
+  constraint invitations_token_hash_key UNIQUE (token_hash),
+  constraint invitations_org_id_fkey FOREIGN KEY (org_id) REFERENCES public.organizations(id) ON DELETE RESTRICT,
+  constraint invitations_role_check CHECK (role::text = ANY (ARRAY['admin'::character varying, 'member'::character varying, 'billing_admin'::character varying]::text[])),
+  constraint invitations_token_hash_check CHECK (length(token_hash) = 32)
+);
+CREATE INDEX idx_invitations_org_id ON tollgate.invitations USING btree (org_id, created_at);
+comment on table tollgate.invitations is 'Who was asked to join an organization. The token is shown once; its SHA-256 is kept.';
+grant insert, select, update on table tollgate.invitations to tollgate_app;
 
 create table tollgate.ledger_holds (
   call_id uuid not null,
@@ -745,6 +769,8 @@ create table tollgate.ledger_journal (
   constraint ledger_journal_kind_check CHECK (kind::text = ANY (ARRAY['purchase'::character varying, 'allocate'::character varying, 'reset'::character varying, 'refresh'::character varying, 'refund'::character varying, 'correction'::character varying]::text[]))
 );
 CREATE INDEX idx_ledger_journal_org_id ON tollgate.ledger_journal USING btree (org_id, created_at);
+CREATE INDEX idx_ledger_journal_refund ON tollgate.ledger_journal USING btree (call_id) WHERE (((kind)::text = 'refund'::text) AND (call_id IS NOT NULL));
+CREATE INDEX idx_ledger_journal_user ON tollgate.ledger_journal USING btree (user_id, created_at) WHERE (user_id IS NOT NULL);
 CREATE UNIQUE INDEX idx_ledger_journal_correction ON tollgate.ledger_journal USING btree (call_id, cause) WHERE ((kind)::text = 'correction'::text);
 CREATE TRIGGER ledger_journal_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON tollgate.ledger_journal FOR EACH STATEMENT EXECUTE FUNCTION tollgate.refuse_change();
 CREATE TRIGGER ledger_journal_durable BEFORE INSERT ON tollgate.ledger_journal FOR EACH ROW EXECUTE FUNCTION tollgate.ledger_journal_durable();
@@ -816,6 +842,33 @@ CREATE TRIGGER organization_provider_keys_changed AFTER INSERT OR DELETE OR UPDA
 CREATE TRIGGER organization_provider_keys_truncated AFTER TRUNCATE ON tollgate.organization_provider_keys FOR EACH STATEMENT EXECUTE FUNCTION tollgate.vault_keys_truncated();
 comment on table tollgate.organization_provider_keys is 'Provider keys that organizations bring, sealed.';
 grant delete, insert, select, update on table tollgate.organization_provider_keys to tollgate_app;
+
+create table tollgate.payments (
+  id character varying(255) not null,
+  org_id uuid not null,
+  user_id character varying(255),
+  payment_intent character varying(255),
+  amount numeric(12,2) not null,
+  credits numeric(20,6) not null,
+  refunded_amount numeric(12,2) default 0 not null,
+  taken_credits numeric(20,6) default 0 not null,
+  owed_credits numeric(20,6) default 0 not null,
+  created_at timestamp with time zone default tollgate.tollgate_now() not null,
+  constraint payments_pkey PRIMARY KEY (id),
+  constraint payments_org_id_fkey FOREIGN KEY (org_id) REFERENCES public.organizations(id) ON DELETE RESTRICT,
+  constraint payments_amount_check CHECK (amount >= 0::numeric),
+  constraint payments_check CHECK ((taken_credits + owed_credits) <= credits),
+  constraint payments_credits_check CHECK (credits >= 0::numeric),
+  constraint payments_owed_credits_check CHECK (owed_credits >= 0::numeric),
+  constraint payments_refunded_amount_check CHECK (refunded_amount >= 0::numeric),
+  constraint payments_taken_credits_check CHECK (taken_credits >= 0::numeric)
+);
+CREATE INDEX idx_payments_org_id ON tollgate.payments USING btree (org_id);
+CREATE UNIQUE INDEX idx_payments_payment_intent ON tollgate.payments USING btree (payment_intent) WHERE (payment_intent IS NOT NULL);
+comment on table tollgate.payments is 'Payments that became credits, each once: by the id the payment provider gave it.';
+comment on column tollgate.payments.owed_credits is 'What should have been taken back and was not there any more. Above 0 the organization was suspended.';
+comment on column tollgate.payments.taken_credits is 'Taken back from the pool after the money went back.';
+grant insert, select, update on table tollgate.payments to tollgate_app;
 
 create table tollgate.vault_root (
   single boolean default true not null,
@@ -940,11 +993,11 @@ AS $function$
         grant select, insert, update on public.organizations, public.organization_members, public.organization_subscriptions,
           public.organization_credit_pools, public.user_credit_allocations, public.org_billing_history, public.platform_settings,
           public.user_provider_keys, tollgate.organization_provider_keys, tollgate.vault_root, tollgate.api_keys,
-          tollgate.idempotency_keys, tollgate.ledger_holds, tollgate.ledger_limits, tollgate.ledger_processes to tollgate_app;
+          tollgate.idempotency_keys, tollgate.change_keys, tollgate.payments, tollgate.invitations, tollgate.ledger_holds, tollgate.ledger_limits, tollgate.ledger_processes to tollgate_app;
         grant select, insert on public.credit_usage_attribution, tollgate.ledger_journal to tollgate_app;
         -- Written and pruned by functions that run with our rights: whoever takes the program over can neither forge nor remove an entry.
         grant select on tollgate.audit_log to tollgate_app;
-        grant delete on public.platform_settings, public.user_provider_keys, tollgate.organization_provider_keys,
+        grant delete on public.organization_members, tollgate.change_keys, public.platform_settings, public.user_provider_keys, tollgate.organization_provider_keys,
           tollgate.idempotency_keys to tollgate_app;
         grant select on public.org_billing_summary, public.user_multi_org_credits, public.top_credit_users_by_org,
           public.org_billing_metrics, tollgate.ledger_identity, tollgate.migrations, tollgate.function_set to tollgate_app;
@@ -974,6 +1027,29 @@ AS $function$
   $function$;
 revoke execute on function tollgate.idempotency_key_state(tollgate.idempotency_keys,timestamp with time zone) from public;
 grant execute on function tollgate.idempotency_key_state(tollgate.idempotency_keys,timestamp with time zone) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.ledger_add_credits(p_org_id uuid, p_credits numeric, p_paid numeric, p_actor character varying, p_note text DEFAULT NULL::text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
+AS $function$
+    begin
+      perform ledger_check_amount(p_credits);
+      if p_paid is null or p_paid = 'NaN' or p_paid < 0 then
+        raise exception 'Invalid amount: the purchase amount must not be negative, got %', p_paid using errcode = 'P0001';
+      end if;
+      insert into public.organization_credit_pools as p (org_id, total_credits, lifetime_purchased_credits, lifetime_spent_amount)
+        values (p_org_id, p_credits, p_credits, p_paid)
+        on conflict (org_id) do update
+          set total_credits = p.total_credits + excluded.total_credits,
+            lifetime_purchased_credits = p.lifetime_purchased_credits + excluded.lifetime_purchased_credits,
+            lifetime_spent_amount = p.lifetime_spent_amount + excluded.lifetime_spent_amount;
+      insert into ledger_journal (kind, org_id, pool_total, paid, actor, note)
+        values ('purchase', p_org_id, p_credits, p_paid, p_actor, p_note);
+    end
+  $function$;
+revoke execute on function tollgate.ledger_add_credits(uuid,numeric,numeric,character varying,text) from public;
+grant execute on function tollgate.ledger_add_credits(uuid,numeric,numeric,character varying,text) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.ledger_all_time()
  RETURNS timestamp with time zone
@@ -1090,6 +1166,11 @@ AS $function$
       select 'a correction belongs to a call that did not need it', c.org_id, c.user_id, c.call_id, c.credits, null
       from correction c left join ledger_holds h using (call_id) left join disputed d using (call_id)
       where case c.cause when 'recovery' then h.call_id is null or h.state not in ('released', 'recovered') else d.call_id is null end
+      union all
+      select 'a call is refunded more than it cost', r.org_id, r.user_id, r.call_id, greatest(r.credits, b.credits), b.credits
+      from (select j.org_id, j.user_id, j.call_id, sum(j.pool_total) as credits from ledger_journal j
+        where j.kind = 'refund' and j.call_id is not null group by 1, 2, 3) r
+      cross join lateral ledger_booked(r.call_id) b
       union all
       select 'credits and dollars of a charge differ', c.org_id, c.user_id, c.call_id, c.credits_used / 1000, c.total_cost
       from public.credit_usage_attribution c where c.source = 'proxy' and c.credits_used > 0)
@@ -1449,6 +1530,30 @@ AS $function$
   $function$;
 revoke execute on function tollgate.ledger_count_key(character varying,numeric) from public;
 grant execute on function tollgate.ledger_count_key(character varying,numeric) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.ledger_end_allocation(p_org_id uuid, p_user_id character varying, p_actor character varying)
+ RETURNS numeric
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
+AS $function$
+    declare v_allocation public.user_credit_allocations; v_free numeric;
+    begin
+      v_allocation := (ledger_lock_and_refresh(p_org_id, p_user_id)).allocation;
+      if v_allocation.id is null then return 0; end if;
+      v_free := greatest(v_allocation.allocated_credits - v_allocation.used_credits - v_allocation.held_credits, 0);
+      update public.organization_credit_pools p set allocated_credits = p.allocated_credits - v_free where p.org_id = p_org_id;
+      -- Without a next reset: one would move credits from the pool to somebody who is gone.
+      update public.user_credit_allocations a
+        set allocated_credits = a.allocated_credits - v_free, is_active = false, next_reset_date = null where a.id = v_allocation.id;
+      if v_free > 0 then
+        insert into ledger_journal (kind, org_id, user_id, pool_allocated, allocation_allocated, actor, note)
+          values ('allocate', p_org_id, p_user_id, -v_free, -v_free, p_actor, 'returned to the pool');
+      end if;
+      return v_free;
+    end
+  $function$;
+revoke execute on function tollgate.ledger_end_allocation(uuid,character varying,character varying) from public;
+grant execute on function tollgate.ledger_end_allocation(uuid,character varying,character varying) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.ledger_extend(p_call_id uuid, p_target numeric, p_min numeric, OUT outcome character varying, OUT held numeric)
  RETURNS record
@@ -2114,7 +2219,9 @@ AS $function$
       v_difference := p_call.charge - charged;
       if v_missing and v_booked.booked or not v_missing and (v_hold.state = 'settled' or v_difference = 0
           or (p_call.state <> 'settled' and v_hold.state <> 'recovered')
-          or 'recovery' = any(v_booked.corrected)) then
+          or 'recovery' = any(v_booked.corrected)
+          -- What a refund gave back is not given back again.
+          or v_difference < 0 and exists (select 1 from ledger_journal j where j.call_id = p_call.call_id and j.kind = 'refund')) then
         return;
       end if;
       if v_allocation.id is null then
@@ -2181,6 +2288,48 @@ AS $function$
   $function$;
 revoke execute on function tollgate.ledger_recover(interval,uuid,integer) from public;
 grant execute on function tollgate.ledger_recover(interval,uuid,integer) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.ledger_refund_call(p_call_id uuid, p_credits numeric, p_actor character varying, p_note text, OUT outcome character varying, OUT refunded numeric, OUT refundable numeric, OUT org_id uuid, OUT user_id character varying)
+ RETURNS record
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
+AS $function$
+    declare
+      v_allocation public.user_credit_allocations;
+      v_booked record;
+      v_given numeric;
+    begin
+      if p_credits is not null then perform ledger_check_amount(p_credits); end if;
+      perform 1 from ledger_holds h where h.call_id = p_call_id for update;
+      select c.org_id, c.user_id into org_id, user_id from public.credit_usage_attribution c
+        where c.call_id = p_call_id order by c.cause limit 1;
+      if not found then outcome := 'unknown'; return; end if;
+      v_allocation := (ledger_lock_and_refresh(org_id, user_id)).allocation;
+
+      -- A separate statement: one that waited for locks still reads other tables from its old snapshot.
+      v_booked := ledger_booked(p_call_id);
+      refundable := v_booked.credits - coalesce(
+        (select sum(j.pool_total) from ledger_journal j where j.call_id = p_call_id and j.kind = 'refund'), 0);
+      if v_booked.disputed and not 'dispute' = any(v_booked.corrected) then outcome := 'disputed'; return; end if;
+      refunded := coalesce(p_credits, refundable);
+      if refunded > refundable or refunded <= 0 then outcome := 'too_much'; return; end if;
+
+      v_given := case when v_allocation.is_active then refunded else 0 end;
+      update public.organization_credit_pools p
+        set total_credits = p.total_credits + refunded, allocated_credits = p.allocated_credits + v_given,
+          overage_credits = p.overage_credits
+            + ledger_overdraft(v_allocation.allocated_credits + v_given, v_allocation.used_credits, v_allocation.held_credits)
+            - ledger_overdraft(v_allocation.allocated_credits, v_allocation.used_credits, v_allocation.held_credits)
+        where p.org_id = v_allocation.org_id;
+      update public.user_credit_allocations a set allocated_credits = a.allocated_credits + v_given where a.id = v_allocation.id;
+      insert into ledger_journal (kind, org_id, user_id, call_id, pool_total, pool_allocated, allocation_allocated, actor, note)
+        values ('refund', v_allocation.org_id, v_allocation.user_id, p_call_id, refunded, v_given, v_given, p_actor, p_note);
+      refundable := refundable - refunded;
+      outcome := 'refunded';
+    end
+  $function$;
+revoke execute on function tollgate.ledger_refund_call(uuid,numeric,character varying,text) from public;
+grant execute on function tollgate.ledger_refund_call(uuid,numeric,character varying,text) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.ledger_settle_dispute(p_call_id uuid, p_charge numeric, p_api_cost numeric, p_actor character varying, OUT outcome character varying, OUT charged numeric)
  RETURNS record
@@ -2260,6 +2409,29 @@ CREATE OR REPLACE FUNCTION tollgate.ledger_sql_session()
 RETURN '00000000-0000-0000-0000-000000000000'::uuid;
 revoke execute on function tollgate.ledger_sql_session() from public;
 grant execute on function tollgate.ledger_sql_session() to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.ledger_take_credits(p_org_id uuid, p_credits numeric, p_paid numeric, p_actor character varying, p_note text DEFAULT NULL::text)
+ RETURNS numeric
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
+AS $function$
+    declare v_pool public.organization_credit_pools; v_taken numeric;
+    begin
+      perform ledger_check_amount(p_credits);
+      v_pool := (ledger_lock_and_refresh(p_org_id, null)).pool;
+      v_taken := least(p_credits, coalesce(v_pool.total_credits - v_pool.allocated_credits, 0));
+      update public.organization_credit_pools p
+        set total_credits = p.total_credits - v_taken,
+          lifetime_purchased_credits = greatest(p.lifetime_purchased_credits - v_taken, 0),
+          lifetime_spent_amount = greatest(p.lifetime_spent_amount - p_paid, 0)
+        where p.org_id = p_org_id;
+      insert into ledger_journal (kind, org_id, pool_total, paid, actor, note)
+        values ('refund', p_org_id, -v_taken, -p_paid, p_actor, p_note);
+      return v_taken;
+    end
+  $function$;
+revoke execute on function tollgate.ledger_take_credits(uuid,numeric,numeric,character varying,text) from public;
+grant execute on function tollgate.ledger_take_credits(uuid,numeric,numeric,character varying,text) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.prune_idempotency_keys(p_most integer)
  RETURNS integer

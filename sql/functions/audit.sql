@@ -6,6 +6,7 @@
 --   limit        held with the open holds that touched it; used with the charges of those
 --   hold         a closed one is charged what its row says; an open one has no charge yet
 --   correction   it belongs to a call that could need it: recovered or released (recovery), or disputed (dispute)
+--   refund       those of one call are together at most what it cost
 --   charge       its user has an allocation; its credits and its dollars are the same amount
 
 -- Recomputes every balance, in the one snapshot of the calling statement. No rows: the books are right.
@@ -114,6 +115,11 @@ create or replace function tollgate.ledger_audit()
       select 'a correction belongs to a call that did not need it', c.org_id, c.user_id, c.call_id, c.credits, null
       from correction c left join ledger_holds h using (call_id) left join disputed d using (call_id)
       where case c.cause when 'recovery' then h.call_id is null or h.state not in ('released', 'recovered') else d.call_id is null end
+      union all
+      select 'a call is refunded more than it cost', r.org_id, r.user_id, r.call_id, greatest(r.credits, b.credits), b.credits
+      from (select j.org_id, j.user_id, j.call_id, sum(j.pool_total) as credits from ledger_journal j
+        where j.kind = 'refund' and j.call_id is not null group by 1, 2, 3) r
+      cross join lateral ledger_booked(r.call_id) b
       union all
       select 'credits and dollars of a charge differ', c.org_id, c.user_id, c.call_id, c.credits_used / 1000, c.total_cost
       from public.credit_usage_attribution c where c.source = 'proxy' and c.credits_used > 0)

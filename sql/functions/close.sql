@@ -88,7 +88,9 @@ create or replace function tollgate.ledger_reconcile_closed(p_call tollgate.clos
       v_difference := p_call.charge - charged;
       if v_missing and v_booked.booked or not v_missing and (v_hold.state = 'settled' or v_difference = 0
           or (p_call.state <> 'settled' and v_hold.state <> 'recovered')
-          or 'recovery' = any(v_booked.corrected)) then
+          or 'recovery' = any(v_booked.corrected)
+          -- What a refund gave back is not given back again.
+          or v_difference < 0 and exists (select 1 from ledger_journal j where j.call_id = p_call.call_id and j.kind = 'refund')) then
         return;
       end if;
       if v_allocation.id is null then

@@ -83,18 +83,7 @@ create or replace function public.add_credits_to_pool(p_org_id uuid, p_credits_a
   language plpgsql security definer set search_path = pg_catalog, tollgate, pg_temp
   as $$
     begin
-      perform ledger_check_amount(p_credits_amount);
-      if p_purchase_amount is null or p_purchase_amount = 'NaN' or p_purchase_amount < 0 then
-        raise exception 'Invalid amount: the purchase amount must not be negative, got %', p_purchase_amount using errcode = 'P0001';
-      end if;
-      insert into public.organization_credit_pools as p (org_id, total_credits, lifetime_purchased_credits, lifetime_spent_amount)
-        values (p_org_id, p_credits_amount, p_credits_amount, p_purchase_amount)
-        on conflict (org_id) do update
-          set total_credits = p.total_credits + excluded.total_credits,
-            lifetime_purchased_credits = p.lifetime_purchased_credits + excluded.lifetime_purchased_credits,
-            lifetime_spent_amount = p.lifetime_spent_amount + excluded.lifetime_spent_amount;
-      insert into ledger_journal (kind, org_id, pool_total, paid, actor)
-        values ('purchase', p_org_id, p_credits_amount, p_purchase_amount, session_user);
+      perform ledger_add_credits(p_org_id, p_credits_amount, p_purchase_amount, session_user::varchar);
       return true;
     end
   $$;

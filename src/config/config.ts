@@ -111,10 +111,33 @@ export interface Limits {
   bookingWaitSeconds: number
 }
 
+/**
+ * Who may add credits to a pool: the operator; besides, an admin of the organization who paid for them; besides, any admin of the
+ * organization, as Ops-Center had it.
+ */
+export type CreditsAdder = 'system_admin' | 'payment' | 'org_admin'
+
+export interface StripeSettings {
+  secretKey: string
+  /** Without it no webhook is believed. */
+  webhookSecret: string | null
+  /** Null means Stripe's own. */
+  apiBase: string | null
+}
+
+export interface BillingSettings {
+  /** Cents a month. */
+  planPrices: Readonly<Record<Plan, bigint>>
+  addCredits: CreditsAdder
+  /** Null without STRIPE_SECRET_KEY. */
+  stripe: StripeSettings | null
+}
+
 /** What the `tollgate:` section says, with the defaults filled in. */
 export interface TollgateSettings {
   /** Millionths on top of the provider's cost: 50 % is 500000n. */
   plans: Record<Plan, { markup: bigint }>
+  billing: BillingSettings
   /** Millionths the charge is multiplied by. */
   powerLevels: Record<PowerLevel, bigint>
   allowBelowCost: boolean

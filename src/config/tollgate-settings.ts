@@ -1,7 +1,8 @@
 /** The `tollgate:` section: what LiteLLM has no word for. Every setting has a default; an unknown one is named, with the known. */
 
 import { createAddressGuard } from '../http/address-guard.ts'
-import type { Leases, Limits, OutputCaps, Plan, PowerLevel, TollgateSettings } from './config.ts'
+import { DEFAULT_PRICES, readCreditsAdder, readMonthlyPrice, readStripe } from './billing-settings.ts'
+import type { BillingSettings, Leases, Limits, OutputCaps, Plan, PowerLevel, TollgateSettings } from './config.ts'
 import type { Field, NumberRule, Section } from './field.ts'
 
 const MEGABYTE = 1_048_576
@@ -49,8 +50,10 @@ const DEFAULT_LEVELS: Readonly<Record<PowerLevel, bigint>> = {
 export function readTollgateSettings(place: Field): TollgateSettings {
   const section = place.section()
   const field = (name: string): Field | null => section?.take(name) ?? null
+  const { plans, planPrices } = readPlans(field('plans')?.section() ?? null)
   const settings: TollgateSettings = {
-    plans: readPlans(field('plans')?.section() ?? null),
+    plans,
+    billing: { planPrices, addCredits: readCreditsAdder(field('credits')), stripe: readStripe(place, field('stripe')) },
     powerLevels: readPowerLevels(field('power_levels')?.section() ?? null),
     allowBelowCost: field('allow_below_cost')?.flag() ?? false,
     toolFees: readDollars(field('tool_fees')?.section() ?? null, 'dollars per use, 0 or more'),
@@ -64,27 +67,33 @@ export function readTollgateSettings(place: Field): TollgateSettings {
   }
   section?.finish(
     NOTHING,
-    'plans, power_levels, allow_below_cost, tool_fees, tool_surcharges, caps, leases, limits, read_on_seconds, audit_log_days, allowed_addresses',
+    'plans, credits, stripe, power_levels, allow_below_cost, tool_fees, tool_surcharges, caps, leases, limits, read_on_seconds, audit_log_days, allowed_addresses',
   )
   return settings
 }
 
-function readPlans(section: Section | null): TollgateSettings['plans'] {
-  const markup = (plan: Plan): { markup: bigint } => {
-    const written = section?.take(plan)
-    return { markup: (written === undefined ? null : readPlan(written)) ?? DEFAULT_MARKUPS[plan] }
-  }
-  const plans = { platform: markup('platform'), byok: markup('byok'), hybrid: markup('hybrid') }
+function readPlans(section: Section | null): Pick<TollgateSettings, 'plans'> & Pick<BillingSettings, 'planPrices'> {
+  const read = (plan: Plan): ReadPlan => readPlan(section?.take(plan) ?? null, plan)
+  const [platform, byok, hybrid] = [read('platform'), read('byok'), read('hybrid')]
   section?.finish(NOTHING, 'platform, byok, hybrid')
-  return plans
+  return {
+    plans: { platform: { markup: platform.markup }, byok: { markup: byok.markup }, hybrid: { markup: hybrid.markup } },
+    planPrices: { platform: platform.price, byok: byok.price, hybrid: hybrid.price },
+  }
 }
 
-/** `platform: { markup_percent: 50 }`. */
-function readPlan(field: Field): bigint | null {
-  const section = field.section()
-  const markup = section?.take('markup_percent')
-  section?.finish(NOTHING, 'markup_percent')
-  return markup === undefined ? null : readMarkup(markup)
+interface ReadPlan {
+  markup: bigint
+  price: bigint
+}
+
+/** `platform: { markup_percent: 50, monthly_price: 50 }`. */
+function readPlan(field: Field | null, plan: Plan): ReadPlan {
+  const section = field?.section() ?? null
+  const markup = section === null ? null : readMarkup(section.take('markup_percent'))
+  const price = section === null ? null : readMonthlyPrice(section.take('monthly_price'))
+  section?.finish(NOTHING, 'markup_percent, monthly_price')
+  return { markup: markup ?? DEFAULT_MARKUPS[plan], price: price ?? DEFAULT_PRICES[plan] }
 }
 
 /** Percent with up to four decimals is millionths. */
