@@ -3,7 +3,10 @@ import type { RequestListener, Server } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Limit } from '../http/limit.ts'
 import { createConnectionTable } from './connection-table.ts'
+import { createLoopTurns } from './loop-turns.ts'
+import { type Reading, readInSlices, type SlicedReading } from './read-in-slices.ts'
 import { createRequestTurns } from './request-turns.ts'
+import { networkOf } from './unknown-keys.ts'
 
 /** How often connections are looked at whose time is over. */
 export const CHECK_MS = 1_000
@@ -33,7 +36,33 @@ export function limitConnections(
   onRefused: (limit: Limit) => void,
 ): Connections {
   const table = createConnectionTable(limits.connections, () => onRefused('connections'))
-  const turns = createRequestTurns(listener, table.work, (socket, status) => table.rest(socket, status >= 400))
+  const now = () => performance.now()
+  const loopTurns = createLoopTurns(now)
+  const readings = new WeakMap<Socket, SlicedReading>()
+  /** Connections whose last request was a call that was served: its caller has paid for more than parsing. */
+  const known = new WeakSet<Socket>()
+  const turns = createRequestTurns(listener, {
+    onWork: table.work,
+    onAnswered(socket, { method }, { statusCode }) {
+      if (method === 'POST' && statusCode < 400) known.add(socket)
+      else known.delete(socket)
+    },
+    onRest(socket, { statusCode }) {
+      table.rest(socket, statusCode >= 400)
+      readings.get(socket)?.next()
+    },
+    inTurn: (socket, work) => (known.has(socket) ? work() : loopTurns.run(networkOf(socket.remoteAddress ?? ''), work)),
+  })
+  const reading: Reading = {
+    state(socket) {
+      const current = turns.current(socket)
+      if (current === undefined || current === null) return 'head'
+      return current[0].complete ? 'answering' : 'body'
+    },
+    isKnown: (socket) => known.has(socket),
+    network: ({ remoteAddress = '' }) => networkOf(remoteAddress),
+    now,
+  }
 
   function sentTooMuch(socket: Socket): void {
     if (socket.destroyed) return
@@ -42,7 +71,8 @@ export function limitConnections(
   }
 
   server.on('connection', (socket) => {
-    if (!table.enter(socket)) socket.destroy()
+    if (table.enter(socket)) readings.set(socket, readInSlices(socket, loopTurns, reading))
+    else socket.destroy()
   })
   // Of one that could not be accepted: descriptors ran out elsewhere. Without a listener it would end the process.
   server.on('error', () => onRefused('connections'))

@@ -22,18 +22,23 @@ interface Turns {
   ahead: Exchange[]
 }
 
-/** @param onWork before a request is handled, @param onRest after the last one that waited. */
-export function createRequestTurns(
-  listener: RequestListener,
-  onWork: (socket: Socket) => void,
-  onRest: (socket: Socket, status: number) => void,
-): RequestTurns {
+export interface TurnEvents {
+  /** Before a request is handled. */
+  onWork(socket: Socket): void
+  onAnswered(socket: Socket, ...exchange: Exchange): void
+  /** After the last one that waited. */
+  onRest(socket: Socket, outgoing: ServerResponse): void
+  /** Runs what a connection sent ahead, when its turn comes. */
+  inTurn(socket: Socket, work: () => void): void
+}
+
+export function createRequestTurns(listener: RequestListener, events: TurnEvents): RequestTurns {
   const all = new WeakMap<Socket, Turns>()
   let discarding = 0
 
   function begin(socket: Socket, turns: Turns, exchange: Exchange): void {
     const [incoming, outgoing] = exchange
-    onWork(socket)
+    events.onWork(socket)
     turns.current = exchange
     outgoing.once('prefinish', () => {
       if (!incoming.complete && !incoming.destroyed) discard(socket, exchange)
@@ -41,9 +46,16 @@ export function createRequestTurns(
     outgoing.once('close', () => {
       turns.current = null
       if (socket.destroyed) return
+      events.onAnswered(socket, ...exchange)
       const next = turns.ahead.shift()
-      if (next === undefined) onRest(socket, outgoing.statusCode)
-      else begin(socket, turns, next)
+      if (next === undefined) {
+        events.onRest(socket, outgoing)
+        return
+      }
+      turns.current = next
+      events.inTurn(socket, () => {
+        if (!socket.destroyed) begin(socket, turns, next)
+      })
     })
     listener(incoming, outgoing)
   }
