@@ -22,6 +22,7 @@ import {
 } from './api/admin/platform-keys.ts'
 import { createAdminSurface } from './api/admin/surface.ts'
 import { createTestKey } from './api/admin/test-provider-key.ts'
+import { createOrgBillingSurface } from './api/org-billing/surface.ts'
 import { mountSurface } from './api/surface.ts'
 import { findCall } from './billing/find-call.ts'
 import { type ChatDependencies, chat, findRoute } from './call/chat.ts'
@@ -114,6 +115,7 @@ export function createApp(deps: AppDependencies): OpenAPIHono<AppEnv> {
   )
   app.get(`${platform}/:key/decrypted`, (c) => asPermitted(c, 'platform_keys:manage', refuseDecrypted))
   mountSurface(app, createAdminSurface(deps), deps)
+  mountSurface(app, createOrgBillingSurface(deps), deps)
 
   const ownKeys = {
     ...keys,

@@ -93,16 +93,16 @@ export async function listAllocations(database: Database, organizationId: string
 
 /**
  * A user's allocations in active organizations, by the organization's name.
- * @param organizationId only this one; null for all of them.
+ * @param within only in these, by id; null: in all.
  */
 export async function listUserAllocations(
   database: Database,
   userId: string,
-  organizationId: string | null,
+  within: readonly string[] | null,
 ): Promise<OrganizationAllocation[]> {
   const { rows } = await sql<OrganizationAllocation>`
     select ${COLUMNS}, o.name as org_name from user_credit_allocations a join organizations o on o.id = a.org_id
-    where a.user_id = ${userId} and o.status = 'active' and (${organizationId}::uuid is null or a.org_id = ${organizationId})
+    where a.user_id = ${userId} and o.status = 'active' and (${within === null} or a.org_id = any(${within}::uuid[]))
     order by o.name`.execute(database.query)
   return rows
 }

@@ -33,20 +33,19 @@ export interface Names {
 const COLUMNS = sql`o.id, o.name, o.display_name, o.plan_tier, o.max_seats, o.status, ${isoTime('o.created_at')} as created_at`
 
 /**
- * Those the user is a member of, by name. @param everyOne also all others.
- * @param organizationId only this one; null for all.
+ * Those the user is a member of, by name.
+ * @param within only these, by id; null: every organization, with the user's role where there is one.
  */
 export async function listOrganizationsOf(
   database: Database,
   userId: string,
-  { everyOne, organizationId }: { everyOne: boolean; organizationId: string | null },
+  within: readonly string[] | null,
 ): Promise<MyOrganization[]> {
   const { rows } = await sql<MyOrganization>`
     select ${COLUMNS}, m.role,
       (select count(*)::int from organization_members n where n.org_id = o.id) as member_count
     from organizations o left join organization_members m on m.org_id = o.id and m.user_id = ${userId}
-    where o.status <> 'deleted' and (${everyOne} or m.role is not null)
-      and (${organizationId}::uuid is null or o.id = ${organizationId})
+    where o.status <> 'deleted' and (${within === null} or m.role is not null and o.id = any(${within}::uuid[]))
     order by o.name`.execute(database.query)
   return rows
 }

@@ -16,7 +16,7 @@ export interface SystemOrganization {
 
 export interface SystemBilling {
   organizations: SystemOrganization[]
-  revenue: { mrr: string; active: number }
+  revenue: { mrr: string; arr: string; active: number }
   plans: { plan: string; count: number; mrr: string }[]
   /** At most ten, the largest use of thirty days first. */
   top: { org_id: string; credits: string; user_count: number }[]
@@ -42,7 +42,7 @@ export async function systemBilling({ query }: Database): Promise<SystemBilling>
     select subscription_plan as plan, count(*)::int as count, sum(monthly_price)::text as mrr
     from organization_subscriptions where ${PAYING} group by 1 order by 1`.execute(query)
   const revenue = await sql<SystemBilling['revenue']>`
-    select coalesce(sum(monthly_price), 0)::text as mrr, count(*)::int as active
+    select coalesce(sum(monthly_price), 0)::text as mrr, (12 * coalesce(sum(monthly_price), 0))::text as arr, count(*)::int as active
     from organization_subscriptions where ${PAYING}`.execute(query)
   const top = await sql<SystemBilling['top'][number]>`
     select org_id, trim_scale(sum(credits_used))::text as credits, count(distinct user_id)::int as user_count

@@ -22,11 +22,11 @@ export interface UsageOf30Days {
   request_count: number
 }
 
-/** Active ones, by name. @param organizationId only this one; null for all. */
+/** Active ones, by name. @param within only these, by id. */
 export async function listUserOrganizations(
   database: Database,
   userId: string,
-  organizationId: string | null,
+  within: readonly string[],
 ): Promise<UserOrganization[]> {
   const { rows } = await sql<UserOrganization>`
     select o.id as org_id, o.name as org_name, m.role, s.subscription_plan, coalesce(s.monthly_price, 0)::text as monthly_price,
@@ -38,22 +38,22 @@ export async function listUserOrganizations(
     left join lateral (
       select subscription_plan, monthly_price from organization_subscriptions
       where org_id = o.id and status in ('active', 'trialing') order by status = 'active' desc, created_at desc limit 1) s on true
-    where m.user_id = ${userId} and o.status = 'active' and (${organizationId}::uuid is null or o.id = ${organizationId})
+    where m.user_id = ${userId} and o.status = 'active' and o.id = any(${within}::uuid[])
     order by o.name`.execute(database.query)
   return rows
 }
 
-/** @param organizationId in this one; null in all. */
+/** @param within only in these organizations, by id. */
 export async function usageOf30Days(
   database: Database,
   userId: string,
-  organizationId: string | null,
+  within: readonly string[],
 ): Promise<UsageOf30Days> {
   const { rows } = await sql<UsageOf30Days>`
     select trim_scale(sum(credits_used))::text as total_credits_used, count(distinct org_id)::int as org_count,
       (count(*) filter (where entry = 'charge'))::int as request_count
     from credit_usage_attribution
     where user_id = ${userId} and created_at >= tollgate.tollgate_now() - interval '30 days'
-      and (${organizationId}::uuid is null or org_id = ${organizationId})`.execute(database.query)
+      and org_id = any(${within}::uuid[])`.execute(database.query)
   return rows[0]!
 }

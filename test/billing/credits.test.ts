@@ -105,7 +105,7 @@ describe('allocations', () => {
     const never = await run((tx) => allocateCredits(tx, { ...allocation(org.id, 'bob', '0'), resetPeriod: 'never' }))
     expect(never).toMatchObject({ allocated_credits: '150.000000', reset_period: 'never', next_reset_date: null })
     expect((await listAllocations(db.database, org.id)).map(({ user_id }) => user_id)).toContain('bob')
-    expect(await listUserAllocations(db.database, 'bob', org.id)).toMatchObject([
+    expect(await listUserAllocations(db.database, 'bob', [org.id])).toMatchObject([
       { org_name: org.name, remaining_credits: '150.000000' },
     ])
   })
