@@ -6,11 +6,15 @@ import { fileURLToPath } from 'node:url'
 
 const main = fileURLToPath(new URL('../src/main.ts', import.meta.url))
 const pinned = fileURLToPath(new URL('../node_modules/node/bin/node', import.meta.url))
+const installed = fileURLToPath(new URL('../node_modules/hono/package.json', import.meta.url))
 
-if (Number(process.versions.node.split('.')[0]) >= 24) await import(main)
+if (!existsSync(installed)) refuse('nothing is installed yet. Run: npm ci')
+else if (Number(process.versions.node.split('.')[0]) >= 24) await import(main)
 else if (existsSync(pinned)) forward(spawn(pinned, [main, ...process.argv.slice(2)], { stdio: 'inherit' }))
-else {
-  console.error(`tollgate: needs Node 24 or later, this is ${process.version}. Run npm ci, which brings one.`)
+else refuse(`needs Node 24 or later, and this is ${process.version}. Run npm ci, which brings one.`)
+
+function refuse(why) {
+  console.error(`tollgate: ${why}`)
   process.exitCode = 1
 }
 

@@ -23,7 +23,7 @@ import {
   orgSuspend,
 } from './commands/organizations.ts'
 import { start } from './commands/start.ts'
-import { HELP, helpFor } from './commands/usage.ts'
+import { commandsOf, HELP, helpFor } from './commands/usage.ts'
 import { version } from './commands/version.ts'
 import { withoutSecrets } from './observe/log.ts'
 
@@ -57,11 +57,17 @@ async function main(args: readonly string[]): Promise<number> {
   if (args.includes('--help') || args.includes('-h') || args[0] === 'help')
     return print(helpFor(named.replace(/^help ?/, '')) ?? HELP)
   const name = named || 'start'
-  if (!Object.hasOwn(COMMANDS, name))
-    throw new CommandError(EXIT.usage, `There is no command '${name}'. tollgate --help lists them.`)
+  if (!Object.hasOwn(COMMANDS, name)) throw new CommandError(EXIT.usage, noCommand(name))
   return COMMANDS[name as keyof typeof COMMANDS](
     readOptions(name, args.slice(words < 0 ? args.length : words), process.env),
   )
+}
+
+/** With those that begin with the same word. */
+function noCommand(name: string): string {
+  const near = commandsOf(name.split(' ')[0] ?? '')
+  const advice = near.length === 0 ? 'tollgate --help lists them.' : `There are: ${near.join(', ')}.`
+  return `There is no command '${name}'. ${advice}`
 }
 
 function print(text: string): number {

@@ -1,7 +1,7 @@
 /** A newcomer's first minute: start with nothing, paste what the banner says, see the price, audit the books. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, mkdtemp, rm, stat } from 'node:fs/promises'
+import { chmod, cp, mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -10,18 +10,22 @@ import { promisify } from 'node:util'
 import { afterEach, expect, test } from 'vitest'
 
 const MAIN = fileURLToPath(new URL('../src/main.ts', import.meta.url))
+/** What `npm start` becomes. */
+const START = fileURLToPath(new URL('../bin/start', import.meta.url))
 const run = promisify(execFile)
 const { DATABASE_URL: _database, OPENAI_API_KEY: _key, ...ENV } = process.env
 
-let dataDir: string
+let dataDir = ''
 let server: ChildProcess
+let runs = false
 
 afterEach(async () => {
-  if (server.exitCode === null) {
+  if (runs && server.exitCode === null) {
     server.kill('SIGTERM')
     await once(server, 'exit')
   }
-  await rm(dataDir, { recursive: true, force: true })
+  runs = false
+  if (dataDir !== '') await rm(dataDir, { recursive: true, force: true })
 })
 
 /** Open to be passed through, or a root's store would have to live elsewhere. */
@@ -33,10 +37,11 @@ async function newDataDir(): Promise<string> {
 
 /** The banner's lines, up to the empty one that ends it. */
 async function start(env: Record<string, string | undefined> = {}): Promise<string[]> {
-  server = spawn(process.execPath, [MAIN, 'start', '--port', '0', '--data-dir', dataDir], {
+  server = spawn(START, ['start', '--port', '0', '--data-dir', dataDir], {
     env: { ...ENV, ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
+  runs = true
   const lines: string[] = []
   for await (const line of createInterface({ input: server.stdout! })) {
     if (line === '') return lines
@@ -62,12 +67,15 @@ function audit(): Promise<{ stdout: string }> {
   return run(process.execPath, [MAIN, 'audit', '--data-dir', dataDir], { env: ENV })
 }
 
-test('start, paste the curl, see the price, audit beside the server and after it', async () => {
+test('npm start, paste the curl, see the price, audit beside the server and after it; a second start names the first.', async () => {
   dataDir = await newDataDir()
   const lines = await start()
   expect(lines.length).toBeLessThanOrEqual(8)
   expect(lines[0]).toMatch(/^Tollgate \d+\.\d+\.\d+ on http:\/\/127\.0\.0\.1:\d+$/)
   expect(lines.join('\n')).not.toContain('\u001b')
+  expect(lines[1]).toBe(
+    `store: its own PostgreSQL in ${join(dataDir, 'postgres')}, for this one machine (set DATABASE_URL for your own)`,
+  )
   const curl = lines.at(-1) ?? ''
   expect(curl).toMatch(
     /^curl -i http:\/\/127\.0\.0\.1:\d+\/v1\/chat\/completions -H "Authorization: Bearer uc_[0-9a-f]{64}"/,
@@ -83,6 +91,13 @@ test('start, paste the curl, see the price, audit beside the server and after it
   expect((await stat(join(dataDir, 'demo-key'))).mode & 0o777).toBe(0o600)
 
   expect((await audit()).stdout).toBe('The books are right: 2 organizations, 1 charges, 0 open holds.\n')
+  const url = lines[0]?.split(' ').at(-1) ?? ''
+  const second = run(START, ['start', '--port', new URL(url).port, '--data-dir', dataDir], { env: ENV })
+  await expect(second).rejects.toMatchObject({
+    code: 6,
+    stderr: `tollgate: Tollgate is running already: process ${server.pid} on ${url}. Stop it with kill ${server.pid}, or start another beside it with --port.\n`,
+  })
+  // The script has become the server: its process ends in order, with the server's exit code.
   server.kill('SIGTERM')
   expect(await once(server, 'exit')).toEqual([0, null])
   expect((await audit()).stdout).toBe('The books are right: 2 organizations, 1 charges, 0 open holds.\n')
@@ -124,4 +139,29 @@ test('org create and key create work beside the running server, and the key they
   })
   const { status, headers } = await paste(curl.replace(/uc_[0-9a-f]{64}/, key.key))
   expect([status, headers.get('x-credits-remaining')]).toEqual([200, '4999.954'])
+})
+
+test('Before npm ci, npm start and npx tollgate say what to do.', async () => {
+  const clone = await mkdtemp(join(tmpdir(), 'tollgate-clone-'))
+  await cp(join(START, '..'), join(clone, 'bin'), { recursive: true })
+  const expected = { code: 1, stderr: 'tollgate: nothing is installed yet. Run: npm ci\n' }
+  await expect(run(join(clone, 'bin', 'start'))).rejects.toMatchObject(expected)
+  await expect(run(process.execPath, [join(clone, 'bin', 'tollgate.js')])).rejects.toMatchObject(expected)
+  await rm(clone, { recursive: true })
+})
+
+test('With an old Node and without the one that npm ci brings, npm start says so.', async () => {
+  const clone = await mkdtemp(join(tmpdir(), 'tollgate-clone-'))
+  await cp(join(START, '..'), join(clone, 'bin'), { recursive: true })
+  await mkdir(join(clone, 'node_modules', 'hono'), { recursive: true })
+  await writeFile(join(clone, 'node_modules', 'hono', 'package.json'), '{}')
+  await writeFile(join(clone, 'node'), '#!/bin/sh\necho v20.20.2\n', { mode: 0o755 })
+  const started = run(join(clone, 'bin', 'start'), { env: { PATH: `${clone}:/usr/bin:/bin` } })
+  await expect(started).rejects.toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(
+      /^tollgate: needs Node 24 or later, and this is v20\.20\.2\. Run npm ci, which brings one;/,
+    ),
+  })
+  await rm(clone, { recursive: true })
 })

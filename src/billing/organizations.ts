@@ -21,7 +21,11 @@ export interface OrganizationSummary {
 }
 
 /** In the order of their names, without deleted ones. */
-export async function listOrganizations(database: Database): Promise<OrganizationSummary[]> {
+export function listOrganizations(database: Database): Promise<OrganizationSummary[]> {
+  return summaries(database, null)
+}
+
+async function summaries(database: Database, id: string | null): Promise<OrganizationSummary[]> {
   const { rows } = await sql<OrganizationSummary>`
     select o.id, o.name, o.status, s.subscription_plan as plan,
       (select count(*)::int from organization_members m where m.org_id = o.id) as members,
@@ -32,7 +36,7 @@ export async function listOrganizations(database: Database): Promise<Organizatio
     left join lateral (
       select subscription_plan from organization_subscriptions
       where org_id = o.id order by (status in ('active', 'trialing')) desc, created_at desc limit 1) s on true
-    where o.status <> 'deleted'
+    where o.status <> 'deleted' and (${id}::uuid is null or o.id = ${id}::uuid)
     order by o.name`.execute(database.query)
   return rows
 }
@@ -40,7 +44,7 @@ export async function listOrganizations(database: Database): Promise<Organizatio
 /** @throws {TollgateError} 404. */
 export async function showOrganization(database: Database, nameOrId: string): Promise<OrganizationSummary> {
   const { id } = await findOrganization(database.query, nameOrId)
-  const found = (await listOrganizations(database)).find((one) => one.id === id)
+  const [found] = await summaries(database, id)
   if (found === undefined)
     throw new TollgateError(404, 'organization_not_found', `The organization ${JSON.stringify(nameOrId)} was deleted.`)
   return found

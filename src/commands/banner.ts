@@ -2,20 +2,20 @@
 import { relative } from 'node:path'
 import type { Config } from '../config/config.ts'
 import type { Store } from './open-store.ts'
+import { reachable } from './server-note.ts'
 
 export interface BannerFacts {
   version: string
   host: string
   port: number
   config: Config
-  store: Pick<Store, 'embedded' | 'psql'>
-  dataDir: string
+  store: Pick<Store, 'directory'>
   /** Null: none was made; the caller brings a key. */
   demoKey: string | null
 }
 
 export function banner(facts: BannerFacts): string {
-  const url = `http://${shownHost(facts.host)}:${facts.port}`
+  const url = urlOf(facts.host, facts.port)
   return [
     `Tollgate ${facts.version} on ${url}`,
     `store: ${storeLine(facts)}`,
@@ -28,15 +28,16 @@ export function banner(facts: BannerFacts): string {
   ].join('\n')
 }
 
-function shownHost(host: string): string {
-  if (host === '0.0.0.0' || host === '::') return '127.0.0.1'
-  return host.includes(':') ? `[${host}]` : host
+/** Of a server, as one writes it into a browser. */
+export function urlOf(host: string, port: number): string {
+  const name = reachable(host)
+  return `http://${name.includes(':') ? `[${name}]` : name}:${port}`
 }
 
-function storeLine({ store, dataDir }: BannerFacts): string {
-  if (!store.embedded) return 'PostgreSQL at DATABASE_URL'
-  const path = relative('.', dataDir)
-  return `its own PostgreSQL in ${path === '' || path.startsWith('..') ? dataDir : `./${path}`}, for this one machine (set DATABASE_URL for your own)`
+function storeLine({ store: { directory } }: BannerFacts): string {
+  if (directory === null) return 'PostgreSQL at DATABASE_URL'
+  const path = relative('.', directory)
+  return `its own PostgreSQL in ${path === '' || path.startsWith('..') ? directory : `./${path}`}, for this one machine (set DATABASE_URL for your own)`
 }
 
 function providersLine(config: Config): string {

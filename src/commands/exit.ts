@@ -11,6 +11,8 @@ export const EXIT = {
   database: 4,
   /** The port can't be listened on. */
   port: 5,
+  /** A server of the same data directory is running on the port. */
+  running: 6,
 } as const
 
 export class CommandError extends Error {

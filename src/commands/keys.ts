@@ -9,10 +9,9 @@ import { type RawRoot, type Root, RootKeyError, rootWeakness } from '../vault/ro
 import { type RotateReport, rotate } from '../vault/rotate.ts'
 import { createSealer } from '../vault/sealer.ts'
 import { EXIT } from './exit.ts'
-import { openStore } from './open-store.ts'
 import type { Options } from './options.ts'
-import { requireConfig } from './read-config.ts'
 import { asCommandError, requireRootConfig } from './root-config.ts'
+import { withPrepared } from './with-store.ts'
 
 const PATIENCE_MS = 30_000
 
@@ -41,17 +40,13 @@ async function withKeys(
   options: Options,
   work: (database: Database, root: RootConfig) => Promise<{ unreadable: unknown[] }>,
 ): Promise<number> {
-  const say = (line: string) => process.stderr.write(`${line}\n`)
-  const config = await requireConfig(options, say)
-  const root = await requireRootConfig(options, config, say)
-  const store = await openStore(options, config, say)
-  try {
-    const report = await asCommandError(() => work(store.database, root))
-    process.stdout.write(`${JSON.stringify(report, null, 2)}\n`)
-    return report.unreadable.length === 0 ? EXIT.ok : EXIT.failed
-  } finally {
-    await store.close()
-  }
+  const report = await withPrepared(
+    options,
+    (config, say) => requireRootConfig(options, config, say),
+    (database, root) => asCommandError(() => work(database, root)),
+  )
+  process.stdout.write(`${JSON.stringify(report, null, 2)}\n`)
+  return report.unreadable.length === 0 ? EXIT.ok : EXIT.failed
 }
 
 /** To the first key of a file, else to the key in KMS. */

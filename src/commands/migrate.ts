@@ -27,7 +27,7 @@ export async function migrateSchema(options: Options): Promise<number> {
     for (const line of lines) process.stdout.write(`${line}\n`)
     return code
   } catch (error) {
-    throw asCommandError(error, embedded)
+    throw asCommandError(error, server)
   } finally {
     await server.close()
   }

@@ -19,6 +19,10 @@ export interface Server {
   url: string
   /** Tollgate's own PostgreSQL. */
   embedded: boolean
+  /** The setting that names the database; null for Tollgate's own. */
+  named: string | null
+  /** The folder with its data; null for another's. */
+  directory: string | null
   /** How to look into it. */
   psql: string | null
   close(): Promise<void>
@@ -49,22 +53,31 @@ export async function openStore(
     return { ...server, database, close }
   } catch (error) {
     await server.close()
-    throw asCommandError(error, server.embedded)
+    throw asCommandError(error, server)
   }
 }
 
 /** Whatever is in the database. @throws {CommandError} with exit code 4. */
 export async function openServer(options: Options, config: Config, say: (line: string) => void): Promise<Server> {
   const url = options.env.DATABASE_URL || config.databaseUrl
-  if (url) return { url, embedded: false, psql: null, close: async () => {} }
+  if (url)
+    return {
+      url,
+      embedded: false,
+      named: options.env.DATABASE_URL ? 'DATABASE_URL' : 'general_settings.database_url',
+      directory: null,
+      psql: null,
+      close: async () => {},
+    }
   let store: EmbeddedStore
   try {
     store = await openEmbeddedStore(options.dataDir, { log: say })
   } catch (error) {
-    throw asCommandError(error, true)
+    throw asCommandError(error, { named: null })
   }
   for (const note of store.notes) say(note)
-  return { url: store.url, embedded: true, psql: store.psql, close: () => store.close() }
+  const { directory, psql } = store
+  return { url: store.url, embedded: true, named: null, directory, psql, close: () => store.close() }
 }
 
 /** Says what was done, unless it is all there is: a first start needs no list. */
@@ -78,11 +91,24 @@ async function prepareSchema(server: Server, options: Options, say: (line: strin
   if (note !== null) say(note)
 }
 
-/** What a database is refused for says all by itself; other errors are PostgreSQL's or the network's. */
-export function asCommandError(error: unknown, embedded: boolean): CommandError {
+/** A schema that is refused says all by itself; other errors are PostgreSQL's or the network's, and name the setting. */
+export function asCommandError(error: unknown, { named }: Pick<Server, 'named'>): CommandError {
   const message = messageOf(error)
-  const whole = embedded || error instanceof SchemaError ? message : `The database can't be used: ${message}`
-  return new CommandError(EXIT.database, whole, { cause: error })
+  if (named === null || error instanceof SchemaError) return new CommandError(EXIT.database, message, { cause: error })
+  const advice = ADVICE[(error as { code?: string }).code ?? ''] ?? ''
+  return new CommandError(EXIT.database, `The database of ${named} can't be used: ${message}.${advice}`, {
+    cause: error,
+  })
+}
+
+/** By the code of PostgreSQL or of the system. */
+const ADVICE: Readonly<Record<string, string>> = {
+  ECONNREFUSED: ' Nothing listens there: start PostgreSQL, or correct host and port.',
+  ENOTFOUND: ' Correct the host.',
+  ETIMEDOUT: ' Correct host and port, or open the firewall.',
+  '28P01': ' Correct user and password.',
+  '28000': ' Correct the user, or let it in in pg_hba.conf.',
+  '3D000': ' Make the database first: create database.',
 }
 
 /** An AggregateError of refused connections says nothing itself. */

@@ -88,7 +88,7 @@ export function readOptions(
 ): Options {
   const flags = parseFlags(command, args)
   const text = (flag: string, longest: number) =>
-    REQUIRED[command]?.includes(flag) || flags[flag] !== undefined ? required(flags, flag, longest) : ''
+    REQUIRED[command]?.includes(flag) || flags[flag] !== undefined ? required(command, flags, flag, longest) : ''
   const value = (flag: string, variable: string, otherwise: string) => flags[flag] ?? (env[variable] || otherwise)
   const dataDir = resolve(value('data-dir', 'TOLLGATE_DATA_DIR', './data'))
   return {
@@ -110,7 +110,7 @@ export function readOptions(
     allocate: creditsOf('--allocate', flags.allocate ?? '0'),
     role: flags.role === undefined ? null : oneOf('--role', MEMBER_ROLES, flags.role),
     label: flags.label ?? null,
-    key: command === 'key revoke' ? idOf(flags, 'key') : '',
+    key: command === 'key revoke' ? idOf(command, flags, 'key') : '',
     newRootKeyFile: flags['new-root-key-file'] ?? null,
     ...(command === 'disputes settle' ? disputeOf(flags) : { call: '', terms: 'as-charged' }),
   }
@@ -131,7 +131,7 @@ function parseFlags(command: string, args: readonly string[]): Record<string, st
 }
 
 function disputeOf(flags: Record<string, string | undefined>): Pick<Options, 'call' | 'terms'> {
-  const call = idOf(flags, 'call')
+  const call = idOf('disputes settle', flags, 'call')
   const named = ['credits', 'as-stated', 'as-charged'].filter((flag) => flags[flag] !== undefined)
   if (named.length !== 1)
     throw new CommandError(EXIT.usage, 'Say once what the call shall cost: --credits N, --as-stated or --as-charged.')
@@ -139,16 +139,16 @@ function disputeOf(flags: Record<string, string | undefined>): Pick<Options, 'ca
   return { call, terms: named[0] === 'as-stated' ? 'as-stated' : 'as-charged' }
 }
 
-function idOf(flags: Record<string, string | undefined>, flag: string): string {
-  const id = required(flags, flag, 36)
+function idOf(command: string, flags: Record<string, string | undefined>, flag: string): string {
+  const id = required(command, flags, flag, 36)
   if (!isUuid(id)) throw new CommandError(EXIT.usage, `--${flag} must be the id of a ${flag}; it is '${id}'.`)
   return id
 }
 
-function required(flags: Record<string, string | undefined>, flag: string, longest: number): string {
+function required(command: string, flags: Record<string, string | undefined>, flag: string, longest: number): string {
   const value = flags[flag]?.trim()
   if (value === undefined || value === '')
-    throw new CommandError(EXIT.usage, `--${flag} is missing. tollgate --help shows how.`)
+    throw new CommandError(EXIT.usage, `--${flag} is missing. tollgate ${command} --help shows how.`)
   if (value.length > longest || /\p{Cc}/u.test(value))
     throw new CommandError(EXIT.usage, `--${flag} must be at most ${longest} characters, without control characters.`)
   return value

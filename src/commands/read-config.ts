@@ -6,7 +6,8 @@ import { relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { PROVIDERS } from '../../providers/registry.ts'
 import type { Config, Problem } from '../config/config.ts'
-import { formatProblem, loadConfig } from '../config/load.ts'
+import { loadConfig } from '../config/load.ts'
+import { problemLines } from '../config/problem-lines.ts'
 import { CommandError, EXIT } from './exit.ts'
 import type { Options } from './options.ts'
 
@@ -43,7 +44,7 @@ export async function readConfig(options: Options): Promise<ReadConfig> {
 /** The configuration, or the end of the command with every error at once. */
 export async function requireConfig(options: Options, say: (line: string) => void): Promise<Config> {
   const { config, problems } = await readConfig(options)
-  for (const problem of problems) if (!problem.quiet) say(formatProblem(problem))
+  for (const line of problemLines(problems)) say(line)
   if (config === null) {
     const errors = problems.filter((problem) => problem.severity === 'error').length
     throw new CommandError(

@@ -6,12 +6,13 @@ import { createLog } from '../observe/log.ts'
 import { createLogOutput } from '../observe/log-output.ts'
 import { tokenTrouble } from '../observe/metrics-access.ts'
 import { type RunningServer, type ServerOptions, startServer } from '../server.ts'
-import { banner } from './banner.ts'
+import { banner, urlOf } from './banner.ts'
 import { CommandError, EXIT } from './exit.ts'
 import { openStore, type Store } from './open-store.ts'
 import type { Options } from './options.ts'
 import { requireConfig } from './read-config.ts'
 import { asCommandError, requireRootConfig } from './root-config.ts'
+import { findServer, writeServerNote } from './server-note.ts'
 import { version } from './version.ts'
 
 /** At the end, for whoever reads the log. */
@@ -21,6 +22,7 @@ export async function start(options: Options): Promise<number> {
   const say = (line: string) => process.stderr.write(`${line}\n`)
   // A reader that is gone is no reason to stop.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
+  await refuseSecond(options)
   const config = await requireConfig(options, say)
   const metricsToken = metricsTokenOf(options)
   const root = await requireRootConfig(options, config, say)
@@ -30,6 +32,7 @@ export async function start(options: Options): Promise<number> {
   const store = await openStore(options, config, say, (err) => log.warn({ err }, 'a database connection broke'))
   const stopped = nextSignal()
   let server: RunningServer
+  let forgetServer: () => Promise<void>
   try {
     const key = store.embedded ? await demoKey(store.database, options.dataDir) : null
     server = await listen(options, store, {
@@ -40,6 +43,11 @@ export async function start(options: Options): Promise<number> {
       requestIds,
       metricsToken,
     })
+    forgetServer = await writeServerNote(options.spoolDir, {
+      pid: process.pid,
+      host: options.host,
+      port: server.port,
+    })
     process.stdout.write(
       banner({
         version: version(),
@@ -47,7 +55,6 @@ export async function start(options: Options): Promise<number> {
         port: server.port,
         config,
         store,
-        dataDir: options.dataDir,
         demoKey: key,
       }),
     )
@@ -59,6 +66,7 @@ export async function start(options: Options): Promise<number> {
   const signal = await Promise.race([stopped, lastResort.unsound.then(() => null)])
   log.info({ signal }, 'no new calls; running ones finish')
   const settled = await server.stop()
+  await forgetServer()
   await store.close()
   lastResort.remove()
   log.info({ settled }, 'stopped')
@@ -84,14 +92,30 @@ async function listen(
       }),
     )
   } catch (error) {
-    const { code } = error as { code?: string }
-    if (code !== 'EADDRINUSE' && code !== 'EACCES' && code !== 'EADDRNOTAVAIL') throw error
-    throw new CommandError(
-      EXIT.port,
-      `${options.host}:${options.port} can't be listened on (${code}). Choose another with --port.`,
-      { cause: error },
-    )
+    const { code, syscall } = error as { code?: string; syscall?: string }
+    if (syscall !== 'listen' && syscall !== 'getaddrinfo') throw error
+    if (code === 'EADDRINUSE') await refuseSecond(options)
+    throw new CommandError(EXIT.port, whyNotListening(options, code ?? 'unknown'), { cause: error })
   }
+}
+
+/** @throws {CommandError} where a server of this data directory listens on the port: started twice by mistake. */
+async function refuseSecond({ spoolDir, port }: Options): Promise<void> {
+  const running = port === 0 ? null : await findServer(spoolDir, port)
+  if (running === null) return
+  throw new CommandError(
+    EXIT.running,
+    `Tollgate is running already: process ${running.pid} on ${urlOf(running.host, port)}. Stop it with kill ${running.pid}, or start another beside it with --port.`,
+  )
+}
+
+/** With the setting at fault. */
+function whyNotListening({ host, port }: Options, code: string): string {
+  if (code === 'EADDRINUSE')
+    return `Another program listens on ${host}:${port} (EADDRINUSE). Choose another port with --port or TOLLGATE_PORT.`
+  if (code === 'EACCES')
+    return `Port ${port} needs more rights than this user has (EACCES). Choose one above 1023 with --port or TOLLGATE_PORT.`
+  return `--host ${host} (or TOLLGATE_HOST) is no address of this machine (${code}). 127.0.0.1 is for this machine only, 0.0.0.0 for all its addresses.`
 }
 
 /** @throws {CommandError} where it could be guessed: it may be all that stands before the numbers of the business. */

@@ -81,7 +81,8 @@ const REST = `environment
 
 exit codes
   0 done   1 not done, audit found differences, or migrate --check something to do   2 wrong command or flag   3 config.yaml has errors
-  4 database not to be started, reached or understood   5 port not to be had`
+  4 database not to be started, reached or understood   5 port not to be had
+  6 a server of this data directory is running on that port: the message has its process and address`
 
 const NAME_WIDTH = 20
 const LINE_WIDTH = 120
@@ -98,11 +99,21 @@ ${SHARED}
 
 ${REST}`
 
-/** Of one command; null where there is none of that name. */
+/** Of one command, or of all that begin with a word (`org`); null where there is none of that name. */
 export function helpFor(name: string): string | null {
   const help = Object.hasOwn(COMMAND_HELP, name) ? COMMAND_HELP[name] : undefined
-  if (help === undefined) return null
+  if (help === undefined) return helpForGroup(name)
   return `tollgate ${name}: ${help.does}\n\nusage: ${`tollgate ${name} ${help.flags}`.trim()}\n\n${SHARED}`
+}
+
+function helpForGroup(word: string): string | null {
+  const entries = Object.entries(COMMAND_HELP).filter(([name]) => commandsOf(word).includes(name))
+  return entries.length === 0 ? null : `tollgate ${word}\n\ncommands\n${entries.map(entry).join('\n')}\n\n${SHARED}`
+}
+
+/** Names of the commands that begin with this word. */
+export function commandsOf(word: string): string[] {
+  return Object.keys(COMMAND_HELP).filter((name) => name.split(' ')[0] === word)
 }
 
 function entry([name, { does, flags }]: [string, CommandHelp]): string {

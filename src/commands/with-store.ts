@@ -1,4 +1,5 @@
 /** Runs the work of a command on its database, and prints what comes of it as JSON. */
+import type { Config } from '../config/config.ts'
 import type { Database } from '../db/connect.ts'
 import { EXIT } from './exit.ts'
 import { openStore } from './open-store.ts'
@@ -9,10 +10,21 @@ export async function withStore<Result>(
   options: Options,
   work: (database: Database) => Promise<Result>,
 ): Promise<Result> {
+  return withPrepared(options, async () => null, work)
+}
+
+/** `prepare` runs before the database is opened: what it throws leaves no server started. */
+export async function withPrepared<Prepared, Result>(
+  options: Options,
+  prepare: (config: Config, say: (line: string) => void) => Promise<Prepared>,
+  work: (database: Database, prepared: Prepared) => Promise<Result>,
+): Promise<Result> {
   const say = (line: string) => process.stderr.write(`${line}\n`)
-  const store = await openStore(options, await requireConfig(options, say), say)
+  const config = await requireConfig(options, say)
+  const prepared = await prepare(config, say)
+  const store = await openStore(options, config, say)
   try {
-    return await work(store.database)
+    return await work(store.database, prepared)
   } finally {
     await store.close()
   }

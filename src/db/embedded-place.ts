@@ -1,9 +1,11 @@
 /**
  * Decides where the embedded PostgreSQL of a data directory lives: in the data directory or, when we are root and the
- * unprivileged user of the server can't reach that, under /var/lib/tollgate. Every process comes to the same answer by itself.
+ * unprivileged user of the server can't reach that, in a folder under /var/lib/tollgate that the data directory names. Every process
+ * comes to the same answer by itself. A data directory that names none is a new one, also where an earlier one had the same path:
+ * the root key that opens the provider keys of the earlier store went with it.
  */
-import { createHash, randomUUID } from 'node:crypto'
-import { lstat, mkdir, readFile, realpath, rename, stat, writeFile } from 'node:fs/promises'
+import { createHash, randomBytes, randomUUID } from 'node:crypto'
+import { link, lstat, mkdir, readdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { directoryOwner, privateDirectory, systemDirectory } from './embedded-directory.ts'
@@ -17,6 +19,8 @@ export interface StorePlace {
   log: string
   socketDirectory: string
   user: ServerUser
+  /** Stores that earlier data directories of the same path left; named only when a new one was begun beside them. */
+  earlier: readonly string[]
 }
 
 /** What `postgres.json` in a data directory says when its cluster lives elsewhere. */
@@ -29,6 +33,8 @@ interface PlaceRecord {
 const recordName = 'postgres.json'
 /** In a place outside its data directory: the path of that data directory. */
 const backReference = 'data-directory'
+/** Of a folder in the system directory. */
+const placeName = /^[0-9a-f]{16}$/
 
 /** `sockaddr_un.sun_path` has 108 bytes on Linux and 104 on macOS and the BSDs, the closing NUL included. */
 const longestSocketPath = process.platform === 'linux' ? 107 : 103
@@ -57,7 +63,7 @@ export async function findPlace(dataDir: string, systemDir: string): Promise<Sto
     await mkdir(dataDir, { recursive: true, mode: asRoot ? 0o711 : 0o700 })
     return await realpath(dataDir)
   })
-  const { root, user } = asRoot ? await rootsPlace(home, systemDir) : await ownPlace(home)
+  const { root, user, earlier = [] } = asRoot ? await rootsPlace(home, systemDir) : await ownPlace(home)
   await privateDirectory(root, user)
   if (user.borrowed && !(await canEnter(user, root))) {
     throw new EmbeddedStoreError(
@@ -66,10 +72,12 @@ export async function findPlace(dataDir: string, systemDir: string): Promise<Sto
   }
   if (root !== join(home, 'postgres')) await writeWhole(join(root, backReference), home)
   const socketDirectory = await findSocketDirectory(root, user)
-  return { root, cluster: join(root, 'cluster'), log: join(root, 'postgres.log'), socketDirectory, user }
+  return { root, cluster: join(root, 'cluster'), log: join(root, 'postgres.log'), socketDirectory, user, earlier }
 }
 
-async function ownPlace(home: string): Promise<{ root: string; user: ServerUser }> {
+type Root = Pick<StorePlace, 'root' | 'user'> & { earlier?: readonly string[] }
+
+async function ownPlace(home: string): Promise<Root> {
   const record = await readRecord(home)
   if (record !== null) {
     throw new EmbeddedStoreError(
@@ -79,31 +87,40 @@ async function ownPlace(home: string): Promise<{ root: string; user: ServerUser 
   return { root: join(home, 'postgres'), user: await serverUser(null) }
 }
 
-async function rootsPlace(home: string, systemDir: string): Promise<{ root: string; user: ServerUser }> {
+async function rootsPlace(home: string, systemDir: string): Promise<Root> {
   const local = join(home, 'postgres')
-  const elsewhere = join(systemDir, shortHash(home))
   const recorded = await recordedPlace(home, systemDir)
-  for (const root of recorded === null ? [local, elsewhere] : [recorded]) {
-    const owner = await explaining(`Can't use ${root}`, () => directoryOwner(join(root, 'cluster')))
-    if (owner === null) continue
-    if (owner.uid === 0) {
-      throw new EmbeddedStoreError(
-        `${root} belongs to root, and PostgreSQL may not run as root. Give it to the user it shall run as, for one: chown -R nobody ${root}`,
-      )
-    }
-    if (root === elsewhere && recorded === null) await claim(home, elsewhere)
-    return { root, user: await serverUser(owner) }
+  const root = recorded ?? local
+  const owner = await explaining(`Can't use ${root}`, () => directoryOwner(join(root, 'cluster')))
+  if (owner?.uid === 0) {
+    throw new EmbeddedStoreError(
+      `${root} belongs to root, and PostgreSQL may not run as root. Give it to the user it shall run as, for one: chown -R nobody ${root}`,
+    )
   }
-  const user = await serverUser(null)
-  if (recorded === null && (await canEnter(user, home))) return { root: local, user }
+  const user = await serverUser(owner)
+  if (owner === null && recorded === null && !(await canEnter(user, home))) return newPlace(home, systemDir, user)
+  if (recorded !== null) await systemDirectory(systemDir)
+  return { root, user }
+}
+
+/** Two processes may begin at once: the first to write the record decides for both. */
+async function newPlace(home: string, systemDir: string, user: ServerUser): Promise<Root> {
   await systemDirectory(systemDir)
-  if (recorded === null) await writeRecord(home, elsewhere)
-  return { root: recorded ?? elsewhere, user }
+  const earlier = await earlierPlaces(home, systemDir)
+  await writeRecord(home, join(systemDir, randomBytes(8).toString('hex')), 'keep')
+  const root = (await recordedPlace(home, systemDir)) ?? ''
+  return { root, user, earlier: earlier.filter((place) => place !== root) }
+}
+
+/** Stores whose data directory had this path. */
+async function earlierPlaces(home: string, systemDir: string): Promise<string[]> {
+  const places = (await readdir(systemDir)).filter((name) => placeName.test(name)).map((name) => join(systemDir, name))
+  const homes = await Promise.all(places.map((place) => readFile(join(place, backReference), 'utf8').catch(() => null)))
+  return places.filter((_, index) => homes[index] === home)
 }
 
 /**
- * Writes into `home` that its data lives in `place`, for a directory that was moved or that lost its `postgres.json`. Not
- * when another directory has that place: two Tollgates must not share a ledger unknowingly.
+ * Writes into `home` that its data lives in `place`, for a directory that was moved. Not when another directory has that place: two Tollgates must not share a ledger unknowingly.
  */
 async function claim(home: string, place: string): Promise<void> {
   const holder = await readFile(join(place, backReference), 'utf8').catch(() => home)
@@ -121,7 +138,7 @@ async function recordedPlace(home: string, systemDir: string): Promise<string | 
   if (record === null) return null
   const { place, dataDirectory } = record
   const recordPath = join(home, recordName)
-  if (!/^[0-9a-f]{16}$/.test(place.slice(systemDir.length + 1)) || !place.startsWith(`${systemDir}/`)) {
+  if (!placeName.test(place.slice(systemDir.length + 1)) || !place.startsWith(`${systemDir}/`)) {
     throw new EmbeddedStoreError(`${recordPath} names ${place}, which is no place of Tollgate's. Correct or remove it.`)
   }
   if (dataDirectory !== home) await claim(home, place)
@@ -146,21 +163,26 @@ async function readRecord(home: string): Promise<PlaceRecord | null> {
   throw new EmbeddedStoreError(`${path} does not say where the data of ${home} lives. Correct or remove it.`)
 }
 
-async function writeRecord(home: string, place: string): Promise<void> {
+/** @param present what becomes of a record that is there: a directory that was moved writes its own path into it. */
+async function writeRecord(home: string, place: string, present: 'keep' | 'replace' = 'replace'): Promise<void> {
   const record: PlaceRecord & { about: string } = {
     about: "Tollgate's database lives elsewhere, as the user that PostgreSQL runs as can't reach this directory.",
     dataDirectory: home,
     place,
   }
-  await writeWhole(join(home, recordName), `${JSON.stringify(record, null, 2)}\n`)
+  await writeWhole(join(home, recordName), `${JSON.stringify(record, null, 2)}\n`, present)
 }
 
-/** By rename: another process that starts at this instant must not read half of it. */
-async function writeWhole(path: string, content: string): Promise<void> {
+/** By link or rename: another process that starts at this instant must not read half of it. */
+async function writeWhole(path: string, content: string, present: 'keep' | 'replace' = 'replace'): Promise<void> {
   await explaining(`Can't write ${path}`, async () => {
     const temporary = `${path}.${randomUUID()}`
     await writeFile(temporary, content, { mode: 0o644, flag: 'wx' })
-    await rename(temporary, path)
+    if (present === 'replace') return rename(temporary, path)
+    await link(temporary, path).catch((error: unknown) => {
+      if (errorCode(error) !== 'EEXIST') throw error
+    })
+    await rm(temporary, { force: true })
   })
 }
 

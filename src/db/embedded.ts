@@ -3,7 +3,7 @@
  * its owner reaches. One server serves every Tollgate process and psql on the same data directory; it outlives a process that
  * is killed and is found again. Fails closed: no store, no start.
  */
-import { resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type pg from 'pg'
 import { type Binaries, findBinaries, runnableBinaries } from './embedded-binaries.ts'
@@ -29,6 +29,8 @@ export interface EmbeddedStore {
   url: string
   /** The command for an operator's shell that opens the same database. */
   psql: string
+  /** The folder that has the database. */
+  directory: string
   /** Lines worth showing to the operator; empty unless the server runs as another user. */
   notes: string[]
   /** True when this call started the server, false when it found one that runs. */
@@ -64,14 +66,21 @@ export async function openEmbeddedStore(dataDir: string, options: EmbeddedStoreO
   const place = await findPlace(resolve(dataDir), systemDir)
   const holder = new StoreHolder(place, found, () => runnableBinaries(found, place.user, systemDir), log)
   const started = await holder.open()
-  const { root, user } = place
+  const { root, user, earlier } = place
   const { socketDirectory } = holder
   return {
     url: `postgresql://${embeddedUser}@${encodeURIComponent(socketDirectory)}:${embeddedPort}/${embeddedDatabase}?sslmode=disable`,
     psql: `psql -h ${shellWord(socketDirectory)} -p ${embeddedPort} -U ${embeddedUser} ${embeddedDatabase}`,
-    notes: user.borrowed
-      ? [`PostgreSQL runs as user ${user.name}, since it may not run as root; its data is in ${root}`]
-      : [],
+    directory: root,
+    notes: [
+      ...(user.borrowed
+        ? [`PostgreSQL runs as user ${user.name}, since it may not run as root; its data is in ${root}`]
+        : []),
+      ...earlier.map(
+        (old) =>
+          `The store of an earlier data directory of this path is still in ${old}; it is left alone, and this one is new. Remove it, or name it as "place" in ${join(resolve(dataDir), 'postgres.json')} (with the earlier root-key) to go on with it.`,
+      ),
+    ],
     started,
     close: () => holder.close(),
   }

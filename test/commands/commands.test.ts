@@ -66,20 +66,21 @@ test('--help and --version answer on standard output', async () => {
 
 test.each([
   [['nonsense'], "There is no command 'nonsense'. tollgate --help lists them."],
+  [['disputes', 'list'], "There is no command 'disputes list'. There are: disputes, disputes settle."],
   [['audit', '--port', '1'], "Unknown option '--port'. 'audit' takes: --config --data-dir --log-level --json"],
   [['start', '--port', '99999'], "--port must be a number from 0 to 65535; it is '99999'."],
   [
     ['start', '--log-level', 'loud'],
     "--log-level must be one of trace, debug, info, warn, error, fatal, silent; it is 'loud'.",
   ],
-  [['org', 'create'], '--name is missing. tollgate --help shows how.'],
+  [['org', 'create'], '--name is missing. tollgate org create --help shows how.'],
   [['org', 'create', '--name', 'a', '--plan', 'gold'], "--plan must be one of platform, byok, hybrid; it is 'gold'."],
   [['org', 'create', '--name', 'a', '--credits=-1'], "--credits must be from 0 to 10000000000000; it is '-1'."],
   [
     ['org', 'create', '--name', 'a', '--credits', '0.0000001'],
     "--credits must be a number of credits with at most six decimals; it is '0.0000001'.",
   ],
-  [['key', 'create', '--org', 'a'], '--user is missing. tollgate --help shows how.'],
+  [['key', 'create', '--org', 'a'], '--user is missing. tollgate key create --help shows how.'],
   [
     ['key', 'create', '--org', 'a', '--user', 'u', '--role', 'king'],
     "--role must be one of member, admin, owner, billing_admin; it is 'king'.",
@@ -189,6 +190,9 @@ test('check-config names every problem with its line and answers 3; start refuse
 test('a database that is not there is 4, without its password; a port that is taken is 5', async () => {
   const away = await tollgate(['audit'], { DATABASE_URL: 'postgresql://user:planted-password@127.0.0.1:1/x' })
   expect(away.code).toBe(4)
+  expect(away.stderr).toBe(
+    "tollgate: The database of DATABASE_URL can't be used: connect ECONNREFUSED 127.0.0.1:1. Nothing listens there: start PostgreSQL, or correct host and port.\n",
+  )
   expect(away.stdout + away.stderr).not.toContain('planted-password')
 
   const taken = createServer()
@@ -197,7 +201,7 @@ test('a database that is not there is 4, without its password; a port that is ta
   const refused = await tollgate(['start'], { TOLLGATE_PORT: String(port) })
   expect([refused.code, refused.stderr]).toEqual([
     5,
-    `tollgate: 127.0.0.1:${port} can't be listened on (EADDRINUSE). Choose another with --port.\n`,
+    `tollgate: Another program listens on 127.0.0.1:${port} (EADDRINUSE). Choose another port with --port or TOLLGATE_PORT.\n`,
   ])
   taken.close()
 })

@@ -198,7 +198,7 @@ describe('the embedded store', () => {
 
   test('recovers what was committed when the server itself was killed', async () => {
     const { child, store: first } = await openElsewhere()
-    const reader = { ...first, psql: '', notes: [], close: async () => {} }
+    const reader = { ...first, directory: '', psql: '', notes: [], close: async () => {} }
     await query(reader, 'CREATE TABLE kept AS SELECT 42 AS value')
     const postmaster = await postmasterOf(reader)
     await kill(child)
@@ -348,9 +348,33 @@ describe.runIf(isRoot)('as root, over a data directory the unprivileged user can
 
     expect(await query(await open(moved), 'SELECT value FROM kept')).toEqual([42])
     await expect(open(copied)).rejects.toThrow(`belongs to ${moved}, of which ${copied} is a copy or whose path it was`)
-    await expect(open(dataDir)).rejects.toThrow(
-      `belongs to ${moved}, of which ${dataDir} is a copy or whose path it was`,
+    const successor = await open(dataDir)
+    await expect(query(successor, 'SELECT value FROM kept')).rejects.toThrow('relation "kept" does not exist')
+  })
+
+  test('is a new one for a new data directory at the path of one that was removed, and names the earlier', async () => {
+    const first = await open()
+    await query(first, 'CREATE TABLE kept AS SELECT 42 AS value')
+    await first.close()
+    await rm(dataDir, { recursive: true })
+
+    const second = await open()
+    await expect(query(second, 'SELECT value FROM kept')).rejects.toThrow('relation "kept" does not exist')
+    expect(second.notes[1]).toMatch(
+      new RegExp(`^The store of an earlier data directory of this path is still in ${first.directory};`),
     )
+    await second.close()
+    const again = await open()
+    expect([again.directory, again.notes.length]).toEqual([second.directory, 1])
+
+    await again.close()
+    await writeFile(join(dataDir, 'postgres.json'), JSON.stringify({ dataDirectory: dataDir, place: first.directory }))
+    expect(await query(await open(), 'SELECT value FROM kept')).toEqual([42])
+  })
+
+  test('is one store for two processes that begin it at once', async () => {
+    const [one, other] = await Promise.all([openElsewhere(), openElsewhere()])
+    expect(one.store.url).toBe(other.store.url)
   })
 
   test('refuses a system directory that others can write', async () => {
