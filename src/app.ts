@@ -31,12 +31,15 @@ import { openExchange } from './call/exchange.ts'
 import type { Deployment } from './config/config.ts'
 import type { Database } from './db/connect.ts'
 import type { AppEnv } from './http/app-env.ts'
+import type { Cors } from './http/cors.ts'
 import { docsPage } from './http/docs-page.ts'
 import { errorBody, TollgateError, toTollgateError } from './http/errors.ts'
 import { openApi } from './http/openapi.ts'
 import { readJson } from './http/read-json.ts'
 import { requestIdOf } from './http/request-id.ts'
 import { requestPath } from './http/request-path.ts'
+import { setSecurityHeaders } from './http/security-headers.ts'
+import type { ClientOf } from './http/trusted-proxies.ts'
 import { actorOf } from './identity/caller.ts'
 import { type Permission, requirePermission } from './identity/permissions.ts'
 import type { Health } from './observe/health.ts'
@@ -53,6 +56,8 @@ export interface AppDependencies extends ChatDependencies {
   /** Of the running calls, for the log. */
   requestIds: Map<string, string>
   mayReadMetrics: MetricsAccess
+  cors: Cors
+  clientOf: ClientOf
   newId: () => string
   version: string
 }
@@ -86,6 +91,14 @@ export function createApp(deps: AppDependencies): OpenAPIHono<AppEnv> {
     )
     c.header('X-Request-ID', c.get('requestId'))
     await next()
+  })
+  app.use(async function edges(c, next) {
+    const { incoming, outgoing } = c.env
+    setSecurityHeaders(outgoing, deps.clientOf(incoming).isHttps)
+    // Before anybody is asked who they are: browsers send no credential with a preflight.
+    if (deps.cors.preflight(incoming, outgoing)) return c.body(null, 204)
+    deps.cors.open(incoming, outgoing)
+    return next()
   })
 
   for (const path of ['/v1/chat/completions', '/chat/completions']) app.post(path, complete)

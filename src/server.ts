@@ -22,6 +22,8 @@ import { createUsualTiers } from './call/usual-tiers.ts'
 import type { Config, Limits } from './config/config.ts'
 import { connect, type Database } from './db/connect.ts'
 import { createAddressGuard } from './http/address-guard.ts'
+import { createCors } from './http/cors.ts'
+import { createClientOf } from './http/trusted-proxies.ts'
 import { forgetOldKeys } from './idempotency/idempotency.ts'
 import { createIdentify } from './identity/identify.ts'
 import { createLedger } from './ledger/create-ledger.ts'
@@ -212,6 +214,8 @@ async function startOver(options: ServerOptions, { identities, database }: CallD
     running,
     requestIds,
     mayReadMetrics: createMetricsAccess({ masterKey: config.masterKey, token: options.metricsToken }),
+    cors: createCors(config.corsOrigins),
+    clientOf: createClientOf(config.trustedProxies),
     shutdown: shutdown.signal,
   })
   const closeAll = () => Promise.all([upstream.close(), tokenizer.close(), ledger.close(), vault.close()])

@@ -154,6 +154,12 @@ export interface TollgateSettings {
   auditLogDays: number
   /** Places that are not public and may be called all the same: `host`, `host:port`, `10.1.0.0/16`. */
   allowedAddresses: readonly string[]
+  /** Where browsers reach Tollgate: `https://gate.example.com`, without a path; null where each request says it. */
+  publicUrl: string | null
+  /** `https://app.example.com`, `https://*.example.com`, `http://localhost:*`; `*` for all, without cookies. */
+  corsOrigins: readonly string[]
+  /** Addresses and ranges of peers that say truly whom they speak for. */
+  trustedProxies: readonly string[]
 }
 
 /** A provider's key as its own environment variable has it. */

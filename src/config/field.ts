@@ -247,6 +247,11 @@ export class Section {
     return rest
   }
 
+  /** The names taken so far: what may stand here, once everything was asked for. */
+  get known(): string {
+    return [...this.#taken].join(', ')
+  }
+
   /** Warns about every field not taken: accepted without effect if LiteLLM knows it, unknown otherwise. */
   finish(accepted: ReadonlySet<string>, known = ''): void {
     for (const field of this.rest()) {

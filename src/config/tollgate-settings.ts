@@ -3,6 +3,7 @@
 import { createAddressGuard } from '../http/address-guard.ts'
 import { DEFAULT_PRICES, readCreditsAdder, readMonthlyPrice, readStripe } from './billing-settings.ts'
 import type { BillingSettings, Leases, Limits, OutputCaps, Plan, PowerLevel, TollgateSettings } from './config.ts'
+import { readCors, readPublicUrl, readTrustedProxies } from './edges.ts'
 import type { Field, NumberRule, Section } from './field.ts'
 
 const MEGABYTE = 1_048_576
@@ -64,11 +65,11 @@ export function readTollgateSettings(place: Field): TollgateSettings {
     readOnSeconds: readReadOn(field('read_on_seconds')?.section() ?? null),
     auditLogDays: field('audit_log_days')?.number(AUDIT_DAYS) ?? 400,
     allowedAddresses: readAddresses(field('allowed_addresses')),
+    publicUrl: readPublicUrl(field('public_url')),
+    corsOrigins: readCors(field('cors')),
+    trustedProxies: readTrustedProxies(field('trusted_proxies')),
   }
-  section?.finish(
-    NOTHING,
-    'plans, credits, stripe, power_levels, allow_below_cost, tool_fees, tool_surcharges, caps, leases, limits, read_on_seconds, audit_log_days, allowed_addresses',
-  )
+  section?.finish(NOTHING, section.known)
   return settings
 }
 

@@ -17,6 +17,8 @@ import { createUpstream } from '../../src/call/upstream.ts'
 import { createUsualTiers } from '../../src/call/usual-tiers.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { createAddressGuard } from '../../src/http/address-guard.ts'
+import { createCors } from '../../src/http/cors.ts'
+import { createClientOf } from '../../src/http/trusted-proxies.ts'
 import { createIdentify } from '../../src/identity/identify.ts'
 import { readOpenHolds } from '../../src/ledger/open-holds.ts'
 import { createPriceBook } from '../../src/metering/price.ts'
@@ -291,6 +293,8 @@ async function startAt(now: () => Date): Promise<{ url: string }> {
       logDropped: () => 0,
     }),
     mayReadMetrics: createMetricsAccess({ masterKey: config.masterKey, token: null }),
+    cors: createCors([]),
+    clientOf: createClientOf([]),
     shutdown: new AbortController().signal,
   })
   const server = serve({ fetch: app.fetch, hostname: '127.0.0.1', port: 0 })
