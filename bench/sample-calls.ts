@@ -40,6 +40,7 @@ function sampleCall(price: Price, input: number, output: number): SampleCall {
     hold: {
       input: bound.input,
       inputBytes: bound.inputBytes,
+      uncertain: bound.uncertain,
       output: bound.outputFor(WANTED_TOKENS),
       least: bound.outputFor(LEAST_TOKENS),
       step: 0n,

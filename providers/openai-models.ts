@@ -6,7 +6,7 @@
 import { asObject } from './json.ts'
 import { base64Bytes } from './media/base64.ts'
 import { dataUrlImageSize, type ImageSize } from './media/image-size.ts'
-import { dataOf, exactly, type MediaSize, pagesOf, unknownMedia, upTo } from './media/media-size.ts'
+import { dataOf, exactly, type MediaSize, pagesOf, unknownMedia, upTo, usualText } from './media/media-size.ts'
 import { soundLength } from './media/sound-length.ts'
 import type { ModelFacts } from './provider.ts'
 
@@ -148,14 +148,15 @@ const USUAL_PAGE: ImageSize = { width: 1_275, height: 1_650 }
 
 function fileTokens(rule: ImageRule, file: string): MediaSize {
   const data = dataOf(file)
-  const { bound, expected } = pagesOf(data)
+  const pages = pagesOf(data)
+  const { bound, expected } = pages
   if (bound === null && !isPdf(file)) {
     // Something else, read as text: a token a byte, and not less than one page's image.
     return upTo(Math.max(base64Bytes(data), sizeTokens(rule, undefined, null)), Math.ceil(base64Bytes(data) / 4))
   }
   return upTo(
     Math.min(PAGES_MAX, bound ?? PAGES_MAX) * (PAGE_TEXT_TOKENS.most + sizeTokens(rule, 'high', null)),
-    Math.min(PAGES_MAX, expected) * (PAGE_TEXT_TOKENS.usual + sizeTokens(rule, 'high', USUAL_PAGE)),
+    Math.min(PAGES_MAX, expected) * (usualText(pages, PAGE_TEXT_TOKENS.usual) + sizeTokens(rule, 'high', USUAL_PAGE)),
   )
 }
 

@@ -556,7 +556,8 @@ create type tollgate.hold_request as (
   context jsonb,
   service_type character varying,
   service_name character varying,
-  request_id character varying
+  request_id character varying,
+  uncertain numeric
 );
 comment on type tollgate.hold_request is 'A call that asks for a hold. Amounts are credits.';
 
@@ -731,7 +732,7 @@ comment on column tollgate.ledger_holds.context is 'Rates, markup and level: fix
 comment on column tollgate.ledger_holds.input_credits is 'The part of the hold meant for the input.';
 comment on column tollgate.ledger_holds.key_id is 'The caller''s key, where its spending is only counted. A key with a limit is in limits.';
 comment on column tollgate.ledger_holds.limits is 'The rows of ledger_limits it touched, as [{kind, id, window_start, unit}]: given back to those, whatever window is current.';
-comment on column tollgate.ledger_holds.margin_credits is 'What it may still need: every byte of the input a token, unless it is held like that, and the next step of a stream that grows.';
+comment on column tollgate.ledger_holds.margin_credits is 'What it may still need: every byte of the input a token, unless it is held like that, the next step of a stream that grows, and media that were held below the most they can be.';
 comment on column tollgate.ledger_holds.owner is 'The process that may settle it. The zero id: a SQL session that settles at once.';
 comment on column tollgate.ledger_holds.service_name is 'With service_type and request_id: for the row of a call that nobody else can settle.';
 grant insert, select, update on table tollgate.ledger_holds to tollgate_app;
@@ -1747,6 +1748,8 @@ AS $function$
       v_unheld numeric;
       v_available numeric;
       v_margin numeric := 0;
+      v_if_idle numeric;
+      v_full numeric;
     begin
       if p_owner <> ledger_sql_session() then
         if not ledger_lease_is_valid(p_owner, v_now) then outcome := 'no_lease'; return; end if;
@@ -1797,21 +1800,24 @@ AS $function$
           input := greatest(input, p_call.input_bytes);
           v_available := v_unheld - v.margin_credits;
         end if;
-        required := input + p_call.min_output;
+        v_full := input + p_call.min_output;
+        v_if_idle := case when v.allow_overage then v_unheld + v.held_credits
+          else least(v.allocated_credits - v.used_credits, v.total_credits - v.pool_used) end;
+        required := v_full - case when v_full > coalesce(v_if_idle, v_full) then coalesce(p_call.uncertain, 0) else 0 end;
         available := greatest(coalesce(v_available, input + p_call.output), 0);
         held := least(input + p_call.output, available);
         outcome := case
           when required <= available then 'held'
-          when required <= case when v.allow_overage then v_unheld + v.held_credits
-            else least(v.allocated_credits - v.used_credits, v.total_credits - v.pool_used) end then 'in_flight'
+          when required <= v_if_idle then 'in_flight'
           else 'insufficient' end;
       end if;
       if v_limited_by is not null then
         v_limits := ledger_lock_limits(v_limited_by, true);
         key_used := coalesce(v_limits.key_used, key_used);
         if outcome = 'held' then
-          if v_limits.calls_refused is not null or v_limits.available < required then
+          if v_limits.calls_refused is not null or v_limits.available < v_full then
             outcome := 'limit';
+            required := v_full;
             limit_kind := coalesce(v_limits.calls_refused, v_limits.limit_kind);
             available := greatest(coalesce(v_limits.available, 0), 0);
           else
@@ -1821,7 +1827,10 @@ AS $function$
       end if;
 
       if outcome = 'held' then
-        v_margin := greatest(p_call.input_bytes - input, 0) + case when held = input + p_call.output then coalesce(p_call.step, 0) else 0 end;
+        v_margin := greatest(p_call.input_bytes - input, 0) + case
+          when held = input + p_call.output then coalesce(p_call.step, 0)
+          when held < v_full then least(p_call.uncertain, input + p_call.output - held)
+          else 0 end;
         -- Under the pool's lock: the same call may be sent again while the first one still runs, or after it was closed.
         insert into ledger_holds (call_id, owner, org_id, user_id, allocation_id, held_credits, input_credits, margin_credits, limits,
             key_id, context, service_type, service_name, request_id)

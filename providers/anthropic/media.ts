@@ -2,7 +2,7 @@
 import { estimateText } from '../estimate-text.ts'
 import { asObject } from '../json.ts'
 import { dataUrlImageSize, type ImageSize } from '../media/image-size.ts'
-import { exactly, type MediaSize, pagesOf, unknownMedia, upTo } from '../media/media-size.ts'
+import { exactly, type MediaSize, pagesOf, unknownMedia, upTo, usualText } from '../media/media-size.ts'
 import { claudeModel } from './models.ts'
 import { fileContent } from './parts.ts'
 
@@ -60,6 +60,6 @@ function pdfTokens(data: string, maxOutputTokens: number | null): MediaSize {
   const pages = pagesOf(data)
   return upTo(
     Math.min(most, pages.bound ?? most) * (PAGE_TEXT_TOKENS.most + PAGE_IMAGE.tokens),
-    Math.min(most, pages.expected) * (PAGE_TEXT_TOKENS.usual + sizeTokens(USUAL_PAGE, PAGE_IMAGE)),
+    Math.min(most, pages.expected) * (usualText(pages, PAGE_TEXT_TOKENS.usual) + sizeTokens(USUAL_PAGE, PAGE_IMAGE)),
   )
 }

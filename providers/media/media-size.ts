@@ -29,13 +29,24 @@ export interface Pages {
   bound: number | null
   /** By the size of the file where the pages can't be counted; at least one. */
   expected: number
+  /** Tokens of text that a usual page may have by what stands on it; null where that is not known. */
+  text: number | null
 }
+
+/** Bytes of a page's content for a token of its text: letters come with places, sizes and fonts. */
+const CONTENT_BYTES_PER_TOKEN = 6
 
 /** Pages of a PDF in base64. */
 export function pagesOf(data: string): Pages {
   const bytes = decodeBase64(data)
-  const bound = bytes === null ? null : pdfPages(bytes)
-  return { bound, expected: bound ?? usualPages(base64Bytes(data)) }
+  const pages = bytes === null ? null : pdfPages(bytes)
+  if (pages === null) return { bound: null, expected: usualPages(base64Bytes(data)), text: null }
+  return { bound: pages.count, expected: pages.count, text: Math.ceil(pages.content / CONTENT_BYTES_PER_TOKEN) }
+}
+
+/** Tokens of text on a usual page of the file: of such as have `usual` of them, less where little stands on it. */
+export function usualText({ text }: Pages, usual: number): number {
+  return text === null ? usual : Math.min(usual, text)
 }
 
 export function usualPages(bytes: number): number {

@@ -11,11 +11,18 @@ import { createPdfScan, type PdfScan } from './pdf-objects.ts'
 /** Bytes of all object streams together. A book of a thousand pages has two megabytes. */
 const INFLATED_MAX = 8 * 1024 * 1024
 
-/** Null where that can't be proved. */
-export function pdfPages(bytes: Buffer): number | null {
+export interface PdfPages {
+  /** At most. */
+  count: number
+  /** Bytes of what stands on a usual one of them; roughly. */
+  content: number
+}
+
+/** Null where their number can't be proved. */
+export function pdfPages(bytes: Buffer): PdfPages | null {
   const scan = createPdfScan(bytes, INFLATED_MAX)
-  if (!scan.run()) return null
-  return countPages(scan)
+  const count = scan.run() ? countPages(scan) : null
+  return count === null ? null : { count, content: scan.content / count }
 }
 
 /** `/Pages 3 0 R` of a catalog, and whatever stands elsewhere under that name. */

@@ -13,6 +13,9 @@
 -- THE NEXT STEP. A stream begins with a small hold and grows. What every running one grows by next is left to it: a further call is held
 -- beside that, like beside what the others would be at a token a byte. Both together are the margin of a hold. A stream that got less
 -- than it wanted does not grow.
+-- UNCERTAIN INPUT. Media are held at the most they can be, which may be several times what they are. Where the credits would not cover that
+-- even if no other call ran, the uncertain part may be left unheld. It counts as margin while the call runs, so only one call at a time can
+-- cost an allocation more than it has, by its uncertain part at most. Further limits have to cover all of it.
 -- Idempotent by call id: a repeated call returns what the first one got.
 
 -- True if the process may take holds.
@@ -48,6 +51,8 @@ create or replace function tollgate.ledger_hold_one(p_owner uuid, p_call tollgat
       v_unheld numeric;
       v_available numeric;
       v_margin numeric := 0;
+      v_if_idle numeric;
+      v_full numeric;
     begin
       if p_owner <> ledger_sql_session() then
         if not ledger_lease_is_valid(p_owner, v_now) then outcome := 'no_lease'; return; end if;
@@ -98,21 +103,24 @@ create or replace function tollgate.ledger_hold_one(p_owner uuid, p_call tollgat
           input := greatest(input, p_call.input_bytes);
           v_available := v_unheld - v.margin_credits;
         end if;
-        required := input + p_call.min_output;
+        v_full := input + p_call.min_output;
+        v_if_idle := case when v.allow_overage then v_unheld + v.held_credits
+          else least(v.allocated_credits - v.used_credits, v.total_credits - v.pool_used) end;
+        required := v_full - case when v_full > coalesce(v_if_idle, v_full) then coalesce(p_call.uncertain, 0) else 0 end;
         available := greatest(coalesce(v_available, input + p_call.output), 0);
         held := least(input + p_call.output, available);
         outcome := case
           when required <= available then 'held'
-          when required <= case when v.allow_overage then v_unheld + v.held_credits
-            else least(v.allocated_credits - v.used_credits, v.total_credits - v.pool_used) end then 'in_flight'
+          when required <= v_if_idle then 'in_flight'
           else 'insufficient' end;
       end if;
       if v_limited_by is not null then
         v_limits := ledger_lock_limits(v_limited_by, true);
         key_used := coalesce(v_limits.key_used, key_used);
         if outcome = 'held' then
-          if v_limits.calls_refused is not null or v_limits.available < required then
+          if v_limits.calls_refused is not null or v_limits.available < v_full then
             outcome := 'limit';
+            required := v_full;
             limit_kind := coalesce(v_limits.calls_refused, v_limits.limit_kind);
             available := greatest(coalesce(v_limits.available, 0), 0);
           else
@@ -122,7 +130,10 @@ create or replace function tollgate.ledger_hold_one(p_owner uuid, p_call tollgat
       end if;
 
       if outcome = 'held' then
-        v_margin := greatest(p_call.input_bytes - input, 0) + case when held = input + p_call.output then coalesce(p_call.step, 0) else 0 end;
+        v_margin := greatest(p_call.input_bytes - input, 0) + case
+          when held = input + p_call.output then coalesce(p_call.step, 0)
+          when held < v_full then least(p_call.uncertain, input + p_call.output - held)
+          else 0 end;
         -- Under the pool's lock: the same call may be sent again while the first one still runs, or after it was closed.
         insert into ledger_holds (call_id, owner, org_id, user_id, allocation_id, held_credits, input_credits, margin_credits, limits,
             key_id, context, service_type, service_name, request_id)

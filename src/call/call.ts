@@ -16,6 +16,8 @@ export interface Call {
   hold: Hold
   /** The hold took the input at one token a byte, because little was left. */
   byteBoundInput: boolean
+  /** Microcredits of the input that the hold leaves out, where the credits did not cover the most its media can be. */
+  unheld: bigint
   /** How large the hold is by now. */
   held: bigint
   /** The cap sent upstream although the caller did not set it; shown as X-Max-Tokens-Applied. */

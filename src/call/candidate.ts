@@ -150,6 +150,7 @@ const UNCHARGED: Pick<Candidate, 'markup' | 'level' | 'quote' | 'possible' | key
   quote: {
     input: 0n,
     inputBytes: 0n,
+    uncertain: 0n,
     outputFor: () => 0n,
     outputTokensIn: () => Number.MAX_SAFE_INTEGER,
     maxPrice: { input: 0n, output: 0n },
@@ -231,13 +232,11 @@ function possibleWith(
 /** A model reads no more than its context window, whatever its media could be. */
 function withinWindow(estimate: InputEstimate, { contextWindow }: Price): InputEstimate {
   const most = contextWindow ?? Number.MAX_SAFE_INTEGER
-  const media = Math.min(estimate.media, most)
-  const audioInput = Math.min(estimate.audioInput, most)
-  const expected = {
-    media: Math.min(estimate.expected.media, most),
-    audioInput: Math.min(estimate.expected.audioInput, most),
-  }
-  return { ...estimate, media, audioInput, expected }
+  const within = ({ media, audioInput }: InputEstimate['expected']) => ({
+    media: Math.min(media, most),
+    audioInput: Math.min(audioInput, most),
+  })
+  return { ...estimate, ...within(estimate), expected: within(estimate.expected), least: within(estimate.least) }
 }
 
 /** @throws {TollgateError} 400, naming what the provider can't honour and the operator does not let us leave out. */

@@ -37,7 +37,7 @@ import { type Ending, paidError } from './ending.ts'
 import type { Exchange } from './exchange.ts'
 import { namesMedia } from './fetch-media.ts'
 import { holdFetched, type ToFetch } from './hold-fetched.ts'
-import { capFor, placeHold } from './place-hold.ts'
+import { capFor, heldInput, placeHold } from './place-hold.ts'
 import { readRequest } from './read-request.ts'
 import { releaseCall, type SettleDependencies } from './settle-call.ts'
 import type { Upstream } from './upstream.ts'
@@ -243,7 +243,7 @@ async function admit(
   const candidate = candidates[0]!
   const { modelGroup } = route
   const hold = await placeHold(deps.ledger, { exchange, caller, modelGroup }, candidate)
-  const granted = { candidate, held: hold.held, byteBoundInput: hold.input > candidate.quote.input }
+  const granted = { candidate, held: hold.held, ...heldInput(hold, candidate) }
   const call: Call = {
     ...granted,
     exchange,

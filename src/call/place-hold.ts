@@ -29,6 +29,7 @@ export function placeHold(
     requestId: call.exchange.callerRequestId,
     input: quote.input,
     inputBytes: quote.inputBytes,
+    uncertain: quote.uncertain,
     output: quote.outputFor(wanted),
     least: quote.outputFor(least),
     step: quote.outputFor(next) - quote.outputFor(wanted),
@@ -52,15 +53,29 @@ export function writtenRates({ tiers }: Price): unknown {
   })
 }
 
-/** What of the hold is meant for the input of an candidate: by the estimate, or a token a byte where that is how it was granted. */
-export function inputOf(call: Pick<Call, 'byteBoundInput'>, candidate: Candidate): bigint {
-  return call.byteBoundInput ? candidate.quote.inputBytes : candidate.quote.input
+type HeldInput = Pick<Call, 'byteBoundInput' | 'unheld'>
+
+/** How the gate held the input. What it leaves out is less than the input and the least output need, by the uncertain part at most. */
+export function heldInput({ held, input }: Pick<Hold, 'held' | 'input'>, candidate: Candidate): HeldInput {
+  const { quote, wanted, least } = candidate
+  const missing = input + quote.outputFor(wanted) - held
+  const isCovered = held >= input + quote.outputFor(least)
+  const unheld = isCovered ? 0n : missing < quote.uncertain ? missing : quote.uncertain
+  return { byteBoundInput: input > quote.input, unheld }
+}
+
+/**
+ * What of the hold is meant for the input of a candidate: by the estimate, or a token a byte where that is how it was granted. Another
+ * candidate may leave out no more than the first one did: so much is kept from further calls.
+ */
+export function inputOf({ byteBoundInput, unheld }: HeldInput, { quote }: Candidate): bigint {
+  return (byteBoundInput ? quote.inputBytes : quote.input) - (unheld < quote.uncertain ? unheld : quote.uncertain)
 }
 
 /**
  * The output cap to send. Less than wanted is covered: what fits, and the caller is told. Otherwise the candidate's own, if any.
  */
-export function capFor(call: Pick<Call, 'candidate' | 'held' | 'byteBoundInput'>): number | null {
+export function capFor(call: Pick<Call, 'candidate' | 'held' | keyof HeldInput>): number | null {
   const { candidate, held } = call
   const fits = candidate.quote.outputTokensIn(held - inputOf(call, candidate))
   return fits < candidate.wanted ? Math.max(1, fits) : candidate.cap

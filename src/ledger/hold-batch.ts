@@ -51,6 +51,7 @@ function rowOf(request: HoldRequest): JsonRow {
     output: formatDecimal(request.output, 6),
     min_output: formatDecimal(request.least, 6),
     step: formatDecimal(request.step, 6),
+    uncertain: formatDecimal(request.uncertain, 6),
     key_id: jsonText(keyId === null ? null : storableText(keyId, 255)),
     context: storableJson(request.context),
     service_type: jsonText(SERVICE_TYPE),

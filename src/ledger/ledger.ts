@@ -31,6 +31,8 @@ export interface HoldRequest extends Payer, CallNames {
   /** Price of the input by the fast estimate, and at one token a byte (used when little is left). */
   input: bigint
   inputBytes: bigint
+  /** The part of both that may be left unheld where the credits do not cover it: what media may cost above their expected size. */
+  uncertain: bigint
   /** Price of the output wanted, and of the least output worth starting for. */
   output: bigint
   least: bigint

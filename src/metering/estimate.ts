@@ -18,6 +18,8 @@ export interface InputEstimate {
   audioInput: number
   /** The same at their usual sizes: what is charged where nobody stated usage. */
   expected: { media: number; audioInput: number }
+  /** The same at the least a hold covers; never below `expected`, never above what they are at most. */
+  least: { media: number; audioInput: number }
   /** Of text the request predicts the answer to be: what is wrong in it is billed as output. */
   predicted: { tokens: number; bytes: number }
   /** Uses of separately priced tools the request asks for: `{ web_search: 1 }`. */
@@ -67,10 +69,24 @@ export function estimateChatInput(request: ChatInput, mediaTokens: MediaTokens, 
     media,
     audioInput,
     expected,
+    least: { media: leastOf(media, expected.media), audioInput: leastOf(audioInput, expected.audioInput) },
     predicted,
     toolFees: searches ? { web_search: 1 } : {},
     unbounded,
   }
+}
+
+/** Of its media a payer covers a third of the most they can be, however small they seem; the rest is small in these many tokens. */
+const UNHELD_SHARE = 3
+const UNHELD_TOKENS = 12_000
+
+/**
+ * Tokens of media that have to be held: the expected size. Where that is far below the bound, a third of the bound, so that nobody is
+ * served for much more than he has; but a large single image of unknown size may always be held at its expected size.
+ */
+function leastOf(most: number, expected: number): number {
+  const least = Math.min(Math.ceil(most / UNHELD_SHARE), most - UNHELD_TOKENS)
+  return Math.min(most, Math.max(expected, least))
 }
 
 function addText(sum: Sum, text: string): void {

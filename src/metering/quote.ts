@@ -13,10 +13,12 @@ export interface QuoteInput {
     tokens: number
     /** UTF-8 bytes of the same text: no tokenizer makes more tokens than bytes. */
     bytes: number
-    /** Tokens of images and files at most, on top of both. No more than the model's context window is priced. */
+    /** Tokens of images and files at most, on top of both: all of them no more than the model's context window. */
     media: number
     /** Tokens of audio, on top of both, at the audio rate. */
     audioInput: number
+    /** The least of both that a hold covers; left out where that is all. */
+    least?: { media: number; audioInput: number }
     /** Text the answer is predicted to be, tokens and bytes: what is wrong in it is billed as output beyond any cap. */
     predicted?: { tokens: number; bytes: number }
     /** Counted uses of priced tools. */
@@ -45,6 +47,8 @@ export interface Quote {
   input: bigint
   /** Microcredits for the input when every byte is a token, fees included. */
   inputBytes: bigint
+  /** Microcredits of either that may be left unheld: what media cost at most above the least of them that is held. */
+  uncertain: bigint
   /** Microcredits for `tokens` output tokens in each of the request's choices. */
   outputFor(tokens: number): bigint
   /** The largest output cap (tokens a choice) whose `outputFor` fits in the amount; `Number.MAX_SAFE_INTEGER` where output is free. */
@@ -58,10 +62,8 @@ const NO_PREDICTION = { tokens: 0, bytes: 0 }
 /** @throws {RangeError} for a context-bound estimate on a model whose context window is unknown: nothing bounds it. */
 export function quote(q: QuoteInput): Quote {
   const tier = q.tier ?? MILLION
-  const { tokens, bytes, predicted = NO_PREDICTION } = q.estimate
-  const most = q.price.contextWindow ?? Number.MAX_SAFE_INTEGER
-  const media = Math.min(q.estimate.media, most)
-  const audioInput = Math.min(q.estimate.audioInput, most)
+  const { tokens, bytes, media, audioInput, predicted = NO_PREDICTION } = q.estimate
+  const least = q.estimate.least ?? q.estimate
   const window = contextBound(q)
   const byteBound = Math.max(bytes, tokens) + media
   const rates = dearest(q.price, Math.max(byteBound + audioInput, window))
@@ -71,19 +73,19 @@ export function quote(q: QuoteInput): Quote {
     rates.cacheWrite5m,
     q.longCacheWrites ? rates.cacheWrite1h : 0n,
   )
-  const spoken =
-    BigInt(audioInput) * largest(rates.audioInput, inputRate) * tier +
-    toolNumerator(q.estimate.toolFees, q.price) +
-    (q.surcharge ?? 0n) * COST_SCALE
+  const audioRate = largest(rates.audioInput, inputRate) * tier
+  const fees = toolNumerator(q.estimate.toolFees, q.price) + (q.surcharge ?? 0n) * COST_SCALE
   const outputRate = largest(rates.output, rates.imageOutput, q.audioOutput ? rates.audioOutput : 0n)
-  const inputOf = (count: number, predicted: number) => {
+  const inputOf = (count: number, predicted: number, heard = audioInput) => {
     const said = BigInt(Math.max(count, window)) * inputRate + BigInt(predicted) * outputRate
-    return applyFactors(said * tier + spoken, q).microcredits
+    return applyFactors(said * tier + BigInt(heard) * audioRate + fees, q).microcredits
   }
+  const input = inputOf(tokens + media, predicted.tokens)
   const numeratorPerToken = outputRate * tier * BigInt(Math.max(1, q.choices))
   return {
-    input: inputOf(tokens + media, predicted.tokens),
+    input,
     inputBytes: inputOf(byteBound, Math.max(predicted.tokens, predicted.bytes)),
+    uncertain: input - inputOf(tokens + least.media, predicted.tokens, least.audioInput),
     outputFor: (count) => applyFactors(BigInt(count) * numeratorPerToken, q).microcredits,
     outputTokensIn: (microcredits) => tokensIn(microcredits, numeratorPerToken, q),
     maxPrice: { input: rates.input, output: rates.output },

@@ -98,7 +98,7 @@ describe('what is remembered', () => {
   })
 
   test('is believed for a second at most while the database does not answer, counted from the question', async () => {
-    const database = { isAway: false }
+    const database: { isAway: boolean } = { isAway: false }
     const findKeys = async (hashes: readonly Buffer[]): Promise<FoundKeys> => {
       if (database.isAway) throw new Error('away')
       return new Map(hashes.map((hash) => [nameOf(hash), record]))

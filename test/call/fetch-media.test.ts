@@ -198,14 +198,14 @@ describe('for a provider that fetches nothing', () => {
     expect((await answer).status).toBe(200)
   })
 
-  test('is not fetched for who can not pay the most it can be', async () => {
+  test('is not fetched for who can not pay a third of the most it can be', async () => {
     const { db, tollgate } = product
-    const { keys } = await db.seedOrganization({ credits: 10, users: { alice: 10 } })
+    const { keys } = await db.seedOrganization({ credits: 5, users: { alice: 5 } })
     const before = asked.length
     const answer = await postChat(tollgate, keys.alice, { model: 'gemini', ...seen(`${origin}/pixel.png`) })
     expect(answer.status).toBe(402)
     expect(answer.json()).toMatchObject({
-      error: { code: 'insufficient_credits', required: '16.914', available: '10' },
+      error: { code: 'insufficient_credits', required: '5.7684', available: '5' },
     })
     expect(asked).toHaveLength(before)
   })

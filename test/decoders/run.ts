@@ -76,7 +76,8 @@ function compare(counts: Record<Kind, Count>, name: string, seen: Seen, bytes: B
   count.files++
   if (seen === null || seen === 0) return
   count.read++
-  const ours = kind === 'images' ? imageSize(bytes) : kind === 'documents' ? pdfPages(bytes) : soundSeconds(bytes)
+  const ours =
+    kind === 'images' ? imageSize(bytes) : kind === 'documents' ? (pdfPages(bytes)?.count ?? null) : soundSeconds(bytes)
   if (ours === null) return
   count.proved++
   const isLarger =

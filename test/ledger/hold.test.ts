@@ -87,6 +87,35 @@ describe('a hold', () => {
     },
   )
 
+  test('leaves the uncertain part out where nothing else would cover the call, and keeps it from others', async () => {
+    const org = await seed()
+    const call = { input: 90, inputBytes: 95, uncertain: 60, output: 10 }
+    const other = await hold(db.pool, org.id, { input: 0, output: 20 })
+    // 105 would be needed, of 100 in all: 45 are enough.
+    const first = await hold(db.pool, org.id, call)
+    expect(first).toMatchObject({ outcome: 'held', held: '80' })
+    await close(db.pool, org.id, other.callId, 0)
+    // 20 are left, and the call may take 25 more.
+    expect(await hold(db.pool, org.id, { output: 1 })).toMatchObject({ outcome: 'in_flight', available: '0' })
+    await close(db.pool, org.id, first.callId, 105)
+    expect(await balances(db.pool, org.id)).toMatchObject({ users: { alice: { used: '105', held: '0' } } })
+    expect(await hold(db.pool, org.id, call)).toMatchObject({ outcome: 'insufficient', required: '45', available: '0' })
+  })
+
+  test('waits for running calls where they leave enough for all of it', async () => {
+    const org = await seed()
+    await hold(db.pool, org.id, { output: 20 })
+    const call = { input: 90, uncertain: 60, output: 10 }
+    expect(await hold(db.pool, org.id, call)).toMatchObject({ outcome: 'in_flight', required: '100', available: '80' })
+  })
+
+  test('covers all of it under a further limit', async () => {
+    const org = await seed()
+    const budget = { kind: 'team', id: 'uncertain', window_start: '2031-01-01T00:00:00Z', limit_amount: 100 }
+    const call = { input: 101, uncertain: 60, output: 10, limits: [budget] }
+    expect(await hold(db.pool, org.id, call)).toMatchObject({ outcome: 'limit', required: '111', available: '100' })
+  })
+
   test('of nothing is a hold', async () => {
     const org = await seed(0)
     expect(await hold(db.pool, org.id, {})).toMatchObject({ outcome: 'held', held: '0' })

@@ -78,6 +78,7 @@ describe('the estimate of a chat request', () => {
       media: 0,
       audioInput: 0,
       expected: { media: 0, audioInput: 0 },
+      least: { media: 0, audioInput: 0 },
       predicted: { tokens: 0, bytes: 0 },
       toolFees: {},
       unbounded: [],

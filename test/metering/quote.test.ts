@@ -89,10 +89,15 @@ describe('a quote', () => {
     expect([input, inputBytes]).toEqual([58_500n, 234_000n])
   })
 
-  test('covers media and sound up to the context window', () => {
-    // 128,000 x 150 x 1.5 for each
-    expect(quoted({}, { media: 4_000_000 }).input).toBe(28_800_000n)
-    expect(quoted({}, { audioInput: 4_000_000 }).input).toBe(1_920_000_000n)
+  test('covers media and sound at most, and tells what of it may be left unheld', () => {
+    // 128,000 x 150 x 1.5 for media, which are said to be 28,000 at least; sound is known exactly.
+    const least = { media: 28_000, audioInput: 128_000 }
+    expect(quoted({}, { media: 128_000, least: { media: 28_000, audioInput: 0 } })).toMatchObject({
+      input: 28_800_000n,
+      uncertain: 22_500_000n,
+    })
+    expect(quoted({}, { audioInput: 128_000 })).toMatchObject({ input: 1_920_000_000n, uncertain: 0n })
+    expect(quoted({}, { media: 128_000, audioInput: 128_000, least, contextBound: true }).uncertain).toBe(0n)
   })
 
   test('covers the whole context window where nothing else bounds the input', () => {

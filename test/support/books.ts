@@ -84,6 +84,7 @@ export interface HoldCall {
   user?: string
   input?: number
   inputBytes?: number
+  uncertain?: number
   output?: number
   least?: number
   step?: number
@@ -123,6 +124,7 @@ export async function holdBatch(
     inputBytes: input,
     least: output,
     step: 0,
+    uncertain: 0,
     limits: null,
     keyId: null,
     ...call,
@@ -134,7 +136,7 @@ export async function holdBatch(
     "insert into tollgate.ledger_processes (id, host, pid, version, lease_until) values ($1, 'test', 1, 'test', 'infinity') on conflict do nothing",
     [owner],
   )
-  const document = all.map(({ callId, user, input, inputBytes, output, least, step, limits, keyId }) => ({
+  const document = all.map(({ callId, user, input, inputBytes, uncertain, output, least, step, limits, keyId }) => ({
     call_id: callId,
     org_id: organizationId,
     user_id: user,
@@ -143,6 +145,7 @@ export async function holdBatch(
     output,
     min_output: least,
     step,
+    uncertain,
     limits,
     key_id: keyId,
     service_type: 'llm_inference',

@@ -108,6 +108,7 @@ export function holdRequest(organization: Organization, changes: Partial<HoldReq
     requestId: null,
     input: 0n,
     inputBytes: 0n,
+    uncertain: 0n,
     output,
     least: output,
     step: 0n,

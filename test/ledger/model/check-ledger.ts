@@ -110,6 +110,7 @@ const hold: fc.Arbitrary<Plan> = batch(
     output: amount,
     spare: fc.oneof(fc.constant(0n), amount),
     step: fc.oneof(fc.constant(0n), amount),
+    uncertain: fc.oneof(fc.constant(0n), amount),
     // One call with a limit, and its organization's part of the batch is served call by call.
     limits: fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, fc.integer({ min: 0, max: 3 })),
     key: fc.boolean(),

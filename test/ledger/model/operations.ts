@@ -30,6 +30,7 @@ export interface HoldPlan {
     spare: bigint
     /** What its stream grows by next. */
     step: bigint
+    uncertain: bigint
     limits: number
     /** Whether it has a key. */
     key: boolean
@@ -102,6 +103,7 @@ function hold(world: World, seat: Seat, plan: HoldPlan): Operation {
       output,
       least: item.spare > output ? 0n : output - item.spare,
       step: item.step,
+      uncertain: item.uncertain > input ? input : item.uncertain,
     }
     const org = known?.org ?? ORGANIZATIONS[item.org] ?? 'acme'
     const user = known?.user ?? USERS[item.user] ?? 'alice'
@@ -113,9 +115,9 @@ function hold(world: World, seat: Seat, plan: HoldPlan): Operation {
     sent.set(call, { call, org, user, ...amounts, ...asked })
   }
   const calls = [...sent.values()]
-  const words = calls.map(({ call, org, user, input, inputBytes, output, least, step, limits, key }) => {
+  const words = calls.map(({ call, org, user, input, inputBytes, uncertain, output, least, step, limits, key }) => {
     const kinds = [...limits.map(({ kind }) => kind), ...(key === null ? [] : ['key'])]
-    const amounts = `input ${credits(input)} (${credits(inputBytes)} by bytes) output ${credits(output)} least ${credits(least)} step ${credits(step)}`
+    const amounts = `input ${credits(input)} (${credits(inputBytes)} by bytes, ${credits(uncertain)} uncertain) output ${credits(output)} least ${credits(least)} step ${credits(step)}`
     return `call ${call} of ${org}/${user}: ${amounts}${kinds.length === 0 ? '' : ` under ${kinds.join(' and ')}`}`
   })
   return {

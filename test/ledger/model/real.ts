@@ -101,6 +101,7 @@ export class RealLedger {
       output: credits(call.output),
       min_output: credits(call.least),
       step: credits(call.step),
+      uncertain: credits(call.uncertain),
       limits: call.limits.length === 0 ? null : call.limits.map((limit) => this.limit(limit)),
       key_id: call.key === null ? null : this.named(call.key),
       service_type: 'llm_inference',

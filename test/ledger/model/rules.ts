@@ -13,6 +13,8 @@ export interface HoldCall {
   inputBytes: bigint
   output: bigint
   least: bigint
+  /** The part of the input that may be left unheld. */
+  uncertain: bigint
   /** What a stream grows by next. */
   step: bigint
   limits: readonly Limit[]
@@ -131,10 +133,13 @@ function holdOne(books: Books, process: number, call: HoldCall): HoldAnswer {
   const beside = books.margin(allocation)
   const fitsAtBytes = free === null || atBytes + call.output <= free - beside
   const input = fitsAtBytes ? call.input : atBytes
-  const required = input + call.least
+  const full = input + call.least
+  const idle = roomIfNothingRan(books, allocation)
+  const isUnlimited = free === null
+  const required = full > idle && !isUnlimited ? full - call.uncertain : full
   const available = most(free === null ? input + call.output : fitsAtBytes ? free : free - beside, 0n)
   if (required > available) {
-    const outcome = required <= roomIfNothingRan(books, allocation) ? 'in_flight' : 'insufficient'
+    const outcome = required <= idle ? 'in_flight' : 'insufficient'
     return refuse(outcome, { required, available, remaining })
   }
 
@@ -145,14 +150,16 @@ function holdOne(books: Books, process: number, call: HoldCall): HoldAnswer {
   const budgets = limits.filter(({ limit, left }) => limit.unit === 'credits' && left !== null)
   const tightest = budgets.sort((a, b) => Number((a.left ?? 0n) - (b.left ?? 0n)))[0]
   const budget = tightest?.left ?? null
-  if (noCallLeft !== undefined || (budget !== null && budget < required)) {
+  if (noCallLeft !== undefined || (budget !== null && budget < full)) {
     const limitKind = (noCallLeft ?? tightest)?.limit.kind ?? null
-    return refuse('limit', { required, available: most(budget ?? 0n, 0n), remaining, limitKind })
+    return refuse('limit', { required: full, available: most(budget ?? 0n, 0n), remaining, limitKind })
   }
   const granted = least(input + call.output, available)
   const held = budget === null ? granted : least(granted, budget)
   const { org, user } = call
-  const margin = atBytes - input + (held === input + call.output ? call.step : 0n)
+  const wanted = input + call.output
+  const unheld = held < full ? least(call.uncertain, wanted - held) : 0n
+  const margin = atBytes - input + (held === wanted ? call.step : unheld)
   const countedKey = isBudgeted ? null : call.key
   const hold = { call: call.call, owner: process, org, user, held, input, margin, limits: touched, countedKey }
   books.state.holds.set(call.call, { ...hold, state: 'open', checkpoint: null, charged: null })
