@@ -1,7 +1,7 @@
 /**
  * How far a stream that is stopped runs over its money: by the frame in which the money ends, and by what stood in
  * the same 256 bytes. The whole stream comes as fast as it can,
- * much more of it than is covered, from a server that keeps no cap. The README states what is measured here.
+ * much more of it than is covered, from a server that keeps no cap. docs/guarantees.md states what is measured here.
  */
 import { expect, test } from 'vitest'
 import { balanceOf } from '../support/call-books.ts'
