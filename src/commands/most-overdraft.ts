@@ -5,6 +5,7 @@
 import { findProvider } from '../../providers/registry.ts'
 import type { Config, Deployment } from '../config/config.ts'
 import { MILLION } from '../metering/charge.ts'
+import { mostUnheld } from '../metering/estimate.ts'
 import { trimDecimal } from '../metering/money.ts'
 import { mostCharge } from '../metering/plausible.ts'
 import { findPrice } from '../metering/price.ts'
@@ -29,10 +30,14 @@ function overdraftOf(config: Config, deployment: Deployment, now: Date): string 
   const cap = limits.length === 0 ? `; its output limit is not known, so a cap of ${output} is sent` : ''
   const level = Object.values(config.powerLevels).reduce((a, b) => (b > a ? b : a))
   const factors = { tier: MILLION, markup: config.plans.platform.markup, level, allowBelowCost: false }
-  const worth = (input: number) => {
-    const most = mostCharge({ input, output, toolUses: {}, surcharge: 0n }, price, factors)
+  const worth = (input: number, written = output) => {
+    const most = mostCharge({ input, output: written, toolUses: {}, surcharge: 0n }, price, factors)
     return `${trimDecimal(most, 6)} credits`
   }
-  if (windows.length > 0) return `${worth(Math.max(...windows))} a choice at most${cap}`
+  if (windows.length > 0) {
+    const window = Math.max(...windows)
+    const media = `of which media that the payer does not cover can be ${worth(mostUnheld(window), 0)}`
+    return `${worth(window)} a choice at most, ${media}${cap}`
+  }
   return `${worth(0)} a choice at most, and its input: its context window is not known, so what a call is quoted at bounds it (set model_info.max_input_tokens)${cap}`
 }

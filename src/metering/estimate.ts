@@ -86,7 +86,12 @@ const UNHELD_TOKENS = 12_000
  */
 function leastOf(most: number, expected: number): number {
   const least = Math.min(Math.ceil(most / UNHELD_SHARE), most - UNHELD_TOKENS)
-  return Math.min(most, Math.max(expected, least))
+  return Math.min(most, Math.max(expected, least, 0))
+}
+
+/** The most tokens of media and sound that can be left unheld on a model that reads no more than `contextWindow`. */
+export function mostUnheld(contextWindow: number): number {
+  return contextWindow - leastOf(contextWindow, 0)
 }
 
 function addText(sum: Sum, text: string): void {

@@ -1,4 +1,7 @@
-/** Go's encoding/json, as a process that says what it reads in a request. Null where there is no Go to build it with. */
+/**
+ * Go's encoding/json, as a process that says what it reads in a request. Null where there is no Go to build it with.
+ * @throws where there is one, and it can't build it.
+ */
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -35,8 +38,9 @@ export async function startGoReader(): Promise<GoReader | null> {
   const program = join(folder, 'reader')
   try {
     await promisify(execFile)('go', ['build', '-o', program, SOURCE], { timeout: BUILD_MS })
-  } catch {
+  } catch (error) {
     await rm(folder, { recursive: true, force: true })
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
     return null
   }
   const child = spawn(program, { stdio: ['pipe', 'pipe', 'inherit'] })

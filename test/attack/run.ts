@@ -1,7 +1,7 @@
 /**
  * npm run attack: every known trick against the running product, with what was true, held and charged. Exit status 1 where a promise
  * is broken, or where the books do not add up afterwards. `-- <word>` performs those whose name has the word. What needs Go, or Pillow
- * and MuPDF, is left out where they are not installed, and a line says so.
+ * and MuPDF, is left out where they are not installed, and a line says so; with `CI=true` decoders that are missing fail the run.
  */
 import { CATALOGUE } from './catalogue/index.ts'
 import { attackConfig } from './config.ts'
@@ -37,7 +37,8 @@ async function main(word = ''): Promise<number> {
   console.log(
     `\n${results.length} tricks, ${broken} promises broken, ${known} known to succeed; the audit finds ${findings} differences; ${seconds} s`,
   )
-  return broken === 0 && findings === 0 && results.length > 0 ? 0 : 1
+  const isSkipped = process.env.CI === 'true' && (await decoded) === null
+  return broken === 0 && findings === 0 && results.length > 0 && !isSkipped ? 0 : 1
 }
 
 async function performAll(stage: Stage, theme: string, tricks: readonly Trick[], word: string): Promise<Result[]> {
