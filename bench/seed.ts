@@ -21,7 +21,8 @@ export interface SeededPayer extends Payer {
   key: string
 }
 
-export async function seed(client: pg.Client, organizations: number): Promise<SeededPayer[]> {
+/** @param credits of each. */
+export async function seed(client: pg.Client, organizations: number, credits = CREDITS): Promise<SeededPayer[]> {
   const run = randomBytes(4).toString('hex')
   const made = Array.from({ length: organizations }, (_, i) => {
     const { key, hash, preview } = newApiKey()
@@ -45,8 +46,8 @@ export async function seed(client: pg.Client, organizations: number): Promise<Se
   )
   // One statement each: the functions lock what they change, and a thousand locks at once would be the benchmark's doing.
   for (const { id, user } of made) {
-    await client.query('select add_credits_to_pool($1, $2)', [id, CREDITS])
-    await client.query('select allocate_credits_to_user($1, $2, $3)', [id, user, CREDITS])
+    await client.query('select add_credits_to_pool($1, $2)', [id, credits])
+    await client.query('select allocate_credits_to_user($1, $2, $3)', [id, user, credits])
   }
   await client.query(
     `insert into tollgate.api_keys (id, key_hash, preview, org_id, user_id)

@@ -17,6 +17,8 @@ export interface ProxyOptions {
   upstream: string
   /** For Node itself. */
   nodeFlags: string[]
+  /** How many files and sockets it may have open; as many as this process where it is left out. */
+  descriptors?: number
 }
 
 export interface RunningProxy {
@@ -32,7 +34,7 @@ export interface RunningProxy {
 /** Stopped with the workspace. @throws when it ends before it listens, with what it wrote. */
 export async function startProxy(
   workspace: Workspace,
-  { databaseUrl, upstream, nodeFlags }: ProxyOptions,
+  { databaseUrl, upstream, nodeFlags, descriptors }: ProxyOptions,
 ): Promise<RunningProxy> {
   const directory = join(workspace.directory, 'proxy')
   await mkdir(directory, { recursive: true })
@@ -40,7 +42,9 @@ export async function startProxy(
   await writeFile(config, configFor(upstream))
   const { PATH = '', HOME = '', TMPDIR = '/tmp' } = process.env
   const args = [...nodeFlags, MAIN, 'start', '--config', config, '--port', '0', '--log-level', 'warn']
-  const child = spawn(process.execPath, args, {
+  const limited = descriptors === undefined ? [] : ['prlimit', `--nofile=${descriptors}`]
+  const [command, ...rest] = [...limited, process.execPath, ...args] as [string, ...string[]]
+  const child = spawn(command, rest, {
     cwd: directory,
     env: {
       PATH,

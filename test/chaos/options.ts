@@ -10,6 +10,7 @@ export const USAGE = `npm run chaos -- [options]
   --proxies N    processes of the product (3)
   --callers N    calls at a time (32)
   --only KINDS   faults to make, separated by commas; 'none' for none
+  --hostile      no faults, but somebody who floods each process with what test/support/floods.ts lists
   --keep         keep the folder with logs and database also when all is right
   --verbose      tell every fault, and let the processes log every call
   --help
@@ -21,6 +22,7 @@ export interface Options {
   proxies: number
   callers: number
   only: ReadonlySet<string> | null
+  hostile: boolean
   keep: boolean
   verbose: boolean
 }
@@ -34,6 +36,7 @@ export function readOptions(): Options | null {
       proxies: { type: 'string', default: '3' },
       callers: { type: 'string', default: '32' },
       only: { type: 'string' },
+      hostile: { type: 'boolean', default: false },
       keep: { type: 'boolean', default: false },
       verbose: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
@@ -50,7 +53,8 @@ export function readOptions(): Options | null {
     seconds: whole('seconds', 5),
     proxies: whole('proxies', 1),
     callers: whole('callers', 1),
-    only: values.only === undefined ? null : kindsIn(values.only),
+    only: values.hostile ? new Set(['none']) : values.only === undefined ? null : kindsIn(values.only),
+    hostile: values.hostile,
     keep: values.keep,
     verbose: values.verbose,
   }
@@ -64,8 +68,8 @@ function kindsIn(list: string): ReadonlySet<string> {
 }
 
 /** What makes the same run again. */
-export function commandLine({ seed, seconds, proxies, callers, only }: Options): string {
-  const kinds = only === null ? '' : ` --only '${[...only].join(',')}'`
+export function commandLine({ seed, seconds, proxies, callers, only, hostile }: Options): string {
+  const kinds = hostile ? ' --hostile' : only === null ? '' : ` --only '${[...only].join(',')}'`
   return `--seed ${seed} --seconds ${seconds} --proxies ${proxies} --callers ${callers}${kinds}`
 }
 

@@ -11,6 +11,7 @@ import { createCalls } from './calls.ts'
 import { checkMoney, type Verdict } from './check.ts'
 import { type Cluster, startCluster } from './cluster.ts'
 import { type Faults, startFaults } from './faults.ts'
+import { startHostile } from './hostile.ts'
 import { startLoad } from './load.ts'
 import { commandLine, kindsWithout, type Options, readOptions, USAGE } from './options.ts'
 import { createPayers, topUp } from './payers.ts'
@@ -100,14 +101,16 @@ async function run(
   const keys = payers.map(({ key }) => key)
   const load = startLoad({ seed: options.seed, callers: options.callers, keys, doors: () => cluster.doors(), calls })
   const faults = startFaults(schedule, cluster, payers, (line) => options.verbose && say(line))
+  const hostile = options.hostile ? await startHostile(cluster, options.seed, keys[0]!, say) : null
   const progress = startProgress(calls, faults.tally, say)
   try {
     await Promise.all([faults.done, sleep(options.seconds * 1_000)])
+    const left = (await hostile?.stop()) ?? []
     await load.stop()
     over.abort()
     await toppingUp
     progress.note('settling')
-    const unsettled = [...(await untilSettled(cluster)), ...(await endProcesses(cluster))]
+    const unsettled = [...left, ...(await untilSettled(cluster)), ...(await endProcesses(cluster))]
     progress.stop()
     const verdict = await checkMoney({
       databaseUrl: cluster.databaseUrl,
