@@ -2,7 +2,7 @@
 import pg from 'pg'
 import { ConnectionLostError } from './batch-connection.ts'
 
-export type BatchTrouble =
+export type BatchError =
   /** Nobody knows whether it committed, or the server can't write now: send it again. */
   | 'lost'
   /** Rolled back because of others: do it again. */
@@ -17,7 +17,7 @@ const BLOCKED = new Set(['55P03', '57014'])
 /** Connection, resources, shutdown and restart, input/output; a standby that takes no writes. */
 const LOST = /^(08|53|57P|58)|^25006$/
 
-export function troubleOf(error: unknown): BatchTrouble {
+export function classifyError(error: unknown): BatchError {
   if (error instanceof ConnectionLostError) return 'lost'
   if (!(error instanceof pg.DatabaseError)) return 'element'
   const code = error.code ?? ''

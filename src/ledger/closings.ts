@@ -5,8 +5,8 @@
  */
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Close, CloseAnswer } from './close-batch.ts'
-import type { Lanes } from './lanes.ts'
 import type { Overdue } from './ledger.ts'
+import type { Shards } from './shards.ts'
 import type { Spool } from './spool.ts'
 
 /** With neither database nor disk for so long, the answer goes out all the same and its charge is in memory only. */
@@ -14,7 +14,7 @@ const WITHHELD_MS = 30_000
 const RETRY_MS = { first: 1_000, most: 30_000 }
 
 export interface ClosingsOptions {
-  lanes: Lanes<Close, CloseAnswer>
+  shards: Shards<Close, CloseAnswer>
   spool: Spool
   /** How long an answer waits for its settlement. */
   waitMs: number
@@ -33,7 +33,7 @@ export interface Closings {
   drain(timeoutMs: number): Promise<{ left: number; safe: boolean }>
 }
 
-export function createClosings({ lanes, spool, waitMs, onTrouble }: ClosingsOptions): Closings {
+export function createClosings({ shards, spool, waitMs, onTrouble }: ClosingsOptions): Closings {
   /** The oldest first. */
   const unbooked = new Map<Close, { work: Promise<unknown>; since: number }>()
   /** Whether each got to the local disk, of those that should be there. */
@@ -47,7 +47,7 @@ export function createClosings({ lanes, spool, waitMs, onTrouble }: ClosingsOpti
   async function book(close: Close): Promise<CloseAnswer> {
     for (let delay = RETRY_MS.first; ; delay = Math.min(delay * 2, RETRY_MS.most)) {
       try {
-        return await lanes.run(close).answer
+        return await shards.run(close).answer
       } catch (error) {
         report(close.state === 'settled' ? 'settle' : 'release', error, close)
         await putAside(close)

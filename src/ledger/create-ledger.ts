@@ -1,21 +1,21 @@
-/** The ledger of one process: lanes to the database, a lease on its holds, a spool on the local disk, recovery of the dead. */
+/** The ledger of one process: shards to the database, a lease on its holds, a spool on the local disk, recovery of the dead. */
 import { TollgateError } from '../http/errors.ts'
 import { creditsToMicro } from '../metering/money.ts'
 import { type BatchConnection, createBatchConnection } from './batch-connection.ts'
 import { type Close, type CloseAnswer, sendCloses } from './close-batch.ts'
 import { createClosings, within } from './closings.ts'
 import { type HoldAnswer, sendHolds } from './hold-batch.ts'
-import { createLanes, type Job } from './lanes.ts'
 import { takeLease } from './lease.ts'
 import type { Hold, HoldRequest, Ledger, LedgerObserver, Pending, Progress, Settled } from './ledger.ts'
 import { type ProgressAnswer, sendProgress, tellEnded } from './progress-batch.ts'
 import { createRecovery, type Recovered } from './recovery.ts'
 import { refusalOf, unavailable } from './refusal.ts'
+import { createShards, type Job } from './shards.ts'
 import { openSpool, type Spool } from './spool.ts'
 
 /** How long a call waits for its hold; a database that restarts is back within that. */
 const PATIENCE_MS = 5_000
-const LANES = 2
+const SHARDS = 2
 /**
  * A checkpoint waits this long for others to go along: one commit for all that go out meanwhile, and none for a call that is over by
  * then. A process that is killed within it loses the input of the calls it has just sent out.
@@ -73,35 +73,35 @@ export async function createLedger(options: LedgerOptions): Promise<Ledger> {
     throw error
   })
   const trouble = (what: string) => (error: unknown, size: number) => onTrouble(`${what} batch of ${size}`, error)
-  const lanesOf = { url, organizationOf: (request: { organizationId: string }) => request.organizationId }
-  const holds = createLanes<HoldRequest, HoldAnswer>({
-    ...lanesOf,
+  const shardsOf = { url, organizationOf: (request: { organizationId: string }) => request.organizationId }
+  const holds = createShards<HoldRequest, HoldAnswer>({
+    ...shardsOf,
     name: 'hold',
-    lanes: LANES,
+    shards: SHARDS,
     send: (client, requests) => sendHolds(client, lease.owner, requests),
     onTrouble: trouble('hold'),
     onBatch: (size) => observer?.batch('hold', size),
   })
-  const progress = createLanes<Progress, ProgressAnswer>({
-    ...lanesOf,
+  const progress = createShards<Progress, ProgressAnswer>({
+    ...shardsOf,
     name: 'progress',
-    lanes: 1,
+    shards: 1,
     // An extension has a stream waiting for it.
     lingerOf: ({ hold }) => (hold === null ? CHECKPOINT_LINGER_MS : 0),
     send: sendProgress,
     onTrouble: trouble('progress'),
     onBatch: (size) => observer?.batch('progress', size),
   })
-  const closes = createLanes<Close, CloseAnswer>({
+  const closes = createShards<Close, CloseAnswer>({
     url,
     name: 'close',
-    lanes: LANES,
+    shards: SHARDS,
     organizationOf: ({ closing }) => closing.organizationId,
     send: sendCloses,
     onTrouble: trouble('close'),
     onBatch: (size) => observer?.batch('close', size),
   })
-  const closings = createClosings({ lanes: closes, spool, waitMs: options.bookingWaitMs, onTrouble })
+  const closings = createClosings({ shards: closes, spool, waitMs: options.bookingWaitMs, onTrouble })
   /** The last checkpoint of each call that is not answered yet. */
   const checkpoints = new Map<string, Job<Progress, ProgressAnswer>>()
   /** Nobody waits for them any more, but they may have been taken. */

@@ -20,8 +20,8 @@ describe('an error that nobody owns', () => {
   })
 
   test.each([
-    ['of the ledger', ['src/ledger/lanes.ts']],
-    ['of the ledger, called by a call', ['src/ledger/lanes.ts', 'src/call/settle-call.ts']],
+    ['of the ledger', ['src/ledger/shards.ts']],
+    ['of the ledger, called by a call', ['src/ledger/shards.ts', 'src/call/settle-call.ts']],
     ['of the vault', ['src/vault/key-cache.ts', 'src/call/choose-key.ts']],
     ['of a library alone', ['node_modules/pg/lib/client.js']],
     ['of a library’s own src', ['node_modules/hono/src/call/x.ts']],

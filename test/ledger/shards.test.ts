@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import pg from 'pg'
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { type HoldAnswer, sendHolds } from '../../src/ledger/hold-batch.ts'
-import { createLanes, type Lanes } from '../../src/ledger/lanes.ts'
 import type { HoldRequest } from '../../src/ledger/ledger.ts'
+import { createShards, type Shards } from '../../src/ledger/shards.ts'
 import { balances } from '../support/books.ts'
 import { type SeededOrganization, useDatabase } from '../support/database.ts'
 import { credit, holdRequest, openLedger, settlementOf } from '../support/open-ledger.ts'
@@ -22,20 +22,20 @@ beforeAll(async () => {
   )
 })
 
-interface HoldLanes {
-  lanes: Lanes<HoldRequest, HoldAnswer>
+interface HoldShards {
+  shards: Shards<HoldRequest, HoldAnswer>
   /** Sizes of the batches that were answered; codes of the errors of those that were not. */
   batches: number[]
   errors: string[]
 }
 
-function holdLanes(url = db.url, onError: (code: string) => void = () => {}): HoldLanes {
+function holdShards(url = db.url, onError: (code: string) => void = () => {}): HoldShards {
   const batches: number[] = []
   const errors: string[] = []
-  const lanes = createLanes<HoldRequest, HoldAnswer>({
+  const shards = createShards<HoldRequest, HoldAnswer>({
     url,
     name: 'hold-test',
-    lanes: 3,
+    shards: 3,
     organizationOf: ({ organizationId }) => organizationId,
     async send(client, requests) {
       try {
@@ -50,8 +50,8 @@ function holdLanes(url = db.url, onError: (code: string) => void = () => {}): Ho
     onTrouble: () => {},
     onBatch: (size) => batches.push(size),
   })
-  onTestFinished(() => lanes.close())
-  return { lanes, batches, errors }
+  onTestFinished(() => shards.close())
+  return { shards, batches, errors }
 }
 
 /** A session that has rows until it lets them go. */
@@ -76,62 +76,62 @@ async function lockRows(
 describe('group commit', () => {
   test('what comes while a batch is in flight goes out with the next one', async () => {
     const org = await seed()
-    const { lanes, batches } = holdLanes()
-    const first = lanes.run(holdRequest(org))
+    const { shards, batches } = holdShards()
+    const first = shards.run(holdRequest(org))
     // Two turns: the first batch is on its way, and its connection takes longer than that.
     await new Promise((resolve) => setImmediate(() => setImmediate(resolve)))
-    const rest = Array.from({ length: 127 }, () => lanes.run(holdRequest(org, { output: credit })))
+    const rest = Array.from({ length: 127 }, () => shards.run(holdRequest(org, { output: credit })))
     expect(await first.answer).toMatchObject({ outcome: 'held', held: '10.000000', remaining: '990.000000' })
     const answers = await Promise.all(rest.map((job) => job.answer))
     expect(answers.map(({ remaining }) => remaining)).toEqual(answers.map((_, i) => `${989 - i}.000000`))
     expect(batches).toEqual([1, 127])
-    expect(lanes.pending).toBe(0)
+    expect(shards.pending).toBe(0)
   })
 
   test('at most 128 in a batch', async () => {
     const org = await seed()
-    const { lanes, batches } = holdLanes()
-    await Promise.all(Array.from({ length: 300 }, () => lanes.run(holdRequest(org, { output: credit })).answer))
+    const { shards, batches } = holdShards()
+    await Promise.all(Array.from({ length: 300 }, () => shards.run(holdRequest(org, { output: credit })).answer))
     expect(batches).toEqual([128, 128, 44])
   })
 
   test('a job that was not sent can be taken back, one that was sent can not', async () => {
     const org = await seed()
-    const { lanes, batches } = holdLanes()
-    const first = lanes.run(holdRequest(org))
-    const second = lanes.run(holdRequest(org))
+    const { shards, batches } = holdShards()
+    const first = shards.run(holdRequest(org))
+    const second = shards.run(holdRequest(org))
     expect(second.drop()).toBe(true)
     await new Promise((resolve) => setImmediate(() => setImmediate(resolve)))
     expect(first.drop()).toBe(false)
     expect(await first.answer).toMatchObject({ outcome: 'held' })
     expect(batches).toEqual([1])
-    expect(lanes.pending).toBe(0)
+    expect(shards.pending).toBe(0)
     expect((await balances(db.pool, org.id)).pool.held).toBe('10')
   })
 })
 
 test('where a batch has fewer answers than calls, none is taken for another', async () => {
-  const lanes = createLanes<string, string>({
+  const shards = createShards<string, string>({
     url: db.url,
     name: 'short',
-    lanes: 1,
+    shards: 1,
     organizationOf: () => 'one',
     send: async (_, requests) => requests.filter((request) => request !== 'b').map((request) => `of ${request}`),
     onTrouble: () => {},
   })
-  onTestFinished(() => lanes.close())
-  const answers = await Promise.allSettled(['a', 'b', 'c'].map((request) => lanes.run(request).answer))
+  onTestFinished(() => shards.close())
+  const answers = await Promise.allSettled(['a', 'b', 'c'].map((request) => shards.run(request).answer))
   expect(answers).toMatchObject([{ value: 'of a' }, { reason: { message: '0 answers to 1 calls' } }, { value: 'of c' }])
 })
 
 describe('one element that the database refuses', () => {
   test('is refused alone, wherever it stands in the batch', async () => {
     const org = await seed()
-    const { lanes, errors } = holdLanes()
+    const { shards, errors } = holdShards()
     const calls = Array.from({ length: 33 }, (_, i) =>
       holdRequest(org, i % 11 === 5 ? { callId: `call ${i}`, output: credit } : { output: credit }),
     )
-    const answers = await Promise.allSettled(calls.map((call) => lanes.run(call).answer))
+    const answers = await Promise.allSettled(calls.map((call) => shards.run(call).answer))
     expect(answers.map(({ status }) => status)).toEqual(calls.map((_, i) => (i % 11 === 5 ? 'rejected' : 'fulfilled')))
     for (const answer of answers)
       if (answer.status === 'rejected') expect(answer.reason).toMatchObject({ code: '22P02' })
@@ -145,25 +145,25 @@ describe('one element that the database refuses', () => {
     onTestFinished(() => proxy.close())
     const refused = Promise.withResolvers<void>()
     let refusals = 0
-    const { lanes } = holdLanes(proxy.url, (code) => {
+    const { shards } = holdShards(proxy.url, (code) => {
       if (code !== '22P02' || ++refusals > 1) return
       proxy.cut()
       refused.resolve()
     })
     // The first half is the bad one; the database is away when it is tried alone, so the second half waits.
-    const bad = lanes.run(holdRequest(org, { callId: 'a call' }))
-    const good = lanes.run(holdRequest(org))
+    const bad = shards.run(holdRequest(org, { callId: 'a call' }))
+    const good = shards.run(holdRequest(org))
     const badRefused = expect(bad.answer).rejects.toMatchObject({ code: '22P02' })
     await refused.promise
     await new Promise((resolve) => setImmediate(resolve))
     const takenBack = good.drop()
     proxy.restore()
-    const last = lanes.run(holdRequest(org, { output: credit }))
+    const last = shards.run(holdRequest(org, { output: credit }))
     expect(await last.answer).toMatchObject({ outcome: 'held' })
     await badRefused
     if (!takenBack) expect(await good.answer).toMatchObject({ outcome: 'held' })
     expect((await balances(db.pool, org.id)).pool.held).toBe(takenBack ? '1' : '11')
-    expect(lanes.pending).toBe(0)
+    expect(shards.pending).toBe(0)
   })
 })
 
@@ -174,11 +174,11 @@ describe('a batch that was rolled back because of others is done again', () => {
     // The batch looks for a deadlock once: after the other session has stepped into it, and before it gives up waiting.
     await db.pool.query(`alter database ${name} set deadlock_timeout = '150ms'`)
     onTestFinished(async () => void (await db.pool.query(`alter database ${name} reset deadlock_timeout`)))
-    const { lanes, errors } = holdLanes()
+    const { shards, errors } = holdShards()
     const other = await lockRows('select 1 from user_credit_allocations where org_id = $1 for update', [org.id])
     await other.client.query("set local deadlock_timeout = '10s'")
     // Alone in its batch: nothing but another try can help it.
-    const job = lanes.run(holdRequest(org))
+    const job = shards.run(holdRequest(org))
     await waitingForLock(1)
     await other.client.query('select 1 from organization_credit_pools where org_id = $1 for update', [org.id])
     await other.release()
@@ -192,9 +192,9 @@ describe('a batch that was rolled back because of others is done again', () => {
     const name = (await db.pool.query<{ name: string }>('select current_database() as name')).rows[0]?.name
     await db.pool.query(`alter database ${name} set default_transaction_isolation = 'repeatable read'`)
     onTestFinished(async () => void (await db.pool.query(`alter database ${name} reset default_transaction_isolation`)))
-    const { lanes, errors } = holdLanes()
+    const { shards, errors } = holdShards()
     const other = await lockRows('update organization_credit_pools set updated_at = now() where org_id = $1', [org.id])
-    const job = lanes.run(holdRequest(org))
+    const job = shards.run(holdRequest(org))
     await waitingForLock(1)
     await other.client.query('commit')
     expect(await job.answer).toMatchObject({ outcome: 'held' })
@@ -232,9 +232,9 @@ test('a hold that commits while the batch that closes it waits for a row is clos
 
 test('a batch whose backend is terminated in the middle is sent again', async () => {
   const org = await seed()
-  const { lanes, errors } = holdLanes()
+  const { shards, errors } = holdShards()
   const other = await lockRows('select 1 from organization_credit_pools where org_id = $1 for update', [org.id])
-  const job = lanes.run(holdRequest(org))
+  const job = shards.run(holdRequest(org))
   await waitingForLock(1)
   await other.client.query('select pg_terminate_backend($1)', [(await waiting())[0]])
   await expect.poll(() => errors).toContain('57P01')
@@ -244,17 +244,17 @@ test('a batch whose backend is terminated in the middle is sent again', async ()
 })
 
 test('a batch waits 250 ms for a lock, and runs two seconds', async () => {
-  const lanes = createLanes<string, string>({
+  const shards = createShards<string, string>({
     url: db.url,
     name: 'settings',
-    lanes: 1,
+    shards: 1,
     organizationOf: (setting) => setting,
     send: async (client, settings) =>
       Promise.all(settings.map(async (setting) => (await client.query(`show ${setting}`)).rows[0][setting])),
     onTrouble: () => {},
   })
-  onTestFinished(() => lanes.close())
-  const shown = ['lock_timeout', 'statement_timeout'].map((setting) => lanes.run(setting).answer)
+  onTestFinished(() => shards.close())
+  const shown = ['lock_timeout', 'statement_timeout'].map((setting) => shards.run(setting).answer)
   expect(await Promise.all(shown)).toEqual(['250ms', '2s'])
 })
 
@@ -354,7 +354,7 @@ test('holds whose answer was lost, and whose repetition was blocked until everyb
   const proxy = await startTcpProxy(db.url)
   onTestFinished(() => proxy.close())
   const { ledger } = await openLedger({ databaseUrl: proxy.url, onFinish: onTestFinished })
-  // Both lanes have a connection: what comes next goes out on both at once.
+  // Both shards have a connection: what comes next goes out on both at once.
   const before = orgs.map((org) => holdRequest(org, { output: 0n }))
   await Promise.all(before.map((call) => ledger.hold(call)))
   const withheld = proxy.withholdCommit('ledger_hold_', 2)
