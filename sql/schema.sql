@@ -852,6 +852,7 @@ create table tollgate.payments (
   amount numeric(12,2) not null,
   credits numeric(20,6) not null,
   refunded_amount numeric(12,2) default 0 not null,
+  disputed_amount numeric(12,2) default 0 not null,
   taken_credits numeric(20,6) default 0 not null,
   owed_credits numeric(20,6) default 0 not null,
   created_at timestamp with time zone default tollgate.tollgate_now() not null,
@@ -860,6 +861,7 @@ create table tollgate.payments (
   constraint payments_amount_check CHECK (amount >= 0::numeric),
   constraint payments_check CHECK ((taken_credits + owed_credits) <= credits),
   constraint payments_credits_check CHECK (credits >= 0::numeric),
+  constraint payments_disputed_amount_check CHECK (disputed_amount >= 0::numeric),
   constraint payments_owed_credits_check CHECK (owed_credits >= 0::numeric),
   constraint payments_refunded_amount_check CHECK (refunded_amount >= 0::numeric),
   constraint payments_taken_credits_check CHECK (taken_credits >= 0::numeric)

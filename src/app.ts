@@ -22,9 +22,12 @@ import {
 } from './api/admin/platform-keys.ts'
 import { createAdminSurface } from './api/admin/surface.ts'
 import { createTestKey } from './api/admin/test-provider-key.ts'
+import { createLlmSurface } from './api/llm/surface.ts'
 import { createOrgBillingSurface } from './api/org-billing/surface.ts'
 import { mountSurface } from './api/surface.ts'
+import { createWebhookSurface } from './api/webhooks/stripe.ts'
 import { findCall } from './billing/find-call.ts'
+import { createStripe } from './billing/stripe.ts'
 import { type ChatDependencies, chat, findRoute } from './call/chat.ts'
 import { chooseKeys } from './call/choose-key.ts'
 import { openExchange } from './call/exchange.ts'
@@ -128,7 +131,10 @@ export function createApp(deps: AppDependencies): OpenAPIHono<AppEnv> {
   )
   app.get(`${platform}/:key/decrypted`, (c) => asPermitted(c, 'platform_keys:manage', refuseDecrypted))
   mountSurface(app, createAdminSurface(deps), deps)
-  mountSurface(app, createOrgBillingSurface(deps), deps)
+  const stripe = deps.config.billing.stripe === null ? null : createStripe(deps.config.billing.stripe)
+  mountSurface(app, createOrgBillingSurface({ ...deps, stripe }), deps)
+  mountSurface(app, createLlmSurface({ ...deps, stripe }), deps)
+  mountSurface(app, createWebhookSurface({ ...deps, stripe }), deps)
 
   const ownKeys = {
     ...keys,

@@ -20,6 +20,7 @@ create table tollgate.payments (
   amount numeric(12, 2) not null check (amount >= 0),
   credits numeric(20, 6) not null check (credits >= 0),
   refunded_amount numeric(12, 2) not null default 0 check (refunded_amount >= 0),
+  disputed_amount numeric(12, 2) not null default 0 check (disputed_amount >= 0),
   taken_credits numeric(20, 6) not null default 0 check (taken_credits >= 0),
   owed_credits numeric(20, 6) not null default 0 check (owed_credits >= 0),
   created_at timestamptz not null default tollgate.tollgate_now(),

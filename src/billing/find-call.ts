@@ -1,4 +1,5 @@
 /** One past or running call, as its caller may see it: own calls; an organization's admin all of theirs; the operator every one. */
+import { sql } from 'kysely'
 import type { Database } from '../db/connect.ts'
 import { isUuid } from '../db/uuid.ts'
 import { TollgateError } from '../http/errors.ts'
@@ -50,6 +51,7 @@ async function findCharged(database: Database, callId: string): Promise<CallView
   const charge = rows.find((row) => row.entry === 'charge') ?? rows[0]
   if (charge === undefined) return null
   const credits = rows.reduce((sum, row) => sum + creditsToMicro(row.credits_used), 0n)
+  const refunded = await findRefunded(database, callId)
   const { usage, ...details } = (charge.details ?? {}) as Record<string, unknown>
   return {
     object: 'call',
@@ -64,11 +66,20 @@ async function findCharged(database: Database, callId: string): Promise<CallView
     cost: trimDecimal(credits, 9),
     api_cost: trimDecimal(parseDecimal(charge.api_cost, 9), 9),
     markup: trimDecimal(parseDecimal(charge.markup_applied, 9), 9),
+    ...(refunded === 0n ? {} : { refunded_credits: trimDecimal(refunded, 6) }),
     provenance: charge.provenance,
     usage: usage ?? null,
     details,
     settled_at: charge.created_at.toISOString(),
   }
+}
+
+/** Microcredits. */
+async function findRefunded(database: Database, callId: string): Promise<bigint> {
+  const { rows } = await sql<{ credits: string }>`
+    select coalesce(sum(pool_total), 0)::text as credits from tollgate.ledger_journal
+    where call_id = ${callId} and kind = 'refund'`.execute(database.query)
+  return creditsToMicro(rows[0]?.credits ?? '0')
 }
 
 async function findRunning(database: Database, callId: string): Promise<CallView | null> {

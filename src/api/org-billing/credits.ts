@@ -1,13 +1,16 @@
 /** The credit pool of an organization: read, and filled by whoever may (`tollgate.credits.add`). */
 import { z } from '@hono/zod-openapi'
-import { addCreditsToPool, type CreditPool, findPool } from '../../billing/credit-pools.ts'
+import { addCreditsToPool, type CreditPool, type CreditPurchase, findPool } from '../../billing/credit-pools.ts'
+import { claimPayment, type Payment } from '../../billing/payments.ts'
 import { TollgateError } from '../../http/errors.ts'
 import type { Caller } from '../../identity/caller.ts'
 import { requirePermission } from '../../identity/permissions.ts'
+import { formatDecimal } from '../../metering/money.ts'
 import { exactNumberSchema } from '../exact-number-schema.ts'
 import { type CallerRequest, type Route, route } from '../route.ts'
 import { creditNumber, dollars, wholeCredits } from './amounts.ts'
 import { changeRoute } from './change-route.ts'
+import { confirmPayment } from './confirm-payment.ts'
 import type { OrgBillingDependencies } from './dependencies.ts'
 import { requireOrganization } from './organization-of.ts'
 
@@ -91,11 +94,18 @@ function addRoutes(deps: OrgBillingDependencies): Route[] {
       async prepare(request) {
         const { params, query, body, caller } = request
         const organizationId = params.org_id ?? query.org_id ?? body.org_id ?? caller.organizationId
-        requireAdder(deps, caller, organizationId)
         const asked = { ...body, ...query }
-        return { ...(await requireOrganization(deps.reports, organizationId)), ...amountsOf(asked) }
+        const isPaid = requireAdder(deps, caller, organizationId)
+        const { id } = await requireOrganization(deps.reports, organizationId)
+        const wanted = { id, ...amountsOf(asked) }
+        return { ...wanted, payment: isPaid ? await confirmPayment(deps, wanted, asked.stripe_payment_id) : null }
       },
       async make(transaction, ready, request) {
+        if (
+          ready.payment !== null &&
+          !(await claimPayment(transaction, { ...ready.payment, userId: request.caller.userId }))
+        )
+          throw new TollgateError(409, 'payment_used', 'This payment was used before.', { param: 'stripe_payment_id' })
         const found = await addCreditsToPool(transaction, purchaseOf(ready, request))
         return {
           success: true as const,
@@ -127,7 +137,7 @@ function transactionRoute(deps: OrgBillingDependencies): Route {
     status: 201,
     errors: { 404: 'Organization not found' },
     async prepare({ caller, params }) {
-      requireAdder(deps, caller, params.org_id)
+      if (requireAdder(deps, caller, params.org_id)) throw notAuthorized()
       return requireOrganization(deps.reports, params.org_id)
     },
     async make(transaction, { id }, request) {
@@ -138,11 +148,16 @@ function transactionRoute(deps: OrgBillingDependencies): Route {
   })
 }
 
-/** @throws {TollgateError} 403. */
-function requireAdder({ config }: OrgBillingDependencies, caller: Caller, organizationId: string): void {
+/** @returns whether it has to be paid for here. @throws {TollgateError} 403. */
+function requireAdder({ config }: OrgBillingDependencies, caller: Caller, organizationId: string): boolean {
   requirePermission(caller, 'pool:add_credits', organizationId)
-  if (caller.role === 'system_admin' || config.billing.addCredits === 'org_admin') return
-  throw new TollgateError(403, 'PERMISSION_DENIED', 'Not authorized to add credits')
+  if (caller.role === 'system_admin' || config.billing.addCredits === 'org_admin') return false
+  if (config.billing.addCredits === 'payment') return true
+  throw notAuthorized()
+}
+
+function notAuthorized(): TollgateError {
+  return new TollgateError(403, 'PERMISSION_DENIED', 'Not authorized to add credits')
 }
 
 /** @throws {TollgateError} 422. */
@@ -154,11 +169,21 @@ function amountsOf(asked: Amounts): { credits: string; amount: string } {
   return { credits: asked.credits, amount: asked.purchase_amount ?? '0' }
 }
 
+interface ReadyPurchase {
+  id: string
+  credits: string
+  amount: string
+  payment?: Pick<Payment, 'id' | 'cents'> | null
+}
+
 function purchaseOf(
-  { id, credits: wanted, amount }: { id: string; credits: string; amount: string },
+  { id, credits: wanted, amount, payment = null }: ReadyPurchase,
   { change }: CallerRequest,
-) {
-  return { organizationId: id, credits: wanted, amount, actor: change.actor, method: null }
+): CreditPurchase {
+  const purchase = { organizationId: id, credits: wanted, actor: change.actor }
+  if (payment === null) return { ...purchase, amount, method: null }
+  const paid = formatDecimal(BigInt(payment.cents), 2)
+  return { ...purchase, amount: paid, method: 'stripe', details: { payment_id: payment.id } }
 }
 
 function showPool(found: CreditPool): z.output<typeof pool> {

@@ -1,9 +1,12 @@
 /** What the routes of organization billing work with. */
+import type { StripePayments } from '../../billing/stripe.ts'
 import type { Config } from '../../config/config.ts'
 import type { Database } from '../../db/connect.ts'
 
 export interface OrgBillingDependencies {
   /** For everything that is no call. */
   reports: Database
+  /** Null without STRIPE_SECRET_KEY. */
+  stripe: StripePayments | null
   config: Pick<Config, 'billing'>
 }

@@ -5,6 +5,7 @@ import { billingRoutes, historyAlias } from './billing.ts'
 import { creditRoutes } from './credits.ts'
 import type { OrgBillingDependencies } from './dependencies.ts'
 import { organizationRoutes } from './organizations.ts'
+import { refundRoute } from './refunds.ts'
 import { subscriptionRoutes } from './subscriptions.ts'
 import { usageRoutes } from './usage.ts'
 
@@ -21,6 +22,7 @@ export function createOrgBillingSurface(deps: OrgBillingDependencies): Surface {
       ...creditRoutes(deps),
       ...billingRoutes(deps),
       ...organizationRoutes(deps),
+      refundRoute(deps),
       historyAlias(deps),
     ],
   }

@@ -1,0 +1,6 @@
+/** What Ops-Center's callers know as their tier: the plan of the organization that pays. */
+import type { Caller } from '../../identity/caller.ts'
+
+export function tierOf({ plan }: Pick<Caller, 'plan'>): string {
+  return plan ?? 'free'
+}

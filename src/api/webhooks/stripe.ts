@@ -1,0 +1,61 @@
+/** POST /api/v1/webhooks/stripe: what Stripe says happened to payments. Believed only with its signature over the bytes as they came. */
+import { z } from '@hono/zod-openapi'
+import type { StripePayments } from '../../billing/stripe.ts'
+import { bookStripeEvent } from '../../billing/stripe-event.ts'
+import type { Database } from '../../db/connect.ts'
+import { TollgateError } from '../../http/errors.ts'
+import { readBody } from '../../http/read-body.ts'
+import { Reply } from '../reply.ts'
+import type { Route } from '../route.ts'
+import type { Surface } from '../surface.ts'
+
+const BYTES_MAX = 1024 * 1024
+const SILENT_MS = 10_000
+
+export interface WebhookDependencies {
+  reports: Database
+  /** Null without STRIPE_SECRET_KEY. */
+  stripe: StripePayments | null
+}
+
+export function createWebhookSurface(deps: WebhookDependencies): Surface {
+  return {
+    name: 'Webhooks',
+    description: 'For payment providers.',
+    invalidStatus: 422,
+    routes: [stripeRoute(deps)],
+  }
+}
+
+function stripeRoute({ reports, stripe }: WebhookDependencies): Route {
+  return {
+    method: 'post',
+    path: '/api/v1/webhooks/stripe',
+    may: null,
+    summary: 'Events of Stripe about payments',
+    description:
+      'Signed in the header Stripe-Signature. Each payment is booked once, whatever comes twice or out of order.',
+    returns: z.object({ status: z.literal('received'), outcome: z.enum(['booked', 'known', 'ignored']) }),
+    errors: {
+      400: 'The signature is missing or wrong.',
+      409: 'About a payment that is not booked yet: send it again later.',
+      501: 'Stripe is not set up.',
+    },
+    async respond({ incoming }) {
+      if (stripe === null) throw noStripe()
+      const signature = incoming.headers['stripe-signature']
+      const body = await readBody(incoming, { limit: BYTES_MAX, silentMs: SILENT_MS, onPiece: () => {} })
+      const event = stripe.readEvent(body, typeof signature === 'string' ? signature : '')
+      return new Reply({ status: 'received', outcome: await bookStripeEvent(reports, event) })
+    },
+  }
+}
+
+export function noStripe(): TollgateError {
+  return new TollgateError(
+    501,
+    'payments_not_configured',
+    'Credits are not sold here: the operator has not set STRIPE_SECRET_KEY. Ask the operator to add credits.',
+    { headers: { 'x-should-retry': 'false' } },
+  )
+}

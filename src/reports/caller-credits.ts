@@ -1,0 +1,68 @@
+/** What a caller may spend, has spent and was given. Credits are decimal strings, times ISO 8601. */
+import { sql } from 'kysely'
+import type { Database } from '../db/connect.ts'
+import { isoTime } from '../db/iso-time.ts'
+
+export interface Payer {
+  organizationId: string
+  userId: string
+}
+
+export interface Transaction {
+  id: string
+  /** Negative for what was spent. */
+  amount: string
+  transaction_type: 'usage' | 'allocation' | 'reset' | 'refund' | 'adjustment'
+  provider: string | null
+  model: string | null
+  service_type: string | null
+  tokens_used: number | null
+  request_id: string | null
+  note: string | null
+  created_at: string
+}
+
+/** What can be spent now: without what running calls hold, a reset that is due counted. @returns null without an allocation. */
+export async function findRemaining(database: Database, { organizationId, userId }: Payer): Promise<string | null> {
+  const { rows } = await sql<{ remaining: string }>`
+    select trim_scale((c.allocation).allocated_credits - (c.allocation).used_credits - (c.allocation).held_credits)::text as remaining
+    from organization_credit_pools p
+    join user_credit_allocations a on a.org_id = p.org_id and a.user_id = ${userId} and a.is_active
+    cross join lateral tollgate.ledger_brought_up_to_date(p, a, tollgate.tollgate_now()) c
+    where p.org_id = ${organizationId}`.execute(database.query)
+  return rows[0]?.remaining ?? null
+}
+
+/** Every row of the books that is about the user, the newest first. */
+export async function listTransactions(
+  database: Database,
+  { organizationId, userId }: Payer,
+  { limit, offset }: { limit: number; offset: number },
+): Promise<Transaction[]> {
+  const { rows } = await sql<Transaction>`
+    select id, trim_scale(amount)::text as amount, transaction_type, provider, model, service_type, tokens_used, request_id, note,
+      ${isoTime('at')} as created_at
+    from (
+      select c.id::text as id, -c.credits_used as amount, case c.entry when 'charge' then 'usage' else 'adjustment' end as transaction_type,
+        c.details ->> 'provider' as provider, c.service_name as model, c.service_type,
+        (select sum(u.value::numeric)::bigint::int from jsonb_each_text(c.details -> 'usage') u
+          where u.key in ('input', 'cacheRead', 'cacheWrite5m', 'cacheWrite1h', 'output') and u.value ~ '^\\d{1,9}$') as tokens_used,
+        c.request_id, null::text as note, c.created_at as at
+      from credit_usage_attribution c where c.org_id = ${organizationId} and c.user_id = ${userId}
+      union all
+      select 'journal-' || j.id, case j.kind when 'reset' then -j.allocation_used else j.allocation_allocated end,
+        case j.kind when 'allocate' then 'allocation' when 'correction' then 'adjustment' else j.kind end,
+        null, null, null, null, j.call_id::text, j.note, j.created_at
+      from tollgate.ledger_journal j where j.org_id = ${organizationId} and j.user_id = ${userId}) t
+    order by at desc, id limit ${limit} offset ${offset}`.execute(database.query)
+  return rows
+}
+
+export async function countTransactions(database: Database, { organizationId, userId }: Payer): Promise<number> {
+  const { rows } = await sql<{ total: number }>`
+    select ((select count(*) from credit_usage_attribution where org_id = ${organizationId} and user_id = ${userId})
+      + (select count(*) from tollgate.ledger_journal where org_id = ${organizationId} and user_id = ${userId}))::int as total`.execute(
+    database.query,
+  )
+  return rows[0]!.total
+}

@@ -1,0 +1,249 @@
+/** L7 to L9 and what else callers of Ops-Center ask beside their calls. */
+import { randomUUID } from 'node:crypto'
+import { describe, expect, test } from 'vitest'
+import { balances, close, hold } from '../../support/books.ts'
+import { useProduct } from '../../support/product.ts'
+import { MASTER_KEY } from '../../support/tollgate.ts'
+
+const product = useProduct()
+
+async function send(
+  method: string,
+  path: string,
+  key: string | null,
+  body?: unknown,
+): Promise<{ status: number; json: ReturnType<typeof JSON.parse> }> {
+  const response = await fetch(`${product.tollgate.url}${path}`, {
+    method,
+    headers: {
+      ...(key === null ? {} : { authorization: `Bearer ${key}` }),
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+    },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  })
+  return { status: response.status, json: await response.json() }
+}
+
+const seed = () => product.db.seedOrganization({ credits: 1_000, users: { alice: 400, mark: 100 } })
+
+async function charge(orgId: string, credits: number) {
+  const { callId } = await hold(product.db.pool, orgId, { output: credits })
+  await close(product.db.pool, orgId, callId, credits)
+  return callId
+}
+
+describe('L7: credits', () => {
+  test('are what is left, without what running calls hold', async () => {
+    const org = await seed()
+    await charge(org.id, 0.5)
+    const { callId } = await hold(product.db.pool, org.id, { output: 100 })
+    for (const path of ['/api/v1/llm/credits', '/api/v1/credits', '/api/v1/credits/balance'])
+      expect(await send('GET', path, org.keys.alice)).toEqual({
+        status: 200,
+        json: {
+          user_id: 'alice',
+          credits_remaining: 299.5,
+          tier: 'platform',
+          monthly_cap: null,
+          power_level: 'balanced',
+        },
+      })
+    await close(product.db.pool, org.id, callId, null)
+  })
+
+  test('of somebody else are for the operator', async () => {
+    const org = await seed()
+    const path = `/api/v1/llm/credits?user_id=alice&org_id=${org.id}`
+    expect((await send('GET', path, MASTER_KEY)).json).toMatchObject({ user_id: 'alice', credits_remaining: 400 })
+    expect((await send('GET', path, org.keys.mark)).status).toBe(403)
+    expect((await send('GET', '/api/v1/llm/credits?user_id=x&org_id=nothing', MASTER_KEY)).status).toBe(404)
+    for (const open of [
+      '/api/v1/llm/credits',
+      '/api/v1/llm/credits/history',
+      '/api/v1/llm/usage',
+      '/api/v1/llm/models',
+    ])
+      expect((await send('GET', open, null)).status).toBe(401)
+  })
+
+  test('are not given to a user without an allocation', async () => {
+    const org = await seed()
+    await product.db.pool.query("select tollgate.ledger_end_allocation($1, 'mark', 'admin')", [org.id])
+    expect(await send('GET', '/api/v1/llm/credits', org.keys.mark)).toMatchObject({
+      status: 403,
+      json: { error: { code: 'no_allocation' } },
+    })
+  })
+
+  test('have a history of all that moved them, with refunds, page by page', async () => {
+    const org = await seed()
+    const callId = await charge(org.id, 30)
+    const refund = await send('POST', `/api/v1/admin/calls/${callId}/refunds`, MASTER_KEY, {
+      credits: 12.5,
+      reason: 'wrong model',
+    })
+    expect(refund).toEqual({
+      status: 201,
+      json: {
+        success: true,
+        call_id: callId,
+        org_id: org.id,
+        user_id: 'alice',
+        refunded_credits: 12.5,
+        refundable_credits: 17.5,
+      },
+    })
+    const { json } = await send('GET', '/api/v1/llm/credits/history', org.keys.alice)
+    expect(json).toMatchObject({
+      transactions: [
+        { transaction_type: 'refund', amount: 12.5, request_id: callId, note: 'wrong model' },
+        { transaction_type: 'usage', amount: -30, model: 'gpt-5', service_type: 'llm_inference' },
+        { transaction_type: 'allocation', amount: 400 },
+      ],
+      total: 3,
+      limit: 50,
+      offset: 0,
+    })
+    const sum = json.transactions.reduce((all: number, { amount }: { amount: number }) => all + amount, 0)
+    expect((await send('GET', '/api/v1/llm/credits', org.keys.alice)).json.credits_remaining).toBe(sum)
+    const second = await send('GET', '/api/v1/llm/credits/history?limit=1&offset=1', org.keys.alice)
+    expect(second.json).toMatchObject({ transactions: [{ amount: -30 }], total: 3, limit: 1, offset: 1 })
+    expect((await send('GET', '/api/v1/llm/credits/history?limit=1001', org.keys.alice)).status).toBe(422)
+    expect((await send('GET', `/v1/calls/${callId}`, org.keys.alice)).json).toMatchObject({
+      credits: '30',
+      refunded_credits: '12.5',
+    })
+    expect((await balances(product.db.pool, org.id)).pool).toMatchObject({ total: '1012.5', used: '30' })
+  })
+})
+
+describe('A refund', () => {
+  test('is for the operator, with a reason, and at most the charge', async () => {
+    const org = await seed()
+    const callId = await charge(org.id, 30)
+    const path = `/api/v1/admin/calls/${callId}/refunds`
+    expect((await send('POST', path, org.keys.alice, { reason: 'please' })).status).toBe(403)
+    expect((await send('POST', path, null, { reason: 'please' })).status).toBe(401)
+    expect((await send('POST', path, MASTER_KEY, {})).status).toBe(422)
+    expect((await send('POST', path, MASTER_KEY, { reason: 'x', credits: -1 })).status).toBe(422)
+    expect(await send('POST', path, MASTER_KEY, { reason: 'x', credits: 31 })).toMatchObject({
+      status: 422,
+      json: { error: { code: 'refund_too_large', refundable: '30' } },
+    })
+    expect((await send('POST', path.replace(callId, randomUUID()), MASTER_KEY, { reason: 'x' })).status).toBe(404)
+  })
+})
+
+describe('L8: usage', () => {
+  test('is one object for both kinds of reader', async () => {
+    const org = await seed()
+    await charge(org.id, 10)
+    await charge(org.id, 5)
+    expect(await send('GET', '/api/v1/llm/usage?days=7', org.keys.alice)).toEqual({
+      status: 200,
+      json: {
+        total_providers: 1,
+        active_models: 1,
+        total_calls: 2,
+        total_requests: 2,
+        total_tokens: 0,
+        total_cost: 15,
+        avg_cost_per_request: 7.5,
+        providers: [
+          {
+            provider: 'unknown',
+            provider_id: 'unknown',
+            provider_name: 'unknown',
+            requests: 2,
+            tokens: 0,
+            cost: 15,
+            avg_latency_ms: null,
+            unique_users: 1,
+          },
+        ],
+        period_days: 7,
+      },
+    })
+    expect((await send('GET', '/api/v1/llm/usage', org.keys.mark)).json).toMatchObject({
+      total_requests: 0,
+      total_cost: 0,
+      providers: [],
+    })
+  })
+})
+
+describe('L9: models', () => {
+  test('are listed with their prices', async () => {
+    const org = await seed()
+    const { json } = await send('GET', '/api/v1/llm/models', org.keys.alice)
+    expect(json.object).toBe('list')
+    expect(json.data.find(({ id }: { id: string }) => id === 'gpt-4o-mini')).toEqual({
+      id: 'gpt-4o-mini',
+      object: 'model',
+      created: 0,
+      owned_by: 'openai',
+      tier: 'platform',
+      name: 'gpt-4o-mini',
+      display_name: 'gpt-4o-mini',
+      provider: 'openai',
+      provider_id: 'openai',
+      pricing: { input: 0.15, output: 0.6 },
+      context_length: 128_000,
+      enabled: true,
+    })
+    expect((await send('GET', '/api/v1/llm/models?search=exact', org.keys.alice)).json.data).toMatchObject([
+      { id: 'exact', pricing: { input: 0, output: 20 } },
+    ])
+    expect((await send('GET', '/api/v1/llm/models?limit=1&offset=1', org.keys.alice)).json.data).toHaveLength(1)
+  })
+
+  test('are sorted by provider, with the price of the plan', async () => {
+    const org = await seed()
+    const { json } = await send('GET', '/api/v1/llm/models/categorized', org.keys.alice)
+    expect(json).toMatchObject({
+      byok_models: [],
+      platform_models: [{ provider: 'openai', count: 4, tier_markup: 50, source: 'config' }],
+      summary: { total_models: 4, byok_count: 0, platform_count: 4, has_byok_keys: false, byok_providers: [] },
+    })
+    expect(json.platform_models[0].models.find(({ id }: { id: string }) => id === 'gpt-4o-mini')).toMatchObject({
+      cost_per_1m_input: 0.15,
+      cost_per_1m_output: 0.6,
+      tier_pricing: { input: 0.225, output: 0.9, markup_percentage: 50 },
+    })
+  })
+
+  test('are shown to anybody in short', async () => {
+    const { status, json } = await send('GET', '/api/v1/llm/models/curated?app=loopnet', null)
+    expect(status).toBe(200)
+    expect(json).toMatchObject({
+      object: 'list',
+      app: 'loopnet',
+      source: 'config',
+      summary: { total: 4, categories: 1 },
+    })
+  })
+})
+
+describe('Without Stripe', () => {
+  test('a purchase is refused with 501 and never answered as if it were one', async () => {
+    const org = await seed()
+    for (const [path, body] of [
+      ['/api/v1/llm/credits/purchase', { amount: 10, stripe_token: 'tok' }],
+      ['/api/v1/webhooks/stripe', {}],
+    ] as const)
+      expect(await send('POST', path, org.keys.alice, body)).toMatchObject({
+        status: 501,
+        json: { error: { code: 'payments_not_configured' } },
+      })
+    expect((await balances(product.db.pool, org.id)).pool.total).toBe('1000')
+  })
+})
+
+describe('Health', () => {
+  test.each(['/api/v1/llm/health', '/api/v1/health', '/api/v1/system/status'])('is told by %s', async (path) => {
+    expect(await send('GET', path, null)).toEqual({
+      status: 200,
+      json: { status: 'healthy', litellm_proxy: 'up', timestamp: expect.any(String) },
+    })
+  })
+})
