@@ -1,63 +1,43 @@
-/** Every route of the product. */
+/** Mounts every surface of the product, and what is the same of all: request id, errors. No handler is here. */
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { OpenAPIHono } from '@hono/zod-openapi'
 import type { Context } from 'hono'
-import type { ApiRequest } from './api/admin/api-request.ts'
-import {
-  byokUsage,
-  deleteByokKey,
-  listByokKeys,
-  listByokProviders,
-  saveByokKey,
-  testByokKey,
-  toggleByokKey,
-} from './api/admin/byok-keys.ts'
 import { createMinuteLimit, type MinuteLimit } from './api/admin/minute-limit.ts'
-import {
-  deletePlatformKey,
-  listPlatformKeys,
-  refuseDecrypted,
-  savePlatformKey,
-  testPlatformKey,
-} from './api/admin/platform-keys.ts'
 import { createAdminSurface } from './api/admin/surface.ts'
-import { createTestKey } from './api/admin/test-provider-key.ts'
+import { createByokSurface } from './api/byok/surface.ts'
+import { createDocsSurface } from './api/docs/surface.ts'
 import { createLlmSurface } from './api/llm/surface.ts'
+import { describeApi, type OpenApiDocument } from './api/openapi.ts'
+import { createOperationsSurface } from './api/operations/surface.ts'
 import { createOrgBillingSurface } from './api/org-billing/surface.ts'
-import { mountSurface } from './api/surface.ts'
+import { mountSurface, type Surface } from './api/surface.ts'
+import { unknownRoute } from './api/unknown-route.ts'
+import { createUsageSurface } from './api/usage/surface.ts'
 import { createWebhookSurface } from './api/webhooks/stripe.ts'
-import { findCall } from './billing/find-call.ts'
 import { createStripe } from './billing/stripe.ts'
-import { type ChatDependencies, chat, findRoute } from './call/chat.ts'
-import { chooseKeys } from './call/choose-key.ts'
-import { openExchange } from './call/exchange.ts'
-import type { Deployment } from './config/config.ts'
+import { type ChatDependencies, chat } from './call/chat.ts'
 import type { Database } from './db/connect.ts'
+import { chatCompletionsOperation } from './endpoints/chat-completions/openapi.ts'
+import { createModelsSurface } from './endpoints/models/surface.ts'
+import { type EndpointDependencies, mountEndpoint } from './endpoints/mount-endpoint.ts'
 import type { AppEnv } from './http/app-env.ts'
 import type { Cors } from './http/cors.ts'
-import { docsPage } from './http/docs-page.ts'
-import { errorBody, TollgateError, toTollgateError } from './http/errors.ts'
-import { openApi } from './http/openapi.ts'
-import { readJson } from './http/read-json.ts'
+import { errorBody, toTollgateError } from './http/errors.ts'
 import { requestIdOf } from './http/request-id.ts'
 import { requestPath } from './http/request-path.ts'
 import { setSecurityHeaders } from './http/security-headers.ts'
 import type { ClientOf } from './http/trusted-proxies.ts'
-import { actorOf } from './identity/caller.ts'
-import { type Permission, requirePermission } from './identity/permissions.ts'
 import type { Health } from './observe/health.ts'
 import type { MetricsAccess } from './observe/metrics-access.ts'
 import { createRefusalLog } from './observe/refusal-log.ts'
+import { createTestKey } from './vault/test-provider-key.ts'
 
-export interface AppDependencies extends ChatDependencies {
+export interface AppDependencies
+  extends ChatDependencies,
+    Pick<EndpointDependencies, 'draining' | 'running' | 'requestIds'> {
   /** For everything that is no call: what is slow there waits for itself only. */
   reports: Database
   health: Health
-  draining: () => boolean
-  /** The calls being answered, for the drain to wait for. */
-  running: Set<Promise<void>>
-  /** Of the running calls, for the log. */
-  requestIds: Map<string, string>
   mayReadMetrics: MetricsAccess
   cors: Cors
   clientOf: ClientOf
@@ -71,19 +51,12 @@ const ADMIN_TESTS = 10
 /** Changes of a caller's keys a minute. */
 const BYOK_CHANGES = 20
 
-/** A model in OpenAI's form. */
-function modelObject(id: string): Record<string, unknown> {
-  return { id, object: 'model', created: 0, owned_by: 'tollgate' }
-}
-
-/** What the adapter passes along with each request. */
-function targetOf(bindings: Partial<AppEnv['Bindings']> | undefined): string {
-  return bindings?.incoming?.url ?? '/'
-}
+/** Under these a credential is asked for before anybody is told what is a route and what is not. */
+const CLOSED = /^\/(?:v1|api)(?:\/|$)/
 
 export function createApp(deps: AppDependencies): OpenAPIHono<AppEnv> {
   const app = new OpenAPIHono<AppEnv>({ getPath: (_, options) => requestPath(targetOf(options?.env)) })
-  const refusals = createRefusalLog(deps.log)
+  const render = createRenderer(deps)
 
   app.use(async function requestId(c, next) {
     const ownId = deps.newId()
@@ -104,150 +77,63 @@ export function createApp(deps: AppDependencies): OpenAPIHono<AppEnv> {
     return next()
   })
 
-  for (const path of ['/v1/chat/completions', '/chat/completions']) app.post(path, complete)
-  for (const path of ['/v1/models', '/models']) app.get(path, listModels)
-  app.get('/v1/models/:model{.+}', showModel)
-  app.get('/v1/calls/:call_id', async (c) => {
-    const caller = await deps.identify(c.env.incoming)
-    return c.json(await findCall(deps.reports, caller, c.req.param('call_id')))
-  })
-
-  const keys = {
-    ...deps,
-    database: deps.reports,
-    testKey: createTestKey(deps.config),
-    testLimit: minuteLimitOf(ADMIN_TESTS, 'tests'),
+  const chatCompletions = {
+    paths: ['/v1/chat/completions', '/chat/completions'] as const,
+    operation: chatCompletionsOperation,
+    serve: (exchange: Parameters<typeof chat>[1]) => chat(deps, exchange),
   }
-  const platform = '/api/v1/admin/platform-keys'
-  app.get(platform, (c) => asPermitted(c, 'platform_keys:manage', () => listPlatformKeys(keys)))
-  app.put(`${platform}/:key`, (c) =>
-    asPermitted(c, 'platform_keys:manage', (request) => savePlatformKey(keys, request)),
-  )
-  app.delete(`${platform}/:key`, (c) =>
-    asPermitted(c, 'platform_keys:manage', (request) => deletePlatformKey(keys, request)),
-  )
-  app.post(`${platform}/:key/test`, (c) =>
-    asPermitted(c, 'platform_keys:manage', (request) => testPlatformKey(keys, request)),
-  )
-  app.get(`${platform}/:key/decrypted`, (c) => asPermitted(c, 'platform_keys:manage', refuseDecrypted))
-  mountSurface(app, createAdminSurface(deps), deps)
-  const stripe = deps.config.billing.stripe === null ? null : createStripe(deps.config.billing.stripe)
-  mountSurface(app, createOrgBillingSurface({ ...deps, stripe }), deps)
-  mountSurface(app, createLlmSurface({ ...deps, stripe }), deps)
-  mountSurface(app, createWebhookSurface({ ...deps, stripe }), deps)
+  mountEndpoint(app, chatCompletions, deps)
+  const surfaces = createSurfaces(deps, () => document)
+  for (const surface of surfaces) mountSurface(app, surface, deps)
+  const groups = [{ name: 'Chat completions', description: 'Calls of models, charged.' }, ...surfaces]
+  const document = describeApi(app, { version: deps.version, groups })
 
-  const ownKeys = {
-    ...keys,
-    testLimit: minuteLimitOf(BYOK_TESTS, 'tests'),
-    changeLimit: minuteLimitOf(BYOK_CHANGES, 'changes'),
-  }
-  const byok = '/api/v1/llm/byok'
-  app.get(`${byok}/providers`, (c) => c.json(listByokProviders()))
-  app.get(`${byok}/keys`, (c) => asCaller(c, (request) => listByokKeys(ownKeys, request)))
-  app.post(`${byok}/keys`, (c) => asCaller(c, (request) => saveByokKey(ownKeys, request)))
-  app.delete(`${byok}/keys/:provider`, (c) => asCaller(c, (request) => deleteByokKey(ownKeys, request)))
-  app.post(`${byok}/keys/:provider/toggle`, (c) => asCaller(c, (request) => toggleByokKey(ownKeys, request)))
-  app.post(`${byok}/keys/:provider/test`, (c) => asCaller(c, (request) => testByokKey(ownKeys, request)))
-  app.get(`${byok}/keys/:provider/usage`, (c) => asCaller(c, (request) => byokUsage(ownKeys, request)))
-
-  for (const path of ['/health/liveliness', '/health/liveness']) app.get(path, (c) => c.json("I'm alive!"))
-  app.get('/health/readiness', async (c) => {
-    const { ready, reason } = await deps.health.ready()
-    return c.json({ status: ready ? 'ready' : 'not ready', reason }, ready ? 200 : 503)
+  app.notFound(async (c) => {
+    if (CLOSED.test(c.req.path)) await deps.identify(c.env.incoming)
+    throw unknownRoute(app, c.req.method, c.req.path)
   })
-  app.get('/metrics', async (c) => {
-    deps.mayReadMetrics(c.env.incoming)
-    const { contentType, text } = await deps.metrics.print()
-    return c.body(text, 200, { 'Content-Type': contentType })
-  })
-  const api = openApi(deps.version)
-  const apiText = Buffer.from(JSON.stringify(api))
-  const docs = Buffer.from(String(docsPage(api)))
-  app.get('/openapi.json', (c) => c.body(apiText, 200, { 'Content-Type': 'application/json' }))
-  app.get('/docs', (c) => c.body(docs, 200, { 'Content-Type': 'text/html; charset=UTF-8' }))
-
-  app.notFound((c) => render(c, new TollgateError(404, 'not_found', 'Not Found')))
   app.onError((error, c) => render(c, error))
   return app
+}
 
-  async function complete(c: Context<AppEnv>): Promise<Response> {
-    const { incoming, outgoing } = c.env
-    if (deps.draining()) {
-      throw new TollgateError(503, 'draining', 'This instance is shutting down. Try again.', {
-        headers: { 'Retry-After': '1', Connection: 'close' },
-      })
-    }
-    const callId = c.get('ownId')
-    deps.requestIds.set(callId, c.get('requestId'))
-    const work = chat(
-      deps,
-      openExchange(incoming, outgoing, callId, c.get('requestId'), (err) => {
-        deps.metrics.error(outgoing, 'internal_error')
-        deps.log.error({ call_id: callId, err }, 'an error nobody foresaw ended this call')
-      }),
-    )
-    deps.running.add(work)
-    try {
-      await work
-    } finally {
-      deps.running.delete(work)
-      deps.requestIds.delete(callId)
-    }
-    return RESPONSE_ALREADY_SENT
-  }
+function createSurfaces(deps: AppDependencies, document: () => OpenApiDocument): readonly Surface[] {
+  const { config } = deps
+  const testKey = createTestKey(config)
+  const stripe = config.billing.stripe === null ? null : createStripe(config.billing.stripe)
+  const limit = (most: number, what: string): MinuteLimit => createMinuteLimit(most, what, () => deps.now().getTime())
+  return [
+    createModelsSurface(deps),
+    createUsageSurface(deps),
+    createOrgBillingSurface({ ...deps, stripe }),
+    createLlmSurface({ ...deps, stripe }),
+    createWebhookSurface({ ...deps, stripe }),
+    createByokSurface({
+      ...deps,
+      testKey,
+      testLimit: limit(BYOK_TESTS, 'tests'),
+      changeLimit: limit(BYOK_CHANGES, 'changes'),
+    }),
+    createAdminSurface({ ...deps, testKey, testLimit: limit(ADMIN_TESTS, 'tests') }),
+    createOperationsSurface(deps),
+    createDocsSurface(deps.version, document),
+  ]
+}
 
-  function minuteLimitOf(most: number, what: string): MinuteLimit {
-    return createMinuteLimit(most, what, () => deps.now().getTime())
-  }
+/** What the adapter passes along with each request. */
+function targetOf(bindings: Partial<AppEnv['Bindings']> | undefined): string {
+  return bindings?.incoming?.url ?? '/'
+}
 
-  type Work = (request: ApiRequest) => Record<string, unknown> | Promise<Record<string, unknown>>
+type Render = (c: Context<AppEnv>, thrown: unknown) => Response
 
-  /** Who asks comes before what is asked. */
-  async function asCaller(c: Context<AppEnv>, work: Work): Promise<Response> {
-    const { incoming } = c.env
-    const caller = await deps.identify(incoming)
-    const answer = await work({
-      caller,
-      param: (name) => c.req.param(name) ?? '',
-      query: (name) => c.req.query(name),
-      body: () => readJson(incoming),
-      change: { actor: actorOf(caller), ip: incoming.socket.remoteAddress ?? null, requestId: c.get('requestId') },
-    })
-    return c.json(answer)
-  }
-
-  function asPermitted(c: Context<AppEnv>, permission: Permission, work: Work): Promise<Response> {
-    return asCaller(c, (request) => {
-      requirePermission(request.caller, permission)
-      return work(request)
-    })
-  }
-
-  async function listModels(c: Context<AppEnv>): Promise<Response> {
-    const caller = await deps.identify(c.env.incoming)
-    const keysFor = await chooseKeys(deps.vault, caller, deps.config.deployments)
-    const canCall = (deployment: Deployment) => {
-      try {
-        return keysFor(deployment).length > 0
-      } catch {
-        return false
-      }
-    }
-    return c.json({ object: 'list', data: deps.router.listModels(canCall).map(modelObject) })
-  }
-
-  async function showModel(c: Context<AppEnv>): Promise<Response> {
-    await deps.identify(c.env.incoming)
-    const model = c.req.param('model') ?? ''
-    findRoute(deps.router, model)
-    return c.json(modelObject(model))
-  }
-
-  function render(c: Context<AppEnv>, thrown: unknown): Response {
+/** The one place that renders an error, counts it and logs it. */
+function createRenderer({ metrics, log }: Pick<AppDependencies, 'metrics' | 'log'>): Render {
+  const refusals = createRefusalLog(log)
+  return (c, thrown) => {
     const error = toTollgateError(thrown)
     const requestId = c.get('requestId')
-    deps.metrics.error(c.env.outgoing, error.code)
-    if (error.limit !== null) deps.metrics.refused(error.limit)
+    metrics.error(c.env.outgoing, error.code)
+    if (error.limit !== null) metrics.refused(error.limit)
     const line = {
       request_id: requestId,
       call_id: c.get('ownId'),

@@ -19,6 +19,20 @@ export function checkInput<S extends z.ZodType>(schema: S | undefined, value: un
   throw invalid(status, nameOf(issue?.path ?? []), issue?.message ?? 'The request does not fit its schema.')
 }
 
+/**
+ * As checkInput, for what a path names.
+ * @throws {TollgateError} 404 for an id that nothing can have; `status` for one that does not fit the schema.
+ */
+export function checkParams<S extends z.ZodType>(
+  schema: S | undefined,
+  params: Readonly<Record<string, string>>,
+  status: number,
+): z.output<S> {
+  const holder = findNul(params)
+  if (holder === null) return checkInput(schema, params, status)
+  throw new TollgateError(404, 'not_found', `There is no such "${holder}": it contains the character U+0000.`)
+}
+
 /** The top-level member that holds a NUL, in a value or a name; null where none does. */
 function findNul(value: unknown): string | null {
   if (typeof value !== 'object' || value === null) return null

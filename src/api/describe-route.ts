@@ -1,5 +1,6 @@
 /** A route as OpenAPI describes it: its own words, and what is the same of every route. */
 import { type RouteConfig, z } from '@hono/zod-openapi'
+import { operationIdOf } from './operation-id.ts'
 import type { Route } from './route.ts'
 
 /** The one shape of every error. */
@@ -28,20 +29,27 @@ export function describeRoute(surface: Group, route: Route): RouteConfig {
   return {
     method,
     path,
+    operationId: operationIdOf(method, path),
     tags: [surface.name],
     summary,
     ...(description === undefined ? {} : { description }),
     ...(route.may === null ? {} : { security: [{ key: [] }] }),
     request: {
-      ...(params === undefined ? {} : { params: params as z.ZodObject }),
+      ...(params === undefined ? {} : { params: namedIn(path, params as z.ZodObject) }),
       ...(query === undefined ? {} : { query: query as z.ZodObject }),
       ...(body === undefined ? {} : { body: { ...jsonOf(body), required: !body.safeParse({}).success } }),
     },
     responses: {
       [status]: {
-        description: 'Success.',
+        description: status < 400 ? 'Success.' : 'Always.',
         content: { [produces ?? 'application/json']: { schema: returns } },
       },
+      ...Object.fromEntries(
+        Object.entries(route.also ?? {}).map(([code, { description: text, schema }]) => [
+          code,
+          { description: text, ...jsonOf(schema) },
+        ]),
+      ),
       ...Object.fromEntries(
         Object.entries({ ...commonErrors(surface, route), ...route.errors }).map(([code, text]) => [
           code,
@@ -50,6 +58,11 @@ export function describeRoute(surface: Group, route: Route): RouteConfig {
       ),
     },
   }
+}
+
+/** Routes of one family may share a schema although not every path of theirs names all of its parameters. */
+function namedIn(path: string, params: z.ZodObject): z.ZodObject {
+  return z.object(Object.fromEntries(Object.entries(params.shape).filter(([name]) => path.includes(`{${name}}`))))
 }
 
 function commonErrors({ invalidStatus }: Pick<Group, 'invalidStatus'>, route: Route): Record<number, string> {

@@ -8,7 +8,7 @@ import { readJson } from '../http/read-json.ts'
 import { actorOf, type Caller } from '../identity/caller.ts'
 import type { Permission } from '../identity/permissions.ts'
 import type { Change } from '../vault/vault.ts'
-import { checkInput } from './check-input.ts'
+import { checkInput, checkParams } from './check-input.ts'
 import { Reply } from './reply.ts'
 
 type None = z.ZodObject<Record<never, never>>
@@ -34,6 +34,8 @@ interface Definition<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodTy
   method: 'get' | 'post' | 'put' | 'patch' | 'delete'
   /** The whole path, in OpenAPI's form: `/api/v1/admin/platform-keys/{key}`. */
   path: string
+  /** The last parameter of the path takes all that follows, slashes included. */
+  restOfPath?: boolean
   /** A few words: the title of the operation in /docs. */
   summary: string
   description?: string
@@ -48,12 +50,16 @@ interface Definition<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodTy
   produces?: string
   /** What each status means here. 401, 403, and what validation refuses are described without being named. */
   errors?: Readonly<Record<number, string>>
+  /** Other responses than the usual one, by status. */
+  also?: Readonly<Record<number, { description: string; schema: z.ZodType }>>
 }
 
 type Handled<R extends z.ZodType> = z.output<R> | Reply<z.output<R>>
 
 export interface OpenDefinition<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType, R extends z.ZodType>
   extends Definition<P, Q, B, R> {
+  /** Where something else than a caller's credential opens the route. @throws {TollgateError} 401. */
+  check?(incoming: IncomingMessage): void
   handle(request: ApiRequest<z.output<P>, z.output<Q>, z.output<B>>): Handled<R> | Promise<Handled<R>>
 }
 
@@ -112,6 +118,7 @@ export function openRoute<
     ...definition,
     may: null,
     async respond(arrival, _, invalidStatus) {
+      definition.check?.(arrival.incoming)
       return toReply(definition, await definition.handle(await readInput(definition, arrival, invalidStatus)))
     },
   }
@@ -123,7 +130,7 @@ async function readInput<P extends z.ZodType, Q extends z.ZodType, B extends z.Z
   invalidStatus: number,
 ): Promise<ApiRequest<z.output<P>, z.output<Q>, z.output<B>>> {
   return {
-    params: checkInput(definition.params, params, invalidStatus),
+    params: checkParams(definition.params, params, invalidStatus),
     query: checkInput(definition.query, valuesOf(query), invalidStatus),
     body: checkInput(definition.body, definition.body === undefined ? {} : await readJson(incoming), invalidStatus),
     headers: incoming.headers,

@@ -19,7 +19,7 @@ export interface Surface extends Group {
 export function mountSurface(app: OpenAPIHono<AppEnv>, surface: Surface, { identify }: { identify: Identify }): void {
   for (const route of surface.routes) {
     app.openAPIRegistry.registerPath(describeRoute(surface, route))
-    app.on(route.method.toUpperCase(), honoPath(route.path), async (c) => {
+    app.on(route.method.toUpperCase(), honoPath(route), async (c) => {
       const { incoming } = c.env
       const caller = route.may === null ? null : await identify(incoming)
       if (caller !== null && route.may !== null) {
@@ -36,9 +36,9 @@ export function mountSurface(app: OpenAPIHono<AppEnv>, surface: Surface, { ident
   }
 }
 
-/** `/keys/{key}` as Hono writes it: `/keys/:key`. A model's name holds slashes: `{model+}` takes the rest of the path. */
-function honoPath(path: string): string {
-  return path.replaceAll(/\{(\w+)\}/g, ':$1')
+/** `/keys/{key}` as Hono writes it: `/keys/:key`. */
+function honoPath({ path, restOfPath = false }: Route): string {
+  return `${path.replaceAll(/\{(\w+)\}/g, ':$1')}${restOfPath ? '{.+}' : ''}`
 }
 
 /** Numbers made by exactNumber keep their digits. */
@@ -48,5 +48,6 @@ function send(c: Context<AppEnv>, { produces }: Route, { body, status, headers }
     if (typeof value === 'string') c.header(name, value)
     else for (const one of value) c.header(name, one, { append: true })
   }
-  return c.body(produces === undefined ? JSON.stringify(body) : String(body), status as 200)
+  if (produces === undefined) return c.body(JSON.stringify(body), status as 200)
+  return c.body(body instanceof Uint8Array ? Uint8Array.from(body) : String(body), status as 200)
 }

@@ -1,6 +1,6 @@
 /** `tollgate org ...`, `tollgate member ...` and `tollgate key ...`: what an operator does without SQL. */
-import { listKeys, revokeKey } from '../api/admin/api-keys.ts'
-import { createKey } from '../api/admin/create-key.ts'
+import { listKeys, revokeKey } from '../billing/api-keys.ts'
+import { createKey } from '../billing/create-key.ts'
 import { createOrganization } from '../billing/create-organization.ts'
 import { addMember, listMembers } from '../billing/members.ts'
 import { addCredits, listOrganizations, setStatus, showOrganization } from '../billing/organizations.ts'

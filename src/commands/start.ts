@@ -1,6 +1,6 @@
 /** `tollgate start`: store, schema, server, banner; then until a signal. */
 import { once } from 'node:events'
-import { demoKey } from '../api/admin/demo.ts'
+import { demoKey } from '../billing/demo.ts'
 import { createLastResort } from '../observe/last-resort.ts'
 import { createLog } from '../observe/log.ts'
 import { createLogOutput } from '../observe/log-output.ts'

@@ -23,6 +23,7 @@ import {
   subjectOfRow,
   upsertKeyRow,
 } from './key-rows.ts'
+import { maskOf } from './mask-of.ts'
 import type { Root } from './root-key.ts'
 import { UnreadableKeyError } from './unreadable-key-error.ts'
 
@@ -191,10 +192,6 @@ async function describeKeys(database: Database, opener: KeyOpener, rows: readonl
 
 function problemOf(error: unknown): string {
   return error instanceof UnreadableKeyError ? error.message : 'it could not be opened just now'
-}
-
-function maskOf(key: string): string {
-  return key.length < 12 ? '***' : `${key.slice(0, 7)}...${key.slice(-4)}`
 }
 
 function refuseUnusable(provider: KeyProvider, owner: KeyOwner, apiKey: string): void {

@@ -107,7 +107,7 @@ test.each([
 
 test.each([
   [{ provider: 'cohere', api_key: 'co-0123456789012345678901' }, 400, 'invalid_provider', 'provider'],
-  [{ api_key: goodKey('openai') }, 400, 'invalid_provider', 'provider'],
+  [{ api_key: goodKey('openai') }, 422, 'invalid_request', 'provider'],
   [{ provider: 'provisioning', api_key: 'mu-prov-0123456789012345' }, 400, 'invalid_provider', 'provider'],
   [{ provider: 'openai' }, 422, 'invalid_request', 'api_key'],
   [{ provider: 'openai', api_key: 'sk-123' }, 422, 'invalid_request', 'api_key'],

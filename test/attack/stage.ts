@@ -2,7 +2,7 @@
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createKey } from '../../src/api/admin/create-key.ts'
+import { createKey } from '../../src/billing/create-key.ts'
 import { createOrganization } from '../../src/billing/create-organization.ts'
 import type { Plan } from '../../src/config/config.ts'
 import { connect, type Database } from '../../src/db/connect.ts'

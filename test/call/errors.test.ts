@@ -273,7 +273,7 @@ describe('404, 413, 415', () => {
     })
     expect(message).toContain('"gpt-99"')
     const nowhere = await get(product.tollgate, key, '/v1/nowhere')
-    expect([nowhere.status, nowhere.json()]).toMatchObject([404, { error: { code: 'not_found' }, detail: 'Not Found' }])
+    expectRefusal(nowhere, { status: 404, code: 'route_not_found', type: 'not_found_error' })
   })
 
   test('a body that is larger than allowed, announced or not', async () => {

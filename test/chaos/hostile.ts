@@ -2,7 +2,7 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { readdir, readFile } from 'node:fs/promises'
-import { createKey } from '../../src/api/admin/create-key.ts'
+import { createKey } from '../../src/billing/create-key.ts'
 import { createOrganization } from '../../src/billing/create-organization.ts'
 import type { AttackPlan } from './attacker.ts'
 import type { Cluster } from './cluster.ts'

@@ -1,6 +1,6 @@
 /** Who pays in a run: rich and poor users, with and without markup, with and without overage. */
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createKey } from '../../src/api/admin/create-key.ts'
+import { createKey } from '../../src/billing/create-key.ts'
 import { createOrganization } from '../../src/billing/create-organization.ts'
 import type { Database } from '../../src/db/connect.ts'
 import type { ChaosPlan } from './price.ts'

@@ -1,22 +1,25 @@
 /**
- * The platform's own keys: which there are, and changing them while calls run. What is stored here is what the next call uses,
- * before any key of the environment; only `api_key` written for a deployment in config.yaml comes first. No answer holds a key.
+ * The platform's own keys: which there are, and changing them while calls run. The next call uses what is stored here rather than a
+ * key of the environment; only an `api_key` written for a deployment in config.yaml precedes it. No response holds a key.
  */
+import { z } from '@hono/zod-openapi'
 import type { Config } from '../../config/config.ts'
 import { TollgateError } from '../../http/errors.ts'
-import type { KeyOwner, StoredKey, Vault } from '../../vault/vault.ts'
-import type { ApiRequest } from './api-request.ts'
 import {
   findKeyFormat,
   hasFormat,
   type KeyFormat,
   PROVIDER_KEYS,
   PROVISIONING,
-  readApiKey,
   variableOf,
-} from './key-formats.ts'
+} from '../../vault/key-formats.ts'
+import type { TestKey } from '../../vault/test-provider-key.ts'
+import type { KeyOwner, Vault } from '../../vault/vault.ts'
+import { errorSchema } from '../describe-route.ts'
+import { providerKeySchema } from '../provider-key-schema.ts'
+import { type Route, route } from '../route.ts'
 import type { MinuteLimit } from './minute-limit.ts'
-import type { TestKey } from './test-provider-key.ts'
+import { keySource, masterKeyView, platformKey, platformKeyView } from './platform-key-view.ts'
 
 export interface PlatformKeyDependencies {
   vault: Vault
@@ -25,136 +28,166 @@ export interface PlatformKeyDependencies {
   testLimit: MinuteLimit
 }
 
-type Source = 'database' | 'environment' | 'not_set'
+type Source = z.output<typeof keySource>
 
 const PLATFORM: KeyOwner = { kind: 'platform' }
 const FORMATS = [...PROVIDER_KEYS, PROVISIONING]
-
-export async function listPlatformKeys({ vault, config }: PlatformKeyDependencies): Promise<Record<string, unknown>> {
-  const stored = await vault.list(PLATFORM).catch((cause: unknown) => {
-    if (cause instanceof TollgateError) throw cause
-    const headers = { 'Retry-After': '2' }
-    throw new TollgateError(503, 'database_unavailable', 'Database connection not available', { headers, cause })
-  })
-  const keys = [
-    ...FORMATS.map((format) =>
-      keyView(
-        format,
-        stored.find(({ provider }) => provider === format.provider),
-        config,
-      ),
-    ),
-    masterKeyView(config.masterKey !== null),
-  ]
-  return { keys, total: keys.length }
-}
-
-/** A key that is stored and switched off is not used, so the environment's stands for it. */
-function keyView(
-  format: KeyFormat,
-  stored: StoredKey | undefined,
-  { environmentKeys }: Pick<Config, 'environmentKeys'>,
-): Record<string, unknown> {
-  const found = environmentKeys[format.provider]
-  const active = stored?.enabled === true
-  const source: Source = active ? 'database' : found === undefined ? 'not_set' : 'environment'
-  return {
-    key_name: format.title,
-    provider: format.name,
-    description: format.description,
-    has_key: source !== 'not_set',
-    key_preview: active ? stored.mask : found === undefined ? null : maskOf(found.apiKey),
-    last_updated: active ? stored.updatedAt.toISOString() : null,
-    source,
-    updated_by: active ? stored.updatedBy : null,
-    /** Why a stored key can't be used. */
-    problem: active ? stored.problem : null,
-  }
-}
-
-/** Listed because Ops-Center's screen has it; it is this product's own key, and changed where it is configured. */
-function masterKeyView(isSet: boolean): Record<string, unknown> {
-  return {
-    key_name: 'LiteLLM Master Key',
-    provider: 'litellm',
-    description: "The operator's key of this proxy, from config.yaml or TOLLGATE_MASTER_KEY",
-    has_key: isSet,
-    key_preview: isSet ? '***' : null,
-    last_updated: null,
-    source: isSet ? 'environment' : 'not_set',
-    updated_by: null,
-    problem: null,
-  }
-}
-
-/** As the vault masks. */
-function maskOf(apiKey: string): string {
-  return apiKey.length < 12 ? '***' : `${apiKey.slice(0, 7)}...${apiKey.slice(-4)}`
-}
-
-/** @throws {TollgateError} 400, 404, 422, 500. */
-export async function savePlatformKey(
-  { vault }: PlatformKeyDependencies,
-  request: ApiRequest,
-): Promise<Record<string, unknown>> {
-  const format = formatOf(request)
-  const apiKey = readApiKey((await request.body()).api_key)
-  if (!hasFormat(format, apiKey)) {
-    const message = `Invalid ${format.label} API key format. Expected format: ${format.example}`
-    throw new TollgateError(400, 'invalid_key_format', message, { param: 'api_key' })
-  }
-  const { mask } = await stored(format, 'update', () => vault.save(format.provider, PLATFORM, apiKey, request.change))
-  return {
-    success: true,
-    message: `${format.label} API key updated successfully`,
-    key_preview: mask,
-    ...(format.name === 'openrouter' ? { next_steps: NEXT_STEPS } : {}),
-  }
-}
-
+const PATH = '/api/v1/admin/platform-keys'
+const MAY = 'platform_keys:manage'
+const NO_SUCH_KEY = { 404: 'There is no such key, or none is set.' }
 const NEXT_STEPS = [
   'Test the key: POST /api/v1/admin/platform-keys/openrouter/test',
   'Call a model as openrouter/<vendor>/<model>; GET /v1/models lists what there is',
 ]
 
-/** What the environment has stands in from the next call on. @throws {TollgateError} 404, 500. */
-export async function deletePlatformKey(
-  { vault, config }: PlatformKeyDependencies,
-  request: ApiRequest,
-): Promise<Record<string, unknown>> {
-  const format = formatOf(request)
-  const removed = await stored(format, 'delete', () => vault.remove(format.provider, PLATFORM, request.change))
-  if (!removed) throw notConfigured(format)
-  const source: Source = config.environmentKeys[format.provider] === undefined ? 'not_set' : 'environment'
-  return { success: true, message: `${format.label} API key deleted successfully`, source }
+const params = z.object({
+  key: z.string().openapi({ description: `One of ${FORMATS.map(({ name }) => name).join(', ')}.`, example: 'openai' }),
+})
+
+export function platformKeyRoutes(deps: PlatformKeyDependencies): readonly Route[] {
+  return [listRoute(deps), saveRoute(deps), deleteRoute(deps), testRoute(deps), decryptedRoute()]
 }
 
-/**
- * The key in use, or one that is sent along. Only such a one goes to an address that is sent along: a stored key could be read
- * there. @throws {TollgateError} 400, 404, 422, 429.
- */
-export async function testPlatformKey(
-  deps: PlatformKeyDependencies,
-  request: ApiRequest,
-): Promise<Record<string, unknown>> {
-  const format = formatOf(request)
-  if (format === PROVISIONING)
-    throw new TollgateError(
-      400,
-      'not_testable',
-      'No provider is called with the provisioning key, so none can test it.',
-    )
-  const { api_key: given, api_base: apiBase } = await request.body()
-  if (apiBase !== undefined && (typeof apiBase !== 'string' || given === undefined)) {
-    const message = 'Send "api_base", a URL, together with the "api_key" to test there: a stored key is not sent to it.'
-    throw new TollgateError(422, 'invalid_request', message, { param: 'api_base' })
-  }
-  const { apiKey, source } =
-    given === undefined ? await keyInUse(deps, format) : { apiKey: readApiKey(given), source: 'request' }
-  if (!/^[\x21-\x7e]+$/.test(apiKey))
-    throw new TollgateError(422, 'invalid_request', 'The key holds characters that no key has.', { param: 'api_key' })
-  deps.testLimit(request.change.actor)
-  return { ...(await deps.testKey(format, apiKey, apiBase)), key_type: format.name, source }
+function listRoute({ vault, config }: PlatformKeyDependencies): Route {
+  return route({
+    method: 'get',
+    path: PATH,
+    may: MAY,
+    summary: "The platform's keys, masked",
+    description:
+      'A stored key is used before one of the environment, from the next call on, on every instance of Tollgate.',
+    returns: z.object({ keys: z.array(platformKey), total: z.int() }),
+    async handle() {
+      const stored = await vault.list(PLATFORM).catch((cause: unknown) => {
+        if (cause instanceof TollgateError) throw cause
+        const headers = { 'Retry-After': '2' }
+        throw new TollgateError(503, 'database_unavailable', 'Database connection not available', { headers, cause })
+      })
+      const ofProvider = (name: string) => stored.find(({ provider }) => provider === name)
+      const keys = [
+        ...FORMATS.map((format) => platformKeyView(format, ofProvider(format.provider), config.environmentKeys)),
+        masterKeyView(config.masterKey !== null),
+      ]
+      return { keys, total: keys.length }
+    },
+  })
+}
+
+function saveRoute({ vault }: PlatformKeyDependencies): Route {
+  return route({
+    method: 'put',
+    path: `${PATH}/{key}`,
+    may: MAY,
+    summary: 'Store a key of the platform',
+    params,
+    body: z.object({ api_key: providerKeySchema }),
+    returns: z.object({
+      success: z.literal(true),
+      message: z.string(),
+      key_preview: z.string(),
+      next_steps: z.array(z.string()).optional(),
+    }),
+    errors: { ...NO_SUCH_KEY, 400: 'The body is no JSON object, or the key is not in the format of this provider.' },
+    async handle({ params: { key }, body: { api_key: apiKey }, change }) {
+      const format = formatNamed(key)
+      if (!hasFormat(format, apiKey)) {
+        const message = `Invalid ${format.label} API key format. Expected format: ${format.example}`
+        throw new TollgateError(400, 'invalid_key_format', message, { param: 'api_key' })
+      }
+      const { mask } = await changed(format, 'update', () => vault.save(format.provider, PLATFORM, apiKey, change))
+      return {
+        success: true as const,
+        message: `${format.label} API key updated successfully`,
+        key_preview: mask,
+        ...(format.name === 'openrouter' ? { next_steps: NEXT_STEPS } : {}),
+      }
+    },
+  })
+}
+
+function deleteRoute({ vault, config }: PlatformKeyDependencies): Route {
+  return route({
+    method: 'delete',
+    path: `${PATH}/{key}`,
+    may: MAY,
+    summary: 'Delete a stored key of the platform',
+    description: "The environment's key, where there is one, is used from the next call on.",
+    params,
+    returns: z.object({ success: z.literal(true), message: z.string(), source: keySource }),
+    errors: NO_SUCH_KEY,
+    async handle({ params: { key }, change }) {
+      const format = formatNamed(key)
+      const removed = await changed(format, 'delete', () => vault.remove(format.provider, PLATFORM, change))
+      if (!removed) throw notConfigured(format)
+      const source: Source = config.environmentKeys[format.provider] === undefined ? 'not_set' : 'environment'
+      return { success: true as const, message: `${format.label} API key deleted successfully`, source }
+    },
+  })
+}
+
+/** Only a key that is sent along goes to an address that is sent along: whoever owns the address could read a stored one. */
+function testRoute(deps: PlatformKeyDependencies): Route {
+  return route({
+    method: 'post',
+    path: `${PATH}/{key}/test`,
+    may: MAY,
+    summary: 'Ask the provider whether it accepts the key',
+    description:
+      'The key in use, or `api_key`. That one also at `api_base`, where that is a public address or one the operator allows.',
+    params,
+    body: z
+      .object({
+        api_key: providerKeySchema.regex(/^[\x21-\x7e]+$/, 'The API key contains invalid characters.').optional(),
+        api_base: z.string('Send "api_base" as a URL.').optional(),
+      })
+      .refine(({ api_key, api_base }) => api_base === undefined || api_key !== undefined, {
+        path: ['api_base'],
+        message: 'Send "api_base", a URL, together with the "api_key" to test there: a stored key is not sent to it.',
+      }),
+    returns: z.object({
+      ok: z.boolean(),
+      key_type: z.string(),
+      source: z.enum([...keySource.options, 'request']),
+      status_code: z.int().nullable().openapi({ description: 'Null where the provider did not respond.' }),
+      latency_ms: z.number(),
+      detail: z.string(),
+    }),
+    errors: {
+      ...NO_SUCH_KEY,
+      400: 'The body is no JSON object, the key can not be tested, or the address may not be called.',
+      429: 'More than 10 tests in a minute.',
+    },
+    async handle({ params: { key }, body: { api_key: given, api_base: apiBase }, change }) {
+      const format = formatNamed(key)
+      if (format === PROVISIONING) {
+        const message = 'No provider is called with the provisioning key, so none can test it.'
+        throw new TollgateError(400, 'not_testable', message)
+      }
+      const { apiKey, source } =
+        given === undefined ? await keyInUse(deps, format) : { apiKey: given, source: 'request' as const }
+      deps.testLimit(change.actor)
+      return { ...(await deps.testKey(format, apiKey, apiBase)), key_type: format.name, source }
+    },
+  })
+}
+
+/** Ops-Center returned the key itself here. */
+function decryptedRoute(): Route {
+  return route({
+    method: 'get',
+    path: `${PATH}/{key}/decrypted`,
+    may: MAY,
+    summary: 'Stored keys are never shown: always 410',
+    params,
+    status: 410,
+    returns: errorSchema,
+    errors: NO_SUCH_KEY,
+    handle({ params: { key } }) {
+      const { label } = formatNamed(key)
+      const message = `Stored keys are never shown. Test the ${label} key with POST .../test. Make a new one at the provider if it is lost.`
+      throw new TollgateError(410, 'keys_are_not_shown', message)
+    },
+  })
 }
 
 async function keyInUse(
@@ -168,20 +201,10 @@ async function keyInUse(
   return { apiKey: found.apiKey, source: 'environment' }
 }
 
-/** Ops-Center answered with the key itself here. */
-export function refuseDecrypted(request: ApiRequest): never {
-  const { label } = formatOf(request)
-  throw new TollgateError(
-    410,
-    'keys_are_not_shown',
-    `Stored keys are never shown. The ${label} key can be tested (POST .../test); one that is lost is made anew at the provider.`,
-  )
-}
-
-function formatOf(request: ApiRequest): KeyFormat {
-  const format = findKeyFormat(request.param('key'), FORMATS)
+function formatNamed(name: string): KeyFormat {
+  const format = findKeyFormat(name, FORMATS)
   if (format !== null) return format
-  const names = FORMATS.map(({ name }) => name).join(', ')
+  const names = FORMATS.map((known) => known.name).join(', ')
   throw new TollgateError(404, 'key_type_not_found', `There is no such key. There are: ${names}.`)
 }
 
@@ -191,7 +214,7 @@ function notConfigured(format: KeyFormat): TollgateError {
   })
 }
 
-async function stored<T>({ label }: KeyFormat, what: 'update' | 'delete', work: () => Promise<T>): Promise<T> {
+async function changed<T>({ label }: KeyFormat, what: 'update' | 'delete', work: () => Promise<T>): Promise<T> {
   try {
     return await work()
   } catch (cause) {

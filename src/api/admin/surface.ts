@@ -2,16 +2,17 @@
 import type { Database } from '../../db/connect.ts'
 import type { Surface } from '../surface.ts'
 import { auditLogRoute } from './audit-log.ts'
+import { type PlatformKeyDependencies, platformKeyRoutes } from './platform-keys.ts'
 
-export interface AdminDependencies {
+export interface AdminDependencies extends PlatformKeyDependencies {
   reports: Database
 }
 
-export function createAdminSurface({ reports }: AdminDependencies): Surface {
+export function createAdminSurface(deps: AdminDependencies): Surface {
   return {
     name: 'Administration',
     description: 'For system administrators.',
     invalidStatus: 422,
-    routes: [auditLogRoute(reports)],
+    routes: [...platformKeyRoutes(deps), auditLogRoute(deps.reports)],
   }
 }

@@ -1,20 +1,20 @@
-/** What was called by callers' own keys, from the books: nothing of it was charged here. And the last test of a stored key. */
+/** What was called with callers' own keys, from the books. None of it was charged here. */
 import { sql } from 'kysely'
-import type { Database } from '../../db/connect.ts'
-import type { KeyOwner } from '../../vault/vault.ts'
+import type { Database } from '../db/connect.ts'
+import { type ExactNumber, exactNumber } from '../http/exact-number.ts'
 
 export interface ByokUsage {
   total_requests: number
   total_tokens: number
-  /** What the provider took, in dollars, as far as it is known. */
-  total_cost: number
+  /** What the provider charged, in dollars, as far as it is known. */
+  total_cost: ExactNumber
   last_used: string | null
 }
 
 interface Row {
   requests: string
   tokens: string
-  cost: number
+  cost: string
   last_used: Date | null
 }
 
@@ -29,7 +29,7 @@ export async function findByokUsage(
   const whose = kind === 'user' ? sql`user_id = ${userId}` : sql`true`
   const { rows } = await sql<Row>`select count(*) as requests,
       coalesce(sum((details -> 'usage' ->> 'total_tokens')::numeric), 0) as tokens,
-      coalesce(sum(api_cost), 0)::float8 as cost, max(created_at) as last_used
+      trim_scale(coalesce(sum(api_cost), 0))::text as cost, max(created_at) as last_used
     from credit_usage_attribution
     where org_id = ${organizationId} and ${whose} and created_at >= tollgate.tollgate_now() - make_interval(days => ${days})
       and source = 'proxy' and entry = 'charge' and details -> 'byok' = 'true'
@@ -38,22 +38,7 @@ export async function findByokUsage(
   return {
     total_requests: Number(row?.requests ?? 0),
     total_tokens: Number(row?.tokens ?? 0),
-    total_cost: row?.cost ?? 0,
+    total_cost: exactNumber(row?.cost ?? '0'),
     last_used: row?.last_used?.toISOString() ?? null,
   }
-}
-
-/** Noted with the key, for every replica's list. Saving the key anew forgets it. */
-export async function noteTest(
-  database: Database,
-  owner: KeyOwner & { id: string },
-  storedAs: string,
-  test: { at: string; ok: boolean },
-): Promise<void> {
-  const noted = JSON.stringify({ last_tested: test.at, test_status: test.ok ? 'valid' : 'failed' })
-  const row =
-    owner.kind === 'user'
-      ? sql`update user_provider_keys set metadata = coalesce(metadata, '{}') || ${noted}::jsonb where user_id = ${owner.id}`
-      : sql`update tollgate.organization_provider_keys set metadata = coalesce(metadata, '{}') || ${noted}::jsonb where org_id = ${owner.id}::uuid`
-  await sql`${row} and provider = ${storedAs}`.execute(database.query)
 }

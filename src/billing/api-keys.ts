@@ -1,8 +1,8 @@
 /** API keys as an operator sees them: never the key, only enough of it to recognize it. */
 import { sql } from 'kysely'
-import { findOrganization } from '../../billing/find-organization.ts'
-import type { Database } from '../../db/connect.ts'
-import { TollgateError } from '../../http/errors.ts'
+import type { Database } from '../db/connect.ts'
+import { TollgateError } from '../http/errors.ts'
+import { findOrganization } from './find-organization.ts'
 
 export interface ListedKey {
   id: string

@@ -1,10 +1,9 @@
 /**
- * The keys this product stores, under the names its APIs call them by: what each looks like and which environment variable stands
- * in for it. A format tells a key of another provider, or half a key, before it is stored; it can't tell a valid one.
+ * The keys this product stores, under the names its APIs call them by: what each looks like, and which environment variable is used
+ * where none is stored. A format recognizes a key of another provider, or half a key, before it is stored. It can't recognize a valid one.
  */
-import { findProvider } from '../../../providers/registry.ts'
-import { TollgateError } from '../../http/errors.ts'
-import type { KeyProvider } from '../../vault/vault.ts'
+import { findProvider } from '../../providers/registry.ts'
+import type { KeyProvider } from './key-owner.ts'
 
 export interface KeyFormat {
   /** In paths and bodies. */
@@ -133,14 +132,4 @@ export function hasFormat({ prefix, not }: KeyFormat, apiKey: string): boolean {
 /** The variable to set, as the registry knows it. */
 export function variableOf({ provider }: KeyFormat): string {
   return findProvider(provider)?.keyVariables[0] ?? `${provider.toUpperCase()}_KEY`
-}
-
-const LEAST_LENGTH = 10
-
-/** Spaces around a pasted key are no part of it. @throws {TollgateError} 422. */
-export function readApiKey(value: unknown): string {
-  const apiKey = typeof value === 'string' ? value.trim() : ''
-  if (apiKey.length >= LEAST_LENGTH) return apiKey
-  const message = `Send the key as "api_key", a string of at least ${LEAST_LENGTH} characters.`
-  throw new TollgateError(422, 'invalid_request', message, { param: 'api_key' })
 }

@@ -8,26 +8,58 @@ import { can } from '../identity/permissions.ts'
 import { creditsToMicro, parseDecimal, trimDecimal } from '../metering/money.ts'
 
 /** @throws {TollgateError} 404 for a call that does not exist or is someone else's. */
-export async function findCall(database: Database, caller: Caller, callId: string): Promise<Record<string, unknown>> {
+export async function findCall(database: Database, caller: Caller, callId: string): Promise<CallReport> {
   const call = isUuid(callId) ? ((await findCharged(database, callId)) ?? (await findRunning(database, callId))) : null
   if (call === null || !mayView(caller, call)) {
     throw new TollgateError(
       404,
       'call_not_found',
-      'There is no such call among those you may see. The id is in the x-litellm-call-id header of the answer.',
+      'There is no such call among those you may see. The id is in the x-litellm-call-id header of every response.',
     )
   }
   return call
 }
 
-function mayView(caller: Caller, call: CallView): boolean {
+function mayView(caller: Caller, call: CallReport): boolean {
   if (can(caller, 'calls:read_organization', call.organization_id)) return true
   return call.user_id === caller.userId && can(caller, 'calls:read_own', call.organization_id)
 }
 
-type CallView = Record<string, unknown> & { organization_id: string; user_id: string }
+interface Whose {
+  object: 'call'
+  call_id: string
+  organization_id: string
+  user_id: string
+}
 
-async function findCharged(database: Database, callId: string): Promise<CallView | null> {
+/** Amounts are decimals: `credits` in credits, `cost`, `api_cost` and `markup` in dollars. */
+export interface SettledCall extends Whose {
+  request_id: string | null
+  status: 'settled'
+  outcome: string | null
+  model: string | null
+  credits: string
+  cost: string
+  api_cost: string
+  markup: string
+  /** Credits that were given back; left out where none were. */
+  refunded_credits?: string
+  provenance: string | null
+  usage: unknown
+  details: Record<string, unknown>
+  settled_at: string
+}
+
+/** A call that is running, or that ended without a charge. */
+export interface UnsettledCall extends Whose {
+  status: string
+  held_credits: string
+  started_at: string
+}
+
+export type CallReport = SettledCall | UnsettledCall
+
+async function findCharged(database: Database, callId: string): Promise<SettledCall | null> {
   const rows = await database.query
     .selectFrom('credit_usage_attribution')
     .select([
@@ -82,7 +114,7 @@ async function findRefunded(database: Database, callId: string): Promise<bigint>
   return creditsToMicro(rows[0]?.credits ?? '0')
 }
 
-async function findRunning(database: Database, callId: string): Promise<CallView | null> {
+async function findRunning(database: Database, callId: string): Promise<UnsettledCall | null> {
   const hold = await database.query
     .selectFrom('tollgate.ledger_holds')
     .select(['org_id', 'user_id', 'state', 'held_credits', 'created_at'])

@@ -4,12 +4,12 @@
  */
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { createOrganization } from '../../billing/create-organization.ts'
-import type { Database } from '../../db/connect.ts'
-import { TollgateError } from '../../http/errors.ts'
-import { hashKey, isApiKey } from '../../identity/api-key.ts'
-import { MICROCREDITS_PER_CREDIT } from '../../metering/money.ts'
+import type { Database } from '../db/connect.ts'
+import { TollgateError } from '../http/errors.ts'
+import { hashKey, isApiKey } from '../identity/api-key.ts'
+import { MICROCREDITS_PER_CREDIT } from '../metering/money.ts'
 import { createKey } from './create-key.ts'
+import { createOrganization } from './create-organization.ts'
 
 const NAME = 'demo'
 const CREDITS = 10_000n * MICROCREDITS_PER_CREDIT

@@ -1,7 +1,8 @@
 /** A new API key for a user of an organization; the user becomes a member and is given credits on the way. All or nothing. */
-import { type JoinedMember, join, type NewMember } from '../../billing/members.ts'
-import type { Database } from '../../db/connect.ts'
-import { newApiKey } from '../../identity/api-key.ts'
+
+import type { Database } from '../db/connect.ts'
+import { newApiKey } from '../identity/api-key.ts'
+import { type JoinedMember, join, type NewMember } from './members.ts'
 
 export interface NewKeyRequest extends NewMember {
   name: string | null

@@ -1,14 +1,14 @@
 /** What a provider is asked about a key, where, and what its answers mean; and which addresses are asked at all. */
 import { describe, expect, test } from 'vitest'
 import { PROVIDERS } from '../../providers/registry.ts'
-import { findKeyFormat } from '../../src/api/admin/key-formats.ts'
 import { createMinuteLimit } from '../../src/api/admin/minute-limit.ts'
-import { createTestKey } from '../../src/api/admin/test-provider-key.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { toTollgateError } from '../../src/http/errors.ts'
+import { findKeyFormat } from '../../src/vault/key-formats.ts'
+import { createTestKey } from '../../src/vault/test-provider-key.ts'
+import { goodKey, keyless, SEVEN_NAMES, useKeysProduct } from '../api/keys-product.ts'
 import { expectRefusal } from '../support/error-shape.ts'
 import { errorAnswer, jsonAnswer } from '../support/upstream-answers.ts'
-import { goodKey, keyless, SEVEN_NAMES, useKeysProduct } from './keys-product.ts'
 
 const ROUTE = '/api/v1/admin/platform-keys'
 const ENVIRONMENT_KEY = 'gsk_environment-0123456789'
@@ -72,12 +72,12 @@ describe('the question', () => {
 test.each([
   ['openai', 401, /^OpenAI rejects the key/],
   ['openai', 403, /^OpenAI rejects the key/],
-  ['openai', 400, /says nothing about the key/],
+  ['openai', 400, /does not tell whether the key is valid/],
   ['xai', 400, /^X\.AI rejects the key/],
   ['google', 400, /^Google AI rejects the key/],
   ['openrouter', 402, /no credit left/],
   ['groq', 429, /limits how often/],
-  ['openai', 503, /is in trouble \(503\)/],
+  ['openai', 503, /failed with status 503/],
   ['openai', 302, /status 302/],
 ])('%s answers %i', async (name, status, detail) => {
   const { upstream } = product

@@ -1,13 +1,13 @@
 /**
- * Asks a provider whether it takes a key, by the cheapest question it answers to holders only. The key goes in a header, to an
- * address that was judged and pinned, and redirects are not followed. Costs nothing and moves no credits; whatever goes wrong on
- * the way is an answer here, no failure of ours.
+ * Asks a provider whether it accepts a key, by the cheapest request that only holders of a key may make. The key goes in a header, to
+ * an address that was judged and pinned; redirects are not followed. It costs nothing and moves no credits. Whatever goes wrong on the
+ * way is a result, not an error.
  */
 import { performance } from 'node:perf_hooks'
-import { findProvider } from '../../../providers/registry.ts'
-import type { Config } from '../../config/config.ts'
-import { type AddressGuard, createAddressGuard, guardedRequest } from '../../http/address-guard.ts'
-import { TollgateError } from '../../http/errors.ts'
+import { findProvider } from '../../providers/registry.ts'
+import type { Config } from '../config/config.ts'
+import { type AddressGuard, createAddressGuard, guardedRequest } from '../http/address-guard.ts'
+import { TollgateError } from '../http/errors.ts'
 import type { KeyFormat } from './key-formats.ts'
 
 export interface KeyTest {
@@ -104,7 +104,7 @@ async function ask(guard: AddressGuard, format: KeyFormat, { url, headers }: Que
     return { ok: status >= 200 && status < 300, status_code: status, latency_ms: taken(), detail: said(format, status) }
   } catch (error) {
     if (error instanceof TollgateError) throw error
-    const detail = `${format.label} did not answer. Try again, and check that it can be reached from here.`
+    const detail = `${format.label} did not respond. Try again, and check that it can be reached from here.`
     return { ok: false, status_code: null, latency_ms: taken(), detail }
   }
 }
@@ -115,6 +115,6 @@ function said({ label, provider }: KeyFormat, status: number): string {
     return `${label} rejects the key. Check that it was copied in whole and is still active.`
   if (status === 402) return `${label} knows the key, but its account has no credit left.`
   if (status === 429) return `${label} limits how often it may be asked. Try again in a minute.`
-  if (status >= 500) return `${label} is in trouble (${status}), so the key could not be tested. Try again later.`
-  return `${label} answered with status ${status}, which says nothing about the key. Check the address.`
+  if (status >= 500) return `${label} failed with status ${status}, so the key could not be tested. Try again later.`
+  return `${label} returned status ${status}, which does not tell whether the key is valid. Check the address.`
 }

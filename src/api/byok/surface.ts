@@ -1,0 +1,13 @@
+/** What callers manage of their own for calls of models. */
+import type { Surface } from '../surface.ts'
+import { type ByokDependencies, byokKeyRoutes } from './byok-keys.ts'
+import { byokUsageRoute } from './byok-usage.ts'
+
+export function createByokSurface(deps: ByokDependencies): Surface {
+  return {
+    name: 'Own provider keys',
+    description: "Keys of providers that callers bring (BYOK): a user's own, or an organization's.",
+    invalidStatus: 422,
+    routes: [...byokKeyRoutes(deps), byokUsageRoute(deps.reports)],
+  }
+}
