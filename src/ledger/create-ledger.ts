@@ -3,15 +3,16 @@ import { TollgateError } from '../http/errors.ts'
 import { creditsToMicro } from '../metering/money.ts'
 import { type BatchConnection, createBatchConnection } from './batch-connection.ts'
 import { type Close, type CloseAnswer, sendCloses } from './close-batch.ts'
-import { createClosings, within } from './closings.ts'
 import { type HoldAnswer, sendHolds } from './hold-batch.ts'
 import { takeLease } from './lease.ts'
 import type { Hold, HoldRequest, Ledger, LedgerObserver, Pending, Progress, Settled } from './ledger.ts'
 import { type ProgressAnswer, sendProgress, tellEnded } from './progress-batch.ts'
 import { createRecovery, type Recovered } from './recovery.ts'
 import { refusalOf, unavailable } from './refusal.ts'
+import { createSettlementQueue } from './settlement-queue.ts'
 import { createShards, type Job } from './shards.ts'
 import { openSpool, type Spool } from './spool.ts'
+import { within } from './within.ts'
 
 /** How long a call waits for its hold; a database that restarts is back within that. */
 const PATIENCE_MS = 5_000
@@ -63,8 +64,8 @@ export async function createLedger(options: LedgerOptions): Promise<Ledger> {
     onTrouble,
     onTick() {
       spool.probe()
-      if (spool.writable) void closings.keep()
-      closings.adopt()
+      if (spool.writable) void settlements.flushSpool()
+      settlements.adopt()
       void recover()
     },
   }).catch(async (error: unknown) => {
@@ -101,7 +102,7 @@ export async function createLedger(options: LedgerOptions): Promise<Ledger> {
     onTrouble: trouble('close'),
     onBatch: (size) => observer?.batch('close', size),
   })
-  const closings = createClosings({ shards: closes, spool, waitMs: options.bookingWaitMs, onTrouble })
+  const settlements = createSettlementQueue({ shards: closes, spool, waitMs: options.bookingWaitMs, onTrouble })
   /** The last checkpoint of each call that is not answered yet. */
   const checkpoints = new Map<string, Job<Progress, ProgressAnswer>>()
   /** Nobody waits for them any more, but they may have been taken. */
@@ -130,7 +131,7 @@ export async function createLedger(options: LedgerOptions): Promise<Ledger> {
 
   function giveBack(request: HoldRequest): Promise<unknown> {
     const details = { error: 'the database did not answer the hold in time' }
-    return closings.close({ state: 'released', closing: { ...namesOf(request), outcome: 'failed', details } })
+    return settlements.enqueue({ state: 'released', closing: { ...namesOf(request), outcome: 'failed', details } })
   }
 
   function forgetCheckpoint(callId: string): void {
@@ -139,7 +140,7 @@ export async function createLedger(options: LedgerOptions): Promise<Ledger> {
   }
 
   // What dead processes left is not waited for: it may be much, and the database slow.
-  closings.adopt()
+  settlements.adopt()
   void recover()
 
   return {
@@ -148,7 +149,7 @@ export async function createLedger(options: LedgerOptions): Promise<Ledger> {
     },
 
     get overdue() {
-      return closings.overdue
+      return settlements.overdue
     },
 
     covers: (hold) => isOpen() && hold.owner === lease.owner,
@@ -217,20 +218,20 @@ export async function createLedger(options: LedgerOptions): Promise<Ledger> {
     async settle(settlement): Promise<Settled | Pending> {
       const asked = performance.now()
       forgetCheckpoint(settlement.callId)
-      const answer = await closings.close({ state: 'settled', closing: settlement })
+      const answer = await settlements.enqueue({ state: 'settled', closing: settlement })
       observer?.settle(secondsSince(asked))
       return answer === null ? { state: 'pending' } : settledOf(answer)
     },
 
     async release(closing) {
       forgetCheckpoint(closing.callId)
-      await closings.close({ state: 'released', closing })
+      await settlements.enqueue({ state: 'released', closing })
     },
 
     async drain(timeoutMs) {
       const until = performance.now() + timeoutMs
       await within<unknown>(timeoutMs, Promise.allSettled(lateHolds), () => null)
-      const { left, safe } = await closings.drain(Math.max(0, until - performance.now()))
+      const { left, safe } = await settlements.drain(Math.max(0, until - performance.now()))
       if (left > 0) {
         const where = safe ? 'they wait in the spool' : 'they are LOST, the spool can not be written'
         onTrouble('drain', new Error(`${left} closings are not on the books: ${where}`))
