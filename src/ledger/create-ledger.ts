@@ -2,26 +2,22 @@
 import { TollgateError } from '../http/errors.ts'
 import { creditsToMicro } from '../metering/money.ts'
 import { type BatchConnection, createBatchConnection } from './batch-connection.ts'
-import { type Close, type CloseAnswer, sendCloses } from './close-batch.ts'
-import { type HoldAnswer, sendHolds } from './hold-batch.ts'
-import { takeLease } from './lease.ts'
-import type { Hold, HoldRequest, Ledger, LedgerObserver, Pending, Progress, Settled } from './ledger.ts'
-import { type ProgressAnswer, sendProgress, tellEnded } from './progress-batch.ts'
+import { type Checkpoints, createCheckpoints } from './checkpoints.ts'
+import type { CloseAnswer } from './close-batch.ts'
+import { connectShards, type LedgerShards } from './connect-shards.ts'
+import type { HoldAnswer } from './hold-batch.ts'
+import { type Lease, takeLease } from './lease.ts'
+import type { Hold, HoldRequest, HoldSize, Ledger, LedgerObserver, Progress, Settled } from './ledger.ts'
+import { type ProgressAnswer, tellEnded } from './progress-batch.ts'
 import { createRecovery, type Recovered } from './recovery.ts'
 import { refusalOf, unavailable } from './refusal.ts'
-import { createSettlementQueue } from './settlement-queue.ts'
-import { createShards, type Job } from './shards.ts'
+import { createSettlementQueue, type SettlementQueue } from './settlement-queue.ts'
 import { openSpool, type Spool } from './spool.ts'
+import { createHoldTaker, type HoldTaker } from './take-hold.ts'
 import { within } from './within.ts'
 
 /** How long a call waits for its hold; a database that restarts is back within that. */
 const PATIENCE_MS = 5_000
-const SHARDS = 2
-/**
- * A checkpoint waits this long for others to go along: one commit for all that go out meanwhile, and none for a call that is over by
- * then. A process that is killed within it loses the input of the calls it has just sent out.
- */
-const CHECKPOINT_LINGER_MS = 20
 
 export interface LedgerOptions {
   databaseUrl: string
@@ -35,6 +31,18 @@ export interface LedgerOptions {
   onTrouble: (what: string, error: unknown, callId?: string, requestId?: string | null) => void
   onRecovered: (recovered: Recovered) => void
   observer?: LedgerObserver
+}
+
+interface Parts {
+  lease: Lease
+  spool: Spool
+  shards: LedgerShards
+  settlements: SettlementQueue
+  checkpoints: Checkpoints
+  holdTaker: HoldTaker
+  observer: LedgerObserver | undefined
+  onTrouble: LedgerOptions['onTrouble']
+  isOpen: () => boolean
 }
 
 /** @throws when the database can't be reached, or the spool can't be made. */
@@ -73,179 +81,110 @@ export async function createLedger(options: LedgerOptions): Promise<Ledger> {
     await Promise.all([leaseConnection.close(), recoveryConnection.close()])
     throw error
   })
-  const trouble = (what: string) => (error: unknown, size: number) => onTrouble(`${what} batch of ${size}`, error)
-  const shardsOf = { url, organizationOf: (request: { organizationId: string }) => request.organizationId }
-  const holds = createShards<HoldRequest, HoldAnswer>({
-    ...shardsOf,
-    name: 'hold',
-    shards: SHARDS,
-    send: (client, requests) => sendHolds(client, lease.owner, requests),
-    onTrouble: trouble('hold'),
-    onBatch: (size) => observer?.batch('hold', size),
-  })
-  const progress = createShards<Progress, ProgressAnswer>({
-    ...shardsOf,
-    name: 'progress',
-    shards: 1,
-    // An extension has a stream waiting for it.
-    lingerOf: ({ hold }) => (hold === null ? CHECKPOINT_LINGER_MS : 0),
-    send: sendProgress,
-    onTrouble: trouble('progress'),
-    onBatch: (size) => observer?.batch('progress', size),
-  })
-  const closes = createShards<Close, CloseAnswer>({
-    url,
-    name: 'close',
-    shards: SHARDS,
-    organizationOf: ({ closing }) => closing.organizationId,
-    send: sendCloses,
-    onTrouble: trouble('close'),
-    onBatch: (size) => observer?.batch('close', size),
-  })
-  const settlements = createSettlementQueue({ shards: closes, spool, waitMs: options.bookingWaitMs, onTrouble })
-  /** The last checkpoint of each call that is not answered yet. */
-  const checkpoints = new Map<string, Job<Progress, ProgressAnswer>>()
-  /** Nobody waits for them any more, but they may have been taken. */
-  const lateHolds = new Set<Promise<unknown>>()
-  const isOpen = () => !closed && lease.valid && spool.writable
-
-  /** Within the patience of a caller. A hold that comes too late is given back. */
-  async function holdSoon(request: HoldRequest): Promise<HoldAnswer> {
-    const job = holds.run(request)
-    const answered = job.answer.catch((error: unknown) => {
-      // Refused now, but it was sent before and may have been taken then.
-      if (job.ambiguous) remember(giveBack(request))
-      throw error
-    })
-    const answer = await within<HoldAnswer | null>(PATIENCE_MS, answered, () => null)
-    if (answer !== null) return answer
-    if (!job.drop()) remember(answered.then(() => giveBack(request)))
-    throw unavailable(new Error('the database did not answer the hold'))
-  }
-
-  function remember(late: Promise<unknown>): void {
-    lateHolds.add(late)
-    const forget = () => lateHolds.delete(late)
-    late.then(forget, forget)
-  }
-
-  function giveBack(request: HoldRequest): Promise<unknown> {
-    const details = { error: 'the database did not answer the hold in time' }
-    return settlements.enqueue({ state: 'released', closing: { ...namesOf(request), outcome: 'failed', details } })
-  }
-
-  function forgetCheckpoint(callId: string): void {
-    checkpoints.get(callId)?.drop()
-    checkpoints.delete(callId)
-  }
+  const shards = connectShards({ url, owner: () => lease.owner, onTrouble, observer })
+  const settlements = createSettlementQueue({ shards: shards.closes, spool, waitMs: options.bookingWaitMs, onTrouble })
 
   // What dead processes left is not waited for: it may be much, and the database slow.
   settlements.adopt()
   void recover()
 
+  const isOpen = () => !closed && lease.valid && spool.writable
+  const holdTaker = createHoldTaker(shards.holds, PATIENCE_MS, (close) => settlements.enqueue(close))
+  const checkpoints = createCheckpoints(shards.progress, (error, callId) => onTrouble('checkpoint', error, callId))
+  const parts = { lease, spool, shards, settlements, checkpoints, holdTaker, observer, onTrouble, isOpen }
+  return ledgerOf(parts, async () => {
+    await lease.giveUp().catch((error: unknown) => onTrouble('lease', error))
+    closed = true
+    const connections = [shards.holds, shards.progress, shards.closes, leaseConnection, recoveryConnection]
+    await Promise.all(connections.map((each) => each.close()))
+    spool.close()
+  })
+}
+
+function ledgerOf(parts: Parts, close: () => Promise<void>): Ledger {
+  const { lease, settlements, checkpoints, observer, isOpen } = parts
   return {
     get open() {
       return isOpen()
     },
-
     get overdue() {
       return settlements.overdue
     },
-
     covers: (hold) => isOpen() && hold.owner === lease.owner,
-
     async hold(request) {
       const asked = performance.now()
-      if (!lease.valid) await lease.renew()
-      if (!isOpen()) throw unavailable(new Error('the lease is not valid or the spool can not be written'))
-      let { owner } = lease
       try {
-        let answer = await holdSoon(request)
-        if (answer.outcome === 'no_lease') {
-          await lease.renew()
-          owner = lease.owner
-          answer = await holdSoon(request)
-        }
-        if (answer.outcome !== 'held') throw refusalOf(answer)
-        return holdOf(request, answer, owner)
-      } catch (error) {
-        if (!(error instanceof TollgateError)) {
-          onTrouble('hold', error, request.callId, request.requestId)
-          throw unavailable(error)
-        }
-        if (error.cause !== undefined) onTrouble('hold', error.cause, request.callId, request.requestId)
-        throw error
+        return await hold(parts, request)
       } finally {
         observer?.hold(secondsSince(asked))
       }
     },
-
     checkpoint(callId, organizationId, delivered, onEnded) {
-      // A question alone does not push aside what is to be noted.
-      if (delivered === null && checkpoints.has(callId)) return
-      forgetCheckpoint(callId)
-      const request = { callId, organizationId, delivered, hold: null, ...(onEnded === undefined ? {} : { onEnded }) }
-      const job = progress.run(request)
-      checkpoints.set(callId, job)
-      const forget = () => {
-        if (checkpoints.get(callId) === job) checkpoints.delete(callId)
-      }
-      job.answer.then(
-        (answer) => {
-          forget()
-          tellEnded(request, answer)
-        },
-        (error: unknown) => {
-          forget()
-          onTrouble('checkpoint', error, callId)
-        },
-      )
+      checkpoints.note({ callId, organizationId, delivered, ...(onEnded === undefined ? {} : { onEnded }) })
     },
-
-    async extend(request) {
-      try {
-        // One that comes too late only makes the hold larger than it has to be.
-        const answer = await within<ProgressAnswer | null>(PATIENCE_MS, progress.run(request).answer, () => null)
-        if (answer === null) throw new Error('the database did not answer in time')
-        tellEnded(request, answer)
-        return answer.outcome === 'extended' && answer.held !== null ? creditsToMicro(answer.held) : null
-      } catch (error) {
-        onTrouble('extend', error, request.callId)
-        return null
-      }
-    },
-
-    async settle(settlement): Promise<Settled | Pending> {
+    extend: (request) => extend(parts, request),
+    async settle(settlement) {
       const asked = performance.now()
-      forgetCheckpoint(settlement.callId)
+      checkpoints.forget(settlement.callId)
       const answer = await settlements.enqueue({ state: 'settled', closing: settlement })
       observer?.settle(secondsSince(asked))
       return answer === null ? { state: 'pending' } : settledOf(answer)
     },
-
     async release(closing) {
-      forgetCheckpoint(closing.callId)
+      checkpoints.forget(closing.callId)
       await settlements.enqueue({ state: 'released', closing })
     },
-
-    async drain(timeoutMs) {
-      const until = performance.now() + timeoutMs
-      await within<unknown>(timeoutMs, Promise.allSettled(lateHolds), () => null)
-      const { left, safe } = await settlements.drain(Math.max(0, until - performance.now()))
-      if (left > 0) {
-        const where = safe ? 'they wait in the spool' : 'they are LOST, the spool can not be written'
-        onTrouble('drain', new Error(`${left} closings are not on the books: ${where}`))
-      }
-      return left === 0
-    },
-
-    async close() {
-      await lease.giveUp().catch((error: unknown) => onTrouble('lease', error))
-      closed = true
-      await Promise.all([holds, progress, closes, leaseConnection, recoveryConnection].map((each) => each.close()))
-      spool.close()
-    },
+    drain: (timeoutMs) => drain(parts, timeoutMs),
+    close,
   }
+}
+
+async function hold(parts: Parts, request: HoldRequest): Promise<Hold> {
+  const { lease, holdTaker, onTrouble, isOpen } = parts
+  if (!lease.valid) await lease.renew()
+  if (!isOpen()) throw unavailable(new Error('the lease is not valid or the spool can not be written'))
+  let { owner } = lease
+  try {
+    let answer = await holdTaker.take(request)
+    if (answer.outcome === 'no_lease') {
+      await lease.renew()
+      owner = lease.owner
+      answer = await holdTaker.take(request)
+    }
+    if (answer.outcome !== 'held') throw refusalOf(answer)
+    return holdOf(request, answer, owner)
+  } catch (error) {
+    if (!(error instanceof TollgateError)) {
+      onTrouble('hold', error, request.callId, request.requestId)
+      throw unavailable(error)
+    }
+    if (error.cause !== undefined) onTrouble('hold', error.cause, request.callId, request.requestId)
+    throw error
+  }
+}
+
+async function extend({ shards, onTrouble }: Parts, request: Progress & { hold: HoldSize }): Promise<bigint | null> {
+  try {
+    // One that comes too late only makes the hold larger than it has to be.
+    const answer = await within<ProgressAnswer | null>(PATIENCE_MS, shards.progress.run(request).answer, () => null)
+    if (answer === null) throw new Error('the database did not answer in time')
+    tellEnded(request, answer)
+    return answer.outcome === 'extended' && answer.held !== null ? creditsToMicro(answer.held) : null
+  } catch (error) {
+    onTrouble('extend', error, request.callId)
+    return null
+  }
+}
+
+async function drain({ holdTaker, settlements, onTrouble }: Parts, timeoutMs: number): Promise<boolean> {
+  const until = performance.now() + timeoutMs
+  await within<unknown>(timeoutMs, holdTaker.settled(), () => null)
+  const { left, safe } = await settlements.drain(Math.max(0, until - performance.now()))
+  if (left > 0) {
+    const where = safe ? 'they wait in the spool' : 'they are LOST, the spool can not be written'
+    onTrouble('drain', new Error(`${left} closings are not on the books: ${where}`))
+  }
+  return left === 0
 }
 
 /** @throws when the database can't be reached, or the spool can't be made. */
@@ -268,11 +207,6 @@ async function openSpoolFor(
 
 function secondsSince(start: number): number {
   return (performance.now() - start) / 1000
-}
-
-function namesOf(request: HoldRequest) {
-  const { callId, organizationId, userId, keyId, serviceName, requestId } = request
-  return { callId, organizationId, userId, keyId, serviceName, requestId }
 }
 
 function holdOf({ callId }: HoldRequest, { held, input, remaining, key_used }: HoldAnswer, owner: string): Hold {

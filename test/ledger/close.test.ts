@@ -71,7 +71,7 @@ describe('settling', () => {
     expect(await entries(callId)).toEqual(['charge 20'])
   })
 
-  test('by several at once is one charge', async () => {
+  test('Settling a call several times at once is one charge.', async () => {
     const org = await seed()
     const { callId } = await hold(db.pool, org.id, { output: 50 })
     const lock = `select from tollgate.ledger_holds where call_id = '${callId}' for update`
@@ -82,7 +82,7 @@ describe('settling', () => {
     expect(await spent(org.id)).toEqual({ pool: '20', alice: '20', held: '0', overage: '0' })
   })
 
-  test('without a hold row is booked in full, once', async () => {
+  test('A call without a hold row is booked in full, once.', async () => {
     const org = await seed()
     const callId = randomUUID()
     const lock = `select from organization_credit_pools where org_id = '${org.id}' for update`
@@ -93,7 +93,7 @@ describe('settling', () => {
     expect(await spent(org.id)).toEqual({ pool: '20', alice: '20', held: '0', overage: '0' })
   })
 
-  test('without a hold row and without an allocation is refused: nobody is there to charge', async () => {
+  test('A call without a hold row and without an allocation is refused, for nobody is there to charge.', async () => {
     const org = await seed()
     const error = await refusal(close(db.pool, org.id, randomUUID(), 20, 'nobody'))
     expect(error).toMatchObject({
@@ -110,7 +110,7 @@ describe('settling', () => {
     expect(await close(db.pool, org.id, callId, 20)).toMatchObject({ charged: '20' })
   })
 
-  test('beyond the hold and the money is booked, and refuses the next hold', async () => {
+  test('A charge beyond the hold and the money is booked, and the next hold is refused.', async () => {
     const org = await seed()
     const { callId } = await hold(db.pool, org.id, { output: 90 })
     expect(await close(db.pool, org.id, callId, 130)).toMatchObject({ charged: '130', remaining: '-30' })
@@ -134,7 +134,7 @@ describe('releasing', () => {
     expect(await spent(org.id)).toEqual({ pool: '0', alice: '0', held: '0', overage: '0' })
   })
 
-  test('without a hold row does nothing', async () => {
+  test('Releasing a call without a hold row does nothing.', async () => {
     const org = await seed()
     const callId = randomUUID()
     expect(await close(db.pool, org.id, callId, null)).toMatchObject({ charged: '0' })
@@ -221,7 +221,7 @@ describe('a settle that comes late answers what the key has spent', () => {
     expect(await close(db.pool, org.id, callId, charge)).toEqual(answer)
   })
 
-  test('in a batch with others too', async () => {
+  test('A late settle in a batch with others tells it too.', async () => {
     const orgs = [await seed(), await seed()]
     const closes = []
     for (const org of orgs) {

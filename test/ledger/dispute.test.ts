@@ -32,7 +32,7 @@ const rowsOf = async (callId: string) =>
   ).rows
 
 describe('a disputed charge', () => {
-  test('that was too low becomes the true one by a correction row', async () => {
+  test('A charge that was too low becomes the true one by a correction row.', async () => {
     const org = await seed()
     const callId = await disputedCall(org.id)
     expect(await settle(callId, 100, 0.06)).toEqual({ outcome: 'settled', charged: '100' })
@@ -50,7 +50,7 @@ describe('a disputed charge', () => {
     expect(await balances(db.pool, org.id)).toMatchObject({ pool: { used: '100' }, users: { alice: { used: '100' } } })
   })
 
-  test('that was too high is given back by a row of the journal, which says by whom and what the provider takes', async () => {
+  test('A charge that was too high is given back by a row of the journal, which says by whom and what the provider takes.', async () => {
     const org = await seed()
     const callId = await disputedCall(org.id)
     expect(await settle(callId, 10, 0.0075)).toEqual({ outcome: 'settled', charged: '10' })
@@ -106,7 +106,7 @@ describe('a disputed charge', () => {
     ])
   })
 
-  test('of a call that was recovered before has both corrections', async () => {
+  test('A call that was recovered before has both corrections.', async () => {
     const org = await seed()
     const { callId } = await hold(db.pool, org.id, { output: 50 })
     await close(db.pool, org.id, callId, null)
@@ -136,14 +136,17 @@ describe('a disputed charge', () => {
 })
 
 describe('nothing is settled', () => {
-  test.each(['provider_usage', 'estimated', 'recovered'])('of a charge that is %s', async (provenance) => {
-    const org = await seed()
-    const callId = await disputedCall(org.id, provenance)
-    expect(await settle(callId, 1)).toEqual({ outcome: 'not_disputed', charged: '40' })
-    expect(await rowsOf(callId)).toHaveLength(1)
-  })
+  test.each(['provider_usage', 'estimated', 'recovered'])(
+    'A charge that is %s is not settled as a dispute.',
+    async (provenance) => {
+      const org = await seed()
+      const callId = await disputedCall(org.id, provenance)
+      expect(await settle(callId, 1)).toEqual({ outcome: 'not_disputed', charged: '40' })
+      expect(await rowsOf(callId)).toHaveLength(1)
+    },
+  )
 
-  test('of a call that runs, or that nobody knows', async () => {
+  test('A call that runs, or that nobody knows, is not settled as a dispute.', async () => {
     const org = await seed()
     const running = await hold(db.pool, org.id, { output: 50 })
     expect(await settle(running.callId, 1)).toEqual({ outcome: 'unknown', charged: null })
@@ -154,7 +157,7 @@ describe('nothing is settled', () => {
   test.each([
     [-1, 0, 'Invalid amount: credits must not be negative, got -1'],
     [1, -0.5, "Invalid amount: the provider's cost must not be negative, got -0.5"],
-  ])('at %s credits of which the provider takes %s dollars', async (charge, apiCost, message) => {
+  ])('%s credits of which the provider takes %s dollars are refused.', async (charge, apiCost, message) => {
     const org = await seed()
     const callId = await disputedCall(org.id)
     expect((await refusal(settle(callId, charge, apiCost))).message).toBe(message)

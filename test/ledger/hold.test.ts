@@ -116,7 +116,7 @@ describe('a hold', () => {
     expect(await hold(db.pool, org.id, call)).toMatchObject({ outcome: 'limit', required: '111', available: '100' })
   })
 
-  test('of nothing is a hold', async () => {
+  test('A call that costs nothing has a hold all the same.', async () => {
     const org = await seed(0)
     expect(await hold(db.pool, org.id, {})).toMatchObject({ outcome: 'held', held: '0' })
   })
@@ -206,7 +206,7 @@ describe('a hold is refused, and nothing changes,', () => {
     expect(await hold(db.pool, org.id, { output: 151 })).toMatchObject({ outcome: 'insufficient' })
   })
 
-  test('without an allocation, with one switched off, in an organization that is not active', async () => {
+  test('A user without an allocation, or with one switched off, or in an organization that is not active, gets no hold.', async () => {
     const org = await seed()
     expect(await hold(db.pool, org.id, { user: 'nobody' })).toMatchObject({ outcome: 'no_allocation' })
     expect(await hold(db.pool, randomUUID(), {})).toMatchObject({ outcome: 'no_allocation' })
@@ -290,7 +290,7 @@ describe('extending a hold', () => {
     expect((await balances(db.pool, org.id)).users.alice?.held).toBe('100')
   })
 
-  test('of a call that is over, or unknown', async () => {
+  test('The hold of a call that is over, or unknown, is not extended.', async () => {
     const org = await seed()
     const { callId } = await hold(db.pool, org.id, { output: 10 })
     await close(db.pool, org.id, callId, 7)

@@ -50,7 +50,7 @@ describe('a lease', () => {
     await expect(opened.ledger.hold(holdRequest(await seed()))).rejects.toMatchObject({ status: 503 })
   })
 
-  test('that is not renewed runs out: no call starts until it could be', async () => {
+  test('A lease that is not renewed runs out: no call starts until it could be.', async () => {
     const org = await seed()
     const opened = await openLedger({ databaseUrl: proxy.url, onFinish: onTestFinished, renewSeconds: 0.3 })
     const owner = opened.owner()
@@ -71,7 +71,7 @@ describe('a lease', () => {
     expect(await holdOf(call.callId)).toEqual({ owner, state: 'open' })
   })
 
-  test('that ran out covers no attempt, though nobody has declared the process dead and the hold is its own', async () => {
+  test('A lease that ran out covers no attempt, though nobody has declared the process dead and the hold is its own.', async () => {
     const opened = await openLedger({ databaseUrl: proxy.url, onFinish: onTestFinished, renewSeconds: 0.3 })
     const call = holdRequest(await seed())
     const held = await opened.ledger.hold(call)
@@ -123,7 +123,7 @@ describe('a lease', () => {
     expect(opened.troubles).toEqual([])
   })
 
-  test('of a process that was declared dead is over for good: it goes on under another id', async () => {
+  test('The lease of a process that was declared dead is over for good: it goes on under another id.', async () => {
     const org = await seed()
     const opened = await openLedger({ databaseUrl: db.url, onFinish: onTestFinished, renewSeconds: 60 })
     const [before, after, first] = [holdRequest(org), holdRequest(org), opened.owner()]

@@ -133,7 +133,7 @@ describe('the key of a call', () => {
       [id, credits],
     )
 
-  test.each(['alone', 'in a batch'])('without a budget is counted when the call is over: %s', async (how) => {
+  test.each(['alone', 'in a batch'])('A key without a budget is counted when the call is over: %s.', async (how) => {
     const org = await seed()
     const calls = how === 'alone' ? [{ output: 60, keyId: org.id }] : [{ output: 60, keyId: org.id }, { output: 5 }]
     const [first] = await holdBatch(db.pool, org.id, calls)
@@ -145,7 +145,7 @@ describe('the key of a call', () => {
     expect(second).toMatchObject({ outcome: 'held', key_used: '45' })
   })
 
-  test.each(['alone', 'in a batch'])('with a budget spends no more than that: %s', async (how) => {
+  test.each(['alone', 'in a batch'])('A key with a budget spends no more than that: %s.', async (how) => {
     const org = await seed()
     await budget(org.id, 100)
     const calls = [

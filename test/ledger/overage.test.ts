@@ -81,7 +81,7 @@ describe('where overage is allowed', () => {
     })
   })
 
-  test('without a limit nothing is refused, and everything is booked', async () => {
+  test('Without a limit of overage nothing is refused, and everything is booked.', async () => {
     const id = await seedWithOverage(null)
     const { callId } = await hold(db.pool, id, { output: 1_000_000 })
     await close(db.pool, id, callId, 900_000)

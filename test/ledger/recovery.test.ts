@@ -186,7 +186,7 @@ describe('the holds of a process that is gone', () => {
     expect(observer.recovered).toEqual([{ organizationId: org.id, charged: 0, released: 1, credits: '0' }])
   })
 
-  test('of a process nobody knows are recovered once they are old enough', async () => {
+  test('Holds of a process nobody knows are recovered once they are old enough.', async () => {
     const org = await seed()
     const call = holdRequest(org)
     const owner = await leaveBehind([[call, credit]])

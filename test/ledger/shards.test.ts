@@ -88,7 +88,7 @@ describe('group commit', () => {
     expect(shards.pending).toBe(0)
   })
 
-  test('at most 128 in a batch', async () => {
+  test('A batch has at most 128 jobs.', async () => {
     const org = await seed()
     const { shards, batches } = holdShards()
     await Promise.all(Array.from({ length: 300 }, () => shards.run(holdRequest(org, { output: credit })).answer))

@@ -223,7 +223,7 @@ describe('a spool', () => {
     return openSpool({ directory, id, ledgerId, onTrouble: (_, error) => troubles.push(String(error)) })
   }
 
-  test('of another ledger is refused, and kept; what is ours in the same file is booked', async () => {
+  test('A spool of another ledger is refused, and kept; what is ours in the same file is booked.', async () => {
     const org = await seed()
     const [ours, theirs] = [holdRequest(org), holdRequest(org)]
     const directory = await temporaryDirectory(onTestFinished)
@@ -393,7 +393,7 @@ describe('a full disk', () => {
     expect(await rowsOf(call.callId)).toEqual(['charge 3'])
   })
 
-  test('with the database away too, a drain ends in its time and tries each time once', async () => {
+  test('With the database away too, a drain ends in its time and tries each write once.', async () => {
     const org = await seed()
     const { ledger, troubles } = await openLedger({
       databaseUrl: proxy.url,

@@ -28,7 +28,7 @@ function charged(usage: Partial<Usage>, more: Partial<ChargeInput> = {}) {
 }
 
 describe('a charge', () => {
-  test('of 1,000 in and 500 out of gpt-4o-mini at 50 % is $0.000675, which is 0.675 credits', () => {
+  test('A charge for 1,000 in and 500 out of gpt-4o-mini at 50 % is $0.000675, which is 0.675 credits.', () => {
     // 1,000 x $0.15/M + 500 x $0.60/M = $0.00015 + $0.0003 = $0.00045; half as much again is $0.000675.
     expect(charged({ input: 1_000, output: 500, reasoning: 100 }, { markup: 500_000n })).toEqual({
       microcredits: 675_000n,
@@ -98,15 +98,18 @@ describe('a charge', () => {
     [272_000, 272_000n * 200n],
     // One token more and all of them cost twice as much.
     [272_001, 272_001n * 400n],
-  ])('of %i input tokens, cached ones among them, at the tier of its whole size', (tokens, nanoDollars) => {
-    const low = { ...MINI, input: 200_000_000n, cacheRead: 200_000_000n }
-    const high = { ...MINI, input: 400_000_000n, cacheRead: 400_000_000n }
-    const price = priced([
-      { above: 0, rates: low },
-      { above: 272_000, rates: high },
-    ])
-    expect(charged({ input: tokens - 1_000, cacheRead: 1_000 }, { price }).microcredits).toBe(nanoDollars)
-  })
+  ])(
+    'A charge for %i input tokens, cached ones among them, is at the tier of its whole size.',
+    (tokens, nanoDollars) => {
+      const low = { ...MINI, input: 200_000_000n, cacheRead: 200_000_000n }
+      const high = { ...MINI, input: 400_000_000n, cacheRead: 400_000_000n }
+      const price = priced([
+        { above: 0, rates: low },
+        { above: 272_000, rates: high },
+      ])
+      expect(charged({ input: tokens - 1_000, cacheRead: 1_000 }, { price }).microcredits).toBe(nanoDollars)
+    },
+  )
 
   test('adds tool fees, which a service tier does not touch', () => {
     const price = priced([{ above: 0, rates: MINI }], { toolFees: { web_search: 10_000_000n } })
@@ -158,7 +161,7 @@ describe('a charge', () => {
     expect(charged({ input: 1_000 }, { providerCost: 0n }).microcredits).toBe(0n)
   })
 
-  test('of nothing is nothing', () => {
+  test('A charge for nothing is nothing.', () => {
     expect(charged({}).microcredits).toBe(0n)
   })
 })

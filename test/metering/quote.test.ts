@@ -106,7 +106,7 @@ describe('a quote', () => {
     expect(() => quoted({ price: unknown }, { contextBound: true })).toThrow(RangeError)
   })
 
-  test('of free input and N output tokens is the charge of N output tokens, to the microcredit', () => {
+  test('A quote for free input and N output tokens is the charge of N output tokens, to the microcredit.', () => {
     const price = priced([
       { above: 0, rates: { ...RATES, input: 0n, cacheRead: 0n, cacheWrite5m: 0n, output: 333_333n, imageOutput: 0n } },
     ])
@@ -118,7 +118,7 @@ describe('a quote', () => {
     }
   })
 
-  test('of free output fits any number of tokens, of dear output none in nothing', () => {
+  test('Free output fits any number of tokens; of dear output none fits in nothing.', () => {
     const free = priced([{ above: 0, rates: { ...RATES, output: 0n, imageOutput: 0n } }])
     expect(quoted({ price: free }).outputTokensIn(0n)).toBe(Number.MAX_SAFE_INTEGER)
     expect(quoted({}).outputTokensIn(0n)).toBe(0)

@@ -60,7 +60,7 @@ describe('the same deduction under the same request id', () => {
     expect(await balances(db.pool, call.org)).toMatchObject({ users: { alice: { used: '100' } }, entries: 2 })
   })
 
-  test('without service name and metadata is one charge too', async () => {
+  test('A deduction without service name and metadata is one charge too.', async () => {
     const call = { ...(await seeded()), service: null, metadata: null }
     await deduct(call)
     await deduct(call)
@@ -92,14 +92,14 @@ describe('a deduction that differs is charged', () => {
     ['metadata', { metadata: { a: 1, b: 3 } }],
     ['metadata, which is null', { metadata: null }],
     ['metadata, which is a string', { metadata: 'null' }],
-  ])('in its %s', async (_what, difference) => {
+  ])('A deduction that differs in its %s is charged.', async (_what, difference) => {
     const call = await seeded()
     await deduct(call)
     await deduct({ ...call, ...difference })
     expect(await entries(call.org)).toBe(2)
   })
 
-  test('in its organization', async () => {
+  test('A deduction that differs in its organization is charged.', async () => {
     const call = await seeded()
     const other = await seeded()
     await deduct(call)
@@ -107,7 +107,7 @@ describe('a deduction that differs is charged', () => {
     expect([await entries(call.org), await entries(other.org)]).toEqual([1, 1])
   })
 
-  test('in nothing, but has no request id', async () => {
+  test('A deduction that differs in nothing, but has no request id, is charged.', async () => {
     const call = { ...(await seeded()), request: null }
     await deduct(call)
     await deduct(call)

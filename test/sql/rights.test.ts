@@ -121,7 +121,7 @@ test('every function that writes or runs with our rights has a search path of it
 })
 
 describe('a caller who shadows our names', () => {
-  test('with temporary tables and functions changes nothing', async () => {
+  test('A caller with temporary tables and functions of our names changes nothing.', async () => {
     const org = await seed()
     await asCaller(async (client) => {
       for (const table of ['organization_credit_pools', 'user_credit_allocations', 'credit_usage_attribution']) {
@@ -147,7 +147,7 @@ describe('a caller who shadows our names', () => {
     expect((await balances(db.pool, org.id)).users.alice).toEqual({ allocated: '500', used: '500', held: '0' })
   })
 
-  test('with a schema of its own changes nothing', async () => {
+  test('A caller with a schema of its own changes nothing.', async () => {
     const org = await seed()
     await db.pool.query('create schema evil authorization tollgate_caller')
     await asCaller(async (client) => {
