@@ -186,17 +186,23 @@ async function startOver(options: ServerOptions, { identities, database }: CallD
       unknownKeys: createUnknownKeys(config.limits.unknownKeysPerMinute, Date.now),
       now: Date.now,
     }),
-    runningCalls: createRunningCalls({
-      perKey: config.limits.callsPerKey,
-      perUser: config.limits.callsPerUser,
-      perOrganization: config.limits.callsPerOrganization,
-      total: connectionsWithin(descriptorLimit(), config.limits.calls),
-    }),
+    runningCalls: createRunningCalls(
+      {
+        perKey: config.limits.callsPerKey,
+        perUser: config.limits.callsPerUser,
+        perOrganization: config.limits.callsPerOrganization,
+        total: connectionsWithin(descriptorLimit(), config.limits.calls),
+      },
+      () => performance.now(),
+    ),
     fetchBudget: createFetchBudget({ fetches: config.limits.fetches, bytes: config.limits.fetchedBytes }),
-    connections: createProviderConnections({
-      connections: config.limits.providerConnections,
-      waitMs: config.limits.connectionWaitSeconds * 1000,
-    }),
+    connections: createProviderConnections(
+      {
+        connections: config.limits.providerConnections,
+        waitMs: config.limits.connectionWaitSeconds * 1000,
+      },
+      () => performance.now(),
+    ),
     health: createHealth(
       identities,
       () => ledger.open,

@@ -30,8 +30,11 @@ const INFLATED_BYTES_MAX = 1024 * 1024
 /** Deflated text of any language is a third to a tenth of itself. What inflates to more than this was made to. */
 const RATIO_MAX = 32
 const SLACK_BYTES = 1024
-/** Of all ids of a request. The longest context holds some four megabytes of text. */
-const REQUEST_BYTES_MAX = 8 * 1024 * 1024
+/**
+ * Of all ids of a request: half a million tokens of thoughts. They are inflated before the call is held, since it is held for them;
+ * so much takes a few milliseconds.
+ */
+const REQUEST_BYTES_MAX = 2 * 1024 * 1024
 
 /** What the ids of one request may still inflate to. */
 export interface InflateBudget {

@@ -119,6 +119,6 @@ function refuse(socket: Socket, code: string | undefined, isAnswered: boolean): 
 }
 
 function statusLine(code: string | undefined): string {
-  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return '408 Request Timeout'
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT') return '408 Request Timeout\r\nRetry-After: 1'
   return code === 'HPE_HEADER_OVERFLOW' ? '431 Request Header Fields Too Large' : '400 Bad Request'
 }

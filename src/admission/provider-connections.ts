@@ -1,8 +1,8 @@
 /**
- * Connections to the hosts of providers, shared between organizations: of those to one host no organization has more than it leaves
- * free, so that one alone takes half of them, two a third each, and whoever comes next finds one. A call that has to wait does so for
- * a bounded time; a connection that is free again goes to the organization that has the fewest.
+ * Connections to the hosts of providers, shared fairly between organizations. A call that has to wait for one does so for a bounded
+ * time; a connection that is free again goes to the organization that has the fewest.
  */
+import { createFairShare, type FairShare } from './fair-share.ts'
 
 export interface ConnectionLimits {
   /** To one host. */
@@ -19,23 +19,33 @@ export interface ProviderConnections {
 }
 
 interface Host {
+  share: FairShare
   used: number
   /** By organization. */
   own: Map<string, number>
   waiting: Map<string, ((give: boolean) => void)[]>
 }
 
-export function createProviderConnections({ connections, waitMs }: ConnectionLimits): ProviderConnections {
+export function createProviderConnections(
+  { connections, waitMs }: ConnectionLimits,
+  now: () => number,
+): ProviderConnections {
   /** As many as the configuration names. */
   const hosts = new Map<string, Host>()
 
   function hostOf(name: string): Host {
-    const host = hosts.get(name) ?? { used: 0, own: new Map(), waiting: new Map() }
+    const host = hosts.get(name) ?? {
+      share: createFairShare(connections, now),
+      used: 0,
+      own: new Map(),
+      waiting: new Map(),
+    }
     hosts.set(name, host)
     return host
   }
 
-  const isFree = (host: Host, organization: string) => (host.own.get(organization) ?? 0) < connections - host.used
+  const isFree = ({ share, own, used }: Host, organization: string) =>
+    share.mayTake(organization, own.get(organization) ?? 0, used)
 
   /** Returns how to give it back. */
   function occupy(host: Host, organization: string): () => void {

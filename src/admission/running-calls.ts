@@ -1,11 +1,11 @@
 /**
  * Calls that run at once in this process, counted from the moment their caller is known until they are settled: of each key, user and
- * organization, and in total. Of the total no organization has more than it leaves free, so that one alone takes half of it, two a
- * third each, and whoever comes next finds room.
+ * organization, and in total. Of the total no organization has more than its fair share.
  */
 import { TollgateError } from '../http/errors.ts'
 import type { Limit } from '../http/limit.ts'
 import type { Caller } from '../identity/caller.ts'
+import { createFairShare } from './fair-share.ts'
 
 const RETRY_SECONDS = 1
 
@@ -21,7 +21,8 @@ export interface RunningCalls {
   enter(caller: Caller): () => void
 }
 
-export function createRunningCalls(limits: RunningCallLimits): RunningCalls {
+export function createRunningCalls(limits: RunningCallLimits, now: () => number): RunningCalls {
+  const share = createFairShare(limits.total, now)
   const counts = new Map<string, number>()
   let total = 0
 
@@ -30,10 +31,10 @@ export function createRunningCalls(limits: RunningCallLimits): RunningCalls {
     if (key !== null && running(key) >= limits.perKey) return tooMany('key_calls', 'this key', limits.perKey)
     if (running(user) >= limits.perUser) return tooMany('user_calls', 'this user', limits.perUser)
     const own = running(organization)
+    const isFair = share.mayTake(organization, own, total)
     if (own >= limits.perOrganization) return tooMany('organization_calls', 'this organization', limits.perOrganization)
-    const free = limits.total - total
-    if (free <= 0) return full(limits.total)
-    return own >= free ? tooMany('organization_share', 'this organization', own) : null
+    if (total >= limits.total) return full(limits.total)
+    return isFair ? null : tooMany('organization_share', 'this organization', own)
   }
 
   return {

@@ -72,8 +72,8 @@ test('one that says nothing, and one that begins and stops, are closed with 408'
   const count = await refusals()
   const [silent, half] = [await open(), await open()]
   half.write('POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nX-Slow:')
-  expect(await silent.closed).toMatch(/^HTTP\/1\.1 408 Request Timeout\r\nConnection: close\r\n/)
-  expect(await half.closed).toMatch(/^HTTP\/1\.1 408 Request Timeout\r\nConnection: close\r\n/)
+  expect(await silent.closed).toMatch(/^HTTP\/1\.1 408 Request Timeout\r\nRetry-After: 1\r\nConnection: close\r\n/)
+  expect(await half.closed).toMatch(/^HTTP\/1\.1 408 Request Timeout\r\nRetry-After: 1\r\nConnection: close\r\n/)
   expect(await count()).toEqual({ 'tollgate_refused_total{limit="silent"}': 2 })
 })
 

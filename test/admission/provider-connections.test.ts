@@ -14,7 +14,7 @@ async function isWaiting(taken: Promise<unknown>): Promise<boolean> {
 
 describe('connections to one host', () => {
   test('are had by one organization up to what it leaves free, and by others beside it', async () => {
-    const shares = createProviderConnections({ connections: 4, ...FOR_EVER })
+    const shares = createProviderConnections({ connections: 4, ...FOR_EVER }, () => 0)
     const take = (organization: string) => shares.take(HOST, organization, nobodyLeaves)
     for (const organization of ['acme', 'acme', 'zeta']) expect(await take(organization)).not.toBeNull()
     expect(await isWaiting(take('acme'))).toBe(true)
@@ -25,7 +25,7 @@ describe('connections to one host', () => {
   })
 
   test('go to the organization that has the fewest when one is free again, and to its first in line', async () => {
-    const shares = createProviderConnections({ connections: 4, ...FOR_EVER })
+    const shares = createProviderConnections({ connections: 4, ...FOR_EVER }, () => 0)
     const take = (organization: string) => shares.take(HOST, organization, nobodyLeaves)
     const [giveBack] = [await take('acme'), await take('acme'), await take('zeta'), await take('hooli')]
     const order: string[] = []
@@ -41,10 +41,10 @@ describe('connections to one host', () => {
   })
 
   test('nobody waits longer than the time that is set, nor after the caller has left', async () => {
-    const shares = createProviderConnections({ connections: 1, waitMs: 1 })
+    const shares = createProviderConnections({ connections: 1, waitMs: 1 }, () => 0)
     const giveBack = await shares.take(HOST, 'acme', nobodyLeaves)
     expect(await shares.take(HOST, 'acme', nobodyLeaves)).toBeNull()
-    const patient = createProviderConnections({ connections: 1, ...FOR_EVER })
+    const patient = createProviderConnections({ connections: 1, ...FOR_EVER }, () => 0)
     await patient.take(HOST, 'acme', nobodyLeaves)
     expect(await patient.take(HOST, 'acme', (cancel) => cancel())).toBeNull()
     giveBack?.()

@@ -26,7 +26,7 @@ describe('running calls', () => {
     { limits: { ...MANY, perUser: 2 }, other: callerOf('acme', 'bob'), limit: 'user_calls' },
     { limits: { ...MANY, perOrganization: 2 }, other: callerOf('zeta'), limit: 'organization_calls' },
   ])('are refused with 429 beyond $limit, and others are not', ({ limits, other, limit }) => {
-    const calls = createRunningCalls(limits)
+    const calls = createRunningCalls(limits, () => 0)
     const alice = callerOf('acme')
     const leave = calls.enter(alice)
     calls.enter(alice)
@@ -40,13 +40,13 @@ describe('running calls', () => {
   })
 
   test('a user of another organization is another user', () => {
-    const calls = createRunningCalls({ ...MANY, perUser: 1 })
+    const calls = createRunningCalls({ ...MANY, perUser: 1 }, () => 0)
     calls.enter(callerOf('acme'))
     expect(refusal(() => calls.enter(callerOf('zeta')))).toBeNull()
   })
 
   test('callers without a key are counted as users', () => {
-    const calls = createRunningCalls({ ...MANY, perKey: 1, perUser: 2 })
+    const calls = createRunningCalls({ ...MANY, perKey: 1, perUser: 2 }, () => 0)
     const master = callerOf('default', 'admin', null)
     calls.enter(master)
     calls.enter(master)
@@ -54,7 +54,8 @@ describe('running calls', () => {
   })
 
   test('one organization has no more than it leaves free, whoever comes next finds room', () => {
-    const calls = createRunningCalls({ ...MANY, total: 12 })
+    const calls = createRunningCalls({ ...MANY, total: 12 }, () => 0)
+    calls.enter(callerOf('hooli'))()
     const counts = ['acme', 'zeta', 'initech'].map((organization) => {
       let count = 0
       while (refusal(() => calls.enter(callerOf(organization))) === null) count += 1
@@ -68,5 +69,18 @@ describe('running calls', () => {
       code: 'too_busy',
       limit: 'calls',
     })
+  })
+
+  test('one that is alone has all but an eighth, until another comes and for ten minutes from then on', () => {
+    let now = 0
+    const calls = createRunningCalls({ ...MANY, total: 16 }, () => now)
+    const acme = callerOf('acme')
+    const leaves = Array.from({ length: 14 }, () => calls.enter(acme))
+    expect(refusal(() => calls.enter(acme))).toMatchObject({ status: 429, limit: 'organization_share' })
+    calls.enter(callerOf('zeta'))()
+    for (const leave of leaves.slice(0, 6)) leave()
+    expect(refusal(() => calls.enter(acme))).toMatchObject({ status: 429, limit: 'organization_share' })
+    now = 600_001
+    expect(refusal(() => calls.enter(acme))).toBeNull()
   })
 })

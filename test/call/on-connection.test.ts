@@ -13,7 +13,7 @@ function callOf(organizationId: string): Call {
 
 function dependencies(covers: () => boolean) {
   const refused: string[] = []
-  const connections = createProviderConnections({ connections: 1, waitMs: 1_000_000 })
+  const connections = createProviderConnections({ connections: 1, waitMs: 1_000_000 }, () => 0)
   const deps = { connections, ledger: { covers }, metrics: { refused: (limit: string) => refused.push(limit) } }
   return { deps: deps as unknown as Parameters<typeof onConnection>[0], refused }
 }

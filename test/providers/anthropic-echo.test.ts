@@ -228,13 +228,13 @@ describe('blocks in an id', () => {
     expect(turn(bombOf(length))).toEqual([{ type: 'text', text: 'A' }, use])
   })
 
-  test('may unpack to eight megabytes in one request, and are refused beyond', () => {
+  test('may unpack to two megabytes in one request, and are refused beyond', () => {
     const refusals = (count: number) => {
       const calls = Array.from({ length: count }, () => ({ id: PACKED, type: 'function', function: { name: 'f' } }))
       const messages = [{ role: 'user', content: 'Hi', tool_calls: calls }]
       return anthropic.chat.refuses({ messages }, 'claude-haiku-4-5').map(({ param, droppable }) => [param, droppable])
     }
-    const most = Math.floor((8 * 1024 * 1024) / PACKED_BYTES)
+    const most = Math.floor((2 * 1024 * 1024) / PACKED_BYTES)
     expect(refusals(most)).toEqual([])
     expect(refusals(most + 1)).toEqual([['messages', false]])
   })
