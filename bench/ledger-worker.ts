@@ -74,8 +74,8 @@ class LedgerLoad {
 
   /** Answers when the hold was there. */
   private async one({ organizationId, userId, keyId }: Payer, call: SampleCall): Promise<number> {
-    const { serviceName } = call.settlement
-    const who = { organizationId, userId, keyId, callId: randomUUIDv7(), serviceName, requestId: null }
+    const { serviceType, serviceName } = call.settlement
+    const who = { organizationId, userId, keyId, callId: randomUUIDv7(), serviceType, serviceName, requestId: null }
     await this.ledger.hold({ ...call.hold, ...who })
     const held = performance.now()
     const settled = await this.ledger.settle({ ...call.settlement, ...who })

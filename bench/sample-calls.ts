@@ -4,7 +4,7 @@
  */
 
 import { NO_USAGE, openAiShape } from '../providers/usage.ts'
-import { writtenRates } from '../src/call/place-hold.ts'
+import { writtenRates } from '../src/call/call-hold.ts'
 import type { CallNames, HoldRequest, Payer, Settlement } from '../src/ledger/ledger.ts'
 import { charge } from '../src/metering/charge.ts'
 import { formatDecimal } from '../src/metering/money.ts'
@@ -54,6 +54,7 @@ function sampleCall(price: Price, input: number, output: number): SampleCall {
       },
     },
     settlement: {
+      serviceType: 'llm_inference',
       serviceName: MODEL,
       outcome: 'answered',
       charge: priced.microcredits,

@@ -3,6 +3,8 @@
  * and its row can be seen without a paid key. Tokens are counted by the fast estimate.
  */
 import { estimateText } from './estimate-text.ts'
+import { unknownMedia } from './media/media-size.ts'
+import { openAiDialect, PLAIN_MODEL } from './openai-dialect.ts'
 import { dataFrame } from './sse-frames.ts'
 
 export interface MockCall {
@@ -16,8 +18,29 @@ export interface MockCall {
   outputCap: number | null
 }
 
+/** Nobody's model: what it says is read as any other response of its dialect. */
+const { chat } = openAiDialect({
+  name: 'mock',
+  label: 'Mock',
+  baseUrl: 'http://mock.invalid/v1',
+  keyVariables: [],
+  domain: 'mock.invalid',
+  model: () => PLAIN_MODEL,
+  mediaTokens: () => unknownMedia,
+  capMember: () => 'either',
+})
+
+export const mock = {
+  chat,
+  /** The response as one JSON object, and as a stream. */
+  respond: (call: MockCall): { whole: Buffer; frames: readonly Buffer[] } => ({
+    whole: mockAnswer(call),
+    frames: mockFrames(call),
+  }),
+}
+
 /** The whole JSON answer. */
-export function mockAnswer(call: MockCall): Buffer {
+function mockAnswer(call: MockCall): Buffer {
   const { text, finish, tokens } = cutToCap(call)
   const choices = indexes(call).map((index) => ({
     index,
@@ -29,7 +52,7 @@ export function mockAnswer(call: MockCall): Buffer {
 }
 
 /** The frames of the same answer as a stream, word by word. */
-export function mockFrames(call: MockCall): Buffer[] {
+function mockFrames(call: MockCall): Buffer[] {
   const { text, finish, tokens } = cutToCap(call)
   const common = head(call, 'chat.completion.chunk')
   const frame = (index: number, delta: Record<string, string>, reason: string | null) =>

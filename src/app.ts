@@ -15,26 +15,41 @@ import { unknownRoute } from './api/unknown-route.ts'
 import { createUsageSurface } from './api/usage/surface.ts'
 import { createWebhookSurface } from './api/webhooks/stripe.ts'
 import { createStripe } from './billing/stripe.ts'
-import { type ChatDependencies, chat } from './call/chat.ts'
+import type { CallDependencies } from './call/call-dependencies.ts'
+import { serveCall } from './call/serve-call.ts'
+import type { Config } from './config/config.ts'
 import type { Database } from './db/connect.ts'
+import { chatCompletions } from './endpoints/chat-completions/chat-completions.ts'
 import { chatCompletionsOperation } from './endpoints/chat-completions/openapi.ts'
 import { createModelsSurface } from './endpoints/models/surface.ts'
 import { type EndpointDependencies, mountEndpoint } from './endpoints/mount-endpoint.ts'
 import type { AppEnv } from './http/app-env.ts'
 import type { Cors } from './http/cors.ts'
 import { errorBody, toTollgateError } from './http/errors.ts'
+import type { Exchange } from './http/exchange.ts'
 import { requestIdOf } from './http/request-id.ts'
 import { requestPath } from './http/request-path.ts'
 import { setSecurityHeaders } from './http/security-headers.ts'
 import type { ClientOf } from './http/trusted-proxies.ts'
+import type { Identify } from './identity/identify.ts'
 import type { Health } from './observe/health.ts'
+import type { Log } from './observe/log.ts'
+import type { Metrics } from './observe/metrics.ts'
 import type { MetricsAccess } from './observe/metrics-access.ts'
 import { createRefusalLog } from './observe/refusal-log.ts'
+import type { Router } from './routing/route.ts'
 import { createTestKey } from './vault/test-provider-key.ts'
+import type { Vault } from './vault/vault.ts'
 
-export interface AppDependencies
-  extends ChatDependencies,
-    Pick<EndpointDependencies, 'draining' | 'running' | 'requestIds'> {
+export interface AppDependencies extends Pick<EndpointDependencies, 'draining' | 'running' | 'requestIds'> {
+  calls: CallDependencies
+  config: Config
+  identify: Identify
+  router: Router
+  vault: Vault
+  log: Log
+  metrics: Metrics
+  now: () => Date
   /** For everything that is no call: what is slow there waits for itself only. */
   reports: Database
   health: Health
@@ -77,12 +92,12 @@ export function createApp(deps: AppDependencies): OpenAPIHono<AppEnv> {
     return next()
   })
 
-  const chatCompletions = {
+  const chat = {
     paths: ['/v1/chat/completions', '/chat/completions'] as const,
     operation: chatCompletionsOperation,
-    serve: (exchange: Parameters<typeof chat>[1]) => chat(deps, exchange),
+    serve: (exchange: Exchange) => serveCall(deps.calls, chatCompletions, exchange),
   }
-  mountEndpoint(app, chatCompletions, deps)
+  mountEndpoint(app, chat, deps)
   const surfaces = createSurfaces(deps, () => document)
   for (const surface of surfaces) mountSurface(app, surface, deps)
   const groups = [{ name: 'Chat completions', description: 'Calls of models, charged.' }, ...surfaces]
@@ -105,7 +120,7 @@ function createSurfaces(deps: AppDependencies, document: () => OpenApiDocument):
     createModelsSurface(deps),
     createUsageSurface(deps),
     createOrgBillingSurface({ ...deps, stripe }),
-    createLlmSurface({ ...deps, stripe }),
+    createLlmSurface({ ...deps, prices: deps.calls.money.prices, stripe }),
     createWebhookSurface({ ...deps, stripe }),
     createByokSurface({
       ...deps,

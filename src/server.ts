@@ -15,7 +15,8 @@ import { createProviderConnections } from './admission/provider-connections.ts'
 import { createRunningCalls } from './admission/running-calls.ts'
 import { createUnknownKeys } from './admission/unknown-keys.ts'
 import { createApp } from './app.ts'
-import { createHiddenShares } from './call/hidden-share.ts'
+import type { CallDependencies } from './call/call-dependencies.ts'
+import { createHiddenShares } from './call/hidden-shares.ts'
 import { createUpstream } from './call/upstream.ts'
 import { createStreamOptionsUnsupported } from './call/usage-question.ts'
 import { createUsualTiers } from './call/usual-tiers.ts'
@@ -166,54 +167,70 @@ async function startOver(options: ServerOptions, { identities, database }: CallD
   // Every running call listens.
   setMaxListeners(0, shutdown.signal)
   let draining = false
-  const app = createApp({
+  const now = () => new Date()
+  const monotonic = () => performance.now()
+  const router = createRouter(config)
+  const identify = createIdentify({
+    database: identities,
+    masterKey: config.masterKey,
+    unknownKeys: createUnknownKeys(config.limits.unknownKeysPerMinute, Date.now),
+    now: Date.now,
+  })
+  const calls: CallDependencies = {
     config,
+    clock: { now, monotonic },
+    admission: {
+      identify,
+      bodies,
+      runningCalls: createRunningCalls(
+        {
+          perKey: config.limits.callsPerKey,
+          perUser: config.limits.callsPerUser,
+          perOrganization: config.limits.callsPerOrganization,
+          total: connectionsWithin(descriptorLimit(), config.limits.calls),
+        },
+        monotonic,
+      ),
+      fetchBudget: createFetchBudget({ fetches: config.limits.fetches, bytes: config.limits.fetchedBytes }),
+    },
+    routing: { router, vault, random: Math.random },
+    network: {
+      upstream,
+      guard: createAddressGuard(config.allowedAddresses),
+      connections: createProviderConnections(
+        {
+          connections: config.limits.providerConnections,
+          waitMs: config.limits.connectionWaitSeconds * 1000,
+        },
+        monotonic,
+      ),
+    },
+    money: { ledger, prices, tokenizer },
+    learned: {
+      streamOptionsUnsupported: createStreamOptionsUnsupported(monotonic),
+      hiddenShares: createHiddenShares(),
+      usualTiers: createUsualTiers(monotonic),
+    },
+    observe: { log, metrics },
     database,
-    reports,
-    bodies,
-    ledger,
+    shutdown: shutdown.signal,
+  }
+  const app = createApp({
+    calls,
+    config,
+    identify,
+    router,
     vault,
-    tokenizer,
-    upstream,
     log,
     metrics,
+    now,
+    reports,
     version,
-    prices,
-    router: createRouter(config),
-    identify: createIdentify({
-      database: identities,
-      masterKey: config.masterKey,
-      unknownKeys: createUnknownKeys(config.limits.unknownKeysPerMinute, Date.now),
-      now: Date.now,
-    }),
-    runningCalls: createRunningCalls(
-      {
-        perKey: config.limits.callsPerKey,
-        perUser: config.limits.callsPerUser,
-        perOrganization: config.limits.callsPerOrganization,
-        total: connectionsWithin(descriptorLimit(), config.limits.calls),
-      },
-      () => performance.now(),
-    ),
-    fetchBudget: createFetchBudget({ fetches: config.limits.fetches, bytes: config.limits.fetchedBytes }),
-    connections: createProviderConnections(
-      {
-        connections: config.limits.providerConnections,
-        waitMs: config.limits.connectionWaitSeconds * 1000,
-      },
-      () => performance.now(),
-    ),
     health: createHealth(
       identities,
       () => ledger.open,
       () => draining,
     ),
-    now: () => new Date(),
-    random: Math.random,
-    streamOptionsUnsupported: createStreamOptionsUnsupported(() => performance.now()),
-    hiddenShares: createHiddenShares(),
-    usualTiers: createUsualTiers(() => performance.now()),
-    guard: createAddressGuard(config.allowedAddresses),
     // In the order of time: each index of the books grows at its end (measured: a tenth of what PostgreSQL does for a call).
     newId: randomUUIDv7,
     draining: () => draining,
@@ -222,7 +239,6 @@ async function startOver(options: ServerOptions, { identities, database }: CallD
     mayReadMetrics: createMetricsAccess({ masterKey: config.masterKey, token: options.metricsToken }),
     cors: createCors(config.corsOrigins),
     clientOf: createClientOf(config.trustedProxies),
-    shutdown: shutdown.signal,
   })
   const closeAll = () => Promise.all([upstream.close(), tokenizer.close(), ledger.close(), vault.close()])
   const server = createServer({ connectionsCheckingInterval: CHECK_MS })

@@ -83,7 +83,7 @@ function edges(): [from: string, to: string][] {
   return [...graph].flatMap(([from, targets]) => targets.map((to): [string, string] => [from, to]))
 }
 
-/** `src/call/chat.ts` is in the room `call`, `src/app.ts` in `app`, all of `providers/` in `providers`. */
+/** `src/call/serve-call.ts` is in the room `call`, `src/app.ts` in `app`, all of `providers/` in `providers`. */
 function roomOf(file: string): string {
   const [top, next = ''] = file.split('/')
   return top === 'src' ? next.replace(/\.ts$/, '') : (top ?? '')

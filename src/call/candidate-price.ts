@@ -1,23 +1,23 @@
 /** Which price a call is offered at. What can't be priced or bounded is refused here, by name, before anything is held. */
-import type { ChatProvider, Provider, ServerTool } from '../../providers/provider.ts'
-import type { Config } from '../config/config.ts'
+import type { Provider, ServerTool } from '../../providers/provider.ts'
+import type { Config, Deployment } from '../config/config.ts'
 import { TollgateError } from '../http/errors.ts'
 import { BUCKETS, type Bucket } from '../metering/listed-price.ts'
-import { dearestPrice, type Price } from '../metering/price.ts'
-import type { RoutedDeployment } from '../routing/route.ts'
-import type { CandidateContext } from './candidate.ts'
+import { dearestPrice, type Price, type PriceBook } from '../metering/price.ts'
+import type { EndpointRequest, Terms } from './endpoint.ts'
 
-type Json = Readonly<Record<string, unknown>>
+export interface PriceContext {
+  config: Config
+  prices: PriceBook
+  request: Pick<EndpointRequest, 'model'>
+  at: Date
+}
 
 /** Of the model, or the dearest of all the request allows to serve it. @throws {TollgateError} 400. */
-export function candidatePrice(
-  provider: ChatProvider,
-  deployment: RoutedDeployment,
-  json: Json,
-  context: CandidateContext,
-): Price {
+export function candidatePrice(terms: Terms, deployment: Deployment, context: PriceContext): Price {
+  const { provider, mayServe } = terms
   const named = deployment.upstreamModel
-  const models = [...new Set([named, ...provider.chat.mayServe(json)])]
+  const models = [...new Set([named, ...mayServe])]
   const found = models.map((model) => {
     const price = findPrice(provider, deployment, model, context)
     return price ?? refuseUnpriced(model === named ? context.request.model : model, provider.unpriced(model))
@@ -39,21 +39,11 @@ export const UNKNOWN_PRICE: Price = Object.freeze({
 })
 
 /** What the caller's own account is billed at, as far as it is known. */
-export function costPrice(
-  provider: Provider,
-  deployment: RoutedDeployment,
-  model: string,
-  context: CandidateContext,
-): Price {
-  return findPrice(provider, deployment, model, context) ?? UNKNOWN_PRICE
+export function costPrice({ provider }: Terms, deployment: Deployment, context: PriceContext): Price {
+  return findPrice(provider, deployment, deployment.upstreamModel, context) ?? UNKNOWN_PRICE
 }
 
-function findPrice(
-  provider: Provider,
-  deployment: RoutedDeployment,
-  model: string,
-  context: CandidateContext,
-): Price | null {
+function findPrice(provider: Provider, deployment: Deployment, model: string, context: PriceContext): Price | null {
   return context.prices.find({
     listed: provider.listedAs(provider.pricedAs(model, null)),
     at: context.at,
@@ -115,34 +105,16 @@ export function surchargeOf(tools: readonly ServerTool[], price: Price, config: 
   return sum
 }
 
-/** Cache entries are kept for five minutes where a hint says nothing else; an hour costs more. Hints may stand anywhere. */
-export function asksForLongCache(json: Json): boolean {
-  const open: unknown[] = [json]
-  for (let value = open.pop(); value !== undefined || open.length > 0; value = open.pop()) {
-    if (typeof value !== 'object' || value === null) continue
-    for (const [name, member] of Object.entries(value)) {
-      if (typeof member !== 'object' || member === null) continue
-      if (name === 'cache_control' && 'ttl' in member && member.ttl !== '5m') return true
-      open.push(member)
-    }
-  }
-  return false
-}
-
-export function asksForAudio(json: Json): boolean {
-  return Array.isArray(json.modalities) && json.modalities.includes('audio')
-}
-
 /** Sound costs a multiple of text: where neither the operator nor the data set prices it, the price is unknown. */
 export function refuseUnpricedAudio(
-  { price: written }: RoutedDeployment,
+  { price: written }: Deployment,
   { tiers }: Price,
-  audio: { heard: boolean; spoken: boolean },
+  audio: { input: boolean; output: boolean },
 ): void {
   const rates = tiers[0]?.rates
   if (rates === undefined) return
-  const unknownIn = audio.heard && (written?.audioInput ?? null) === null && rates.audioInput === rates.input
-  const unknownOut = audio.spoken && (written?.audioOutput ?? null) === null && rates.audioOutput === rates.output
+  const unknownIn = audio.input && (written?.audioInput ?? null) === null && rates.audioInput === rates.input
+  const unknownOut = audio.output && (written?.audioOutput ?? null) === null && rates.audioOutput === rates.output
   if ((unknownIn && rates.input > 0n) || (unknownOut && rates.output > 0n)) {
     throw new TollgateError(
       400,

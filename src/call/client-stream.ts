@@ -2,11 +2,10 @@
  * The caller's side of a stream. Headers leave with the first byte to show; after five seconds without one they leave anyway,
  * followed by comments that keep the connection open. A caller that stops reading is waited for, but not for ever.
  */
-import { dataFrame } from '../../providers/sse-frames.ts'
-import type { Exchange } from './exchange.ts'
+import type { Exchange } from '../http/exchange.ts'
+import type { StreamForm } from './endpoint.ts'
 
 const KEEP_ALIVE_MS = 5_000
-const KEEP_ALIVE = Buffer.from(': keep-alive\n\n')
 
 export interface ClientStream {
   /** Headers are out: from here an error is a frame. */
@@ -26,6 +25,7 @@ export interface ClientStream {
 /** `headers` is asked once, when headers leave: before anything of the answer (`isDecided` false) it is open who will serve it. */
 export function openClientStream(
   exchange: Exchange,
+  form: Pick<StreamForm, 'contentType' | 'keepAlive'>,
   headers: (isDecided: boolean) => Record<string, string>,
   stallMs: number,
 ): ClientStream {
@@ -43,7 +43,7 @@ export function openClientStream(
     if (opened || exchange.clientDisconnected) return
     opened = true
     outgoing.writeHead(200, {
-      'content-type': 'text/event-stream; charset=utf-8',
+      'content-type': form.contentType,
       'cache-control': 'no-cache, no-store, must-revalidate',
       'x-accel-buffering': 'no',
       ...headers(isDecided),
@@ -52,7 +52,7 @@ export function openClientStream(
 
   function keepAlive(): void {
     open(false)
-    if (!outgoing.writableNeedDrain) outgoing.write(KEEP_ALIVE)
+    if (!outgoing.writableNeedDrain) outgoing.write(form.keepAlive)
     idle = setTimeout(keepOpen, KEEP_ALIVE_MS)
   }
 
@@ -102,6 +102,3 @@ export function openClientStream(
     dispose,
   }
 }
-
-/** The end every stream has. */
-export const DONE_FRAME = dataFrame('[DONE]')

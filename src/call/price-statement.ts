@@ -8,16 +8,14 @@ import type { Provenance } from '../ledger/ledger.ts'
 import { type Charge, COST_SCALE, charge, MILLION } from '../metering/charge.ts'
 import { divideUp, trimDecimal } from '../metering/money.ts'
 import { BILL_FACTOR, isPossible, possibleCost } from '../metering/plausible.ts'
-import type { Price, PriceBook } from '../metering/price.ts'
-import type { Log } from '../observe/log.ts'
-import type { Call } from './call.ts'
+import type { Price } from '../metering/price.ts'
+import { type Attempt, idsOf } from './admitted.ts'
+import type { CallDependencies } from './call-dependencies.ts'
 import { UNKNOWN_PRICE } from './candidate-price.ts'
-import { isOwn } from './choose-key.ts'
-import { inputOf } from './place-hold.ts'
 
 /** A statement of so many times what was counted here is possible, charged, and somebody is told. */
 const FAR_FACTOR = 20n
-/** Nano-dollars. What an own key's call is said to cost beyond this is not believed: a million dollars, and what the books take. */
+/** Nano-dollars. What a call of the caller's own account is said to cost beyond this is not believed: a million dollars, and what the books take. */
 const MOST_API_COST = 10n ** 15n
 /** Nano-dollars, and microcredits: what numeric(20,9) and numeric(20,6) hold, with room for a correction. */
 const MOST_BOOKED = 10n ** 19n
@@ -41,10 +39,7 @@ export interface Priced {
   details: Record<string, unknown>
 }
 
-export interface PricingDependencies {
-  prices: PriceBook
-  log: Log
-}
+type Deps = Pick<CallDependencies, 'money' | 'observe'>
 
 /** What was served, as far as pricing looks at it. */
 export interface Statement {
@@ -57,17 +52,17 @@ export interface Statement {
 
 const NO_PARTS = { input: 0n, cacheRead: 0n, cacheWrite: 0n, output: 0n, reasoning: 0n, tools: 0n }
 
-/** By the caller's own key: what the provider takes, for the row. Its bill comes first, also a bill of nothing; no credits move. */
-export function priceOwnKey(deps: PricingDependencies, call: Call, reading: Reading, measured: Measured): Priced {
+/** The caller's own account pays: what the provider takes, for the row. Its bill comes first, also a bill of nothing; no credits move. */
+export function priceCallersAccount(deps: Deps, attempt: Attempt, reading: Reading, measured: Measured): Priced {
   const { usage, asStated } = measured
-  const price = servedPrice(deps, call, reading.model)
+  const price = servedPrice(deps, attempt, reading.model)
   const cost = asStated ? reading.cost : null
   const { apiCost } = charge({
     usage,
     // What the operator wrote stands for the list here: a bill is better than any list.
     price: { ...price, source: 'data_set' },
-    byModel: asStated ? pricedByModel(deps, call, reading) : null,
-    tier: tierOf(call, reading),
+    byModel: asStated ? pricedByModel(deps, attempt, reading) : null,
+    tier: tierOf(attempt, reading),
     providerCost: cost,
     markup: 0n,
     level: MILLION,
@@ -90,20 +85,20 @@ export function priceOwnKey(deps: PricingDependencies, call: Call, reading: Read
 
 /** The model and tier that served set the price. */
 export async function priceStatement(
-  deps: PricingDependencies,
-  call: Call,
+  deps: Deps,
+  attempt: Attempt,
   statement: Statement,
   measured: Measured,
 ): Promise<Priced> {
   const { reading } = statement
-  const price = servedPrice(deps, call, reading.model)
+  const price = servedPrice(deps, attempt, reading.model)
   const cost = measured.asStated ? believedCost(reading, price) : null
   const stated = charge({
-    ...factorsOf(call),
+    ...factorsOf(attempt),
     usage: measured.usage,
     price,
-    byModel: measured.asStated ? pricedByModel(deps, call, reading) : null,
-    tier: tierOf(call, reading),
+    byModel: measured.asStated ? pricedByModel(deps, attempt, reading) : null,
+    tier: tierOf(attempt, reading),
     providerCost: cost,
   })
   const asIs: Priced = {
@@ -113,23 +108,23 @@ export async function priceStatement(
     asStated: measured.asStated,
     details: {},
   }
-  if (!isBelievable(call, reading, measured, stated.apiCost, cost)) return dispute(deps, call, statement, asIs)
+  if (!isBelievable(attempt, reading, measured, stated.apiCost, cost)) return dispute(deps, attempt, statement, asIs)
   if (reading.usage === null) return asIs
-  if (call.candidate.deployment.statement === 'counted') return atMostCounted(call, statement, asIs)
-  await alarmIfFar(deps, call, statement, asIs)
+  if (attempt.candidate.deployment.statement === 'counted') return atMostCounted(attempt, statement, asIs)
+  await alarmIfFar(deps, attempt, statement, asIs)
   return asIs
 }
 
 function isBelievable(
-  call: Call,
+  attempt: Attempt,
   reading: Reading,
   { usage }: Measured,
   apiCost: bigint,
   cost: bigint | null,
 ): boolean {
-  const { candidate } = call
-  const possible = candidate.possible(call.appliedCap)
-  const served = tierOf(call, reading)
+  const { candidate } = attempt
+  const possible = candidate.possible(attempt.appliedCap)
+  const served = tierOf(attempt, reading)
   const tier = served > candidate.tier ? served : candidate.tier
   // By its cost too, or a provider would choose the price by naming a dearer model than the one it was asked for.
   const most = possibleCost(possible, candidate.price, tier) * (cost === null ? 1n : BILL_FACTOR)
@@ -138,20 +133,20 @@ function isBelievable(
   return cost !== null || reading.usage === null || isPossible(usage, possible, candidate.price, tier)
 }
 
-async function dispute(deps: PricingDependencies, call: Call, statement: Statement, stated: Priced): Promise<Priced> {
-  const counted = await countedCharge(call, statement)
-  const quoted = call.candidate.deployment.statement === 'counted' ? counted : quotedCharge(call)
+async function dispute(deps: Deps, attempt: Attempt, statement: Statement, stated: Priced): Promise<Priced> {
+  const counted = await countedCharge(attempt, statement)
+  const quoted = attempt.candidate.deployment.statement === 'counted' ? counted : quotedCharge(attempt)
   const booked = counted.charge.microcredits >= quoted.charge.microcredits ? counted : quoted
-  deps.log.error(
-    { ...idsOf(call), usage: stated.usage, stated: stated.charge.apiCost, charge: booked.charge.microcredits },
+  deps.observe.log.error(
+    { ...idsOf(attempt.call), usage: stated.usage, stated: stated.charge.apiCost, charge: booked.charge.microcredits },
     "DISPUTED: the provider's numbers are not possible; booked at what was counted or quoted. `tollgate disputes` lists it",
   )
   return { ...replaced(booked, stated), provenance: 'disputed' }
 }
 
 /** For servers the operator trusts little: never above what the bytes that came explain. */
-async function atMostCounted(call: Call, statement: Statement, stated: Priced): Promise<Priced> {
-  const counted = await countedCharge(call, statement)
+async function atMostCounted(attempt: Attempt, statement: Statement, stated: Priced): Promise<Priced> {
+  const counted = await countedCharge(attempt, statement)
   if (stated.charge.microcredits <= counted.charge.microcredits) return stated
   return { ...replaced(counted, stated), provenance: 'estimated' }
 }
@@ -176,57 +171,55 @@ function replaced({ charge: booked, usage }: Counted, stated: Priced): Omit<Pric
   }
 }
 
-async function alarmIfFar(deps: PricingDependencies, call: Call, statement: Statement, stated: Priced): Promise<void> {
+async function alarmIfFar(deps: Deps, attempt: Attempt, statement: Statement, stated: Priced): Promise<void> {
   const { charge: charged, usage } = stated
-  const { estimate, toolUses } = call.candidate
+  const { estimate, toolUses } = attempt.candidate
   const { tokens, media, audioInput } = estimate
   const rough = { ...NO_USAGE, input: tokens + media, audioInput, output: statement.roughOutput(), toolFees: toolUses }
   // The rough count is an upper one: half of the factor, so that the exact one decides.
-  if (charged.microcredits <= (chargeOf(call, rough).microcredits * FAR_FACTOR) / 2n) return
-  const counted = await countedCharge(call, statement)
+  if (charged.microcredits <= (chargeOf(attempt, rough).microcredits * FAR_FACTOR) / 2n) return
+  const counted = await countedCharge(attempt, statement)
   if (charged.microcredits <= counted.charge.microcredits * FAR_FACTOR) return
   stated.details = { far_above_counted: openAiShape(counted.usage) }
-  const line = { ...idsOf(call), usage, charge: charged.microcredits, counted: counted.charge.microcredits }
+  const line = { ...idsOf(attempt.call), usage, charge: charged.microcredits, counted: counted.charge.microcredits }
   const words = 'FAR ABOVE WHAT WAS COUNTED: possible, and charged as stated'
-  // Of a model that thinks out of sight it is nothing out of the way.
-  if (call.candidate.unseen) deps.log.warn(line, words)
-  else deps.log.error(line, words)
+  // A model that thinks out of sight does this regularly.
+  if (attempt.candidate.hidesUsage) deps.observe.log.warn(line, words)
+  else deps.observe.log.error(line, words)
 }
 
-async function countedCharge(call: Call, statement: Statement): Promise<Counted> {
+async function countedCharge(attempt: Attempt, statement: Statement): Promise<Counted> {
   const usage = await statement.count()
-  return { charge: chargeOf(call, usage), usage }
+  return { charge: chargeOf(attempt, usage), usage }
 }
 
 /** What the call was held for, but for what its stream was granted since. */
-function quotedCharge(call: Call): Counted {
-  const { quote, wanted, estimate, toolUses, choices } = call.candidate
-  const output = call.appliedCap === null ? wanted : Math.min(wanted, call.appliedCap)
+function quotedCharge(attempt: Attempt): Counted {
+  const { call, candidate, appliedCap } = attempt
+  const { quote, wanted, estimate, toolUses, terms } = candidate
+  const output = appliedCap === null ? wanted : Math.min(wanted, appliedCap)
   const { tokens, media, audioInput } = estimate
-  const usage = { ...NO_USAGE, input: tokens + media, audioInput, output: output * choices, toolFees: toolUses }
-  const whole = inputOf(call, call.candidate) + quote.outputFor(output)
-  const microcredits = whole < call.held ? whole : call.held
-  const { parts } = chargeOf(call, usage)
+  const usage = { ...NO_USAGE, input: tokens + media, audioInput, output: output * terms.choices, toolFees: toolUses }
+  const whole = call.hold.inputOf(candidate) + quote.outputFor(output)
+  const { held } = call.hold
+  const microcredits = whole < held ? whole : held
+  const { parts } = chargeOf(attempt, usage)
   const rest = parts.input + parts.tools < microcredits ? microcredits - parts.input - parts.tools : 0n
   const booked = { ...NO_PARTS, input: microcredits - rest, output: rest }
   return { charge: { microcredits, apiCost: 0n, markupApplied: 0n, parts: booked }, usage }
 }
 
-function chargeOf(call: Call, usage: Usage): Charge {
-  return charge({ ...factorsOf(call), usage, price: call.candidate.price, tier: call.candidate.tier })
+function chargeOf(attempt: Attempt, usage: Usage): Charge {
+  return charge({ ...factorsOf(attempt), usage, price: attempt.candidate.price, tier: attempt.candidate.tier })
 }
 
-function factorsOf({ candidate }: Call): { markup: bigint; level: bigint; allowBelowCost: boolean } {
+function factorsOf({ candidate }: Attempt): { markup: bigint; level: bigint; allowBelowCost: boolean } {
   const { markup, level, allowBelowCost } = candidate
   return { markup, level, allowBelowCost }
 }
 
-function pricedByModel(
-  deps: PricingDependencies,
-  call: Call,
-  { byModel }: Reading,
-): { usage: Usage; price: Price }[] | null {
-  return byModel?.map(({ usage, model }) => ({ usage, price: servedPrice(deps, call, model) })) ?? null
+function pricedByModel(deps: Deps, attempt: Attempt, { byModel }: Reading): { usage: Usage; price: Price }[] | null {
+  return byModel?.map(({ usage, model }) => ({ usage, price: servedPrice(deps, attempt, model) })) ?? null
 }
 
 /** The operator's own price comes first; and a bill of nothing is believed only where nothing is the price. */
@@ -236,22 +229,19 @@ function believedCost({ cost }: Reading, price: Price): bigint | null {
   return cost > 0n || isFree ? cost : null
 }
 
-function servedPrice({ prices }: PricingDependencies, call: Call, served: string | null): Price {
-  const { deployment, provider, price, at, toolFees } = call.candidate
+function servedPrice({ money }: Deps, attempt: Attempt, served: string | null): Price {
+  const { deployment, terms, price, at, toolFees } = attempt.candidate
+  const { provider } = terms
   // The served model is unknown: the most expensive of those that may have.
   if (served === null) return price
   const model = provider.pricedAs(deployment.upstreamModel, served)
-  return prices.find({ listed: provider.listedAs(model), at, operator: deployment.price, toolFees }) ?? price
+  return money.prices.find({ listed: provider.listedAs(model), at, operator: deployment.price, toolFees }) ?? price
 }
 
-/** A cheaper tier only where the answer states it; the operator's own price is one price, which no provider's word makes cheaper. */
-function tierOf(call: Call, reading: Reading): bigint {
-  const { provider, deployment, tier, price } = call.candidate
+/** A cheaper tier only where the response states it; the operator's own price is one price, which no provider's word makes cheaper. */
+function tierOf(attempt: Attempt, reading: Reading): bigint {
+  const { terms, deployment, tier, price, payer } = attempt.candidate
   if (reading.serviceTier === null) return tier
-  const stated = provider.tierMultiplier(reading.serviceTier, deployment.upstreamModel)
-  return price.source === 'operator' && stated < MILLION && !isOwn(call.candidate.key) ? MILLION : stated
-}
-
-export function idsOf(call: Call): Record<string, string> {
-  return { call_id: call.exchange.callId, request_id: call.exchange.requestId, model: call.modelGroup }
+  const stated = terms.provider.tierMultiplier(reading.serviceTier, deployment.upstreamModel)
+  return price.source === 'operator' && stated < MILLION && payer.isCharged ? MILLION : stated
 }

@@ -1,10 +1,9 @@
-/** What a caller is told when a provider did not answer. Our account's troubles are a 503: the caller's key is fine. */
+/** What a caller is told when a provider failed. A problem of the operator's account is a 503: the caller's key is fine. */
 import type { ProviderError, ProviderErrorKind } from '../../providers/provider.ts'
 import { TollgateError } from '../http/errors.ts'
 import { withoutKnown } from '../observe/without-known.ts'
 import { withoutSecrets } from '../observe/without-secrets.ts'
 import type { Candidate } from './candidate.ts'
-import { isOwn } from './choose-key.ts'
 
 const RETRY_AFTER_SECONDS = 2
 /** A provider may name any number; a day is as good as for ever, and still an integer and a date. */
@@ -24,19 +23,19 @@ const CODES: Readonly<Record<ProviderErrorKind, string>> = {
   unreachable: 'provider_unreachable',
 }
 
-/** A failure whose texts hold no secret, and the provider's name where it was the caller's own key that it was called with. */
-export type Failure = ProviderError & { ownKeyAt?: string; clean: true }
+/** A failure whose texts hold no secret. `callerAccountAt` names the provider where the caller's own account there was to pay. */
+export type Failure = ProviderError & { callerAccountAt?: string; clean: true }
 
 /** Names of headers the operator may have put a secret into. */
 const SECRET_HEADER = /auth|key|token|secret|cookie|password/i
 
 /** The one way from what a provider said to what a caller, a row or the log is told. */
 export function failureWith(candidate: Candidate, error: ProviderError): Failure {
-  const { key, deployment, provider } = candidate
+  const { apiKey, payer, deployment, terms } = candidate
   const secrets = Object.entries(deployment.extraHeaders).flatMap(([name, value]) =>
     SECRET_HEADER.test(name) ? [value] : [],
   )
-  if (key.apiKey !== null) secrets.push(key.apiKey)
+  if (apiKey !== null) secrets.push(apiKey)
   const clean = (text: string) => withoutSecrets(withoutKnown(text, secrets))
   const cleanOr = (text: string | null) => (text === null ? null : clean(text))
   return {
@@ -47,15 +46,17 @@ export function failureWith(candidate: Candidate, error: ProviderError): Failure
     param: cleanOr(error.param),
     internal: clean(error.internal),
     clean: true,
-    ...(isOwn(key) ? { ownKeyAt: provider.label } : {}),
+    ...(payer.accountOf === 'caller' ? { callerAccountAt: terms.provider.label } : {}),
   }
 }
 
-export function toCallerError(error: Failure): TollgateError {
+/** @param now the date, for when a rate limit ends. */
+export function toCallerError(error: Failure, now: Date): TollgateError {
   const code = CODES[error.kind]
   const cause = new Error(`${error.kind} ${error.status ?? ''} ${error.internal}`.trim())
-  const ownKey = error.ownKeyAt === undefined ? null : ownKeyError(error.ownKeyAt, error.kind, cause)
-  if (ownKey !== null) return ownKey
+  const account = error.callerAccountAt
+  const ofAccount = account === undefined ? null : callerAccountError(account, error.kind, cause)
+  if (ofAccount !== null) return ofAccount
   switch (error.kind) {
     case 'bad_request':
     case 'model_not_found':
@@ -73,7 +74,7 @@ export function toCallerError(error: Failure): TollgateError {
     }
     case 'rate_limit': {
       const seconds = waitSeconds(error)
-      const reset = Math.ceil(Date.now() / 1000) + seconds
+      const reset = Math.ceil(now.getTime() / 1000) + seconds
       return new TollgateError(429, code, error.message, {
         headers: { 'Retry-After': `${seconds}`, 'X-RateLimit-Reset': `${reset}` },
         cause,
@@ -87,7 +88,7 @@ export function toCallerError(error: Failure): TollgateError {
 }
 
 /** The caller's own account is the caller's to mend, and no retry mends it. */
-function ownKeyError(label: string, kind: ProviderErrorKind, cause: Error): TollgateError | null {
+function callerAccountError(label: string, kind: ProviderErrorKind, cause: Error): TollgateError | null {
   const headers = { 'x-should-retry': 'false' }
   if (kind === 'auth') {
     const message = `${label} rejected the key that is stored for it. Store a valid one: POST /api/v1/llm/byok/keys`

@@ -1,36 +1,35 @@
 /**
- * How long a stream is read on whose caller left. What does not show in it, and what is billed whoever reads it, only its usage tells:
- * such a stream is read to its end, within the time-out of the call, or for as long as the operator says of the provider.
+ * How long a stream is read on when its caller left. What does not show in it, and what is billed even when nobody reads it, only its
+ * usage tells: such a stream is read to its end, within the time-out of the call, or for as long as the operator says of the provider.
  */
 import type { StreamReader } from '../../providers/provider.ts'
-import type { Call } from './call.ts'
-import type { ChatDependencies } from './chat.ts'
-import { isOwn } from './choose-key.ts'
+import type { Config } from '../config/config.ts'
+import type { Attempt } from './admitted.ts'
 
 /** Where only the usage tells whether the input was cached, in case it is about to come. */
 const CACHE_MS = 2_000
 /** Shorter inputs are cached by nobody. */
 const CACHED_TOKENS_MIN = 1_024
 
-/** Milliseconds, for a stream that we end: only what is billed to its end all the same is worth reading. */
-export function readOnMs(config: ChatDependencies['config'], call: Call): number {
-  return call.candidate.provider.billsAbandoned ? toItsEnd(config, call) : 0
+/** Milliseconds, for a stream that we end: only what is billed to its end all the same is worth reading. @param now monotonic. */
+export function readOnMs(config: Config, attempt: Attempt, now: number): number {
+  return attempt.candidate.terms.provider.billsAbandoned ? toItsEnd(config, attempt, now) : 0
 }
 
-/** Milliseconds, for a stream whose caller left. */
-export function goneReadOnMs(config: ChatDependencies['config'], call: Call, { reading }: StreamReader): number {
-  const { key, unseen, price, estimate } = call.candidate
-  // By the caller's own key nothing is charged, so there is nothing to learn but what the provider bills anyway.
-  if (isOwn(key)) return readOnMs(config, call)
-  if (unseen || call.candidate.provider.billsAbandoned) return toItsEnd(config, call)
+/** Milliseconds, for a stream whose caller left. @param now monotonic. */
+export function disconnectedReadOnMs(config: Config, attempt: Attempt, { reading }: StreamReader, now: number): number {
+  const { payer, hidesUsage, price, estimate, terms } = attempt.candidate
+  // Where the caller's own account pays nothing is charged, so there is nothing to learn but what the provider bills anyway.
+  if (!payer.isCharged) return readOnMs(config, attempt, now)
+  if (hidesUsage || terms.provider.billsAbandoned) return toItsEnd(config, attempt, now)
   const isCheaperCached = price.tiers.some(({ rates }) => rates.cacheRead < rates.input)
   return reading.usage === null && isCheaperCached && estimate.tokens >= CACHED_TOKENS_MIN ? CACHE_MS : 0
 }
 
-function toItsEnd(config: ChatDependencies['config'], { candidate, timing }: Call): number {
+function toItsEnd(config: Config, { candidate, timing }: Attempt, now: number): number {
   const { provider, timeoutMs, streamTimeoutMs } = candidate.deployment
   const timeout = streamTimeoutMs ?? timeoutMs ?? config.requestTimeoutMs
-  const left = Math.max(0, Math.ceil(timing.upstreamStartedAt + timeout - performance.now()))
+  const left = Math.max(0, Math.ceil(timing.startedAt + timeout - now))
   const stated = Object.hasOwn(config.readOnSeconds, provider) ? config.readOnSeconds[provider] : undefined
   return stated === undefined ? left : Math.min(left, Math.ceil(stated * 1_000))
 }

@@ -1,204 +1,31 @@
-/** The caller's chat completion request: read, checked where we rely on it, otherwise left as it is. */
+/** Reads a call's body, within the memory its caller may take, and has its endpoint read what it says. */
 import type { IncomingMessage } from 'node:http'
-import { countParsed, duplicateMember, objectMembers } from '../../providers/json-members.ts'
-import { KNOWN, KNOWN_ANYWHERE } from '../../providers/known-members/additions.ts'
-import { aliasOf, type Stranger, shapeAt, showPath, strangersIn } from '../../providers/known-members/shape.ts'
-import type { ChatRequest } from '../../providers/provider.ts'
 import type { Bodies } from '../admission/bodies.ts'
-import { TollgateError } from '../http/errors.ts'
-import { createJsonScan, type JsonScan } from '../http/json-scan.ts'
+import { parseJsonObject, scanBody } from '../http/json-object.ts'
 import { refuseOtherThanJson } from '../http/read-body.ts'
-import { refuseHalves } from '../http/well-formed.ts'
 import type { Caller } from '../identity/caller.ts'
-
-const DEPTH_MAX = 256
-const CHOICES_MAX = 128
-/** More than any model writes, and little enough for its price at any rate to fit the ledger. */
-const OUTPUT_CAP_MAX = 2_147_483_647
-const MODEL_NAME_MAX = 256
+import type { Endpoint, EndpointRequest } from './endpoint.ts'
 
 /** `release` gives back the memory of its body, once the call is over. */
-export interface SentRequest {
-  request: ChatRequest
+export interface ReadRequest {
+  request: EndpointRequest
   release(): void
 }
 
 /** @throws {TollgateError} 400, 402, 403, 408, 413, 415, 429, 503. */
 export async function readRequest(
+  { bodies, valuesMax }: { bodies: Bodies; valuesMax: number },
+  endpoint: Pick<Endpoint, 'read'>,
   incoming: IncomingMessage,
   caller: Caller,
-  bodies: Bodies,
-  valuesMax: number,
-): Promise<SentRequest> {
+): Promise<ReadRequest> {
   refuseOtherThanJson(incoming)
-  const scan = scanOf(valuesMax)
+  const scan = scanBody(valuesMax)
   const { bytes, release } = await bodies.read(incoming, caller, scan.push)
   try {
-    return { request: parseRequest(bytes, scan), release }
+    return { request: endpoint.read(parseJsonObject(bytes, scan)), release }
   } catch (error) {
     release()
     throw error
   }
-}
-
-/** @throws {TollgateError} 400, 413. */
-function scanOf(valuesMax: number): JsonScan {
-  return createJsonScan({ depth: DEPTH_MAX, values: valuesMax }, (limit) => {
-    if (limit === 'depth') throw bad('request_body', `The request body nests deeper than ${DEPTH_MAX} levels.`)
-    throw new TollgateError(
-      413,
-      'too_many_values',
-      `The request body has more than ${valuesMax} members and elements. Send less, or ask the operator to raise tollgate.limits.body_values.`,
-      { param: 'request_body', limit: 'body_values' },
-    )
-  })
-}
-
-function scanned(text: Buffer): JsonScan {
-  const scan = scanOf(Number.POSITIVE_INFINITY)
-  scan.push(text)
-  return scan
-}
-
-/** @param scan has seen the whole text. @throws {TollgateError} 400, naming the member that is wrong. */
-export function parseRequest(text: Buffer, scan = scanned(text)): ChatRequest {
-  const json = parseObject(text, scan.members)
-  const strangers = strangersIn(json, KNOWN)
-  refuseAliases(strangers)
-  const { model, messages } = json
-  if (typeof model !== 'string' || model.trim() === '' || model.length > MODEL_NAME_MAX) {
-    throw bad('model', 'Name the model to use in "model", a string. GET /v1/models lists what there is.')
-  }
-  if (!Array.isArray(messages) || messages.length === 0) {
-    throw bad('messages', '"messages" must be an array with at least one message.')
-  }
-  const stray = messages.findIndex(
-    (message) => typeof message !== 'object' || message === null || Array.isArray(message),
-  )
-  if (stray >= 0) throw bad(`messages[${stray}]`, `"messages[${stray}]" must be an object with "role" and "content".`)
-  refuseForms(json)
-  const stream = optional(json, 'stream', (value) => typeof value === 'boolean', 'true or false') === true
-  return {
-    text,
-    members: objectMembers(text),
-    json,
-    model,
-    stream,
-    includeUsage: asksUsage(json),
-    choices: choicesOf(json),
-    outputCap: outputCapOf(json),
-    strangers,
-  }
-}
-
-/** Of what no list holds, also below members that only some provider takes. @throws {TollgateError} 400. */
-function refuseAliases(strangers: readonly Stranger[]): void {
-  for (const stranger of strangers) {
-    const shape = shapeAt(KNOWN_ANYWHERE, stranger.path)
-    for (const { path } of shape === undefined ? [stranger] : strangersIn(stranger.value, shape, stranger.path)) {
-      const name = aliasOf(path, KNOWN_ANYWHERE)
-      if (name === null) continue
-      const shown = showPath(path)
-      throw bad(shown, `'${shown}' is no member of a request. Write '${name}' if that is meant, or leave it out.`)
-    }
-  }
-}
-
-const isList = (value: unknown) => Array.isArray(value)
-const isObject = (value: unknown) => typeof value === 'object' && !Array.isArray(value)
-const isListOfObjects = (value: unknown) =>
-  Array.isArray(value) && value.every((element) => element !== null && isObject(element))
-
-/**
- * Members that change what a call costs, in the one form in which they are looked at. Some server takes an object for a list of one, a
- * word for the option of that name, or anything at all for yes.
- */
-const FORMS: readonly [key: string, accepts: (value: unknown) => boolean, expected: string][] = [
-  ['tools', (value) => isListOfObjects(value) && typesOf(value).every(isWord), 'a list of objects, each with a "type"'],
-  ['web_search_options', isObject, 'an object'],
-  ['search_parameters', isObject, 'an object'],
-  ['plugins', isListOfObjects, 'a list of objects'],
-  ['models', isList, 'a list'],
-  ['modalities', (value) => Array.isArray(value) && value.every(isModality), 'a list of "text", "audio" or "image"'],
-]
-
-const typesOf = (list: unknown) => (list as readonly { type?: unknown }[]).map(({ type }) => type ?? '')
-const isWord = (value: unknown) => typeof value === 'string'
-const isModality = (value: unknown) => value === 'text' || value === 'audio' || value === 'image'
-
-/** @throws {TollgateError} 400. */
-function refuseForms(json: Readonly<Record<string, unknown>>): void {
-  for (const [key, accepts, expected] of FORMS) optional(json, key, accepts, expected)
-  for (const [index, { content }] of (json.messages as { content?: unknown }[]).entries()) {
-    const isContent = content === null || typeof content !== 'object' || Array.isArray(content)
-    if (!isContent)
-      throw bad(`messages[${index}].content`, `"messages[${index}].content" must be a text or a list of parts.`)
-  }
-}
-
-/** `n`. */
-export function choicesOf(json: Readonly<Record<string, unknown>>): number {
-  const choices = optional(json, 'n', (value) => isCount(value, 1, CHOICES_MAX), `an integer from 1 to ${CHOICES_MAX}`)
-  return typeof choices === 'number' ? choices : 1
-}
-
-/** The larger of the two members, should both stand there: whichever the provider follows is covered. */
-export function outputCapOf(json: Readonly<Record<string, unknown>>): number | null {
-  const caps = ['max_completion_tokens', 'max_tokens']
-    .map((key) =>
-      optional(json, key, (value) => isCount(value, 1, OUTPUT_CAP_MAX), `an integer from 1 to ${OUTPUT_CAP_MAX}`),
-    )
-    .filter((value) => typeof value === 'number')
-  return caps.length === 0 ? null : Math.max(...caps)
-}
-
-function asksUsage(json: Record<string, unknown>): boolean {
-  const options = optional(
-    json,
-    'stream_options',
-    (value) => typeof value === 'object' && !Array.isArray(value),
-    'an object',
-  )
-  return (options as { include_usage?: unknown } | null)?.include_usage === true
-}
-
-/** The member's value, or null where it is missing or null. */
-function optional(
-  json: Readonly<Record<string, unknown>>,
-  key: string,
-  accepts: (value: unknown) => boolean,
-  expected: string,
-): unknown {
-  const value = json[key] ?? null
-  if (value !== null && !accepts(value)) throw bad(key, `"${key}" must be ${expected}.`)
-  return value
-}
-
-function isCount(value: unknown, least: number, most: number): boolean {
-  return typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most
-}
-
-function parseObject(text: Buffer, count: number): Record<string, unknown> {
-  let json: unknown
-  try {
-    json = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(text))
-  } catch (cause) {
-    throw new TollgateError(400, 'invalid_json', 'The request body is not valid JSON in UTF-8.', {
-      param: 'request_body',
-      cause,
-    })
-  }
-  if (typeof json !== 'object' || json === null || Array.isArray(json))
-    throw bad('request_body', 'The request body must be a JSON object.')
-  refuseHalves(text, json)
-  const twice = countParsed(json) === count ? null : duplicateMember(text)
-  if (twice !== null) {
-    const shown = showPath(twice)
-    throw bad(shown, `The member ${JSON.stringify(shown)} stands twice in the request. Send it once.`)
-  }
-  return json as Record<string, unknown>
-}
-
-function bad(param: string, message: string): TollgateError {
-  return new TollgateError(400, 'invalid_request', message, { param })
 }

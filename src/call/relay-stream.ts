@@ -4,9 +4,10 @@
  * whoever awaits it settles.
  */
 import { isPaid, type ProviderError, type StreamPart, type StreamReader } from '../../providers/provider.ts'
+import type { Exchange } from '../http/exchange.ts'
 import type { Ended } from '../ledger/ledger.ts'
+import { type Backpressure, createBackpressure } from './backpressure.ts'
 import type { ClientStream } from './client-stream.ts'
-import type { Exchange } from './exchange.ts'
 import {
   ERROR_BODY_MAX,
   isAnswer,
@@ -28,7 +29,7 @@ export type RelayEnd =
   | { kind: 'failed'; error: ProviderError }
 
 /** What a meter may do to a stream. */
-export interface Flow {
+export interface StreamControl {
   /** No more from upstream until `resume`. */
   pause(): void
   resume(): void
@@ -53,14 +54,14 @@ export interface RelayOptions {
   /** For how long a stream that was given up is read on before upstream is told to stop, asked at that moment; 0 stops it at once. */
   drainMs: () => number
   /** The same where it was the caller who left. */
-  goneDrainMs: () => number
+  disconnectedDrainMs: () => number
   /** Its payer may spend no longer, and it is read on: the caller does not have to wait for that. */
   onEnded: (why: Ended) => void
   /** The call went out. */
-  onStart?: (flow: Flow) => void
+  onStart?: (control: StreamControl) => void
   /** After each piece that was read, also of what nobody reads any more. */
-  onPassed: (flow: Flow) => void
-  /** Bytes of the answer that may be read before `onPassed` wants to look; left out where it is never in a hurry. */
+  onPassed: (control: StreamControl) => void
+  /** Bytes of the response that may be read before `onPassed` wants to look; left out where it is never in a hurry. */
   room?: () => number
   /** Runs at the first byte from upstream. */
   onFirstByte: () => void
@@ -73,194 +74,235 @@ const PART_BYTES_MIN = 256
 /** So much of a stream that says nothing is kept, to be read as a whole answer. */
 const WHOLE_BYTES_MAX = 32 * 1024 * 1024
 
+const BROKEN_OFF = 'the stream ended before the response did'
+const EMPTY = Buffer.alloc(0)
+
 export function relayStream(options: RelayOptions): Promise<RelayEnd> {
-  const { exchange, client, reader } = options
   return new Promise((resolve) => {
-    let ended = false
-    let control: UpstreamControl | null = null
-    let refused: Refusal | null = null
-    /** Given up, and read on to learn what it costs. */
-    let abandoned: RelayEnd | null = null
-    let drain: NodeJS.Timeout | undefined
-    let size = 0
-    /** Read, and not to be passed on before there is content. */
-    let waiting: Buffer[] = []
-    /** As received, until something could be read of it. */
-    let unread: Buffer[] = []
-    /** What came while the meter looks, in its order: a piece of the network may hold more than is covered. */
-    const queue: (Buffer | (() => void))[] = []
-    let looking = false
-    const brake = createBrake(() => control)
-    const flow: Flow = {
-      pause() {
-        looking = true
-        brake.press('meter')
-      },
-      resume: guarded(() => {
-        looking = false
-        readQueue()
-        if (!looking) brake.release('meter')
-      }),
-      stop: guarded(() => giveUp(stopped(), options.drainMs())),
-      end: guarded((why) => {
-        if (ended || abandoned !== null) return
-        giveUp({ kind: 'ended', why, isUnpaid: false }, options.drainMs())
-        if (!ended) options.onEnded(why)
-      }),
-    }
-
-    function stopped(): RelayEnd {
-      return { kind: 'stopped', frames: Buffer.concat([...waiting, reader.stopFrames()]) }
-    }
-
-    function end(result: RelayEnd, abort: boolean): void {
-      if (ended) return
-      ended = true
-      options.shutdown.removeEventListener('abort', onShutdown)
-      clearTimeout(drain)
-      // What failed before it said anything consumed nothing, whoever gave it up before.
-      const failedUnsaid = result.kind === 'failed' && !reader.hasContent && result.error.consumed === undefined
-      if (abandoned === null) resolve(result)
-      else if (!failedUnsaid) resolve(abandoned)
-      else resolve(abandoned.kind === 'ended' ? { ...abandoned, isUnpaid: true } : result)
-      if (abort) control?.abort()
-      // What still comes is ignored, but a connection left paused would never be free again.
-      else control?.resume()
-    }
-
-    /** We end it. A call that was refused, or never went out, consumed nothing whoever ended it. */
-    function giveUp(result: RelayEnd, drainMs: number): void {
-      if (ended) return
-      const isUnpaid = refused !== null || control?.sent !== true
-      if (isUnpaid && result.kind === 'ended') end({ ...result, isUnpaid }, true)
-      else if (refused !== null) end({ kind: 'failed', error: errorOf(refused) }, true)
-      else if (isUnpaid) end({ kind: 'failed', error: options.readFailure(new Error('not sent')) }, true)
-      else if (drainMs === 0) end(result, true)
-      else if (abandoned === null) {
-        abandoned = result
-        drain = setTimeout(
-          guarded(() => end(result, true)),
-          drainMs,
-        )
-        brake.releaseAll()
-      }
-    }
-
-    function onShutdown(): void {
-      guarded(() => giveUp(stopped(), 0))()
-    }
-
-    function errorOf({ status, headers, body }: Refusal): ProviderError {
-      return options.readError(status, headers, Buffer.concat(body))
-    }
-
-    /** A failure; where nothing was delivered and the end states what it used, that is charged, and not paid for again. */
-    function failed(error: ProviderError): RelayEnd {
-      const isPaidNothing =
-        !reader.hasContent && error.consumed === undefined && reader.isFinal && isPaid(reader.reading)
-      return { kind: 'failed', error: isPaidNothing ? { ...error, consumed: reader.reading } : error }
-    }
-
-    function forward(bytes: Buffer, isEnd: boolean): void {
-      if (abandoned !== null) return
-      waiting.push(bytes)
-      if (!reader.hasContent && !isEnd) return
-      const out = waiting.length === 1 ? bytes : Buffer.concat(waiting)
-      waiting = []
-      if (client.write(out)) return
-      brake.press('client')
-      client.onDrain(() => brake.release('client'))
-    }
-
-    /** The provider is through. Whether that was an answer is for what it said to tell. */
-    function conclude(isComplete: boolean, error = options.readFailure(new Error(BROKEN_OFF))): void {
-      if (isComplete) {
-        if (waiting.length > 0) forward(EMPTY, true)
-        end({ kind: 'done' }, false)
-        return
-      }
-      const whole =
-        reader.hasContent || reader.reading.usage !== null ? null : options.readWhole?.(Buffer.concat(unread))
-      end(failed(whole ?? error), false)
-    }
-
-    function pass(part: StreamPart): void {
-      if (part.bytes !== null) forward(part.bytes, false)
-      if (reader.hasContent || reader.reading.usage !== null) unread = []
-      if (part.error !== null) end(failed(part.error), true)
-      else if (part.done) conclude(reader.hasContent || reader.finishReasons.length > 0)
-      else if (size > STREAM_BYTES_MAX) giveUp(stopped(), 0)
-      else if (part.bytes !== null) options.onPassed(flow)
-    }
-
-    function readQueue(): void {
-      while (!ended && !looking) {
-        const next = queue.shift()
-        if (next === undefined) return
-        if (typeof next === 'function') next()
-        else readPiece(next)
-      }
-    }
-
-    /** As far as the meter has room; the rest waits until it has looked. */
-    function readPiece(piece: Buffer): void {
-      const length = Math.min(piece.length, Math.max(PART_BYTES_MIN, options.room?.() ?? piece.length))
-      if (length < piece.length) queue.unshift(piece.subarray(length))
-      pass(reader.push(length < piece.length ? piece.subarray(0, length) : piece))
-    }
-
-    /** In the order of arrival. */
-    function arrive(next: Buffer | (() => void)): void {
-      queue.push(next)
-      readQueue()
-    }
-
-    /** Whatever throws in an event or a timer of this stream ends this stream. */
-    function guarded<T extends unknown[]>(work: (...args: T) => void): (...args: T) => void {
-      return (...args) => {
-        if (ended) return
-        try {
-          work(...args)
-        } catch (error) {
-          end({ kind: 'failed', error: options.readFailure(error as Error) }, true)
-        }
-      }
-    }
-
-    function finish(): void {
-      const last = reader.end()
-      if (last.error !== null && last.bytes === null) conclude(false, last.error)
-      else pass(last)
-      if (!ended) conclude(reader.finishReasons.length > 0 || (reader.hasContent && reader.reading.usage !== null))
-    }
-
-    options.shutdown.addEventListener('abort', onShutdown)
-    if (options.shutdown.aborted) onShutdown()
-    if (ended) return
-    control = options.start({
-      onHead: guarded((status, headers) => {
-        options.onFirstByte()
-        if (!isAnswer(status)) refused = { status, headers, body: [], size: 0 }
-      }),
-      onData: guarded((chunk) => {
-        size += chunk.length
-        if (!reader.hasContent && size <= WHOLE_BYTES_MAX) unread.push(chunk)
-        if (refused === null) arrive(chunk)
-        else if (!keep(refused, chunk)) end({ kind: 'failed', error: errorOf(refused) }, true)
-      }),
-      onEnd: guarded(() => {
-        if (refused === null) arrive(finish)
-        else end({ kind: 'failed', error: errorOf(refused) }, false)
-      }),
-      onError: guarded((error) => arrive(() => end({ kind: 'failed', error: options.readFailure(error) }, false))),
-    })
-    if (!ended) options.onStart?.(flow)
-    exchange.onDisconnect(guarded(() => giveUp({ kind: 'client_disconnected' }, options.goneDrainMs())))
+    new Relay(options, resolve).start()
   })
 }
 
-const BROKEN_OFF = 'the stream ended before the answer did'
-const EMPTY = Buffer.alloc(0)
+class Relay implements StreamControl {
+  readonly #options: RelayOptions
+  readonly #reader: StreamReader
+  readonly #resolve: (end: RelayEnd) => void
+  readonly #backpressure: Backpressure = createBackpressure(() => this.#upstream)
+  readonly #onShutdown = () => this.#guarded(() => this.#giveUp(this.#stopped(), 0))()
+  #upstream: UpstreamControl | null = null
+  #ended: boolean = false
+  #refusal: Refusal | null = null
+  /** Given up, and read on to learn what it costs. */
+  #abandoned: RelayEnd | null = null
+  #drain: NodeJS.Timeout | undefined
+  #size = 0
+  /** Read, and not to be passed on before there is content. */
+  #waiting: Buffer[] = []
+  /** As received, until something could be read of it. */
+  #unread: Buffer[] = []
+  /** What came while the meter looks, in its order: a piece of the network may hold more than is covered. */
+  readonly #queue: (Buffer | (() => void))[] = []
+  #isMeterLooking: boolean = false
+
+  constructor(options: RelayOptions, resolve: (end: RelayEnd) => void) {
+    this.#options = options
+    this.#reader = options.reader
+    this.#resolve = resolve
+  }
+
+  start(): void {
+    const { shutdown, exchange, start, onStart, disconnectedDrainMs } = this.#options
+    shutdown.addEventListener('abort', this.#onShutdown)
+    if (shutdown.aborted) this.#onShutdown()
+    if (this.#ended) return
+    this.#upstream = start(this.#handler())
+    if (!this.#ended) onStart?.(this)
+    exchange.onDisconnect(this.#guarded(() => this.#giveUp({ kind: 'client_disconnected' }, disconnectedDrainMs())))
+  }
+
+  pause(): void {
+    this.#isMeterLooking = true
+    this.#backpressure.press('meter')
+  }
+
+  resume(): void {
+    this.#guarded(() => {
+      this.#isMeterLooking = false
+      this.#readQueue()
+      if (!this.#isMeterLooking) this.#backpressure.release('meter')
+    })()
+  }
+
+  stop(): void {
+    this.#guarded(() => this.#giveUp(this.#stopped(), this.#options.drainMs()))()
+  }
+
+  end(why: Ended): void {
+    this.#guarded(() => {
+      if (this.#abandoned !== null) return
+      this.#giveUp({ kind: 'ended', why, isUnpaid: false }, this.#options.drainMs())
+      if (!this.#ended) this.#options.onEnded(why)
+    })()
+  }
+
+  #handler(): UpstreamHandler {
+    const { readFailure, onFirstByte } = this.#options
+    return {
+      onHead: this.#guarded((status, headers) => {
+        onFirstByte()
+        if (!isAnswer(status)) this.#refusal = { status, headers, body: [], size: 0 }
+      }),
+      onData: this.#guarded((chunk) => this.#receive(chunk)),
+      onEnd: this.#guarded(() => {
+        if (this.#refusal === null) this.#arrive(() => this.#finish())
+        else this.#conclude({ kind: 'failed', error: this.#errorOf(this.#refusal) }, false)
+      }),
+      onError: this.#guarded((error) =>
+        this.#arrive(() => this.#conclude({ kind: 'failed', error: readFailure(error) }, false)),
+      ),
+    }
+  }
+
+  #receive(chunk: Buffer): void {
+    this.#size += chunk.length
+    if (!this.#reader.hasContent && this.#size <= WHOLE_BYTES_MAX) this.#unread.push(chunk)
+    if (this.#refusal === null) this.#arrive(chunk)
+    else if (!keep(this.#refusal, chunk)) this.#conclude({ kind: 'failed', error: this.#errorOf(this.#refusal) }, true)
+  }
+
+  /** In the order of arrival. */
+  #arrive(next: Buffer | (() => void)): void {
+    this.#queue.push(next)
+    this.#readQueue()
+  }
+
+  #readQueue(): void {
+    while (!this.#ended && !this.#isMeterLooking) {
+      const next = this.#queue.shift()
+      if (next === undefined) return
+      if (typeof next === 'function') next()
+      else this.#readPiece(next)
+    }
+  }
+
+  /** As far as the meter has room; the rest waits until it has looked. */
+  #readPiece(piece: Buffer): void {
+    const room = this.#options.room?.() ?? piece.length
+    const length = Math.min(piece.length, Math.max(PART_BYTES_MIN, room))
+    if (length < piece.length) this.#queue.unshift(piece.subarray(length))
+    this.#pass(this.#reader.push(length < piece.length ? piece.subarray(0, length) : piece))
+  }
+
+  #pass(part: StreamPart): void {
+    const reader = this.#reader
+    if (part.bytes !== null) this.#forward(part.bytes, false)
+    if (reader.hasContent || reader.reading.usage !== null) this.#unread = []
+    if (part.error !== null) this.#conclude(this.#failed(part.error), true)
+    else if (part.done) this.#complete(reader.hasContent || reader.finishReasons.length > 0)
+    else if (this.#size > STREAM_BYTES_MAX) this.#giveUp(this.#stopped(), 0)
+    else if (part.bytes !== null) this.#options.onPassed(this)
+  }
+
+  #forward(bytes: Buffer, isEnd: boolean): void {
+    if (this.#abandoned !== null) return
+    this.#waiting.push(bytes)
+    if (!this.#reader.hasContent && !isEnd) return
+    const out = this.#waiting.length === 1 ? bytes : Buffer.concat(this.#waiting)
+    this.#waiting = []
+    const { client } = this.#options
+    if (client.write(out)) return
+    this.#backpressure.press('client')
+    client.onDrain(() => this.#backpressure.release('client'))
+  }
+
+  /** The connection ended. */
+  #finish(): void {
+    const reader = this.#reader
+    const last = reader.end()
+    if (last.error !== null && last.bytes === null) this.#complete(false, last.error)
+    else this.#pass(last)
+    if (this.#ended) return
+    this.#complete(reader.finishReasons.length > 0 || (reader.hasContent && reader.reading.usage !== null))
+  }
+
+  /** The provider is through. Whether that was a response is for what it said to tell. */
+  #complete(isWhole: boolean, error = this.#options.readFailure(new Error(BROKEN_OFF))): void {
+    if (isWhole) {
+      if (this.#waiting.length > 0) this.#forward(EMPTY, true)
+      this.#conclude({ kind: 'done' }, false)
+      return
+    }
+    const { hasContent, reading } = this.#reader
+    const said = hasContent || reading.usage !== null ? null : this.#options.readWhole?.(Buffer.concat(this.#unread))
+    this.#conclude(this.#failed(said ?? error), false)
+  }
+
+  /** We end it. A call that was refused, or never went out, consumed nothing whoever ended it. */
+  #giveUp(result: RelayEnd, drainMs: number): void {
+    if (this.#ended) return
+    const refusal = this.#refusal
+    const isUnpaid = refusal !== null || this.#upstream?.sent !== true
+    if (isUnpaid && result.kind === 'ended') this.#conclude({ ...result, isUnpaid }, true)
+    else if (refusal !== null) this.#conclude({ kind: 'failed', error: this.#errorOf(refusal) }, true)
+    else if (isUnpaid) {
+      const error = this.#options.readFailure(new Error('not sent'))
+      this.#conclude({ kind: 'failed', error }, true)
+    } else if (drainMs === 0) this.#conclude(result, true)
+    else if (this.#abandoned === null) {
+      this.#abandoned = result
+      const giveUp = this.#guarded(() => this.#conclude(result, true))
+      this.#drain = setTimeout(giveUp, drainMs)
+      this.#backpressure.releaseAll()
+    }
+  }
+
+  #conclude(result: RelayEnd, abort: boolean): void {
+    if (this.#ended) return
+    this.#ended = true
+    this.#options.shutdown.removeEventListener('abort', this.#onShutdown)
+    clearTimeout(this.#drain)
+    this.#resolve(this.#endOf(result))
+    if (abort) this.#upstream?.abort()
+    // What still comes is ignored, but a connection left paused would never be free again.
+    else this.#upstream?.resume()
+  }
+
+  /** One that was given up ended by that. What failed before it said anything consumed nothing, whoever gave it up before. */
+  #endOf(result: RelayEnd): RelayEnd {
+    const abandoned = this.#abandoned
+    if (abandoned === null) return result
+    const isUnpaid = result.kind === 'failed' && !this.#reader.hasContent && result.error.consumed === undefined
+    if (!isUnpaid) return abandoned
+    return abandoned.kind === 'ended' ? { ...abandoned, isUnpaid } : result
+  }
+
+  #stopped(): RelayEnd {
+    return { kind: 'stopped', frames: Buffer.concat([...this.#waiting, this.#reader.stopFrames()]) }
+  }
+
+  #errorOf({ status, headers, body }: Refusal): ProviderError {
+    return this.#options.readError(status, headers, Buffer.concat(body))
+  }
+
+  /** A failure; where nothing was delivered and the end states what it used, that is charged, and not paid for again. */
+  #failed(error: ProviderError): RelayEnd {
+    const { hasContent, isFinal, reading } = this.#reader
+    const isPaidNothing = !hasContent && error.consumed === undefined && isFinal && isPaid(reading)
+    return { kind: 'failed', error: isPaidNothing ? { ...error, consumed: reading } : error }
+  }
+
+  /** Whatever throws in an event or a timer of this stream ends this stream. */
+  #guarded<T extends unknown[]>(work: (...args: T) => void): (...args: T) => void {
+    return (...args) => {
+      if (this.#ended) return
+      try {
+        work(...args)
+      } catch (error) {
+        this.#conclude({ kind: 'failed', error: this.#options.readFailure(error as Error) }, true)
+      }
+    }
+  }
+}
 
 interface Refusal {
   status: number
@@ -274,29 +316,4 @@ function keep(refusal: Refusal, chunk: Buffer): boolean {
   refusal.body.push(chunk.subarray(0, ERROR_BODY_MAX - refusal.size))
   refusal.size += chunk.length
   return refusal.size < ERROR_BODY_MAX
-}
-
-type Reason = 'client' | 'meter'
-
-/** Upstream flows only while nobody holds it: neither the caller's full socket nor the meter. */
-function createBrake(control: () => UpstreamControl | null): {
-  press(reason: Reason): void
-  release(reason: Reason): void
-  /** Nobody waits for it any more. */
-  releaseAll(): void
-} {
-  const reasons = new Set<Reason>()
-  return {
-    press(reason) {
-      reasons.add(reason)
-      control()?.pause()
-    },
-    release(reason) {
-      if (reasons.delete(reason) && reasons.size === 0) control()?.resume()
-    },
-    releaseAll() {
-      reasons.clear()
-      control()?.resume()
-    },
-  }
 }

@@ -4,7 +4,7 @@
  */
 import { Agent, type Dispatcher } from 'undici'
 import type { UpstreamRequest } from '../../providers/provider.ts'
-import { createUnpacker, type Unpacker } from './unpack.ts'
+import { createUnpacker, type Unpacker } from './create-unpacker.ts'
 
 export type ResponseHeaders = Readonly<Record<string, string | string[] | undefined>>
 

@@ -1,11 +1,8 @@
 /**
- * Whether a stream is asked for its usage (`stream_options`). A server that was seen to refuse the question is not asked for a while:
- * the question is ours in every byte, so what a server says of it is about our words. Learned only from a call whose caller wrote
- * nothing a server could quote instead, and only once the same call went through without; forgotten after ten minutes, for whoever
- * is not asked is not billed by what it says.
+ * Whether a stream is asked for its usage (`stream_options`). A server that was seen to reject the question is not asked for a while.
+ * Learned only from a call in which the question is ours alone (else the server may quote the caller's words), and only once the same
+ * call went through without it. Forgotten after ten minutes: a server that is not asked states no usage, so its calls are estimated.
  */
-import type { Call } from './call.ts'
-
 const FORGET_MS = 10 * 60_000
 
 /** Deployments not to be asked, by id. */
@@ -27,20 +24,6 @@ export function createStreamOptionsUnsupported(now: () => number): StreamOptions
   }
 }
 
-export function asksForUsage(
-  streamOptionsUnsupported: StreamOptionsUnsupported,
-  {
-    request,
-    candidate,
-    streamOptionsUnsupportedId,
-  }: Pick<Call, 'request' | 'candidate' | 'streamOptionsUnsupportedId'>,
-): boolean {
-  const { id } = candidate.deployment
-  return request.stream && streamOptionsUnsupportedId !== id && !streamOptionsUnsupported.has(id)
-}
-
-/** What a server says of `stream_options` may be said of words of the caller's. */
-export function speaksOfUsage({ request: { json } }: Pick<Call, 'request'>): boolean {
-  const { stream_options: _, ...rest } = json
-  return /stream_options|include_usage/i.test(JSON.stringify(rest))
+export function asksForUsage(unsupported: StreamOptionsUnsupported, isStream: boolean, deploymentId: string): boolean {
+  return isStream && !unsupported.has(deploymentId)
 }

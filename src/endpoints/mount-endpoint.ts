@@ -2,9 +2,9 @@
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { OpenAPIHono, RouteConfig } from '@hono/zod-openapi'
 import { operationIdOf } from '../api/operation-id.ts'
-import { type Exchange, openExchange } from '../call/exchange.ts'
 import type { AppEnv } from '../http/app-env.ts'
 import { TollgateError } from '../http/errors.ts'
+import { type Exchange, openExchange } from '../http/exchange.ts'
 import type { Log } from '../observe/log.ts'
 import type { Metrics } from '../observe/metrics.ts'
 

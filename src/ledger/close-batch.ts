@@ -2,7 +2,7 @@
 import type pg from 'pg'
 import { formatDecimal } from '../metering/money.ts'
 import { type JsonRow, jsonArray, jsonObject, jsonText } from './json-rows.ts'
-import { type Closing, SERVICE_TYPE, type Settlement } from './ledger.ts'
+import type { Closing, Settlement } from './ledger.ts'
 import { storableJson, storableText } from './storable.ts'
 
 /** How a call ends; a release is one without charge. */
@@ -44,7 +44,7 @@ function rowOf({ state, closing }: Close): JsonRow {
     org_id: jsonText(closing.organizationId),
     user_id: jsonText(storableText(closing.userId, 255)),
     charge: formatDecimal(charge, 6),
-    service_type: jsonText(SERVICE_TYPE),
+    service_type: jsonText(storableText(closing.serviceType, 100)),
     service_name: jsonText(storableText(closing.serviceName, 200)),
     api_cost: formatDecimal(apiCost, 9),
     markup: formatDecimal(markup, 9),

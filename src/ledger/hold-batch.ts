@@ -2,7 +2,7 @@
 import type pg from 'pg'
 import { formatDecimal } from '../metering/money.ts'
 import { type JsonRow, jsonArray, jsonObject, jsonText } from './json-rows.ts'
-import { type HoldRequest, SERVICE_TYPE } from './ledger.ts'
+import type { HoldRequest } from './ledger.ts'
 import { storableJson, storableText } from './storable.ts'
 
 /** Amounts are decimal credits. */
@@ -54,7 +54,7 @@ function rowOf(request: HoldRequest): JsonRow {
     uncertain: formatDecimal(request.uncertain, 6),
     key_id: jsonText(keyId === null ? null : storableText(keyId, 255)),
     context: storableJson(request.context),
-    service_type: jsonText(SERVICE_TYPE),
+    service_type: jsonText(storableText(request.serviceType, 100)),
     service_name: jsonText(storableText(request.serviceName, 200)),
     request_id: jsonText(requestId === null ? null : storableText(requestId, 255)),
   }

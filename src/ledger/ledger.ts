@@ -6,9 +6,6 @@
  * and the settlement is repeated until the database has it, by this process or by whoever finds its spool.
  */
 
-/** What every call of this version is booked as. */
-export const SERVICE_TYPE = 'llm_inference'
-
 /** Who pays and whose limits are touched. */
 export interface Payer {
   organizationId: string
@@ -21,6 +18,8 @@ export interface Payer {
 export interface CallNames {
   /** The billing key: a UUID minted for this call. */
   callId: string
+  /** What kind of call it is, by its endpoint: `llm_inference`. */
+  serviceType: string
   /** The model group, for reports by service_name. */
   serviceName: string
   /** As the caller sent it. Recorded, never a key. */

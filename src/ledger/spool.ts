@@ -260,7 +260,9 @@ function writeEntry({ state, closing }: Close): string {
 /** Null where it can't be read. */
 function readEntry(text: string): Close | null {
   try {
-    const { state, closing } = JSON.parse(text)
+    const { state, closing: written } = JSON.parse(text)
+    // Entries of the versions before serviceType was written were all of this one.
+    const closing = { serviceType: 'llm_inference', ...written }
     if (state === 'released') return { state, closing }
     const { charge, apiCost, markup } = closing
     return { state, closing: { ...closing, charge: BigInt(charge), apiCost: BigInt(apiCost), markup: BigInt(markup) } }

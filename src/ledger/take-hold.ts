@@ -54,6 +54,6 @@ export function createHoldTaker(
 }
 
 function namesOf(request: HoldRequest) {
-  const { callId, organizationId, userId, keyId, serviceName, requestId } = request
-  return { callId, organizationId, userId, keyId, serviceName, requestId }
+  const { callId, organizationId, userId, keyId, serviceType, serviceName, requestId } = request
+  return { callId, organizationId, userId, keyId, serviceType, serviceName, requestId }
 }

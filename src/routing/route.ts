@@ -6,14 +6,17 @@ import type { Config, Deployment } from '../config/config.ts'
 import { knownModels } from './known-models.ts'
 import { compareSpecificity, fillPattern, matchPattern } from './pattern.ts'
 
-/** A deployment whose `upstreamModel` holds no star any more. */
-export type RoutedDeployment = Deployment
+/** One way to serve a call: a deployment, whose `upstreamModel` holds no star any more, and the group it was found in. */
+export interface RoutedCandidate {
+  group: string
+  deployment: Deployment
+}
 
 export interface Route {
   /** The concrete name the deployments were found under: never a pattern, never an alias. */
   modelGroup: string
-  /** All of the group, in the file's order; at least one. */
-  deployments: readonly RoutedDeployment[]
+  /** All that can serve it, in the file's order; at least one. Those of other groups, which stand in for it, would follow. */
+  candidates: readonly RoutedCandidate[]
 }
 
 export interface Router {
@@ -36,7 +39,7 @@ export function createRouter(config: Config): Router {
 
   const find = (name: string): Route | null => {
     const exact = groups.get(name)
-    return exact === undefined ? findByPattern(name, patterns, groups) : { modelGroup: name, deployments: exact }
+    return exact === undefined ? findByPattern(name, patterns, groups) : routeTo(name, exact)
   }
 
   const route = (model: string): Route | null => {
@@ -59,6 +62,10 @@ export function createRouter(config: Config): Router {
   return { route, listModels }
 }
 
+function routeTo(group: string, deployments: readonly Deployment[]): Route {
+  return { modelGroup: group, candidates: deployments.map((deployment) => ({ group, deployment })) }
+}
+
 function findByPattern(
   name: string,
   patterns: readonly string[],
@@ -67,13 +74,15 @@ function findByPattern(
   for (const pattern of patterns) {
     const texts = matchPattern(pattern, name)
     if (texts === null) continue
-    const deployments = (groups.get(pattern) ?? []).map((deployment) => fill(deployment, texts))
-    return { modelGroup: name, deployments }
+    return routeTo(
+      name,
+      (groups.get(pattern) ?? []).map((deployment) => fill(deployment, texts)),
+    )
   }
   return null
 }
 
-function fill(deployment: Deployment, texts: readonly string[]): RoutedDeployment {
+function fill(deployment: Deployment, texts: readonly string[]): Deployment {
   const filled = fillPattern(deployment.upstreamModel, texts)
   const upstreamModel = isPrefixed(deployment, filled) ? filled.slice(deployment.provider.length + 1) : filled
   return upstreamModel === deployment.upstreamModel ? deployment : { ...deployment, upstreamModel }

@@ -1,7 +1,8 @@
 /** Callers that leave: the upstream is stopped or its answer awaited, and what was used is charged once, never more. */
 import { afterAll, describe, expect, test } from 'vitest'
 import { openai } from '../../providers/openai.ts'
-import { countInput } from '../../src/call/count-input.ts'
+import { inputTexts } from '../../src/endpoints/chat-completions/estimate-input.ts'
+import { countText } from '../../src/metering/count-text.ts'
 import { formatDecimal } from '../../src/metering/money.ts'
 import { createTokenizer } from '../../src/metering/tokenizer.ts'
 import { balanceOf } from '../support/call-books.ts'
@@ -26,7 +27,8 @@ const never = new Promise<never>(() => {})
 
 /** Credits for the input as counted and these output tokens. */
 async function credits(outputTokens: number): Promise<string> {
-  const input = await countInput(tokenizer, ASKED, openai.model('gpt-4o-mini'), openai.chat.unpackId, 'org')
+  const { texts, framing } = inputTexts(ASKED, openai.chat.unpackId)
+  const input = framing + (await countText(tokenizer, texts, openai.model('gpt-4o-mini'), 'org'))
   return formatDecimal(BigInt(input) * INPUT + BigInt(outputTokens) * OUTPUT, 6)
 }
 

@@ -99,7 +99,7 @@ describe('for a provider that fetches nothing', () => {
 
   test.each([
     ['/gone', 'its server answered 404'],
-    ['/round', 'it is moved on and on'],
+    ['/round', 'too many redirects'],
     ['/page', 'its server says it is "application/zip"'],
     ['/endless', 'it is larger than 20 MB'],
   ])('that can not be had is refused by its place, its hold released: %s', async (path, why) => {

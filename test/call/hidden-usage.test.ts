@@ -1,7 +1,7 @@
 /** Models that think out of sight: what does not show is held by the clock, read to its end, and charged at the usual share where it can't be. */
 import { describe, expect, test, vi } from 'vitest'
 import { NO_USAGE } from '../../providers/usage.ts'
-import { createHiddenShares } from '../../src/call/hidden-share.ts'
+import { createHiddenShares } from '../../src/call/hidden-shares.ts'
 import { balanceOf } from '../support/call-books.ts'
 import { rowOfRequest } from '../support/call-row.ts'
 import { type OpenCall, openCall } from '../support/open-call.ts'

@@ -5,11 +5,12 @@ import type { AddressInfo } from 'node:net'
 import { describe, expect, test } from 'vitest'
 import { openai } from '../../providers/openai.ts'
 import { openClientStream } from '../../src/call/client-stream.ts'
-import { openExchange } from '../../src/call/exchange.ts'
 import { fromConnection } from '../../src/call/provider-failure.ts'
-import { parseRequest } from '../../src/call/read-request.ts'
 import { type RelayEnd, relayStream } from '../../src/call/relay-stream.ts'
 import type { UpstreamHandler } from '../../src/call/upstream.ts'
+import { chatCompletions } from '../../src/endpoints/chat-completions/chat-completions.ts'
+import { parseRequest } from '../../src/endpoints/chat-completions/read-request.ts'
+import { openExchange } from '../../src/http/exchange.ts'
 import { rowOfCall } from '../support/call-books.ts'
 import { rowOfRequest } from '../support/call-row.ts'
 import { expectRefusal } from '../support/error-shape.ts'
@@ -213,7 +214,7 @@ async function relay(
   const answer = fetch(`http://127.0.0.1:${(server.address() as AddressInfo).port}`).then((got) => got.body?.cancel())
   const [incoming, outgoing] = (await once(server, 'request')) as [IncomingMessage, ServerResponse]
   const exchange = openExchange(incoming, outgoing, 'call', 'request', () => {})
-  const client = openClientStream(exchange, () => ({}), 1_000)
+  const client = openClientStream(exchange, chatCompletions.stream, () => ({}), 1_000)
   const request = parseRequest(Buffer.from(JSON.stringify({ model: 'm', stream: true, ...HELLO })))
   const context = { request, model: 'm', choices: 1, callId: 'call', created: 0 }
   try {
@@ -223,7 +224,7 @@ async function relay(
       reader: openai.chat.readStream(context),
       shutdown,
       drainMs: () => 0,
-      goneDrainMs: () => 0,
+      disconnectedDrainMs: () => 0,
       onEnded() {},
       start(handler) {
         const state = start(handler)

@@ -1,7 +1,7 @@
 /** A key of the platform that is stored while calls run is what the next call uses, everywhere, and nowhere it must not go. */
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { PROVIDERS, providerNames } from '../../providers/registry.ts'
-import { chooseKeys } from '../../src/call/choose-key.ts'
+import { chooseKeys } from '../../src/call/choose-keys.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { rawRoot } from '../../src/vault/root-key.ts'
 import { goodKey, keyless, ROOT_KEY, useKeysProduct } from '../api/keys-product.ts'
@@ -105,7 +105,8 @@ test('without any key the call is refused by name, before anything is held; with
   const before = upstream.requests.length
   const answer = await postChat(tollgate, keys.alice, { model: 'away/grok-3', ...HELLO })
   expectRefusal(answer, { status: 503, code: 'provider_key_missing' })
-  expect(answer.headers.get('retry-after')).toBe('60')
+  expect(answer.headers.get('x-should-retry')).toBe('false')
+  expect(answer.json()).toMatchObject({ detail: expect.stringContaining('XAI_API_KEY') })
   expect(upstream.requests).toHaveLength(before)
   const { rows } = await db.pool.query('select 1 from tollgate.ledger_holds where org_id = $1', [id])
   expect(rows).toEqual([])

@@ -12,7 +12,7 @@ import { createProviderConnections } from '../../src/admission/provider-connecti
 import { createRunningCalls } from '../../src/admission/running-calls.ts'
 import { createUnknownKeys } from '../../src/admission/unknown-keys.ts'
 import { createApp } from '../../src/app.ts'
-import { createHiddenShares } from '../../src/call/hidden-share.ts'
+import { createHiddenShares } from '../../src/call/hidden-shares.ts'
 import { createUpstream } from '../../src/call/upstream.ts'
 import { createUsualTiers } from '../../src/call/usual-tiers.ts'
 import { loadConfig } from '../../src/config/load.ts'
@@ -243,59 +243,71 @@ async function startAt(now: () => Date): Promise<{ url: string }> {
   const upstream = createUpstream(config.limits.connectTimeoutMs)
   const vault = await openTestVault(db, { roots: readRootKeys(ROOT_KEY, 'the test') })
   onTestFinished(() => vault.close())
-  const app = createApp({
-    config,
+  const log = createLog('silent')
+  const router = createRouter(config)
+  const identify = createIdentify({
     database: db.database,
-    ledger,
-    vault,
-    tokenizer,
-    upstream,
-    log: createLog('silent'),
-    version: 'test',
-    prices: createPriceBook(),
-    router: createRouter(config),
-    identify: createIdentify({
+    masterKey: config.masterKey,
+    unknownKeys: createUnknownKeys(config.limits.unknownKeysPerMinute, Date.now),
+    now: Date.now,
+  })
+  const metrics = createMetrics('test', {
+    runningCalls: () => 0,
+    connections: () => 0,
+    bodyBytes: () => 0,
+    ledgerOpen: () => ledger.open,
+    spool: () => ledger.overdue,
+    openHolds: () => readOpenHolds(db.database),
+    logDropped: () => 0,
+  })
+  const bodyLimits = { ...config.limits, totalBytes: config.limits.bodyBytes, silentMs: 10_000 }
+  const app = createApp({
+    calls: {
+      config,
+      clock: { now, monotonic: () => performance.now() },
+      admission: {
+        identify,
+        runningCalls: createRunningCalls({ perKey: 10, perUser: 10, perOrganization: 10, total: 100 }, () => 0),
+        bodies: createBodies(bodyLimits, createFindCredit(db.database, false)),
+        fetchBudget: createFetchBudget({ fetches: 1, bytes: 1 }),
+      },
+      routing: { router, vault, random: Math.random },
+      network: {
+        upstream,
+        connections: createProviderConnections({ connections: 100, waitMs: 0 }, () => 0),
+        guard: createAddressGuard([]),
+      },
+      money: { ledger, prices: createPriceBook(), tokenizer },
+      learned: {
+        streamOptionsUnsupported: new Set(),
+        hiddenShares: createHiddenShares(),
+        usualTiers: createUsualTiers(() => 0),
+      },
+      observe: { log, metrics },
       database: db.database,
-      masterKey: config.masterKey,
-      unknownKeys: createUnknownKeys(config.limits.unknownKeysPerMinute, Date.now),
-      now: Date.now,
-    }),
+      shutdown: new AbortController().signal,
+    },
+    config,
+    identify,
+    router,
+    vault,
+    log,
+    metrics,
+    now,
     reports: db.database,
-    bodies: createBodies(
-      { ...config.limits, totalBytes: config.limits.bodyBytes, silentMs: 10_000 },
-      createFindCredit(db.database, false),
-    ),
+    version: 'test',
     health: createHealth(
       db.database,
       () => ledger.open,
       () => false,
     ),
-    now,
-    random: Math.random,
-    streamOptionsUnsupported: new Set(),
-    hiddenShares: createHiddenShares(),
-    usualTiers: createUsualTiers(() => 0),
-    guard: createAddressGuard([]),
-    runningCalls: createRunningCalls({ perKey: 10, perUser: 10, perOrganization: 10, total: 100 }, () => 0),
-    fetchBudget: createFetchBudget({ fetches: 1, bytes: 1 }),
-    connections: createProviderConnections({ connections: 100, waitMs: 0 }, () => 0),
     newId: randomUUID,
     draining: () => false,
     running: new Set(),
     requestIds: new Map(),
-    metrics: createMetrics('test', {
-      runningCalls: () => 0,
-      connections: () => 0,
-      bodyBytes: () => 0,
-      ledgerOpen: () => ledger.open,
-      spool: () => ledger.overdue,
-      openHolds: () => readOpenHolds(db.database),
-      logDropped: () => 0,
-    }),
     mayReadMetrics: createMetricsAccess({ masterKey: config.masterKey, token: null }),
     cors: createCors([]),
     clientOf: createClientOf([]),
-    shutdown: new AbortController().signal,
   })
   const server = serve({ fetch: app.fetch, hostname: '127.0.0.1', port: 0 })
   onTestFinished(async () => {

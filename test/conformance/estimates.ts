@@ -3,7 +3,7 @@
  * the input (as a hold is reckoned) against what was billed.
  */
 import { findProvider } from '../../providers/registry.ts'
-import { estimateInput } from '../../src/call/estimate-input.ts'
+import { estimateInput } from '../../src/endpoints/chat-completions/estimate-input.ts'
 import { dialectOf, modelOf } from './dialects.ts'
 import type { Recording } from './recording.ts'
 import { chatRequest } from './request.ts'

@@ -7,11 +7,9 @@ import { anthropic } from '../../providers/anthropic.ts'
 import { google } from '../../providers/google.ts'
 import { openai } from '../../providers/openai.ts'
 import type { AnswerContext, ChatProvider, ChatRequest, ProviderCall } from '../../providers/provider.ts'
-import { countInput } from '../../src/call/count-input.ts'
-import { estimateInput } from '../../src/call/estimate-input.ts'
-import { parseRequest } from '../../src/call/read-request.ts'
-import { judgeStrangers } from '../../src/call/strange-members.ts'
-import type { Tokenizer } from '../../src/metering/tokenizer.ts'
+import { estimateInput, inputTexts } from '../../src/endpoints/chat-completions/estimate-input.ts'
+import { parseRequest } from '../../src/endpoints/chat-completions/read-request.ts'
+import { judgeStrangers } from '../../src/endpoints/chat-completions/strange-members.ts'
 import { HOSTILE_BODIES } from '../support/hostile-bodies.ts'
 import { HOSTILE_STREAMS } from '../support/hostile-streams.ts'
 import { countSteps, type Steps } from './steps.ts'
@@ -29,7 +27,6 @@ const DIALECTS = {
   anthropic: { provider: anthropic, model: 'claude-sonnet-4-5' },
   google: { provider: google, model: 'gemini-2.5-flash' },
 } as const
-const COUNTS_NOTHING: Tokenizer = { count: async () => 0, close: async () => {} }
 
 let steps: Steps
 beforeAll(async () => {
@@ -55,7 +52,7 @@ function handle(text: Buffer, { provider, model }: { provider: ChatProvider; mod
   if (refused.some(({ droppable }) => !droppable)) return
   provider.chat.serverTools(request.json, model)
   estimateInput(request.json, facts, provider.chat.mediaTokens(model), provider.chat.unpackId)
-  void countInput(COUNTS_NOTHING, request.json, facts, provider.chat.unpackId, 'org')
+  inputTexts(request.json, provider.chat.unpackId)
   provider.chat.prepare(
     callOf(
       request,

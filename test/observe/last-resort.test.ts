@@ -22,7 +22,7 @@ describe('an error that nobody owns', () => {
   test.each([
     ['of the ledger', ['src/ledger/shards.ts']],
     ['of the ledger, called by a call', ['src/ledger/shards.ts', 'src/call/settle-call.ts']],
-    ['of the vault', ['src/vault/key-cache.ts', 'src/call/choose-key.ts']],
+    ['of the vault', ['src/vault/key-cache.ts', 'src/call/choose-keys.ts']],
     ['of a library alone', ['node_modules/pg/lib/client.js']],
     ['of a library’s own src', ['node_modules/hono/src/call/x.ts']],
     ['of nobody', []],
@@ -43,7 +43,7 @@ describe('an error that nobody owns', () => {
       const { unsound, remove } = createLastResort(log, () => { count += 1 })
       unsound.then(() => console.log('unsound'))
       const error = new Error('x')
-      error.stack = 'Error: x\\n    at f (file:///app/src/call/chat.ts:1:1)'
+      error.stack = 'Error: x\\n    at f (file:///app/src/call/serve-call.ts:1:1)'
       setTimeout(() => { throw error }, 1)
       setTimeout(() => { void Promise.reject(error) }, 2)
       setTimeout(() => { throw new Error('of nobody') }, 3)

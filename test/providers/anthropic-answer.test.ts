@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { anthropic } from '../../providers/anthropic.ts'
 import type { Answer } from '../../providers/provider.ts'
-import { parseRequest } from '../../src/call/read-request.ts'
+import { parseRequest } from '../../src/endpoints/chat-completions/read-request.ts'
 
 const request = parseRequest(Buffer.from('{"model":"m","messages":[{"role":"user","content":"Hi"}]}'))
 const context = { request, model: 'claude-haiku-4-5', choices: 1, callId: 'c1', created: 1_700_000_000 }

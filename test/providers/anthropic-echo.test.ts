@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { idWithBlocks } from '../../providers/anthropic/carried.ts'
 import { anthropic } from '../../providers/anthropic.ts'
 import type { Answer } from '../../providers/provider.ts'
-import { parseRequest } from '../../src/call/read-request.ts'
+import { parseRequest } from '../../src/endpoints/chat-completions/read-request.ts'
 import { providerCall } from '../support/provider-call.ts'
 import { seeded } from '../support/splits.ts'
 

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { anthropic } from '../../providers/anthropic.ts'
 import type { ProviderError, StreamReader } from '../../providers/provider.ts'
-import { parseRequest } from '../../src/call/read-request.ts'
+import { parseRequest } from '../../src/endpoints/chat-completions/read-request.ts'
 import { awkward, every, everyByte, type Split, seeded, whole } from '../support/splits.ts'
 
 type Json = Record<string, unknown>

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { google } from '../../providers/google.ts'
 import type { Answer, AnswerContext } from '../../providers/provider.ts'
 import { NO_USAGE } from '../../providers/usage.ts'
-import { parseRequest } from '../../src/call/read-request.ts'
+import { parseRequest } from '../../src/endpoints/chat-completions/read-request.ts'
 
 type Json = Record<string, unknown>
 

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { google } from '../../providers/google.ts'
 import type { AnswerContext } from '../../providers/provider.ts'
-import { parseRequest } from '../../src/call/read-request.ts'
+import { parseRequest } from '../../src/endpoints/chat-completions/read-request.ts'
 import { TollgateError } from '../../src/http/errors.ts'
 
 const CONTEXT: AnswerContext = {

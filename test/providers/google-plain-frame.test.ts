@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { readPlainFrame } from '../../providers/google/plain-frame.ts'
 import { google } from '../../providers/google.ts'
-import { parseRequest } from '../../src/call/read-request.ts'
+import { parseRequest } from '../../src/endpoints/chat-completions/read-request.ts'
 
 type Json = Record<string, unknown>
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { google } from '../../providers/google.ts'
 import type { AnswerContext, ProviderError, StreamReader } from '../../providers/provider.ts'
-import { parseRequest } from '../../src/call/read-request.ts'
+import { parseRequest } from '../../src/endpoints/chat-completions/read-request.ts'
 
 type Json = Record<string, unknown>
 

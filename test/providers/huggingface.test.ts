@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { huggingface } from '../../providers/huggingface.ts'
 import type { StreamReader } from '../../providers/provider.ts'
 import { NO_USAGE } from '../../providers/usage.ts'
-import { parseRequest } from '../../src/call/read-request.ts'
+import { parseRequest } from '../../src/endpoints/chat-completions/read-request.ts'
 import { sse } from '../support/upstream-answers.ts'
 
 const MODEL = 'meta-llama/Llama-3.3-70B-Instruct:groq'

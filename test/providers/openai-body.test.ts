@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import type { ProviderCall } from '../../providers/provider.ts'
 import { chatProviderOf } from '../../providers/registry.ts'
-import { parseRequest } from '../../src/call/read-request.ts'
+import { parseRequest } from '../../src/endpoints/chat-completions/read-request.ts'
 import { providerCall } from '../support/provider-call.ts'
 
 const MESSAGES = '"messages": [{"role": "user", "content": "né \\u00e9"}]'

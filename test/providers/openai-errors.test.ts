@@ -25,7 +25,7 @@ function worded(name: Name, status: number, message: string): unknown {
 
 /** Everything a caller is answered. */
 function answered(providerError: ProviderError) {
-  const error = toCallerError({ ...providerError, clean: true })
+  const error = toCallerError({ ...providerError, clean: true }, new Date())
   const { error: envelope, detail } = errorBody(error) as Record<'error', Record<string, unknown>> & { detail: string }
   expect(detail).toBe(envelope.message)
   const retryAfter = 'Retry-After' in error.headers ? error.headers['Retry-After'] : null

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { openai } from '../../providers/openai.ts'
 import type { Answer, ProviderCall } from '../../providers/provider.ts'
 import { NO_USAGE } from '../../providers/usage.ts'
-import { parseRequest } from '../../src/call/read-request.ts'
+import { parseRequest } from '../../src/endpoints/chat-completions/read-request.ts'
 import { providerCall } from '../support/provider-call.ts'
 
 const MESSAGES = '"messages": [{"role": "user", "content": "né"}]'

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { openrouter } from '../../providers/openrouter.ts'
 import type { Answer, ProviderError, StreamReader } from '../../providers/provider.ts'
 import { NO_USAGE } from '../../providers/usage.ts'
-import { parseRequest } from '../../src/call/read-request.ts'
+import { parseRequest } from '../../src/endpoints/chat-completions/read-request.ts'
 import { sse } from '../support/upstream-answers.ts'
 
 const MODEL = 'openai/gpt-4o-mini'

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import type { Answer } from '../../providers/provider.ts'
 import { NO_USAGE } from '../../providers/usage.ts'
 import { xai } from '../../providers/xai.ts'
-import { parseRequest } from '../../src/call/read-request.ts'
+import { parseRequest } from '../../src/endpoints/chat-completions/read-request.ts'
 
 const REQUEST = { model: 'grok-3-mini', messages: [{ role: 'user', content: 'Hi' }] }
 const context = {

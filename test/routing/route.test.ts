@@ -18,7 +18,7 @@ function routerOf(
 
 function upstream(router: Router, model: string): string[] | null {
   const found = router.route(model)
-  return found && [found.modelGroup, ...found.deployments.map((d) => `${d.provider}:${d.upstreamModel}`)]
+  return found && [found.modelGroup, ...found.candidates.map(({ deployment: d }) => `${d.provider}:${d.upstreamModel}`)]
 }
 
 describe('route', () => {

@@ -104,6 +104,7 @@ export function holdRequest(organization: Organization, changes: Partial<HoldReq
     organizationId: organization.id,
     userId: 'alice',
     keyId: organization.keyIds.alice,
+    serviceType: 'llm_inference',
     serviceName: 'gpt-5',
     requestId: null,
     input: 0n,
@@ -128,8 +129,8 @@ export function releaseOf(hold: HoldRequest): Closing {
   return { ...closingOf(hold), outcome: 'failed' }
 }
 
-function closingOf({ callId, organizationId, userId, keyId, serviceName, requestId }: HoldRequest) {
-  return { callId, organizationId, userId, keyId, serviceName, requestId, details: null }
+function closingOf({ callId, organizationId, userId, keyId, serviceType, serviceName, requestId }: HoldRequest) {
+  return { callId, organizationId, userId, keyId, serviceType, serviceName, requestId, details: null }
 }
 
 /** What a ledger in another process can be asked. */

@@ -1,6 +1,6 @@
 /** A call as a provider is asked to prepare it: nothing set but what the test is about. */
 import type { ProviderCall } from '../../providers/provider.ts'
-import { parseRequest } from '../../src/call/read-request.ts'
+import { parseRequest } from '../../src/endpoints/chat-completions/read-request.ts'
 
 /** @param text the caller's request, as JSON. */
 export function providerCall(

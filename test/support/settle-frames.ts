@@ -1,16 +1,19 @@
 /** What a stream is charged that is read to its end or left after some of its frames: the product's own reading and settling. */
 import { randomUUID } from 'node:crypto'
 import { PROVIDERS } from '../../providers/registry.ts'
-import type { Call } from '../../src/call/call.ts'
+import { type Attempt, firstAttempt } from '../../src/call/admitted.ts'
+import { createCallHold } from '../../src/call/call-hold.ts'
 import { makeCandidate } from '../../src/call/candidate.ts'
-import { createHiddenShares } from '../../src/call/hidden-share.ts'
-import { capFor } from '../../src/call/place-hold.ts'
-import { goneReadOnMs } from '../../src/call/read-on.ts'
-import { parseRequest } from '../../src/call/read-request.ts'
+import { createHiddenShares } from '../../src/call/hidden-shares.ts'
+import { OPERATOR } from '../../src/call/payer.ts'
+import { disconnectedReadOnMs } from '../../src/call/read-on.ts'
 import { type SettleDependencies, settleCall } from '../../src/call/settle-call.ts'
 import { createUsualTiers } from '../../src/call/usual-tiers.ts'
 import type { Config } from '../../src/config/config.ts'
 import { loadConfig } from '../../src/config/load.ts'
+import { chatCompletions } from '../../src/endpoints/chat-completions/chat-completions.ts'
+import type { Exchange } from '../../src/http/exchange.ts'
+import { parseJsonObject } from '../../src/http/json-object.ts'
 import type { Caller } from '../../src/identity/caller.ts'
 import type { Settlement } from '../../src/ledger/ledger.ts'
 import { createPriceBook } from '../../src/metering/price.ts'
@@ -40,26 +43,24 @@ export function createSettler(text: string): Settler {
   const prices = createPriceBook()
   const tokenizer = createTokenizer()
 
-  async function settle(call: Call, frames: readonly string[], isWhole: boolean): Promise<bigint> {
-    const reader = readFrames(call, frames)
+  async function settle(attempt: Attempt, frames: readonly string[], isWhole: boolean): Promise<bigint> {
+    const reader = readFrames(attempt, frames)
     if (isWhole) reader.end()
     const booked: Settlement[] = []
-    const deps = {
-      prices,
-      tokenizer,
-      log: createLog('silent'),
-      now: () => new Date(),
-      hiddenShares: createHiddenShares(),
-      usualTiers: createUsualTiers(() => 0),
-      ledger: {
-        async settle(settlement: Settlement) {
-          booked.push(settlement)
-          return { state: 'settled', charged: settlement.charge, remaining: 0n, keySpend: null }
-        },
+    const ledger = {
+      async settle(settlement: Settlement) {
+        booked.push(settlement)
+        return { state: 'settled', charged: settlement.charge, remaining: 0n, keySpend: null }
       },
+    }
+    const deps = {
+      clock: { now: () => new Date(), monotonic: () => 0 },
+      money: { ledger, prices, tokenizer },
+      learned: { hiddenShares: createHiddenShares(), usualTiers: createUsualTiers(() => 0) },
+      observe: { log: createLog('silent') },
     } as unknown as SettleDependencies
     const { reading, finishReasons, isFinal, hasContent, frames: shown } = reader
-    await settleCall(deps, call, {
+    await settleCall(deps, attempt, {
       reading,
       finishReasons,
       isFinal,
@@ -74,37 +75,30 @@ export function createSettler(text: string): Settler {
 
   return {
     stream(request) {
-      const call = callOf(config, prices, request)
+      const attempt = attemptOf(config, prices, request)
       return {
-        readToItsEnd: (frames) => settle(call, frames, true),
-        stoppedAfter: (frames) => settle(call, frames, false),
-        isReadOn: (frames) => goneReadOnMs(config, call, readFrames(call, frames)) > 0,
+        readToItsEnd: (frames) => settle(attempt, frames, true),
+        stoppedAfter: (frames) => settle(attempt, frames, false),
+        isReadOn: (frames) => disconnectedReadOnMs(config, attempt, readFrames(attempt, frames), 0) > 0,
       }
     },
     close: () => tokenizer.close(),
   }
 }
 
-function readFrames(call: Call, frames: readonly string[]) {
-  const { provider, deployment, choices } = call.candidate
-  const reader = provider.chat.readStream({
-    request: call.request,
-    model: deployment.upstreamModel,
-    choices,
-    callId: call.exchange.callId,
-    created: 0,
-  })
+function readFrames({ call, candidate }: Attempt, frames: readonly string[]) {
+  const reader = candidate.terms.readStream({ callId: call.exchange.callId, created: 0 })
   for (const frame of frames) reader.push(Buffer.from(frame))
   return reader
 }
 
-/** A call as it is once it is held: only what reading and settling look at. */
-function callOf(
+/** An attempt of a call as it is once it is held: only what reading and settling look at. */
+function attemptOf(
   config: Config,
   prices: ReturnType<typeof createPriceBook>,
   sent: Record<string, unknown> & { model: string },
-): Call {
-  const request = parseRequest(Buffer.from(JSON.stringify(sent)))
+): Attempt {
+  const request = chatCompletions.read(parseJsonObject(Buffer.from(JSON.stringify(sent))))
   const caller = {
     organizationId: randomUUID(),
     userId: 'alice',
@@ -112,27 +106,28 @@ function callOf(
     plan: 'platform',
     isDefaultOrganization: false,
   } as unknown as Caller
-  const [deployment] = createRouter(config).route(sent.model)!.deployments
+  const [routed] = createRouter(config).route(sent.model)!.candidates
   const candidate = makeCandidate(
-    deployment!,
-    { apiKey: 'sk-test', owner: 'platform' },
+    routed!,
+    { apiKey: 'sk-test', payer: OPERATOR },
     { config, prices, caller, request, powerLevel: 'balanced', at: new Date(), usualTiers: createUsualTiers(() => 0) },
   )
+  const callId = randomUUID()
   const held = candidate.quote.input + candidate.quote.outputFor(candidate.wanted)
-  return {
-    candidate,
-    request,
-    caller,
-    held,
-    byteBoundInput: false,
-    unheld: 0n,
-    modelGroup: sent.model,
-    appliedCap: capFor({ candidate, held, byteBoundInput: false, unheld: 0n }),
-    exchange: { callId: randomUUID(), requestId: 'r', callerRequestId: null, startedAt: 0 },
-    hold: { remaining: 0n, keySpend: null },
-    retries: 0,
-    fallbacks: 0,
-    timing: { upstreamStartedAt: 0, firstByteAt: null, upstreamMs: 0 },
-    bill: null,
-  } as unknown as Call
+  const granted = { callId, held, input: candidate.quote.input, remaining: 0n, keySpend: null, owner: '' }
+  const ledger = { covers: () => true, extend: () => Promise.resolve(null) }
+  return firstAttempt(
+    {
+      endpoint: chatCompletions,
+      exchange: { callId, requestId: 'r', callerRequestId: null, startedAt: 0 } as unknown as Exchange,
+      caller,
+      request,
+      modelGroup: sent.model,
+      hold: createCallHold(ledger, { callId, organizationId: caller.organizationId }, granted, candidate),
+      candidates: [candidate],
+      remote: null,
+      quote: () => [candidate],
+    },
+    request.stream,
+  )
 }

@@ -1,6 +1,6 @@
 /**
  * Keys that callers bring: a user's own, and an organization's, which its admins keep. Plans decide when they pay
- * (src/call/choose-key.ts). Callers see and change their own only. No response holds a key.
+ * (src/call/choose-keys.ts). Callers see and change their own only. No response holds a key.
  */
 import { z } from '@hono/zod-openapi'
 import type { Database } from '../../db/connect.ts'

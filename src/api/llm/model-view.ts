@@ -28,7 +28,7 @@ interface Sources {
 /** Every model that can be named, in the order of the configuration. */
 export function viewModels(sources: Sources, names: readonly string[], at: Date): ListedModelView[] {
   return names.flatMap((id) => {
-    const deployment = sources.router.route(id)?.deployments[0]
+    const deployment = sources.router.route(id)?.candidates[0]?.deployment
     return deployment === undefined ? [] : [{ id, deployment, price: priceOf(sources, deployment, at) }]
   })
 }

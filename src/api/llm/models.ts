@@ -1,6 +1,6 @@
 /** The models a caller may call, with their prices: as a list, by provider, and in short. */
 import { z } from '@hono/zod-openapi'
-import { chooseKeys, isOwn } from '../../call/choose-key.ts'
+import { chooseKeys } from '../../call/choose-keys.ts'
 import type { Deployment } from '../../config/config.ts'
 import { exactNumber } from '../../http/exact-number.ts'
 import type { Caller } from '../../identity/caller.ts'
@@ -172,7 +172,7 @@ async function modelsOf(deps: LlmDependencies, caller: Caller): Promise<CallersM
     all: viewModels(deps, names, deps.now()),
     isByok(deployment) {
       const key = firstKey(deployment)
-      return key !== null && isOwn(key)
+      return key?.payer.accountOf === 'caller'
     },
   }
 }

@@ -1,0 +1,27 @@
+/** Upstream flows only while nobody holds it: neither the caller's full socket nor the meter. */
+
+type Reason = 'client' | 'meter'
+
+export interface Backpressure {
+  press(reason: Reason): void
+  release(reason: Reason): void
+  /** Nobody waits for it any more. */
+  releaseAll(): void
+}
+
+export function createBackpressure(upstream: () => { pause(): void; resume(): void } | null): Backpressure {
+  const reasons = new Set<Reason>()
+  return {
+    press(reason) {
+      reasons.add(reason)
+      upstream()?.pause()
+    },
+    release(reason) {
+      if (reasons.delete(reason) && reasons.size === 0) upstream()?.resume()
+    },
+    releaseAll() {
+      reasons.clear()
+      upstream()?.resume()
+    },
+  }
+}

@@ -1,0 +1,184 @@
+/**
+ * The credits that are set aside for one call: placed at the call's worst case, fitted to what was fetched, grown before another
+ * candidate is tried and while a stream runs. What was granted decides how much output may be asked for.
+ */
+import { TollgateError } from '../http/errors.ts'
+import type { Caller } from '../identity/caller.ts'
+import type { Delivered, Ended, Hold, HoldSize, Ledger } from '../ledger/ledger.ts'
+import { trimDecimal } from '../metering/money.ts'
+import type { Price } from '../metering/price.ts'
+import type { Candidate } from './candidate.ts'
+
+/** Where less than this many times the estimated input is left, it is held at one token a byte. The gate says the same. */
+const LITTLE = 10n
+
+export interface HeldCall {
+  callId: string
+  caller: Caller
+  serviceType: string
+  modelGroup: string
+  callerRequestId: string | null
+  isGone: () => boolean
+}
+
+export interface CallHold {
+  /** As it was granted. */
+  readonly granted: Hold
+  /** How large it is by now. */
+  readonly held: bigint
+  /** What of it is meant for the input of a candidate: by the estimate, or a token a byte where that is how it was granted. */
+  inputOf(candidate: Candidate): bigint
+  /** Output tokens a choice that it covers. */
+  outputTokens(candidate: Candidate): number
+  /** The output cap to send: what fits, where less than wanted is covered, and the caller is told; else the candidate's own, if any. */
+  capFor(candidate: Candidate): number | null
+  /** Whether the call may go out at this moment. */
+  covers(): boolean
+  /** Returns its new size, or null where that can't be covered. */
+  extend(size: HoldSize, delivered: Delivered | null, onEnded?: (why: Ended) => void): Promise<bigint | null>
+  /**
+   * Makes it what the call is worth now that its size is known. The input is a token a byte from here on: the byte rule knows no
+   * margin for what was held at the most it can be. @throws {TollgateError} 402 where the credits do not cover it.
+   */
+  fit(candidate: Candidate): Promise<void>
+  /** Before another candidate is tried, it covers that one's quote too. False: that attempt can't be made. */
+  cover(failed: Candidate, next: Candidate): Promise<boolean>
+}
+
+/** @throws {TollgateError} 402, 403, 429, 503. */
+export async function placeHold(ledger: Ledger, call: HeldCall, candidate: Candidate): Promise<CallHold> {
+  const { caller, callId } = call
+  const { quote, wanted, least } = candidate
+  const next = candidate.extendable
+    ? Math.min(wanted + candidate.step, candidate.most ?? Number.POSITIVE_INFINITY)
+    : wanted
+  const granted = await ledger.hold({
+    organizationId: caller.organizationId,
+    userId: caller.userId,
+    keyId: caller.keyId,
+    callId,
+    isGone: call.isGone,
+    serviceType: call.serviceType,
+    serviceName: call.modelGroup,
+    requestId: call.callerRequestId,
+    input: quote.input,
+    inputBytes: quote.inputBytes,
+    uncertain: quote.uncertain,
+    output: quote.outputFor(wanted),
+    least: quote.outputFor(least),
+    step: quote.outputFor(next) - quote.outputFor(wanted),
+    context: {
+      key_id: caller.keyId,
+      deployment: candidate.deployment.id,
+      price: candidate.price.reference,
+      rates: writtenRates(candidate.price),
+      markup: candidate.markup.toString(),
+      power_level: candidate.powerLevel,
+    },
+  })
+  return createCallHold(ledger, { callId, organizationId: caller.organizationId }, granted, candidate)
+}
+
+/** As they are kept with every hold. */
+export function writtenRates({ tiers }: Price): unknown {
+  return tiers.map(({ above, rates }) => {
+    const written: Record<string, string> = {}
+    for (const bucket in rates) written[bucket] = String(rates[bucket as keyof typeof rates])
+    return { above, rates: written }
+  })
+}
+
+/** @param first the candidate it was granted for. */
+export function createCallHold(
+  ledger: Pick<Ledger, 'covers' | 'extend'>,
+  ids: { callId: string; organizationId: string },
+  granted: Hold,
+  first: Candidate,
+): CallHold {
+  let held = granted.held
+  // Because little was left.
+  let byteBoundInput = granted.input > first.quote.input
+  const unheld = unheldOf(granted, first)
+
+  /** Another candidate may leave out no more than the first one did: so much is kept from further calls. */
+  function inputOf({ quote }: Candidate): bigint {
+    const input = byteBoundInput ? quote.inputBytes : quote.input
+    return input - (unheld < quote.uncertain ? unheld : quote.uncertain)
+  }
+
+  const outputTokens = (candidate: Candidate) => candidate.quote.outputTokensIn(held - inputOf(candidate))
+
+  /** The least and the whole of what it has to be for a candidate. */
+  function sizeFor(candidate: Candidate): HoldSize {
+    const input = inputOf(candidate)
+    const { quote, least, wanted } = candidate
+    return { total: input + quote.outputFor(wanted), least: input + quote.outputFor(least) }
+  }
+
+  async function extend(
+    size: HoldSize,
+    delivered: Delivered | null,
+    onEnded?: (why: Ended) => void,
+  ): Promise<bigint | null> {
+    const told = onEnded === undefined ? {} : { onEnded }
+    const now = await ledger.extend({ ...ids, delivered, hold: size, ...told })
+    if (now !== null) held = now
+    return now
+  }
+
+  return {
+    granted,
+    get held() {
+      return held
+    },
+    inputOf,
+    outputTokens,
+    capFor(candidate) {
+      const fits = outputTokens(candidate)
+      return fits < candidate.wanted ? Math.max(1, fits) : candidate.cap
+    },
+    covers: () => ledger.covers(granted),
+    extend,
+    async fit(candidate) {
+      if (!candidate.payer.isCharged) return
+      byteBoundInput = true
+      const before = held
+      const size = sizeFor(candidate)
+      if (size.total === held) return
+      const now = await extend({ ...size, shrink: true }, null)
+      // One that could not be made smaller in time may become so later.
+      if (now === null && size.total < held) held = size.total
+      if (held < size.least) throw tooLarge(size.least, before)
+    },
+    async cover(failed, next) {
+      // What failed cost nothing, so the same attempt is covered as it was.
+      if (next === failed) return true
+      // Where the caller's own account was to pay, nothing was held: whether little is left is decided now.
+      if (!failed.payer.isCharged) byteBoundInput = granted.remaining < LITTLE * next.quote.input
+      const size = sizeFor(next)
+      if (size.total > held) await extend(size, null)
+      return held >= size.least
+    },
+  }
+}
+
+/**
+ * What the gate left out, because the credits did not cover the most its media can be: less than the input and the least output need,
+ * by the uncertain part at most.
+ */
+function unheldOf({ held, input }: Hold, { quote, wanted, least }: Candidate): bigint {
+  if (held >= input + quote.outputFor(least)) return 0n
+  const missing = input + quote.outputFor(wanted) - held
+  return missing < quote.uncertain ? missing : quote.uncertain
+}
+
+function tooLarge(required: bigint, available: bigint): TollgateError {
+  const fields = { required: trimDecimal(required, 6), available: trimDecimal(available, 6) }
+  return new TollgateError(
+    402,
+    'insufficient_credits',
+    `Insufficient credits: with what was fetched this call needs at least ${fields.required} credits and holds ${fields.available}. ` +
+      'Send less, or ask an admin of your organization to allocate more.',
+    { headers: { 'x-should-retry': 'false' }, fields },
+  )
+}

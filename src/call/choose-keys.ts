@@ -1,0 +1,155 @@
+/**
+ * Whose key pays the provider, for each deployment of a call: by the caller's plan, the caller's own (the user's, else the
+ * organization's), the platform's, or the caller's with the platform's behind it. A key the vault has in its cache costs a look
+ * into a map: nothing is awaited then. Fails closed: a stored key that can't be had stands for nothing else, but for `hybrid`,
+ * whose plan says what comes next.
+ */
+import { providerOf } from '../../providers/registry.ts'
+import type { Deployment, Plan } from '../config/config.ts'
+import { TollgateError } from '../http/errors.ts'
+import type { Caller } from '../identity/caller.ts'
+import { userKeyOwner } from '../vault/key-owner.ts'
+import type { KeyOwner, Vault } from '../vault/vault.ts'
+import { callerPays, OPERATOR, type Payer } from './payer.ts'
+
+export interface PayingKey {
+  /** Null for a server that wants none. */
+  apiKey: string | null
+  payer: Payer
+}
+
+/** The keys to try on a deployment, in that order; at least one. @throws {TollgateError} 403, 503 where there is none. */
+export type KeysFor = (deployment: Deployment) => readonly PayingKey[]
+
+type Found = { key: string | null } | { failure: unknown }
+
+const PLATFORM: KeyOwner = { kind: 'platform' }
+const NO_KEY: PayingKey = { apiKey: null, payer: OPERATOR }
+
+/** A promise only where a key has to be read first. @throws {TollgateError} 403 where the plan is not in force. */
+export function chooseKeys(
+  vault: Pick<Vault, 'find'>,
+  caller: Caller,
+  deployments: readonly Deployment[],
+): KeysFor | Promise<KeysFor> {
+  const plan: Plan = caller.isDefaultOrganization ? 'platform' : (caller.plan ?? 'platform')
+  if (plan === 'byok' && typeof caller.planEnded === 'string') throw planInactive(caller.planEnded)
+  const owners = plan === 'platform' ? [] : ownersOf(caller)
+  const found = new Map<string, Found>()
+  const waiting: Promise<void>[] = []
+
+  function ask(provider: string, owner: KeyOwner): void {
+    const name = `${owner.kind}/${provider}`
+    if (found.has(name)) return
+    const answer = vault.find(provider, owner)
+    if (!(answer instanceof Promise)) {
+      found.set(name, { key: answer })
+      return
+    }
+    const keep = (value: Found) => void found.set(name, value)
+    waiting.push(answer.then((key) => keep({ key })).catch((failure: unknown) => keep({ failure })))
+  }
+
+  for (const deployment of deployments) {
+    if (!deployment.trustedHost || deployment.mockResponse !== null) continue
+    for (const owner of owners) ask(deployment.provider, owner)
+    if (plan !== 'byok' && !deployment.keyWritten) ask(deployment.provider, PLATFORM)
+  }
+  const keysFor: KeysFor = (deployment) => keysOf(deployment, plan, owners, found)
+  return waiting.length === 0 ? keysFor : Promise.all(waiting).then(() => keysFor)
+}
+
+function ownersOf(caller: Caller): KeyOwner[] {
+  return [userKeyOwner(caller), { kind: 'organization', id: caller.organizationId }]
+}
+
+function keysOf(
+  deployment: Deployment,
+  plan: Plan,
+  owners: readonly KeyOwner[],
+  found: ReadonlyMap<string, Found>,
+): readonly PayingKey[] {
+  // Nobody is called.
+  if (deployment.mockResponse !== null) return [NO_KEY]
+  if (plan === 'platform') return [platformKey(deployment, found)]
+  const own = ownKey(deployment, owners, found)
+  if (plan === 'byok') {
+    if (own === null) throw noOwnKey(deployment)
+    if ('failure' in own) throw own.failure
+    return [own]
+  }
+  if (own === null || 'failure' in own) return [platformKey(deployment, found)]
+  const behind = platformKeyOrWhy(deployment, found)
+  return 'failure' in behind ? [own] : [own, behind]
+}
+
+/** The first of the owners who has one. Never for a host that is not the provider's: the key is the caller's, the host is not. */
+function ownKey(
+  { trustedHost, provider }: Deployment,
+  owners: readonly KeyOwner[],
+  found: ReadonlyMap<string, Found>,
+): PayingKey | { failure: unknown } | null {
+  if (!trustedHost) return null
+  for (const { kind } of owners) {
+    const stored = found.get(`${kind}/${provider}`)
+    if (stored === undefined) continue
+    if ('failure' in stored) return stored
+    if (stored.key !== null) return { apiKey: stored.key, payer: callerPays(kind) }
+  }
+  return null
+}
+
+function platformKey(deployment: Deployment, found: ReadonlyMap<string, Found>): PayingKey {
+  const key = platformKeyOrWhy(deployment, found)
+  if ('failure' in key) throw key.failure
+  return key
+}
+
+/** As written for the deployment, else as stored, else as the environment has it. */
+function platformKeyOrWhy(
+  { keyWritten, apiKey, apiBase, provider }: Deployment,
+  found: ReadonlyMap<string, Found>,
+): PayingKey | { failure: unknown } {
+  const stored = keyWritten ? undefined : found.get(`platform/${provider}`)
+  if (stored !== undefined && 'failure' in stored) return stored
+  const key = stored?.key ?? apiKey
+  return key === null && apiBase === null ? { failure: noPlatformKey(provider) } : { apiKey: key, payer: OPERATOR }
+}
+
+/** Served on, the call would go out by the operator's key, which is not what was agreed on. */
+function planInactive(status: string): TollgateError {
+  return new TollgateError(
+    403,
+    'plan_inactive',
+    `The plan of your organization is ${status}, so no call can be made with its keys. Its owner or the operator can renew it.`,
+  )
+}
+
+/** Final for an SDK: a call made again at once finds no key either. */
+function noPlatformKey(name: string): TollgateError {
+  const { label, keyVariables } = providerOf(name)
+  const variables = keyVariables.join(' or ')
+  return new TollgateError(
+    503,
+    'provider_key_missing',
+    `No API key for ${label} is configured. The operator can set ${variables} and restart, or store one while Tollgate runs: PUT /api/v1/admin/platform-keys/${name}`,
+    { headers: { 'x-should-retry': 'false' } },
+  )
+}
+
+function noOwnKey({ provider, trustedHost }: Deployment): TollgateError {
+  const { label } = providerOf(provider)
+  if (trustedHost) {
+    return new TollgateError(
+      403,
+      'byok_key_missing',
+      `Your plan calls ${label} with a key of your own, and none is stored or switched on. Store one: POST /api/v1/llm/byok/keys`,
+    )
+  }
+  return new TollgateError(
+    403,
+    'byok_not_possible',
+    "Your plan calls providers with your own keys, which are not sent to the operator's server behind this model. Choose another.",
+    { param: 'model' },
+  )
+}

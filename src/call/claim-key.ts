@@ -1,0 +1,42 @@
+/** The Idempotency-Key of a call: what it is bound to, and how the call takes it. */
+import type { Exchange } from '../http/exchange.ts'
+import { type IdempotencyKey, openIdempotencyKey, type StoredAnswer } from '../idempotency/idempotency.ts'
+import type { Caller } from '../identity/caller.ts'
+import { type Admitted, firstAttempt } from './admitted.ts'
+import type { CallDependencies } from './call-dependencies.ts'
+import { powerLevelOf } from './candidate.ts'
+import type { EndpointRequest } from './endpoint.ts'
+import { errorCode, releaseCall } from './settle-call.ts'
+
+/** Null where the caller sent none. @throws {TollgateError} 400. */
+export function idempotencyKeyOf(
+  { database, observe }: CallDependencies,
+  { headers, callId }: Exchange,
+  caller: Caller,
+  request: EndpointRequest,
+): IdempotencyKey | null {
+  const key = headers['idempotency-key']
+  if (typeof key !== 'string') return null
+  // The one header that changes the price. What it says in other words than the body, or beside it, is another request.
+  const ofBody = powerLevelOf(undefined, request.powerLevel)
+  const level = powerLevelOf(headers['x-power-level'], request.powerLevel)
+  const variant = level === ofBody ? '' : level
+  return openIdempotencyKey({ database, log: observe.log }, caller, key, { body: request.text, variant }, callId)
+}
+
+/** After the hold, so that a call that is refused leaves no key. Where the key is taken by then, the call is not made. */
+export async function claimKey(
+  deps: CallDependencies,
+  call: Admitted,
+  key: IdempotencyKey,
+): Promise<StoredAnswer | null> {
+  const release = (error: string) => releaseCall(deps, firstAttempt(call, false), 'failed', { error })
+  try {
+    const meanwhile = await key.claim()
+    if (meanwhile !== null) await release('idempotency_key_in_use')
+    return meanwhile
+  } catch (error) {
+    await release(errorCode(error))
+    throw error
+  }
+}

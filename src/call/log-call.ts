@@ -1,0 +1,100 @@
+/** What is left of a call that was admitted, besides its row: one line in the log and the numbers. No prompt text, no key. */
+
+import type { Usage } from '../../providers/usage.ts'
+import type { Outcome } from '../ledger/ledger.ts'
+import { formatDecimal } from '../metering/money.ts'
+import type { Log } from '../observe/log.ts'
+import type { CallBill, Metrics, TokenKind } from '../observe/metrics.ts'
+import type { Attempt } from './admitted.ts'
+import type { Clock } from './call-dependencies.ts'
+import type { Failure } from './provider-failure.ts'
+import type { Bill } from './settle-call.ts'
+
+export interface CallEnd {
+  outcome: Outcome
+  /** Left out where nothing was consumed. */
+  bill?: Bill
+  error?: Failure
+}
+
+/** Once for each call, when it is over. */
+export function logCall(
+  deps: { observe: { log: Log; metrics: Metrics }; clock: Clock },
+  attempt: Attempt,
+  end: CallEnd,
+): void {
+  const { call, candidate, timing } = attempt
+  const { exchange, caller } = call
+  const { deployment, payer } = candidate
+  const total = deps.clock.monotonic() - exchange.startedAt
+  const own = Math.max(0, total - timing.upstreamMs)
+  const firstByte = timing.firstByteAt === null ? null : timing.firstByteAt - exchange.startedAt
+  const line = {
+    call_id: exchange.callId,
+    request_id: exchange.requestId,
+    org: caller.organizationId,
+    user: caller.userId,
+    model: call.modelGroup,
+    provider: deployment.provider,
+    deployment: deployment.id,
+    ...(payer.keyOwner === null ? {} : { byok: payer.keyOwner }),
+    stream: call.request.stream,
+    outcome: end.outcome,
+    held: formatDecimal(call.hold.held, 6),
+    ...(end.bill === undefined
+      ? {}
+      : {
+          charge: formatDecimal(end.bill.charge.microcredits, 6),
+          provenance: end.bill.provenance,
+          settlement: end.bill.booking.state,
+        }),
+    ...(end.error === undefined
+      ? {}
+      : { provider_error: end.error.kind, provider_status: end.error.status, provider_said: end.error.internal }),
+    retries: attempt.retries,
+    first_byte_ms: firstByte === null ? null : Math.round(firstByte),
+    total_ms: Math.round(total),
+    upstream_ms: Math.round(timing.upstreamMs),
+    own_ms: Number(own.toFixed(3)),
+  }
+  const isCallers = end.error?.callerAccountAt !== undefined
+  const isLoud = end.error !== undefined && !isCallers && ['auth', 'quota'].includes(end.error.kind)
+  if (isLoud) deps.observe.log.error(line, 'THE PROVIDER REJECTS OUR ACCOUNT')
+  else deps.observe.log.info(line, 'call')
+  deps.observe.metrics.call({
+    provider: deployment.mockResponse === null ? deployment.provider : 'mock',
+    outcome: end.outcome,
+    stream: call.request.stream,
+    ownSeconds: own / 1000,
+    firstByteSeconds: firstByte === null ? null : firstByte / 1000,
+    bill: end.bill === undefined ? null : billOf(end.bill),
+  })
+  // By its kind: the code a provider gave it may be anything.
+  if (end.error !== undefined)
+    deps.observe.metrics.error(exchange.outgoing, `${isCallers ? 'byok' : 'provider'}_${end.error.kind}`)
+}
+
+function billOf({ charge, usage, provenance, booking, consistent }: Bill): CallBill {
+  return {
+    microcredits: charge.microcredits,
+    provenance,
+    tokens: tokensOf(usage),
+    pending: booking.state === 'pending',
+    mismatch: !consistent,
+  }
+}
+
+/** Reasoning is shown apart from the output it is a part of, so that the kinds add up. */
+function tokensOf(usage: Usage): Record<TokenKind, number> {
+  const reasoning = Math.min(usage.reasoning, usage.output)
+  return {
+    input: usage.input,
+    cache_read: usage.cacheRead + usage.cacheReadAudio,
+    cache_write: usage.cacheWrite5m + usage.cacheWrite1h,
+    output: usage.output - reasoning,
+    reasoning,
+    audio_input: usage.audioInput,
+    audio_output: usage.audioOutput,
+    image_output: usage.imageOutput,
+  }
+}

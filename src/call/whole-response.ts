@@ -1,0 +1,117 @@
+/** A non-streaming call: made, finished and charged even when the caller has left, settled before the response goes out. */
+import { type Answer, isPaid, type ProviderError, type Reading } from '../../providers/provider.ts'
+import { inputCost } from './accrued-cost.ts'
+import type { Admitted, Attempt } from './admitted.ts'
+import type { CallDependencies } from './call-dependencies.ts'
+import { logCall } from './log-call.ts'
+import { afterCharge, type Ending, paidError } from './paid-error.ts'
+import { failureWith, fromConnection, toCallerError } from './provider-failure.ts'
+import { billHeaders, shownCost } from './response-headers.ts'
+import { fetchWhole, onConnection, readContext } from './send-attempt.ts'
+import { failureOf, releaseCall, type Served, settleCall } from './settle-call.ts'
+import { type Made, tryCandidates } from './try-candidates.ts'
+import { isAnswer } from './upstream.ts'
+
+/** It delivered nothing, and states what that used: charged, and not tried again. */
+type PaidError = ProviderError & { consumed: Reading }
+type Result = { response: Answer } | { paid: PaidError }
+
+export async function wholeResponse(deps: CallDependencies, call: Admitted): Promise<Ending> {
+  const tried = await tryCandidates(deps, call, (attempt) => make(deps, attempt))
+  const { attempt } = tried
+  if ('failed' in tried) {
+    await releaseCall(deps, attempt, 'failed', failureOf(tried.failed))
+    logCall(deps, attempt, { outcome: 'failed', error: tried.failed })
+    throw toCallerError(tried.failed, deps.clock.now())
+  }
+  return 'paid' in tried.ok ? chargeError(deps, attempt, tried.ok.paid) : respond(deps, attempt, tried.ok.response)
+}
+
+async function make(deps: CallDependencies, attempt: Attempt): Promise<Made<Result>> {
+  const sent = await onConnection(deps, attempt, () => exchangeWhole(deps, attempt))
+  if ('error' in sent) return sent
+  const { result } = sent
+  if (!('kind' in result)) return { ok: { response: result } }
+  const { consumed } = result
+  if (consumed === undefined || !attempt.candidate.payer.isCharged) return { error: result }
+  return { ok: { paid: { ...result, consumed } } }
+}
+
+async function exchangeWhole(deps: CallDependencies, attempt: Attempt): Promise<Answer | ProviderError> {
+  const { call, candidate, timing } = attempt
+  const { provider } = candidate.terms
+  const { monotonic } = deps.clock
+  timing.startedAt = monotonic()
+  try {
+    const fetched = fetchWhole(deps, attempt)
+    deps.money.ledger.checkpoint(call.exchange.callId, call.caller.organizationId, inputCost(candidate))
+    const { status, headers, body } = await fetched
+    if (!isAnswer(status)) return provider.readError(status, headers, body)
+    return candidate.terms.readWhole(body, readContext(attempt)) ?? unreadable(attempt, body)
+  } catch (error) {
+    return fromConnection(provider.label, error as Error)
+  } finally {
+    timing.upstreamMs += monotonic() - timing.startedAt
+  }
+}
+
+/** A body that is no response; where it is a stream nobody asked for, it may say what it cost all the same. */
+function unreadable(attempt: Attempt, body: Buffer): ProviderError {
+  const { label } = attempt.candidate.terms.provider
+  const error = fromConnection(label, new Error('the body is not a response of this endpoint'))
+  const consumed = streamedUsage(attempt, body)
+  return consumed !== null && isPaid(consumed) ? { ...error, consumed } : error
+}
+
+function streamedUsage(attempt: Attempt, body: Buffer): Reading | null {
+  const reader = attempt.candidate.terms.readStream(readContext(attempt))
+  try {
+    const { done } = reader.push(body)
+    if (!done) reader.end()
+    return reader.isFinal ? reader.reading : null
+  } catch {
+    // One line larger than any frame: no stream either.
+    return null
+  }
+}
+
+async function chargeError(deps: CallDependencies, attempt: Attempt, paid: PaidError): Promise<Ending> {
+  const bill = await settleCall(deps, attempt, paidNothing(paid.consumed))
+  const error = failureWith(attempt.candidate, paid)
+  logCall(deps, attempt, { outcome: 'cut_off', bill, error })
+  return paidError(deps.clock, attempt, bill, toCallerError(error, deps.clock.now()))
+}
+
+/** What a failure served that states what it used, and delivered nothing. */
+export function paidNothing(reading: Reading): Served {
+  const nothing = () => ''
+  return {
+    reading,
+    isFinal: true,
+    hasContent: false,
+    finishReasons: [],
+    outputText: nothing,
+    shownText: nothing,
+    outcome: 'cut_off',
+  }
+}
+
+async function respond(deps: CallDependencies, attempt: Attempt, response: Answer): Promise<Ending> {
+  const { exchange, endpoint } = attempt.call
+  const outcome = exchange.clientDisconnected ? 'client_disconnected' : 'answered'
+  const bill = await settleCall(deps, attempt, { ...response, isFinal: true, outcome })
+  return afterCharge(deps.clock, attempt, bill, () => {
+    const costs = billHeaders(attempt, bill, deps.clock.monotonic())
+    const headers = { 'content-type': 'application/json; charset=utf-8', ...costs }
+    const body = response.body(shownCost(attempt, bill), endpoint.usageShape(bill.usage), !bill.asStated)
+    logCall(deps, attempt, { outcome, bill })
+    return {
+      key: { status: 200, headers, body },
+      send() {
+        if (exchange.clientDisconnected) return
+        exchange.outgoing.writeHead(200, { ...headers, 'content-length': body.length })
+        exchange.outgoing.end(body)
+      },
+    }
+  })
+}

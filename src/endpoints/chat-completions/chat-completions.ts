@@ -1,0 +1,50 @@
+/** POST /v1/chat/completions, in OpenAI's dialect, whichever provider serves it. */
+import type { ChatRequest } from '../../../providers/provider.ts'
+import { chatProviderOf } from '../../../providers/registry.ts'
+import { dataFrame } from '../../../providers/sse-frames.ts'
+import { openAiShape } from '../../../providers/usage.ts'
+import type { Endpoint, EndpointRequest } from '../../call/endpoint.ts'
+import { errorBody } from '../../http/errors.ts'
+import { chatTerms } from './chat-terms.ts'
+import { readChatRequest } from './read-request.ts'
+import { remoteMedia } from './remote-media.ts'
+
+export const chatCompletions: Endpoint = {
+  serviceType: 'llm_inference',
+  read: (body) => chatCall(readChatRequest(body)),
+  errorBody,
+  usageShape: openAiShape,
+  stream: {
+    contentType: 'text/event-stream; charset=utf-8',
+    keepAlive: Buffer.from(': keep-alive\n\n'),
+    pending: Buffer.from(': settlement pending\n\n'),
+    end: dataFrame('[DONE]'),
+    error: (error) => dataFrame(JSON.stringify(errorBody(error))),
+  },
+}
+
+function chatCall(request: ChatRequest): EndpointRequest {
+  const { text, model, stream, includeUsage, json } = request
+  return {
+    text,
+    model,
+    stream,
+    includeUsage,
+    powerLevel: json.power_level,
+    mentionsUsageQuestion: () => mentionsUsageQuestion(json),
+    remoteMedia(deployments) {
+      const mustFetch = deployments.flatMap(({ provider, mockResponse }) =>
+        mockResponse === null ? (chatProviderOf(provider).chat.mustInline ?? []) : [],
+      )
+      if (mustFetch.length === 0) return null
+      return remoteMedia(request, (url) => mustFetch.some((must) => must(url)), chatCall)
+    },
+    termsOn: (deployment) => chatTerms(request, deployment),
+  }
+}
+
+/** What a server says of `stream_options` may be said of words of the caller's. */
+function mentionsUsageQuestion(json: ChatRequest['json']): boolean {
+  const { stream_options: _, ...rest } = json
+  return /stream_options|include_usage/i.test(JSON.stringify(rest))
+}

@@ -1,0 +1,131 @@
+/** What a chat completion may cost on a deployment, and how it gets to the deployment's provider and back. */
+import { mock } from '../../../providers/mock.ts'
+import type { ChatProvider, ChatRequest, Refusal } from '../../../providers/provider.ts'
+import { findProvider } from '../../../providers/registry.ts'
+import type { Terms } from '../../call/endpoint.ts'
+import type { Deployment } from '../../config/config.ts'
+import { TollgateError } from '../../http/errors.ts'
+import { estimateInput, inputTexts, withTexts } from './estimate-input.ts'
+import { choicesOf, outputCapOf } from './read-request.ts'
+import { judgeStrangers, type StrangeMembers } from './strange-members.ts'
+
+type Json = Readonly<Record<string, unknown>>
+
+/** @throws {TollgateError} 400 for what the provider can't honour and may not be left out. */
+export function chatTerms(request: ChatRequest, deployment: Deployment): Terms {
+  const provider = chatProviderFor(deployment)
+  const { chat } = provider
+  const model = deployment.upstreamModel
+  const asked = { ...deployment.defaults, ...request.json }
+  const strangers = judgeStrangers(request, provider, deployment)
+  const drop = [...strangers.drop, ...droppedMembers(provider, deployment, chat.refuses(asked, model))]
+  const effective = drop.length === 0 ? asked : without(asked, drop)
+  const facts = provider.model(model, effective)
+  const estimate = withTexts(
+    estimateInput(effective, facts, chat.mediaTokens(model), chat.unpackId),
+    strangers.letThrough,
+  )
+  const choices = choicesOf(effective)
+  const inputTokens = estimate.tokens + estimate.expected.media
+  return {
+    provider,
+    facts,
+    estimate,
+    requestBytes: request.text.length + JSON.stringify(deployment.defaults).length,
+    choices,
+    outputCap: outputCapOf(effective),
+    leastOutput: chat.leastOutput?.(effective, model) ?? 1,
+    isCapBelieved: strangers.letThrough.length === 0,
+    tools: chat.serverTools(effective, model),
+    mayServe: chat.mayServe(effective),
+    serviceTier: typeof effective.service_tier === 'string' ? effective.service_tier : null,
+    asksForAudio: Array.isArray(effective.modalities) && effective.modalities.includes('audio'),
+    asksForLongCache: asksForLongCache(effective),
+    inputTexts: () => inputTexts(request.json, chat.unpackId, strangers.letThrough),
+    ...wire(request, deployment, provider, { drop, dropAt: strangers.dropAt, choices, inputTokens }),
+  }
+}
+
+interface Known extends Pick<StrangeMembers, 'drop' | 'dropAt'> {
+  choices: number
+  inputTokens: number
+}
+
+type Wire = Pick<Terms, 'prepare' | 'readWhole' | 'readStream' | 'mock'>
+
+/** The way to the provider and back; where nobody is called, the mock reads what the mock wrote. */
+function wire(
+  request: ChatRequest,
+  { upstreamModel: model, apiBase, defaults, mockResponse }: Deployment,
+  { chat }: ChatProvider,
+  { drop, dropAt, choices, inputTokens }: Known,
+): Wire {
+  const reader = mockResponse === null ? chat : mock.chat
+  const context = { request, model, choices }
+  return {
+    prepare: ({ asksUsage, ...sending }) =>
+      chat.prepare({ ...sending, request, model, apiBase, defaults, drop, dropAt, askUsage: asksUsage }),
+    readWhole: (body, call) => reader.readAnswer(body, { ...context, ...call }),
+    readStream: (call) => reader.readStream({ ...context, ...call }),
+    mock:
+      mockResponse === null
+        ? null
+        : ({ outputCap, ...call }) =>
+            mock.respond({
+              ...call,
+              model: request.model,
+              text: mockResponse,
+              inputTokens,
+              choices,
+              outputCap: outputCap ?? request.outputCap,
+            }),
+  }
+}
+
+/** @throws {TollgateError} 400 where it serves no chat completions. */
+function chatProviderFor({ provider: name }: Deployment): ChatProvider {
+  const provider = findProvider(name)
+  if (provider !== null && servesChat(provider)) return provider
+  throw new TollgateError(
+    400,
+    'unsupported_endpoint',
+    `${provider?.label ?? name} serves no chat completions. Ask for another model.`,
+    { param: 'model' },
+  )
+}
+
+function servesChat(provider: NonNullable<ReturnType<typeof findProvider>>): provider is ChatProvider {
+  return provider.chat !== undefined
+}
+
+/** @throws {TollgateError} 400, naming what the provider can't honour and the operator does not let us leave out. */
+function droppedMembers({ chat }: ChatProvider, deployment: Deployment, refusals: readonly Refusal[]): string[] {
+  // The operator knows better what his server takes; what has to be translated can't be sent all the same.
+  const allowed = chat.takes(deployment.apiBase) === null ? [] : deployment.allowedParams
+  const refused = refusals.filter(({ param, droppable }) => !(droppable && allowed.includes(param)))
+  for (const { param, message, droppable } of refused) {
+    if (droppable && deployment.dropParams) continue
+    throw new TollgateError(400, 'unsupported_parameter', message, { param })
+  }
+  return refused.map(({ param }) => param)
+}
+
+function without(json: Json, members: readonly string[]): Record<string, unknown> {
+  // A set: a caller may send as many members that nobody knows as fit into a body.
+  const out = new Set(members)
+  return Object.fromEntries(Object.entries(json).filter(([key]) => !out.has(key)))
+}
+
+/** Cache entries are kept for five minutes where a hint says nothing else; an hour costs more. Hints may stand anywhere. */
+function asksForLongCache(json: Json): boolean {
+  const open: unknown[] = [json]
+  for (let value = open.pop(); value !== undefined || open.length > 0; value = open.pop()) {
+    if (typeof value !== 'object' || value === null) continue
+    for (const [name, member] of Object.entries(value)) {
+      if (typeof member !== 'object' || member === null) continue
+      if (name === 'cache_control' && 'ttl' in member && member.ttl !== '5m') return true
+      open.push(member)
+    }
+  }
+  return false
+}
