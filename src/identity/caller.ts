@@ -1,14 +1,8 @@
 /** Who a request is from. Produced once, by this folder, for every route. */
 import type { Permission } from './permissions.ts'
+import type { Role } from './role.ts'
 
-/** What a member is in an organization. */
-export type OrganizationRole = 'owner' | 'admin' | 'billing_admin' | 'member'
-
-/**
- * `system_admin` is the operator. `service` is an application that calls for its organization. `none` belongs to no organization:
- * somebody an identity provider vouches for, whom nobody has invited yet.
- */
-export type Role = 'system_admin' | OrganizationRole | 'service' | 'none'
+export type { OrganizationRole, Role } from './role.ts'
 
 export type CredentialKind = 'master_key' | 'api_key' | 'virtual_key' | 'service_key' | 'token' | 'session'
 

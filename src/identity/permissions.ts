@@ -4,7 +4,15 @@
  * never add to it.
  */
 import { TollgateError } from '../http/errors.ts'
-import type { Caller, Role } from './caller.ts'
+import type { Role } from './role.ts'
+
+/** The part of a caller that decides. `caller.ts` names permissions itself, so this file does not import it. */
+interface Standing {
+  organizationId: string
+  role: Role
+  memberships: ReadonlyMap<string, Role>
+  scopes: ReadonlySet<Permission> | null
+}
 
 interface Rule {
   roles: readonly Exclude<Role, 'system_admin'>[]
@@ -126,7 +134,7 @@ export function isPermission(name: string): name is Permission {
 }
 
 /** Whether the caller may, in this organization. */
-export function can(caller: Caller, permission: Permission, organizationId = caller.organizationId): boolean {
+export function can(caller: Standing, permission: Permission, organizationId = caller.organizationId): boolean {
   return isInScope(caller, permission) && hasRole(caller, permission, organizationId)
 }
 
@@ -136,7 +144,7 @@ export function can(caller: Caller, permission: Permission, organizationId = cal
  * @throws {TollgateError} 403: `insufficient_scope` where only the credential is in the way, else by what is missing.
  */
 export function requirePermission(
-  caller: Caller,
+  caller: Standing,
   permission: Permission,
   organizationId = caller.organizationId,
 ): void {
@@ -151,20 +159,20 @@ export function requirePermission(
 }
 
 /** The caller's role in an organization; `none` where it has none. */
-export function roleIn({ role, memberships }: Caller, organizationId: string): Role {
+export function roleIn({ role, memberships }: Standing, organizationId: string): Role {
   return role === 'system_admin' ? role : (memberships.get(organizationId) ?? 'none')
 }
 
-function hasRole(caller: Caller, permission: Permission, organizationId: string): boolean {
+function hasRole(caller: Standing, permission: Permission, organizationId: string): boolean {
   const role = roleIn(caller, organizationId)
   return role === 'system_admin' || rules[permission].roles.includes(role)
 }
 
-function isInScope({ scopes }: Caller, permission: Permission): boolean {
+function isInScope({ scopes }: Standing, permission: Permission): boolean {
   return scopes === null || scopes.has(permission)
 }
 
-function refusal(caller: Caller, permission: Permission, organizationId: string): TollgateError {
+function refusal(caller: Standing, permission: Permission, organizationId: string): TollgateError {
   const { roles, refusal: text } = rules[permission]
   if (roles.length === 0) {
     const message = text === '' ? `Admin access required (current role: ${caller.role})` : text
