@@ -142,12 +142,14 @@ create table public.organization_members (
   user_id character varying(255) not null,
   role character varying(20) default 'member'::character varying not null,
   joined_at timestamp with time zone default tollgate.tollgate_now() not null,
+  is_default boolean default false not null,
   constraint organization_members_pkey PRIMARY KEY (id),
   constraint organization_members_org_id_user_id_key UNIQUE (org_id, user_id),
   constraint organization_members_org_id_fkey FOREIGN KEY (org_id) REFERENCES public.organizations(id) ON DELETE CASCADE,
   constraint organization_members_role_check CHECK (role::text = ANY (ARRAY['owner'::character varying, 'admin'::character varying, 'member'::character varying, 'billing_admin'::character varying]::text[]))
 );
 CREATE INDEX idx_org_members_user_id ON public.organization_members USING btree (user_id);
+CREATE UNIQUE INDEX idx_organization_members_default ON public.organization_members USING btree (user_id) WHERE is_default;
 comment on table public.organization_members is 'Which users belong to an organization, and in which role.';
 grant delete, insert, select, update on table public.organization_members to tollgate_app;
 grant select on table public.organization_members to tollgate_caller;
@@ -238,6 +240,7 @@ create table public.user_credit_allocations (
   updated_at timestamp with time zone default tollgate.tollgate_now() not null,
   held_credits numeric(20,6) default 0 not null,
   margin_credits numeric(20,6) default 0 not null,
+  follows_pool boolean default false not null,
   constraint user_credit_allocations_pkey PRIMARY KEY (id),
   constraint user_credit_allocations_org_id_user_id_key UNIQUE (org_id, user_id),
   constraint user_credit_allocations_org_id_fkey FOREIGN KEY (org_id) REFERENCES public.organizations(id) ON DELETE RESTRICT,
@@ -252,6 +255,7 @@ CREATE INDEX idx_user_credits_org_id ON public.user_credit_allocations USING btr
 CREATE INDEX idx_user_credits_user_id ON public.user_credit_allocations USING btree (user_id, org_id);
 CREATE TRIGGER update_user_credits_updated_at BEFORE UPDATE ON public.user_credit_allocations FOR EACH ROW WHEN (new.updated_at = old.updated_at) EXECUTE FUNCTION public.update_updated_at_column();
 comment on table public.user_credit_allocations is 'The part of a pool that one user may spend.';
+comment on column public.user_credit_allocations.follows_pool is 'Takes from the pool what nobody has whenever it is short: a service''s.';
 comment on column public.user_credit_allocations.margin_credits is 'What its running calls may still need beside their holds: the sum of theirs.';
 comment on column public.user_credit_allocations.used_credits is 'In the current period; goes down only by a journalled reset.';
 grant insert, select, update on table public.user_credit_allocations to tollgate_app;
@@ -485,7 +489,8 @@ AS $function$
       v_pool := v_current.pool;
       v_allocation := v_current.allocation;
       return coalesce(ledger_available(
-        v_allocation.allocated_credits - v_allocation.used_credits - v_allocation.held_credits,
+        v_allocation.allocated_credits - v_allocation.used_credits - v_allocation.held_credits
+          + case when v_allocation.follows_pool then v_pool.total_credits - v_pool.allocated_credits else 0 end,
         v_pool.total_credits - v_pool.used_credits - v_pool.held_credits,
         v_pool.allow_overage, v_pool.overage_limit, v_pool.overage_credits)
         - v_allocation.margin_credits >= p_credits_needed, true);
@@ -590,15 +595,38 @@ create table tollgate.api_keys (
   expires_at timestamp with time zone,
   created_by character varying(255),
   created_at timestamp with time zone default tollgate.tollgate_now() not null,
+  kind character varying(20) default 'api_key'::character varying not null,
+  scopes text[],
+  models text[],
+  routes text[],
+  act_as character varying(20) default 'none'::character varying not null,
+  all_organizations boolean default false not null,
+  requests_per_minute integer,
+  tokens_per_minute bigint,
+  calls_at_once integer,
+  replaced_at timestamp with time zone,
   constraint api_keys_pkey PRIMARY KEY (id),
   constraint api_keys_key_hash_key UNIQUE (key_hash),
   constraint api_keys_org_id_fkey FOREIGN KEY (org_id) REFERENCES public.organizations(id) ON DELETE RESTRICT,
-  constraint api_keys_key_hash_check CHECK (length(key_hash) = 32)
+  constraint api_keys_act_as_check CHECK (act_as::text = ANY (ARRAY['none'::character varying, 'members'::character varying]::text[])),
+  constraint api_keys_calls_at_once_check CHECK (calls_at_once >= 0),
+  constraint api_keys_key_hash_check CHECK (length(key_hash) = 32),
+  constraint api_keys_kind_check CHECK (kind::text = ANY (ARRAY['api_key'::character varying, 'virtual_key'::character varying, 'service_key'::character varying]::text[])),
+  constraint api_keys_requests_per_minute_check CHECK (requests_per_minute >= 0),
+  constraint api_keys_tokens_per_minute_check CHECK (tokens_per_minute >= 0)
 );
 CREATE INDEX idx_api_keys_org_user ON tollgate.api_keys USING btree (org_id, user_id);
+CREATE UNIQUE INDEX idx_api_keys_service ON tollgate.api_keys USING btree (name) WHERE (((kind)::text = 'service_key'::text) AND is_active AND (replaced_at IS NULL));
+CREATE TRIGGER api_keys_changed AFTER INSERT OR UPDATE ON tollgate.api_keys FOR EACH ROW EXECUTE FUNCTION tollgate.api_key_changed();
 comment on table tollgate.api_keys is 'Keys of callers.';
+comment on column tollgate.api_keys.act_as is 'members: X-User-ID names the member who pays.';
+comment on column tollgate.api_keys.all_organizations is 'The key acts in every organization its user is a member of. Only for users whom an identity provider vouches for: two organizations may call different people the same.';
 comment on column tollgate.api_keys.key_hash is 'SHA-256. A key is 256 random bits, so it needs no salt and is found by an index.';
+comment on column tollgate.api_keys.models is 'Names or patterns of models the key may call; null: all.';
 comment on column tollgate.api_keys.preview is 'Enough to recognize, too little to use: uc_1234abcd...';
+comment on column tollgate.api_keys.replaced_at is 'Rotated then; both keys are good until expires_at.';
+comment on column tollgate.api_keys.routes is 'Groups or paths of routes the key may call; null: all.';
+comment on column tollgate.api_keys.scopes is 'Permissions the key is restricted to; null: everything its user may do.';
 grant insert, select, update on table tollgate.api_keys to tollgate_app;
 
 create table tollgate.audit_log (
@@ -888,6 +916,31 @@ comment on table tollgate.vault_root is 'Which root key seals provider keys, by 
 comment on column tollgate.vault_root.handover is 'The new root key sealed under the previous one: running processes take it from here.';
 comment on column tollgate.vault_root.way_back is 'The previous root key sealed under the new one: for a process that was started with the new one.';
 grant insert, select, update on table tollgate.vault_root to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.api_key_changed()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
+AS $function$
+    declare
+      v_subject varchar := case new.kind when 'service_key' then 'service_key/' || new.name else 'api_key/' || new.id end;
+    begin
+      if new.kind <> 'service_key' and coalesce(current_setting('tollgate.actor', true), '') = '' then return null; end if;
+      if tg_op = 'INSERT' then
+        perform vault_record('api_key.created', v_subject, jsonb_build_object('preview', new.preview, 'user', new.user_id));
+      elsif old.is_active and not new.is_active then
+        perform vault_record('api_key.revoked', v_subject, jsonb_build_object('preview', new.preview));
+      elsif old.replaced_at is null and new.replaced_at is not null then
+        perform vault_record('api_key.replaced', v_subject, jsonb_build_object('preview', new.preview, 'until', new.expires_at));
+      else
+        perform vault_record('api_key.changed', v_subject, jsonb_build_object('preview', new.preview));
+      end if;
+      return null;
+    end
+  $function$;
+revoke execute on function tollgate.api_key_changed() from public;
+grant execute on function tollgate.api_key_changed() to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.audit_log_prune(p_days integer)
  RETURNS bigint
@@ -1580,6 +1633,14 @@ AS $function$
       v_pool := v_locked.pool;
       v_allocation := v_locked.allocation;
       v_more := p_target - held;
+      if v_allocation.follows_pool
+          and v_more > v_allocation.allocated_credits - v_allocation.used_credits - v_allocation.held_credits then
+        perform ledger_follow_pool(v_hold.org_id, v_hold.user_id,
+          v_more - (v_allocation.allocated_credits - v_allocation.used_credits - v_allocation.held_credits));
+        v_locked := ledger_lock_and_refresh(v_hold.org_id, v_hold.user_id);
+        v_pool := v_locked.pool;
+        v_allocation := v_locked.allocation;
+      end if;
       v_more := least(v_more, coalesce(ledger_available(
         v_allocation.allocated_credits - v_allocation.used_credits - v_allocation.held_credits,
         v_pool.total_credits - v_pool.used_credits - v_pool.held_credits,
@@ -1623,6 +1684,35 @@ AS $function$
   $function$;
 revoke execute on function tollgate.ledger_find_dead(interval) from public;
 grant execute on function tollgate.ledger_find_dead(interval) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.ledger_follow_pool(p_org_id uuid, p_user_id character varying, p_short numeric)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
+AS $function$
+    declare v_taken numeric;
+    begin
+      update public.organization_credit_pools p
+        set allocated_credits = p.allocated_credits + t.taken,
+          overage_credits = p.overage_credits
+            + ledger_overdraft(a.allocated_credits + t.taken, a.used_credits, a.held_credits)
+            - ledger_overdraft(a.allocated_credits, a.used_credits, a.held_credits)
+        from public.user_credit_allocations a
+        cross join lateral (
+          select least(o.total_credits - o.allocated_credits,
+            greatest(p_short, round((o.total_credits - o.allocated_credits) / 64, 6))) as taken
+          from public.organization_credit_pools o where o.org_id = p_org_id) t
+        where p.org_id = p_org_id and a.org_id = p_org_id and a.user_id = p_user_id and a.follows_pool and t.taken > 0
+        returning t.taken into v_taken;
+      if v_taken is null then return; end if;
+      update public.user_credit_allocations a
+        set allocated_credits = a.allocated_credits + v_taken where a.org_id = p_org_id and a.user_id = p_user_id;
+      insert into ledger_journal (kind, org_id, user_id, pool_allocated, allocation_allocated, actor)
+        values ('allocate', p_org_id, p_user_id, v_taken, v_taken, 'ledger');
+    end
+  $function$;
+revoke execute on function tollgate.ledger_follow_pool(uuid,character varying,numeric) from public;
+grant execute on function tollgate.ledger_follow_pool(uuid,character varying,numeric) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.ledger_hold_batch(p_owner uuid, p_calls jsonb)
  RETURNS TABLE(ordinal integer, outcome character varying, held numeric, input numeric, required numeric, available numeric, remaining numeric, limit_kind character varying, key_used numeric)
@@ -1757,18 +1847,25 @@ AS $function$
         if not ledger_lease_is_valid(p_owner, v_now) then outcome := 'no_lease'; return; end if;
         perform set_config('synchronous_commit', 'off', true);
       end if;
-      for i in 1 .. 2 loop
-        select p.total_credits, p.used_credits as pool_used, p.held_credits as pool_held, p.allow_overage, p.overage_limit,
+      for i in 1 .. 3 loop
+        select p.total_credits, p.allocated_credits as pool_allocated, p.used_credits as pool_used, p.held_credits as pool_held, p.allow_overage, p.overage_limit,
             p.overage_credits, a.id, a.is_active, a.allocated_credits, a.used_credits, a.held_credits, a.margin_credits,
-            coalesce(a.next_reset_date <= v_now, false) or coalesce(p.next_refresh_date <= v_now, false) as due
+            coalesce(a.next_reset_date <= v_now, false) or coalesce(p.next_refresh_date <= v_now, false) as due,
+            case when a.follows_pool and a.is_active then greatest(p_call.input, p_call.input_bytes) + p_call.output + a.margin_credits
+              - (a.allocated_credits - a.used_credits - a.held_credits) else 0 end as short
           into v
           from public.organization_credit_pools p
           join public.user_credit_allocations a on a.org_id = p.org_id
           where p.org_id = p_call.org_id and a.user_id = p_call.user_id
           for update of p, a;
         if not found then outcome := 'no_allocation'; return; end if;
-        exit when not v.due;
-        perform ledger_lock_and_refresh(p_call.org_id, p_call.user_id);
+        if v.due then
+          perform ledger_lock_and_refresh(p_call.org_id, p_call.user_id);
+        elsif v.short > 0 and v.total_credits > v.pool_allocated then
+          perform ledger_follow_pool(p_call.org_id, p_call.user_id, v.short);
+        else
+          exit;
+        end if;
       end loop;
       v_free := v.allocated_credits - v.used_credits - v.held_credits;
       remaining := v_free;

@@ -22,6 +22,7 @@ import {
   orgShow,
   orgSuspend,
 } from './commands/organizations.ts'
+import { serviceKeyCreate, serviceKeyList, serviceKeyRevoke, serviceKeyRotate } from './commands/service-keys.ts'
 import { start } from './commands/start.ts'
 import { commandsOf, HELP, helpFor } from './commands/usage.ts'
 import { version } from './commands/version.ts'
@@ -44,6 +45,10 @@ const COMMANDS = {
   'key create': keyCreate,
   'key list': keyList,
   'key revoke': keyRevoke,
+  'service-key create': serviceKeyCreate,
+  'service-key rotate': serviceKeyRotate,
+  'service-key revoke': serviceKeyRevoke,
+  'service-key list': serviceKeyList,
   'keys rotate': keysRotate,
   'keys import-fernet': keysImportFernet,
   disputes: disputesList,

@@ -172,7 +172,7 @@ async function startOver(options: ServerOptions, { identities, database }: CallD
   const router = createRouter(config)
   const identify = createIdentify({
     database: identities,
-    masterKey: config.masterKey,
+    config,
     unknownKeys: createUnknownKeys(config.limits.unknownKeysPerMinute, Date.now),
     now: Date.now,
   })

@@ -58,18 +58,25 @@ create or replace function tollgate.ledger_hold_one(p_owner uuid, p_call tollgat
         if not ledger_lease_is_valid(p_owner, v_now) then outcome := 'no_lease'; return; end if;
         perform set_config('synchronous_commit', 'off', true);
       end if;
-      for i in 1 .. 2 loop
-        select p.total_credits, p.used_credits as pool_used, p.held_credits as pool_held, p.allow_overage, p.overage_limit,
+      for i in 1 .. 3 loop
+        select p.total_credits, p.allocated_credits as pool_allocated, p.used_credits as pool_used, p.held_credits as pool_held, p.allow_overage, p.overage_limit,
             p.overage_credits, a.id, a.is_active, a.allocated_credits, a.used_credits, a.held_credits, a.margin_credits,
-            coalesce(a.next_reset_date <= v_now, false) or coalesce(p.next_refresh_date <= v_now, false) as due
+            coalesce(a.next_reset_date <= v_now, false) or coalesce(p.next_refresh_date <= v_now, false) as due,
+            case when a.follows_pool and a.is_active then greatest(p_call.input, p_call.input_bytes) + p_call.output + a.margin_credits
+              - (a.allocated_credits - a.used_credits - a.held_credits) else 0 end as short
           into v
           from public.organization_credit_pools p
           join public.user_credit_allocations a on a.org_id = p.org_id
           where p.org_id = p_call.org_id and a.user_id = p_call.user_id
           for update of p, a;
         if not found then outcome := 'no_allocation'; return; end if;
-        exit when not v.due;
-        perform ledger_lock_and_refresh(p_call.org_id, p_call.user_id);
+        if v.due then
+          perform ledger_lock_and_refresh(p_call.org_id, p_call.user_id);
+        elsif v.short > 0 and v.total_credits > v.pool_allocated then
+          perform ledger_follow_pool(p_call.org_id, p_call.user_id, v.short);
+        else
+          exit;
+        end if;
       end loop;
       v_free := v.allocated_credits - v.used_credits - v.held_credits;
       remaining := v_free;

@@ -41,6 +41,33 @@ create or replace function tollgate.ledger_lock_and_refresh(p_org_id uuid, p_use
     end
   $$;
 
+-- Gives an allocation that follows its pool what it is short of, as far as there is something that nobody has: that, or a 64th of the
+-- pool's rest if it is more, so that not every call moves credits. Both are locked.
+create or replace function tollgate.ledger_follow_pool(p_org_id uuid, p_user_id varchar, p_short numeric) returns void
+  language plpgsql set search_path = pg_catalog, tollgate, pg_temp
+  as $$
+    declare v_taken numeric;
+    begin
+      update public.organization_credit_pools p
+        set allocated_credits = p.allocated_credits + t.taken,
+          overage_credits = p.overage_credits
+            + ledger_overdraft(a.allocated_credits + t.taken, a.used_credits, a.held_credits)
+            - ledger_overdraft(a.allocated_credits, a.used_credits, a.held_credits)
+        from public.user_credit_allocations a
+        cross join lateral (
+          select least(o.total_credits - o.allocated_credits,
+            greatest(p_short, round((o.total_credits - o.allocated_credits) / 64, 6))) as taken
+          from public.organization_credit_pools o where o.org_id = p_org_id) t
+        where p.org_id = p_org_id and a.org_id = p_org_id and a.user_id = p_user_id and a.follows_pool and t.taken > 0
+        returning t.taken into v_taken;
+      if v_taken is null then return; end if;
+      update public.user_credit_allocations a
+        set allocated_credits = a.allocated_credits + v_taken where a.org_id = p_org_id and a.user_id = p_user_id;
+      insert into ledger_journal (kind, org_id, user_id, pool_allocated, allocation_allocated, actor)
+        values ('allocate', p_org_id, p_user_id, v_taken, v_taken, 'ledger');
+    end
+  $$;
+
 -- Locks the pools and allocations of a batch and brings them up to date.
 create or replace function tollgate.ledger_lock_batch(p_payers tollgate.payer[]) returns void
   language plpgsql set search_path = pg_catalog, tollgate, pg_temp

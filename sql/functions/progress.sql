@@ -48,6 +48,14 @@ create or replace function tollgate.ledger_extend(p_call_id uuid, p_target numer
       v_pool := v_locked.pool;
       v_allocation := v_locked.allocation;
       v_more := p_target - held;
+      if v_allocation.follows_pool
+          and v_more > v_allocation.allocated_credits - v_allocation.used_credits - v_allocation.held_credits then
+        perform ledger_follow_pool(v_hold.org_id, v_hold.user_id,
+          v_more - (v_allocation.allocated_credits - v_allocation.used_credits - v_allocation.held_credits));
+        v_locked := ledger_lock_and_refresh(v_hold.org_id, v_hold.user_id);
+        v_pool := v_locked.pool;
+        v_allocation := v_locked.allocation;
+      end if;
       v_more := least(v_more, coalesce(ledger_available(
         v_allocation.allocated_credits - v_allocation.used_credits - v_allocation.held_credits,
         v_pool.total_credits - v_pool.used_credits - v_pool.held_credits,

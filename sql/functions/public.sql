@@ -29,7 +29,8 @@ create or replace function public.has_sufficient_credits(p_org_id uuid, p_user_i
       v_pool := v_current.pool;
       v_allocation := v_current.allocation;
       return coalesce(ledger_available(
-        v_allocation.allocated_credits - v_allocation.used_credits - v_allocation.held_credits,
+        v_allocation.allocated_credits - v_allocation.used_credits - v_allocation.held_credits
+          + case when v_allocation.follows_pool then v_pool.total_credits - v_pool.allocated_credits else 0 end,
         v_pool.total_credits - v_pool.used_credits - v_pool.held_credits,
         v_pool.allow_overage, v_pool.overage_limit, v_pool.overage_credits)
         - v_allocation.margin_credits >= p_credits_needed, true);

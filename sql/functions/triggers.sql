@@ -35,6 +35,8 @@ create or replace trigger audit_log_kept before delete on tollgate.audit_log
 create or replace trigger ledger_journal_durable before insert on tollgate.ledger_journal
   for each row execute function tollgate.ledger_journal_durable();
 
+create or replace trigger api_keys_changed after insert or update on tollgate.api_keys
+  for each row execute function tollgate.api_key_changed();
 create or replace trigger platform_settings_changed after insert or update or delete on public.platform_settings
   for each row execute function tollgate.vault_key_changed('platform', '', 'key', 'value');
 create or replace trigger user_provider_keys_changed after insert or update or delete on public.user_provider_keys

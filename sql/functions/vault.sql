@@ -53,6 +53,28 @@ create or replace function tollgate.vault_keys_truncated() returns trigger
   language plpgsql security definer set search_path = pg_catalog, tollgate, pg_temp
   as $$ begin perform vault_record('key.removed', 'all of ' || tg_table_name, null); return null; end $$;
 
+-- Keys of services, and keys of users where the program said who makes or changes them. What a command line or a test puts in
+-- without a word leaves no entry for a user's key.
+create or replace function tollgate.api_key_changed() returns trigger
+  language plpgsql security definer set search_path = pg_catalog, tollgate, pg_temp
+  as $$
+    declare
+      v_subject varchar := case new.kind when 'service_key' then 'service_key/' || new.name else 'api_key/' || new.id end;
+    begin
+      if new.kind <> 'service_key' and coalesce(current_setting('tollgate.actor', true), '') = '' then return null; end if;
+      if tg_op = 'INSERT' then
+        perform vault_record('api_key.created', v_subject, jsonb_build_object('preview', new.preview, 'user', new.user_id));
+      elsif old.is_active and not new.is_active then
+        perform vault_record('api_key.revoked', v_subject, jsonb_build_object('preview', new.preview));
+      elsif old.replaced_at is null and new.replaced_at is not null then
+        perform vault_record('api_key.replaced', v_subject, jsonb_build_object('preview', new.preview, 'until', new.expires_at));
+      else
+        perform vault_record('api_key.changed', v_subject, jsonb_build_object('preview', new.preview));
+      end if;
+      return null;
+    end
+  $$;
+
 -- What happens to the root key.
 create or replace function tollgate.vault_root_changed() returns trigger
   language plpgsql security definer set search_path = pg_catalog, tollgate, pg_temp

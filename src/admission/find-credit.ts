@@ -37,7 +37,9 @@ async function read(database: Database, { organizationId, userId }: Caller, key:
       coalesce(a.is_active and (p.allow_overage
         or coalesce(a.next_reset_date <= tollgate.tollgate_now(), false)
         or coalesce(p.next_refresh_date <= tollgate.tollgate_now(), false)
-        or least(a.allocated_credits - a.used_credits, p.total_credits - p.used_credits) > 0), false) as "hasCredit",
+        or least(a.allocated_credits - a.used_credits
+          + case when a.follows_pool then p.total_credits - p.allocated_credits else 0 end,
+          p.total_credits - p.used_credits) > 0), false) as "hasCredit",
       exists (select from tollgate.idempotency_keys k
         where k.org_id = ${organizationId} and k.user_id = ${userId} and k.key = ${key}) as "isAnswered"
     from (select) caller

@@ -10,6 +10,8 @@ import { TollgateError } from '../http/errors.ts'
 import type { Exchange } from '../http/exchange.ts'
 import { type KeyState, replay } from '../idempotency/idempotency.ts'
 import type { Caller } from '../identity/caller.ts'
+import { requirePermission } from '../identity/permissions.ts'
+import { requireModel } from '../identity/restrictions.ts'
 import { admit } from './admit.ts'
 import { type Admitted, firstAttempt } from './admitted.ts'
 import type { CallDependencies } from './call-dependencies.ts'
@@ -26,6 +28,7 @@ import { wholeResponse } from './whole-response.ts'
 export async function serveCall(deps: CallDependencies, endpoint: Endpoint, exchange: Exchange): Promise<void> {
   const { identify, runningCalls, bodies } = deps.admission
   const caller = await identify(exchange.incoming)
+  requirePermission(caller, 'llm:inference')
   const leave = runningCalls.enter(caller)
   try {
     const reading = { bodies, valuesMax: deps.config.limits.bodyValues }
@@ -48,6 +51,7 @@ async function serveOnce(
   caller: Caller,
   request: EndpointRequest,
 ): Promise<void> {
+  requireModel(caller, request.model)
   const key = idempotencyKeyOf(deps, exchange, caller, request)
   const earlier = (await key?.find()) ?? null
   if (earlier !== null) return replay(exchange, earlier)

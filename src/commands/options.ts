@@ -5,6 +5,7 @@ import type { DisputeTerms } from '../billing/disputes.ts'
 import { MEMBER_ROLES, type MemberRole } from '../billing/members.ts'
 import type { Plan } from '../config/config.ts'
 import { isUuid } from '../db/uuid.ts'
+import { isRouteRule, ROUTE_GROUPS } from '../http/route-group.ts'
 import { creditsToMicro } from '../metering/money.ts'
 import { LOG_LEVELS, type LogLevel } from '../observe/log.ts'
 import { CommandError, EXIT } from './exit.ts'
@@ -35,6 +36,12 @@ export interface Options {
   label: string | null
   /** The id of a key. */
   key: string
+  /** Of service-key commands. */
+  actAs: 'none' | 'members'
+  /** Null: all. */
+  models: readonly string[] | null
+  routes: readonly string[]
+  overlapSeconds: number
   /** Of keys rotate. Null: the one in KMS, or a new one of our own store. */
   newRootKeyFile: string | null
   /** Of disputes settle. */
@@ -60,6 +67,10 @@ const FLAGS: Readonly<Record<string, readonly string[]>> = {
   'key list': [...COMMON, 'org', 'json'],
   'key revoke': [...COMMON, 'key'],
   'key create': [...COMMON, 'org', 'user', 'allocate', 'role', 'label'],
+  'service-key create': [...COMMON, 'name', 'org', 'user', 'act-as', 'models', 'routes'],
+  'service-key rotate': [...COMMON, 'name', 'overlap-hours'],
+  'service-key revoke': [...COMMON, 'name'],
+  'service-key list': [...COMMON, 'json'],
   'keys rotate': [...COMMON, 'new-root-key-file'],
   'keys import-fernet': COMMON,
   disputes: [...COMMON, 'json'],
@@ -77,6 +88,9 @@ const REQUIRED: Readonly<Record<string, readonly string[]>> = {
   'member allocate': ['org', 'user', 'credits'],
   'key create': ['org', 'user'],
   'key revoke': ['key'],
+  'service-key create': ['name', 'org'],
+  'service-key rotate': ['name'],
+  'service-key revoke': ['name'],
 }
 const SWITCHES = ['json', 'migrate', 'check', 'as-stated', 'as-charged']
 
@@ -111,6 +125,10 @@ export function readOptions(
     role: flags.role === undefined ? null : oneOf('--role', MEMBER_ROLES, flags.role),
     label: flags.label ?? null,
     key: command === 'key revoke' ? idOf(command, flags, 'key') : '',
+    actAs: oneOf('--act-as', ['none', 'members'] as const, flags['act-as'] ?? 'none'),
+    models: listOf(flags.models),
+    routes: routesOf(flags.routes),
+    overlapSeconds: hoursOf(flags['overlap-hours'] ?? '24') * 3_600,
     newRootKeyFile: flags['new-root-key-file'] ?? null,
     ...(command === 'disputes settle' ? disputeOf(flags) : { call: '', terms: 'as-charged' }),
   }
@@ -159,6 +177,30 @@ function oneOf<T extends string>(flag: string, values: readonly T[], value: stri
   if (found === undefined)
     throw new CommandError(EXIT.usage, `${flag} must be one of ${values.join(', ')}; it is '${value}'.`)
   return found
+}
+
+function listOf(value: string | undefined): string[] | null {
+  const names = (value ?? '').split(',').flatMap((name) => name.trim() || [])
+  return names.length === 0 ? null : names
+}
+
+function routesOf(value: string | undefined): string[] {
+  const routes = listOf(value) ?? ['llm']
+  const wrong = routes.find((route) => !isRouteRule(route))
+  if (wrong === undefined) return routes
+  throw new CommandError(
+    EXIT.usage,
+    `--routes takes ${ROUTE_GROUPS.join(', ')} and paths, apart by commas; '${wrong}' is none of them.`,
+  )
+}
+
+function hoursOf(value: string): number {
+  if (!/^\d{1,4}$/.test(value))
+    throw new CommandError(
+      EXIT.usage,
+      `--overlap-hours must be a whole number of hours from 0 to 9999; it is '${value}'.`,
+    )
+  return Number(value)
 }
 
 function portOf(value: string): number {

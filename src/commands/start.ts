@@ -1,6 +1,7 @@
 /** `tollgate start`: store, schema, server, banner; then until a signal. */
 import { once } from 'node:events'
 import { demoKey } from '../billing/demo.ts'
+import { ensureServiceUser } from '../billing/service-user.ts'
 import { createLastResort } from '../observe/last-resort.ts'
 import { createLog } from '../observe/log.ts'
 import { createLogOutput } from '../observe/log-output.ts'
@@ -34,6 +35,7 @@ export async function start(options: Options): Promise<number> {
   let server: RunningServer
   let forgetServer: () => Promise<void>
   try {
+    for (const { organization, user } of config.serviceKeys) await ensureServiceUser(store.database, organization, user)
     const key = store.embedded ? await demoKey(store.database, options.dataDir) : null
     server = await listen(options, store, {
       config,

@@ -42,6 +42,17 @@ export const COMMAND_HELP: Readonly<Record<string, CommandHelp>> = {
   },
   'key list': { does: 'list API keys, never the keys themselves', flags: '[--org acme] [--json]' },
   'key revoke': { does: 'refuse a key everywhere within a second', flags: '--key ID' },
+  'service-key create': {
+    does: 'make the key of an application, shown once; it pays from what its organization has not handed to users',
+    flags:
+      '--name loopnet --org loopnet [--user loopnet-service] [--act-as none|members] [--models gpt-4o-mini,claude-*] [--routes llm,billing]',
+  },
+  'service-key rotate': {
+    does: 'make the next key of a service, shown once; the old one is good for some hours more',
+    flags: '--name loopnet [--overlap-hours 24]',
+  },
+  'service-key revoke': { does: 'refuse every key of a service within a second', flags: '--name loopnet' },
+  'service-key list': { does: 'list keys of services, never the keys themselves', flags: '[--json]' },
   'keys rotate': {
     does: "seal every provider key anew under another root key, while calls run (without a file: under the key in KMS; with Tollgate's own PostgreSQL under a new one of its own)",
     flags: '[--new-root-key-file next-root-key]',

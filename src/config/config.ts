@@ -133,6 +133,31 @@ export interface BillingSettings {
   stripe: StripeSettings | null
 }
 
+/** What a key may do in a minute, and at once; null where only the general limits apply. */
+export interface KeyLimits {
+  requestsPerMinute: number | null
+  tokensPerMinute: number | null
+  callsAtOnce: number | null
+}
+
+/** An application that calls for an organization. */
+export interface ServiceKeySetting {
+  name: string
+  /** A secret. */
+  key: string
+  /** Name or id; made where it is missing. */
+  organization: string
+  /** Who pays where no member is named. */
+  user: string
+  /** `members`: X-User-ID names the member who pays. */
+  actAs: 'none' | 'members'
+  /** Names or patterns; null: all. */
+  models: readonly string[] | null
+  /** Groups or paths of routes. */
+  routes: readonly string[]
+  limits: KeyLimits
+}
+
 /** What the `tollgate:` section says, with the defaults filled in. */
 export interface TollgateSettings {
   /** Millionths on top of the provider's cost: 50 % is 500000n. */
@@ -160,6 +185,7 @@ export interface TollgateSettings {
   corsOrigins: readonly string[]
   /** Addresses and ranges of peers that say truly whom they speak for. */
   trustedProxies: readonly string[]
+  serviceKeys: readonly ServiceKeySetting[]
 }
 
 /** A provider's key as its own environment variable has it. */
@@ -175,6 +201,8 @@ export interface Config extends TollgateSettings {
   /** By provider, and `provisioning`: what stands in for a key that is not stored. */
   environmentKeys: Readonly<Record<ProviderName, EnvironmentKey>>
   masterKey: string | null
+  /** The header that names a key before all others, in lower case: `litellm_key_header_name`; null where none is configured. */
+  keyHeader: string | null
   databaseUrl: string | null
   dropParams: boolean
   numRetries: number

@@ -78,7 +78,8 @@ function readConfig(root: Section, file: string, options: { embedded: boolean })
   const modelGroupAlias = readAliases(router.take('model_group_alias'))
   const databaseUrl = readDatabaseUrl(general.take('database_url'))
   const masterKey = readMasterKey(general.take('master_key'), options.embedded && databaseUrl === null)
-  const settings = readTollgateSettings(root.take('tollgate'))
+  const keyHeader = readKeyHeader(general.take('litellm_key_header_name'))
+  const settings = readTollgateSettings(root.take('tollgate'), masterKey)
   litellm.finish(LITELLM_SETTINGS)
   general.finish(GENERAL_SETTINGS)
   router.finish(ROUTER_SETTINGS)
@@ -89,6 +90,7 @@ function readConfig(root: Section, file: string, options: { embedded: boolean })
     modelGroupAlias,
     environmentKeys: readEnvironmentKeys(root.place.source),
     masterKey,
+    keyHeader,
     databaseUrl,
     dropParams,
     numRetries,
@@ -157,6 +159,13 @@ function readMasterKey(field: Field, embedded: boolean): string | null {
   if (!embedded) return field.error(`${name} ${weakness}`, fix)
   field.warn(`${name} ${weakness}; with a database of your own this stops the start`, fix)
   return key
+}
+
+function readKeyHeader(field: Field): string | null {
+  const name = field.text('the name of a header')?.trim().toLowerCase() ?? ''
+  if (name === '') return null
+  if (/^[a-z0-9-]+$/.test(name)) return name
+  return field.mismatch('the name of a header', 'write litellm_key_header_name: X-My-Key')
 }
 
 function deepFreeze<Value>(value: Value): Value {

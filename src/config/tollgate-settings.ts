@@ -5,6 +5,7 @@ import { DEFAULT_PRICES, readCreditsAdder, readMonthlyPrice, readStripe } from '
 import type { BillingSettings, Leases, Limits, OutputCaps, Plan, PowerLevel, TollgateSettings } from './config.ts'
 import { readCors, readPublicUrl, readTrustedProxies } from './edges.ts'
 import type { Field, NumberRule, Section } from './field.ts'
+import { readServiceKeys } from './service-keys.ts'
 
 const MEGABYTE = 1_048_576
 const NOTHING: ReadonlySet<string> = new Set()
@@ -48,7 +49,7 @@ const DEFAULT_LEVELS: Readonly<Record<PowerLevel, bigint>> = {
   precision: 2_000_000n,
 }
 
-export function readTollgateSettings(place: Field): TollgateSettings {
+export function readTollgateSettings(place: Field, masterKey: string | null): TollgateSettings {
   const section = place.section()
   const field = (name: string): Field | null => section?.take(name) ?? null
   const { plans, planPrices } = readPlans(field('plans')?.section() ?? null)
@@ -65,6 +66,7 @@ export function readTollgateSettings(place: Field): TollgateSettings {
     readOnSeconds: readReadOn(field('read_on_seconds')?.section() ?? null),
     auditLogDays: field('audit_log_days')?.number(AUDIT_DAYS) ?? 400,
     allowedAddresses: readAddresses(field('allowed_addresses')),
+    serviceKeys: readServiceKeys(field('service_keys'), masterKey),
     publicUrl: readPublicUrl(field('public_url')),
     corsOrigins: readCors(field('cors')),
     trustedProxies: readTrustedProxies(field('trusted_proxies')),

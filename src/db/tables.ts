@@ -18,6 +18,7 @@ export interface OrganizationMembersTable {
   user_id: string
   role: Generated<'owner' | 'admin' | 'member' | 'billing_admin'>
   joined_at: Generated<Date>
+  is_default: Generated<boolean>
 }
 
 export interface OrganizationSubscriptionsTable {
@@ -47,6 +48,7 @@ export interface UserCreditAllocationsTable {
   remaining_credits: Generated<Numeric>
   held_credits: Generated<Numeric>
   is_active: Generated<boolean>
+  follows_pool: Generated<boolean>
 }
 
 export interface CreditUsageAttributionTable {
@@ -82,6 +84,7 @@ export interface LedgerHoldsTable {
 
 export interface ApiKeysTable {
   id: Generated<string>
+  kind: Generated<'api_key' | 'virtual_key' | 'service_key'>
   key_hash: Buffer
   preview: string
   name: string | null
@@ -91,6 +94,15 @@ export interface ApiKeysTable {
   expires_at: Date | null
   created_by: string | null
   created_at: Generated<Date>
+  scopes: Generated<string[] | null>
+  models: Generated<string[] | null>
+  routes: Generated<string[] | null>
+  act_as: Generated<'none' | 'members'>
+  all_organizations: Generated<boolean>
+  requests_per_minute: Generated<number | null>
+  tokens_per_minute: Generated<Numeric | null>
+  calls_at_once: Generated<number | null>
+  replaced_at: Generated<Date | null>
 }
 
 export interface IdempotencyKeysTable {

@@ -1,7 +1,13 @@
-/** Keys of callers: `uc_` and 64 hex digits, 256 random bits. Only the SHA-256 is stored, so a key is shown once. */
+/**
+ * Keys of callers: 256 random bits behind a prefix that says what they are. Only the SHA-256 is stored, so a key is shown once.
+ * `uc_` is a user's, as Ops-Center made them; `sk-svc-` a service's; another `sk-` a virtual key in LiteLLM's form.
+ */
 import { createHash, randomBytes } from 'node:crypto'
 
-const FORM = /^uc_[0-9a-f]{64}$/
+/** What may be in the database; anything else is nobody's without asking. Imported virtual keys have forms of their own. */
+const FORM = /^(?:uc_[0-9a-f]{64}|sk-[\w-]{20,253})$/
+
+export type KeyPrefix = 'uc_' | 'sk-svc-'
 
 export interface NewKey {
   key: string
@@ -10,9 +16,10 @@ export interface NewKey {
   preview: string
 }
 
-export function newApiKey(random: (bytes: number) => Buffer = randomBytes): NewKey {
-  const key = `uc_${random(32).toString('hex')}`
-  return { key, hash: hashKey(key), preview: `${key.slice(0, 7)}...${key.slice(-4)}` }
+export function newApiKey(prefix: KeyPrefix = 'uc_', random: (bytes: number) => Buffer = randomBytes): NewKey {
+  const key = `${prefix}${random(32).toString('hex')}`
+  const shown = prefix === 'uc_' ? 8 : prefix.length + 4
+  return { key, hash: hashKey(key), preview: `${key.slice(0, shown)}...${key.slice(-4)}` }
 }
 
 export function isApiKey(credential: string): boolean {

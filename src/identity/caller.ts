@@ -1,5 +1,6 @@
 /** Who a request is from. Produced once, by this folder, for every route. */
-import type { Permission } from './permissions.ts'
+import type { KeyLimits } from '../config/config.ts'
+import type { Permission } from './permission-table.ts'
 import type { Role } from './role.ts'
 
 export type { OrganizationRole, Role } from './role.ts'
@@ -15,14 +16,7 @@ export interface Credential {
   name: string | null
 }
 
-/** What a credential may do in a minute, and at once; null where only the general limits apply. */
-export interface CallerLimits {
-  requestsPerMinute: number | null
-  tokensPerMinute: number | null
-  callsAtOnce: number | null
-}
-
-export const NO_LIMITS: CallerLimits = { requestsPerMinute: null, tokensPerMinute: null, callsAtOnce: null }
+export const NO_LIMITS: KeyLimits = { requestsPerMinute: null, tokensPerMinute: null, callsAtOnce: null }
 
 /** The organization of somebody who belongs to none. No row has this id, so nothing is found by it. */
 export const NO_ORGANIZATION = '00000000-0000-0000-0000-000000000000'
@@ -47,7 +41,7 @@ export interface Caller {
   models: readonly string[] | null
   /** Groups or paths of routes; null: all. Enforced where the caller is identified. */
   routes: readonly string[] | null
-  limits: CallerLimits
+  limits: KeyLimits
   /** Null for an organization without a subscription. */
   plan: 'platform' | 'byok' | 'hybrid' | null
   /** What keeps the plan from being in force: `past_due`, `paused`, `canceled`; null or left out where it is. */

@@ -1,18 +1,16 @@
-/** The callers behind hashes of keys, in one query. */
+/** The principals behind hashes of keys, in one query. */
 import { sql } from 'kysely'
 import type { Database } from '../db/connect.ts'
-import { type Caller, NO_LIMITS, type OrganizationRole, type Role } from './caller.ts'
+import type { CredentialKind } from './caller.ts'
+import { isPermission, type Permission } from './permission-table.ts'
+import type { Principal } from './principal.ts'
+import { STANDING_COLUMNS, type Standing, type StandingRow, SUBSCRIPTION, standingOf } from './standing.ts'
 
 export interface KeyRecord {
-  caller: Caller
+  principal: Principal
   isActive: boolean
   expiresAt: Date | null
-  organizationStatus: 'active' | 'suspended' | 'deleted'
 }
-
-export const DEFAULT_ORGANIZATION = 'default'
-
-const CURRENT = ['active', 'trialing'] as const
 
 /** By the key's name; those that are nobody's are left out. */
 export type FoundKeys = ReadonlyMap<string, KeyRecord>
@@ -22,80 +20,81 @@ export function nameOf(hash: Buffer): string {
   return hash.toString('base64')
 }
 
-export async function findKeys(database: Database, hashes: readonly Buffer[]): Promise<FoundKeys> {
-  const rows = await database.query
-    .selectFrom('tollgate.api_keys as k')
-    .innerJoin('organizations as o', 'o.id', 'k.org_id')
-    .leftJoin('organization_members as m', (join) =>
-      join.onRef('m.org_id', '=', 'k.org_id').onRef('m.user_id', '=', 'k.user_id'),
-    )
-    .leftJoin('organization_subscriptions as s', 's.org_id', 'k.org_id')
-    .distinctOn('k.id')
-    .select([
-      'k.id',
-      'k.key_hash',
-      'k.org_id',
-      'k.user_id',
-      'k.name as key_name',
-      'k.is_active',
-      'k.expires_at',
-      'o.name',
-      'o.status',
-      'm.role',
-      's.subscription_plan',
-      's.status as plan_status',
-    ])
-    .where('k.key_hash', '=', sql<Buffer>`any(${hashes}::bytea[])`)
-    // The one that counts is the one in force, else the last there was.
-    .orderBy('k.id')
-    .orderBy(
-      (expression) => expression('s.status', 'in', CURRENT),
-      (order) => order.desc().nullsLast(),
-    )
-    .orderBy('s.created_at', 'desc')
-    .execute()
-  return new Map(rows.map((row) => [nameOf(row.key_hash), recordOf(row)]))
-}
-
-interface KeyRow {
+interface KeyRow extends StandingRow {
   id: string
-  org_id: string
+  key_hash: Buffer
+  kind: Extract<CredentialKind, 'api_key' | 'virtual_key' | 'service_key'>
+  name: string | null
   user_id: string
-  key_name: string | null
   is_active: boolean
   expires_at: Date | null
-  name: string
-  status: KeyRecord['organizationStatus']
-  role: OrganizationRole | null
-  subscription_plan: Caller['plan']
-  plan_status: string | null
+  scopes: string[] | null
+  models: string[] | null
+  routes: string[] | null
+  act_as: 'none' | 'members'
+  requests_per_minute: number | null
+  tokens_per_minute: string | null
+  calls_at_once: number | null
 }
 
-function recordOf(row: KeyRow): KeyRecord {
-  const isCurrent = CURRENT.some((status) => status === row.plan_status)
-  // Whoever brings own keys asked not to be served by the operator's: that does not end with the plan.
-  // Whoever holds a key of an organization acts in it, whether or not a row says that they belong to it.
-  const role = row.role ?? 'member'
-  const plan = isCurrent || row.subscription_plan === 'byok' ? row.subscription_plan : null
+/** A row for each organization a key acts in: its own first, then, where it follows its user, theirs. */
+export async function findKeys(database: Database, hashes: readonly Buffer[]): Promise<FoundKeys> {
+  const { rows } = await sql<KeyRow>`
+    select k.id, k.key_hash, k.kind, k.name, k.user_id, k.is_active, k.expires_at, k.scopes, k.models, k.routes, k.act_as,
+      k.requests_per_minute, k.tokens_per_minute, k.calls_at_once, ${STANDING_COLUMNS}
+    from tollgate.api_keys k
+    cross join lateral (
+      select k.org_id
+      union
+      select m.org_id from organization_members m where k.all_organizations and m.user_id = k.user_id) t
+    join organizations o on o.id = t.org_id
+    left join organization_members m on m.org_id = o.id and m.user_id = k.user_id
+    ${SUBSCRIPTION}
+    where k.key_hash = any(${hashes}::bytea[])
+    order by k.id, (o.id = k.org_id) desc, o.id`.execute(database.query)
+  const found = new Map<string, KeyRow[]>()
+  for (const row of rows) {
+    const name = nameOf(row.key_hash)
+    const known = found.get(name)
+    if (known === undefined) found.set(name, [row])
+    else known.push(row)
+  }
+  return new Map([...found].map(([name, ofKey]) => [name, recordOf(ofKey)]))
+}
+
+/** Of the same key, at least one. */
+function recordOf(rows: readonly KeyRow[]): KeyRecord {
+  const [row] = rows as readonly [KeyRow]
   return {
     isActive: row.is_active,
     expiresAt: row.expires_at,
-    organizationStatus: row.status,
-    caller: {
-      organizationId: row.org_id,
+    principal: {
       userId: row.user_id,
       email: null,
-      credential: { kind: 'api_key', id: row.id, name: row.key_name },
+      credential: { kind: row.kind, id: row.id, name: row.name },
       keyId: row.id,
-      role,
-      memberships: new Map<string, Role>([[row.org_id, role]]),
-      scopes: null,
-      models: null,
-      routes: null,
-      limits: NO_LIMITS,
-      plan,
-      planEnded: plan === null || isCurrent ? null : row.plan_status,
-      isDefaultOrganization: row.name === DEFAULT_ORGANIZATION,
+      isSystemAdmin: false,
+      standings: rows.map((one) => (row.kind === 'service_key' ? asService(standingOf(one)) : standingOf(one))),
+      scopes: scopesOf(row.scopes),
+      models: row.models,
+      routes: row.routes,
+      limits: {
+        requestsPerMinute: row.requests_per_minute,
+        tokensPerMinute: row.tokens_per_minute === null ? null : Number(row.tokens_per_minute),
+        callsAtOnce: row.calls_at_once,
+      },
+      actAs: row.act_as,
+      callers: new Map(),
     },
   }
+}
+
+/** A service is no member. */
+export function asService(standing: Standing): Standing {
+  return { ...standing, role: 'service' }
+}
+
+/** A scope that this version does not know allows nothing. */
+function scopesOf(scopes: readonly string[] | null): ReadonlySet<Permission> | null {
+  return scopes === null ? null : new Set(scopes.filter(isPermission))
 }

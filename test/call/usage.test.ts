@@ -247,7 +247,7 @@ async function startAt(now: () => Date): Promise<{ url: string }> {
   const router = createRouter(config)
   const identify = createIdentify({
     database: db.database,
-    masterKey: config.masterKey,
+    config,
     unknownKeys: createUnknownKeys(config.limits.unknownKeysPerMinute, Date.now),
     now: Date.now,
   })

@@ -3,6 +3,7 @@ import type { Database } from '../../db/connect.ts'
 import type { Surface } from '../surface.ts'
 import { auditLogRoute } from './audit-log.ts'
 import { type PlatformKeyDependencies, platformKeyRoutes } from './platform-keys.ts'
+import { serviceKeyRoutes } from './service-keys.ts'
 
 export interface AdminDependencies extends PlatformKeyDependencies {
   reports: Database
@@ -13,6 +14,6 @@ export function createAdminSurface(deps: AdminDependencies): Surface {
     name: 'Administration',
     description: 'For system administrators.',
     invalidStatus: 422,
-    routes: [...platformKeyRoutes(deps), auditLogRoute(deps.reports)],
+    routes: [...platformKeyRoutes(deps), auditLogRoute(deps.reports), ...serviceKeyRoutes(deps.reports)],
   }
 }

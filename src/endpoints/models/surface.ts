@@ -6,6 +6,7 @@ import { findRoute } from '../../call/admit.ts'
 import { chooseKeys } from '../../call/choose-keys.ts'
 import type { Config, Deployment } from '../../config/config.ts'
 import type { Caller } from '../../identity/caller.ts'
+import { mayCallModel, requireModel } from '../../identity/restrictions.ts'
 import type { Router } from '../../routing/route.ts'
 import type { Vault } from '../../vault/vault.ts'
 
@@ -36,8 +37,8 @@ function listRoute(deps: ModelDependencies, path: '/v1/models' | '/models'): Rou
     summary: path === '/v1/models' ? 'The models you can ask for' : 'The same as /v1/models',
     returns: z.object({ object: z.literal('list'), data: z.array(model) }),
     async handle({ caller }) {
-      const data = deps.router.listModels(await callableBy(deps, caller)).map(modelOf)
-      return { object: 'list' as const, data }
+      const names = deps.router.listModels(await callableBy(deps, caller)).filter((name) => mayCallModel(caller, name))
+      return { object: 'list' as const, data: names.map(modelOf) }
     },
   })
 }
@@ -53,7 +54,8 @@ function showRoute({ router }: ModelDependencies): Route {
     params: z.object({ model: z.string() }),
     returns: model,
     errors: { 404: 'There is no such model.' },
-    handle({ params }) {
+    handle({ caller, params }) {
+      requireModel(caller, params.model)
       findRoute(router, params.model)
       return modelOf(params.model)
     },

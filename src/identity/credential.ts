@@ -1,0 +1,62 @@
+/**
+ * Where a request carries its key: `Authorization: Bearer`, and where other SDKs put it. A header that the operator named, and
+ * `x-litellm-api-key`, come before all others: an identity-aware proxy in front may fill `Authorization` with a token of its own. Of the
+ * others, two that disagree are refused: nobody can tell whose call it is.
+ */
+import type { IncomingHttpHeaders } from 'node:http'
+import { TollgateError } from '../http/errors.ts'
+
+const LITELLM_HEADER = 'x-litellm-api-key'
+/** Each holds the key alone, or `Bearer` and the key. */
+const KEY_HEADERS = ['x-service-key', 'x-api-key', 'api-key', 'x-goog-api-key'] as const
+/** Longer than any token an identity provider issues, shorter than what a head may hold. */
+const LONGEST = 16_384
+
+/** @param configured `litellm_key_header_name`, in lower case. Null where no header names a key. @throws {TollgateError} 401. */
+export function readKey(headers: IncomingHttpHeaders, configured: string | null): string | null {
+  for (const name of configured === null ? [LITELLM_HEADER] : [configured, LITELLM_HEADER]) {
+    const first = headers[name]
+    if (first !== undefined) return keyIn(first)
+  }
+  const { authorization } = headers
+  let found = authorization === undefined ? null : bearer(authorization)
+  for (const name of KEY_HEADERS) {
+    const value = headers[name]
+    if (value === undefined) continue
+    const key = keyIn(value)
+    if (found !== null && found !== key) throw disagreeing()
+    found = key
+  }
+  return found
+}
+
+function bearer(authorization: string): string {
+  const key = /^bearer +(\S+) *$/i.exec(authorization)?.[1]
+  if (key === undefined || key.length > LONGEST) throw malformed()
+  return key
+}
+
+function keyIn(value: string | string[]): string {
+  const text = (Array.isArray(value) ? value.join(', ') : value).trim()
+  const key = /^bearer /i.test(text) ? text.slice(7).trim() : text
+  if (key === '' || key.length > LONGEST || /\s/.test(key)) throw malformed()
+  return key
+}
+
+function malformed(): TollgateError {
+  return unauthorized('invalid_authorization', 'Invalid authorization format. Use: Authorization: Bearer <api-key>')
+}
+
+function disagreeing(): TollgateError {
+  return unauthorized(
+    'ambiguous_api_key',
+    'Two headers of this request carry different API keys. Send one key, or name it in x-litellm-api-key.',
+  )
+}
+
+export function unauthorized(code: string, message: string): TollgateError {
+  return new TollgateError(401, code, message, {
+    type: 'authentication_error',
+    headers: { 'WWW-Authenticate': 'Bearer' },
+  })
+}

@@ -1,0 +1,78 @@
+/** What a user is in an organization, and what the organization's state and plan are: one query, whoever asks. */
+import { type RawBuilder, sql } from 'kysely'
+import type { Database } from '../db/connect.ts'
+import { isUuid } from '../db/uuid.ts'
+import type { Caller, OrganizationRole, Role } from './caller.ts'
+
+/** The organization of callers who have none of their own. */
+export const DEFAULT_ORGANIZATION = 'default'
+
+const CURRENT = ['active', 'trialing']
+
+export interface Standing {
+  organizationId: string
+  isActive: boolean
+  role: Role
+  plan: Caller['plan']
+  planEnded: string | null
+  isDefaultOrganization: boolean
+}
+
+export interface StandingRow {
+  org_id: string
+  org_name: string
+  org_status: string
+  role: OrganizationRole | null
+  subscription_plan: Caller['plan']
+  plan_status: string | null
+}
+
+/** The columns of a StandingRow, for a query that has organizations as `o` and the two joins below. */
+export const STANDING_COLUMNS = sql`o.id as org_id, o.name as org_name, o.status as org_status, m.role,
+  s.subscription_plan, s.status as plan_status`
+
+/** The subscription that counts is the one in force, else the last there was. */
+export const SUBSCRIPTION = sql`left join lateral (
+  select subscription_plan, status from organization_subscriptions where org_id = o.id
+  order by (status in ('active', 'trialing')) desc nulls last, created_at desc limit 1) s on true`
+
+export function standingOf(row: StandingRow): Standing {
+  const isCurrent = row.plan_status !== null && CURRENT.includes(row.plan_status)
+  // Who brings own keys asked not to be served by the operator's: that does not end with the plan.
+  const plan = isCurrent || row.subscription_plan === 'byok' ? row.subscription_plan : null
+  return {
+    organizationId: row.org_id,
+    isActive: row.org_status === 'active',
+    role: row.role ?? 'none',
+    plan,
+    planEnded: plan === null || isCurrent ? null : row.plan_status,
+    isDefaultOrganization: row.org_name === DEFAULT_ORGANIZATION,
+  }
+}
+
+/** @param organization name or id. Null where there is none; with the role `none` where the user is no member. */
+export async function findStanding(database: Database, organization: string, user: string): Promise<Standing | null> {
+  const which = isUuid(organization) ? sql`o.id = ${organization}` : sql`o.name = ${organization}`
+  const [found] = await find(database, user, sql`left join`, sql`${which} and o.status <> 'deleted'`)
+  return found ?? null
+}
+
+/** Every organization a user belongs to: the default one first, then those joined last. */
+export function findMemberships(database: Database, user: string): Promise<Standing[]> {
+  return find(database, user, sql`join`, sql`o.status <> 'deleted'`)
+}
+
+async function find(
+  database: Database,
+  user: string,
+  joined: RawBuilder<unknown>,
+  which: RawBuilder<unknown>,
+): Promise<Standing[]> {
+  const { rows } = await sql<StandingRow>`
+    select ${STANDING_COLUMNS} from organizations o
+    ${joined} organization_members m on m.org_id = o.id and m.user_id = ${user}
+    ${SUBSCRIPTION}
+    where ${which}
+    order by m.is_default desc nulls last, (o.status = 'active') desc, m.joined_at desc, o.id`.execute(database.query)
+  return rows.map(standingOf)
+}
