@@ -71,8 +71,14 @@ function commonErrors({ invalidStatus }: Pick<Group, 'invalidStatus'>, route: Ro
     ...(route.may === null ? {} : { 401: 'No credential, or one that is not valid.', ...UNAVAILABLE }),
     ...(route.may === null ? {} : { 403: 'The caller may not do this.' }),
     ...(route.body === undefined ? {} : BODY_ERRORS),
+    ...(namesSomething(route) ? { 404: 'There is nothing of this id.' } : {}),
     ...(takesInput ? { [invalidStatus]: 'A parameter or a member of the body does not fit its schema.' } : {}),
   }
+}
+
+/** An id that a path, a query or a body names may be one that nothing has. */
+function namesSomething({ path, query, body }: Route): boolean {
+  return path.includes('{') || [query, body].some((schema) => schema instanceof z.ZodObject && 'org_id' in schema.shape)
 }
 
 const UNAVAILABLE = { 503: 'The database does not answer. Try again; see Retry-After.' }
