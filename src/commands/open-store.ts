@@ -25,6 +25,8 @@ export interface Server {
   directory: string | null
   /** How to look into it. */
   psql: string | null
+  /** Lines worth showing at the start of a server; other commands leave them out. */
+  notes: readonly string[]
   close(): Promise<void>
 }
 
@@ -67,6 +69,7 @@ export async function openServer(options: Options, config: Config, say: (line: s
       named: options.env.DATABASE_URL ? 'DATABASE_URL' : 'general_settings.database_url',
       directory: null,
       psql: null,
+      notes: [],
       close: async () => {},
     }
   let store: EmbeddedStore
@@ -75,9 +78,8 @@ export async function openServer(options: Options, config: Config, say: (line: s
   } catch (error) {
     throw asCommandError(error, { named: null })
   }
-  for (const note of store.notes) say(note)
-  const { directory, psql } = store
-  return { url: store.url, embedded: true, named: null, directory, psql, close: () => store.close() }
+  const { directory, psql, notes } = store
+  return { url: store.url, embedded: true, named: null, directory, psql, notes, close: () => store.close() }
 }
 
 /** Says what was done, unless it is all there is: a first start needs no list. */

@@ -31,6 +31,7 @@ export async function start(options: Options): Promise<number> {
   const output = createLogOutput({ fd: 2 })
   const log = createLog(options.logLevel, requestIds, output)
   const store = await openStore(options, config, say, (err) => log.warn({ err }, 'a database connection broke'))
+  for (const note of store.notes) say(note)
   const stopped = nextSignal()
   let server: RunningServer
   let forgetServer: () => Promise<void>
