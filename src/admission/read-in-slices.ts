@@ -49,25 +49,35 @@ export function readInSlices(socket: Socket, turns: LoopTurns, reading: Reading)
     if (isParsing) return
     while (left !== null && !isWaiting) {
       if (socket.destroyed) left = null
-      else if (flow.isStopped || reading.state(socket) === 'answering') break
+      else if (mustWait()) break
       else if (reading.isKnown(socket)) feed()
       else isWaiting = !turns.run(network, feed)
     }
     flow.hold(left !== null && (isWaiting || left.length > AHEAD_BYTES))
   }
 
+  const mustWait = () => flow.isStopped || reading.state(socket) === 'answering'
+
   function feed(): void {
     const hasWaited = isWaiting
     isWaiting = false
     if (left === null || socket.destroyed) return
+    // It became so while this waited for its turn.
+    if (mustWait()) {
+      next()
+      return
+    }
     const isBody = reading.state(socket) === 'body'
     const size = isBody ? bodyBytes : HEAD_BYTES
     const slice: Buffer = left.length > size ? left.subarray(0, size) : left
     left = slice === left ? null : left.subarray(size)
     const start = reading.now()
     isParsing = true
-    parse.call(socket, slice)
-    isParsing = false
+    try {
+      parse.call(socket, slice)
+    } finally {
+      isParsing = false
+    }
     bodyBytes = isBody && reading.now() - start < QUICK_MS ? Math.min(BODY_BYTES, size * 2) : HEAD_BYTES
     if (hasWaited) next()
   }

@@ -7,6 +7,8 @@ import { createOrganization } from '../../src/billing/create-organization.ts'
 import type { AttackPlan } from './attacker.ts'
 import type { Cluster } from './cluster.ts'
 
+/** Microcredits: of somebody who could pay, and has bad manners. */
+const RICH = 1_000_000_000_000n
 const SAMPLE_MS = 1_000
 /** What a heap may differ by from one quarter of a run to another. */
 const GROWTH_MOST = 1.5
@@ -22,19 +24,12 @@ interface Sample {
   descriptors: number
 }
 
-/** @param payingKey belongs to somebody who could pay, and has bad manners. */
-export async function startHostile(
-  cluster: Cluster,
-  seed: number,
-  payingKey: string,
-  say: (line: string) => void,
-): Promise<Hostile> {
-  const { id } = await createOrganization(cluster.database, { name: 'mallory', plan: 'platform', credits: 0n })
-  const request = { organization: id, user: 'mallory', allocate: 0n, role: null, name: null } as const
-  const { key } = await createKey(cluster.database, request)
+export async function startHostile(cluster: Cluster, seed: number, say: (line: string) => void): Promise<Hostile> {
+  // Of their own: what one of them takes, others of their organization lack.
+  const keys = [null, await keyWith(cluster, 'mallory', 0n), await keyWith(cluster, 'trudy', RICH)]
   const doors = cluster.doors().filter((door) => door !== null)
   const before = await Promise.all(doors.map(({ pid }) => sample(pid)))
-  const plan: AttackPlan = { urls: doors.map(({ url }) => url), keys: [null, key, payingKey], seed }
+  const plan: AttackPlan = { urls: doors.map(({ url }) => url), keys, seed }
   const attacker = fork(new URL('./attacker.ts', import.meta.url), [JSON.stringify(plan)])
   const ended = once(attacker, 'exit')
   const samples = doors.map((): Sample[] => [])
@@ -53,6 +48,11 @@ export async function startHostile(
       return doors.flatMap((_, at) => judge(at, before[at]!, samples[at]!, after[at]!, say))
     },
   }
+}
+
+async function keyWith({ database }: Cluster, user: string, credits: bigint): Promise<string> {
+  const { id } = await createOrganization(database, { name: user, plan: 'platform', credits })
+  return (await createKey(database, { organization: id, user, allocate: credits, role: null, name: null })).key
 }
 
 function judge(

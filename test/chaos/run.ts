@@ -101,7 +101,7 @@ async function run(
   const keys = payers.map(({ key }) => key)
   const load = startLoad({ seed: options.seed, callers: options.callers, keys, doors: () => cluster.doors(), calls })
   const faults = startFaults(schedule, cluster, payers, (line) => options.verbose && say(line))
-  const hostile = options.hostile ? await startHostile(cluster, options.seed, keys[0]!, say) : null
+  const hostile = options.hostile ? await startHostile(cluster, options.seed, say) : null
   const progress = startProgress(calls, faults.tally, say)
   try {
     await Promise.all([faults.done, sleep(options.seconds * 1_000)])
