@@ -6,7 +6,8 @@
 import type { Log } from './log.ts'
 
 /** Where functions keep nothing beyond the call, the request or the line they work for. */
-const OF_ONE_CALL = /[\\/](?:src[\\/](?:call|endpoints|routing|http|metering|identity|api|billing|reports)|providers)[\\/]/
+const OF_ONE_CALL =
+  /[\\/](?:src[\\/](?:call|endpoints|routing|http|metering|identity|api|billing|reports)|providers)[\\/]/
 const OURS = /[\\/](?:src|providers)[\\/][^()]*\.ts:\d+/
 const OF_LIBRARIES = /[\\/]node_modules[\\/]/
 
