@@ -6,7 +6,7 @@ import { cutToPassed } from '../metering/plausible.ts'
 import { type Attempt, idsOf, modelOf } from './admitted.ts'
 import type { CallDependencies } from './call-dependencies.ts'
 import type { Measured } from './price-statement.ts'
-import type { Served } from './settle-call.ts'
+import type { Served } from './served.ts'
 
 type Deps = Pick<CallDependencies, 'learned' | 'money' | 'observe'>
 

@@ -1,8 +1,8 @@
 /** Usage -> charge -> the books. The one place where a call that ran becomes a charge. */
-import type { ProviderError, Reading } from '../../providers/provider.ts'
+import type { ProviderError } from '../../providers/provider.ts'
 import { openAiShape, type Usage } from '../../providers/usage.ts'
 import { TollgateError } from '../http/errors.ts'
-import type { Closing, Ended, Outcome, Pending, Provenance, Settled } from '../ledger/ledger.ts'
+import type { Closing, Outcome, Pending, Provenance, Settled } from '../ledger/ledger.ts'
 import type { Charge } from '../metering/charge.ts'
 import { estimateText } from '../metering/estimate.ts'
 import { trimDecimal } from '../metering/money.ts'
@@ -10,28 +10,13 @@ import { type Attempt, idsOf, modelOf } from './admitted.ts'
 import type { CallDependencies } from './call-dependencies.ts'
 import { leavesTier } from './candidate.ts'
 import { countServed, measureUsage, statedUsage } from './measure-usage.ts'
+import type { Served } from './served.ts'
+
+export type { Served } from './served.ts'
+
 import { priceCallersAccount, priceStatement } from './price-statement.ts'
 
 export type SettleDependencies = Pick<CallDependencies, 'clock' | 'learned' | 'money' | 'observe'>
-
-export interface Served {
-  reading: Reading
-  finishReasons: readonly string[]
-  /** The usage in `reading` came with the end of the response. */
-  isFinal: boolean
-  hasContent: boolean
-  /** Output text no stated usage covers. */
-  outputText: () => string
-  /** All output text. */
-  shownText: () => string
-  /** Output tokens, roughly, where that is known without looking at the text. */
-  frames?: number
-  /** Bytes of the text, where that is known without looking at it. */
-  shownBytes?: number
-  outcome: Outcome
-  /** Why its payer could spend no longer, where that ended it. */
-  ended?: Ended
-}
 
 export interface Bill {
   charge: Charge
