@@ -901,6 +901,18 @@ comment on column tollgate.payments.owed_credits is 'What should have been taken
 comment on column tollgate.payments.taken_credits is 'Taken back from the pool after the money went back.';
 grant insert, select, update on table tollgate.payments to tollgate_app;
 
+create table tollgate.sessions (
+  token_hash bytea not null,
+  data jsonb not null,
+  expires_at timestamp with time zone not null,
+  constraint sessions_pkey PRIMARY KEY (token_hash),
+  constraint sessions_token_hash_check CHECK (length(token_hash) = 32)
+);
+CREATE INDEX idx_sessions_expires_at ON tollgate.sessions USING btree (expires_at);
+comment on table tollgate.sessions is 'Sessions of people who logged in, where no Redis keeps them.';
+comment on column tollgate.sessions.token_hash is 'SHA-256. A token is 256 random bits; the browser alone has it.';
+grant delete, insert, select, update on table tollgate.sessions to tollgate_app;
+
 create table tollgate.vault_root (
   single boolean default true not null,
   name character varying(300) not null,
@@ -1049,12 +1061,13 @@ AS $function$
         grant select, insert, update on public.organizations, public.organization_members, public.organization_subscriptions,
           public.organization_credit_pools, public.user_credit_allocations, public.org_billing_history, public.platform_settings,
           public.user_provider_keys, tollgate.organization_provider_keys, tollgate.vault_root, tollgate.api_keys,
-          tollgate.idempotency_keys, tollgate.change_keys, tollgate.payments, tollgate.invitations, tollgate.ledger_holds, tollgate.ledger_limits, tollgate.ledger_processes to tollgate_app;
+          tollgate.idempotency_keys, tollgate.change_keys, tollgate.payments, tollgate.invitations, tollgate.ledger_holds, tollgate.ledger_limits, tollgate.ledger_processes,
+          tollgate.sessions to tollgate_app;
         grant select, insert on public.credit_usage_attribution, tollgate.ledger_journal to tollgate_app;
         -- Written and pruned by functions that run with our rights: whoever takes the program over can neither forge nor remove an entry.
         grant select on tollgate.audit_log to tollgate_app;
         grant delete on public.organization_members, tollgate.change_keys, public.platform_settings, public.user_provider_keys, tollgate.organization_provider_keys,
-          tollgate.idempotency_keys to tollgate_app;
+          tollgate.idempotency_keys, tollgate.sessions to tollgate_app;
         grant select on public.org_billing_summary, public.user_multi_org_credits, public.top_credit_users_by_org,
           public.org_billing_metrics, tollgate.ledger_identity, tollgate.migrations, tollgate.function_set to tollgate_app;
       end if;

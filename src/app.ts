@@ -4,6 +4,7 @@ import { OpenAPIHono } from '@hono/zod-openapi'
 import type { Context } from 'hono'
 import { createMinuteLimit, type MinuteLimit } from './api/admin/minute-limit.ts'
 import { createAdminSurface } from './api/admin/surface.ts'
+import { createAuthSurface } from './api/auth/surface.ts'
 import { createByokSurface } from './api/byok/surface.ts'
 import { createDocsSurface } from './api/docs/surface.ts'
 import { createLlmSurface } from './api/llm/surface.ts'
@@ -32,6 +33,7 @@ import { requestPath } from './http/request-path.ts'
 import { setSecurityHeaders } from './http/security-headers.ts'
 import type { ClientOf } from './http/trusted-proxies.ts'
 import type { Identify } from './identity/identify.ts'
+import type { People } from './identity/people.ts'
 import type { Health } from './observe/health.ts'
 import type { Log } from './observe/log.ts'
 import type { Metrics } from './observe/metrics.ts'
@@ -56,6 +58,7 @@ export interface AppDependencies extends Pick<EndpointDependencies, 'draining' |
   mayReadMetrics: MetricsAccess
   cors: Cors
   clientOf: ClientOf
+  people: People
   newId: () => string
   version: string
 }
@@ -129,6 +132,7 @@ function createSurfaces(deps: AppDependencies, document: () => OpenApiDocument):
       changeLimit: limit(BYOK_CHANGES, 'changes'),
     }),
     createAdminSurface({ ...deps, testKey, testLimit: limit(ADMIN_TESTS, 'tests') }),
+    createAuthSurface(deps),
     createOperationsSurface(deps),
     createDocsSurface(deps.version, document),
   ]

@@ -27,6 +27,7 @@ import { createCors } from './http/cors.ts'
 import { createClientOf } from './http/trusted-proxies.ts'
 import { forgetOldKeys } from './idempotency/idempotency.ts'
 import { createIdentify } from './identity/identify.ts'
+import { openPeople } from './identity/people.ts'
 import { createLedger } from './ledger/create-ledger.ts'
 import { readOpenHolds } from './ledger/open-holds.ts'
 import { withWaiting } from './ledger/waiting.ts'
@@ -170,12 +171,13 @@ async function startOver(options: ServerOptions, { identities, database }: CallD
   const now = () => new Date()
   const monotonic = () => performance.now()
   const router = createRouter(config)
-  const identify = createIdentify({
-    database: identities,
-    config,
-    unknownKeys: createUnknownKeys(config.limits.unknownKeysPerMinute, Date.now),
-    now: Date.now,
-  })
+  const cors = createCors(config.corsOrigins)
+  const clientOf = createClientOf(config.trustedProxies)
+  const unknownKeys = createUnknownKeys(config.limits.unknownKeysPerMinute, Date.now)
+  const onRedisError = (err: Error) => log.warn({ err }, 'a connection to Redis broke')
+  const known = { database: identities, config, clientOf, unknownKeys, now: Date.now }
+  const people = openPeople({ ...known, cors, onRedisError })
+  const identify = createIdentify({ ...known, people })
   const calls: CallDependencies = {
     config,
     clock: { now, monotonic },
@@ -237,10 +239,14 @@ async function startOver(options: ServerOptions, { identities, database }: CallD
     running,
     requestIds,
     mayReadMetrics: createMetricsAccess({ masterKey: config.masterKey, token: options.metricsToken }),
-    cors: createCors(config.corsOrigins),
-    clientOf: createClientOf(config.trustedProxies),
+    cors,
+    clientOf,
+    people,
   })
-  const closeAll = () => Promise.all([upstream.close(), tokenizer.close(), ledger.close(), vault.close()])
+  const closeAll = async () => {
+    people.close()
+    await Promise.all([upstream.close(), tokenizer.close(), ledger.close(), vault.close()])
+  }
   const server = createServer({ connectionsCheckingInterval: CHECK_MS })
   // What is left of a body that was not read is not the adapter's to read: see discard-body.ts.
   const listener = getRequestListener(app.fetch, {
@@ -269,11 +275,14 @@ async function startOver(options: ServerOptions, { identities, database }: CallD
       ),
     HOUR_MS,
   )
+  const forgetting = setInterval(
+    () => people.prune().catch((err: unknown) => log.warn({ err }, 'old sessions not removed')),
+    HOUR_MS,
+  )
 
   async function stop(): Promise<boolean> {
     draining = true
-    clearInterval(cleaning)
-    clearInterval(pruning)
+    for (const timer of [cleaning, pruning, forgetting]) clearInterval(timer)
     const patience = setTimeout(() => shutdown.abort(), config.limits.drainSeconds * 1000)
     const force = setTimeout(() => server.closeAllConnections(), config.limits.drainSeconds * 1000 + STOP_GRACE_MS)
     // It listens until the last one is done, those included whose callers have left: a balancer reads from /health/readiness that

@@ -42,12 +42,13 @@ create or replace function tollgate.grant_roles() returns void
         grant select, insert, update on public.organizations, public.organization_members, public.organization_subscriptions,
           public.organization_credit_pools, public.user_credit_allocations, public.org_billing_history, public.platform_settings,
           public.user_provider_keys, tollgate.organization_provider_keys, tollgate.vault_root, tollgate.api_keys,
-          tollgate.idempotency_keys, tollgate.change_keys, tollgate.payments, tollgate.invitations, tollgate.ledger_holds, tollgate.ledger_limits, tollgate.ledger_processes to tollgate_app;
+          tollgate.idempotency_keys, tollgate.change_keys, tollgate.payments, tollgate.invitations, tollgate.ledger_holds, tollgate.ledger_limits, tollgate.ledger_processes,
+          tollgate.sessions to tollgate_app;
         grant select, insert on public.credit_usage_attribution, tollgate.ledger_journal to tollgate_app;
         -- Written and pruned by functions that run with our rights: whoever takes the program over can neither forge nor remove an entry.
         grant select on tollgate.audit_log to tollgate_app;
         grant delete on public.organization_members, tollgate.change_keys, public.platform_settings, public.user_provider_keys, tollgate.organization_provider_keys,
-          tollgate.idempotency_keys to tollgate_app;
+          tollgate.idempotency_keys, tollgate.sessions to tollgate_app;
         grant select on public.org_billing_summary, public.user_multi_org_credits, public.top_credit_users_by_org,
           public.org_billing_metrics, tollgate.ledger_identity, tollgate.migrations, tollgate.function_set to tollgate_app;
       end if;

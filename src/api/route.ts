@@ -5,6 +5,7 @@
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import type { z } from '@hono/zod-openapi'
 import { readJson } from '../http/read-json.ts'
+import type { Client } from '../http/trusted-proxies.ts'
 import { actorOf, type Caller } from '../identity/caller.ts'
 import type { Permission } from '../identity/permissions.ts'
 import type { Change } from '../vault/vault.ts'
@@ -20,6 +21,7 @@ export interface ApiRequest<Params, Query, Body> {
   body: Body
   headers: IncomingHttpHeaders
   requestId: string
+  client: Client
 }
 
 /** The same, of a caller who is known and may do this. */
@@ -77,6 +79,7 @@ export interface Arrival {
   params: Readonly<Record<string, string>>
   query: URLSearchParams
   requestId: string
+  client: Client
 }
 
 export interface Route extends Definition<z.ZodType, z.ZodType, z.ZodType, z.ZodType> {
@@ -100,7 +103,8 @@ export function route<
       // mountSurface identifies before it calls a route that names a permission.
       if (caller === null) throw new Error(`${definition.path} was reached without a caller`)
       const input = await readInput(definition, arrival, invalidStatus)
-      const ip = arrival.incoming.socket.remoteAddress ?? null
+      const { address } = arrival.client
+      const ip = address === '' ? null : address
       const change = { actor: actorOf(caller), ip, requestId: arrival.requestId }
       return toReply(definition, await definition.handle({ ...input, caller, change }))
     },
@@ -126,7 +130,7 @@ export function openRoute<
 
 async function readInput<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType>(
   definition: Pick<Definition<P, Q, B, z.ZodType>, 'params' | 'query' | 'body'>,
-  { incoming, params, query, requestId }: Arrival,
+  { incoming, params, query, requestId, client }: Arrival,
   invalidStatus: number,
 ): Promise<ApiRequest<z.output<P>, z.output<Q>, z.output<B>>> {
   return {
@@ -135,6 +139,7 @@ async function readInput<P extends z.ZodType, Q extends z.ZodType, B extends z.Z
     body: checkInput(definition.body, definition.body === undefined ? {} : await readJson(incoming), invalidStatus),
     headers: incoming.headers,
     requestId,
+    client,
   }
 }
 

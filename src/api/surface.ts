@@ -5,6 +5,7 @@
 import type { OpenAPIHono } from '@hono/zod-openapi'
 import type { Context } from 'hono'
 import type { AppEnv } from '../http/app-env.ts'
+import type { ClientOf } from '../http/trusted-proxies.ts'
 import type { Identify } from '../identity/identify.ts'
 import { requirePermission } from '../identity/permissions.ts'
 import { describeRoute, type Group } from './describe-route.ts'
@@ -16,7 +17,16 @@ export interface Surface extends Group {
   routes: readonly Route[]
 }
 
-export function mountSurface(app: OpenAPIHono<AppEnv>, surface: Surface, { identify }: { identify: Identify }): void {
+export interface SurfaceDependencies {
+  identify: Identify
+  clientOf: ClientOf
+}
+
+export function mountSurface(
+  app: OpenAPIHono<AppEnv>,
+  surface: Surface,
+  { identify, clientOf }: SurfaceDependencies,
+): void {
   for (const route of surface.routes) {
     app.openAPIRegistry.registerPath(describeRoute(surface, route))
     app.on(route.method.toUpperCase(), honoPath(route), async (c) => {
@@ -30,7 +40,8 @@ export function mountSurface(app: OpenAPIHono<AppEnv>, surface: Surface, { ident
         )
       }
       const query = new URLSearchParams(/\?([^#]*)/.exec(incoming.url ?? '')?.[1] ?? '')
-      const arrival = { incoming, params: c.req.param(), query, requestId: c.get('requestId') }
+      const client = clientOf(incoming)
+      const arrival = { incoming, params: c.req.param(), query, requestId: c.get('requestId'), client }
       return send(c, route, await route.respond(arrival, caller, surface.invalidStatus))
     })
   }

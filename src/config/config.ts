@@ -158,6 +158,38 @@ export interface ServiceKeySetting {
   limits: KeyLimits
 }
 
+/** An identity provider whose tokens are accepted. */
+export interface OidcIssuer {
+  /** Exactly as its tokens state it. */
+  issuer: string
+  /** One of them must be in a token. */
+  audience: readonly string[]
+  /** Where its public keys are; null: where its discovery document says. */
+  jwksUri: string | null
+  /** Names of claims: `sub`, `realm_access.roles`. */
+  userClaim: string
+  /** Names the only organizations a token is for; null: its user's memberships say. */
+  organizationClaim: string | null
+  rolesClaim: string | null
+  /** Whoever has one of them is a system administrator. */
+  adminRoles: readonly string[]
+  /** Our client there, for people who log in; null where nobody does. */
+  login: { clientId: string; clientSecret: string | null; scopes: string } | null
+}
+
+/** The cookie people are known by. */
+export interface SessionSettings {
+  /** A secret. Null: sessions are kept in the database. */
+  redisUrl: string | null
+  cookie: string
+  /** Of keys in Redis. */
+  prefix: string
+  /** How long a session of our own lasts. */
+  seconds: number
+  /** Roles in a session that make a system administrator. */
+  adminRoles: readonly string[]
+}
+
 /** What the `tollgate:` section says, with the defaults filled in. */
 export interface TollgateSettings {
   /** Millionths on top of the provider's cost: 50 % is 500000n. */
@@ -186,6 +218,8 @@ export interface TollgateSettings {
   /** Addresses and ranges of peers that say truly whom they speak for. */
   trustedProxies: readonly string[]
   serviceKeys: readonly ServiceKeySetting[]
+  oidc: readonly OidcIssuer[]
+  sessions: SessionSettings
 }
 
 /** A provider's key as its own environment variable has it. */

@@ -5,7 +5,9 @@ import { DEFAULT_PRICES, readCreditsAdder, readMonthlyPrice, readStripe } from '
 import type { BillingSettings, Leases, Limits, OutputCaps, Plan, PowerLevel, TollgateSettings } from './config.ts'
 import { readCors, readPublicUrl, readTrustedProxies } from './edges.ts'
 import type { Field, NumberRule, Section } from './field.ts'
+import { readOidc } from './oidc.ts'
 import { readServiceKeys } from './service-keys.ts'
+import { readSessions } from './sessions.ts'
 
 const MEGABYTE = 1_048_576
 const NOTHING: ReadonlySet<string> = new Set()
@@ -70,6 +72,8 @@ export function readTollgateSettings(place: Field, masterKey: string | null): To
     publicUrl: readPublicUrl(field('public_url')),
     corsOrigins: readCors(field('cors')),
     trustedProxies: readTrustedProxies(field('trusted_proxies')),
+    oidc: readOidc(field('oidc')),
+    sessions: readSessions(field('sessions'), place.source.variable('REDIS_URL')),
   }
   section?.finish(NOTHING, section.known)
   return settings

@@ -164,6 +164,12 @@ export interface AuditLogTable {
   details: Json
 }
 
+export interface SessionsTable {
+  token_hash: Buffer
+  data: Json
+  expires_at: Date
+}
+
 export interface Tables {
   organizations: OrganizationsTable
   organization_members: OrganizationMembersTable
@@ -179,4 +185,5 @@ export interface Tables {
   'tollgate.organization_provider_keys': OrganizationProviderKeysTable
   'tollgate.vault_root': VaultRootTable
   'tollgate.audit_log': AuditLogTable
+  'tollgate.sessions': SessionsTable
 }

@@ -9,28 +9,36 @@ import type { Config } from '../config/config.ts'
 import type { Database } from '../db/connect.ts'
 import { TollgateError } from '../http/errors.ts'
 import { requestPath } from '../http/request-path.ts'
+import type { ClientOf } from '../http/trusted-proxies.ts'
 import { hashKey, isApiKey } from './api-key.ts'
 import type { Caller } from './caller.ts'
 import { createChooseCaller } from './choose-caller.ts'
 import { createConfiguredServices } from './configured-services.ts'
 import { readKey, unauthorized } from './credential.ts'
-import { findKeys, type KeyRecord } from './find-key.ts'
+import { findKeys, type KeyRecord, nameOf } from './find-key.ts'
 import { createKeyBook } from './key-book.ts'
 import { findMaster } from './master.ts'
+import { isToken } from './oidc/verify-token.ts'
+import type { People } from './people.ts'
 import type { Principal } from './principal.ts'
 import { requireRoute } from './restrictions.ts'
 
 export interface IdentifyOptions {
   database: Database
+  people: People
+  clientOf: ClientOf
   config: Pick<Config, 'masterKey' | 'keyHeader' | 'serviceKeys'>
   unknownKeys: UnknownKeys
   now: () => number
 }
 
-/** @throws {TollgateError} 401, 403, 404, 429, 503. */
-export type Identify = (request: Pick<IncomingMessage, 'headers' | 'socket' | 'url'>) => Promise<Caller>
+type Arriving = Pick<IncomingMessage, 'headers' | 'method' | 'socket' | 'url'>
 
-export function createIdentify({ database, config, unknownKeys, now }: IdentifyOptions): Identify {
+/** @throws {TollgateError} 401, 403, 404, 429, 503. */
+export type Identify = (request: Arriving) => Promise<Caller>
+
+export function createIdentify(options: IdentifyOptions): Identify {
+  const { database, config, people, clientOf, unknownKeys, now } = options
   const masterHash = config.masterKey === null ? null : hashKey(config.masterKey)
   const keys = createKeyBook({ findKeys: (hashes) => findKeys(database, hashes), unknownKeys, now })
   const findService = createConfiguredServices(config.serviceKeys, database, now)
@@ -47,15 +55,17 @@ export function createIdentify({ database, config, unknownKeys, now }: IdentifyO
     }
   }
 
-  async function authenticate({ headers, socket }: Pick<IncomingMessage, 'headers' | 'socket'>): Promise<Principal> {
-    const key = readKey(headers, config.keyHeader)
-    if (key === null) throw noCredential()
+  async function authenticate(request: Arriving): Promise<Principal> {
+    const key = readKey(request.headers, config.keyHeader)
+    const { address } = clientOf(request)
+    if (key === null) return people.sessions.find(request, address) ?? refuse(noCredential())
     const hash = hashKey(key)
     if (masterHash !== null && timingSafeEqual(hash, masterHash)) return masterPrincipal()
     const service = findService(hash)
     if (service !== null) return service
+    if (isToken(key)) return people.findToken(key, nameOf(hash), address)
     if (!isApiKey(key)) throw unknownKey()
-    return accept(await keys.find(hash, socket.remoteAddress ?? ''), now())
+    return accept(await keys.find(hash, address), now())
   }
 
   return async function identify(request) {
@@ -74,6 +84,10 @@ function accept(record: KeyRecord | null, now: number): Principal {
   if (record === null || !record.isActive) throw unknownKey()
   if (record.expiresAt === null || record.expiresAt.getTime() > now) return record.principal
   throw unauthorized('expired_api_key', `This API key expired at ${record.expiresAt.toISOString()}. Ask for a new one.`)
+}
+
+function refuse(error: TollgateError): never {
+  throw error
 }
 
 function noCredential(): TollgateError {

@@ -20,6 +20,7 @@ import { createAddressGuard } from '../../src/http/address-guard.ts'
 import { createCors } from '../../src/http/cors.ts'
 import { createClientOf } from '../../src/http/trusted-proxies.ts'
 import { createIdentify } from '../../src/identity/identify.ts'
+import { openPeople } from '../../src/identity/people.ts'
 import { readOpenHolds } from '../../src/ledger/open-holds.ts'
 import { createPriceBook } from '../../src/metering/price.ts'
 import { createTokenizer } from '../../src/metering/tokenizer.ts'
@@ -245,12 +246,11 @@ async function startAt(now: () => Date): Promise<{ url: string }> {
   onTestFinished(() => vault.close())
   const log = createLog('silent')
   const router = createRouter(config)
-  const identify = createIdentify({
-    database: db.database,
-    config,
-    unknownKeys: createUnknownKeys(config.limits.unknownKeysPerMinute, Date.now),
-    now: Date.now,
-  })
+  const [cors, clientOf] = [createCors([]), createClientOf([])]
+  const unknownKeys = createUnknownKeys(config.limits.unknownKeysPerMinute, Date.now)
+  const known = { database: db.database, config, clientOf, unknownKeys, now: Date.now }
+  const people = openPeople({ ...known, cors, onRedisError: () => {} })
+  const identify = createIdentify({ ...known, people })
   const metrics = createMetrics('test', {
     runningCalls: () => 0,
     connections: () => 0,
@@ -306,8 +306,9 @@ async function startAt(now: () => Date): Promise<{ url: string }> {
     running: new Set(),
     requestIds: new Map(),
     mayReadMetrics: createMetricsAccess({ masterKey: config.masterKey, token: null }),
-    cors: createCors([]),
-    clientOf: createClientOf([]),
+    cors,
+    clientOf,
+    people,
   })
   const server = serve({ fetch: app.fetch, hostname: '127.0.0.1', port: 0 })
   onTestFinished(async () => {

@@ -1,0 +1,192 @@
+/** Logging in and out, for people with a browser. */
+import { randomBytes } from 'node:crypto'
+import { z } from '@hono/zod-openapi'
+import { parse, serialize } from 'hono/utils/cookie'
+import type { Config } from '../../config/config.ts'
+import type { Client } from '../../http/trusted-proxies.ts'
+import type { People } from '../../identity/people.ts'
+import { createLogin, type Login, loginFailed, loginIssuer } from '../../identity/session/login.ts'
+import { sessionOf } from '../../identity/session/session-data.ts'
+import { Reply } from '../reply.ts'
+import { openRoute, type Route, route } from '../route.ts'
+import type { Surface } from '../surface.ts'
+import { returnTo } from './return-to.ts'
+
+/** For somebody who has to find a password first. */
+const LOGIN_SECONDS = 600
+const TOKEN_BYTES = 32
+const CALLBACK = '/auth/callback'
+
+export interface AuthDependencies {
+  people: Pick<People, 'sessions' | 'store'>
+  config: Pick<Config, 'oidc' | 'sessions' | 'publicUrl'>
+  now: () => Date
+}
+
+const leaving = z.object({
+  state: z.string(),
+  nonce: z.string(),
+  verifier: z.string(),
+  returnTo: z.string(),
+})
+
+export function createAuthSurface(deps: AuthDependencies): Surface {
+  const issuer = loginIssuer(deps.config.oidc)
+  // Null where the operator configured no client of an identity provider.
+  const login = issuer === null ? null : createLogin(issuer)
+  return {
+    name: 'Login',
+    description: 'Sessions of people with a browser: a cookie, after a login with an identity provider.',
+    invalidStatus: 400,
+    routes: [...(login === null ? [] : loginRoutes(deps, login)), showSession(), logout(deps, login)],
+  }
+}
+
+function loginRoutes(deps: AuthDependencies, login: Login): Route[] {
+  const begin = openRoute({
+    method: 'get',
+    path: '/auth/login',
+    summary: 'Log in with the identity provider',
+    query: z.object({
+      return_to: z.string().max(2_000).optional().openapi({ description: 'A path of ours to go to afterwards.' }),
+    }),
+    returns: z.null(),
+    status: 302,
+    errors: { 503: 'The identity provider does not respond.' },
+    async handle({ query, client }) {
+      const origin = originOf(deps, client)
+      const { url, secrets } = await login.begin(`${origin}${CALLBACK}`)
+      const kept = JSON.stringify({ ...secrets, returnTo: returnTo(query.return_to) })
+      const cookie = serialize(loginCookie(origin), Buffer.from(kept).toString('base64url'), {
+        ...cookieOptions(origin),
+        maxAge: LOGIN_SECONDS,
+      })
+      return redirect(url, [cookie])
+    },
+  })
+  const finish = openRoute({
+    method: 'get',
+    path: CALLBACK,
+    summary: 'Where the identity provider sends the browser after a login',
+    query: z.object({
+      code: z.string().optional(),
+      state: z.string().optional(),
+      iss: z.string().optional(),
+      session_state: z.string().optional(),
+      error: z.string().optional(),
+      error_description: z.string().optional(),
+    }),
+    returns: z.null(),
+    status: 302,
+    errors: {
+      400: 'No login was begun in this browser, or this is not its end.',
+      403: 'The identity provider did not let the user in.',
+      503: 'The identity provider does not respond.',
+    },
+    async handle({ query, headers, client }) {
+      const origin = originOf(deps, client)
+      const name = loginCookie(origin)
+      const left = readLeft(parse(headers.cookie ?? '', name)[name])
+      if (left === null) throw loginFailed('it was not begun in this browser, or too long ago')
+      const url = new URL(CALLBACK, origin)
+      for (const [key, value] of Object.entries(query)) if (value !== undefined) url.searchParams.set(key, value)
+      const person = await login.finish(url, left)
+      // A new one each time: nobody can be logged in to a session that somebody else knows.
+      const token = randomBytes(TOKEN_BYTES).toString('base64url')
+      const { cookie, seconds } = deps.config.sessions
+      await deps.people.store.save(token, sessionOf(person, login.issuer, deps.now()), seconds)
+      const options = cookieOptions(origin)
+      return redirect(left.returnTo, [
+        serialize(cookie, token, { ...options, maxAge: seconds }),
+        serialize(name, '', { ...options, maxAge: 0 }),
+      ])
+    },
+  })
+  return [begin, finish]
+}
+
+function showSession(): Route {
+  return route({
+    method: 'get',
+    path: '/auth/session',
+    may: 'organizations:read_own',
+    summary: 'Show who is logged in',
+    returns: z.object({
+      user_id: z.string(),
+      email: z.string().nullable(),
+      credential: z.string().openapi({ description: 'What proves it: session, token, api_key, ...' }),
+      role: z.string(),
+      organization_id: z.string(),
+      organizations: z.array(z.object({ id: z.string(), role: z.string() })),
+    }),
+    handle: ({ caller }) =>
+      new Reply(
+        {
+          user_id: caller.userId,
+          email: caller.email,
+          credential: caller.credential.kind,
+          role: caller.role,
+          organization_id: caller.organizationId,
+          organizations: [...caller.memberships].map(([id, role]) => ({ id, role })),
+        },
+        { headers: { 'Cache-Control': 'no-store' } },
+      ),
+  })
+}
+
+function logout(deps: AuthDependencies, login: Login | null): Route {
+  const { sessions } = deps.people
+  return route({
+    method: 'post',
+    path: '/auth/logout',
+    may: 'organizations:read_own',
+    summary: 'End the session of this browser',
+    returns: z.object({
+      logged_out: z.boolean().openapi({ description: 'Whether there was a session to end.' }),
+      provider_logout_url: z
+        .string()
+        .nullable()
+        .openapi({ description: "Where to send the browser to end the identity provider's session as well." }),
+    }),
+    async handle({ headers, client }) {
+      const token = sessions.tokenIn(headers.cookie)
+      if (token !== null) await sessions.end(token)
+      // A provider that is away keeps nobody from leaving.
+      const url = (await login?.endUrl().catch(() => null)) ?? null
+      const gone = serialize(deps.config.sessions.cookie, '', { ...cookieOptions(originOf(deps, client)), maxAge: 0 })
+      return new Reply({ logged_out: token !== null, provider_logout_url: url }, { headers: { 'Set-Cookie': gone } })
+    },
+  })
+}
+
+/** Where browsers reach us, and where the provider sends them back to: it compares that with what it knows of us. */
+function originOf({ config }: AuthDependencies, { isHttps, host }: Client): string {
+  const stated = `${isHttps ? 'https' : 'http'}://${host ?? ''}`
+  return config.publicUrl ?? (URL.canParse(stated) ? new URL(stated).origin : 'http://localhost')
+}
+
+function cookieOptions(origin: string) {
+  return { path: '/', httpOnly: true, sameSite: 'Lax' as const, secure: origin.startsWith('https:') }
+}
+
+/** Over TLS with a prefix that keeps pages of other hosts of the domain from setting it. */
+function loginCookie(origin: string): string {
+  return origin.startsWith('https:') ? '__Host-tollgate_login' : 'tollgate_login'
+}
+
+function readLeft(cookie: string | undefined): z.infer<typeof leaving> | null {
+  try {
+    const left = leaving.parse(JSON.parse(Buffer.from(cookie ?? '', 'base64url').toString()))
+    // It came back from a browser.
+    return { ...left, returnTo: returnTo(left.returnTo) }
+  } catch {
+    return null
+  }
+}
+
+function redirect(location: string, cookies: readonly string[]): Reply<null> {
+  return new Reply(null, {
+    status: 302,
+    headers: { Location: location, 'Set-Cookie': cookies, 'Cache-Control': 'no-store' },
+  })
+}

@@ -1,0 +1,46 @@
+/** `tollgate.sessions`: the cookie people are known by, and where what stands behind it is kept. */
+import type { SessionSettings } from './config.ts'
+import type { Field, NumberRule } from './field.ts'
+
+const SECONDS: NumberRule = {
+  what: 'a whole number of seconds, from 60 to 2592000',
+  example: '7200',
+  least: 60,
+  whole: true,
+  most: 2_592_000,
+}
+const KNOWN = 'redis_url, cookie, prefix, seconds, admin_roles'
+/** As Ops-Center names system administrators in its sessions. */
+const ADMIN_ROLES = ['admin', 'system_admin']
+
+/** @param redisUrl for where the section names none. */
+export function readSessions(field: Field | null, redisUrl: string | null): SessionSettings {
+  const section = field?.section() ?? null
+  const written = section?.take('redis_url')
+  const roles = section?.take('admin_roles')
+  const settings = {
+    redisUrl: written === undefined || written.empty ? redisUrl : readRedisUrl(written),
+    cookie: readCookie(section?.take('cookie') ?? null),
+    prefix: section?.take('prefix').text('the beginning of a key')?.trim() || 'session:',
+    seconds: section?.take('seconds').number(SECONDS) ?? 7200,
+    adminRoles:
+      roles === undefined || roles.empty
+        ? ADMIN_ROLES
+        : roles.list().flatMap((entry) => entry.text('the name of a role')?.trim() || []),
+  }
+  section?.finish(new Set(), KNOWN)
+  return settings
+}
+
+export function readRedisUrl(field: Field): string | null {
+  const url = field.text('the URL of a Redis')?.trim() ?? ''
+  if (url === '') return null
+  if (/^rediss?:\/\//.test(url) && URL.canParse(url)) return url
+  return field.error('not the URL of a Redis', `write ${field.label}: redis://:password@host:6379/0`)
+}
+
+function readCookie(field: Field | null): string {
+  const name = field?.text('the name of a cookie')?.trim() || 'session_token'
+  if (!/^[\w!#$%&'*+.^`|~-]+$/.test(name)) field?.mismatch('the name of a cookie', 'write cookie: session_token')
+  return name
+}
