@@ -135,7 +135,6 @@ function showSession(): Route {
 }
 
 function logout(deps: AuthDependencies, login: Login | null): Route {
-  const { sessions } = deps.people
   return route({
     method: 'post',
     path: '/auth/logout',
@@ -149,6 +148,7 @@ function logout(deps: AuthDependencies, login: Login | null): Route {
         .openapi({ description: "Where to send the browser to end the identity provider's session as well." }),
     }),
     async handle({ headers, client }) {
+      const { sessions } = deps.people
       const token = sessions.tokenIn(headers.cookie)
       if (token !== null) await sessions.end(token)
       // A provider that is away keeps nobody from leaving.
