@@ -8,6 +8,7 @@ import { readOpenAiErrorFrame } from './openai-errors.ts'
 import type { OpenAiFacts } from './openai-facts.ts'
 import { readConsumed } from './openai-reading.ts'
 import { type Answer, emptyReading, isPaid, type ProviderError, type Reading } from './provider.ts'
+import { createShownModel } from './shown-model.ts'
 import { shownUsage } from './shown-usage.ts'
 
 interface Choice {
@@ -16,7 +17,8 @@ interface Choice {
   text?: unknown
 }
 
-export function readOpenAiAnswer(dialect: OpenAiFacts, body: Buffer): Answer | ProviderError | null {
+/** @param asked the model's name that the caller wrote, which is shown. */
+export function readOpenAiAnswer(dialect: OpenAiFacts, body: Buffer, asked: string): Answer | ProviderError | null {
   const json = asObject(parseJson(body))
   if (json === null) return null
   const consumed = readConsumed(dialect, json.usage, json)
@@ -52,7 +54,10 @@ export function readOpenAiAnswer(dialect: OpenAiFacts, body: Buffer): Answer | P
       const asStated = !replaces && consumed !== null && own !== undefined
       const stated = asStated ? body.subarray(own.valueStart, own.end) : Buffer.from(JSON.stringify(usage))
       const shown = shownUsage(stated, asStated ? consumed.usage : null, cost)
-      const changes: Change[] = [{ key: 'usage', value: shown.toString('utf8') }]
+      const changes: Change[] = [
+        { key: 'usage', value: shown.toString('utf8') },
+        ...createShownModel(asked).changes(json.model),
+      ]
       if (choices.some(isForeign)) changes.push({ key: 'choices', value: JSON.stringify(choices.map(translated)) })
       return changeMembers(body, members, changes)
     },

@@ -11,7 +11,7 @@ import { isOwnHost, prepareOpenAi } from './openai-body.ts'
 import { readOpenAiError } from './openai-errors.ts'
 import type { OpenAiFacts } from './openai-facts.ts'
 import { readOpenAiStream } from './openai-stream.ts'
-import type { AnswerContext, ChatCapability, ChatProvider, ModelFacts, Refusal, ServerTool } from './provider.ts'
+import type { ChatCapability, ChatProvider, ModelFacts, Refusal, ServerTool } from './provider.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
@@ -69,8 +69,8 @@ function chatOf(dialect: OpenAiFacts): ChatCapability {
     mayServe: dialect.mayServe ?? nothing,
     ...(dialect.leastOutput === undefined ? {} : { leastOutput: dialect.leastOutput }),
     prepare: (call) => prepareOpenAi(dialect, call),
-    readAnswer: (body: Buffer, _: AnswerContext) => readOpenAiAnswer(dialect, body),
-    readStream: (context) => readOpenAiStream(dialect, context.choices),
+    readAnswer: (body, { request }) => readOpenAiAnswer(dialect, body, request.model),
+    readStream: (context) => readOpenAiStream(dialect, context.choices, context.request.model),
   }
 }
 

@@ -12,6 +12,7 @@ import { readOpenAiErrorFrame } from './openai-errors.ts'
 import type { OpenAiFacts } from './openai-facts.ts'
 import { readConsumed } from './openai-reading.ts'
 import { emptyReading, type ProviderError, type StreamPart, type StreamReader } from './provider.ts'
+import { createShownModel, type ShownModel } from './shown-model.ts'
 import { shownUsage } from './shown-usage.ts'
 import { createSseFrames, dataFrame, dataLine, isCanonical, parseFrame, type Verdict } from './sse-frames.ts'
 import { textBytes } from './text-bytes.ts'
@@ -46,8 +47,9 @@ interface Choice {
   error?: unknown
 }
 
-/** `choices` is the request's `n`. */
-export function readOpenAiStream(dialect: OpenAiFacts, choices: number): StreamReader {
+/** @param choices the request's `n`. @param asked the model's name that the caller wrote, which is shown. */
+export function readOpenAiStream(dialect: OpenAiFacts, choices: number, asked: string): StreamReader {
+  const shownModel = createShownModel(asked)
   const reading = emptyReading()
   const finished = new Map<number, string>()
   /** Choices whose role was said. Some servers say it in every frame, and clients that join texts make `assistantassistant` of it. */
@@ -92,7 +94,8 @@ export function readOpenAiStream(dialect: OpenAiFacts, choices: number): StreamR
       return judgeChunk(frame, payload)
     if (introduced.size > 0 && isStated(payload, ROLE)) return judgeChunk(frame, payload)
     frames += 1
-    return isCanonical(frame) ? true : dataFrame(payload)
+    const renamed = shownModel.rename(payload)
+    return renamed === payload && isCanonical(frame) ? true : dataFrame(renamed)
   }
 
   /** Data that is not a plain JSON line: it leaves in the canonical form, in which it can also be counted. */
@@ -137,7 +140,7 @@ export function readOpenAiStream(dialect: OpenAiFacts, choices: number): StreamR
     const ours = parts.map(saidOnce)
     const news = parts.map((choice) => tellsNews(choice, carriesUsage))
     if (parts.length > 0 && !news.includes(true)) return null
-    const changes = frameChanges(chunk, payload)
+    const changes = [...frameChanges(chunk, payload), ...shownModel.changes(chunk.model)]
     if (ours.some((choice, index) => choice !== parts[index]))
       changes.push({ key: 'choices', value: JSON.stringify(ours) })
     if (changes.length > 0) return dataFrame(changeMembers(payload, objectMembers(payload), changes))
@@ -148,7 +151,7 @@ export function readOpenAiStream(dialect: OpenAiFacts, choices: number): StreamR
     if (typeof chunk.model === 'string' && chunk.model !== '') {
       reading.model = chunk.model
       sampled = true
-      lastChunk = chunk
+      lastChunk = { ...chunk, model: asked }
     }
     if (typeof chunk.service_tier === 'string') reading.serviceTier = chunk.service_tier
   }
@@ -253,7 +256,7 @@ export function readOpenAiStream(dialect: OpenAiFacts, choices: number): StreamR
       const stated = replaces ? null : usageText
       const text = stated ?? Buffer.from(JSON.stringify(usage))
       const shownText = shownUsage(text, stated === null ? null : reading.usage, cost)
-      return dataFrame(usageChunk(usagePayload, lastChunk, shownText.toString('utf8')))
+      return dataFrame(usageChunk(usagePayload, lastChunk, shownText.toString('utf8'), shownModel))
     },
     stopFrames: () => stopFrames(lastChunk, choices, finished),
   }
@@ -317,11 +320,11 @@ function choicesOf(chunk: Chunk | null): Choice[] {
 }
 
 /** The provider's own frame with what is shown for `usage`, and no choices; one in its likeness where there was none. */
-function usageChunk(payload: Buffer | null, last: Chunk | null, shown: string): Buffer {
+function usageChunk(payload: Buffer | null, last: Chunk | null, shown: string, model: ShownModel): Buffer {
   if (payload === null)
     return Buffer.from(JSON.stringify({ ...frameOf(last), choices: [] }).replace(/}$/, `,"usage":${shown}}`))
   const chunk = asObject(parseJson(payload)) as Chunk
-  const changes = frameChanges({ x_groq: chunk.x_groq }, payload)
+  const changes = [...frameChanges({ x_groq: chunk.x_groq }, payload), ...model.changes(chunk.model)]
   if (!Array.isArray(chunk.choices) || chunk.choices.length > 0) changes.push({ key: 'choices', value: '[]' })
   return changeMembers(payload, objectMembers(payload), [...changes, { key: 'usage', value: shown }])
 }

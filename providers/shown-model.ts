@@ -7,7 +7,7 @@ import { type Change, changeMembers, objectMembers } from './json-members.ts'
 const MODEL = Buffer.from('"model"')
 
 export interface ShownModel {
-  /** The change of a payload that was read and says `stated`; none where that is what was asked for. */
+  /** The change of a payload that was read and says `stated`; none where that is what was asked for, or no name. */
   changes(stated: unknown): Change[]
   /** A payload that was not read, with the name in the place of the provider's. The same object where nothing changes. */
   rename(payload: Buffer): Buffer
@@ -23,15 +23,16 @@ export function createShownModel(asked: string): ShownModel {
     if (!payload.includes(MODEL)) return payload
     const members = objectMembers(payload)
     const own = members.find(({ key }) => key === 'model')
-    if (own === undefined || payload[own.valueStart] !== 0x22) return payload
+    const stated = own === undefined ? null : (JSON.parse(payload.toString('utf8', own.valueStart, own.end)) as unknown)
+    if (own === undefined || typeof stated !== 'string' || stated === '') return payload
     head = Buffer.from(payload.subarray(0, own.end))
     shown = Buffer.concat([payload.subarray(0, own.valueStart), Buffer.from(value)])
-    if (payload.toString('utf8', own.valueStart, own.end) === value) shown = head
+    if (stated === asked) shown = head
     return shown === head ? payload : changeMembers(payload, members, [{ key: 'model', value }])
   }
 
   return {
-    changes: (stated) => (typeof stated === 'string' && stated !== asked ? [{ key: 'model', value }] : []),
+    changes: (stated) => (typeof stated === 'string' && stated !== '' && stated !== asked ? [{ key: 'model', value }] : []),
     rename(payload) {
       const begins =
         head.length > 0 && payload.length > head.length && payload.compare(head, 0, head.length, 0, head.length) === 0

@@ -38,7 +38,7 @@ export function readClaudeAnswer(body: Buffer, context: AnswerContext): Answer |
         id: typeof parsed.id === 'string' ? parsed.id : `chatcmpl-${context.callId}`,
         object: 'chat.completion',
         created: context.created,
-        model: reading.model ?? context.model,
+        model: context.request.model,
         choices: [choiceOf(message, outcome)],
       }
       const stated = reading.usage === null || replaces ? usage : openAiShape(reading.usage)

@@ -130,7 +130,7 @@ export function readClaudeStream(context: AnswerContext): StreamReader {
   }
 
   function headOf(): string {
-    const model = JSON.stringify(reading.model ?? context.model)
+    const model = JSON.stringify(context.request.model)
     return `data: {"id":${JSON.stringify(id)},"object":"chat.completion.chunk","created":${context.created},"model":${model},"choices":[{"index":0,"delta":`
   }
 
@@ -181,7 +181,7 @@ export function readClaudeStream(context: AnswerContext): StreamReader {
         id,
         object: 'chat.completion.chunk',
         created: context.created,
-        model: reading.model ?? context.model,
+        model: context.request.model,
       }
       return dataFrame(`${JSON.stringify({ ...chunk, choices: [] }).slice(0, -1)},"usage":${withCost(stated, cost)}}`)
     },

@@ -54,7 +54,7 @@ export function readGoogleAnswer(body: Buffer, context: AnswerContext): Answer |
     id: typeof json.responseId === 'string' && json.responseId !== '' ? json.responseId : `chatcmpl-${context.callId}`,
     object: 'chat.completion',
     created: context.created,
-    model: model ?? context.model,
+    model: context.request.model,
     choices,
   }
   const shownText = () => candidates.map(({ said }) => spokenText(said)).join('')

@@ -154,7 +154,7 @@ export function readGoogleStream(context: AnswerContext, readCompatible: () => S
     if (isNews) reading.model = bareModel(served)
     if (id === null && typeof responseId === 'string' && responseId !== '') id = responseId
     else if (head !== '' && !isNews) return
-    head = `"object":"chat.completion.chunk","created":${context.created},"model":${JSON.stringify(reading.model ?? context.model)}`
+    head = `"object":"chat.completion.chunk","created":${context.created},"model":${JSON.stringify(context.request.model)}`
     head = `data: {"id":${JSON.stringify(id ?? `chatcmpl-${context.callId}`)},${head}`
   }
 

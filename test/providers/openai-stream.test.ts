@@ -36,8 +36,8 @@ interface Result {
   reader: StreamReader
 }
 
-function read(stream: string, split: Split = whole, choices = 1): Result {
-  const reader = readOpenAiStream(DIALECT, choices)
+function read(stream: string, split: Split = whole, choices = 1, asked = 'gpt-4o-mini-2024-07-18'): Result {
+  const reader = readOpenAiStream(DIALECT, choices, asked)
   const parts = split(Buffer.from(stream)).map((piece) => reader.push(piece))
   parts.push(reader.end())
   const out = Buffer.concat(parts.flatMap(({ bytes }) => (bytes === null ? [] : [bytes]))).toString()

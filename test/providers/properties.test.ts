@@ -6,7 +6,7 @@ import { chatProviderOf, providerNames } from '../../providers/registry.ts'
 import { inputTokens, outputTokens, type Usage } from '../../providers/usage.ts'
 import { choicesOf, eventsOf, type Json, object } from '../conformance/frames.ts'
 import { awkward, everyByte, type Split, seeded, whole } from '../support/splits.ts'
-import { type Counts, contextFor, ODD, type Quirks, type Said, wireOf } from './wire-samples.ts'
+import { ASKED, type Counts, contextFor, MODEL, ODD, type Quirks, type Said, wireOf } from './wire-samples.ts'
 
 const tokens = fc.integer({ min: 0, max: 2_000_000 })
 const counts: fc.Arbitrary<Counts> = fc
@@ -116,6 +116,8 @@ describe.each(providerNames())('%s', (name) => {
         expect(out).not.toContain('"usage":{')
         const shown = eventsOf(Buffer.from(usageFrame))[0]?.json
         expect(shown?.choices).toEqual([])
+        expect([...chunks, shown].filter((chunk) => chunk?.model !== ASKED)).toEqual([])
+        expect(reading.model).toBe(MODEL)
         expect(object(shown?.usage)).toMatchObject({ ...shownCounts(answer.counts), cost: 0.5 })
       }),
       { numRuns: 60 },

@@ -73,15 +73,18 @@ export function wireOf(provider: string): Wire {
   return openAiWire(OPENAI_USAGE[provider] ?? openAiUsage)
 }
 
+/** The name a caller asks for; the provider's own is another. */
+export const ASKED = 'asked-for'
+
 export function contextFor(stream: boolean): AnswerContext {
-  const json = { model: MODEL, messages: [{ role: 'user', content: 'Hello' }], stream }
+  const json = { model: ASKED, messages: [{ role: 'user', content: 'Hello' }], stream }
   const text = Buffer.from(JSON.stringify(json))
   const members = objectMembers(text)
   const request = {
     text,
     members,
     json,
-    model: MODEL,
+    model: ASKED,
     stream,
     includeUsage: stream,
     choices: 1,
