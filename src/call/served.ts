@@ -20,3 +20,17 @@ export interface Served {
   /** Why its payer could spend no longer, where that ended it. */
   ended?: Ended
 }
+
+/** What a failure served that states what it used, and delivered nothing. */
+export function paidNothing(reading: Reading): Served {
+  const nothing = () => ''
+  return {
+    reading,
+    isFinal: true,
+    hasContent: false,
+    finishReasons: [],
+    outputText: nothing,
+    shownText: nothing,
+    outcome: 'cut_off',
+  }
+}

@@ -14,10 +14,10 @@ import { disconnectedReadOnMs, readOnMs } from './read-on.ts'
 import { type RelayEnd, relayStream } from './relay-stream.ts'
 import { shownCost, streamHeaders } from './response-headers.ts'
 import { onConnection, readContext, startStream } from './send-attempt.ts'
-import { type Bill, failureOf, releaseCall, type Served, settleCall } from './settle-call.ts'
+import { paidNothing, type Served } from './served.ts'
+import { type Bill, failureOf, releaseCall, settleCall } from './settle-call.ts'
 import { createStreamMeter } from './stream-meter.ts'
 import { type Made, tryCandidates } from './try-candidates.ts'
-import { paidNothing } from './whole-response.ts'
 
 export async function streamResponse(deps: CallDependencies, call: Admitted): Promise<Ending> {
   const { monotonic } = deps.clock

@@ -8,7 +8,8 @@ import { afterCharge, type Ending, paidError } from './paid-error.ts'
 import { failureWith, fromConnection, toCallerError } from './provider-failure.ts'
 import { billHeaders, shownCost } from './response-headers.ts'
 import { fetchWhole, onConnection, readContext } from './send-attempt.ts'
-import { failureOf, releaseCall, type Served, settleCall } from './settle-call.ts'
+import { paidNothing } from './served.ts'
+import { failureOf, releaseCall, settleCall } from './settle-call.ts'
 import { type Made, tryCandidates } from './try-candidates.ts'
 import { isAnswer } from './upstream.ts'
 
@@ -80,20 +81,6 @@ async function chargeError(deps: CallDependencies, attempt: Attempt, paid: PaidE
   const error = failureWith(attempt.candidate, paid)
   logCall(deps, attempt, { outcome: 'cut_off', bill, error })
   return paidError(deps.clock, attempt, bill, toCallerError(error, deps.clock.now()))
-}
-
-/** What a failure served that states what it used, and delivered nothing. */
-export function paidNothing(reading: Reading): Served {
-  const nothing = () => ''
-  return {
-    reading,
-    isFinal: true,
-    hasContent: false,
-    finishReasons: [],
-    outputText: nothing,
-    shownText: nothing,
-    outcome: 'cut_off',
-  }
 }
 
 async function respond(deps: CallDependencies, attempt: Attempt, response: Answer): Promise<Ending> {
