@@ -15,7 +15,6 @@ import type { Served } from './served.ts'
 export type { Served } from './served.ts'
 
 import { priceCallersAccount, priceStatement } from './price-statement.ts'
-import type { Served } from './served.ts'
 
 export type SettleDependencies = Pick<CallDependencies, 'clock' | 'learned' | 'money' | 'observe'>
 

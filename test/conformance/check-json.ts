@@ -27,12 +27,13 @@ export function checkJson(recording: Recording, oracle: Oracle, replayed: Replay
   checkShownUsage('usage', object(body?.usage), recording, oracle, replayed, expect)
   expect('cost members of the provider', placesOf(body, COST_MEMBERS), [])
   checkCostHeaders(replayed, expect)
+  if (body !== null && 'model' in body) expect('model', body.model, replayed.sent.model)
   if (isComparable(recording)) expect('the rest of the answer', rest(body), rest(recorded))
 }
 
-/** All but usage, and the words for the end where they are not OpenAI's. */
+/** All but usage, the model, which is the name that was asked for, and the words for the end where they are not OpenAI's. */
 function rest(body: Json | null): Json {
-  const { usage: _, choices, ...others } = body ?? {}
+  const { usage: _, model: ___, choices, ...others } = body ?? {}
   const kept = ((choices ?? []) as Choice[]).map(({ finish_reason: __, ...choice }) => choice)
   return { ...others, choices: kept }
 }

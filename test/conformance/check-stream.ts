@@ -31,6 +31,9 @@ export function checkStream(
   expect('usage in other frames', placesOf(content, USAGE_MEMBERS), [])
   checkEnds(recording, oracle, content, expect)
   checkSaid(oracle, content, expect)
+  const named = [...content, ...(usage === null ? [] : [usage])].map(({ model }) => model ?? '')
+  const others = named.filter((model) => model !== '' && model !== replayed.sent.model)
+  expect('names of other models than the one that was asked for', others, [])
   if (isComparable(recording)) {
     const before = recorded.map(({ json }) => json).filter((json): json is Json => json !== null && !json.error)
     expect('what the frames say', said(content), said(before))

@@ -50,7 +50,17 @@ export function choicesOf(chunk: Json | null): Choice[] {
  */
 export function said(chunks: readonly Json[]): Json[] {
   return chunks.flatMap((chunk) => {
-    const { usage: _, usage_breakdown: __, x_groq: ___, object: ____, service_tier: _____, choices, ...rest } = chunk
+    // The model is the one that was asked for, whoever served.
+    const {
+      usage: _,
+      usage_breakdown: __,
+      x_groq: ___,
+      object: ____,
+      service_tier: _____,
+      model: ______,
+      choices,
+      ...rest
+    } = chunk
     const told = choicesOf(chunk).flatMap(saidByChoice)
     // A frame without choices has something else to say, unless it came for the usage.
     const bare = Array.isArray(choices) && choices.length === 0 && !hasUsage(chunk)

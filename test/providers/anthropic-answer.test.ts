@@ -33,7 +33,7 @@ describe('an answer of Claude', () => {
       id: 'msg_1',
       object: 'chat.completion',
       created: 1_700_000_000,
-      model: 'claude-haiku-4-5-20251001',
+      model: 'm',
       choices: [
         {
           index: 0,

@@ -89,7 +89,7 @@ describe('a stream of Claude', () => {
       ['{"role":"assistant","content":""}', '{"content":"Hé"}', '{"content":"llo 👋"}', '{}']
         .map(
           (value, i) =>
-            `data: {"id":"msg_1","object":"chat.completion.chunk","created":1700000000,"model":"claude-haiku-4-5-20251001","choices":[{"index":0,"delta":${value},"logprobs":null,"finish_reason":${i === 3 ? '"stop"' : 'null'}}]}\n\n`,
+            `data: {"id":"msg_1","object":"chat.completion.chunk","created":1700000000,"model":"m","choices":[{"index":0,"delta":${value},"logprobs":null,"finish_reason":${i === 3 ? '"stop"' : 'null'}}]}\n\n`,
         )
         .join(''),
     )

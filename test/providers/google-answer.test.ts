@@ -42,7 +42,7 @@ describe('a whole answer', () => {
       id: 'abc',
       object: 'chat.completion',
       created: 1_700_000_000,
-      model: 'gemini-2.5-flash-001',
+      model: 'gemini',
       choices: [
         {
           index: 0,

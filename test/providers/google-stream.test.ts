@@ -74,7 +74,7 @@ describe('a stream', () => {
 
   it('is chunks of OpenAI with one role, one finish reason, and no usage', () => {
     const result = play([stream])
-    const head = { id: 'r1', object: 'chat.completion.chunk', created: 1_700_000_000, model: 'gemini-2.5-flash' }
+    const head = { id: 'r1', object: 'chat.completion.chunk', created: 1_700_000_000, model: 'gemini' }
     const one = (delta: Json, finish_reason: string | null = null) => ({
       ...head,
       choices: [{ index: 0, delta, logprobs: null, finish_reason }],

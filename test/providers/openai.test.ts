@@ -197,7 +197,7 @@ describe('an answer of OpenAI', () => {
     // Stated usage covers all of it.
     expect(answer?.outputText()).toBe('')
     expect(answer?.body('0.000123', { prompt_tokens: 1 }).toString()).toBe(
-      text.replace('"x": 1.0}', '"x": 1.0,"cost":0.000123}'),
+      text.replace('"x": 1.0}', '"x": 1.0,"cost":0.000123}').replace('gpt-4o-mini-2024-07-18', 'gpt-4o-mini'),
     )
   })
 
