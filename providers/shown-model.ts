@@ -32,7 +32,8 @@ export function createShownModel(asked: string): ShownModel {
   }
 
   return {
-    changes: (stated) => (typeof stated === 'string' && stated !== '' && stated !== asked ? [{ key: 'model', value }] : []),
+    changes: (stated) =>
+      typeof stated === 'string' && stated !== '' && stated !== asked ? [{ key: 'model', value }] : [],
     rename(payload) {
       const begins =
         head.length > 0 && payload.length > head.length && payload.compare(head, 0, head.length, 0, head.length) === 0
