@@ -29,13 +29,17 @@ for role in postgres tollgate_owner tollgate_proxy unicorn; do
 done
 [ -e prometheus/metrics_token ] || random 24 | keep prometheus/metrics_token
 [ -e migrate/migrate.env ] || echo "DATABASE_URL=$(url tollgate_owner)" | keep migrate/migrate.env
+[ -e redis/redis_password ] || random 24 | keep redis/redis_password
+redis_url="redis://:$(cat redis/redis_password)@unicorn-redis:6379/0"
 [ -e proxy/proxy.env ] || keep proxy/proxy.env << END
 DATABASE_URL=$(url tollgate_proxy)
 TOLLGATE_MASTER_KEY=sk-$(random 24)
 TOLLGATE_METRICS_TOKEN=$(cat prometheus/metrics_token)
+REDIS_URL=$redis_url
 END
+# Made before Redis was used.
+grep -q '^REDIS_URL=' proxy/proxy.env || echo "REDIS_URL=$redis_url" >> proxy/proxy.env
 [ -e proxy/root_key ] || head -c 32 /dev/urandom | base64 | keep proxy/root_key
 [ -e callers/callers.env ] || echo "DATABASE_URL=$(url unicorn)" | keep callers/callers.env
-[ -e redis/redis_password ] || random 24 | keep redis/redis_password
 [ -e redis/redis.conf ] || echo "requirepass $(cat redis/redis_password)" | keep redis/redis.conf
 [ -e grafana/grafana_password ] || random 12 | keep grafana/grafana_password

@@ -2,10 +2,11 @@
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { OpenAPIHono } from '@hono/zod-openapi'
 import type { Context } from 'hono'
-import { createMinuteLimit, type MinuteLimit } from './api/admin/minute-limit.ts'
+import type { RateLimits } from './admission/rate-limits.ts'
 import { createAdminSurface } from './api/admin/surface.ts'
 import { createAuthSurface } from './api/auth/surface.ts'
 import { createByokSurface } from './api/byok/surface.ts'
+import { createCallerLimit } from './api/caller-limit.ts'
 import { createDocsSurface } from './api/docs/surface.ts'
 import { createLlmSurface } from './api/llm/surface.ts'
 import { describeApi, type OpenApiDocument } from './api/openapi.ts'
@@ -47,6 +48,7 @@ export interface AppDependencies extends Pick<EndpointDependencies, 'draining' |
   calls: CallDependencies
   config: Config
   identify: Identify
+  rates: RateLimits
   router: Router
   vault: Vault
   log: Log
@@ -118,7 +120,7 @@ function createSurfaces(deps: AppDependencies, document: () => OpenApiDocument):
   const { config } = deps
   const testKey = createTestKey(config)
   const stripe = config.billing.stripe === null ? null : createStripe(config.billing.stripe)
-  const limit = (most: number, what: string): MinuteLimit => createMinuteLimit(most, what, () => deps.now().getTime())
+  const limit = (name: string, most: number, what: string) => createCallerLimit(deps.rates, { name, most, what })
   return [
     createModelsSurface(deps),
     createUsageSurface(deps),
@@ -128,10 +130,10 @@ function createSurfaces(deps: AppDependencies, document: () => OpenApiDocument):
     createByokSurface({
       ...deps,
       testKey,
-      testLimit: limit(BYOK_TESTS, 'tests'),
-      changeLimit: limit(BYOK_CHANGES, 'changes'),
+      testLimit: limit('byok tests', BYOK_TESTS, 'tests'),
+      changeLimit: limit('byok changes', BYOK_CHANGES, 'changes'),
     }),
-    createAdminSurface({ ...deps, testKey, testLimit: limit(ADMIN_TESTS, 'tests') }),
+    createAdminSurface({ ...deps, testKey, testLimit: limit('platform key tests', ADMIN_TESTS, 'tests') }),
     createAuthSurface(deps),
     createOperationsSurface(deps),
     createDocsSurface(deps.version, document),

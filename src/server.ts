@@ -12,6 +12,8 @@ import { createFetchBudget } from './admission/fetch-budget.ts'
 import { createFindCredit } from './admission/find-credit.ts'
 import { hasFreeModel } from './admission/free-models.ts'
 import { createProviderConnections } from './admission/provider-connections.ts'
+import { createRateLimits } from './admission/rate-limits.ts'
+import { createRateWindows } from './admission/rate-windows.ts'
 import { createRunningCalls } from './admission/running-calls.ts'
 import { createUnknownKeys } from './admission/unknown-keys.ts'
 import { createApp } from './app.ts'
@@ -22,6 +24,7 @@ import { createStreamOptionsUnsupported } from './call/usage-question.ts'
 import { createUsualTiers } from './call/usual-tiers.ts'
 import type { Config, Limits } from './config/config.ts'
 import { connect, type Database } from './db/connect.ts'
+import { connectRedis } from './db/redis.ts'
 import { createAddressGuard } from './http/address-guard.ts'
 import { createCors } from './http/cors.ts'
 import { createClientOf } from './http/trusted-proxies.ts'
@@ -178,11 +181,15 @@ async function startOver(options: ServerOptions, { identities, database }: CallD
   const known = { database: identities, config, clientOf, unknownKeys, now: Date.now }
   const people = openPeople({ ...known, cors, onRedisError })
   const identify = createIdentify({ ...known, people })
+  const redis = config.redisUrl === null ? null : connectRedis(config.redisUrl, onRedisError)
+  const windows = createRateWindows(redis, monotonic)
+  const rates = createRateLimits(config.rateLimits, windows, Date.now)
   const calls: CallDependencies = {
     config,
     clock: { now, monotonic },
     admission: {
       identify,
+      rates,
       bodies,
       runningCalls: createRunningCalls(
         {
@@ -221,6 +228,7 @@ async function startOver(options: ServerOptions, { identities, database }: CallD
     calls,
     config,
     identify,
+    rates,
     router,
     vault,
     log,
@@ -245,6 +253,8 @@ async function startOver(options: ServerOptions, { identities, database }: CallD
   })
   const closeAll = async () => {
     people.close()
+    windows.close()
+    redis?.disconnect()
     await Promise.all([upstream.close(), tokenizer.close(), ledger.close(), vault.close()])
   }
   const server = createServer({ connectionsCheckingInterval: CHECK_MS })

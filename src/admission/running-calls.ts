@@ -26,9 +26,9 @@ export function createRunningCalls(limits: RunningCallLimits, now: () => number)
   const counts = new Map<string, number>()
   let total = 0
 
-  function refusal(organization: string, user: string, key: string | null): TollgateError | null {
+  function refusal(organization: string, user: string, key: string | null, perKey: number): TollgateError | null {
     const running = (name: string) => counts.get(name) ?? 0
-    if (key !== null && running(key) >= limits.perKey) return tooMany('key_calls', 'this key', limits.perKey)
+    if (key !== null && running(key) >= perKey) return tooMany('key_calls', 'this key', perKey)
     if (running(user) >= limits.perUser) return tooMany('user_calls', 'this user', limits.perUser)
     const own = running(organization)
     const isFair = share.mayTake(organization, own, total)
@@ -38,11 +38,11 @@ export function createRunningCalls(limits: RunningCallLimits, now: () => number)
   }
 
   return {
-    enter({ organizationId, userId, keyId }) {
+    enter({ organizationId, userId, keyId, limits: own }) {
       const organization = `organization ${organizationId}`
       const user = `user ${organizationId} ${userId}`
       const key = keyId === null ? null : `key ${keyId}`
-      const refused = refusal(organization, user, key)
+      const refused = refusal(organization, user, key, Math.min(limits.perKey, own.callsAtOnce ?? limits.perKey))
       if (refused !== null) throw refused
       const names = key === null ? [organization, user] : [organization, user, key]
       for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1)

@@ -80,6 +80,8 @@ export interface Arrival {
   query: URLSearchParams
   requestId: string
   client: Client
+  /** Counts the request, once it is known to be a good one. @throws {TollgateError} 429. */
+  admit?: () => Promise<void>
 }
 
 export interface Route extends Definition<z.ZodType, z.ZodType, z.ZodType, z.ZodType> {
@@ -105,6 +107,7 @@ export function route<
       const input = await readInput(definition, arrival, invalidStatus)
       const { address } = arrival.client
       const ip = address === '' ? null : address
+      await arrival.admit?.()
       const change = { actor: actorOf(caller), ip, requestId: arrival.requestId }
       return toReply(definition, await definition.handle({ ...input, caller, change }))
     },

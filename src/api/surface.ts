@@ -4,13 +4,18 @@
  */
 import type { OpenAPIHono } from '@hono/zod-openapi'
 import type { Context } from 'hono'
+import { type RateLimits, rateHeaders } from '../admission/rate-limits.ts'
 import type { AppEnv } from '../http/app-env.ts'
 import type { ClientOf } from '../http/trusted-proxies.ts'
+import { actorOf } from '../identity/caller.ts'
 import type { Identify } from '../identity/identify.ts'
 import { requirePermission } from '../identity/permissions.ts'
 import { describeRoute, type Group } from './describe-route.ts'
 import type { Reply } from './reply.ts'
 import type { Route } from './route.ts'
+
+/** The paths whose limits Ops-Center's callers know. The model list and its like are asked for by every SDK that starts. */
+const LIMITED = /^\/api\/v1\//
 
 export interface Surface extends Group {
   description: string
@@ -20,12 +25,13 @@ export interface Surface extends Group {
 export interface SurfaceDependencies {
   identify: Identify
   clientOf: ClientOf
+  rates: RateLimits
 }
 
 export function mountSurface(
   app: OpenAPIHono<AppEnv>,
   surface: Surface,
-  { identify, clientOf }: SurfaceDependencies,
+  { identify, rates, clientOf }: SurfaceDependencies,
 ): void {
   for (const route of surface.routes) {
     app.openAPIRegistry.registerPath(describeRoute(surface, route))
@@ -41,7 +47,14 @@ export function mountSurface(
       }
       const query = new URLSearchParams(/\?([^#]*)/.exec(incoming.url ?? '')?.[1] ?? '')
       const client = clientOf(incoming)
-      const arrival = { incoming, params: c.req.param(), query, requestId: c.get('requestId'), client }
+      // After what is asked was found to be right: a mistake is not counted, and neither is a stranger.
+      const admit = async () => {
+        if (caller === null || !LIMITED.test(route.path)) return
+        const rule = rates.ruleOf(route.method.toUpperCase(), route.path)
+        const state = await rates.request(rule, actorOf(caller))
+        for (const [name, value] of Object.entries(rateHeaders(state))) c.header(name, value)
+      }
+      const arrival = { incoming, params: c.req.param(), query, requestId: c.get('requestId'), client, admit }
       return send(c, route, await route.respond(arrival, caller, surface.invalidStatus))
     })
   }

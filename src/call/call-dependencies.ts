@@ -2,6 +2,7 @@
 import type { Bodies } from '../admission/bodies.ts'
 import type { FetchBudget } from '../admission/fetch-budget.ts'
 import type { ProviderConnections } from '../admission/provider-connections.ts'
+import type { RateLimits } from '../admission/rate-limits.ts'
 import type { RunningCalls } from '../admission/running-calls.ts'
 import type { Config } from '../config/config.ts'
 import type { Database } from '../db/connect.ts'
@@ -23,7 +24,13 @@ export interface CallDependencies {
   config: Config
   clock: Clock
   /** Who calls, and how much may run at once. */
-  admission: { identify: Identify; runningCalls: RunningCalls; bodies: Bodies; fetchBudget: FetchBudget }
+  admission: {
+    identify: Identify
+    rates: RateLimits
+    runningCalls: RunningCalls
+    bodies: Bodies
+    fetchBudget: FetchBudget
+  }
   /** Where a call may go. `guard` judges addresses that callers name. */
   routing: { router: Router; vault: Vault; random: () => number }
   network: { upstream: Upstream; connections: ProviderConnections; guard: AddressGuard }

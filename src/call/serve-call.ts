@@ -26,9 +26,10 @@ import { wholeResponse } from './whole-response.ts'
 
 /** Responds on the exchange. @throws {TollgateError} as long as nothing was sent. */
 export async function serveCall(deps: CallDependencies, endpoint: Endpoint, exchange: Exchange): Promise<void> {
-  const { identify, runningCalls, bodies } = deps.admission
+  const { identify, rates, runningCalls, bodies } = deps.admission
   const caller = await identify(exchange.incoming)
   requirePermission(caller, 'llm:inference')
+  await rates.call(caller)
   const leave = runningCalls.enter(caller)
   try {
     const reading = { bodies, valuesMax: deps.config.limits.bodyValues }

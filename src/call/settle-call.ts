@@ -16,7 +16,7 @@ export type { Served } from './served.ts'
 
 import { priceCallersAccount, priceStatement } from './price-statement.ts'
 
-export type SettleDependencies = Pick<CallDependencies, 'clock' | 'learned' | 'money' | 'observe'>
+export type SettleDependencies = Pick<CallDependencies, 'admission' | 'clock' | 'learned' | 'money' | 'observe'>
 
 export interface Bill {
   charge: Charge
@@ -44,6 +44,7 @@ export async function settleCall(deps: SettleDependencies, attempt: Attempt, ser
     : priceCallersAccount(deps, attempt, reading, measured)
   const { charge, usage, provenance, asStated } = priced
   learnFrom(deps, attempt, served, priced)
+  deps.admission.rates.tokens(call.caller, openAiShape(usage).total_tokens)
   if (!reading.consistent) deps.observe.log.warn({ ...idsOf(call), usage }, "the provider's usage does not add up")
   const booking = await deps.money.ledger.settle({
     ...identityOf(attempt),

@@ -86,6 +86,7 @@ const REST = `environment
                        by spaces, are all used to open. Needed with DATABASE_URL; else made once, in the data directory
   TOLLGATE_KMS_KEY_ARN a key of AWS KMS to seal provider keys under instead; AWS's own variables say how to get there
   ENCRYPTION_KEY       opens provider keys that Ops-Center stored (BYOK_ENCRYPTION_KEY likewise)
+  REDIS_URL            a Redis where replicas share rate limits and sessions; without it each has its own
   TOLLGATE_METRICS_TOKEN  opens /metrics to a collector, and nothing else
   TOLLGATE_SPOOL_DIR   where settlements wait that the database could not take; else spool in the data directory
   OPENAI_API_KEY       makes OpenAI's models live

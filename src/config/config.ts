@@ -190,6 +190,15 @@ export interface SessionSettings {
   adminRoles: readonly string[]
 }
 
+/** In a minute, for each caller: of management routes, each route for itself; and of models. */
+export interface RateLimitSettings {
+  post: number
+  get: number
+  /** Every other method. */
+  change: number
+  calls: { key: KeyLimits; organization: KeyLimits; plans: Readonly<Record<Plan, KeyLimits>> }
+}
+
 /** What the `tollgate:` section says, with the defaults filled in. */
 export interface TollgateSettings {
   /** Millionths on top of the provider's cost: 50 % is 500000n. */
@@ -220,6 +229,9 @@ export interface TollgateSettings {
   serviceKeys: readonly ServiceKeySetting[]
   oidc: readonly OidcIssuer[]
   sessions: SessionSettings
+  rateLimits: RateLimitSettings
+  /** A secret: REDIS_URL, where processes share their rate limits. Null: each has its own. */
+  redisUrl: string | null
 }
 
 /** A provider's key as its own environment variable has it. */

@@ -6,6 +6,7 @@ import type { BillingSettings, Leases, Limits, OutputCaps, Plan, PowerLevel, Tol
 import { readCors, readPublicUrl, readTrustedProxies } from './edges.ts'
 import type { Field, NumberRule, Section } from './field.ts'
 import { readOidc } from './oidc.ts'
+import { readRateLimits } from './rate-limits.ts'
 import { readServiceKeys } from './service-keys.ts'
 import { readSessions } from './sessions.ts'
 
@@ -69,6 +70,8 @@ export function readTollgateSettings(place: Field, masterKey: string | null): To
     auditLogDays: field('audit_log_days')?.number(AUDIT_DAYS) ?? 400,
     allowedAddresses: readAddresses(field('allowed_addresses')),
     serviceKeys: readServiceKeys(field('service_keys'), masterKey),
+    rateLimits: readRateLimits(field('rate_limits')),
+    redisUrl: place.source.variable('REDIS_URL'),
     publicUrl: readPublicUrl(field('public_url')),
     corsOrigins: readCors(field('cors')),
     trustedProxies: readTrustedProxies(field('trusted_proxies')),

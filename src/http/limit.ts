@@ -22,6 +22,9 @@ export const LIMITS = [
   'caller_uploads',
   'no_credits',
   'unknown_keys',
+  'requests_per_minute',
+  'calls_per_minute',
+  'tokens_per_minute',
 ] as const
 
 export type Limit = (typeof LIMITS)[number]

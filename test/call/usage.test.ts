@@ -9,6 +9,8 @@ import { createBodies } from '../../src/admission/bodies.ts'
 import { createFetchBudget } from '../../src/admission/fetch-budget.ts'
 import { createFindCredit } from '../../src/admission/find-credit.ts'
 import { createProviderConnections } from '../../src/admission/provider-connections.ts'
+import { createRateLimits } from '../../src/admission/rate-limits.ts'
+import { createRateWindows } from '../../src/admission/rate-windows.ts'
 import { createRunningCalls } from '../../src/admission/running-calls.ts'
 import { createUnknownKeys } from '../../src/admission/unknown-keys.ts'
 import { createApp } from '../../src/app.ts'
@@ -251,6 +253,7 @@ async function startAt(now: () => Date): Promise<{ url: string }> {
   const known = { database: db.database, config, clientOf, unknownKeys, now: Date.now }
   const people = openPeople({ ...known, cors, onRedisError: () => {} })
   const identify = createIdentify({ ...known, people })
+  const rates = createRateLimits(config.rateLimits, createRateWindows(null, Date.now), Date.now)
   const metrics = createMetrics('test', {
     runningCalls: () => 0,
     connections: () => 0,
@@ -267,6 +270,7 @@ async function startAt(now: () => Date): Promise<{ url: string }> {
       clock: { now, monotonic: () => performance.now() },
       admission: {
         identify,
+        rates,
         runningCalls: createRunningCalls({ perKey: 10, perUser: 10, perOrganization: 10, total: 100 }, () => 0),
         bodies: createBodies(bodyLimits, createFindCredit(db.database, false)),
         fetchBudget: createFetchBudget({ fetches: 1, bytes: 1 }),
@@ -289,6 +293,7 @@ async function startAt(now: () => Date): Promise<{ url: string }> {
     },
     config,
     identify,
+    rates,
     router,
     vault,
     log,

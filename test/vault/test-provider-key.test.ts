@@ -1,9 +1,7 @@
 /** What a provider is asked about a key, where, and what its answers mean; and which addresses are asked at all. */
 import { describe, expect, test } from 'vitest'
 import { PROVIDERS } from '../../providers/registry.ts'
-import { createMinuteLimit } from '../../src/api/admin/minute-limit.ts'
 import { loadConfig } from '../../src/config/load.ts'
-import { toTollgateError } from '../../src/http/errors.ts'
 import { findKeyFormat } from '../../src/vault/key-formats.ts'
 import { createTestKey } from '../../src/vault/test-provider-key.ts'
 import { goodKey, keyless, SEVEN_NAMES, useKeysProduct } from '../api/keys-product.ts'
@@ -146,51 +144,9 @@ describe('the route', () => {
 
   test('is to be had ten times a minute', async () => {
     product.upstream.respond(jsonAnswer({ data: [] }))
-    await expect
-      .poll(async () => {
-        const answer = await run('groq')
-        return [answer.status, answer.json().detail]
-      })
-      .toEqual([429, 'Rate limit exceeded. Maximum 10 tests per minute.'])
+    // Other tests of this file may have asked in this minute too.
+    for (let i = 0; i < 10; i++) await run('groq')
+    const refused = await run('groq')
+    expect([refused.status, refused.json().detail]).toEqual([429, 'Rate limit exceeded. Maximum 10 tests per minute.'])
   })
-})
-
-test('a limit counts each caller for itself, and any minute', () => {
-  let now = 1_000_000
-  const limit = createMinuteLimit(2, 'tests', () => now)
-  const refused = (who: string) => {
-    try {
-      limit(who)
-      return null
-    } catch (error) {
-      return toTollgateError(error).headers
-    }
-  }
-  expect(refused('a')).toBeNull()
-  now += 20_000
-  expect(refused('a')).toBeNull()
-  expect(refused('a')).toEqual({
-    'Retry-After': '40',
-    'X-RateLimit-Limit': '2',
-    'X-RateLimit-Remaining': '0',
-    'X-RateLimit-Reset': '1060',
-  })
-  expect(refused('b')).toBeNull()
-  now += 39_999
-  expect(refused('a')).not.toBeNull()
-  now += 1
-  expect(refused('a')).toBeNull()
-  expect(refused('a')).not.toBeNull()
-})
-
-test.each([
-  [['10.0.0.0/8', 'ollama.internal:11434'], []],
-  [['http://host'], ['tollgate.allowed_addresses[0]: not an address']],
-  [['10.0.0.0/8', ''], ['tollgate.allowed_addresses[1]: not an address']],
-])('tollgate.allowed_addresses: %j', (allowed_addresses, expected) => {
-  const text = JSON.stringify({ model_list: [], tollgate: { allowed_addresses } })
-  const { config, problems } = loadConfig(text, 'c', {}, { embedded: true, providers: PROVIDERS })
-  const errors = problems.filter(({ severity }) => severity === 'error')
-  expect(errors.map(({ path, message }) => `${path}: ${message}`)).toEqual(expected)
-  if (expected.length === 0) expect(config?.allowedAddresses).toEqual(allowed_addresses)
 })

@@ -15,17 +15,17 @@ import {
 } from '../../vault/key-formats.ts'
 import type { TestKey } from '../../vault/test-provider-key.ts'
 import type { KeyOwner, Vault } from '../../vault/vault.ts'
+import type { CallerLimit } from '../caller-limit.ts'
 import { errorSchema } from '../describe-route.ts'
 import { providerKeySchema } from '../provider-key-schema.ts'
 import { type Route, route } from '../route.ts'
-import type { MinuteLimit } from './minute-limit.ts'
 import { keySource, masterKeyView, platformKey, platformKeyView } from './platform-key-view.ts'
 
 export interface PlatformKeyDependencies {
   vault: Vault
   config: Pick<Config, 'environmentKeys' | 'masterKey'>
   testKey: TestKey
-  testLimit: MinuteLimit
+  testLimit: CallerLimit
 }
 
 type Source = z.output<typeof keySource>
@@ -165,7 +165,7 @@ function testRoute(deps: PlatformKeyDependencies): Route {
       }
       const { apiKey, source } =
         given === undefined ? await keyInUse(deps, format) : { apiKey: given, source: 'request' as const }
-      deps.testLimit(change.actor)
+      await deps.testLimit(change.actor)
       return { ...(await deps.testKey(format, apiKey, apiBase)), key_type: format.name, source }
     },
   })

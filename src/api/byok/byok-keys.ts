@@ -9,7 +9,7 @@ import { findKeyFormat, hasFormat, type KeyFormat, PROVIDER_KEYS } from '../../v
 import { noteKeyTest } from '../../vault/note-key-test.ts'
 import type { TestKey } from '../../vault/test-provider-key.ts'
 import type { Vault } from '../../vault/vault.ts'
-import type { MinuteLimit } from '../admin/minute-limit.ts'
+import type { CallerLimit } from '../caller-limit.ts'
 import { providerKeySchema } from '../provider-key-schema.ts'
 import { openRoute, type Route, route } from '../route.ts'
 import { byokKey, byokKeyView, withoutNoted } from './byok-key-view.ts'
@@ -19,9 +19,9 @@ export interface ByokDependencies {
   vault: Vault
   reports: Database
   testKey: TestKey
-  testLimit: MinuteLimit
+  testLimit: CallerLimit
   /** Each change is an entry of the audit log, which keeps them all for months. */
-  changeLimit: MinuteLimit
+  changeLimit: CallerLimit
   now: () => Date
 }
 
@@ -120,7 +120,7 @@ function saveRoute({ vault, changeLimit }: ByokDependencies): Route {
         const hint = { expected: format.example, longer_than: format.longerThan }
         throw new TollgateError(400, 'invalid_key_format', message, { param: 'api_key', fields: hint })
       }
-      changeLimit(change.actor)
+      await changeLimit(change.actor)
       const metadata = withoutNoted(body.metadata ?? {})
       const saved = await vault.save(format.provider, owner, body.api_key, change, metadata)
       return {
@@ -149,7 +149,7 @@ function deleteRoute({ vault, changeLimit }: ByokDependencies): Route {
     async handle({ caller, params: { provider }, query: { scope }, change }) {
       const owner = byokOwner(caller, scope)
       const format = findKeyFormat(provider)
-      changeLimit(change.actor)
+      await changeLimit(change.actor)
       if (format === null || !(await vault.remove(format.provider, owner, change))) throw notFound()
       return { success: true as const, provider: format.name }
     },
@@ -175,7 +175,7 @@ function toggleRoute({ vault, changeLimit }: ByokDependencies): Route {
     async handle({ caller, params: { provider }, query, body: { enabled, scope }, change }) {
       const owner = byokOwner(caller, scope ?? query.scope)
       const format = findKeyFormat(provider)
-      changeLimit(change.actor)
+      await changeLimit(change.actor)
       if (format === null || !(await vault.setEnabled(format.provider, owner, enabled, change))) throw notFound()
       const message = `API key ${enabled ? 'enabled' : 'disabled'} successfully`
       return { success: true as const, provider: format.name, enabled, message }
@@ -203,7 +203,7 @@ function testRoute(deps: ByokDependencies): Route {
       if (format === null || apiKey === null) {
         throw new TollgateError(404, 'key_not_found', `No API key found for provider '${provider.slice(0, 64)}'`)
       }
-      deps.testLimit(change.actor)
+      await deps.testLimit(change.actor)
       const { ok, detail, ...measured } = await deps.testKey(format, apiKey)
       const test = { at: deps.now().toISOString(), ok }
       await noteKeyTest(deps.reports, format.provider, owner, test)

@@ -1,0 +1,130 @@
+/** How often a caller may ask in a minute: management routes by route, calls of models by key, organization and plan. */
+import type { KeyLimits, Plan, RateLimitSettings } from '../config/config.ts'
+import { TollgateError } from '../http/errors.ts'
+import type { Limit } from '../http/limit.ts'
+import type { Caller } from '../identity/caller.ts'
+import type { Counted, RateWindows } from './rate-windows.ts'
+
+/** A limit of one kind of request. */
+export interface RateRule {
+  /** What is counted together. */
+  name: string
+  most: number
+  /** What of, as an error says it: `tests`. Left out: requests. */
+  what?: string
+}
+
+/** As `X-RateLimit-*` state it. */
+export interface RateState {
+  limit: number
+  remaining: number
+  /** Seconds since 1970, in the future. */
+  reset: number
+}
+
+export interface RateLimits {
+  /** The limit of a management route. @param path as it is documented. */
+  ruleOf(method: string, path: string): RateRule
+  /** Counts one request. @param who as actorOf names a caller. @throws {TollgateError} 429. */
+  request(rule: RateRule, who: string): Promise<RateState>
+  /** Counts one call of a model, where anything limits its caller. @throws {TollgateError} 429. */
+  call(caller: Caller): Promise<void> | null
+  /** Counts what a call used. */
+  tokens(caller: Caller, tokens: number): void
+}
+
+interface Bound {
+  name: string
+  limits: KeyLimits
+  whose: string
+}
+
+/** @param now milliseconds since 1970. */
+export function createRateLimits(settings: RateLimitSettings, windows: RateWindows, now: () => number): RateLimits {
+  const { key, organization, plans } = settings.calls
+
+  /** What bounds a caller's calls, the caller's own first. Empty for nearly everyone. */
+  function boundsOf({ keyId, organizationId, limits, plan }: Caller): Bound[] {
+    const own = { name: `key ${keyId ?? organizationId}`, limits: narrowed(limits, key), whose: 'this key' }
+    const shared = {
+      name: `organization ${organizationId}`,
+      limits: narrowed(organization, planOf(plans, plan)),
+      whose: 'this organization',
+    }
+    return [own, shared].filter(({ limits: one }) => one.requestsPerMinute !== null || one.tokensPerMinute !== null)
+  }
+
+  async function count(bounds: readonly Bound[]): Promise<void> {
+    for (const { name, limits, whose } of bounds) {
+      if (limits.tokensPerMinute !== null) {
+        const used = await windows.look(`tokens ${name}`)
+        const rule = { name, most: limits.tokensPerMinute, what: `tokens of ${whose}` }
+        if (used.count >= rule.most) throw exceeded(rule, used, now(), 'tokens_per_minute')
+      }
+      if (limits.requestsPerMinute !== null) {
+        const rule = { name, most: limits.requestsPerMinute, what: `calls of ${whose}` }
+        const counted = await windows.note(`calls ${name}`, 1)
+        if (counted.count > rule.most) throw exceeded(rule, counted, now(), 'calls_per_minute')
+      }
+    }
+  }
+
+  return {
+    ruleOf(method, path) {
+      const most = method === 'GET' ? settings.get : method === 'POST' ? settings.post : settings.change
+      return { name: `${method} ${path}`, most }
+    },
+    async request(rule, who) {
+      const counted = await windows.add(`${rule.name} ${who}`, 1)
+      if (counted.count > rule.most) throw exceeded(rule, counted, now(), 'requests_per_minute')
+      return stateOf(rule, counted, now())
+    },
+    call(caller) {
+      const bounds = boundsOf(caller)
+      return bounds.length === 0 ? null : count(bounds)
+    },
+    tokens(caller, tokens) {
+      if (tokens <= 0) return
+      for (const { name, limits } of boundsOf(caller))
+        if (limits.tokensPerMinute !== null) void windows.note(`tokens ${name}`, tokens)
+    },
+  }
+}
+
+function planOf(plans: RateLimitSettings['calls']['plans'], plan: Plan | null): KeyLimits {
+  return plans[plan ?? 'platform']
+}
+
+/** The narrower of two, each. */
+function narrowed(a: KeyLimits, b: KeyLimits): KeyLimits {
+  const least = (x: number | null, y: number | null) => (x === null ? y : y === null ? x : Math.min(x, y))
+  return {
+    requestsPerMinute: least(a.requestsPerMinute, b.requestsPerMinute),
+    tokensPerMinute: least(a.tokensPerMinute, b.tokensPerMinute),
+    callsAtOnce: least(a.callsAtOnce, b.callsAtOnce),
+  }
+}
+
+function stateOf({ most }: RateRule, { count, msLeft }: Counted, now: number): RateState {
+  return { limit: most, remaining: Math.max(0, most - count), reset: Math.ceil((now + msLeft) / 1000) }
+}
+
+/** As headers. */
+export function rateHeaders({ limit, remaining, reset }: RateState): Record<string, string> {
+  return {
+    'X-RateLimit-Limit': String(limit),
+    'X-RateLimit-Remaining': String(remaining),
+    'X-RateLimit-Reset': String(reset),
+  }
+}
+
+function exceeded(rule: RateRule, counted: Counted, now: number, limit: Limit): TollgateError {
+  const state = stateOf(rule, counted, now)
+  const seconds = Math.ceil(counted.msLeft / 1000)
+  const message =
+    rule.what === undefined
+      ? `Rate limit exceeded. Try again in ${seconds} seconds.`
+      : `Rate limit exceeded. Maximum ${rule.most} ${rule.what} per minute.`
+  const headers = { 'Retry-After': String(seconds), ...rateHeaders({ ...state, remaining: 0 }) }
+  return new TollgateError(429, 'rate_limit_exceeded', message, { headers, limit })
+}
