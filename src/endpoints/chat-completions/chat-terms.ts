@@ -5,7 +5,7 @@ import { findProvider } from '../../../providers/registry.ts'
 import type { Terms } from '../../call/endpoint.ts'
 import type { Deployment } from '../../config/config.ts'
 import { TollgateError } from '../../http/errors.ts'
-import { estimateInput, inputTexts, withTexts } from './estimate-input.ts'
+import { estimateInput, inputTexts } from './estimate-input.ts'
 import { choicesOf, outputCapOf } from './read-request.ts'
 import { judgeStrangers, type StrangeMembers } from './strange-members.ts'
 
@@ -21,10 +21,7 @@ export function chatTerms(request: ChatRequest, deployment: Deployment): Terms {
   const drop = [...strangers.drop, ...droppedMembers(provider, deployment, chat.refuses(asked, model))]
   const effective = drop.length === 0 ? asked : without(asked, drop)
   const facts = provider.model(model, effective)
-  const estimate = withTexts(
-    estimateInput(effective, facts, chat.mediaTokens(model), chat.unpackId),
-    strangers.letThrough,
-  )
+  const estimate = estimateInput(effective, facts, chat.mediaTokens(model), chat.unpackId, strangers.letThrough)
   const choices = choicesOf(effective)
   const inputTokens = estimate.tokens + estimate.expected.media
   return {

@@ -1,23 +1,26 @@
 /** What of a chat completion becomes input: estimated for the hold, and as texts to be counted where nobody stated usage. */
+import type { Stranger } from '../../../providers/known-members/shape.ts'
 import type { ChatCapability, ModelFacts } from '../../../providers/provider.ts'
 import { estimateChatInput, estimateText, type InputEstimate } from '../../metering/estimate.ts'
 import { visitInput } from '../../metering/request-input.ts'
+import { withoutStrangers } from './without-strangers.ts'
 
-/** With texts of which nobody knows whether they become input: they count as if they did. */
-export function withTexts(estimate: InputEstimate, texts: readonly string[]): InputEstimate {
-  if (texts.length === 0) return estimate
-  const sum = (sizeOf: (text: string) => number) => texts.reduce((total, text) => total + sizeOf(text), 0)
-  return { ...estimate, tokens: estimate.tokens + sum(estimateText), bytes: estimate.bytes + sum(Buffer.byteLength) }
-}
+type Json = Readonly<Record<string, unknown>>
 
-/** The base estimate in this model's tokens, and what it adds unseen; never more of the text than a token a byte. */
+/**
+ * The base estimate in this model's tokens, and what it adds unseen; never more of the text than a token a byte. Nobody knows whether
+ * members that are let through become input: each counts once, as if it did.
+ */
 export function estimateInput(
-  json: Readonly<Record<string, unknown>>,
+  json: Json,
   { tokensPercent, hiddenInput }: Pick<ModelFacts, 'tokensPercent' | 'hiddenInput'>,
   mediaTokens: ReturnType<ChatCapability['mediaTokens']>,
   unpackId: ChatCapability['unpackId'],
+  letThrough: readonly Stranger[] = [],
 ): InputEstimate {
-  const base = estimateChatInput(json, mediaTokens, unpackId)
+  const base = withStrangers(estimateChatInput(json, mediaTokens, unpackId), letThrough, () =>
+    estimateChatInput(withoutStrangers(json, letThrough), mediaTokens, unpackId),
+  )
   const hasTools = Array.isArray(json.tools) && json.tools.length > 0
   const hidden = hiddenInput.always + (hasTools ? hiddenInput.withTools : 0)
   const own = ({ tokens, bytes }: { tokens: number; bytes: number }) =>
@@ -28,15 +31,39 @@ export function estimateInput(
   return { ...base, tokens, bytes: Math.max(tokens, base.bytes + hidden), predicted }
 }
 
-/** What becomes input for sure, framing included; images and sound are apart. `letThrough` counts too. */
+/**
+ * The walk of a request visits most strangers, but not below names that are never input elsewhere, nor their names everywhere. So they
+ * count as they were visited or as their text, whichever is more. What they hold of media is what the walk made of it.
+ */
+function withStrangers(
+  all: InputEstimate,
+  letThrough: readonly Stranger[],
+  estimateOthers: () => InputEstimate,
+): InputEstimate {
+  if (letThrough.length === 0) return all
+  const others = estimateOthers()
+  const texts = letThrough.map(strangerText)
+  const sum = (sizeOf: (text: string) => number) => texts.reduce((total, text) => total + sizeOf(text), 0)
+  return {
+    ...all,
+    tokens: Math.max(all.tokens, others.tokens + sum(estimateText)),
+    bytes: Math.max(all.bytes, others.bytes + sum(Buffer.byteLength)),
+  }
+}
+
+function strangerText({ path, value }: Stranger): string {
+  return JSON.stringify({ [String(path.at(-1))]: value })
+}
+
+/** What becomes input for sure, framing included; images and sound are apart. Members that are let through count, each once. */
 export function inputTexts(
-  json: Readonly<Record<string, unknown>>,
+  json: Json,
   unpackId: ChatCapability['unpackId'],
-  letThrough: readonly string[] = [],
+  letThrough: readonly Stranger[] = [],
 ): { texts: string[]; framing: number } {
-  const texts: string[] = [...letThrough]
+  const texts = letThrough.map(strangerText)
   let framing = 0
-  visitInput(json, unpackId, {
+  visitInput(withoutStrangers(json, letThrough), unpackId, {
     text: (text, isSure) => isSure && texts.push(text),
     json: (value, isSure) => isSure && texts.push(JSON.stringify(value)),
     framing: (tokens, isSure) => {

@@ -6,6 +6,7 @@
 import {
   type Path,
   placeOf,
+  type Stranger,
   shapeAt,
   showPath,
   showPlace,
@@ -20,8 +21,7 @@ export interface StrangeMembers {
   drop: readonly string[]
   /** The same below its own members. */
   dropAt: readonly Path[]
-  /** What is let through, as JSON text. */
-  letThrough: readonly string[]
+  letThrough: readonly Stranger[]
 }
 
 /** @throws {TollgateError} 400, naming the first that is refused. */
@@ -32,7 +32,7 @@ export function judgeStrangers(
 ): StrangeMembers {
   const drop: string[] = []
   const dropAt: Path[] = []
-  const letThrough: string[] = []
+  const letThrough: Stranger[] = []
   const taken = chat.takes(deployment.apiBase)
   if (taken === null || strangers.length === 0) return { drop, dropAt, letThrough }
   for (const stranger of strangers) {
@@ -41,7 +41,7 @@ export function judgeStrangers(
       ? [stranger]
       : strangersIn(stranger.value, shape, stranger.path)) {
       refuseLater(path, value)
-      if (isAllowed(path, deployment.allowedParams)) letThrough.push(JSON.stringify({ [String(path.at(-1))]: value }))
+      if (isAllowed(path, deployment.allowedParams)) letThrough.push({ path, value })
       else if (!deployment.dropParams) refuse(path, label)
       else if (path.length === 1) drop.push(String(path[0]))
       else dropAt.push(path)

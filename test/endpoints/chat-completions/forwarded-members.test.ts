@@ -1,6 +1,6 @@
 /** What goes upstream is what was priced: the exact bytes that went out, and what was held and charged for them. */
 import { describe, expect, test } from 'vitest'
-import { rowsOf } from '../../support/call-books.ts'
+import { rowOfCall, rowsOf } from '../../support/call-books.ts'
 import { expectRefusal } from '../../support/error-shape.ts'
 import { expectNothingHappened, forward, heldFor, MESSAGES, written } from '../../support/forwarded.ts'
 import { useProduct } from '../../support/product.ts'
@@ -133,6 +133,23 @@ describe('allowed_openai_params', () => {
     const [small, large] = [await held('"a"'), await held(JSON.stringify('words '.repeat(10_000)))]
     // At least ten thousand tokens at $0.15 a million, and 50 %.
     expect(large - small).toBeGreaterThan(2.25)
+  })
+
+  const LONG = JSON.stringify('words '.repeat(2_000))
+  test.for<[string, string, string]>([
+    ['on top', `"foo":${LONG}`, `{"foo":${LONG}}`],
+    ['on top, in an object', `"foo":{"a":${LONG}}`, `{"foo":{"a":${LONG}}}`],
+    ['in a name', `${LONG}:1`, `{${LONG}:1}`],
+    ['below a name that is never input', `"audio":{"foo":${LONG}}`, `{"foo":${LONG}}`],
+    ['below a name that is never input with other providers', `"thinking":{"a":${LONG}}`, `{"thinking":{"a":${LONG}}}`],
+  ])('counts a text %s once: as much is held as for the same text in a message', async ([, member, text]) => {
+    const holding = async (content: string, more: string) => {
+      const messages = JSON.stringify([{ role: 'user', content }])
+      const body = `{"model":"everything","messages":${messages}${more}}`
+      const { details } = await rowOfCall(product.db.pool, (await call(body)).answer.headers.get('x-litellm-call-id'))
+      return details.held
+    }
+    expect(await holding('', `,${member}`)).toBe(await holding(text, ''))
   })
 
   test('believes no cap: a call is held at the most its model writes, or not made', async () => {
