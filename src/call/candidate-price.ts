@@ -63,7 +63,7 @@ function refuseUnpriced(model: string, why: string | null): never {
   )
 }
 
-/** Uses to charge where the answer states none. One whose findings become input is charged at what the answer states. */
+/** Uses to charge where the response states none. One whose findings become input is charged at what the response states. */
 export function usesOf(tools: readonly ServerTool[]): Record<string, number> {
   const uses: Record<string, number> = {}
   for (const { kind, uses: most, addsInput } of tools) if (!addsInput) uses[kind] = (uses[kind] ?? 0) + most

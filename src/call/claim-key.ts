@@ -1,6 +1,6 @@
 /** The Idempotency-Key of a call: what it is bound to, and how the call takes it. */
 import type { Exchange } from '../http/exchange.ts'
-import { type IdempotencyKey, openIdempotencyKey, type StoredAnswer } from '../idempotency/idempotency.ts'
+import { type IdempotencyKey, openIdempotencyKey, type StoredResponse } from '../idempotency/idempotency.ts'
 import type { Caller } from '../identity/caller.ts'
 import { type Admitted, firstAttempt } from './admitted.ts'
 import type { CallDependencies } from './call-dependencies.ts'
@@ -29,7 +29,7 @@ export async function claimKey(
   deps: CallDependencies,
   call: Admitted,
   key: IdempotencyKey,
-): Promise<StoredAnswer | null> {
+): Promise<StoredResponse | null> {
   const release = (error: string) => releaseCall(deps, firstAttempt(call, false), 'failed', { error })
   try {
     const meanwhile = await key.claim()

@@ -10,7 +10,7 @@ const KEEP_ALIVE_MS = 5_000
 export interface ClientStream {
   /** Headers are out: from here an error is a frame. */
   readonly opened: boolean
-  /** Something of the answer was passed on: from here nothing is retried. */
+  /** Something of the response was passed on: from here nothing is retried. */
   readonly delivered: boolean
   /** False when the caller's socket is full: wait for `onDrain`. */
   write(bytes: Buffer): boolean
@@ -22,7 +22,7 @@ export interface ClientStream {
   dispose(): void
 }
 
-/** `headers` is asked once, when headers leave: before anything of the answer (`isDecided` false) it is open who will serve it. */
+/** `headers` is asked once, when headers leave: before anything of the response (`isDecided` false) it is open who will serve it. */
 export function openClientStream(
   exchange: Exchange,
   form: Pick<StreamForm, 'contentType' | 'keepAlive'>,

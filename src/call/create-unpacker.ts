@@ -1,5 +1,5 @@
 /**
- * Undoes a content encoding that nobody asked for: some servers compress whatever `accept-encoding` says, and an answer that can't be
+ * Undoes a content encoding that nobody asked for: some servers compress whatever `accept-encoding` says, and a response that can't be
  * read would be asked for, and paid, again. What does not unpack is a connection that failed.
  */
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib'

@@ -19,7 +19,7 @@ export async function measureUsage(deps: Deps, attempt: Attempt, served: Served)
   const text = served.outputText()
   if (text === '' && served.isFinal)
     return { usage: { ...stated, toolFees }, provenance: 'provider_usage', asStated: true }
-  // Stated while the answer ran: as far as the bytes that had passed can be so much, and what came since is counted.
+  // Stated while the response ran: as far as the bytes that had passed can be so much, and what came since is counted.
   const passed = Buffer.byteLength(served.shownText()) - Buffer.byteLength(text)
   const believed = cutToPassed(stated, passed)
   const counted = await countOutput(deps, attempt, text)

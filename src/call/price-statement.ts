@@ -24,7 +24,7 @@ const MOST_BOOKED = 10n ** 19n
 export interface Measured {
   usage: Usage
   provenance: 'provider_usage' | 'estimated'
-  /** The provider's own numbers, and the end of the answer stated them: its bill and its shares by model go with them. */
+  /** The provider's own numbers, and the end of the response stated them: its bill and its shares by model go with them. */
   asStated: boolean
 }
 

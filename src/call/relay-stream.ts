@@ -8,16 +8,12 @@ import type { Exchange } from '../http/exchange.ts'
 import type { Ended } from '../ledger/ledger.ts'
 import { type Backpressure, createBackpressure } from './backpressure.ts'
 import type { ClientStream } from './client-stream.ts'
-import {
-  ERROR_BODY_MAX,
-  isAnswer,
-  type ResponseHeaders,
-  type UpstreamControl,
-  type UpstreamHandler,
-} from './upstream.ts'
+import { keepRefusal, type RefusalBody } from './refusal-body.ts'
+import type { StreamControl } from './stream-control.ts'
+import { isSuccess, type ResponseHeaders, type UpstreamControl, type UpstreamHandler } from './upstream.ts'
 
 export type RelayEnd =
-  /** The provider finished its answer. */
+  /** The provider finished its response. */
   | { kind: 'done' }
   /** The caller left; upstream was told to stop. */
   | { kind: 'client_disconnected' }
@@ -28,24 +24,13 @@ export type RelayEnd =
   /** The provider refused, failed or was cut off; `consumed` is set where it delivered nothing and states what that cost. */
   | { kind: 'failed'; error: ProviderError }
 
-/** What a meter may do to a stream. */
-export interface StreamControl {
-  /** No more from upstream until `resume`. */
-  pause(): void
-  resume(): void
-  /** The stream is over, for what we can cover. */
-  stop(): void
-  /** The stream is over, since its payer may spend no longer. One that is read on already, which nobody sees, runs to its end. */
-  end(why: Ended): void
-}
-
 export interface RelayOptions {
   exchange: Exchange
   client: ClientStream
   reader: StreamReader
   /** Starts the call upstream. */
   start: (handler: UpstreamHandler) => UpstreamControl
-  /** A stream that was none may be a whole answer, or an error: what it says of its failure. Null where it is neither. */
+  /** A stream that was none may be a whole response, or an error: what it says of its failure. Null where it is neither. */
   readWhole?: (body: Buffer) => ProviderError | null
   readError: (status: number, headers: ResponseHeaders, body: Buffer) => ProviderError
   readFailure: (error: Error) => ProviderError
@@ -67,11 +52,11 @@ export interface RelayOptions {
   onFirstByte: () => void
 }
 
-/** What was shown is kept until usage is stated: as large as a whole answer may be. */
+/** What was shown is kept until usage is stated: as large as a whole response may be. */
 const STREAM_BYTES_MAX = 256 * 1024 * 1024
 /** A piece from the network is read in no smaller parts than this, about a frame. */
 const PART_BYTES_MIN = 256
-/** So much of a stream that says nothing is kept, to be read as a whole answer. */
+/** So much of a stream that says nothing is kept, to be read as a whole response. */
 const WHOLE_BYTES_MAX = 32 * 1024 * 1024
 
 const BROKEN_OFF = 'the stream ended before the response did'
@@ -91,7 +76,7 @@ class Relay implements StreamControl {
   readonly #onShutdown = () => this.#guarded(() => this.#giveUp(this.#stopped(), 0))()
   #upstream: UpstreamControl | null = null
   #ended: boolean = false
-  #refusal: Refusal | null = null
+  #refusal: RefusalBody | null = null
   /** Given up, and read on to learn what it costs. */
   #abandoned: RelayEnd | null = null
   #drain: NodeJS.Timeout | undefined
@@ -150,7 +135,7 @@ class Relay implements StreamControl {
     return {
       onHead: this.#guarded((status, headers) => {
         onFirstByte()
-        if (!isAnswer(status)) this.#refusal = { status, headers, body: [], size: 0 }
+        if (!isSuccess(status)) this.#refusal = { status, headers, body: [], size: 0 }
       }),
       onData: this.#guarded((chunk) => this.#receive(chunk)),
       onEnd: this.#guarded(() => {
@@ -167,7 +152,8 @@ class Relay implements StreamControl {
     this.#size += chunk.length
     if (!this.#reader.hasContent && this.#size <= WHOLE_BYTES_MAX) this.#unread.push(chunk)
     if (this.#refusal === null) this.#arrive(chunk)
-    else if (!keep(this.#refusal, chunk)) this.#conclude({ kind: 'failed', error: this.#errorOf(this.#refusal) }, true)
+    else if (!keepRefusal(this.#refusal, chunk))
+      this.#conclude({ kind: 'failed', error: this.#errorOf(this.#refusal) }, true)
   }
 
   /** In the order of arrival. */
@@ -280,7 +266,7 @@ class Relay implements StreamControl {
     return { kind: 'stopped', frames: Buffer.concat([...this.#waiting, this.#reader.stopFrames()]) }
   }
 
-  #errorOf({ status, headers, body }: Refusal): ProviderError {
+  #errorOf({ status, headers, body }: RefusalBody): ProviderError {
     return this.#options.readError(status, headers, Buffer.concat(body))
   }
 
@@ -302,18 +288,4 @@ class Relay implements StreamControl {
       }
     }
   }
-}
-
-interface Refusal {
-  status: number
-  headers: ResponseHeaders
-  body: Buffer[]
-  size: number
-}
-
-/** An error's body, as far as it is worth reading: false where that is reached, for it may have no end. */
-function keep(refusal: Refusal, chunk: Buffer): boolean {
-  refusal.body.push(chunk.subarray(0, ERROR_BODY_MAX - refusal.size))
-  refusal.size += chunk.length
-  return refusal.size < ERROR_BODY_MAX
 }

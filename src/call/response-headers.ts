@@ -4,7 +4,7 @@ import type { Attempt } from './admitted.ts'
 import type { Candidate } from './candidate.ts'
 import type { Bill } from './settle-call.ts'
 
-/** Known before the answer. */
+/** Known before the response. */
 export function callHeaders({ call, candidate, appliedCap, retries, fallbacks }: Attempt): Record<string, string> {
   const { exchange, caller, hold } = call
   const { deployment, payer, terms } = candidate

@@ -9,7 +9,7 @@ import {
   type UpstreamControl,
   type UpstreamHandler,
   type UpstreamTimeouts,
-  type WholeAnswer,
+  type WholeResponse,
 } from './upstream.ts'
 
 const MOCK_HEAD = { 'content-type': 'application/json' }
@@ -49,7 +49,7 @@ export async function onConnection<Result>(
 type Deps = Pick<CallDependencies, 'config' | 'network' | 'shutdown'>
 
 /** The whole response of a non-streaming call. @throws as undici does. */
-export async function fetchWhole(deps: Deps, attempt: Attempt): Promise<WholeAnswer> {
+export async function fetchWhole(deps: Deps, attempt: Attempt): Promise<WholeResponse> {
   const mock = mockOf(attempt)
   if (mock !== null) return { status: 200, headers: MOCK_HEAD, body: mock.whole }
   return callWhole(deps.network.upstream, prepare(attempt), timeoutsOf(deps, attempt), deps.shutdown)

@@ -2,7 +2,7 @@
 
 import { accruedCost } from './accrued-cost.ts'
 import type { Attempt } from './admitted.ts'
-import type { StreamControl } from './relay-stream.ts'
+import type { StreamControl } from './stream-control.ts'
 
 /** A look is taken when this many tokens may be left, so that the extension is back before they are used up. */
 const MARGIN_TOKENS = 1_024

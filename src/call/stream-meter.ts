@@ -18,7 +18,7 @@ import type { Tokenizer } from '../metering/tokenizer.ts'
 import { accruedCost } from './accrued-cost.ts'
 import type { Attempt } from './admitted.ts'
 import { createOutputCounter } from './output-counter.ts'
-import type { StreamControl } from './relay-stream.ts'
+import type { StreamControl } from './stream-control.ts'
 import { createStreamGrowth, type StreamGrowth } from './stream-growth.ts'
 
 const CHECKPOINT_MS = 2_000

@@ -1,6 +1,6 @@
 /**
  * Bytes to and from providers, over undici's raw dispatch: one agent, connections kept open, every wait limited, back-pressure
- * by pausing the socket. An answer is never retried here; who may retry what is decided by the call.
+ * by pausing the socket. A response is never retried here; who may retry what is decided by the call.
  */
 import { Agent, type Dispatcher } from 'undici'
 import type { UpstreamRequest } from '../../providers/provider.ts'
@@ -26,9 +26,9 @@ export interface UpstreamControl {
 }
 
 export interface UpstreamTimeouts {
-  /** From the request's last byte to the answer's head. */
+  /** From the request's last byte to the response's head. */
   headMs: number
-  /** Between two pieces of the answer. */
+  /** Between two pieces of the response. */
   idleMs: number
 }
 
@@ -113,12 +113,12 @@ function dispatch(
 }
 
 /** Some servers answer with 201 or 202. */
-export function isAnswer(status: number): boolean {
+export function isSuccess(status: number): boolean {
   return status >= 200 && status < 300
 }
 
-/** A whole answer in memory. */
-export interface WholeAnswer {
+/** A whole response in memory. */
+export interface WholeResponse {
   status: number
   headers: ResponseHeaders
   body: Buffer
@@ -128,13 +128,13 @@ const ANSWER_BYTES_MAX = 256 * 1024 * 1024
 /** An error is not worth more, and may have no end. */
 export const ERROR_BODY_MAX = 64 * 1024
 
-/** @throws {Error} as undici names it, when the connection fails, times out, is given up, or the answer is too large. */
+/** @throws {Error} as undici names it, when the connection fails, times out, is given up, or the response is too large. */
 export function callWhole(
   upstream: Upstream,
   request: UpstreamRequest,
   timeouts: UpstreamTimeouts,
   giveUp: AbortSignal,
-): Promise<WholeAnswer> {
+): Promise<WholeResponse> {
   return new Promise((resolve, fail) => {
     const abort = () => {
       control.abort()
@@ -144,7 +144,7 @@ export function callWhole(
       giveUp.removeEventListener('abort', abort)
       fail(error)
     }
-    const finish = (begun: Omit<WholeAnswer, 'body'>) => {
+    const finish = (begun: Omit<WholeResponse, 'body'>) => {
       giveUp.removeEventListener('abort', abort)
       resolve({ ...begun, body: Buffer.concat(chunks, size) })
     }
@@ -158,7 +158,7 @@ export function callWhole(
       onData(chunk) {
         chunks.push(chunk)
         size += chunk.length
-        if (head !== null && !isAnswer(head.status) && size >= ERROR_BODY_MAX) {
+        if (head !== null && !isSuccess(head.status) && size >= ERROR_BODY_MAX) {
           control.abort()
           finish(head)
         } else if (size > ANSWER_BYTES_MAX) {

@@ -1,6 +1,6 @@
 /**
  * The tier that serves calls which ask for none, where it is dearer than the list: a project at the provider may be set to one, and
- * nothing but its answers tells. Learned from what was served, by deployment, for an hour after it was seen last; from then on holds
+ * nothing but its responses tells. Learned from what was served, by deployment, for an hour after it was seen last; from then on holds
  * cover it. Kept in this process only: the first call after a start may cost more than its hold, by that much.
  */
 import { MILLION } from '../metering/charge.ts'

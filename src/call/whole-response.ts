@@ -11,7 +11,7 @@ import { fetchWhole, onConnection, readContext } from './send-attempt.ts'
 import { paidNothing } from './served.ts'
 import { failureOf, releaseCall, settleCall } from './settle-call.ts'
 import { type Made, tryCandidates } from './try-candidates.ts'
-import { isAnswer } from './upstream.ts'
+import { isSuccess } from './upstream.ts'
 
 /** It delivered nothing, and states what that used: charged, and not tried again. */
 type PaidError = ProviderError & { consumed: Reading }
@@ -47,7 +47,7 @@ async function exchangeWhole(deps: CallDependencies, attempt: Attempt): Promise<
     const fetched = fetchWhole(deps, attempt)
     deps.money.ledger.checkpoint(call.exchange.callId, call.caller.organizationId, inputCost(candidate))
     const { status, headers, body } = await fetched
-    if (!isAnswer(status)) return provider.readError(status, headers, body)
+    if (!isSuccess(status)) return provider.readError(status, headers, body)
     return candidate.terms.readWhole(body, readContext(attempt)) ?? unreadable(attempt, body)
   } catch (error) {
     return fromConnection(provider.label, error as Error)

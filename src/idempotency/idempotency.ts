@@ -1,6 +1,6 @@
 /**
  * A caller's Idempotency-Key, bound to the caller and to what was asked for: the bytes sent and the power level. While the first call
- * runs, another with the same key is refused. Whatever was charged answers its key for 24 hours: a JSON response and an error that
+ * runs, another with the same key is refused. What was charged is kept under its key for 24 hours: a JSON response and an error that
  * cost something are repeated; a stream, a large response, and one that newer ones have displaced name their call. A key that a crash
  * left behind is closed by what its call left on the books.
  *
@@ -15,20 +15,20 @@ import { TollgateError } from '../http/errors.ts'
 import type { Caller } from '../identity/caller.ts'
 import type { Log } from '../observe/log.ts'
 
-export interface StoredAnswer {
+export interface StoredResponse {
   status: number
   headers: Record<string, string>
   body: Buffer
 }
 
 /** How a call left its key: with a response to repeat, as a stream, or free again because nothing was charged. */
-export type KeyState = StoredAnswer | 'streamed' | 'released'
+export type KeyState = StoredResponse | 'streamed' | 'released'
 
 export interface IdempotencyKey {
   /** What an earlier call answered; null where the key is free. @throws {TollgateError} 409 when it is taken, 503. */
-  find(): Promise<StoredAnswer | null>
+  find(): Promise<StoredResponse | null>
   /** Takes it for this call. What another call answered meanwhile is returned instead. @throws {TollgateError} 409, 503. */
-  claim(): Promise<StoredAnswer | null>
+  claim(): Promise<StoredResponse | null>
   /**
    * Once, when a call that claimed it is over. Never throws, since the call is over; a key that could not be closed finds what its
    * call left on the books, and the operator is told.
@@ -98,7 +98,7 @@ export function openIdempotencyKey(
           select * from tollgate.find_idempotency_key(${organizationId}, ${userId}, ${key})`.execute(query),
       )
       if (row === undefined) return null
-      return answerOf(row.body_hash.equals(hash()) ? row : { ...row, outcome: 'other_body' })
+      return responseOf(row.body_hash.equals(hash()) ? row : { ...row, outcome: 'other_body' })
     },
     async claim() {
       const row = await asked(
@@ -107,7 +107,7 @@ export function openIdempotencyKey(
           query,
         ),
       )
-      return row?.outcome === 'claimed' ? null : answerOf(row!)
+      return row?.outcome === 'claimed' ? null : responseOf(row!)
     },
     async close(state) {
       try {
@@ -138,8 +138,8 @@ async function asked<Row>(answer: Promise<{ rows: Row[] }>): Promise<Row | undef
   }
 }
 
-/** @throws {TollgateError} 409 where there is no answer to repeat. */
-function answerOf({ outcome, call_id: callId, ...answer }: KeyRow): StoredAnswer {
+/** @throws {TollgateError} 409 where there is no response to repeat. */
+function responseOf({ outcome, call_id: callId, ...answer }: KeyRow): StoredResponse {
   if (outcome === 'answered')
     return { status: answer.status ?? 200, headers: answer.headers ?? {}, body: answer.body ?? Buffer.alloc(0) }
   if (outcome === 'other_body')
@@ -169,7 +169,7 @@ function conflict(code: string, message: string, callId: string): TollgateError 
 }
 
 /** Repeats a stored response: same status, body and cost headers, marked as repeated; nothing is charged again. */
-export function replay(to: { outgoing: ServerResponse; requestId: string }, answer: StoredAnswer): void {
+export function replay(to: { outgoing: ServerResponse; requestId: string }, answer: StoredResponse): void {
   to.outgoing.writeHead(answer.status, {
     ...answer.headers,
     'X-Request-ID': to.requestId,
