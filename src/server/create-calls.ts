@@ -1,0 +1,75 @@
+/** Puts together what calls need of the rest of the program: what was opened for them, how much may run at once, and what they learn. */
+import type { Bodies } from '../admission/bodies.ts'
+import { connectionsWithin } from '../admission/descriptor-limit.ts'
+import { createFetchBudget } from '../admission/fetch-budget.ts'
+import { createProviderConnections } from '../admission/provider-connections.ts'
+import type { RateLimits } from '../admission/rate-limits.ts'
+import { createRunningCalls } from '../admission/running-calls.ts'
+import type { CallDependencies, Clock } from '../call/call-dependencies.ts'
+import { createHiddenShares } from '../call/hidden-shares.ts'
+import type { Upstream } from '../call/upstream.ts'
+import { createStreamOptionsUnsupported } from '../call/usage-question.ts'
+import { createUsualTiers } from '../call/usual-tiers.ts'
+import type { Limits } from '../config/config.ts'
+import { createAddressGuard } from '../http/address-guard.ts'
+import type { Identify } from '../identity/identify.ts'
+import type { Router } from '../routing/route.ts'
+import type { Vault } from '../vault/vault.ts'
+
+export interface CallParts
+  extends Pick<CallDependencies, 'config' | 'clock' | 'database' | 'shutdown' | 'money' | 'observe'> {
+  identify: Identify
+  rates: RateLimits
+  bodies: Bodies
+  router: Router
+  vault: Vault
+  upstream: Upstream
+  /** How many files and sockets the process may have open; null where nobody tells. */
+  descriptors: number | null
+}
+
+export function createCalls(parts: CallParts): CallDependencies {
+  const { config, clock, database, shutdown, money, observe, identify, bodies, router, vault, upstream } = parts
+  const { limits } = config
+  return {
+    config,
+    clock,
+    admission: {
+      identify,
+      rates: parts.rates,
+      bodies,
+      runningCalls: runningCallsOf(limits, parts.descriptors, clock),
+      fetchBudget: createFetchBudget({ fetches: limits.fetches, bytes: limits.fetchedBytes }),
+    },
+    routing: { router, vault, random: Math.random },
+    network: {
+      upstream,
+      guard: createAddressGuard(config.allowedAddresses),
+      connections: createProviderConnections(
+        { connections: limits.providerConnections, waitMs: limits.connectionWaitSeconds * 1000 },
+        clock.monotonic,
+      ),
+    },
+    money,
+    learned: {
+      streamOptionsUnsupported: createStreamOptionsUnsupported(clock.monotonic),
+      hiddenShares: createHiddenShares(),
+      usualTiers: createUsualTiers(clock.monotonic),
+    },
+    observe,
+    database,
+    shutdown,
+  }
+}
+
+function runningCallsOf(limits: Limits, descriptors: number | null, { monotonic }: Clock) {
+  return createRunningCalls(
+    {
+      perKey: limits.callsPerKey,
+      perUser: limits.callsPerUser,
+      perOrganization: limits.callsPerOrganization,
+      total: connectionsWithin(descriptors, limits.calls),
+    },
+    monotonic,
+  )
+}

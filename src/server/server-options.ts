@@ -1,0 +1,27 @@
+/** What the command line tells the server. */
+import type { Config } from '../config/config.ts'
+import type { Database } from '../db/connect.ts'
+import type { Log } from '../observe/log.ts'
+import type { RootConfig } from '../vault/root-config.ts'
+
+export interface ServerOptions {
+  config: Config
+  /** For management and reports. */
+  database: Database
+  /** For connections of its own. */
+  databaseUrl: string
+  /** What provider keys are sealed under. */
+  root: Pick<RootConfig, 'roots' | 'fernetKeys'>
+  /** Where closings wait that the database could not take. */
+  spoolDirectory: string
+  log: Log
+  /** How many lines of the log nobody took. */
+  logDropped: () => number
+  /** Kept here, read by the log. */
+  requestIds: Map<string, string>
+  /** Opens /metrics and nothing else. */
+  metricsToken: string | null
+  host: string
+  port: number
+  version: string
+}
