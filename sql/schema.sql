@@ -1045,6 +1045,8 @@ AS $function$
           public.organization_credit_pools, public.user_credit_allocations, public.credit_usage_attribution,
           public.org_billing_history, public.org_billing_summary, public.user_multi_org_credits, public.top_credit_users_by_org,
           public.org_billing_metrics to tollgate_caller;
+        grant usage on schema tollgate_whole to tollgate_caller;
+        grant select on all tables in schema tollgate_whole to tollgate_caller;
       end if;
 
       if exists (select 1 from pg_roles where rolname = 'tollgate_app') then
@@ -2696,3 +2698,104 @@ AS $function$
   $function$;
 revoke execute on function tollgate.vault_root_changed() from public;
 grant execute on function tollgate.vault_root_changed() to tollgate_app;
+
+
+-- ---------- schema tollgate_whole ----------
+
+create schema tollgate_whole;
+comment on schema tollgate_whole is 'The public billing tables with whole credits, as Ops-Center documents them.';
+grant usage on schema tollgate_whole to tollgate_caller;
+
+create view tollgate_whole.credit_usage_attribution as
+ SELECT id,
+    org_id,
+    user_id,
+    allocation_id,
+    ceil(credits_used)::bigint AS credits_used,
+    service_type,
+    service_name,
+    api_cost,
+    markup_applied,
+    total_cost,
+    request_id,
+    request_metadata,
+    created_at
+   FROM public.credit_usage_attribution;
+grant select on table tollgate_whole.credit_usage_attribution to tollgate_caller;
+
+create view tollgate_whole.org_billing_summary as
+ SELECT org_id,
+    org_name,
+    subscription_plan,
+    monthly_price,
+    subscription_status,
+    floor(total_credits)::bigint AS total_credits,
+    ceil(allocated_credits)::bigint AS allocated_credits,
+    ceil(used_credits)::bigint AS used_credits,
+    floor(available_credits)::bigint AS available_credits,
+    lifetime_spent_amount,
+    member_count,
+    allocated_users_count
+   FROM public.org_billing_summary;
+grant select on table tollgate_whole.org_billing_summary to tollgate_caller;
+
+create view tollgate_whole.organization_credit_pools as
+ SELECT id,
+    org_id,
+    floor(total_credits)::bigint AS total_credits,
+    ceil(allocated_credits)::bigint AS allocated_credits,
+    ceil(used_credits)::bigint AS used_credits,
+    floor(available_credits)::bigint AS available_credits,
+    floor(monthly_refresh_amount)::bigint AS monthly_refresh_amount,
+    last_refresh_date,
+    next_refresh_date,
+    allow_overage,
+    floor(overage_limit)::bigint AS overage_limit,
+    overage_rate,
+    floor(lifetime_purchased_credits)::bigint AS lifetime_purchased_credits,
+    lifetime_spent_amount,
+    created_at,
+    updated_at
+   FROM public.organization_credit_pools;
+grant select on table tollgate_whole.organization_credit_pools to tollgate_caller;
+
+create view tollgate_whole.top_credit_users_by_org as
+ SELECT org_id,
+    user_id,
+    ceil(total_credits_used)::bigint AS total_credits_used,
+    request_count,
+    services_used,
+    last_usage
+   FROM public.top_credit_users_by_org;
+grant select on table tollgate_whole.top_credit_users_by_org to tollgate_caller;
+
+create view tollgate_whole.user_credit_allocations as
+ SELECT id,
+    org_id,
+    user_id,
+    floor(allocated_credits)::bigint AS allocated_credits,
+    ceil(used_credits)::bigint AS used_credits,
+    floor(remaining_credits)::bigint AS remaining_credits,
+    reset_period,
+    last_reset_date,
+    next_reset_date,
+    is_active,
+    allocated_by,
+    notes,
+    created_at,
+    updated_at
+   FROM public.user_credit_allocations;
+grant select on table tollgate_whole.user_credit_allocations to tollgate_caller;
+
+create view tollgate_whole.user_multi_org_credits as
+ SELECT user_id,
+    org_id,
+    org_name,
+    floor(allocated_credits)::bigint AS allocated_credits,
+    ceil(used_credits)::bigint AS used_credits,
+    floor(remaining_credits)::bigint AS remaining_credits,
+    reset_period,
+    next_reset_date,
+    is_active
+   FROM public.user_multi_org_credits;
+grant select on table tollgate_whole.user_multi_org_credits to tollgate_caller;

@@ -26,6 +26,8 @@ create or replace function tollgate.grant_roles() returns void
           public.organization_credit_pools, public.user_credit_allocations, public.credit_usage_attribution,
           public.org_billing_history, public.org_billing_summary, public.user_multi_org_credits, public.top_credit_users_by_org,
           public.org_billing_metrics to tollgate_caller;
+        grant usage on schema tollgate_whole to tollgate_caller;
+        grant select on all tables in schema tollgate_whole to tollgate_caller;
       end if;
 
       if exists (select 1 from pg_roles where rolname = 'tollgate_app') then

@@ -93,7 +93,7 @@ describe('the schema that callers know', () => {
     ],
   ])('has the view %s', async (view, columns) => {
     const names = await list(
-      'select column_name as name from information_schema.columns where table_name = $1 order by ordinal_position',
+      "select column_name as name from information_schema.columns where table_schema = 'public' and table_name = $1 order by ordinal_position",
       [view],
     )
     expect(names).toEqual(columns.split(' '))
