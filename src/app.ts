@@ -22,7 +22,8 @@ import { serveCall } from './call/serve-call.ts'
 import type { Config } from './config/config.ts'
 import type { Database } from './db/connect.ts'
 import { chatCompletions } from './endpoints/chat-completions/chat-completions.ts'
-import { chatCompletionsOperation } from './endpoints/chat-completions/openapi.ts'
+import { chatCompletionsWithMetadata } from './endpoints/chat-completions/chat-completions-with-metadata.ts'
+import { chatCompletionsOperation, chatWithMetadataOperation } from './endpoints/chat-completions/openapi.ts'
 import { createModelsSurface } from './endpoints/models/surface.ts'
 import { type EndpointDependencies, mountEndpoint } from './endpoints/mount-endpoint.ts'
 import type { AppEnv } from './http/app-env.ts'
@@ -103,6 +104,12 @@ export function createApp(deps: AppDependencies): OpenAPIHono<AppEnv> {
     serve: (exchange: Exchange) => serveCall(deps.calls, chatCompletions, exchange),
   }
   mountEndpoint(app, chat, deps)
+  const chatWithMetadata = {
+    paths: ['/api/v1/llm/chat/completions'] as const,
+    operation: chatWithMetadataOperation,
+    serve: (exchange: Exchange) => serveCall(deps.calls, chatCompletionsWithMetadata, exchange),
+  }
+  mountEndpoint(app, chatWithMetadata, deps)
   const surfaces = createSurfaces(deps, () => document)
   for (const surface of surfaces) mountSurface(app, surface, deps)
   const groups = [{ name: 'Chat completions', description: 'Calls of models, charged.' }, ...surfaces]

@@ -13,7 +13,7 @@ import type {
   UpstreamRequest,
 } from '../../providers/provider.ts'
 import type { Usage } from '../../providers/usage.ts'
-import type { Deployment } from '../config/config.ts'
+import type { Deployment, Plan, PowerLevel } from '../config/config.ts'
 import type { TollgateError } from '../http/errors.ts'
 import type { JsonObject } from '../http/json-object.ts'
 import type { InputEstimate } from '../metering/estimate.ts'
@@ -27,7 +27,25 @@ export interface Endpoint {
   errorBody(error: TollgateError): unknown
   /** Usage as its callers read it. */
   usageShape(usage: Usage): unknown
+  /** A whole response with what its call was and cost, for callers who read that in the body; left out where none do. */
+  addReceipt?(body: Buffer, receipt: Receipt): Buffer
   readonly stream: StreamForm
+}
+
+/** What a settled call was and cost. */
+export interface Receipt {
+  callId: string
+  /** Who served it. */
+  provider: string
+  /** The caller's own key paid the provider. */
+  isByok: boolean
+  powerLevel: PowerLevel
+  /** Of the organization that pays. */
+  plan: Plan | null
+  /** Microcredits. */
+  charged: bigint
+  /** Microcredits; null where the settlement waits for the database. */
+  remaining: bigint | null
 }
 
 /** How a stream looks to callers. */

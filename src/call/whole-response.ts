@@ -6,6 +6,7 @@ import type { CallDependencies } from './call-dependencies.ts'
 import { logCall } from './log-call.ts'
 import { afterCharge, type Ending, paidError } from './paid-error.ts'
 import { failureWith, fromConnection, toCallerError } from './provider-failure.ts'
+import { receiptOf } from './receipt-of.ts'
 import { billHeaders, shownCost } from './response-headers.ts'
 import { fetchWhole, onConnection, readContext } from './send-attempt.ts'
 import { paidNothing } from './served.ts'
@@ -90,7 +91,8 @@ async function respond(deps: CallDependencies, attempt: Attempt, response: Answe
   return afterCharge(deps.clock, attempt, bill, () => {
     const costs = billHeaders(attempt, bill, deps.clock.monotonic())
     const headers = { 'content-type': 'application/json; charset=utf-8', ...costs }
-    const body = response.body(shownCost(attempt, bill), endpoint.usageShape(bill.usage), !bill.asStated)
+    const rendered = response.body(shownCost(attempt, bill), endpoint.usageShape(bill.usage), !bill.asStated)
+    const body = endpoint.addReceipt?.(rendered, receiptOf(attempt, bill)) ?? rendered
     logCall(deps, attempt, { outcome, bill })
     return {
       key: { status: 200, headers, body },

@@ -92,3 +92,9 @@ export const chatCompletionsOperation: Omit<RouteConfig, 'method' | 'path'> = {
     503: error('The provider or the database is not available; see Retry-After.'),
   },
 }
+
+export const chatWithMetadataOperation: Omit<RouteConfig, 'method' | 'path'> = {
+  ...chatCompletionsOperation,
+  summary: 'A chat completion, with what it cost in the response',
+  description: `${chatCompletionsOperation.description} A JSON response has \`_metadata\` besides: provider_used, cost_incurred and credits_remaining in credits, transaction_id, power_level, user_tier, using_byok, byok_provider.`,
+}
