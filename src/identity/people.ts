@@ -8,13 +8,12 @@ import { createRequireSameSite } from '../http/same-site.ts'
 import type { ClientOf } from '../http/trusted-proxies.ts'
 import { createFindToken, type FindToken } from './oidc/tokens.ts'
 import { createFindPrincipal } from './person.ts'
-import { pruneSessions, redisSessions, type SessionStore, storedSessions } from './session/session-store.ts'
+import { pruneSessions, redisSessions, storedSessions } from './session/session-store.ts'
 import { createSessions, type Sessions } from './session/sessions.ts'
 
 export interface People {
   findToken: FindToken
   sessions: Sessions
-  store: SessionStore
   /** Removes sessions that are over, where the store does not do so itself. */
   prune(): Promise<void>
   close(): void
@@ -41,7 +40,6 @@ export function openPeople(options: PeopleOptions): People {
   return {
     findToken: createFindToken({ issuers: config.oidc, findPrincipal, unknownKeys, now }),
     sessions: createSessions({ settings: config.sessions, store, findPrincipal, requireSameSite, unknownKeys, now }),
-    store,
     prune: () => (redis === null ? pruneSessions(database) : Promise.resolve()),
     close: () => redis?.disconnect(),
   }

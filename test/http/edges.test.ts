@@ -1,10 +1,12 @@
 /** What browsers of other sites may do, and what every browser is told, on the running product. */
+import { randomBytes } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { PROVIDERS } from '../../providers/registry.ts'
 import { formatProblem, loadConfig } from '../../src/config/load.ts'
 import { createCors } from '../../src/http/cors.ts'
+import { goodKey } from '../api/keys-product.ts'
 import { useProduct } from '../support/product.ts'
-import { postChat } from '../support/tollgate.ts'
+import { MASTER_KEY, postChat } from '../support/tollgate.ts'
 
 const APP = 'https://app.example.com'
 const STRANGER = 'https://evil.example'
@@ -113,6 +115,37 @@ describe('every response', () => {
       headers: { 'x-forwarded-proto': 'https' },
     })
     expect(headers.get('strict-transport-security')).toBe('max-age=31536000')
+  })
+})
+
+describe('behind a trusted proxy', () => {
+  const from = (address: string) => ({ 'x-forwarded-for': address })
+
+  test('the audit log names the caller, not the proxy.', async () => {
+    const put = await fetch(`${product.tollgate.url}/api/v1/admin/platform-keys/groq`, {
+      method: 'PUT',
+      headers: {
+        authorization: `Bearer ${MASTER_KEY}`,
+        'content-type': 'application/json',
+        ...from('1.2.3.4, 203.0.113.8'),
+      },
+      body: JSON.stringify({ api_key: goodKey('groq') }),
+    })
+    expect([put.status, await put.text()]).toEqual([200, expect.any(String)])
+    const { rows } = await product.db.pool.query('select ip from tollgate.audit_log order by id desc limit 1')
+    expect(rows).toEqual([{ ip: '203.0.113.8' }])
+  })
+
+  test('keys that nobody has are counted for the caller, not for the proxy.', async () => {
+    const guess = async (address: string) => {
+      const key = `uc_${randomBytes(32).toString('hex')}`
+      const answer = await postChat(product.tollgate, key, {}, { headers: from(address) })
+      return answer.status
+    }
+    const statuses: number[] = []
+    for (let tried = 0; tried < 32; tried += 1) statuses.push(await guess('203.0.113.9'))
+    expect(statuses).toContain(429)
+    expect(await guess('203.0.113.10')).toBe(401)
   })
 })
 

@@ -1,6 +1,8 @@
 /** Session cookies, as Ops-Center keeps them in Redis, on the running product. */
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { hashKey } from '../../src/identity/api-key.ts'
+import { pruneSessions, storedSessions } from '../../src/identity/session/session-store.ts'
 import { useDatabase } from '../support/database.ts'
 import { redisInstalled, startRedis, type TestRedis } from '../support/redis.ts'
 import { configFor, get, postChat, startTollgate, type Tollgate } from '../support/tollgate.ts'
@@ -11,6 +13,20 @@ const APP = 'https://app.example.com'
 const ADMIN_ROUTE = '/api/v1/admin/platform-keys'
 
 const db = useDatabase()
+
+test('A session in the database ends when its time is over, and its row goes.', async () => {
+  const store = storedSessions(db.database)
+  await store.save('short', { user: { user_id: 'alice' } }, 3_600)
+  await store.save('long', { user: { user_id: 'alice' } }, 7_200)
+  expect(await store.find('short')).toEqual({ user: { user_id: 'alice' } })
+  await db.moveClock('3601 seconds')
+  expect(await store.find('short')).toBeNull()
+  await pruneSessions(db.database)
+  const { rows } = await db.pool.query('select token_hash from tollgate.sessions')
+  expect(rows).toEqual([{ token_hash: hashKey('long') }])
+  await store.remove('long')
+  expect(await store.find('long')).toBeNull()
+})
 
 describe.skipIf(!redisInstalled())('a session in Redis', () => {
   let redis: TestRedis

@@ -1,5 +1,4 @@
 /** Logging in and out, for people with a browser. */
-import { randomBytes } from 'node:crypto'
 import { z } from '@hono/zod-openapi'
 import { parse, serialize } from 'hono/utils/cookie'
 import type { Config } from '../../config/config.ts'
@@ -14,11 +13,10 @@ import { returnTo } from './return-to.ts'
 
 /** For somebody who has to find a password first. */
 const LOGIN_SECONDS = 600
-const TOKEN_BYTES = 32
 const CALLBACK = '/auth/callback'
 
 export interface AuthDependencies {
-  people: Pick<People, 'sessions' | 'store'>
+  people: Pick<People, 'sessions'>
   config: Pick<Config, 'oidc' | 'sessions' | 'publicUrl'>
   now: () => Date
 }
@@ -91,10 +89,8 @@ function loginRoutes(deps: AuthDependencies, login: Login): Route[] {
       const url = new URL(CALLBACK, origin)
       for (const [key, value] of Object.entries(query)) if (value !== undefined) url.searchParams.set(key, value)
       const person = await login.finish(url, left)
-      // A new one each time: nobody can be logged in to a session that somebody else knows.
-      const token = randomBytes(TOKEN_BYTES).toString('base64url')
       const { cookie, seconds } = deps.config.sessions
-      await deps.people.store.save(token, sessionOf(person, login.issuer, deps.now()), seconds)
+      const token = await deps.people.sessions.begin(sessionOf(person, login.issuer, deps.now()))
       const options = cookieOptions(origin)
       return redirect(left.returnTo, [
         serialize(cookie, token, { ...options, maxAge: seconds }),

@@ -2,6 +2,7 @@
  * Session cookies. A session in use is asked for once a second, ahead of the calls that need it; one that was removed is refused a second
  * later everywhere, and at once where it was removed. Fails closed: where the store is away, a session is a 503 and never a pass.
  */
+import { randomBytes } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import { parse } from 'hono/utils/cookie'
 import { LRUCache } from 'lru-cache'
@@ -18,6 +19,7 @@ import { createRemembered } from '../remembered.ts'
 import { personOfSession } from './session-data.ts'
 import type { SessionStore } from './session-store.ts'
 
+const TOKEN_BYTES = 32
 const REMEMBERED_MAX = 50_000
 /** Longer than a session is remembered. */
 const REMOVED_MS = 5_000
@@ -30,12 +32,14 @@ export interface Sessions {
   find(request: Pick<IncomingMessage, 'method' | 'headers' | 'socket'>, address: string): Promise<Principal> | null
   /** Of a request; null where it has none. */
   tokenIn(cookies: string | undefined): string | null
-  /** @throws where the store is away. */
+  /** @param data of the session, see session-data.ts. @returns its token, for the cookie. @throws {TollgateError} 503. */
+  begin(data: unknown): Promise<string>
+  /** @throws {TollgateError} 503. */
   end(token: string): Promise<void>
 }
 
 export interface SessionsOptions {
-  settings: Pick<SessionSettings, 'cookie' | 'adminRoles'>
+  settings: Pick<SessionSettings, 'cookie' | 'seconds' | 'adminRoles'>
   store: SessionStore
   findPrincipal: FindPrincipal
   requireSameSite: RequireSameSite
@@ -49,9 +53,7 @@ export function createSessions(options: SessionsOptions): Sessions {
   const removed = new LRUCache<string, number>({ max: REMOVED_MAX })
 
   async function load(token: string): Promise<Vouched> {
-    const data = await store.find(token).catch((error: unknown) => {
-      throw unavailable(error)
-    })
+    const data = await store.find(token).catch(refuse)
     const person = personOfSession(data, settings.adminRoles)
     if (person === null) throw unknownSession()
     return vouch(person, { kind: 'session', id: null, name: null })
@@ -87,8 +89,14 @@ export function createSessions(options: SessionsOptions): Sessions {
       const token = tokenIn(request.headers.cookie)
       return token === null ? null : find(request, token, address)
     },
+    async begin(data) {
+      // A new one each time: nobody can be logged in to a session that somebody else knows.
+      const token = randomBytes(TOKEN_BYTES).toString('base64url')
+      await store.save(token, data, settings.seconds).catch(refuse)
+      return token
+    },
     async end(token) {
-      await store.remove(token)
+      await store.remove(token).catch(refuse)
       removed.set(nameOf(hashKey(token)), now() + REMOVED_MS)
     },
   }
@@ -98,7 +106,8 @@ function unknownSession(): TollgateError {
   return unauthorized('invalid_session', 'Invalid or expired session. Please login again.')
 }
 
-function unavailable(cause: unknown): TollgateError {
-  const message = 'The session could not be checked because its store does not respond. Try again shortly.'
-  return new TollgateError(503, 'sessions_unavailable', message, { headers: { 'Retry-After': '2' }, cause })
+function refuse(cause: unknown): never {
+  const message =
+    'Sessions can not be checked, begun or ended: where they are kept does not respond. Try again shortly.'
+  throw new TollgateError(503, 'sessions_unavailable', message, { headers: { 'Retry-After': '2' }, cause })
 }
