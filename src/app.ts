@@ -3,6 +3,7 @@ import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { OpenAPIHono } from '@hono/zod-openapi'
 import type { Context } from 'hono'
 import type { RateLimits } from './admission/rate-limits.ts'
+import { createAccountSurface } from './api/account/surface.ts'
 import { createAdminSurface } from './api/admin/surface.ts'
 import { createAuthSurface } from './api/auth/surface.ts'
 import { createByokSurface } from './api/byok/surface.ts'
@@ -141,6 +142,7 @@ function createSurfaces(deps: AppDependencies, document: () => OpenApiDocument):
       changeLimit: limit('byok changes', BYOK_CHANGES, 'changes'),
     }),
     createAdminSurface({ ...deps, testKey, testLimit: limit('platform key tests', ADMIN_TESTS, 'tests') }),
+    createAccountSurface(deps),
     createAuthSurface(deps),
     createOperationsSurface(deps),
     createDocsSurface(deps.version, document),

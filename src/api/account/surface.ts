@@ -1,0 +1,13 @@
+/** What callers manage of their own. */
+import type { Database } from '../../db/connect.ts'
+import type { Surface } from '../surface.ts'
+import { userKeyRoutes } from './uc-api-keys.ts'
+
+export function createAccountSurface({ reports }: { reports: Database }): Surface {
+  return {
+    name: 'Account',
+    description: 'API keys of your own.',
+    invalidStatus: 422,
+    routes: userKeyRoutes(reports),
+  }
+}
