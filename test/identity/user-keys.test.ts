@@ -44,7 +44,12 @@ test('A key is made in the documented shape, calls models, is listed without its
       warning: expect.any(String),
     },
   ])
-  const { api_key: key, key_id: id, created_at: from, expires_at: until } = made.json() as Record<string, string>
+  const {
+    api_key: key,
+    key_id: id,
+    created_at: from,
+    expires_at: until,
+  } = made.json() as Record<'api_key' | 'key_id' | 'created_at' | 'expires_at', string>
   expect(Date.parse(until) - Date.parse(from)).toBe(90 * 86_400_000)
   expect([(await call(key)).status, (await get(product.tollgate, key ?? '', '/v1/models')).status]).toEqual([200, 200])
   const listed = await get(product.tollgate, keys.alice, PATH)
