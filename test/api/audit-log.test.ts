@@ -45,7 +45,7 @@ test('every change of a platform key has its entry', async () => {
   expect(JSON.stringify(await entries())).not.toContain(goodKey('openai').slice(8))
 })
 
-test('so has every change of a caller’s key, by user and organization', async () => {
+test('Every change of a caller’s key has its entry, by user and organization.', async () => {
   const { id, keys } = await product.db.seedOrganization({ credits: 0, users: { alice: 0 } })
   const mine = { provider: 'groq', api_key: goodKey('groq') }
   await product.send('POST', '/api/v1/llm/byok/keys', mine, keys.alice)
@@ -60,7 +60,7 @@ test('so has every change of a caller’s key, by user and organization', async 
   expect((await entries(`?subject=organization/${id}/groq`)).entries).toHaveLength(1)
 })
 
-test('is read page by page, newest first', async () => {
+test('The audit log is read page by page, newest first.', async () => {
   for (const name of ['xai', 'groq', 'openai'])
     await product.send('PUT', `/api/v1/admin/platform-keys/${name}`, { api_key: goodKey(name) })
   const first = await entries('?limit=2')
@@ -79,7 +79,7 @@ test.each(['limit=0', 'limit=1001', 'limit=x', 'before=x', 'before=9999999999999
   },
 )
 
-test('nobody changes it, also not with psql', async () => {
+test('Nobody can change the audit log, also not with psql.', async () => {
   await product.send('PUT', '/api/v1/admin/platform-keys/openai', { api_key: goodKey('openai') })
   for (const statement of [
     'delete from tollgate.audit_log',

@@ -143,7 +143,7 @@ test('why a stored key does not open is said without names of root keys and of o
   expect(await stored(owner)).toMatchObject([{ key_preview: '***', problem }])
 })
 
-test('what is not there can’t be deleted, switched or tested', async () => {
+test('A key that does not exist can’t be deleted, switched or tested.', async () => {
   const { member } = await organization()
   for (const provider of ['openai', 'cohere', '..%2f..']) {
     const deleted = await product.send('DELETE', `${ROUTE}/keys/${provider}`, undefined, member)
@@ -169,7 +169,7 @@ test.each([
   })
 })
 
-test('nobody sees, changes or deletes another’s', async () => {
+test('Nobody sees, changes or deletes another’s key.', async () => {
   const [mine, theirs] = [await organization(), await organization()]
   await store(mine.member, { provider: 'openai', api_key: goodKey('openai') })
   for (const key of [mine.owner, theirs.member, theirs.owner]) {
@@ -250,7 +250,7 @@ describe('a test', () => {
   })
 })
 
-test('usage is what was called with the key, at what the provider took', async () => {
+test('Usage of a key is the calls made with it, at the provider’s cost.', async () => {
   const { owner, member } = await organization()
   await store(member, { provider: 'openai', api_key: goodKey('openai') })
   await store(owner, { provider: 'openai', api_key: goodKey('openai'), scope: 'organization' })

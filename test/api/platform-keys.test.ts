@@ -41,7 +41,7 @@ async function listed(name: string): Promise<Listed | undefined> {
   return (await list()).find(({ provider }) => provider === name)
 }
 
-test('lists nine keys: the seven, provisioning and the master key', async () => {
+test('The list has nine keys: those of the seven providers, the provisioning key and the master key.', async () => {
   const keys = await list()
   expect(keys.map(({ key_name }) => key_name)).toEqual([
     'OpenRouter API Key',
@@ -69,7 +69,7 @@ test('lists nine keys: the seven, provisioning and the master key', async () => 
   expect(keys.at(-1)).toMatchObject({ has_key: true, key_preview: '***', source: 'environment' })
 })
 
-test.each(SEVEN_NAMES)('stores, shows masked and deletes the key of %s', async (name) => {
+test.each(SEVEN_NAMES)('The key of %s is stored, shown masked and deleted.', async (name) => {
   const [label] = labelOf(name)
   const apiKey = goodKey(name)
   const mask = `${apiKey.slice(0, 7)}...${apiKey.slice(-4)}`
@@ -164,7 +164,7 @@ test('the provisioning key has no format', async () => {
   expectRefusal(await product.send('POST', `${ROUTE}/provisioning/test`), { status: 400, code: 'not_testable' })
 })
 
-test('there is no such key: 404', async () => {
+test('A key that does not exist is refused with 404.', async () => {
   for (const method of ['PUT', 'DELETE']) {
     const answer = await product.send(
       method,
@@ -175,7 +175,7 @@ test('there is no such key: 404', async () => {
   }
 })
 
-test.each([...SEVEN_NAMES, 'provisioning'])('the key of %s is not to be had in clear: 410', async (name) => {
+test.each([...SEVEN_NAMES, 'provisioning'])('The key of %s can’t be read in clear: 410.', async (name) => {
   if (name !== 'provisioning') await product.send('PUT', `${ROUTE}/${name}`, { api_key: goodKey(name) })
   const answer = await product.send('GET', `${ROUTE}/${name}/decrypted`)
   expectRefusal(answer, { status: 410, code: 'keys_are_not_shown' })

@@ -185,7 +185,7 @@ test('a stream that stopping does not make cheaper is held in full, and sent the
   expect(await balanceOf(db.pool, acme.id, 'alice')).toMatchObject({ remaining: '0.000000', held: '0.000000' })
 })
 
-test('going down, an abandoned stream is not waited for longer than a running one', async () => {
+test('A process that goes down waits for an abandoned stream no longer than for a running one.', async () => {
   const { db, upstream } = product
   const acme = await db.seedOrganization({ credits: 100, users: { alice: 10 } })
   const config = configFor(upstream.url, {

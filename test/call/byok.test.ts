@@ -486,7 +486,7 @@ test('a caller who leaves in mid-stream leaves a row without a charge', async ()
   expect(await balanceOf(db.pool, org.id, 'alice')).toMatchObject({ used: '0.000000', held: '0.000000' })
 })
 
-test('a process that dies in the middle of such a call leaves a row without a charge', async () => {
+test('A process that dies in the middle of a BYOK call leaves a row without a charge.', async () => {
   const { db, upstream } = product
   const org = await organization('hybrid')
   await bring(org)
@@ -518,7 +518,7 @@ test('a process that dies in the middle of such a call leaves a row without a ch
   expect(await balanceOf(db.pool, org.id, 'alice')).toMatchObject({ used: '0.000000', remaining: '50.000000' })
 })
 
-test('hybrid: where little is left, what falls back is covered at a token a byte', async () => {
+test('Where little is left, a call that falls back from the caller’s key to ours is covered at a token a byte.', async () => {
   const { upstream, tollgate } = product
   // Some 1 250 tokens by the fast estimate, 0.29 credits; 5 000 bytes are 1.13.
   const call = ask('mini', false, { max_tokens: 1, messages: [{ role: 'user', content: 'word '.repeat(1_000) }] })

@@ -94,7 +94,7 @@ test('an organization that has its connections waits, fails, and is not charged;
   ])
 })
 
-test('it goes to the next deployment, of another host, where there is one', async () => {
+test('A call that finds no free connection goes to the next deployment on another host, where there is one.', async () => {
   const { tollgate, upstream, acme } = await seeded()
   const calls = await running([acme.keys.alice, acme.keys.bob])
   const before = upstream.requests.length

@@ -24,7 +24,7 @@ function dependencies() {
   return { deps: deps as unknown as Parameters<typeof onConnection>[0], refused }
 }
 
-test('one whose lease ran out while it waited is not made, and gives its connection back', async () => {
+test('An attempt whose lease ran out while it waited is not made, and gives its connection back.', async () => {
   let covered = true
   const { deps, refused } = dependencies()
   const covers = () => covered
@@ -45,7 +45,7 @@ test('one whose lease ran out while it waited is not made, and gives its connect
   expect(refused).toEqual([])
 })
 
-test('one that throws gives its connection back', async () => {
+test('An attempt that throws gives its connection back.', async () => {
   const { deps } = dependencies()
   const acme = attemptOf('acme', () => true)
   await expect(onConnection(deps, acme, () => Promise.reject(new Error('broken')))).rejects.toThrow('broken')

@@ -56,7 +56,7 @@ test('64 calls with money for 10: 10 run, 54 are told that running calls hold it
   expect(rows.map(({ credits_used }) => credits_used)).toEqual(Array(10).fill('3.000000'))
 })
 
-test('the same without waiting: 10 run, and when they are through the rest is out of credits for good', async () => {
+test('Without waiting 10 calls run, and when they are over the others are refused for lack of credits.', async () => {
   const { db, upstream } = product
   const acme = await db.seedOrganization({ credits: 100, users: { alice: 31 } })
   const before = upstream.tally.calls

@@ -144,7 +144,7 @@ describe.for(['JSON', 'stream'])('a %s call is refused with', (kind) => {
   })
 })
 
-test('a JSON answer that is cut off is no answer', async () => {
+test('A JSON response that is cut off is an error.', async () => {
   await failed(cut(chatAnswer(), 80), HELLO, { status: 503, code: 'provider_failed' })
 })
 

@@ -101,7 +101,7 @@ test('a stream that outlasts drain_seconds is stopped: finish reason length, cha
   await expectNothingHeld(db.pool)
 })
 
-test('with nothing running it is gone at once, exit 0', async () => {
+test('A process with no running call ends at once, with exit code 0.', async () => {
   const tollgate = await start(30)
   expect(await tollgate.stop()).toBe(0)
 })

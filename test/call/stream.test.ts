@@ -32,7 +32,7 @@ test('usage asked for comes with the cost, last before [DONE]', async () => {
   await expectBooksMatch(db.pool, upstream.tally)
 })
 
-test('its headers hold what is known when they leave, and nothing of the cost', async () => {
+test('The headers of a stream hold what is known when they leave, and nothing about the cost.', async () => {
   const { db, tollgate } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   const answer = await postChat(tollgate, acme.keys.alice, HELLO)
@@ -128,7 +128,7 @@ test('several choices and tool calls pass frame by frame', async () => {
   await expectBooksMatch(db.pool, upstream.tally)
 })
 
-test('while its provider has not answered yet, the call is noted as worth its input', async () => {
+test('While the provider has not responded, the checkpoint of the call is the price of its input.', async () => {
   const { db, upstream, tollgate } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   const later = Promise.withResolvers<void>()

@@ -52,7 +52,7 @@ test('a tier that was asked for tells nothing of calls that ask for none', async
   expect(await heldFor(acme.keys.alice, { model: 'gpt-4o-mini' })).toBe(list)
 })
 
-test('is remembered for an hour after it was seen, and never below the list price', () => {
+test('A usual tier is remembered for an hour after it was seen, and never holds less than the list price.', () => {
   let now = 0
   const tiers = createUsualTiers(() => now)
   tiers.learn('flex', 500_000n)

@@ -54,7 +54,7 @@ test('those who wait are let in one after another, in the order they came, and a
   expect(await balanceOf(product.db.pool, acme.id, 'alice')).toMatchObject({ used: '0.600000', held: '0.000000' })
 })
 
-test('when the time is over the refusal is as it was, and nobody else has to wait', async () => {
+test('When the time to wait is over, the call is refused as without waiting, and nobody else has to wait.', async () => {
   const { acme, first, done } = await oneRuns(3)
   const late = postChat(product.tollgate, acme.keys.alice, { ...CALL, user: 'second' })
   // Of another allocation.
@@ -67,7 +67,7 @@ test('when the time is over the refusal is as it was, and nobody else has to wai
   expect((await first.closed).complete).toBe(true)
 })
 
-test('a caller who leaves leaves the line', async () => {
+test('A caller who disconnects while waiting leaves the line.', async () => {
   const { acme, first, done, seen } = await oneRuns(3.5)
   const gone = openCall(product.tollgate, acme.keys.alice, { ...CALL, max_tokens: 90, user: 'gone' })
   gone.head.catch(() => {})

@@ -37,7 +37,7 @@ async function blocks(holder: pg.Client): Promise<void> {
 const present = () =>
   db.query(`select from pg_stat_activity where datname = current_database() and application_name = 'tollgate migrate'`)
 
-test('killed in the middle of a migration, it leaves nothing, and the next run does it all', async () => {
+test('A migrate that is killed in the middle of a migration leaves nothing, and the next run does everything.', async () => {
   const holder = await connect()
   // Whoever makes a table of this name waits until it is known whether this one stays.
   await holder.query('begin; create table public.credit_usage_attribution (theirs integer)')
@@ -54,7 +54,7 @@ test('killed in the middle of a migration, it leaves nothing, and the next run d
   expect(await db.query('select * from tollgate.ledger_audit()')).toEqual([])
 })
 
-test('killed while functions are replaced, it leaves the old set as a whole, and the next run brings the new one', async () => {
+test('A migrate that is killed while it replaces functions leaves the whole old set, and the next run brings the new one.', async () => {
   await migrate(db.url)
   const newer = await copyProgram()
   onTestFinished(() => newer.remove())
@@ -82,7 +82,7 @@ test('killed while functions are replaced, it leaves the old set as a whole, and
   expect(await set()).toEqual([{ number: newer.number }])
 })
 
-test('one that waits for another says so after a second', async () => {
+test('A migrate that waits for another one says so after a second.', async () => {
   const holder = await connect()
   await holder.query('select pg_advisory_lock(80840001)')
   const waiter = startCommand({ args: ['migrate'], databaseUrl: db.url })

@@ -52,7 +52,7 @@ test('an empty database gets every migration and every function, in order, and t
   expect(await db.query('select * from tollgate.ledger_audit()')).toEqual([])
 })
 
-test('four processes at once: one of them applies everything, and all succeed', async () => {
+test('Of four processes that migrate at once one applies everything, and all succeed.', async () => {
   const run = () => runCommand({ args: ['migrate'], databaseUrl: db.url })
   const ran = await Promise.all(Array.from({ length: 4 }, run))
   expect(ran.map(({ code }) => code)).toEqual([0, 0, 0, 0])
@@ -67,7 +67,7 @@ test('four processes at once: one of them applies everything, and all succeed', 
   expect(await db.query('select * from tollgate.ledger_audit()')).toEqual([])
 })
 
-test('two databases of a server at once: the roles they share are made once', async () => {
+test('Two databases of one server that are migrated at once make the roles they share once.', async () => {
   const other = `${db.name}_other`
   await db.onServer(`create database ${other}`)
   try {
@@ -162,7 +162,7 @@ describe('what fails is rolled back as a whole and named', () => {
   })
 })
 
-test('what was applied could not be noted while somebody held the row: nothing is applied, and it says to run again', async () => {
+test("Where the list of migrations can't be written because its row is locked, nothing is applied, and the error says to run again.", async () => {
   await migrate(db.url)
   const holder = new pg.Client({ connectionString: db.url })
   await holder.connect()
@@ -232,7 +232,7 @@ test('a role whose name is the schema’s gets the tables of the contract in pub
   ])
 })
 
-test('what PostgreSQL warns of is passed on', async () => {
+test('Warnings of PostgreSQL are passed on.', async () => {
   const lines: string[] = []
   const warning = extra({ sql: `do $$ begin raise warning 'mind the gap'; end $$` })
   await migrate(db.url, { files: withMigrations(warning), log: (line) => void lines.push(line) })

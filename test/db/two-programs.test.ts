@@ -97,7 +97,7 @@ async function expectBooks(statuses: number[]): Promise<void> {
 const stays = () =>
   `The database has function set ${newer.number} of Tollgate 0.1.0, newer than set ${newer.number - 1} of this version: it stays.`
 
-test('the older runs, the newer migrates and starts beside it: no call notices, and the newer functions stay', async () => {
+test('While an older version runs, a newer one migrates and starts: no call notices, and the newer functions stay.', async () => {
   await migrate(db.url)
   const key = await makeKey()
   await start()
@@ -121,7 +121,7 @@ test('the older runs, the newer migrates and starts beside it: no call notices, 
   await expectNewerSet()
 })
 
-test('the newer runs, the older starts beside it and says that the newer functions stay', async () => {
+test('While a newer version runs, an older one starts and says that the newer functions stay.', async () => {
   expect(await runCommand({ args: ['migrate'], databaseUrl: db.url, program: newer.folder })).toMatchObject({ code: 0 })
   const key = await makeKey()
   await start(newer.folder)

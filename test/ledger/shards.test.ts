@@ -110,7 +110,7 @@ describe('group commit', () => {
   })
 })
 
-test('where a batch has fewer answers than calls, none is taken for another', async () => {
+test('Where a batch has fewer results than calls, none is taken for another.', async () => {
   const shards = createShards<string, string>({
     url: db.url,
     name: 'short',
@@ -349,7 +349,7 @@ test('five sessions hold five pools, more than there are ways around: the others
   expect((await Promise.all(blocked)).map(({ held }) => held)).toEqual(locked.map(() => 10n * credit))
 })
 
-test('holds whose answer was lost, and whose repetition was blocked until everybody had given up, are given back', async () => {
+test('Holds whose response was lost, and whose repetition was blocked until every caller had given up, are given back.', async () => {
   const orgs = await Promise.all(Array.from({ length: 20 }, seed))
   const proxy = await startTcpProxy(db.url)
   onTestFinished(() => proxy.close())

@@ -240,7 +240,7 @@ describe('blocks in an id', () => {
   })
 })
 
-test('what an OpenAI conversation says is said to Claude, in order', () => {
+test('Everything in an OpenAI conversation reaches Claude, in order.', () => {
   const call = fc.record({ name, input })
   const step = fc.oneof(
     words.map((text) => ({ kind: 'user' as const, text })),

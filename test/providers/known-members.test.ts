@@ -10,7 +10,7 @@ test("OpenAI's members are those of the installed SDK: `npm run members` after a
   expect(CHAT_MEMBERS).toEqual(readSdkMembers())
 })
 
-test('no addition is one that the SDK knows by now', () => {
+test('No member is listed as an addition that the SDK knows by now.', () => {
   const both = (own: Shape, path: Path): string[] =>
     [...own.members].flatMap(([name, below]) => {
       const known = shapeAt(KNOWN, [...path, name])
@@ -20,7 +20,7 @@ test('no addition is one that the SDK knows by now', () => {
   for (const name of Object.keys(PROVIDERS)) expect(both(additionsOf(name).foreign, [])).toEqual([])
 })
 
-test('no two known names fold to one', () => {
+test('No two known names differ in case only.', () => {
   const folded = (shape: Shape): void => {
     expect(shape.folded.size).toBe(shape.members.size)
     for (const below of shape.members.values()) folded(below)

@@ -14,12 +14,12 @@ const usage = {
   imageOutput: 8,
 }
 
-test('counts every bucket once', () => {
+test('Usage counts every bucket once.', () => {
   expect(inputTokens(usage)).toBe(42)
   expect(outputTokens(usage)).toBe(115)
 })
 
-test("shows usage with OpenAI's meaning: cached inside prompt_tokens, reasoning inside completion_tokens", () => {
+test("Usage is shown with OpenAI's meaning: cached inside prompt_tokens, reasoning inside completion_tokens.", () => {
   expect(openAiShape(usage)).toEqual({
     prompt_tokens: 42,
     completion_tokens: 115,

@@ -58,7 +58,7 @@ test('a hundred times a tenth is ten, exactly', async () => {
   expect((await balances(db.pool, org.id)).users.alice).toEqual({ allocated: '10', used: '10', held: '0' })
 })
 
-test('nothing costs nothing, and leaves its row', async () => {
+test('A deduction of nothing costs nothing, and leaves its row.', async () => {
   const org = await db.seedOrganization({ credits: 0, users: { alice: 0 } })
   await db.pool.query(functions.deduct_credits, [org.id, 0])
   expect((await balances(db.pool, org.id)).entries).toBe(1)

@@ -28,7 +28,7 @@ test('every file of sql/functions is in the function set, and every file of sql/
   expect((await readdir(new URL('migrations/', SQL_FOLDER))).length).toBe(migrations.length)
 })
 
-test('the files of sql/functions can be applied again: then nothing is different', async () => {
+test('The files of sql/functions can be applied again, and change nothing then.', async () => {
   const before = await dumpSchema(db.url)
   const { functions } = await readSchemaFiles()
   const client = await db.pool.connect()

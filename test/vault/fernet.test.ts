@@ -30,7 +30,7 @@ test.each(fixture.tokens)('$text is read', ({ text, token }) => {
   expect(openFernet(token, [other, key])).toBe(text)
 })
 
-test('a key that is none is null', () => {
+test('Text that is not a Fernet key is read as null.', () => {
   for (const text of ['', 'short', fixture.encryptionKey.slice(0, -1), `${fixture.encryptionKey}=`, '+'.repeat(43)])
     expect(readFernetKey(text)).toBeNull()
 })

@@ -16,7 +16,7 @@ beforeEach(() => {
 })
 const fill = (subject: string, found: Found = { key: subject }) => cache.fill(subject, async () => found)
 
-test('five minutes while changes are heard, one second while they are not', async () => {
+test('A key is kept for five minutes while changes are heard, and for one second while they are not.', async () => {
   await fill('a')
   now = 299_999
   expect(cache.get('a')).toEqual({ key: 'a' })
@@ -33,7 +33,7 @@ test('five minutes while changes are heard, one second while they are not', asyn
   expect(cache.get('a')).toEqual({ key: 'a' })
 })
 
-test('that there is none is remembered alike, a failure for one second', async () => {
+test('The absence of a key is remembered as long as a key; a failure for one second.', async () => {
   await fill('none', { key: null })
   await fill('bad', { failure: new Error('bad') })
   now = 999
@@ -42,7 +42,7 @@ test('that there is none is remembered alike, a failure for one second', async (
   expect([cache.get('none'), cache.get('bad')]).toEqual([{ key: null }, undefined])
 })
 
-test('the one that was not used for longest goes first', async () => {
+test('The key that was not used for the longest time is dropped first.', async () => {
   await fill('a')
   await fill('b')
   cache.get('a')
@@ -50,7 +50,7 @@ test('the one that was not used for longest goes first', async () => {
   expect([cache.get('a'), cache.get('b'), cache.get('c')]).toEqual([{ key: 'a' }, undefined, { key: 'c' }])
 })
 
-test('read once for all who ask; what changed meanwhile is handed on and not kept', async () => {
+test('One read serves all who ask; a key that changed meanwhile is handed on and not kept.', async () => {
   const answers: ((found: Found) => void)[] = []
   const read = () => new Promise<Found>((resolve) => answers.push(resolve))
   const first = cache.fill('a', read)
@@ -63,7 +63,7 @@ test('read once for all who ask; what changed meanwhile is handed on and not kep
   expect(cache.get('a')).toEqual({ key: 'new' })
 })
 
-test('nobody joins a read that is older than a second unless changes are heard', async () => {
+test('Nobody joins a read that is older than a second, unless changes are heard.', async () => {
   const answers: ((found: Found) => void)[] = []
   const read = () => new Promise<Found>((resolve) => answers.push(resolve))
   heardUntil = 0
@@ -76,7 +76,7 @@ test('nobody joins a read that is older than a second unless changes are heard',
   expect([await first, await second]).toEqual([{ key: 'old' }, { key: 'new' }])
 })
 
-test('a read that fails is not kept, and the next one tries again', async () => {
+test('A read that fails is not kept, and the next one tries again.', async () => {
   await expect(cache.fill('a', () => Promise.reject(new Error('away')))).rejects.toThrow('away')
   expect(cache.get('a')).toBeUndefined()
   expect(await fill('a')).toEqual({ key: 'a' })

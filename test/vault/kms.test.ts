@@ -26,7 +26,7 @@ afterAll(async () => {
   await kms.close()
 })
 
-test('seals and opens by asking KMS, which sees the place too', async () => {
+test('Keys are sealed and opened by KMS, which is also told the place of the key.', async () => {
   const sealer = createSealer()
   const sealed = await sealer.seal(KEY, here, root)
   expect(sealed.startsWith(`tollgate:${kms.arn}:AgR4`)).toBe(true)
@@ -54,7 +54,7 @@ test('a message that was moved, cut or changed is refused for good', async () =>
   await expect(sealer.open(sealed.slice(0, -20), here, [root])).rejects.toMatchObject({ reason: 'damaged' })
 })
 
-test('a KMS that refuses or is away is no damaged key', async () => {
+test('A KMS that refuses or is away is not reported as a damaged key.', async () => {
   const sealer = createSealer()
   const sealed = await sealer.seal(KEY, here, root)
   kms.refuse({ status: 400, type: 'AccessDeniedException', message: 'not allowed' })

@@ -125,7 +125,7 @@ async function sealedBy(): Promise<(string | null)[]> {
   return [...new Set(rows.map((row) => sealedUnder(row.sealed)))]
 }
 
-test('two instances under load: no call fails, no change is lost, and the old root key opens nothing any more', async () => {
+test('Under load on two instances no call fails, no change is lost, and the old root key opens nothing afterwards.', async () => {
   const next = newRootKey()
   const file = join(folder, 'next')
   await writeFile(file, text(next))
@@ -156,7 +156,7 @@ test('two instances under load: no call fails, no change is lost, and the old ro
   for (const { output } of instances) expect(output()).toMatch(/^port \d+\n$/)
 })
 
-test('while it is under way, an instance may start with either root key', async () => {
+test('During a rotation an instance may start with either root key.', async () => {
   const next = newRootKey()
   // Somebody who is deaf holds it up before anything is sealed anew.
   const deaf = await db.pool.connect()
@@ -240,7 +240,7 @@ test('a key that did not open before is named, and the others are sealed anew', 
   })
 })
 
-test('from a root key to KMS and back, with instances that have both', async () => {
+test('Keys move from a root key to KMS and back while the instances have both.', async () => {
   const kms: ScriptedKms = await startKms()
   try {
     const both = { TOLLGATE_ROOT_KEY: text(root), TOLLGATE_KMS_KEY_ARN: kms.arn, ...kms.env }
@@ -260,7 +260,7 @@ test('from a root key to KMS and back, with instances that have both', async () 
   }
 })
 
-test('to KMS, with an instance that has no way there: nothing changes', async () => {
+test("A rotation to KMS changes nothing while an instance can't reach KMS.", async () => {
   const vault = await openTestVault(db, { roots: [root] })
   const target = { kind: 'kms', name: 'arn:aws:kms:eu-central-1:123456789012:key/1' } as const
   const options = { roots: [target, root], target, sealer: createSealer(), change, patienceMs: 1 }

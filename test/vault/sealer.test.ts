@@ -24,7 +24,7 @@ async function reasonOf(sealed: string, context = here, roots = [root]): Promise
   }
 }
 
-test('opens to what was sealed, and never looks the same twice', async () => {
+test('A sealed key opens to what was sealed, and never looks the same twice.', async () => {
   const [one, two] = [await sealer.seal(KEY, here, root), await sealer.seal(KEY, here, root)]
   expect(one).not.toBe(two)
   expect(await sealer.open(one, here, [other, root])).toBe(KEY)
@@ -33,7 +33,7 @@ test('opens to what was sealed, and never looks the same twice', async () => {
   expect(Buffer.from(one.split(':')[2]!, 'base64').subarray(0, 3).toString('hex')).toBe('020478')
 })
 
-test('names the place it was sealed for when it is moved', async () => {
+test('A sealed key that was moved names the place it was sealed for.', async () => {
   const sealed = await sealer.seal(KEY, here, root)
   const elsewhere = [
     contextOf('openai', { kind: 'user', id: 'bob' }),
@@ -49,7 +49,7 @@ test('names the place it was sealed for when it is moved', async () => {
   )
 })
 
-test('is refused when cut anywhere or changed in any byte', async () => {
+test('A sealed key is refused when it is cut anywhere or changed in any byte.', async () => {
   const sealed = await sealer.seal(KEY, here, root)
   const message = Buffer.from(sealed.split(':')[2]!, 'base64')
   const form = (bytes: Buffer) => `tollgate:${root.name}:${bytes.toString('base64')}`
@@ -62,7 +62,7 @@ test('is refused when cut anywhere or changed in any byte', async () => {
   }
 })
 
-test('says which root key it needs', async () => {
+test('A sealed key says which root key it needs.', async () => {
   const sealed = await sealer.seal(KEY, here, other)
   await expect(sealer.open(sealed, here, [root])).rejects.toThrow(
     `it is sealed under root key ${other.name}, and here is ${root.name}; give this process that root key as well, or save the key again`,

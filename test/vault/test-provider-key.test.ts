@@ -89,7 +89,7 @@ test.each([
   expect(upstream.requests).toHaveLength(before + 1)
 })
 
-test.each(['hangUp', 'nobody'])('no answer (%s) is an answer too', async (how) => {
+test.each(['hangUp', 'nobody'])('A provider that gives no response (%s) is a result too.', async (how) => {
   product.upstream.respond('hangUp')
   const tester = testerAt(how === 'nobody' ? 'http://127.0.0.1:9/v1' : product.upstream.url)
   expect(await tester(formatOf('openai'), goodKey('openai'))).toMatchObject({ ok: false, status_code: null })
