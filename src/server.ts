@@ -7,6 +7,7 @@ import { getRequestListener } from '@hono/node-server'
 import { CHECK_MS, type ConnectionLimits, type Connections, limitConnections } from './admission/connections.ts'
 import { connectionsWithin, descriptorLimit } from './admission/descriptor-limit.ts'
 import { createApp } from './app.ts'
+import { forgetChangeKeys } from './billing/change.ts'
 import type { Limits } from './config/config.ts'
 import { connect } from './db/connect.ts'
 import { forgetOldKeys } from './idempotency/idempotency.ts'
@@ -112,6 +113,7 @@ async function startOver(options: ServerOptions, databases: CallDatabases): Prom
   const endHourly = startHourly(
     [
       { run: () => forgetOldKeys(database), failure: 'old idempotency keys not forgotten' },
+      { run: () => forgetChangeKeys(database), failure: 'old idempotency keys of changes not forgotten' },
       { run: prune, failure: 'the audit log not pruned' },
       { run: () => people.prune(), failure: 'old sessions not removed' },
     ],

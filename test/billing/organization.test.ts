@@ -15,6 +15,7 @@ import {
   renameOrganization,
   setOrganizationStatus,
 } from '../../src/billing/change-organization.ts'
+import { foundOwnOrganization } from '../../src/billing/found-own-organization.ts'
 import { acceptInvitation, invite, listInvitations, revokeInvitation } from '../../src/billing/invitations.ts'
 import {
   cancelSubscription,
@@ -206,6 +207,15 @@ describe('an organization', () => {
     expect(await listOrganizationsOf(db.database, 'eve', null)).toContainEqual(
       expect.objectContaining({ id: org.id, role: null }),
     )
+  })
+
+  test('of one is for whoever belongs to none, once', async () => {
+    const user = `ida-${randomUUID()}`
+    const make = () => run((tx) => foundOwnOrganization(tx, user, 'ida@example.com'))
+    const org = await make()
+    expect(org).toMatchObject({ name: `user:${user}`, display_name: 'ida@example.com', status: 'active' })
+    expect(await listMemberRows(db.database, org.id)).toMatchObject([{ user_id: user, role: 'owner' }])
+    await expect(make()).rejects.toMatchObject({ status: 409 })
   })
 
   test('is reported with the sums of its books', async () => {

@@ -40,6 +40,7 @@ const TABLE = {
     'GET /api/v1/org-billing/billing/user',
     'GET /api/v1/org-billing/organizations',
     'POST /api/v1/org-billing/invitations/accept',
+    'POST /api/v1/org-billing/organizations/own',
     'GET /auth/session',
     'POST /auth/logout',
   ],

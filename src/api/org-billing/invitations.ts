@@ -8,12 +8,11 @@ import {
   revokeInvitation,
 } from '../../billing/invitations.ts'
 import { MEMBER_ROLES } from '../../billing/members.ts'
-import { TollgateError } from '../../http/errors.ts'
-import type { Caller } from '../../identity/caller.ts'
 import { type Route, route } from '../route.ts'
 import { changeRoute } from './change-route.ts'
 import type { OrgBillingDependencies } from './dependencies.ts'
 import { requireOrganization } from './organization-of.ts'
+import { requireProvenUser } from './require-proven-user.ts'
 
 const base = '/api/v1/org-billing'
 const invitations = `${base}/organizations/{org_id}/invitations`
@@ -101,18 +100,8 @@ export function invitationRoutes({ reports }: OrgBillingDependencies): Route[] {
       }),
       status: 201,
       errors: { 404: 'There is no such invitation, or it is used, revoked or expired.', 409: 'You are a member.' },
-      prepare: ({ caller }) => requireProvenUser(caller),
+      prepare: ({ caller }) => requireProvenUser(caller, 'accept an invitation'),
       make: (transaction, _, { body, caller }) => acceptInvitation(transaction, body.token, caller.userId),
     }),
   ]
-}
-
-/** Names of users in keys are given by the organization that made the key: two may call different people the same. @throws {TollgateError} 403. */
-function requireProvenUser({ credential }: Caller): void {
-  if (credential.kind === 'token' || credential.kind === 'session') return
-  throw new TollgateError(
-    403,
-    'PERMISSION_DENIED',
-    'Sign in to accept an invitation: a key does not prove who you are.',
-  )
 }

@@ -14,6 +14,7 @@ import {
   renameOrganization,
   setOrganizationStatus,
 } from '../../billing/change-organization.ts'
+import { foundOwnOrganization } from '../../billing/found-own-organization.ts'
 import { MEMBER_ROLES, type MemberRole } from '../../billing/members.ts'
 import { TollgateError } from '../../http/errors.ts'
 import { actorOf, type Caller } from '../../identity/caller.ts'
@@ -25,6 +26,7 @@ import { changeRoute } from './change-route.ts'
 import type { OrgBillingDependencies } from './dependencies.ts'
 import { invitationRoutes } from './invitations.ts'
 import { requireOrganization } from './organization-of.ts'
+import { requireProvenUser } from './require-proven-user.ts'
 
 const organizations = '/api/v1/org-billing/organizations'
 const orgId = z.object({ org_id: z.string() })
@@ -49,6 +51,7 @@ const member = z
 export function organizationRoutes(deps: OrgBillingDependencies): Route[] {
   return [
     listRoute(deps),
+    ownRoute(deps),
     foundRoute(deps),
     renameRoute(deps),
     statusRoute(deps, 'suspend', 'suspended'),
@@ -96,6 +99,23 @@ function foundRoute({ reports }: OrgBillingDependencies): Route {
         owner: body.owner_id,
         actor: change.actor,
       }),
+  })
+}
+
+function ownRoute({ reports }: OrgBillingDependencies): Route {
+  return changeRoute(reports, {
+    method: 'post',
+    path: `${organizations}/own`,
+    may: 'organizations:read_own',
+    summary: 'Make an organization of your own',
+    description: 'For whoever is signed in and belongs to none. It has one member and an empty pool.',
+    body: z.object({ display_name: z.string().max(200).nullish() }),
+    returns: organization,
+    status: 201,
+    errors: { 409: 'You belong to an organization already.' },
+    prepare: ({ caller }) => requireProvenUser(caller, 'make an organization of your own'),
+    make: (transaction, _, { caller, body }) =>
+      foundOwnOrganization(transaction, caller.userId, body.display_name ?? caller.email),
   })
 }
 
