@@ -72,7 +72,7 @@ test('what is refused and what fails is counted once, by a code of ours', async 
     'tollgate_errors_total{code="missing_api_key"}': 1,
     'tollgate_errors_total{code="model_not_found"}': 1,
     'tollgate_errors_total{code="insufficient_credits"}': 1,
-    'tollgate_errors_total{code="not_found"}': 1,
+    'tollgate_errors_total{code="route_not_found"}': 1,
     'tollgate_errors_total{code="provider_bad_request"}': 2,
     'tollgate_errors_total{code="provider_failed"}': 2,
     'tollgate_calls_total{provider="openai",outcome="failed",stream="false"}': 2,
