@@ -150,7 +150,7 @@ export interface Ledger {
    * the call is closed is dropped.
    */
   checkpoint(callId: string, organizationId: string, delivered: Delivered | null, onEnded?: (why: Ended) => void): void
-  /** Makes a hold larger, or smaller where that is asked. Answers its new size, or null when that can't be covered or its payer may spend no longer. */
+  /** Makes a hold larger, or smaller where that is asked. Returns its new size, or null when that can't be covered or its payer may no longer spend. */
   extend(progress: Progress & { hold: HoldSize }): Promise<bigint | null>
   /** Charges the call. Never throws: what can't be booked now is booked later. */
   settle(settlement: Settlement): Promise<Settled | Pending>

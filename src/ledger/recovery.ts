@@ -22,7 +22,7 @@ export interface RecoveryOptions {
   onTrouble: (what: string, error: unknown) => void
 }
 
-/** Answers what runs one recovery; never throws. One at a time: while one runs, another is the same one. */
+/** Returns a function that runs one recovery and never throws. While one runs, a second request joins it. */
 export function createRecovery(options: RecoveryOptions): () => Promise<void> {
   const { connection, deadAfterSeconds, onRecovered, onTrouble } = options
   let running: Promise<void> | null = null

@@ -5,16 +5,14 @@
  *
  * Fails closed: while the spool can't be written no new paid call starts.
  */
-import { closeSync, existsSync, mkdirSync, openSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { DatabaseSync } from 'node:sqlite'
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import { type Adopted, createAdopt } from './adopt-spools.ts'
 import type { Close } from './close-batch.ts'
-import { storableJson } from './storable.ts'
+import { discard, openOwnFile, SUFFIX, transaction, writeEntry } from './spool-file.ts'
 
-const SUFFIX = '.spool'
 const REMOVE_MS = 200
-const OWN_PATIENCE_MS = 2_000
 
 export interface SpoolOptions {
   directory: string
@@ -42,22 +40,19 @@ export interface Spool {
   close(): void
 }
 
-export interface Adopted {
-  close: Close
-  booked(): void
-}
-
 /** @throws when the directory or the file can't be made. */
 export function openSpool({ directory, id, ledgerId, onTrouble }: SpoolOptions): Spool {
   mkdirSync(directory, { recursive: true, mode: 0o700 })
-  const file = join(directory, `${id}${SUFFIX}`)
-  const database = openOwn(file)
+  const name = `${id}${SUFFIX}`
+  const file = join(directory, name)
+  const database = openOwnFile(file)
   const insert = database.prepare(
     'insert or replace into entries (call_id, ledger_id, owner, entry) values (?, ?, ?, ?)',
   )
+  const insertEntry = (close: Close) => insert.run(close.closing.callId, ledgerId, id, writeEntry(close))
   const remove = database.prepare('delete from entries where call_id = ?')
   const touch = database.prepare('insert or replace into probe (id, count) values (1, ?)')
-  const adoptedFiles = new Set<string>()
+  const adopt = createAdopt({ directory, ownName: name, ledgerId, onTrouble })
   const held = new Set<string>()
   let writable = true
   let probes = 0
@@ -73,49 +68,6 @@ export function openSpool({ directory, id, ledgerId, onTrouble }: SpoolOptions):
       writable = false
       throw error
     }
-  }
-
-  function adoptFile(name: string): Adopted[] {
-    const orphan = openFile(join(directory, name))
-    const rows = orphan.prepare('select call_id, ledger_id, entry from entries').all() as unknown as Row[]
-    const ours = rows.filter((row) => row.ledger_id === ledgerId).map((row) => ({ row, close: readEntry(row.entry) }))
-    const readable = ours.flatMap(({ row, close }) => (close === null ? [] : [{ row, close }]))
-    const foreign = rows.length - readable.length
-    if (foreign > 0) {
-      const what = ours.length === readable.length ? 'of another ledger' : 'that can not be read'
-      onTrouble('spool', new Error(`${name} holds ${foreign} closings ${what}; they are left alone`))
-    }
-    let left = readable.length
-    const finish = () => {
-      if (left > 0) return
-      // Under the lock: a process that is just making this file sees that it is gone, and makes another.
-      if (foreign === 0) discard(directory, name)
-      orphan.close()
-    }
-    if (left > 0 || foreign > 0) adoptedFiles.add(name)
-    finish()
-    const forget = left > 0 ? orphan.prepare('delete from entries where call_id = ?') : null
-    return readable.map(({ row, close }) => ({
-      close,
-      booked() {
-        forget?.run(row.call_id)
-        left -= 1
-        finish()
-      },
-    }))
-  }
-
-  function namesIn(folder: string): string[] {
-    try {
-      return readdirSync(folder)
-    } catch (error) {
-      onTrouble('spool', error)
-      return []
-    }
-  }
-
-  function insertEntry(close: Close): void {
-    insert.run(close.closing.callId, ledgerId, id, writeEntry(close))
   }
 
   function removeBooked(): void {
@@ -172,101 +124,12 @@ export function openSpool({ directory, id, ledgerId, onTrouble }: SpoolOptions):
         onTrouble('spool', error)
       }
     },
-    adopt() {
-      const found: Adopted[] = []
-      for (const name of namesIn(directory)) {
-        if (!name.endsWith(SUFFIX) || name === `${id}${SUFFIX}` || adoptedFiles.has(name)) continue
-        try {
-          found.push(...adoptFile(name))
-        } catch (error) {
-          if (!isLocked(error)) onTrouble('spool', error)
-        }
-      }
-      return found
-    },
+    adopt,
     close() {
       clearTimeout(timer)
       if (removing.length > 0) removeBooked()
       database.close()
-      if (held.size === 0) discard(directory, `${id}${SUFFIX}`)
+      if (held.size === 0) discard(directory, name)
     },
-  }
-}
-
-interface Row {
-  call_id: string
-  ledger_id: string
-  entry: string
-}
-
-/** A file of our own, which somebody looking for orphans may have had in hand for a moment. */
-function openOwn(path: string): DatabaseSync {
-  closeSync(openSync(path, 'a', 0o600))
-  const { ino } = statSync(path)
-  const database = openFile(path, OWN_PATIENCE_MS)
-  if (statSync(path, { throwIfNoEntry: false })?.ino === ino) return database
-  database.close()
-  return openOwn(path)
-}
-
-/** Locked until it is closed. @throws when another process has it. */
-function openFile(path: string, timeout = 0): DatabaseSync {
-  const database = new DatabaseSync(path, { timeout })
-  try {
-    database.exec(`
-      pragma locking_mode = exclusive;
-      pragma journal_mode = wal;
-      pragma synchronous = full;
-      begin immediate;
-      create table if not exists entries (
-        call_id text primary key, ledger_id text not null, owner text not null, entry text not null) without rowid;
-      create table if not exists probe (id integer primary key, count integer not null);
-      commit`)
-    return database
-  } catch (error) {
-    database.close()
-    throw error
-  }
-}
-
-function transaction(database: DatabaseSync, work: () => void): void {
-  database.exec('begin immediate')
-  try {
-    work()
-    database.exec('commit')
-  } catch (error) {
-    if (database.isTransaction) database.exec('rollback')
-    throw error
-  }
-}
-
-function discard(directory: string, name: string): void {
-  for (const suffix of ['', '-wal', '-shm', '-journal']) rmSync(join(directory, `${name}${suffix}`), { force: true })
-}
-
-function isLocked(error: unknown): boolean {
-  const busy = 5
-  return (error as { errcode?: number }).errcode === busy
-}
-
-/** Amounts as decimal strings of integers; details as they will be stored. */
-function writeEntry({ state, closing }: Close): string {
-  return JSON.stringify(
-    { state, closing: { ...closing, details: JSON.parse(storableJson(closing.details)) } },
-    (_, value) => (typeof value === 'bigint' ? value.toString() : value),
-  )
-}
-
-/** Null where it can't be read. */
-function readEntry(text: string): Close | null {
-  try {
-    const { state, closing: written } = JSON.parse(text)
-    // Entries of the versions before serviceType was written were all of this one.
-    const closing = { serviceType: 'llm_inference', ...written }
-    if (state === 'released') return { state, closing }
-    const { charge, apiCost, markup } = closing
-    return { state, closing: { ...closing, charge: BigInt(charge), apiCost: BigInt(apiCost), markup: BigInt(markup) } }
-  } catch {
-    return null
   }
 }

@@ -6,11 +6,10 @@
  * Not pino's own destination: that retries for ever, throws where a disk is full, and at the end waits for a reader that stopped.
  */
 import { writeSync, write as writeTo } from 'node:fs'
+import { createLogBacklog } from './log-backlog.ts'
 
 /** About 2 000 calls. */
 const BACKLOG_BYTES = 1_048_576
-/** A pipe takes 64 KiB at most. */
-const CHUNK_BYTES = 65_536
 const RETRY_MS = 100
 
 export interface LogOutput {
@@ -29,10 +28,7 @@ export interface LogTarget {
 export function createLogOutput({ fd, backlogBytes = BACKLOG_BYTES }: LogTarget): LogOutput {
   // Opened by Node, a pipe or a terminal stops blocking: else its reader could hold one of the four threads of libuv, and the exit.
   if (fd === 2) void process.stderr
-  let pending: string[] = []
-  /** Of `pending` and `chunk`. */
-  let backlog = 0
-  let chunk: Buffer | null = null
+  const backlog = createLogBacklog()
   let inFlight = false
   let retry: NodeJS.Timeout | undefined
   let dropped = 0
@@ -43,15 +39,15 @@ export function createLogOutput({ fd, backlogBytes = BACKLOG_BYTES }: LogTarget)
   return {
     write(line) {
       const bytes = Buffer.byteLength(line)
-      if (backlog + bytes > backlogBytes) dropped += 1
-      else keep(line, bytes)
+      if (backlog.bytes + bytes > backlogBytes) dropped += 1
+      else backlog.keep(line, bytes)
       pump()
     },
     get dropped() {
       return dropped
     },
     async drain(patienceMs) {
-      if (backlog === 0) return
+      if (backlog.bytes === 0) return
       const { promise, resolve } = Promise.withResolvers<void>()
       const late = setTimeout(resolve, patienceMs)
       written = resolve
@@ -61,15 +57,10 @@ export function createLogOutput({ fd, backlogBytes = BACKLOG_BYTES }: LogTarget)
     },
   }
 
-  function keep(line: string, bytes: number): void {
-    pending.push(line)
-    backlog += bytes
-  }
-
   function pump(): void {
     if (inFlight || retry !== undefined) return
     tellDropped()
-    chunk ??= takeChunk()
+    const chunk = backlog.chunk()
     if (chunk === null) return
     inFlight = true
     writeTo(fd, chunk, (error, bytes) => {
@@ -88,25 +79,14 @@ export function createLogOutput({ fd, backlogBytes = BACKLOG_BYTES }: LogTarget)
     }, RETRY_MS).unref()
   }
 
-  function takeChunk(): Buffer | null {
-    if (pending.length === 0) return null
-    let length = 0
-    let count = 0
-    while (count < pending.length && length < CHUNK_BYTES) length += pending[count++]!.length
-    const lines = count === pending.length ? pending : pending.slice(0, count)
-    pending = count === pending.length ? [] : pending.slice(count)
-    return Buffer.from(lines.join(''))
-  }
-
   function passed(bytes: number): void {
-    backlog -= bytes
-    chunk = chunk === null || bytes === chunk.length ? null : chunk.subarray(bytes)
-    if (backlog === 0) written?.()
+    backlog.passed(bytes)
+    if (backlog.bytes === 0) written?.()
   }
 
   /** Once there is room for what follows, so that a reader that stays slow is told twice a backlog, not at each line. */
   function tellDropped(): void {
-    if (dropped === told || backlog > backlogBytes / 2) return
+    if (dropped === told || backlog.bytes > backlogBytes / 2) return
     const line = `${JSON.stringify({
       level: 'warn',
       time: new Date().toISOString(),
@@ -114,15 +94,15 @@ export function createLogOutput({ fd, backlogBytes = BACKLOG_BYTES }: LogTarget)
       msg: 'lines of the log were left out: their reader was too slow',
     })}\n`
     told = dropped
-    keep(line, Buffer.byteLength(line))
+    backlog.keep(line, Buffer.byteLength(line))
   }
 
   /** What a crash leaves: as much as is taken at once. What is being written at this moment is written to its end by Node. */
   function writeRest(): void {
     try {
-      if (inFlight) chunk = null
+      if (inFlight) backlog.leaveChunk()
       for (;;) {
-        chunk ??= takeChunk()
+        const chunk = backlog.chunk()
         if (chunk === null) return
         passed(writeSync(fd, chunk))
       }

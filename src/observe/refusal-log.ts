@@ -1,5 +1,5 @@
 /**
- * Answers that failed, in the log: the first of each code in a second one by one, the rest as one count when the second is over,
+ * Failed responses, in the log: the first of each code in a second one by one, the rest as one count when the second is over,
  * so that nobody fills a disk by being refused. Every one of them is in `tollgate_errors_total`.
  */
 import type { Log } from './log.ts'
