@@ -1,5 +1,5 @@
 /**
- * Anthropic, Messages API. Callers speak OpenAI's dialect; requests and answers are translated both ways, nothing is lost that the
+ * Anthropic, Messages API. Callers speak OpenAI's dialect; requests and responses are translated both ways, nothing is lost that the
  * other side can express, and what it can't is refused by name (or left out under `drop_params`). Where things are:
  * in anthropic/, request.ts (members), messages, parts, tools, schema, thinking for what goes out; answer, stream, outcome for what
  * comes back; carried for how Claude's signed thoughts survive an ordinary client; usage, errors, models, media.

@@ -1,6 +1,6 @@
 /**
  * Google's Gemini: `generateContent` and `streamGenerateContent`, translated both ways; where `api_base` is Google's OpenAI-compatible
- * endpoint, that one. Answers are told apart by their shape. Where things are: in google/, request.ts (members), contents, parts,
+ * endpoint, that one. Responses are told apart by their shape. Where things are: in google/, request.ts (members), contents, parts,
  * tools, refusals for what goes out; answer, stream, plain-frame, choice, candidate, grounding for what comes back; tool-id for how
  * signatures survive an ordinary client; usage, errors, models, media; compatible for the other endpoint.
  *

@@ -143,7 +143,7 @@ function causeOf(error: unknown): string | null {
   return parsed === null ? shownText(raw.slice(0, 500)) : errorMembers(parsed).message
 }
 
-/** An error of a server that does not answer in JSON, or answers a bare JSON string. A page of HTML says nothing. */
+/** An error of a server whose response is not JSON, or a bare JSON string. A page of HTML says nothing. */
 function isText(headers: Headers, parsed: unknown): boolean {
   return typeof parsed === 'string' || (parsed === null && /^text\/plain/i.test(String(headers['content-type'] ?? '')))
 }

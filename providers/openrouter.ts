@@ -173,7 +173,7 @@ function serverTools(json: Json, model: string): ServerTool[] {
   return [...kinds].map((kind) => ({ kind, uses: 1, addsInput: true, billedByUse: false }))
 }
 
-/** It answers with one choice, whatever is asked for. */
+/** It returns one choice, whatever is asked for. */
 function refuses(json: Json): Refusal[] {
   return isSet(json, 'n', 1) ? [droppable('n', LABEL)] : []
 }

@@ -162,7 +162,7 @@ export interface Answer {
   body(cost: string | null, usage: unknown, replaces?: boolean): Buffer
 }
 
-/** Reads one stream. `push` answers the bytes that may go to the caller now: as received wherever possible. */
+/** Reads one stream. `push` returns the bytes that may go to the caller now: as received wherever possible. */
 export interface StreamReader {
   push(chunk: Buffer): StreamPart
   /** The connection ended: what is still to be read. */

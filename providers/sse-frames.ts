@@ -12,7 +12,7 @@ const FRAME_BYTES_MAX = 32 * 1024 * 1024
 export type Verdict = true | Buffer | null
 
 export interface SseFrames {
-  /** Feeds a chunk; answers what may be forwarded now. Frames that pass unchanged and side by side come as one slice. */
+  /** Takes a chunk. Returns what may be forwarded now. Frames that pass unchanged and side by side come as one slice. */
   push(chunk: Buffer): Buffer | null
   /** The connection ended: an unterminated last frame still counts. */
   end(): Buffer | null

@@ -1,5 +1,5 @@
 /**
- * xAI: OpenAI's dialect, with reasoning left out of `completion_tokens` and, on most answers, its own bill in ticks. A wrong key
+ * xAI: OpenAI's dialect, with reasoning left out of `completion_tokens` and, on most responses, its own bill in ticks. A wrong key
  * is a 400, errors are plain strings.
  */
 import { asObject } from './json.ts'

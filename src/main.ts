@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** The command line. Answers go to standard output, everything else to standard error; exit codes are in usage.ts. */
+/** The command line. Results go to standard output, everything else to standard error; exit codes are in usage.ts. */
 import './small-heap.ts'
 import { auditBooks } from './commands/audit.ts'
 import { checkConfig } from './commands/check-config.ts'

@@ -286,7 +286,7 @@ function allowed(id: string): string {
   return `call_${createHash('sha256').update(id).digest('hex').slice(0, 24)}`
 }
 
-/** Claude answers 400 to an answer begun with white space at its end. */
+/** Claude returns 400 for a prefilled response that ends in white space. */
 function endTidily(messages: readonly ClaudeMessage[]): void {
   const last = messages.at(-1)
   const block = last?.content.at(-1)

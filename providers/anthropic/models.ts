@@ -1,6 +1,6 @@
 /**
  * What Claude models accept and cost, by name: Anthropic changed the rules of thinking, sampling and forced tools with almost every
- * generation, and answers 400 to last year's form. An unknown or future name counts as the newest generation.
+ * generation, and returns 400 for last year's form. An unknown or future name counts as the newest generation.
  */
 import { asObject } from '../json.ts'
 import type { ModelFacts } from '../provider.ts'
@@ -16,7 +16,7 @@ export interface ClaudeModel {
   hidesThoughts: boolean
   /** The highest effort it knows. */
   mostEffort: 'max' | 'xhigh'
-  /** Answers 400 to any temperature, top_p or top_k. */
+  /** Returns 400 for any temperature, top_p or top_k. */
   rejectsSampling: boolean
   /** Takes temperature or top_p, not both. */
   oneSamplingParameter: boolean

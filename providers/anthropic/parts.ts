@@ -13,7 +13,7 @@ export interface PartContext {
   betas: Set<string>
 }
 
-/** A message's content, a string or parts, as blocks; blank text, which Claude answers 400, is left out. */
+/** A message's content, a string or parts, as blocks; blank text, for which Claude returns 400, is left out. */
 export function contentBlocks(content: unknown, path: string, context: PartContext): Block[] {
   if (typeof content === 'string') return textBlocks(content)
   if (content === null || content === undefined) return []

@@ -170,7 +170,7 @@ function others(json: Members, { refuse, betas }: PartContext): Record<string, u
 const USER_MAX = 256
 const ADDRESS_OR_NUMBER = /\S@\S+\.[a-z]{2}|^\+?[\d\s().-]{7,}$/i
 
-/** Anthropic answers 400 to what looks like an e-mail address or a telephone number, and asks for a hash of it. */
+/** Anthropic returns 400 for what looks like an e-mail address or a telephone number, and asks for a hash of it. */
 function opaque(user: string): string {
   return ADDRESS_OR_NUMBER.test(user) ? createHash('sha256').update(user).digest('hex') : user
 }

@@ -9,7 +9,7 @@ export type Thinking = 'none' | 'budget' | 'level'
 
 const NEWEST = 3
 
-/** `models/` stands before names in Google's lists and in some answers. */
+/** `models/` stands before names in Google's lists and in some responses. */
 export function bareModel(name: string): string {
   return name.replace(/^models\//, '')
 }

@@ -31,7 +31,7 @@ export function prepareGoogle(call: ProviderCall): UpstreamRequest {
   }
 }
 
-/** An address without a path is Google's own host, or one that stands in its place. */
+/** An address without a path is Google's own host, or a proxy in its place. */
 function pathOf({ pathname }: URL): string {
   const path = pathname.replace(/\/+$/, '')
   return path === '' ? '/v1beta' : path

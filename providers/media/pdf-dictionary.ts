@@ -65,7 +65,7 @@ export function readPdfDictionary(text: string, start: number): PdfDictionary {
     const isOwn = depth === 1 && lists === 0
     const isEnd = isOwn && word === '>>'
     if (key !== null && (isEnd || (isOwn && wantsKey && word.startsWith('/')))) {
-      // One that stands twice: some readers take the first, others the last.
+      // A duplicate: some readers take the first, others the last.
       if (Object.hasOwn(values, key.name)) break
       if (READ.has(key.name)) values[key.name] = text.slice(key.from, match.index)
     }

@@ -88,7 +88,7 @@ export function readInSlices(socket: Socket, turns: LoopTurns, reading: Reading)
 }
 
 interface Flow {
-  /** By Node: nobody takes the body, or the caller does not read its answers. */
+  /** By Node: nobody takes the body, or the caller does not read its responses. */
   readonly isStopped: boolean
   /** Reads nothing while it is held, whatever Node says. */
   hold(isHeld: boolean): void

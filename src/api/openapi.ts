@@ -1,4 +1,4 @@
-/** The OpenAPI description of every route that answers: made of the routes themselves, so it can't leave one out. */
+/** The OpenAPI description of every route: made of the routes themselves, so it can't leave one out. */
 import type { OpenAPIHono } from '@hono/zod-openapi'
 import type { AppEnv } from '../http/app-env.ts'
 import type { Group } from './describe-route.ts'

@@ -1,21 +1,21 @@
 /**
- * What a request names by URL, put into the request itself, for providers that fetch nothing. It happens once the call is held at the
- * most such an item can be, within a budget of simultaneous fetches and of bytes: who can't pay fetches nothing. Fails closed: what
- * can't be had in time and size is a 400 that names the place.
+ * Fetches what a request names by URL and puts it into the request, for providers that fetch nothing. This happens after the hold, which
+ * covers the maximum of each item, so a caller who can't pay fetches nothing. A budget bounds simultaneous fetches and their bytes.
+ * Fails closed: what is too slow or too large to fetch is a 400 that names the place.
  */
 import type { Fetching } from '../admission/fetch-budget.ts'
 import { type AddressGuard, type GuardedAnswer, guardedRequest } from '../http/address-guard.ts'
 import { TollgateError } from '../http/errors.ts'
 import type { EndpointRequest, RemoteMedia, RemotePlace } from './endpoint.ts'
 
-/** Of all media of a request together: what Gemini takes inline. */
+/** For all media of a request together: as much as Gemini takes inline. */
 const BYTES_MAX = 20 * 1024 * 1024
 const URLS_MAX = 16
 const TIMEOUT_MS = 15_000
 const REDIRECTS_MAX = 3
 const TYPES = /^(?:image|audio|video|text)\/[\w.+-]+$|^application\/(?:pdf|json)$/
 
-/** @throws {TollgateError} 400 where it is more than is fetched. */
+/** @throws {TollgateError} 400 where it is larger than the limit of what is fetched. */
 export function refuseTooMany({ count, param }: RemoteMedia): void {
   if (count <= URLS_MAX) return
   throw new TollgateError(

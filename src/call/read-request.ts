@@ -1,4 +1,4 @@
-/** Reads a call's body, within the memory its caller may take, and has its endpoint read what it says. */
+/** Reads a call's body, within the memory its caller may use, and lets its endpoint parse it. */
 import type { IncomingMessage } from 'node:http'
 import type { Bodies } from '../admission/bodies.ts'
 import { parseJsonObject, scanBody } from '../http/json-object.ts'

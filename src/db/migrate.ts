@@ -87,7 +87,7 @@ class Migrator {
 
   async run(grant: boolean): Promise<MigrateReport> {
     const transaction = await this.begin()
-    // Only now: what another process did while this one waited is there to be seen.
+    // After the wait for the lock, so that the statement sees what another process did meanwhile.
     const before = await readSchemaState(this.client, this.files)
     const plan = planSchema(before, this.files)
     if (!plan.upToDate || plan.renumber) {

@@ -84,7 +84,7 @@ export function findPrice(question: PriceQuestion): Price | null {
 const REMEMBERED_MODELS = 2_000
 const NOTHING = Object.freeze({})
 
-/** A price book that remembers its answers, model names up to a bound (the oldest is forgotten first). */
+/** A price book that remembers what it returned, model names up to a bound (the oldest is forgotten first). */
 export function createPriceBook(): PriceBook {
   const models = new Map<string, ListedModel | null>()
   const merged = new WeakMap<object, WeakMap<object, WeakMap<object, { price: Price | null }>>>()

@@ -1,5 +1,5 @@
 /**
- * Hears of changed keys: LISTEN on a connection of its own, asked twice a second whether it still answers. A notification sent
+ * Learns of changed keys: LISTEN on a connection of its own, which is probed twice a second. A notification sent
  * before such a question is here before its answer, so each answer says that until its question everything was heard. It also
  * holds a shared advisory lock for each root key the process can open with, by which a rotation knows whom to wait for; a
  * process that dies lets go of them. Fails towards work, not towards old keys: without a connection nothing is trusted for
@@ -41,7 +41,7 @@ export async function createChangeListener(options: ListenerOptions): Promise<Ch
   const stop = new AbortController()
   let heardUntil = Number.NEGATIVE_INFINITY
   let current: pg.Client | null = null
-  /** Answers: root keys can be locked on it. */
+  /** The connection works: root keys can be locked on it. */
   let live: pg.Client | null = null
   let tried = () => {}
   const first = new Promise<void>((resolve) => {

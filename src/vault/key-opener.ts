@@ -13,11 +13,11 @@ import { UnreadableKeyError } from './unreadable-key-error.ts'
 
 export interface KeyOpener {
   rootNames(): readonly string[]
-  /** Answers the root key in use. @throws {RootKeyError} where this process has not got it. */
+  /** Returns the root key in use. @throws {RootKeyError} where this process does not have it. */
   learnRoots(): Promise<Root>
   /** @throws {UnreadableKeyError} and, where KMS can't be asked, any other error. */
   open(row: Pick<KeyRow, 'provider' | 'owner' | 'sealed'>): Promise<string>
-  /** Seals under the root key in use and writes in one transaction with its entry in the log. Answers what `write` does. */
+  /** Seals under the root key in use and writes in one transaction with its entry in the log. Returns what `write` returns. */
   store<T>(
     place: Pick<KeyRow, 'provider' | 'owner'>,
     apiKey: string,

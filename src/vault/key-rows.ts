@@ -106,7 +106,7 @@ export async function upsertKeyRow(
   }
 }
 
-/** Only where the row still holds `was`. Answers whether it did. */
+/** Writes only where the row still holds `was`. Returns whether it did. */
 export async function replaceSealed(runner: Runner, { provider, owner, sealed: was }: KeyRow, sealed: string) {
   const value = VALUE[owner.kind]
   const { numAffectedRows } = await sql`update ${TABLE[owner.kind]} set ${value} = ${sealed}

@@ -15,7 +15,7 @@ export type RootRow = Selectable<VaultRootTable>
 
 export interface RootRing {
   known(): readonly Root[]
-  /** Takes what the row hands over. Answers the root key to seal with. @throws {RootKeyError} where it is not to be had. */
+  /** Takes what the row hands over. Returns the root key to seal with. @throws {RootKeyError} where it can't be had. */
   learn(row: RootRow): Promise<Root>
 }
 

@@ -56,7 +56,7 @@ export interface Vault {
   list(owner: KeyOwner): Promise<StoredKey[]>
   /** Makes or replaces the key and switches it on. @throws {TollgateError} 400 for a key that can't be sent in a header. */
   save(provider: KeyProvider, owner: KeyOwner, apiKey: string, change: Change, metadata?: unknown): Promise<StoredKey>
-  /** Answers whether there is such a key. */
+  /** Returns whether there is such a key. */
   setEnabled(provider: KeyProvider, owner: KeyOwner, enabled: boolean, change: Change): Promise<boolean>
   remove(provider: KeyProvider, owner: KeyOwner, change: Change): Promise<boolean>
   close(): Promise<void>

@@ -1,6 +1,6 @@
 /**
- * The platform's own keys: which there are, and changing them while calls run. The next call uses what is stored here rather than a
- * key of the environment; only an `api_key` written for a deployment in config.yaml precedes it. No response holds a key.
+ * The platform's own keys: they are listed, and changed while calls run. The next call uses the key stored here before one of the
+ * environment; only an `api_key` of a deployment in config.yaml comes first. No response holds a key.
  */
 import { z } from '@hono/zod-openapi'
 import type { Config } from '../../config/config.ts'
@@ -125,7 +125,7 @@ function deleteRoute({ vault, config }: PlatformKeyDependencies): Route {
   })
 }
 
-/** Only a key that is sent along goes to an address that is sent along: whoever owns the address could read a stored one. */
+/** An address in the request is tested only with a key in the request: the owner of the address could read a stored key. */
 function testRoute(deps: PlatformKeyDependencies): Route {
   return route({
     method: 'post',
