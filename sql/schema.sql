@@ -1918,6 +1918,10 @@ AS $function$
         v_if_idle := case when v.allow_overage then v_unheld + v.held_credits
           else least(v.allocated_credits - v.used_credits, v.total_credits - v.pool_used) end;
         required := v_full - case when v_full > coalesce(v_if_idle, v_full) then coalesce(p_call.uncertain, 0) else 0 end;
+        if required < v_full and exists (
+            select 1 from ledger_holds h where h.org_id = p_call.org_id and h.state = 'open' and h.context ? 'unheld') then
+          v_available := 0;
+        end if;
         available := greatest(coalesce(v_available, input + p_call.output), 0);
         held := least(input + p_call.output, available);
         outcome := case
@@ -1949,7 +1953,9 @@ AS $function$
         insert into ledger_holds (call_id, owner, org_id, user_id, allocation_id, held_credits, input_credits, margin_credits, limits,
             key_id, context, service_type, service_name, request_id)
           select p_call.call_id, p_owner, p_call.org_id, p_call.user_id, v.id, held, input, v_margin, v_limited_by, v_counted_key,
-            p_call.context, p_call.service_type, p_call.service_name, p_call.request_id
+            case when held < v_full and held < input + p_call.output and p_call.uncertain > 0
+              then coalesce(p_call.context, '{}') || '{"unheld": true}' else p_call.context end,
+            p_call.service_type, p_call.service_name, p_call.request_id
           where not exists (select 1 from public.credit_usage_attribution c where c.call_id = p_call.call_id)
           on conflict (call_id) do nothing;
         if found then

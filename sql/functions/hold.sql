@@ -14,8 +14,9 @@
 -- beside that, like beside what the others would be at a token a byte. Both together are the margin of a hold. A stream that got less
 -- than it wanted does not grow.
 -- UNCERTAIN INPUT. Media are held at the most they can be, which may be several times what they are. Where the credits would not cover that
--- even if no other call ran, the uncertain part may be left unheld. It counts as margin while the call runs, so only one call at a time can
--- cost an allocation more than it has, by its uncertain part at most. Further limits have to cover all of it.
+-- even if no other call ran, the uncertain part may be left unheld. It counts as margin while the call runs, and its hold says so
+-- (context: unheld): one call of an organization at a time can cost more than there is, by its uncertain part at most, or many users of
+-- one pool could together. Further limits have to cover all of it.
 -- Idempotent by call id: a repeated call returns what the first one got.
 
 -- True if the process may take holds.
@@ -114,6 +115,10 @@ create or replace function tollgate.ledger_hold_one(p_owner uuid, p_call tollgat
         v_if_idle := case when v.allow_overage then v_unheld + v.held_credits
           else least(v.allocated_credits - v.used_credits, v.total_credits - v.pool_used) end;
         required := v_full - case when v_full > coalesce(v_if_idle, v_full) then coalesce(p_call.uncertain, 0) else 0 end;
+        if required < v_full and exists (
+            select 1 from ledger_holds h where h.org_id = p_call.org_id and h.state = 'open' and h.context ? 'unheld') then
+          v_available := 0;
+        end if;
         available := greatest(coalesce(v_available, input + p_call.output), 0);
         held := least(input + p_call.output, available);
         outcome := case
@@ -145,7 +150,9 @@ create or replace function tollgate.ledger_hold_one(p_owner uuid, p_call tollgat
         insert into ledger_holds (call_id, owner, org_id, user_id, allocation_id, held_credits, input_credits, margin_credits, limits,
             key_id, context, service_type, service_name, request_id)
           select p_call.call_id, p_owner, p_call.org_id, p_call.user_id, v.id, held, input, v_margin, v_limited_by, v_counted_key,
-            p_call.context, p_call.service_type, p_call.service_name, p_call.request_id
+            case when held < v_full and held < input + p_call.output and p_call.uncertain > 0
+              then coalesce(p_call.context, '{}') || '{"unheld": true}' else p_call.context end,
+            p_call.service_type, p_call.service_name, p_call.request_id
           where not exists (select 1 from public.credit_usage_attribution c where c.call_id = p_call.call_id)
           on conflict (call_id) do nothing;
         if found then

@@ -13,10 +13,18 @@ export interface Seen {
 export interface Actor {
   organization: string
   key: string
+  /** Of all users, the actor's own first. */
+  keys: readonly string[]
   /** One call, to its end or to where the caller leaves. */
   call(ask: Ask): Promise<Seen>
   /** POST to another path. */
   post(path: string, body: unknown): Promise<Seen>
+  /** A key of a service of the actor's organization that may act as its members. */
+  service(): Promise<string>
+  /** Another organization, with plenty of credits for its user `bob`. */
+  other(): Promise<{ organization: string; key: string }>
+  /** As the operator does it: all of what a call cost is given back. */
+  refund(callId: string): Promise<void>
   /** Sets the status of the organization's subscription. */
   subscribe(status: string): Promise<void>
 }
@@ -28,7 +36,7 @@ const PATH = '/v1/chat/completions'
 /** @param reached resolves when the provider has the request of the call at hand. */
 export async function callProduct(url: string, key: string, ask: Ask, reached: () => Promise<unknown>): Promise<Seen> {
   const text = ask.text ?? JSON.stringify({ ...HELLO, ...ask.body })
-  return send(`${url}${PATH}`, key, text, ask, reached)
+  return send(`${url}${ask.path ?? PATH}`, ask.key ?? key, text, ask, reached)
 }
 
 export async function send(

@@ -19,6 +19,8 @@ export function attackConfig(url: string): string {
       modelOn(url, 'counted', { ...mini, statement: 'counted' }),
       modelOn(url, 'capped', { ...mini, max_tokens: 50 }),
       modelOn(url, 'chosen', { ...mini, n: 3 }),
+      // A dear one under the name of a cheap one.
+      modelOn(url, 'gpt-4o-nano', { model: 'openai/gpt-4o' }),
       modelOn(url, 'ft', { model: 'openai/ft:gpt-4o-mini-2024-07-18:acme::x' }),
       modelOn(url, 'searching', { model: 'openai/gpt-4o-mini-search-preview' }),
       modelOn(url, 'claude', { model: 'anthropic/claude-haiku-4-5' }),
@@ -26,6 +28,7 @@ export function attackConfig(url: string): string {
       modelOn(url, 'grok', { model: 'xai/grok-3' }),
       modelOn(url, 'llama', { model: 'groq/llama-3.3-70b-versatile' }),
       modelOn(url, 'routed', { model: 'openrouter/openai/gpt-4o-mini' }),
+      modelOn(url, 'routed-google', { model: 'openrouter/google/gemini-2.5-flash' }),
       modelOn(url, 'speaking', { model: 'openai/gpt-4o-audio-preview' }),
       // The cheap one first, nearly always; behind it one that is seventeen times as dear.
       modelOn(url, 'stairs', { ...mini, weight: 1_000_000_000 }),

@@ -1,5 +1,7 @@
 /** Performs one trick and says what became of it, from the books and from what the provider saw. */
 import { setTimeout as sleep } from 'node:timers/promises'
+import { refundCall } from '../../src/billing/refund-call.ts'
+import { createServiceKey } from '../../src/billing/service-keys.ts'
 import { creditsToMicro } from '../../src/metering/money.ts'
 import { type Actor, callProduct, type Seen, send } from './actor.ts'
 import { type Bill, trueCharge } from './bill.ts'
@@ -35,7 +37,9 @@ export interface Result {
 export async function perform(stage: Stage, trick: Trick): Promise<Result> {
   const { tollgate, upstream, database } = stage
   const credits = BigInt(Math.round((trick.credits ?? PLENTY) * MICRO))
-  const { organization, key } = await stage.payer(trick.plan ?? 'platform', credits)
+  const plan = trick.plan ?? 'platform'
+  const { organization, keys } = await stage.payer(plan, credits, trick.users)
+  const key = keys[0]!
   const bills: Bill[] = []
   let calls = 0
   let last: Seen = { status: 0, headers: {}, body: '' }
@@ -48,10 +52,30 @@ export async function perform(stage: Stage, trick: Trick): Promise<Result> {
   const actor: Actor = {
     organization,
     key,
+    keys,
     async call(ask) {
       const next = upstream.requests.length + 1
       last = await callProduct(tollgate.url, key, ask, () => upstream.received(next))
       return last
+    },
+    async service() {
+      const { rows } = await database.pool.query('select name from organizations where id = $1', [organization])
+      const asked = {
+        organization: rows[0].name,
+        name: `service-${organization}`,
+        user: 'service',
+        actAs: 'members' as const,
+      }
+      const made = { ...asked, models: null, routes: ['llm'], expiresAt: null }
+      return (await createServiceKey(database, made, { actor: 'attack', ip: null, requestId: null })).key
+    },
+    async other() {
+      const other = await stage.payer(plan, BigInt(PLENTY) * BigInt(MICRO))
+      return { organization: other.organization, key: other.keys[0]! }
+    },
+    async refund(callId) {
+      const refund = { callId, credits: null, reason: 'a trick', actor: 'attack' }
+      await database.query.transaction().execute((transaction) => refundCall(transaction, refund))
     },
     post: (path, body) => send(`${tollgate.url}${path}`, key, JSON.stringify(body), {}),
     async subscribe(status) {

@@ -16,8 +16,13 @@ export interface Stage {
   database: Database
   tollgate: Tollgate
   upstream: ScriptedUpstream
-  /** An organization with one user who may spend all of it. */
-  payer(plan: Plan, credits: bigint): Promise<{ organization: string; key: string }>
+  /** An organization whose users may spend so many credits each, and their keys. */
+  payer(plan: Plan, credits: bigint, users?: number): Promise<Payer>
+}
+
+export interface Payer {
+  organization: string
+  keys: readonly string[]
 }
 
 /** `findings`: what the audit finds afterwards, calls that were never closed included. */
@@ -34,11 +39,19 @@ export async function withStage<Result>(
   const upstream = await startUpstream()
   const tollgate = await startTollgate({ databaseUrl: store.url, config: config(upstream.url) })
   let payers = 0
-  async function payer(plan: Plan, credits: bigint): Promise<{ organization: string; key: string }> {
+  async function payer(plan: Plan, credits: bigint, users = 1): Promise<Payer> {
     payers += 1
-    const { id } = await createOrganization(database, { name: `payer-${payers}`, plan, credits })
-    const request = { organization: id, user: 'mallory', allocate: credits, role: 'owner', name: null } as const
-    return { organization: id, key: (await createKey(database, request)).key }
+    const { id } = await createOrganization(database, {
+      name: `payer-${payers}`,
+      plan,
+      credits: credits * BigInt(users),
+    })
+    const keys: string[] = []
+    for (const user of ['bob', ...Array.from({ length: users - 1 }, (_, index) => `bob-${index + 2}`)]) {
+      const request = { organization: id, user, allocate: credits, role: 'owner', name: null } as const
+      keys.push((await createKey(database, request)).key)
+    }
+    return { organization: id, keys }
   }
   try {
     const result = await run({ database, tollgate, upstream, payer })

@@ -23,6 +23,10 @@ export interface Ask {
   /** The request's text in place of that, byte for byte. */
   text?: string | Buffer
   headers?: Readonly<Record<string, string>>
+  /** Another route than the first one. */
+  path?: string
+  /** Another key than the actor's own. */
+  key?: string
   /** The caller goes when so many frames came; 0: once the provider has the request. */
   leaveAfter?: number
 }
@@ -48,6 +52,8 @@ export interface Trick {
   /** `platform` and plenty of credits unless stated. */
   plan?: Plan
   credits?: number
+  /** So many users of one pool, each of whom may spend the credits. @default 1 */
+  users?: number
   /** Thousandths: the markup and power level on the provider's bill; 1500 unless stated. */
   factor?: bigint
   /** Microcredits below zero that the trick may leave its payer with; none unless stated. */

@@ -34,7 +34,8 @@ async function main(): Promise<number> {
   const seconds = Number(values.seconds)
   console.log(`seed ${seed}: npm run fuzz -- --seed ${seed} --seconds ${seconds}`)
   const { result: problems, findings } = await withStage(impatient, async (stage) => {
-    const { key } = await stage.payer('platform', CREDITS)
+    const { keys } = await stage.payer('platform', CREDITS)
+    const key = keys[0]!
     const run: Run = {
       stage,
       key,

@@ -102,6 +102,21 @@ describe('a hold', () => {
     expect(await hold(db.pool, org.id, call)).toMatchObject({ outcome: 'insufficient', required: '45', available: '0' })
   })
 
+  test('leaves it out for one call of an organization at a time, whoever of its users makes the next one', async () => {
+    const org = await db.seedOrganization({ credits: 1_000, users: { alice: 50, bob: 50, carol: 100 } })
+    const call = { input: 90, uncertain: 60, output: 10 }
+    const first = await hold(db.pool, org.id, call)
+    expect(first).toMatchObject({ outcome: 'held', held: '50' })
+    expect(await hold(db.pool, org.id, { ...call, user: 'bob' })).toMatchObject({
+      outcome: 'in_flight',
+      required: '40',
+      available: '0',
+    })
+    expect(await hold(db.pool, org.id, { ...call, user: 'carol' })).toMatchObject({ outcome: 'held', held: '100' })
+    await close(db.pool, org.id, first.callId, 100)
+    expect(await hold(db.pool, org.id, { ...call, user: 'bob' })).toMatchObject({ outcome: 'held', held: '50' })
+  })
+
   test('waits for running calls where they leave enough for all of it', async () => {
     const org = await seed()
     await hold(db.pool, org.id, { output: 20 })

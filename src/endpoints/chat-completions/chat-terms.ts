@@ -5,6 +5,7 @@ import { findProvider } from '../../../providers/registry.ts'
 import type { Terms } from '../../call/endpoint.ts'
 import type { Deployment } from '../../config/config.ts'
 import { TollgateError } from '../../http/errors.ts'
+import type { MediaTokens } from '../../metering/estimate.ts'
 import { estimateInput, inputTexts } from './estimate-input.ts'
 import { choicesOf, outputCapOf } from './read-request.ts'
 import { judgeStrangers, type StrangeMembers } from './strange-members.ts'
@@ -21,7 +22,9 @@ export function chatTerms(request: ChatRequest, deployment: Deployment): Terms {
   const drop = [...strangers.drop, ...droppedMembers(provider, deployment, chat.refuses(asked, model))]
   const effective = drop.length === 0 ? asked : without(asked, drop)
   const facts = provider.model(model, effective)
-  const estimate = estimateInput(effective, facts, chat.mediaTokens(model), chat.unpackId, strangers.letThrough)
+  const mayServe = chat.mayServe(effective)
+  const mediaTokens = largestOf([model, ...mayServe].map((name) => chat.mediaTokens(name)))
+  const estimate = estimateInput(effective, facts, mediaTokens, chat.unpackId, strangers.letThrough)
   const choices = choicesOf(effective)
   const inputTokens = estimate.tokens + estimate.expected.media
   return {
@@ -34,7 +37,7 @@ export function chatTerms(request: ChatRequest, deployment: Deployment): Terms {
     leastOutput: chat.leastOutput?.(effective, model) ?? 1,
     isCapBelieved: strangers.letThrough.length === 0,
     tools: chat.serverTools(effective, model),
-    mayServe: chat.mayServe(effective),
+    mayServe,
     serviceTier: typeof effective.service_tier === 'string' ? effective.service_tier : null,
     asksForAudio: Array.isArray(effective.modalities) && effective.modalities.includes('audio'),
     asksForLongCache: asksForLongCache(effective),
@@ -76,6 +79,18 @@ function wire(
               choices,
               outputCap: outputCap ?? request.outputCap,
             }),
+  }
+}
+
+/** Each model reads media by rules of its own, and whoever may serve is held for. */
+function largestOf(rules: readonly MediaTokens[]): MediaTokens {
+  const [only] = rules
+  if (only !== undefined && rules.length === 1) return only
+  return (part) => {
+    const sizes = rules.map((rule) => rule(part))
+    const bounds = sizes.map(({ bound }) => bound)
+    const expected = Math.max(...sizes.map((size) => size.expected))
+    return { bound: bounds.includes(null) ? null : Math.max(...bounds.map(Number)), expected }
   }
 }
 

@@ -7,10 +7,12 @@ import { IDEMPOTENCY } from './idempotency.ts'
 import { MEDIA } from './media.ts'
 import { MEMBERS } from './members.ts'
 import { NATIVES } from './natives.ts'
+import { PAYERS } from './payers.ts'
 import { PRICE } from './price.ts'
 import { STREAMS } from './streams.ts'
 import { TIERS } from './tiers.ts'
 import { TOOLS } from './tools.ts'
+import { UNHELD } from './unheld.ts'
 import { USAGE } from './usage.ts'
 
 export const CATALOGUE: Readonly<Record<string, readonly Trick[]>> = {
@@ -22,8 +24,10 @@ export const CATALOGUE: Readonly<Record<string, readonly Trick[]>> = {
   tiers: TIERS,
   delivery: DELIVERY,
   media: MEDIA,
+  'media on little money': UNHELD,
   tools: TOOLS,
   idempotency: IDEMPOTENCY,
   'streams and money': STREAMS,
   'own keys': BYOK,
+  'who pays': PAYERS,
 }

@@ -58,6 +58,21 @@ const IMAGES: readonly Trick[] = [
   beside('an image by its address', image('https://example.com/a.png'), TILES(8)),
   {
     ...beside(
+      'an image that only the second model of a list reads in tiles',
+      image('https://example.com/a.png'),
+      TILES(8),
+    ),
+    act: {
+      body: {
+        model: 'routed-google',
+        models: ['openai/gpt-4o-mini'],
+        max_tokens: 5,
+        messages: [{ role: 'user', content: [image('https://example.com/a.png')] }],
+      },
+    },
+  },
+  {
+    ...beside(
       'an image in little detail for a server that knows no detail',
       image(dataUrl('image/png', png(40, 30)), { detail: 'low' }),
       TILES(1),

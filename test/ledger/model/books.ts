@@ -49,6 +49,8 @@ export interface Hold {
   input: bigint
   /** What it would be larger by at a token a byte. */
   margin: bigint
+  /** Of its media, what its payer's credits do not cover. */
+  unheld: bigint
   checkpoint: bigint | null
   charged: bigint | null
   /** Where it counts while it runs; a key that has a budget is among them. */
@@ -141,6 +143,11 @@ export class Books {
   margin({ org, user }: { org: string; user: string }): bigint {
     const mine = this.openHolds().filter((hold) => hold.org === org && hold.user === user)
     return sum(mine, (hold) => hold.margin)
+  }
+
+  /** Whether a call runs whose media are not held in full. */
+  holdsUnheld(org: string): boolean {
+    return this.openHolds().some((hold) => hold.org === org && hold.unheld > 0n)
   }
 
   /** What a user has left: without holds. */

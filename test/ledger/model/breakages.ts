@@ -245,6 +245,13 @@ export const breakages: readonly Breakage[] = [
     within: 1_000,
   },
   {
+    name: 'media of two users of one pool are left unheld at once',
+    function: 'ledger_hold_one',
+    right: "h.context ? 'unheld'",
+    wrong: 'false',
+    within: 2_000,
+  },
+  {
     name: 'a limit covers what is left unheld',
     function: 'ledger_hold_one',
     right: 'v_limits.available < v_full',

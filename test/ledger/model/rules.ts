@@ -137,7 +137,8 @@ function holdOne(books: Books, process: number, call: HoldCall): HoldAnswer {
   const idle = roomIfNothingRan(books, allocation)
   const isUnlimited = free === null
   const required = full > idle && !isUnlimited ? full - call.uncertain : full
-  const available = most(free === null ? input + call.output : fitsAtBytes ? free : free - beside, 0n)
+  const isAlone = required === full || !books.holdsUnheld(call.org)
+  const available = !isAlone ? 0n : most(free === null ? input + call.output : fitsAtBytes ? free : free - beside, 0n)
   if (required > available) {
     const outcome = required <= idle ? 'in_flight' : 'insufficient'
     return refuse(outcome, { required, available, remaining })
@@ -161,7 +162,7 @@ function holdOne(books: Books, process: number, call: HoldCall): HoldAnswer {
   const unheld = held < full ? least(call.uncertain, wanted - held) : 0n
   const margin = atBytes - input + (held === wanted ? call.step : unheld)
   const countedKey = isBudgeted ? null : call.key
-  const hold = { call: call.call, owner: process, org, user, held, input, margin, limits: touched, countedKey }
+  const hold = { call: call.call, owner: process, org, user, held, input, margin, unheld, limits: touched, countedKey }
   books.state.holds.set(call.call, { ...hold, state: 'open', checkpoint: null, charged: null })
   return refuse('held', { held, input, remaining: remaining - held })
 }
