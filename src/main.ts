@@ -7,6 +7,7 @@ import { disputesList, disputesSettle } from './commands/disputes.ts'
 import { CommandError, EXIT } from './commands/exit.ts'
 import { keysImportFernet, keysRotate } from './commands/keys.ts'
 import { migrateSchema } from './commands/migrate.ts'
+import { migrateFromOpsCenter } from './commands/migrate-from.ts'
 import { readOptions } from './commands/options.ts'
 import {
   keyCreate,
@@ -51,6 +52,7 @@ const COMMANDS = {
   'service-key list': serviceKeyList,
   'keys rotate': keysRotate,
   'keys import-fernet': keysImportFernet,
+  'migrate-from ops-center': migrateFromOpsCenter,
   disputes: disputesList,
   'disputes settle': disputesSettle,
 } as const

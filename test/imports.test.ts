@@ -18,7 +18,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['server'],
   ['app'],
   ['endpoints', 'api'],
-  ['call', 'billing', 'reports', 'outbox'],
+  ['call', 'billing', 'reports', 'outbox', 'moving'],
   ['admission', 'routing', 'ledger', 'identity', 'idempotency'],
   ['metering', 'vault'],
   ['config', 'db', 'http', 'observe'],

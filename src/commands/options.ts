@@ -42,6 +42,10 @@ export interface Options {
   models: readonly string[] | null
   routes: readonly string[]
   overlapSeconds: number
+  /** Of migrate-from: the URL of the database to read, and what to do. */
+  database: string
+  dryRun: boolean
+  coverShortage: boolean
   /** Of keys rotate. Null: the one in KMS, or a new one of our own store. */
   newRootKeyFile: string | null
   /** Of disputes settle. */
@@ -73,6 +77,7 @@ const FLAGS: Readonly<Record<string, readonly string[]>> = {
   'service-key list': [...COMMON, 'json'],
   'keys rotate': [...COMMON, 'new-root-key-file'],
   'keys import-fernet': COMMON,
+  'migrate-from ops-center': [...COMMON, 'database', 'dry-run', 'cover-shortage', 'json'],
   disputes: [...COMMON, 'json'],
   'disputes settle': [...COMMON, 'call', 'credits', 'as-stated', 'as-charged'],
 }
@@ -91,8 +96,9 @@ const REQUIRED: Readonly<Record<string, readonly string[]>> = {
   'service-key create': ['name', 'org'],
   'service-key rotate': ['name'],
   'service-key revoke': ['name'],
+  'migrate-from ops-center': ['database'],
 }
-const SWITCHES = ['json', 'migrate', 'check', 'as-stated', 'as-charged']
+const SWITCHES = ['json', 'migrate', 'check', 'as-stated', 'as-charged', 'dry-run', 'cover-shortage']
 
 /** @throws {CommandError} with exit code 2. */
 export function readOptions(
@@ -129,6 +135,9 @@ export function readOptions(
     models: listOf(flags.models),
     routes: routesOf(flags.routes),
     overlapSeconds: hoursOf(flags['overlap-hours'] ?? '24') * 3_600,
+    database: text('database', 2_000),
+    dryRun: flags['dry-run'] !== undefined,
+    coverShortage: flags['cover-shortage'] !== undefined,
     newRootKeyFile: flags['new-root-key-file'] ?? null,
     ...(command === 'disputes settle' ? disputeOf(flags) : { call: '', terms: 'as-charged' }),
   }

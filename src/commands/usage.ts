@@ -61,6 +61,10 @@ export const COMMAND_HELP: Readonly<Record<string, CommandHelp>> = {
     does: 'seal provider keys that Ops-Center stored as Fernet tokens (gAAAA...), opened with ENCRYPTION_KEY',
     flags: '',
   },
+  'migrate-from ops-center': {
+    does: "carry organizations, members, plans, pools, allocations, use, history and provider keys of an Ops-Center (ENCRYPTION_KEY opens the keys) into this Tollgate, all or nothing; --dry-run only says what would be carried, what does not add up there and what is left. Theirs is only read; what is here already is passed over, so a second run changes nothing. --cover-shortage: where allocations hand out more than their pool has, the pool gets as much more (else the organization is left). Exit code 0: carried, and all adds up; 1: carried, but something there does not add up or is left; 4: a database can't be used. docs/migrating-from-ops-center.md",
+    flags: '--database postgresql://user@host/unicorn_db [--dry-run] [--cover-shortage] [--json]',
+  },
   disputes: {
     does: 'list calls whose provider stated what is not possible: charged, and what was stated',
     flags: '[--json]',

@@ -17,21 +17,24 @@ export interface Database {
 
 export interface ConnectOptions {
   maxConnections?: number
+  /** How long one statement may take; 5 s where calls wait for it. */
+  patienceMs?: number
   /** Told of connections that broke while idle; such a break loses nothing. */
   onIdleError?: (error: Error) => void
 }
 
 /** numeric and bigint come back as strings, exact; see metering/money.ts. */
 export function connect(url: string, options: ConnectOptions = {}): Database {
+  const patienceMs = options.patienceMs ?? 5_000
   const pool = new pg.Pool({
     connectionString: url,
     application_name: 'tollgate',
     max: options.maxConnections ?? 20,
     connectionTimeoutMillis: 5_000,
     idleTimeoutMillis: 30_000,
-    statement_timeout: 5_000,
-    query_timeout: 10_000,
-    idle_in_transaction_session_timeout: 10_000,
+    statement_timeout: patienceMs,
+    query_timeout: patienceMs + 5_000,
+    idle_in_transaction_session_timeout: patienceMs + 5_000,
     keepAlive: true,
   })
   pool.on('error', (error) => options.onIdleError?.(error))

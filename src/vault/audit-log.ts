@@ -26,12 +26,17 @@ export function changing<T>(
   work: (transaction: Transaction<Tables>) => Promise<T>,
 ): Promise<T> {
   return database.query.transaction().execute(async (transaction) => {
-    await sql`select set_config('tollgate.actor', ${storable(change.actor)}, true),
-      set_config('tollgate.ip', ${storable(change.ip)}, true),
-      set_config('tollgate.request_id', ${storable(change.requestId)}, true),
-      set_config('tollgate.action', ${action}, true)`.execute(transaction)
+    await logAs(transaction, change, action)
     return work(transaction)
   })
+}
+
+/** From here on to its end, changes of this transaction are logged as `change` says. */
+export async function logAs(transaction: Transaction<Tables>, change: Change, action: ChangeAction): Promise<void> {
+  await sql`select set_config('tollgate.actor', ${storable(change.actor)}, true),
+    set_config('tollgate.ip', ${storable(change.ip)}, true),
+    set_config('tollgate.request_id', ${storable(change.requestId)}, true),
+    set_config('tollgate.action', ${action}, true)`.execute(transaction)
 }
 
 /** The newest entries first; `before` is the id of the last one seen. For system administrators. */
