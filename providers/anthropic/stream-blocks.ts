@@ -1,8 +1,11 @@
 /** The content blocks of a stream while they arrive: what of each is shown, and what has to wait until it is whole. */
 
-import { asObject, parseJson } from '../json.ts'
+import { asObject } from '../json.ts'
 import { blocksMember, type Carried, idWithBlocks } from './carried.ts'
+import { type OpenBlock, type TextBlock, wholeBlock } from './open-block.ts'
 import { annotation, isCarried } from './outcome.ts'
+import { readBlockDelta } from './read-block-delta.ts'
+import { createShownDeltas } from './shown-deltas.ts'
 import { FORM_TOOL } from './tools.ts'
 
 type Members = Readonly<Record<string, unknown>>
@@ -12,40 +15,6 @@ export interface ClaudeEvent extends Members {
   content_block?: unknown
   delta?: unknown
 }
-
-/** A tool call this long goes out before it is whole. */
-const HELD_CHARS_MAX = 1_024
-
-interface TextBlock {
-  kind: 'text'
-  start: number
-  citations: unknown[]
-}
-interface ToolBlock {
-  kind: 'tool'
-  index: number
-  id: string
-  name: string
-  /** As it stood at the start: a server that sends no pieces has it all there. */
-  input: unknown
-  held: string
-  sent: boolean
-}
-/** The call that carries an answer's form: its arguments are the content. */
-interface FormBlock {
-  kind: 'form'
-  input: unknown
-  empty: boolean
-}
-interface CarriedBlock {
-  kind: 'carried'
-  block: Record<string, unknown>
-  pieces: string[]
-  input: string[]
-  text: number
-  tools: number
-}
-type OpenBlock = TextBlock | ToolBlock | FormBlock | CarriedBlock
 
 export interface StreamBlocks {
   start(event: ClaudeEvent): void
@@ -64,106 +33,39 @@ export function createStreamBlocks({ show }: { show: (delta: string, text: strin
   let open = new Map<number, OpenBlock>()
   let carried: Carried[] = []
   const annotations: Record<string, unknown>[] = []
-  let textLength = 0
+  const shown = createShownDeltas(show)
   let calls = 0
   /** How many carried blocks went into the ids of tool calls. */
   let given = 0
 
-  function showText(text: string): void {
-    if (text === '') return
-    textLength += text.length
-    show(`{"content":${JSON.stringify(text)}}`, text)
-  }
-
-  function showThought(text: string): void {
-    if (text !== '') show(`{"reasoning_content":${JSON.stringify(text)}}`, text)
-  }
-
-  function showCall(block: ToolBlock): void {
-    if (block.sent && block.held === '') return
-    const args = JSON.stringify(block.held)
-    const called = block.sent
-      ? `"function":{"arguments":${args}}`
-      : `"id":${JSON.stringify(block.id)},"type":"function","function":{"name":${JSON.stringify(block.name)},"arguments":${args}}`
-    show(`{"tool_calls":[{"index":${block.index},${called}}]}`, block.sent ? block.held : block.name + block.held)
-    block.sent = true
-    block.held = ''
-  }
-
   function close(block: OpenBlock): void {
     if (block.kind === 'text') {
-      for (const citation of block.citations) annotations.push(annotation(citation, block.start, textLength))
+      for (const citation of block.citations) annotations.push(annotation(citation, block.start, shown.textLength))
     } else if (block.kind === 'tool') {
       if (!block.sent && block.held.trim() === '') block.held = JSON.stringify(asObject(block.input) ?? {})
-      showCall(block)
+      shown.call(block)
     } else if (block.kind === 'form') {
-      if (block.empty) showText(JSON.stringify(asObject(block.input) ?? {}))
-    } else {
-      const { pieces, input, text, tools } = block
-      const whole = { ...block.block }
-      if (whole.type === 'thinking') whole.thinking = pieces.join('')
-      else if (whole.type === 'compaction' && pieces.length > 0) whole.content = pieces.join('')
-      if (input.length > 0) whole.input = asObject(parseJson(input.join(''))) ?? {}
-      carried.push({ block: whole, text, tools })
-    }
+      if (block.empty) shown.text(JSON.stringify(asObject(block.input) ?? {}))
+    } else carried.push(wholeBlock(block))
   }
 
   function startBlock(raw: Members): OpenBlock | null {
     const { type } = raw
     if (type === 'text') {
-      const block: TextBlock = { kind: 'text', start: textLength, citations: listOf(raw.citations) }
-      if (typeof raw.text === 'string') showText(raw.text)
+      const block: TextBlock = { kind: 'text', start: shown.textLength, citations: listOf(raw.citations) }
+      if (typeof raw.text === 'string') shown.text(raw.text)
       return block
     }
     if (type === 'tool_use' && raw.name === FORM_TOOL) return { kind: 'form', input: raw.input, empty: true }
     if (type === 'tool_use') {
       const id = idWithBlocks(typeof raw.id === 'string' ? raw.id : `call_${calls}`, carried.slice(given))
       given = carried.length
-      const name = typeof raw.name === 'string' ? raw.name : ''
       calls += 1
-      return { kind: 'tool', index: calls - 1, id, name, input: raw.input, held: '', sent: false }
+      return toolBlock(raw, calls - 1, id)
     }
     if (!isCarried(type)) return null
-    const pieces = typeof raw.thinking === 'string' ? [raw.thinking] : []
-    if (typeof raw.thinking === 'string') showThought(raw.thinking)
-    return { kind: 'carried', block: { ...raw }, pieces, input: [], text: textLength, tools: calls }
-  }
-
-  function readDelta(block: OpenBlock | undefined, delta: Members): void {
-    switch (delta.type) {
-      case 'text_delta':
-        if (typeof delta.text === 'string') showText(delta.text)
-        break
-      case 'thinking_delta':
-        if (typeof delta.thinking !== 'string') break
-        if (block?.kind === 'carried') block.pieces.push(delta.thinking)
-        showThought(delta.thinking)
-        break
-      case 'signature_delta':
-        if (block?.kind !== 'carried' || typeof delta.signature !== 'string') break
-        block.block.signature = `${block.block.signature ?? ''}${delta.signature}`
-        break
-      case 'input_json_delta':
-        if (typeof delta.partial_json === 'string' && block !== undefined) readInput(block, delta.partial_json)
-        break
-      case 'citations_delta':
-        if (block?.kind === 'text') block.citations.push(delta.citation)
-        break
-      case 'compaction_delta':
-        if (block?.kind === 'carried' && typeof delta.content === 'string') block.pieces.push(delta.content)
-        break
-    }
-  }
-
-  function readInput(block: OpenBlock, piece: string): void {
-    if (block.kind === 'carried') block.input.push(piece)
-    else if (block.kind === 'form') {
-      if (piece !== '') block.empty = false
-      showText(piece)
-    } else if (block.kind === 'tool') {
-      block.held += piece
-      if (block.sent || block.held.length >= HELD_CHARS_MAX) showCall(block)
-    }
+    if (typeof raw.thinking === 'string') shown.thought(raw.thinking)
+    return carriedBlock(raw, shown.textLength, calls)
   }
 
   return {
@@ -176,9 +78,7 @@ export function createStreamBlocks({ show }: { show: (delta: string, text: strin
       if (block === null) open.delete(at)
       else open.set(at, block)
     },
-    delta(event) {
-      readDelta(open.get(indexOf(event)), asObject(event.delta) ?? {})
-    },
+    delta: (event) => readBlockDelta(open.get(indexOf(event)), asObject(event.delta) ?? {}, shown),
     stop(event) {
       const at = indexOf(event)
       const block = open.get(at)
@@ -196,15 +96,30 @@ export function createStreamBlocks({ show }: { show: (delta: string, text: strin
     end() {
       for (const block of open.values()) close(block)
       open.clear()
-      const cited = annotations.length === 0 ? null : `"annotations":${JSON.stringify(annotations)}`
-      const kept = carried.length === 0 ? null : `"thinking_blocks":${JSON.stringify(blocksMember(carried))}`
-      const members = [cited, kept].filter((member) => member !== null)
-      return members.length === 0 ? null : `{${members.join(',')}}`
+      return lastDelta(annotations, carried)
     },
     get calls() {
       return calls
     },
   }
+}
+
+function toolBlock(raw: Members, index: number, id: string): OpenBlock {
+  const name = typeof raw.name === 'string' ? raw.name : ''
+  return { kind: 'tool', index, id, name, input: raw.input, held: '', sent: false }
+}
+
+function carriedBlock(raw: Members, text: number, tools: number): OpenBlock {
+  const pieces = typeof raw.thinking === 'string' ? [raw.thinking] : []
+  return { kind: 'carried', block: { ...raw }, pieces, input: [], text, tools }
+}
+
+/** What clients can't add up from pieces; null where there is none. */
+function lastDelta(annotations: readonly unknown[], carried: readonly Carried[]): string | null {
+  const cited = annotations.length === 0 ? null : `"annotations":${JSON.stringify(annotations)}`
+  const kept = carried.length === 0 ? null : `"thinking_blocks":${JSON.stringify(blocksMember(carried))}`
+  const members = [cited, kept].filter((member) => member !== null)
+  return members.length === 0 ? null : `{${members.join(',')}}`
 }
 
 function indexOf(event: ClaudeEvent): number {
