@@ -55,6 +55,8 @@ export function createSettler(text: string): Settler {
     }
     const deps = {
       clock: { now: () => new Date(), monotonic: () => 0 },
+      // Limits of tokens a minute are none of its business.
+      admission: { rates: { tokens: () => {} } },
       money: { ledger, prices, tokenizer },
       learned: { hiddenShares: createHiddenShares(), usualTiers: createUsualTiers(() => 0) },
       observe: { log: createLog('silent') },
