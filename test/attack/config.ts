@@ -21,6 +21,7 @@ export function attackConfig(url: string): string {
       modelOn(url, 'chosen', { ...mini, n: 3 }),
       // A dear one under the name of a cheap one.
       modelOn(url, 'gpt-4o-nano', { model: 'openai/gpt-4o' }),
+      modelOn(url, 'little', mini),
       modelOn(url, 'ft', { model: 'openai/ft:gpt-4o-mini-2024-07-18:acme::x' }),
       modelOn(url, 'searching', { model: 'openai/gpt-4o-mini-search-preview' }),
       modelOn(url, 'claude', { model: 'anthropic/claude-haiku-4-5' }),

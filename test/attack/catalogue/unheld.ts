@@ -5,8 +5,9 @@
 import { deflateSync } from 'node:zlib'
 import { type PdfObjects, pages, pdf } from '../../providers/media/build.ts'
 import { chatAnswer } from '../../support/upstream-answers.ts'
+import type { Actor, Seen } from '../actor.ts'
 import { chunk, greedy, INPUT, inTurn, openAiReader, ROLE, streamsThenWaits, usageOf } from '../provider.ts'
-import { type Ask, exact, free, type Trick } from '../trick.ts'
+import { exact, free, type Trick } from '../trick.ts'
 
 type Json = Record<string, unknown>
 
@@ -19,17 +20,29 @@ const costOf = (tokens: number) => BigInt(tokens * 225 + 10_000)
 const LITTLE = 6
 
 const image = { type: 'image_url', image_url: { url: 'https://example.com/a.png' } }
+/** A deployment of its own: what others learned of tiers would make these holds larger, and refuse all of them. */
 const say = (text: string, ...parts: Json[]) => ({
+  model: 'little',
   max_tokens: 5,
   messages: [{ role: 'user', content: [{ type: 'text', text }, ...parts] }],
 })
+
+/** A refusal would keep every promise here, and show nothing. */
+function expectServed(answers: readonly Seen[]): void {
+  if (!answers.some(({ status }) => status === 200)) throw new Error('no call was served: the trick was not tried')
+}
+
+const served =
+  (body: Json) =>
+  async ({ call }: Actor): Promise<void> =>
+    expectServed([await call({ body })])
 
 const IMAGES: readonly Trick[] = [
   {
     name: 'ten users of one pool at once, each with an image twice as large as it seems',
     by: 'caller',
     act: async ({ call, keys }) => {
-      await Promise.all(keys.map((key) => call({ key, body: say('Say hello', image) })))
+      expectServed(await Promise.all(keys.map((key) => call({ key, body: say('Say hello', image) }))))
     },
     provider: greedy(openAiReader, { inputOf: () => INPUT + 1 + TILES(8) }),
     credits: LITTLE,
@@ -41,7 +54,7 @@ const IMAGES: readonly Trick[] = [
     name: 'ten calls of one user at once, each with such an image',
     by: 'caller',
     act: async ({ call }) => {
-      await Promise.all(Array.from({ length: 10 }, () => call({ body: say('Say hello', image) })))
+      expectServed(await Promise.all(Array.from({ length: 10 }, () => call({ body: say('Say hello', image) }))))
     },
     provider: greedy(openAiReader, { inputOf: () => INPUT + 1 + TILES(8) }),
     credits: LITTLE,
@@ -51,7 +64,7 @@ const IMAGES: readonly Trick[] = [
   {
     name: 'such an image beside a long text of which every byte is a token',
     by: 'caller',
-    act: { body: say('ab'.repeat(20_000), image) },
+    act: served(say('ab'.repeat(20_000), image)),
     provider: greedy(openAiReader, { inputOf: () => 40_000 + INPUT + TILES(8) }),
     // Enough for the text at a token a byte, and for the image as it usually is.
     credits: 15,
@@ -69,7 +82,7 @@ const IMAGES: readonly Trick[] = [
   {
     name: 'such an image for a cheap model that fails, and a dear one behind it',
     by: 'caller',
-    act: { body: { model: 'stairs', ...say('Say hello', image, image, image) } },
+    act: { body: { ...say('Say hello', image, image, image), model: 'stairs' } },
     provider: inTurn(
       { script: { status: 500, frames: [] }, bill: null },
       {
@@ -108,14 +121,18 @@ const LINES = Array.from(
 const stream = (id: number, dictionary: string, body: Buffer) =>
   Buffer.concat([Buffer.from(`${id} 0 obj\n<< ${dictionary} >>\nstream\n`), body, Buffer.from('\nendstream\nendobj\n')])
 
+function fileOf(streams: readonly Buffer[], objects: PdfObjects = pages(1), more = ''): Json {
+  const data = pdf(objects, { streams: [...streams], more }).toString('base64')
+  return { type: 'file', file: { filename: 'a.pdf', file_data: `data:application/pdf;base64,${data}` } }
+}
+
 /** A page of 3,000 tokens of text and an image of eight tiles, whose file seems to hold next to nothing. */
 function dense(name: string, streams: readonly Buffer[], objects: PdfObjects = pages(1), more = ''): Trick {
-  const data = pdf(objects, { streams: [...streams], more }).toString('base64')
-  const file = { type: 'file', file: { filename: 'a.pdf', file_data: `data:application/pdf;base64,${data}` } }
+  const file = fileOf(streams, objects, more)
   return {
     name: `a dense page that seems to be empty: ${name}`,
     by: 'caller',
-    act: { body: say('Say hello', file) },
+    act: served(say('Say hello', file)),
     provider: greedy(openAiReader, { inputOf: () => INPUT + 1 + TILES(8) + 3_000 }),
     credits: LITTLE,
     overdraft: costOf(BEYOND + 3_000),
@@ -123,7 +140,16 @@ function dense(name: string, streams: readonly Buffer[], objects: PdfObjects = p
   }
 }
 
-const unknown = (trick: Trick): Trick => ({ ...trick, overdraft: 0n, promise: free })
+/** Held at all the pages there can be, so refused. */
+function unknown(name: string, objects: PdfObjects, more = ''): Trick {
+  return {
+    ...dense(name, [], objects, more),
+    act: { body: say('Say hello', fileOf([], objects, more)) },
+    overdraft: 0n,
+    promise: free,
+  }
+}
+
 const packed = deflateSync(Buffer.from(LINES))
 
 const DOCUMENTS: readonly Trick[] = [
@@ -145,28 +171,21 @@ const DOCUMENTS: readonly Trick[] = [
   ),
   dense('its picture stands in its text', [stream(50, '/Length 9', Buffer.from('BI /W 9000 /H 9000 ID x EI'))]),
   dense('its text has no length, and ends early', [stream(50, '', Buffer.from(`endstream ${LINES}`))]),
-  unknown(dense('it is locked', [], pages(1), '/Encrypt 9 0 R ')),
-  unknown(
-    dense(
-      'it was changed, and the last tree can not be read',
-      [],
-      [...pages(1), [2, '<< /Type /Pages /Kids 9 0 R >>']],
-    ),
-  ),
-  unknown(dense('a second tree is larger', [], [...pages(1), ...pages(60)])),
+  unknown('it is locked', pages(1), '/Encrypt 9 0 R '),
+  unknown('it was changed, and the last tree can not be read', [...pages(1), [2, '<< /Type /Pages /Kids 9 0 R >>']]),
+  unknown('a second tree is larger', [...pages(1), ...pages(60)]),
 ]
 
 /** Nobody stated usage, so the page is charged at what its file seems to hold. */
-const LEFT: Trick = {
-  ...dense('it says it is an image, and its reader leaves before the usage', [
-    stream(50, `/Subtype /Image /Filter /FlateDecode /Length ${packed.length}`, packed),
-  ]),
+const HIDDEN = [stream(50, `/Subtype /Image /Filter /FlateDecode /Length ${packed.length}`, packed)]
+const LEAVES: Trick = {
+  ...dense('it says it is an image, and its reader leaves before the usage', HIDDEN),
+  act: { body: { ...say('Say hello', fileOf(HIDDEN)), stream: true }, leaveAfter: 2 },
   provider: streamsThenWaits([ROLE, chunk({ content: 'Hello' })], { input: INPUT + 1 + TILES(4) + 3_000, output: 1 }),
   credits: 100,
   overdraft: 0n,
   known:
     'the text of a document is expected by its streams (docs/guarantees.md); read to its end, it is charged as stated',
 }
-const LEAVES: Trick = { ...LEFT, act: { body: { ...(LEFT.act as Ask).body, stream: true }, leaveAfter: 2 } }
 
 export const UNHELD: readonly Trick[] = [...IMAGES, ...DOCUMENTS, LEAVES]
