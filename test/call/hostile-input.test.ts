@@ -81,7 +81,8 @@ describe.for(STRINGS)('$name', ({ text, isHalf = false }) => {
 
     const answer = await postChat(tollgate, key, HELLO)
 
-    expect([answer.status, answer.body]).toEqual([200, raw.replace('16}', '16,"cost":0.000006975}')])
+    const shown = raw.replace(`"model":${text}`, () => '"model":"gpt-4o-mini"')
+    expect([answer.status, answer.body]).toEqual([200, shown.replace('16}', '16,"cost":0.000006975}')])
     const row = await rowOfCall(db.pool, answer.headers.get('x-litellm-call-id'))
     expect(row).toMatchObject({ org_id: id, credits_used: '0.006975', provenance: 'provider_usage' })
   })
@@ -90,8 +91,8 @@ describe.for(STRINGS)('$name', ({ text, isHalf = false }) => {
     const { db, upstream, tollgate } = product
     const { id, key } = await alice()
     const frames = [
-      `data: {"id":${text},"model":${text},"choices":[{"index":0,"delta":{"content":${text}}}]}\n\n`,
-      `data: {"id":${text},"model":${text},"choices":[{"index":0,"delta":{"refusal":${text}},"finish_reason":"stop"}]}\n\n`,
+      `data: {"id":${text},"model":"gpt-4o-mini","choices":[{"index":0,"delta":{"content":${text}}}]}\n\n`,
+      `data: {"id":${text},"model":"gpt-4o-mini","choices":[{"index":0,"delta":{"refusal":${text}},"finish_reason":"stop"}]}\n\n`,
       sse({ choices: [], usage: { prompt_tokens: 11, completion_tokens: 5, total_tokens: 16 } }),
     ]
     upstream.respond(rawStream([...frames, 'data: [DONE]\n\n']))

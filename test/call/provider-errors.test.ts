@@ -218,7 +218,8 @@ describe('a stream that fails later ends with one error frame, and is charged fo
 
     expect([(await call.head).status, complete]).toEqual([200, true])
     const [last, ...rest] = body.split('\n\n').slice(0, -1).reverse()
-    expect(rest.reverse().map((frame) => `${frame}\n\n`)).toEqual(begun)
+    const named = begun.map((frame) => String(frame).replace('"model":"gpt-4o-mini"', `"model":"${model}"`))
+    expect(rest.reverse().map((frame) => `${frame}\n\n`)).toEqual(named)
     const shown = { error: { message, type: 'server_error', param: null, code }, detail: message }
     expect(JSON.parse(last?.slice(6) ?? '')).toEqual(shown)
     const row = await rowOfRequest(product, call.requestId)

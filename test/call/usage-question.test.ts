@@ -24,7 +24,7 @@ const refusal = (message: string, param?: string) =>
 /** Refuses requests with `stream_options` and states no usage. */
 const unknowing: Handler = ({ json }) =>
   json !== null && 'stream_options' in json ? refusal('Unknown: stream_options', 'stream_options') : plain()
-const plain = (): Answer => chatStream({ usage: null })
+const plain = (model = 'gpt-4o-mini'): Answer => chatStream({ usage: null, model })
 
 interface Result {
   answer: CallAnswer
@@ -49,13 +49,13 @@ describe('a server that does not know stream_options', () => {
     const first = await call('first', unknowing, { stream: true })
     expect(first.sent).toEqual([{ ...SENT, ...ASKED }, SENT])
     expect(first.answer.status).toBe(200)
-    expect(first.answer.body).toBe(plain().frames.join(''))
+    expect(first.answer.body).toBe(plain('first').frames.join(''))
     expect(first.answer.headers.get('x-litellm-attempted-retries')).toBe('0')
     expect(await rowOf(first)).toMatchObject({ ...COUNTED, details: { retries: 0, fallbacks: 0 } })
 
     const second = await call('first', unknowing, { stream: true })
     expect(second.sent).toEqual([SENT])
-    expect(second.answer.body).toBe(plain().frames.join(''))
+    expect(second.answer.body).toBe(plain('first').frames.join(''))
     expect(await rowOf(second)).toMatchObject(COUNTED)
   })
 
@@ -88,7 +88,7 @@ describe('a server that does not know stream_options', () => {
     }
     const calls = await Promise.all([1, 2].map(() => call('seventh', together, { stream: true })))
     for (const result of calls) {
-      expect(result.answer.body).toBe(plain().frames.join(''))
+      expect(result.answer.body).toBe(plain('seventh').frames.join(''))
       expect(await rowOf(result)).toMatchObject(COUNTED)
     }
     expect(asked).toBe(2)

@@ -199,7 +199,8 @@ describe('a stream that fails later ends with one error frame, charged for what 
     const call = openCall(tollgate, acme.keys.alice, body)
     const { body: shown, complete } = await call.closed
     expect([(await call.head).status, complete]).toEqual([200, true])
-    expect(shown).toBe(content + sse({ error, detail: error.message }))
+    const named = content.replace('"model":"m"', `"model":${JSON.stringify(model)}`)
+    expect(shown).toBe(named + sse({ error, detail: error.message }))
     expect(await rowOfRequest(product, call.requestId)).toMatchObject({ ...row, outcome: 'cut_off' })
     expect(await balanceOf(db.pool, acme.id, 'alice')).toMatchObject({ used: row.credits_used, held: '0.000000' })
   })

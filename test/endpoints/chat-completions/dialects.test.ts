@@ -71,6 +71,9 @@ const bothWays = (usage: object, options: object = {}): [string, object, Answer]
   ['a stream', STREAM, chatStream({ ...options, usage: { ...usage } })],
 ]
 
+/** Frames under the name that the caller asked for. */
+const named = (model: string, frames: string) => frames.replaceAll(/"model":"[^"]*"/g, `"model":"${model}"`)
+
 describe('xAI', () => {
   const thought = {
     prompt_tokens: 32,
@@ -123,9 +126,8 @@ describe('Groq', () => {
     const { answer } = await charged('llama', script, expected, STREAM)
     const frames = answer.body.split('\n\n').slice(0, -1)
     expect(frames).toHaveLength(4)
-    expect(`${frames[0]}\n\n${frames[1]}\n\n`).toBe(
-      chunk({ content: 'Hi' }) + chunk({}, 'stop', { x_groq: { id: 'r' } }),
-    )
+    const shown = chunk({ content: 'Hi' }) + chunk({}, 'stop', { x_groq: { id: 'r' } })
+    expect(`${frames[0]}\n\n${frames[1]}\n\n`).toBe(named('llama', shown))
     expect(answer.body.match(/"usage"/g)).toHaveLength(1)
     expect(frames[3]).toBe('data: [DONE]')
   })
@@ -195,7 +197,7 @@ describe('OpenRouter', () => {
     const script = rawStream([comment, comment, hello, comment, stop, again, 'data: [DONE]\n\n'])
     const { answer } = await charged('routed', script, { credits: '0.300000', provenance: 'provider_cost' }, STREAM)
     const usage = sse({ ...head, choices: [], usage: { ...USAGE, cost: 0.0003 } })
-    expect(answer.body).toBe(`${hello}${stop}${usage}data: [DONE]\n\n`)
+    expect(answer.body).toBe(named('routed', `${hello}${stop}${usage}data: [DONE]\n\n`))
   })
 
   test('all models of the request are held for; one without a price is refused by its name', async () => {
@@ -264,7 +266,8 @@ describe('HuggingFace', () => {
     // The input counts 10 tokens and "Hello world" 2: (10 x 590 + 2 x 790) x 1.5
     const expected = { credits: '0.011220', provenance: 'estimated' }
     const { answer, usage } = await charged('hugged', rawStream(bare), expected, STREAM)
-    expect(answer.body.startsWith(sse(frame('Hello', null)) + sse(frame(' world', 'stop')))).toBe(true)
+    const shown = sse(frame('Hello', null)) + sse(frame(' world', 'stop'))
+    expect(answer.body.startsWith(named('hugged', shown))).toBe(true)
     expect(answer.body.endsWith('data: [DONE]\n\n')).toBe(true)
     expect(usage).toMatchObject({ prompt_tokens: 10, completion_tokens: 2, total_tokens: 12 })
   })
