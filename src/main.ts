@@ -1,61 +1,46 @@
 #!/usr/bin/env node
 /** The command line. Results go to standard output, everything else to standard error; exit codes are in usage.ts. */
 import './small-heap.ts'
-import { auditBooks } from './commands/audit.ts'
-import { checkConfig } from './commands/check-config.ts'
-import { disputesList, disputesSettle } from './commands/disputes.ts'
+import './compile-cache.ts'
 import { CommandError, EXIT } from './commands/exit.ts'
-import { keysImportFernet, keysRotate } from './commands/keys.ts'
-import { migrateSchema } from './commands/migrate.ts'
-import { migrateFromOpsCenter } from './commands/migrate-from.ts'
-import { readOptions } from './commands/options.ts'
-import {
-  keyCreate,
-  keyList,
-  keyRevoke,
-  memberAdd,
-  memberAllocate,
-  memberList,
-  orgAddCredits,
-  orgCreate,
-  orgList,
-  orgResume,
-  orgShow,
-  orgSuspend,
-} from './commands/organizations.ts'
-import { serviceKeyCreate, serviceKeyList, serviceKeyRevoke, serviceKeyRotate } from './commands/service-keys.ts'
-import { start } from './commands/start.ts'
+import { type Options, readOptions } from './commands/options.ts'
 import { commandsOf, HELP, helpFor } from './commands/usage.ts'
 import { version } from './commands/version.ts'
-import { withoutSecrets } from './observe/log.ts'
+import { withoutSecrets } from './observe/without-secrets.ts'
 
-const COMMANDS = {
-  start,
-  migrate: migrateSchema,
-  audit: auditBooks,
-  'check-config': checkConfig,
-  'org create': orgCreate,
-  'org list': orgList,
-  'org show': orgShow,
-  'org suspend': orgSuspend,
-  'org resume': orgResume,
-  'org add-credits': orgAddCredits,
-  'member list': memberList,
-  'member add': memberAdd,
-  'member allocate': memberAllocate,
-  'key create': keyCreate,
-  'key list': keyList,
-  'key revoke': keyRevoke,
-  'service-key create': serviceKeyCreate,
-  'service-key rotate': serviceKeyRotate,
-  'service-key revoke': serviceKeyRevoke,
-  'service-key list': serviceKeyList,
-  'keys rotate': keysRotate,
-  'keys import-fernet': keysImportFernet,
-  'migrate-from ops-center': migrateFromOpsCenter,
-  disputes: disputesList,
-  'disputes settle': disputesSettle,
-} as const
+type Command = (options: Options) => number | Promise<number>
+
+/** Each is loaded when it is named: a command that only prints does not wait for what a server is made of. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  start: async () => (await import('./commands/start.ts')).start,
+  migrate: async () => (await import('./commands/migrate.ts')).migrateSchema,
+  audit: async () => (await import('./commands/audit.ts')).auditBooks,
+  'check-config': async () => (await import('./commands/check-config.ts')).checkConfig,
+  'org create': async () => (await organizations()).orgCreate,
+  'org list': async () => (await organizations()).orgList,
+  'org show': async () => (await organizations()).orgShow,
+  'org suspend': async () => (await organizations()).orgSuspend,
+  'org resume': async () => (await organizations()).orgResume,
+  'org add-credits': async () => (await organizations()).orgAddCredits,
+  'member list': async () => (await organizations()).memberList,
+  'member add': async () => (await organizations()).memberAdd,
+  'member allocate': async () => (await organizations()).memberAllocate,
+  'key create': async () => (await organizations()).keyCreate,
+  'key list': async () => (await organizations()).keyList,
+  'key revoke': async () => (await organizations()).keyRevoke,
+  'service-key create': async () => (await serviceKeys()).serviceKeyCreate,
+  'service-key rotate': async () => (await serviceKeys()).serviceKeyRotate,
+  'service-key revoke': async () => (await serviceKeys()).serviceKeyRevoke,
+  'service-key list': async () => (await serviceKeys()).serviceKeyList,
+  'keys rotate': async () => (await import('./commands/keys.ts')).keysRotate,
+  'keys import-fernet': async () => (await import('./commands/keys.ts')).keysImportFernet,
+  'migrate-from ops-center': async () => (await import('./commands/migrate-from.ts')).migrateFromOpsCenter,
+  disputes: async () => (await import('./commands/disputes.ts')).disputesList,
+  'disputes settle': async () => (await import('./commands/disputes.ts')).disputesSettle,
+}
+
+const organizations = () => import('./commands/organizations.ts')
+const serviceKeys = () => import('./commands/service-keys.ts')
 
 async function main(args: readonly string[]): Promise<number> {
   if (args.includes('--version') || args[0] === 'version') return print(version())
@@ -64,10 +49,10 @@ async function main(args: readonly string[]): Promise<number> {
   if (args.includes('--help') || args.includes('-h') || args[0] === 'help')
     return print(helpFor(named.replace(/^help ?/, '')) ?? HELP)
   const name = named || 'start'
-  if (!Object.hasOwn(COMMANDS, name)) throw new CommandError(EXIT.usage, noCommand(name))
-  return COMMANDS[name as keyof typeof COMMANDS](
-    readOptions(name, args.slice(words < 0 ? args.length : words), process.env),
-  )
+  const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
+  if (load === undefined) throw new CommandError(EXIT.usage, noCommand(name))
+  const options = readOptions(name, args.slice(words < 0 ? args.length : words), process.env)
+  return (await load())(options)
 }
 
 /** With those that begin with the same word. */
