@@ -247,6 +247,10 @@ describe('402: not enough credits', () => {
 describe('403: may not', () => {
   test('a member without an allocation', async () => {
     const { id } = await alice()
+    await product.db.pool.query(
+      "insert into organization_members (org_id, user_id, role) values ($1, 'carol', 'member')",
+      [id],
+    )
     const key = await makeKey(id, 'carol')
     const answer = await untouched(() => postChat(product.tollgate, key, HELLO))
     const message = expectRefusal(answer, { status: 403, code: 'no_allocation', type: 'permission_error' })
