@@ -1,9 +1,10 @@
 /** kill -9 at every instant of a call: what is on the books afterwards, to the microcredit, and that it is there once. */
 import { randomUUID } from 'node:crypto'
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
+import { spoolFiles } from '../chaos/spool-files.ts'
 import { type BookedRow, bookedRows, charge, correction, expectBookedRows, recovered } from '../support/booked-rows.ts'
 import { balanceOf, expectNothingHeld } from '../support/call-books.ts'
 import { type SeededOrganization, useDatabase } from '../support/database.ts'
@@ -316,13 +317,13 @@ describe('killed with its settlement in the spool', () => {
 
     await kill(victim)
 
-    expect(await readdir(victim.spool)).not.toEqual([])
+    expect(await spoolFiles(victim.spool)).not.toEqual([])
     const heir = await startHeir(victim.spool)
     upstream.respond(chatAnswer({ model: 'metered' }))
     expect((await postChat(heir, victim.org.keys.alice, ASKED)).headers.get('x-credits-used')).toBe(TRUE)
     expect(await heir.stop()).toBe(0)
     // It was replayed, or it would still be there.
-    expect(await readdir(victim.spool)).toEqual([])
+    expect(await spoolFiles(victim.spool)).toEqual([])
     expect(await bookedRows(db.pool, call)).toEqual([charge(TRUE)])
     await expectUsed(victim.org, '0.630000')
   })
