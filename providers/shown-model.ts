@@ -2,6 +2,7 @@
  * `model` as callers see it: the name they asked for, also where a provider names a dated version, or another model behind an alias. What
  * served stands in the headers and in the row of the call; prices are looked up by what the provider wrote, before it is changed.
  */
+import { asObject, parseJson } from './json.ts'
 import { type Change, changeMembers, objectMembers } from './json-members.ts'
 
 const MODEL = Buffer.from('"model"')
@@ -21,10 +22,12 @@ export function createShownModel(asked: string): ShownModel {
 
   function renameFound(payload: Buffer): Buffer {
     if (!payload.includes(MODEL)) return payload
+    // What is no JSON passes as it came, whatever it looks like.
+    const stated = asObject(parseJson(payload))?.model
+    if (typeof stated !== 'string' || stated === '') return payload
     const members = objectMembers(payload)
-    const own = members.find(({ key }) => key === 'model')
-    const stated = own === undefined ? null : (JSON.parse(payload.toString('utf8', own.valueStart, own.end)) as unknown)
-    if (own === undefined || typeof stated !== 'string' || stated === '') return payload
+    const own = members.findLast(({ key }) => key === 'model')
+    if (own === undefined) return payload
     head = Buffer.from(payload.subarray(0, own.end))
     shown = Buffer.concat([payload.subarray(0, own.valueStart), Buffer.from(value)])
     if (stated === asked) shown = head

@@ -25,6 +25,8 @@ describe('A frame that was not read', () => {
     ['names nothing', Buffer.from('{"id":"c1","choices":[]}')],
     ['has an empty name', Buffer.from('{"id":"c1","model":"","choices":[]}')],
     ['has no text for a name', Buffer.from('{"model":7,"choices":[]}')],
+    ['is no JSON', Buffer.from('{"model":"gpt-4o","choices":[')],
+    ['breaks off in the name', Buffer.from('{"id":"c1","model":"gpt')],
     ['names a model inside a choice only', Buffer.from('{"choices":[{"model":"gpt-4o"}]}')],
   ])('is passed on as the same bytes where it %s.', (_, payload) => {
     const { rename } = createShownModel('mine')
