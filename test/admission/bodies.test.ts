@@ -73,6 +73,10 @@ test('a small body without credits is read, and the hold says what it costs', as
 
 test('without an allocation it is 403, as it would be after the hold', async () => {
   const { id } = await keyWith(10)
+  await product.db.pool.query(
+    "insert into organization_members (org_id, user_id, role) values ($1, 'carol', 'member')",
+    [id],
+  )
   const { key, hash, preview } = newApiKey()
   await product.db.pool.query(
     'insert into tollgate.api_keys (key_hash, preview, org_id, user_id) values ($1, $2, $3, $4)',
@@ -154,7 +158,7 @@ test('bodies that are still being sent are counted for each caller', async () =>
     const answer = await postChat(product.tollgate, alice.key, HELLO)
     expect(answer.status).toBe(429)
     return answer
-  })
+  }, 10_000)
   expect([refused.headers.get('retry-after'), refused.json()]).toMatchObject([
     '1',
     { error: { code: 'too_many_uploads' } },

@@ -23,6 +23,9 @@ const chunk = (delta: object, finish: string | null = null, rest: object = {}) =
 const HELLO = chunk({ content: 'Hello' })
 const USAGE = { prompt_tokens: 11, completion_tokens: 5, total_tokens: 16 }
 
+/** As callers see it: under the name they asked for. */
+const named = (frame: object) => ({ ...frame, model: MODEL })
+
 function read(frames: readonly string[]): { out: string; done: boolean; reader: StreamReader } {
   const reader = huggingface.chat.readStream(context)
   const parts = [reader.push(Buffer.from(frames.join(''))), reader.end()]
@@ -56,7 +59,7 @@ describe('a stream of HuggingFace', () => {
   test('without spaces, [DONE] and OpenAI’s words leaves as OpenAI would write it', () => {
     const bare = (data: object) => `data:${JSON.stringify(data)}\n\n`
     const { out, done, reader } = read([bare(HELLO), bare(chunk({ content: '.' }, 'eos_token'))])
-    expect(out).toBe(sse(HELLO) + sse(chunk({ content: '.' }, 'stop')))
+    expect(out).toBe(sse(named(HELLO)) + sse(named(chunk({ content: '.' }, 'stop'))))
     expect(done).toBe(false)
     expect(reader.finishReasons).toEqual(['stop'])
     expect(reader.reading).toMatchObject({ usage: null, model: 'zai-glm-4.6' })
@@ -69,7 +72,7 @@ describe('a stream of HuggingFace', () => {
       sse({ ...HELLO, usage: grown }),
       sse(chunk({}, 'stop', { usage: USAGE, time_info: { queue_time: 0.1 } })),
     ])
-    expect(out).toBe(sse(HELLO) + sse(chunk({}, 'stop', { time_info: { queue_time: 0.1 } })))
+    expect(out).toBe(sse(named(HELLO)) + sse(named(chunk({}, 'stop', { time_info: { queue_time: 0.1 } }))))
     expect(reader.reading.usage).toEqual({ ...NO_USAGE, input: 11, output: 5 })
   })
 

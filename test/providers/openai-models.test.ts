@@ -101,7 +101,7 @@ describe('other media', () => {
   })
 
   test('a document is the text and the image of its pages, a file by id is bounded by nothing', () => {
-    expect(file(url(make.pdf(make.pages(3)), 'application/pdf'))).toEqual({ bound: 3 * 4_445, expected: 3 * 1_765 })
+    expect(file(url(make.pdf(make.pages(3)), 'application/pdf'))).toEqual({ bound: 3 * 4_445, expected: 3 * 765 })
     expect(file(url(Buffer.from('%PDF packed'), 'application/pdf'))).toEqual({ bound: 4_445_000, expected: 1_765 })
     expect(file('A'.repeat(40_000))).toEqual({ bound: 30_000, expected: 7_500 })
     expect(tokens({ type: 'file', file: { file_id: 'file-1' } })).toEqual({ bound: null, expected: 2_000 })
