@@ -13,7 +13,7 @@ const ROOT = join(import.meta.dirname, '..')
  * bounds callers by who they are, and `identity` asks it how many unknown keys an address may try, in files that do not need each other.
  */
 const LAYERS: readonly (readonly string[])[] = [
-  ['main', 'small-heap'],
+  ['main', 'small-heap', 'compile-cache'],
   ['commands'],
   ['server'],
   ['app'],
