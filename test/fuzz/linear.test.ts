@@ -16,7 +16,7 @@ import { countSteps, type Steps } from './steps.ts'
 
 const BYTES = 50_000
 /** Twice the bytes; what grows with their square is at four. */
-const GROWTH_MAX = 2.35
+const GROWTH_MAX = 2.5
 /** So few are the beginning of every request or stream. */
 const STEPS_MIN = 20_000
 /** A request is walked some ten times before it goes out: parsed, counted, bounded, translated. */
