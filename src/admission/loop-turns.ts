@@ -6,6 +6,9 @@
 
 /** Of the loop's turn, for all strangers. A call takes about eight turns from its first byte to its last. */
 const SHARE_MS = 1.5
+/** Where turns are long, honest callers are many: who comes anew has a part of them, or it would wait for seconds. */
+const PART = 0.25
+const SHARE_MAX_MS = 25
 /** What a task costs beyond the time it runs: promises and writes that it leaves behind. */
 const AFTERMATH_MS = 0.1
 
@@ -21,6 +24,8 @@ export function createLoopTurns(now: () => number): LoopTurns {
   const queues = new Map<string, (() => void)[]>()
   let waiting = 0
   let spentMs = 0
+  let shareMs = SHARE_MS
+  let turnStartMs = 0
   let isScheduled = false
 
   function work(task: () => void): void {
@@ -35,15 +40,17 @@ export function createLoopTurns(now: () => number): LoopTurns {
   function schedule(): void {
     if (isScheduled) return
     isScheduled = true
+    turnStartMs = now()
     setImmediate(turn)
   }
 
   function turn(): void {
     isScheduled = false
+    shareMs = Math.min(SHARE_MAX_MS, Math.max(SHARE_MS, PART * (now() - turnStartMs)))
     spentMs = 0
     if (waiting === 0) return
     schedule()
-    while (waiting > 0 && spentMs < SHARE_MS) work(next())
+    while (waiting > 0 && spentMs < shareMs) work(next())
   }
 
   function next(): () => void {
@@ -58,7 +65,7 @@ export function createLoopTurns(now: () => number): LoopTurns {
   return {
     run(network, task) {
       schedule()
-      if (waiting === 0 && spentMs < SHARE_MS) {
+      if (waiting === 0 && spentMs < shareMs) {
         work(task)
         return true
       }
