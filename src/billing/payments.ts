@@ -5,7 +5,7 @@
 import { sql } from 'kysely'
 import { sqlState } from '../db/connect.ts'
 import { TollgateError } from '../http/errors.ts'
-import { formatDecimal } from '../metering/money.ts'
+import { creditsToMicro, formatDecimal } from '../metering/money.ts'
 import { recordBilling } from './billing-history.ts'
 import type { ChangeTransaction } from './change.ts'
 import { addCreditsToPool } from './credit-pools.ts'
@@ -103,7 +103,7 @@ async function take(transaction: ChangeTransaction, { id, org_id }: PaymentRow, 
     from taken t where p.id = ${id}
     returning t.credits::text as taken`.execute(transaction)
   const taken = rows[0]?.taken ?? '0'
-  const isShort = Number(taken) < Number(wanted)
+  const isShort = creditsToMicro(taken) < micro
   if (isShort)
     await transaction.updateTable('organizations').set({ status: 'suspended' }).where('id', '=', org_id).execute()
   await recordBilling(transaction, {
