@@ -2,7 +2,7 @@
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { OpenAPIHono } from '@hono/zod-openapi'
 import type { Context } from 'hono'
-import type { RateLimits } from './admission/rate-limits.ts'
+import { RATE_HEADERS, type RateLimits } from './admission/rate-limits.ts'
 import { createAccountSurface } from './api/account/surface.ts'
 import { createAdminSurface } from './api/admin/surface.ts'
 import { createAuthSurface } from './api/auth/surface.ts'
@@ -179,6 +179,7 @@ function createRenderer({ metrics, log }: Pick<AppDependencies, 'metrics' | 'log
       c.env.outgoing.destroy()
       return RESPONSE_ALREADY_SENT
     }
+    if (error.status === 429) for (const name of RATE_HEADERS) c.env.outgoing.removeHeader(name)
     for (const [name, value] of Object.entries(error.headers)) c.header(name, value)
     c.header('X-Request-ID', requestId)
     c.header('x-litellm-call-id', c.get('ownId'))

@@ -1,8 +1,9 @@
 /** How often a caller may ask in a minute: management routes by route, calls of models by key, organization and plan. */
-import type { KeyLimits, Plan, RateLimitSettings } from '../config/config.ts'
+import type { KeyLimits, RateLimitSettings } from '../config/config.ts'
 import { TollgateError } from '../http/errors.ts'
 import type { Limit } from '../http/limit.ts'
 import type { Caller } from '../identity/caller.ts'
+import { createBoundsOf } from './caller-bounds.ts'
 import type { Counted, RateWindows } from './rate-windows.ts'
 
 /** A limit of one kind of request. */
@@ -27,8 +28,11 @@ export interface RateLimits {
   ruleOf(method: string, path: string): RateRule
   /** Counts one request. @param who as actorOf names a caller. @throws {TollgateError} 429. */
   request(rule: RateRule, who: string): Promise<RateState>
-  /** Counts one call of a model, where anything limits its caller. @throws {TollgateError} 429. */
-  call(caller: Caller): Promise<void> | null
+  /**
+   * Counts one call of a model; null where nothing limits its caller. Returns the limit of requests that has least left, null where only
+   * tokens are limited. @throws {TollgateError} 429.
+   */
+  call(caller: Caller): Promise<RateState | null> | null
   /** Counts what a call used. */
   tokens(caller: Caller, tokens: number): void
 }
@@ -41,20 +45,23 @@ interface Bound {
 
 /** @param now milliseconds since 1970. */
 export function createRateLimits(settings: RateLimitSettings, windows: RateWindows, now: () => number): RateLimits {
-  const { key, organization, plans } = settings.calls
+  const limitsOf = createBoundsOf(settings.calls)
 
   /** What bounds a caller's calls, the caller's own first. Empty for nearly everyone. */
-  function boundsOf({ keyId, organizationId, limits, plan }: Caller): Bound[] {
-    const own = { name: `key ${keyId ?? organizationId}`, limits: narrowed(limits, key), whose: 'this key' }
-    const shared = {
-      name: `organization ${organizationId}`,
-      limits: narrowed(organization, planOf(plans, plan)),
-      whose: 'this organization',
-    }
-    return [own, shared].filter(({ limits: one }) => one.requestsPerMinute !== null || one.tokensPerMinute !== null)
+  function boundsOf(caller: Caller): Bound[] {
+    const { own, organization } = limitsOf(caller)
+    const { organizationId, userId, keyId } = caller
+    const bounds = [
+      keyId === null
+        ? { name: `user ${organizationId} ${userId}`, limits: own, whose: 'this user' }
+        : { name: `key ${keyId}`, limits: own, whose: 'this key' },
+      { name: `organization ${organizationId}`, limits: organization, whose: 'this organization' },
+    ]
+    return bounds.filter(({ limits: one }) => one.requestsPerMinute !== null || one.tokensPerMinute !== null)
   }
 
-  async function count(bounds: readonly Bound[]): Promise<void> {
+  async function count(bounds: readonly Bound[]): Promise<RateState | null> {
+    let narrowest: RateState | null = null
     for (const { name, limits, whose } of bounds) {
       if (limits.tokensPerMinute !== null) {
         const used = await windows.look(`tokens ${name}`)
@@ -65,8 +72,11 @@ export function createRateLimits(settings: RateLimitSettings, windows: RateWindo
         const rule = { name, most: limits.requestsPerMinute, what: `calls of ${whose}` }
         const counted = await windows.note(`calls ${name}`, 1)
         if (counted.count > rule.most) throw exceeded(rule, counted, now(), 'calls_per_minute')
+        const state = stateOf(rule, counted, now())
+        if (narrowest === null || state.remaining < narrowest.remaining) narrowest = state
       }
     }
+    return narrowest
   }
 
   return {
@@ -91,23 +101,12 @@ export function createRateLimits(settings: RateLimitSettings, windows: RateWindo
   }
 }
 
-function planOf(plans: RateLimitSettings['calls']['plans'], plan: Plan | null): KeyLimits {
-  return plans[plan ?? 'platform']
-}
-
-/** The narrower of two, each. */
-function narrowed(a: KeyLimits, b: KeyLimits): KeyLimits {
-  const least = (x: number | null, y: number | null) => (x === null ? y : y === null ? x : Math.min(x, y))
-  return {
-    requestsPerMinute: least(a.requestsPerMinute, b.requestsPerMinute),
-    tokensPerMinute: least(a.tokensPerMinute, b.tokensPerMinute),
-    callsAtOnce: least(a.callsAtOnce, b.callsAtOnce),
-  }
-}
-
 function stateOf({ most }: RateRule, { count, msLeft }: Counted, now: number): RateState {
   return { limit: most, remaining: Math.max(0, most - count), reset: Math.ceil((now + msLeft) / 1000) }
 }
+
+/** Their names, for who has to take them back: a 429 states the limit that refused, and no other. */
+export const RATE_HEADERS = ['X-RateLimit-Limit', 'X-RateLimit-Remaining', 'X-RateLimit-Reset'] as const
 
 /** As headers. */
 export function rateHeaders({ limit, remaining, reset }: RateState): Record<string, string> {

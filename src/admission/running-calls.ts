@@ -1,10 +1,12 @@
 /**
  * Calls that run at once in this process, counted from the moment their caller is known until they are settled: of each key, user and
- * organization, and in total. Of the total no organization has more than its fair share.
+ * organization, and in total. Keys, organizations and plans may have limits of their own below the general ones. Of the total no
+ * organization has more than its fair share.
  */
 import { TollgateError } from '../http/errors.ts'
 import type { Limit } from '../http/limit.ts'
 import type { Caller } from '../identity/caller.ts'
+import type { BoundsOf } from './caller-bounds.ts'
 import { createFairShare } from './fair-share.ts'
 
 const RETRY_SECONDS = 1
@@ -14,6 +16,8 @@ export interface RunningCallLimits {
   perUser: number
   perOrganization: number
   total: number
+  /** Narrower ones: of the caller's key, organization and plan. */
+  boundsOf: BoundsOf
 }
 
 export interface RunningCalls {
@@ -21,28 +25,41 @@ export interface RunningCalls {
   enter(caller: Caller): () => void
 }
 
+/** What is counted. */
+interface Names {
+  organization: string
+  user: string
+  key: string | null
+}
+
 export function createRunningCalls(limits: RunningCallLimits, now: () => number): RunningCalls {
   const share = createFairShare(limits.total, now)
   const counts = new Map<string, number>()
   let total = 0
 
-  function refusal(organization: string, user: string, key: string | null, perKey: number): TollgateError | null {
+  function refusal(caller: Caller, { organization, user, key }: Names): TollgateError | null {
     const running = (name: string) => counts.get(name) ?? 0
+    const bounds = limits.boundsOf(caller)
+    // Who has no key is bound as a user.
+    const perKey = atMost(key === null ? limits.perUser : limits.perKey, bounds.own.callsAtOnce)
+    const perUser = key === null ? perKey : limits.perUser
+    const perOrganization = atMost(limits.perOrganization, bounds.organization.callsAtOnce)
     if (key !== null && running(key) >= perKey) return tooMany('key_calls', 'this key', perKey)
-    if (running(user) >= limits.perUser) return tooMany('user_calls', 'this user', limits.perUser)
+    if (running(user) >= perUser) return tooMany('user_calls', 'this user', perUser)
     const own = running(organization)
     const isFair = share.mayTake(organization, own, total)
-    if (own >= limits.perOrganization) return tooMany('organization_calls', 'this organization', limits.perOrganization)
+    if (own >= perOrganization) return tooMany('organization_calls', 'this organization', perOrganization)
     if (total >= limits.total) return full(limits.total)
     return isFair ? null : tooMany('organization_share', 'this organization', own)
   }
 
   return {
-    enter({ organizationId, userId, keyId, limits: own }) {
+    enter(caller) {
+      const { organizationId, userId, keyId } = caller
       const organization = `organization ${organizationId}`
       const user = `user ${organizationId} ${userId}`
       const key = keyId === null ? null : `key ${keyId}`
-      const refused = refusal(organization, user, key, Math.min(limits.perKey, own.callsAtOnce ?? limits.perKey))
+      const refused = refusal(caller, { organization, user, key })
       if (refused !== null) throw refused
       const names = key === null ? [organization, user] : [organization, user, key]
       for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1)
@@ -57,6 +74,10 @@ export function createRunningCalls(limits: RunningCallLimits, now: () => number)
       }
     },
   }
+}
+
+function atMost(general: number, own: number | null): number {
+  return own === null ? general : Math.min(general, own)
 }
 
 function tooMany(limit: Limit, whose: string, most: number): TollgateError {

@@ -3,6 +3,7 @@
  * audit log in the same transaction. A key is shown once, when it is made.
  */
 import { sql, type Transaction } from 'kysely'
+import type { KeyLimits } from '../config/config.ts'
 import { type Database, sqlState } from '../db/connect.ts'
 import type { Tables } from '../db/tables.ts'
 import { TollgateError } from '../http/errors.ts'
@@ -19,6 +20,7 @@ export interface NewServiceKey {
   /** Names or patterns; null: all. */
   models: readonly string[] | null
   routes: readonly string[]
+  limits: KeyLimits
   expiresAt: Date | null
 }
 
@@ -34,6 +36,10 @@ export interface ServiceKeyView {
   act_as: 'none' | 'members'
   models: string[] | null
   routes: string[] | null
+  /** Its own limits; null: only those of everybody. */
+  requests_per_minute: number | null
+  tokens_per_minute: number | null
+  calls_at_once: number | null
   created_at: Date
   expires_at: Date | null
 }
@@ -46,7 +52,8 @@ export interface MadeServiceKey extends ServiceKeyView {
 const VIEW = sql`k.id, k.name, k.preview as key_preview,
   case when not k.is_active then 'revoked' when k.expires_at <= tollgate.tollgate_now() then 'expired'
     when k.replaced_at is not null then 'replaced' else 'active' end as state,
-  o.name as organization, k.org_id as organization_id, k.user_id as user, k.act_as, k.models, k.routes, k.created_at, k.expires_at`
+  o.name as organization, k.org_id as organization_id, k.user_id as user, k.act_as, k.models, k.routes,
+  k.requests_per_minute, k.tokens_per_minute::double precision as tokens_per_minute, k.calls_at_once, k.created_at, k.expires_at`
 
 /** By name, the current key of each first. */
 export async function listServiceKeys(database: Database): Promise<ServiceKeyView[]> {
@@ -59,7 +66,7 @@ export async function listServiceKeys(database: Database): Promise<ServiceKeyVie
 /** @throws {TollgateError} 404, 409 where a service of that name has a key. */
 export async function createServiceKey(database: Database, key: NewServiceKey, by: Change): Promise<MadeServiceKey> {
   const { organization } = await ensureServiceUser(database, key.organization, key.user)
-  const { name, user, actAs, models, routes, expiresAt } = key
+  const { name, user, actAs, models, routes, limits, expiresAt } = key
   try {
     return await changing(database, by, 'key.saved', (transaction) =>
       insert(transaction, {
@@ -69,6 +76,9 @@ export async function createServiceKey(database: Database, key: NewServiceKey, b
         act_as: actAs,
         models: models === null ? null : [...models],
         routes: [...routes],
+        requests_per_minute: limits.requestsPerMinute,
+        tokens_per_minute: limits.tokensPerMinute?.toString() ?? null,
+        calls_at_once: limits.callsAtOnce,
         expires_at: expiresAt,
         created_by: by.actor.slice(0, 255),
       }),
@@ -135,9 +145,9 @@ interface Copied {
   models: string[] | null
   routes: string[] | null
   scopes?: string[] | null
-  requests_per_minute?: number | null
-  tokens_per_minute?: string | null
-  calls_at_once?: number | null
+  requests_per_minute: number | null
+  tokens_per_minute: string | null
+  calls_at_once: number | null
 }
 
 async function insert(

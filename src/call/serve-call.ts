@@ -6,6 +6,7 @@
  * Whatever happens after the hold, the call ends as settled or released, exactly once. The Idempotency-Key is claimed after the hold
  * and closed here and nowhere else, by what was charged, before the caller sees the end.
  */
+import { rateHeaders } from '../admission/rate-limits.ts'
 import { TollgateError } from '../http/errors.ts'
 import type { Exchange } from '../http/exchange.ts'
 import { type KeyState, replay } from '../idempotency/idempotency.ts'
@@ -29,7 +30,10 @@ export async function serveCall(deps: CallDependencies, endpoint: Endpoint, exch
   const { identify, rates, runningCalls, bodies } = deps.admission
   const caller = await identify(exchange.incoming)
   requirePermission(caller, 'llm:inference')
-  await rates.call(caller)
+  const rate = await rates.call(caller)
+  // Not among the headers of the response: an Idempotency-Key repeats those.
+  if (rate !== null)
+    for (const [name, value] of Object.entries(rateHeaders(rate))) exchange.outgoing.setHeader(name, value)
   const leave = runningCalls.enter(caller)
   try {
     const reading = { bodies, valuesMax: deps.config.limits.bodyValues }

@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { DisputeTerms } from '../billing/disputes.ts'
 import { MEMBER_ROLES, type MemberRole } from '../billing/members.ts'
-import type { Plan } from '../config/config.ts'
+import type { KeyLimits, Plan } from '../config/config.ts'
 import { isUuid } from '../db/uuid.ts'
 import { isRouteRule, ROUTE_GROUPS } from '../http/route-group.ts'
 import { creditsToMicro } from '../metering/money.ts'
@@ -41,6 +41,7 @@ export interface Options {
   /** Null: all. */
   models: readonly string[] | null
   routes: readonly string[]
+  limits: KeyLimits
   overlapSeconds: number
   /** Of migrate-from: the URL of the database to read, and what to do. */
   database: string
@@ -54,6 +55,7 @@ export interface Options {
 }
 
 const COMMON = ['config', 'data-dir', 'log-level']
+const LIMITS = ['requests-per-minute', 'tokens-per-minute', 'calls-at-once'] as const
 const FLAGS: Readonly<Record<string, readonly string[]>> = {
   start: [...COMMON, 'host', 'port', 'migrate'],
   migrate: [...COMMON, 'check'],
@@ -71,7 +73,7 @@ const FLAGS: Readonly<Record<string, readonly string[]>> = {
   'key list': [...COMMON, 'org', 'json'],
   'key revoke': [...COMMON, 'key'],
   'key create': [...COMMON, 'org', 'user', 'allocate', 'role', 'label'],
-  'service-key create': [...COMMON, 'name', 'org', 'user', 'act-as', 'models', 'routes'],
+  'service-key create': [...COMMON, 'name', 'org', 'user', 'act-as', 'models', 'routes', ...LIMITS],
   'service-key rotate': [...COMMON, 'name', 'overlap-hours'],
   'service-key revoke': [...COMMON, 'name'],
   'service-key list': [...COMMON, 'json'],
@@ -134,6 +136,7 @@ export function readOptions(
     actAs: oneOf('--act-as', ['none', 'members'] as const, flags['act-as'] ?? 'none'),
     models: listOf(flags.models),
     routes: routesOf(flags.routes),
+    limits: limitsOf(flags),
     overlapSeconds: hoursOf(flags['overlap-hours'] ?? '24') * 3_600,
     database: text('database', 2_000),
     dryRun: flags['dry-run'] !== undefined,
@@ -201,6 +204,15 @@ function routesOf(value: string | undefined): string[] {
     EXIT.usage,
     `--routes takes ${ROUTE_GROUPS.join(', ')} and paths, apart by commas; '${wrong}' is none of them.`,
   )
+}
+
+function limitsOf(flags: Record<string, string | undefined>): KeyLimits {
+  const [requestsPerMinute = null, tokensPerMinute = null, callsAtOnce = null] = LIMITS.map((flag) => {
+    const value = flags[flag]
+    if (value === undefined || /^[1-9]\d{0,8}$/.test(value)) return value === undefined ? null : Number(value)
+    throw new CommandError(EXIT.usage, `--${flag} must be a whole number from 1 to 999999999; it is '${value}'.`)
+  })
+  return { requestsPerMinute, tokensPerMinute, callsAtOnce }
 }
 
 function hoursOf(value: string): number {

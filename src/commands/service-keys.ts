@@ -7,8 +7,9 @@ import { printRows } from './print-rows.ts'
 import { printJson, withStore } from './with-store.ts'
 
 export function serviceKeyCreate(options: Options): Promise<number> {
-  const { name, org, user, actAs, models, routes } = options
-  const key = { name, organization: org, user: user || `${name}-service`, actAs, models, routes, expiresAt: null }
+  const { name, org, user, actAs, models, routes, limits } = options
+  const service = { name, organization: org, user: user || `${name}-service` }
+  const key = { ...service, actAs, models, routes, limits, expiresAt: null }
   return printJson(options, (database) => createServiceKey(database, key, changeBy('tollgate service-key create')))
 }
 

@@ -45,7 +45,7 @@ export const COMMAND_HELP: Readonly<Record<string, CommandHelp>> = {
   'service-key create': {
     does: 'make the key of an application, shown once; it pays from what its organization has not handed to users',
     flags:
-      '--name loopnet --org loopnet [--user loopnet-service] [--act-as none|members] [--models gpt-4o-mini,claude-*] [--routes llm,billing]',
+      '--name loopnet --org loopnet [--user loopnet-service] [--act-as none|members] [--models gpt-4o-mini,claude-*] [--routes llm,billing] [--requests-per-minute 600] [--tokens-per-minute 100000] [--calls-at-once 50]',
   },
   'service-key rotate': {
     does: 'make the next key of a service, shown once; the old one is good for some hours more',

@@ -1,4 +1,4 @@
-/** `tollgate.rate_limits`: how often a caller may ask in a minute. */
+/** `tollgate.rate_limits`: how often a caller may ask in a minute, and how many calls of models may run at once. */
 import type { KeyLimits, RateLimitSettings } from './config.ts'
 import type { Field, NumberRule, Section } from './field.ts'
 
@@ -29,7 +29,7 @@ function readBounds(section: Section | null): KeyLimits {
   const limits = {
     requestsPerMinute: setting('requests_per_minute'),
     tokensPerMinute: setting('tokens_per_minute'),
-    callsAtOnce: null,
+    callsAtOnce: setting('calls_at_once'),
   }
   section?.finish(NONE, section.known)
   return limits

@@ -1,5 +1,6 @@
 /** Puts together what calls need of the rest of the program: what was opened for them, how much may run at once, and what they learn. */
 import type { Bodies } from '../admission/bodies.ts'
+import { createBoundsOf } from '../admission/caller-bounds.ts'
 import { connectionsWithin } from '../admission/descriptor-limit.ts'
 import { createFetchBudget } from '../admission/fetch-budget.ts'
 import { createProviderConnections } from '../admission/provider-connections.ts'
@@ -10,7 +11,7 @@ import { createHiddenShares } from '../call/hidden-shares.ts'
 import type { Upstream } from '../call/upstream.ts'
 import { createStreamOptionsUnsupported } from '../call/usage-question.ts'
 import { createUsualTiers } from '../call/usual-tiers.ts'
-import type { Limits } from '../config/config.ts'
+import type { Config } from '../config/config.ts'
 import { createAddressGuard } from '../http/address-guard.ts'
 import type { Identify } from '../identity/identify.ts'
 import type { Router } from '../routing/route.ts'
@@ -38,7 +39,7 @@ export function createCalls(parts: CallParts): CallDependencies {
       identify,
       rates: parts.rates,
       bodies,
-      runningCalls: runningCallsOf(limits, parts.descriptors, clock),
+      runningCalls: runningCallsOf(config, parts.descriptors, clock),
       fetchBudget: createFetchBudget({ fetches: limits.fetches, bytes: limits.fetchedBytes }),
     },
     routing: { router, vault, random: Math.random },
@@ -62,13 +63,14 @@ export function createCalls(parts: CallParts): CallDependencies {
   }
 }
 
-function runningCallsOf(limits: Limits, descriptors: number | null, { monotonic }: Clock) {
+function runningCallsOf({ limits, rateLimits }: Config, descriptors: number | null, { monotonic }: Clock) {
   return createRunningCalls(
     {
       perKey: limits.callsPerKey,
       perUser: limits.callsPerUser,
       perOrganization: limits.callsPerOrganization,
       total: connectionsWithin(descriptors, limits.calls),
+      boundsOf: createBoundsOf(rateLimits.calls),
     },
     monotonic,
   )

@@ -65,13 +65,17 @@ describe('A limit of calls', () => {
     const rates = createRateLimits(settings, createRateWindows(null, Date.now), Date.now)
     const first = callerFor({ organizationId: 'o', userId: 'a', keyId: 'k1', limits: key })
     const second = callerFor({ organizationId: 'o', userId: 'b', keyId: 'k2' })
-    expect([await refusalOf(rates.call(first)), await refusalOf(rates.call(first))]).toEqual([null, null])
+    expect([await rates.call(first), await rates.call(first)]).toMatchObject([
+      { limit: 2, remaining: 1 },
+      { limit: 2, remaining: 0 },
+    ])
     expect(await refusalOf(rates.call(first))).toMatchObject({
       status: 429,
       limit: 'calls_per_minute',
       message: 'Rate limit exceeded. Maximum 2 calls of this key per minute.',
     })
-    expect(await refusalOf(rates.call(second))).toBeNull()
+    // The one that has least left is stated.
+    expect(await rates.call(second)).toMatchObject({ limit: 3, remaining: 0 })
     expect((await refusalOf(rates.call(second)))?.message).toBe(
       'Rate limit exceeded. Maximum 3 calls of this organization per minute.',
     )
@@ -86,6 +90,17 @@ describe('A limit of calls', () => {
     expect(await refusalOf(rates.call(caller))).toBeNull()
     rates.tokens(caller, 1)
     expect(await refusalOf(rates.call(caller))).toMatchObject({ status: 429, limit: 'tokens_per_minute' })
+  })
+
+  test('of people without keys is counted for each of them, not for their organization', async () => {
+    const settings = { ...SETTINGS, calls: { ...SETTINGS.calls, key } }
+    const rates = createRateLimits(settings, createRateWindows(null, Date.now), Date.now)
+    const [alice, bob] = ['a', 'b'].map((userId) => callerFor({ organizationId: 'q', userId, keyId: null }))
+    for (const person of [alice, bob])
+      expect([await rates.call(person!), await rates.call(person!)]).toMatchObject([{ remaining: 1 }, { remaining: 0 }])
+    expect((await refusalOf(rates.call(alice!)))?.message).toBe(
+      'Rate limit exceeded. Maximum 2 calls of this user per minute.',
+    )
   })
 
   test('costs nothing where there is none', () => {

@@ -1,11 +1,17 @@
 /** How many calls run at once: of a key, a user, an organization, and in total. */
 import { describe, expect, test } from 'vitest'
+import { createBoundsOf } from '../../src/admission/caller-bounds.ts'
 import { createRunningCalls } from '../../src/admission/running-calls.ts'
 import type { TollgateError } from '../../src/http/errors.ts'
-import type { Caller } from '../../src/identity/caller.ts'
+import { type Caller, NO_LIMITS } from '../../src/identity/caller.ts'
 import { callerFor } from '../support/caller.ts'
 
-const MANY = { perKey: 100, perUser: 100, perOrganization: 100, total: 1_000 }
+const UNBOUND = {
+  key: NO_LIMITS,
+  organization: NO_LIMITS,
+  plans: { platform: NO_LIMITS, byok: NO_LIMITS, hybrid: NO_LIMITS },
+}
+const MANY = { perKey: 100, perUser: 100, perOrganization: 100, total: 1_000, boundsOf: createBoundsOf(UNBOUND) }
 
 function callerOf(organizationId: string, userId = 'alice', keyId: string | null = `${userId}-1`): Caller {
   return callerFor({ organizationId, userId, keyId })
@@ -37,6 +43,44 @@ describe('running calls', () => {
     expect(refusal(() => calls.enter(other))).toBeNull()
     leave()
     expect(refusal(() => calls.enter(alice))).toBeNull()
+  })
+
+  const two = { ...NO_LIMITS, callsAtOnce: 2 }
+  test.for([
+    {
+      bound: 'a key',
+      calls: { ...UNBOUND, key: two },
+      other: callerOf('acme', 'alice', 'alice-2'),
+      refused: { limit: 'key_calls', message: expect.stringContaining('this key run at once: 2 do') },
+    },
+    {
+      bound: 'an organization',
+      calls: { ...UNBOUND, organization: two },
+      other: callerOf('zeta'),
+      refused: { limit: 'organization_calls', message: expect.stringContaining('this organization run at once: 2 do') },
+    },
+    {
+      bound: 'an organization on a plan',
+      calls: { ...UNBOUND, plans: { ...UNBOUND.plans, platform: two } },
+      other: { ...callerOf('zeta'), plan: 'hybrid' as const },
+      refused: { limit: 'organization_calls', message: expect.stringContaining('this organization run at once: 2 do') },
+    },
+  ])('of $bound are bound by rate_limits below the general limits', ({ calls, other, refused }) => {
+    const running = createRunningCalls({ ...MANY, boundsOf: createBoundsOf(calls) }, () => 0)
+    const alice = callerOf('acme')
+    running.enter(alice)
+    running.enter(alice)
+    expect(refusal(() => running.enter(alice))).toMatchObject({ status: 429, code: 'too_many_calls', ...refused })
+    expect([refusal(() => running.enter(other)), refusal(() => running.enter(other))]).toEqual([null, null])
+  })
+
+  test('somebody without a key is bound as a user by the limit of keys', () => {
+    const running = createRunningCalls({ ...MANY, boundsOf: createBoundsOf({ ...UNBOUND, key: two }) }, () => 0)
+    const [alice, bob] = [callerOf('acme', 'alice', null), callerOf('acme', 'bob', null)]
+    running.enter(alice)
+    running.enter(alice)
+    expect(refusal(() => running.enter(alice))).toMatchObject({ limit: 'user_calls' })
+    expect(refusal(() => running.enter(bob))).toBeNull()
   })
 
   test('a user of another organization is another user', () => {

@@ -12,10 +12,11 @@ import {
   type Tollgate,
 } from '../support/tollgate.ts'
 import { type ScriptedUpstream, startUpstream } from '../support/upstream.ts'
-import { chatAnswer } from '../support/upstream-answers.ts'
+import { chatAnswer, chatStream } from '../support/upstream-answers.ts'
 
 const SERVICE = 'sk-limited-51f0c7e2a9d84b36ee01'
 const TOKENS = 'sk-tokens-9a1d5b7f3c20e864aa77'
+const STREAMS = 'sk-streams-7c41e9b05d2f86a3ee12'
 const GET = '/api/v1/org-billing/billing/user'
 const POST = '/api/v1/admin/service-keys'
 
@@ -33,6 +34,7 @@ describe.skipIf(!redisInstalled())('Two replicas with one Redis', () => {
       service_keys: [
         { name: 'limited', key: SERVICE, organization: 'limited', requests_per_minute: 3, calls_at_once: 1 },
         { name: 'tokens', key: TOKENS, organization: 'limited', tokens_per_minute: 200 },
+        { name: 'streams', key: STREAMS, organization: 'limited', requests_per_minute: 9 },
       ],
     }
     const options = {
@@ -96,16 +98,39 @@ describe.skipIf(!redisInstalled())('Two replicas with one Redis', () => {
   const usage = { prompt_tokens: 10, completion_tokens: 95, total_tokens: 105 }
 
   test('refuse calls of a key beyond its own number, by which limit it was', async () => {
-    const statuses: number[] = []
+    const stated: unknown[] = []
     for (let i = 0; i < 4; i++) {
       upstream.respond(chatAnswer({ model: 'exact' }))
-      statuses.push((await postChat(one(), SERVICE, BODY)).status)
+      const before = Date.now() / 1000
+      const { status, headers } = await postChat(one(), SERVICE, BODY)
+      const [limit, remaining, reset] = ['limit', 'remaining', 'reset'].map((one) => headers.get(`x-ratelimit-${one}`))
+      stated.push([status, limit, remaining])
+      expect(reset).toMatch(/^\d+$/)
+      expect(Number(reset)).toBeGreaterThan(before)
     }
-    expect(statuses).toEqual([200, 200, 200, 429])
+    expect(stated).toEqual([
+      [200, '3', '2'],
+      [200, '3', '1'],
+      [200, '3', '0'],
+      [429, '3', '0'],
+    ])
     const refused = await postChat(one(), SERVICE, BODY)
     expect(refused.json()).toMatchObject({ detail: 'Rate limit exceeded. Maximum 3 calls of this key per minute.' })
     // The other replica hears of it within moments.
     await expect.poll(async () => (await postChat(other(), SERVICE, BODY)).status).toBe(429)
+  })
+
+  test('state a limit on streams and errors too, and nothing where nothing limits requests', async () => {
+    upstream.respond(chatStream({ model: 'exact' }))
+    const streamed = await postChat(one(), STREAMS, { ...BODY, stream: true })
+    const refused = await postChat(one(), STREAMS, { ...BODY, model: 'nobody-has-this' })
+    const stated = ({ status, headers }: CallAnswer) => [status, headers.get('x-ratelimit-remaining')]
+    expect([stated(streamed), stated(refused)]).toEqual([
+      [200, '8'],
+      [404, '7'],
+    ])
+    upstream.respond(chatAnswer({ model: 'exact' }))
+    expect(stated(await postChat(one(), MASTER_KEY, BODY))).toEqual([200, null])
   })
 
   test('refuse the next call of a key that used its tokens', async () => {

@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { refundCall } from '../../src/billing/refund-call.ts'
 import { createServiceKey } from '../../src/billing/service-keys.ts'
+import { NO_LIMITS } from '../../src/identity/caller.ts'
 import { creditsToMicro } from '../../src/metering/money.ts'
 import { type Actor, callProduct, type Seen, send } from './actor.ts'
 import { type Bill, trueCharge } from './bill.ts'
@@ -66,7 +67,7 @@ export async function perform(stage: Stage, trick: Trick): Promise<Result> {
         user: 'service',
         actAs: 'members' as const,
       }
-      const made = { ...asked, models: null, routes: ['llm'], expiresAt: null }
+      const made = { ...asked, models: null, routes: ['llm'], limits: NO_LIMITS, expiresAt: null }
       return (await createServiceKey(database, made, { actor: 'attack', ip: null, requestId: null })).key
     },
     async other() {

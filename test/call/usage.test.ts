@@ -6,6 +6,7 @@ import { serve } from '@hono/node-server'
 import { expect, onTestFinished, test } from 'vitest'
 import { PROVIDERS } from '../../providers/registry.ts'
 import { createBodies } from '../../src/admission/bodies.ts'
+import { createBoundsOf } from '../../src/admission/caller-bounds.ts'
 import { createFetchBudget } from '../../src/admission/fetch-budget.ts'
 import { createFindCredit } from '../../src/admission/find-credit.ts'
 import { createProviderConnections } from '../../src/admission/provider-connections.ts'
@@ -263,6 +264,7 @@ async function startAt(now: () => Date): Promise<{ url: string }> {
     openHolds: () => readOpenHolds(db.database),
     logDropped: () => 0,
   })
+  const most = { perKey: 10, perUser: 10, perOrganization: 10, total: 100 }
   const bodyLimits = { ...config.limits, totalBytes: config.limits.bodyBytes, silentMs: 10_000 }
   const app = createApp({
     calls: {
@@ -271,7 +273,7 @@ async function startAt(now: () => Date): Promise<{ url: string }> {
       admission: {
         identify,
         rates,
-        runningCalls: createRunningCalls({ perKey: 10, perUser: 10, perOrganization: 10, total: 100 }, () => 0),
+        runningCalls: createRunningCalls({ ...most, boundsOf: createBoundsOf(config.rateLimits.calls) }, () => 0),
         bodies: createBodies(bodyLimits, createFindCredit(db.database, false)),
         fetchBudget: createFetchBudget({ fetches: 1, bytes: 1 }),
       },

@@ -59,10 +59,29 @@ describe('tollgate service-key', () => {
     })
     await fund('search-inc', 100)
     expect([(await call(made.key)).status, (await call(made.key, 'gpt-4o')).status]).toEqual([200, 403])
+    const limits = { requests_per_minute: null, tokens_per_minute: null, calls_at_once: null }
+    expect(made).toMatchObject(limits)
     const { stdout } = await runCommand({ args: ['service-key', 'list'], databaseUrl: product.db.url })
     expect(stdout).toMatch(/search +sk-svc-\S+ +active +search-inc/)
     expect(await run('service-key', 'revoke', '--name', 'search')).toEqual({ name: 'search', revoked: 1 })
     await turns(made.key, 401)
+  })
+
+  test('gives a key limits of its own, which its next key has too', { timeout: 120_000 }, async () => {
+    const flags = ['--requests-per-minute', '2', '--tokens-per-minute=5000', '--calls-at-once', '7']
+    const limits = { requests_per_minute: 2, tokens_per_minute: 5000, calls_at_once: 7 }
+    expect(await run('service-key', 'create', '--name', 'slow', '--org', 'slow-inc', ...flags)).toMatchObject(limits)
+    await fund('slow-inc', 100)
+    const { key, ...next } = await run('service-key', 'rotate', '--name', 'slow', '--overlap-hours', '0')
+    expect(next).toMatchObject(limits)
+    const { stdout } = await runCommand({ args: ['service-key', 'list', '--json'], databaseUrl: product.db.url })
+    expect(JSON.parse(stdout).find(({ name }: { name: string }) => name === 'slow')).toMatchObject(limits)
+    const answers = [await call(key), await call(key), await call(key)]
+    expect(answers.map(({ status, headers }) => [status, headers.get('x-ratelimit-remaining')])).toEqual([
+      [200, '1'],
+      [200, '0'],
+      [429, '0'],
+    ])
   })
 
   test.each([
@@ -72,6 +91,7 @@ describe('tollgate service-key', () => {
       args: ['--name=x', '--org=o', '--routes=llm,everything'],
       says: "'everything' is none of them",
     },
+    { command: 'create', args: ['--name=x', '--org=o', '--calls-at-once=0'], says: '--calls-at-once must be a whole' },
     { command: 'rotate', args: ['--name=x', '--overlap-hours=-1'], says: '--overlap-hours must be a whole number' },
   ])('$command says what is wrong with $args', ({ command, args, says }) => {
     expect(() => readOptions(`service-key ${command}`, args, {})).toThrow(says)
@@ -86,7 +106,13 @@ describe('/api/v1/admin/service-keys', () => {
       user: 'robot',
       act_as: 'members',
       routes: ['llm', '/api/v1/org-billing/*'],
+      tokens_per_minute: 3_000_000_000,
+      calls_at_once: 7,
     })
+    expect([made.status, made.json()]).toMatchObject([
+      201,
+      { requests_per_minute: null, tokens_per_minute: 3_000_000_000, calls_at_once: 7 },
+    ])
     expect([made.status, made.json()]).toMatchObject([
       201,
       { name: 'partner', user: 'robot', act_as: 'members', models: null, routes: ['llm', '/api/v1/org-billing/*'] },
@@ -139,6 +165,9 @@ describe('/api/v1/admin/service-keys', () => {
     [{ name: 'x', organization: 'o', act_as: 'anyone' }, 'act_as'],
     [{ name: 'x', organization: 'o', routes: ['everything'] }, 'routes[0]'],
     [{ name: 'x', organization: 'o', models: [] }, 'models'],
+    [{ name: 'x', organization: 'o', calls_at_once: 0 }, 'calls_at_once'],
+    [{ name: 'x', organization: 'o', requests_per_minute: 2_147_483_648 }, 'requests_per_minute'],
+    [{ name: 'x', organization: 'o', tokens_per_minute: 1.5 }, 'tokens_per_minute'],
     [{ name: 'x', organization: 'o', expires_at: 'tomorrow' }, 'expires_at'],
   ])('refuses %j and names the member', async (body, param) => {
     const answer = await send('POST', PATH, body)

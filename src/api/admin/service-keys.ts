@@ -13,6 +13,7 @@ import { type Route, route } from '../route.ts'
 
 const PATH = '/api/v1/admin/service-keys'
 const DAY_SECONDS = 86_400
+const INTEGER_MAX = 2_147_483_647
 
 const view = z
   .object({
@@ -28,6 +29,9 @@ const view = z
     act_as: z.enum(['none', 'members']),
     models: z.array(z.string()).nullable(),
     routes: z.array(z.string()).nullable(),
+    requests_per_minute: z.int().nullable().openapi({ description: 'Of models; null: no limit of its own.' }),
+    tokens_per_minute: z.int().nullable(),
+    calls_at_once: z.int().nullable(),
     created_at: z.iso.datetime(),
     expires_at: z.iso.datetime().nullable(),
   })
@@ -43,6 +47,9 @@ const routeRule = z
   .max(200)
   .refine(isRouteRule, `"routes" must hold groups (${ROUTE_GROUPS.join(', ')}) or paths, which may end in "*".`)
 
+/** As the columns hold them. */
+const atMost = (most: number) => z.int().min(1).max(most).nullable().default(null)
+
 const body = z.object({
   name,
   organization: z
@@ -54,6 +61,9 @@ const body = z.object({
   act_as: z.enum(['none', 'members']).default('none').openapi({ description: '`members`: X-User-ID names who pays.' }),
   models: z.array(z.string().min(1).max(200)).min(1).max(1_000).nullable().default(null),
   routes: z.array(routeRule).min(1).max(100).default(['llm']),
+  requests_per_minute: atMost(INTEGER_MAX).openapi({ description: 'Calls of models; null: no limit of its own.' }),
+  tokens_per_minute: atMost(1e12),
+  calls_at_once: atMost(INTEGER_MAX).openapi({ description: 'In each process.' }),
   expires_at: z.iso.datetime({ offset: true }).nullable().default(null),
 })
 
@@ -79,11 +89,20 @@ export function serviceKeyRoutes(database: Database): Route[] {
       returns: made,
       status: 201,
       errors: { 404: 'There is no organization of that id.', 409: 'The service has a key.' },
-      async handle({ body: { act_as: actAs, expires_at: expires, user, ...rest }, change }) {
+      async handle({ body: asked, change }) {
+        const { name: service, organization, models, routes, expires_at: expires } = asked
         const key = {
-          ...rest,
-          user: user ?? `${rest.name}-service`,
-          actAs,
+          name: service,
+          organization,
+          user: asked.user ?? `${service}-service`,
+          actAs: asked.act_as,
+          models,
+          routes,
+          limits: {
+            requestsPerMinute: asked.requests_per_minute,
+            tokensPerMinute: asked.tokens_per_minute,
+            callsAtOnce: asked.calls_at_once,
+          },
           expiresAt: expires === null ? null : new Date(expires),
         }
         const { key: secret, ...row } = await createServiceKey(database, key, change)

@@ -1,0 +1,40 @@
+/** What bounds a caller's calls besides the general limits: the credential's own, and those of `tollgate.rate_limits`. */
+import type { KeyLimits, Plan, RateLimitSettings } from '../config/config.ts'
+import { type Caller, NO_LIMITS } from '../identity/caller.ts'
+
+export interface CallerBounds {
+  /** Of the key; of the user where there is none, who came by a token, a session or the master key. */
+  own: KeyLimits
+  /** Of the organization, by its plan as well. */
+  organization: KeyLimits
+}
+
+export type BoundsOf = (caller: Pick<Caller, 'limits' | 'plan'>) => CallerBounds
+
+/** The narrower of two limits counts. Nothing is computed for a caller without limits of its own: nearly everyone. */
+export function createBoundsOf({ key, organization, plans }: RateLimitSettings['calls']): BoundsOf {
+  const byPlan: Readonly<Record<Plan, KeyLimits>> = {
+    platform: narrowed(organization, plans.platform),
+    byok: narrowed(organization, plans.byok),
+    hybrid: narrowed(organization, plans.hybrid),
+  }
+  // An organization without a plan is billed as one on `platform`.
+  return ({ limits, plan }) => ({
+    own: limits === NO_LIMITS ? key : narrowed(limits, key),
+    organization: byPlan[plan ?? 'platform'],
+  })
+}
+
+function narrowed(a: KeyLimits, b: KeyLimits): KeyLimits {
+  return {
+    requestsPerMinute: least(a.requestsPerMinute, b.requestsPerMinute),
+    tokensPerMinute: least(a.tokensPerMinute, b.tokensPerMinute),
+    callsAtOnce: least(a.callsAtOnce, b.callsAtOnce),
+  }
+}
+
+/** Null where neither bounds. */
+function least(a: number | null, b: number | null): number | null {
+  if (a === null || b === null) return a ?? b
+  return Math.min(a, b)
+}
