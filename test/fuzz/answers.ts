@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import { HOSTILE_STREAMS } from '../support/hostile-streams.ts'
 import { seeded } from '../support/splits.ts'
 import type { Script } from '../support/upstream-answers.ts'
+import { wholeAnswers } from './whole-answers.ts'
 
 export interface FuzzedAnswer {
   model: string
@@ -23,6 +24,11 @@ const MODELS: readonly (readonly [model: string, dialect: Dialect])[] = [
   ['flash', 'google'],
 ]
 
+const NAMES =
+  'content text role index delta type id name arguments function tool_calls usage parts candidates finishReason content_block message error status code thinking citations'.split(
+    ' ',
+  )
+
 const word = fc.oneof(
   fc.string({ unit: 'binary', maxLength: 12 }),
   fc.constantFrom('a', '', 'stop', 'length', 'end_turn', 'STOP'),
@@ -33,38 +39,7 @@ const { value } = fc.letrec<{ value: unknown }>((tie) => ({
     { maxDepth: 4 },
     { weight: 3, arbitrary: fc.oneof(word, number, fc.boolean(), fc.constant(null)) },
     fc.array(tie('value'), { maxLength: 3 }),
-    fc.dictionary(
-      fc.constantFrom(
-        ...[
-          'content',
-          'text',
-          'role',
-          'index',
-          'delta',
-          'type',
-          'id',
-          'name',
-          'arguments',
-          'function',
-          'tool_calls',
-          'usage',
-        ],
-        ...[
-          'parts',
-          'candidates',
-          'finishReason',
-          'content_block',
-          'message',
-          'error',
-          'status',
-          'code',
-          'thinking',
-          'citations',
-        ],
-      ),
-      tie('value'),
-      { maxKeys: 4 },
-    ),
+    fc.dictionary(fc.constantFrom(...NAMES), tie('value'), { maxKeys: 4 }),
   ),
 }))
 const some = <T>(usual: fc.Arbitrary<T>) => fc.oneof({ weight: 6, arbitrary: usual as fc.Arbitrary<unknown> }, value)
@@ -195,6 +170,7 @@ const gemini = fc.record(
 
 type Dialect = 'openai' | 'anthropic' | 'google'
 const OWN = { openai, anthropic: claude, google: gemini } as const
+const WHOLE = wholeAnswers(some, value, word)
 
 /** A content and an end as the provider writes them. */
 const PROPER: Readonly<Record<Dialect, readonly [string, string]>> = {
@@ -227,13 +203,17 @@ const frameOf = (json: fc.Arbitrary<unknown>) =>
     fc.string({ unit: 'binary', maxLength: 20 }),
   )
 
-/** A stream or a whole answer, most often in the dialect of the model. */
-function bytesOf(dialect: Dialect): fc.Arbitrary<Buffer> {
+/** Most often what was asked for, in the dialect of the model: what is of another form is refused before most of us has seen it. */
+function bytesOf(dialect: Dialect, stream: boolean): fc.Arbitrary<Buffer> {
   const own: fc.Arbitrary<unknown> = OWN[dialect]
-  const json = fc.oneof({ weight: 12, arbitrary: own }, openai, claude, gemini, value)
+  const json = fc.oneof({ weight: 20, arbitrary: own }, openai, claude, gemini, value)
   const [content, end] = PROPER[dialect]
   const streamed = fc
-    .tuple(fc.constantFrom('', content), fc.array(frameOf(json), { maxLength: 8 }), fc.constantFrom('', end, end))
+    .tuple(
+      fc.constantFrom('', content, content),
+      fc.array(frameOf(json), { maxLength: 8 }),
+      fc.constantFrom('', end, end, end),
+    )
     .map(([first, frames, last]) => Buffer.from([first, ...frames, last].join('')))
   const hostile = fc
     .record({
@@ -241,10 +221,12 @@ function bytesOf(dialect: Dialect): fc.Arbitrary<Buffer> {
       bytes: fc.integer({ min: 100, max: 20_000 }),
     })
     .map(({ shape, bytes }) => shape.make(bytes))
+  const whole = (WHOLE[dialect] as fc.Arbitrary<unknown>).map((one) => Buffer.from(JSON.stringify(one)))
+  const [asked, other] = stream ? [streamed, whole] : [whole, streamed]
   return fc.oneof(
-    { weight: 5, arbitrary: streamed },
-    { weight: 3, arbitrary: json.map((one) => Buffer.from(JSON.stringify(one))) },
-    { weight: 2, arbitrary: hostile },
+    { weight: 16, arbitrary: asked },
+    { weight: 1, arbitrary: other },
+    { weight: stream ? 4 : 1, arbitrary: hostile },
     fc.uint8Array({ maxLength: 300 }).map((raw) => Buffer.from(raw)),
   )
 }
@@ -264,18 +246,18 @@ const headers = fc.dictionary(
   { maxKeys: 2, noNullPrototype: true },
 )
 
-const answerOf = (dialect: Dialect) =>
+const answerOf = (dialect: Dialect, stream: boolean) =>
   fc
     .record({
-      bytes: bytesOf(dialect),
+      bytes: bytesOf(dialect, stream),
       headers,
       status: fc.oneof(
-        { weight: 12, arbitrary: fc.constant(200) },
+        { weight: 40, arbitrary: fc.constant(200) },
         fc.constantFrom(201, 204, 400, 401, 403, 404, 408, 413, 429, 500, 503, 529),
       ),
       seed: fc.nat(),
-      cutAfter: fc.oneof({ weight: 4, arbitrary: fc.constant(undefined) }, fc.nat(400)),
-      packed: fc.constantFrom(...Array<string>(8).fill('no'), 'gzip', 'not really'),
+      cutAfter: fc.oneof({ weight: 12, arbitrary: fc.constant(undefined) }, fc.nat(400)),
+      packed: fc.constantFrom(...Array<string>(20).fill('no'), 'gzip', 'not really'),
     })
     .map(({ bytes: plain, headers: own, status, seed, cutAfter, packed }): Script => {
       const body = packed === 'gzip' ? gzipSync(plain) : plain
@@ -288,10 +270,12 @@ const answerOf = (dialect: Dialect) =>
       }
     })
 
-export const fuzzedAnswer: fc.Arbitrary<FuzzedAnswer> = fc.constantFrom(...MODELS).chain(([model, dialect]) =>
-  fc.record({
-    model: fc.constant(model),
-    stream: fc.boolean(),
-    script: fc.oneof({ weight: 20, arbitrary: answerOf(dialect) }, fc.constant<Script>('hangUp')),
-  }),
-)
+export const fuzzedAnswer: fc.Arbitrary<FuzzedAnswer> = fc
+  .tuple(fc.constantFrom(...MODELS), fc.boolean())
+  .chain(([[model, dialect], stream]) =>
+    fc.record({
+      model: fc.constant(model),
+      stream: fc.constant(stream),
+      script: fc.oneof({ weight: 60, arbitrary: answerOf(dialect, stream) }, fc.constant<Script>('hangUp')),
+    }),
+  )

@@ -229,12 +229,16 @@ const NAMES = [
     'traceparent',
   ],
 ]
-const headers = fc.dictionary(fc.constantFrom(...NAMES), headerText, { maxKeys: 3, noNullPrototype: true })
+/** Mostly none that decide before the body is looked at. */
+const headers = fc.oneof(
+  { weight: 3, arbitrary: fc.constant<Record<string, string>>({}) },
+  fc.dictionary(fc.constantFrom(...NAMES), headerText, { maxKeys: 3, noNullPrototype: true }),
+)
 
 const CHAT = '/v1/chat/completions'
 const segment = fc.oneof(headerText, text).map((piece) => encodeURIComponent(piece.toWellFormed()))
 const path = fc.oneof(
-  { weight: 12, arbitrary: fc.constant(CHAT) },
+  { weight: 40, arbitrary: fc.constant(CHAT) },
   segment.map((one) => `/v1/models/${one}`),
   segment.map((one) => `/v1/calls/${one}`),
   segment.map((one) => `/api/v1/llm/byok/keys/${one}`),
@@ -260,6 +264,6 @@ export const fuzzedRequest: fc.Arbitrary<FuzzedRequest> = fc
     ),
     headers,
     body,
-    withKey: fc.integer({ min: 0, max: 9 }).map((roll) => roll > 0),
+    withKey: fc.integer({ min: 0, max: 19 }).map((roll) => roll > 0),
   })
   .map((one) => ({ ...one, method: one.path === CHAT ? 'POST' : one.method }))
