@@ -114,7 +114,8 @@ export function createApp(deps: AppDependencies): OpenAPIHono<AppEnv> {
   const surfaces = createSurfaces(deps, () => document)
   for (const surface of surfaces) mountSurface(app, surface, deps)
   const groups = [{ name: 'Chat completions', description: 'Calls of models, charged.' }, ...surfaces]
-  const document = describeApi(app, { version: deps.version, groups })
+  const credentials = { cookie: deps.config.sessions.cookie, keyHeader: deps.config.keyHeader }
+  const document = describeApi(app, { version: deps.version, groups, credentials })
 
   app.notFound(async (c) => {
     if (CLOSED.test(c.req.path)) await deps.identify(c.env.incoming)

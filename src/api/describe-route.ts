@@ -24,6 +24,9 @@ export interface Group {
   invalidStatus: 400 | 422
 }
 
+/** That a route asks for a credential; describeApi adds the other places where it may be. */
+export const CREDENTIAL: { [scheme: string]: string[] }[] = [{ bearer: [] }]
+
 export function describeRoute(surface: Group, route: Route): RouteConfig {
   const { method, path, summary, description, params, query, body, returns, produces, status = 200 } = route
   return {
@@ -33,7 +36,7 @@ export function describeRoute(surface: Group, route: Route): RouteConfig {
     tags: [surface.name],
     summary,
     ...(description === undefined ? {} : { description }),
-    ...(route.may === null ? {} : { security: [{ key: [] }] }),
+    ...(route.may === null ? {} : { security: CREDENTIAL }),
     request: {
       ...(params === undefined ? {} : { params: namedIn(path, params as z.ZodObject) }),
       ...(query === undefined ? {} : { query: query as z.ZodObject }),

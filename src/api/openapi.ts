@@ -1,6 +1,7 @@
 /** The OpenAPI description of every route: made of the routes themselves, so it can't leave one out. */
 import type { OpenAPIHono } from '@hono/zod-openapi'
 import type { AppEnv } from '../http/app-env.ts'
+import { type CredentialPlaces, credentialSchemes } from './credential-schemes.ts'
 import type { Group } from './describe-route.ts'
 
 export type OpenApiDocument = ReturnType<OpenAPIHono['getOpenAPI31Document']>
@@ -10,17 +11,15 @@ export interface Described extends Pick<Group, 'name'> {
   description: string
 }
 
-/** Call it once every route is mounted. */
+/** Call it once every route is mounted. Where a route names a credential, it takes every kind of them. */
 export function describeApi(
   app: OpenAPIHono<AppEnv>,
-  { version, groups }: { version: string; groups: readonly Described[] },
+  { version, groups, credentials }: { version: string; groups: readonly Described[]; credentials: CredentialPlaces },
 ): OpenApiDocument {
-  app.openAPIRegistry.registerComponent('securitySchemes', 'key', {
-    type: 'http',
-    scheme: 'bearer',
-    description: 'An API key (`uc_` and 64 hex digits) or the master key.',
-  })
-  return app.getOpenAPI31Document({
+  const schemes = credentialSchemes(credentials)
+  for (const [name, scheme] of Object.entries(schemes))
+    app.openAPIRegistry.registerComponent('securitySchemes', name, scheme)
+  const document = app.getOpenAPI31Document({
     openapi: '3.1.0',
     info: {
       title: 'Tollgate',
@@ -32,4 +31,12 @@ export function describeApi(
     servers: [{ url: '/' }],
     tags: groups.map(({ name, description }) => ({ name, description })),
   })
+  const any = Object.keys(schemes).map((name) => ({ [name]: [] }))
+  for (const path of Object.values(document.paths ?? {}))
+    for (const operation of Object.values(path)) if (isOperation(operation)) operation.security = any
+  return document
+}
+
+function isOperation(value: unknown): value is { security: Record<string, string[]>[] } {
+  return typeof value === 'object' && value !== null && 'security' in value
 }

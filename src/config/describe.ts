@@ -1,11 +1,22 @@
-/** What `check-config` prints about a configuration that loads: everything that decides where a call goes and what it costs, no secret. */
+/**
+ * What `check-config` prints about a configuration that loads: everything that decides who may call,
+ * where a call goes and what it costs, no secret.
+ */
 
 import { trimDecimal } from '../../providers/decimal.ts'
 import type { Config, Deployment } from './config.ts'
+import { describeCallers } from './describe-callers.ts'
 import { NO_EFFECT, showText } from './problem.ts'
 
 export function describeConfig(config: Config): string {
-  return [...describeModels(config), '', ...describeSettings(config), ...describeUnused(config)].join('\n')
+  return [
+    ...describeModels(config),
+    '',
+    ...describeSettings(config),
+    '',
+    ...describeCallers(config),
+    ...describeUnused(config),
+  ].join('\n')
 }
 
 function describeModels(config: Config): string[] {

@@ -1,6 +1,7 @@
 /** `tollgate.sessions`: the cookie people are known by, and where what stands behind it is kept. */
 import type { SessionSettings } from './config.ts'
 import type { Field, NumberRule } from './field.ts'
+import type { Source } from './source.ts'
 
 const SECONDS: NumberRule = {
   what: 'a whole number of seconds, from 60 to 2592000',
@@ -9,6 +10,7 @@ const SECONDS: NumberRule = {
   whole: true,
   most: 2_592_000,
 }
+const EXAMPLE = 'redis://:password@host:6379/0'
 const KNOWN = 'redis_url, cookie, prefix, seconds, admin_roles'
 /** As Ops-Center names system administrators in its sessions. */
 const ADMIN_ROLES = ['admin', 'system_admin']
@@ -35,8 +37,21 @@ export function readSessions(field: Field | null, redisUrl: string | null): Sess
 export function readRedisUrl(field: Field): string | null {
   const url = field.text('the URL of a Redis')?.trim() ?? ''
   if (url === '') return null
-  if (/^rediss?:\/\//.test(url) && URL.canParse(url)) return url
-  return field.error('not the URL of a Redis', `write ${field.label}: redis://:password@host:6379/0`)
+  return isRedisUrl(url) ? url : field.error('not the URL of a Redis', `write ${field.label}: ${EXAMPLE}`)
+}
+
+/** REDIS_URL; null where it is not set. */
+export function sharedRedisUrl(source: Source): string | null {
+  const url = source.variable('REDIS_URL')?.trim() ?? ''
+  if (url === '') return null
+  if (isRedisUrl(url)) return url
+  const message = 'the environment variable REDIS_URL is not the URL of a Redis'
+  source.report({ severity: 'error', line: null, path: '', message, fix: `write ${EXAMPLE}` })
+  return null
+}
+
+function isRedisUrl(url: string): boolean {
+  return /^rediss?:\/\//.test(url) && URL.canParse(url) && new URL(url).hostname !== ''
 }
 
 function readCookie(field: Field | null): string {

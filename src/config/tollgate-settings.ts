@@ -8,7 +8,7 @@ import type { Field, NumberRule, Section } from './field.ts'
 import { readOidc } from './oidc.ts'
 import { readRateLimits } from './rate-limits.ts'
 import { readServiceKeys } from './service-keys.ts'
-import { readSessions } from './sessions.ts'
+import { readSessions, sharedRedisUrl } from './sessions.ts'
 
 const MEGABYTE = 1_048_576
 const NOTHING: ReadonlySet<string> = new Set()
@@ -56,6 +56,7 @@ export function readTollgateSettings(place: Field, masterKey: string | null): To
   const section = place.section()
   const field = (name: string): Field | null => section?.take(name) ?? null
   const { plans, planPrices } = readPlans(field('plans')?.section() ?? null)
+  const redisUrl = sharedRedisUrl(place.source)
   const settings: TollgateSettings = {
     plans,
     billing: { planPrices, addCredits: readCreditsAdder(field('credits')), stripe: readStripe(place, field('stripe')) },
@@ -71,12 +72,12 @@ export function readTollgateSettings(place: Field, masterKey: string | null): To
     allowedAddresses: readAddresses(field('allowed_addresses')),
     serviceKeys: readServiceKeys(field('service_keys'), masterKey),
     rateLimits: readRateLimits(field('rate_limits')),
-    redisUrl: place.source.variable('REDIS_URL'),
+    redisUrl,
     publicUrl: readPublicUrl(field('public_url')),
     corsOrigins: readCors(field('cors')),
     trustedProxies: readTrustedProxies(field('trusted_proxies')),
     oidc: readOidc(field('oidc')),
-    sessions: readSessions(field('sessions'), place.source.variable('REDIS_URL')),
+    sessions: readSessions(field('sessions'), redisUrl),
   }
   section?.finish(NOTHING, section.known)
   return settings

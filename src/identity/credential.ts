@@ -6,9 +6,10 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { TollgateError } from '../http/errors.ts'
 
-const LITELLM_HEADER = 'x-litellm-api-key'
+/** Comes before all others. */
+export const LITELLM_HEADER = 'x-litellm-api-key'
 /** Each holds the key alone, or `Bearer` and the key. */
-const KEY_HEADERS = ['x-service-key', 'x-api-key', 'api-key', 'x-goog-api-key'] as const
+export const KEY_HEADERS = ['x-service-key', 'x-api-key', 'api-key', 'x-goog-api-key'] as const
 /** Longer than any token an identity provider issues, shorter than what a head may hold. */
 const LONGEST = 16_384
 

@@ -19,6 +19,7 @@ interface Document {
   openapi: string
   paths: Record<string, Record<string, Operation>>
   tags: { name: string }[]
+  components: { securitySchemes: Record<string, object> }
 }
 
 interface Listed extends Operation {
@@ -43,6 +44,22 @@ test('Every route of the app is described, and every route that is described is 
   expect(routes.length).toBeGreaterThan(20)
   expect(operations).toHaveLength(routes.length)
   expect(new Set(operations.map(nameOf))).toEqual(new Set(routes))
+})
+
+test('A route that asks for a credential lists every place where one may be, and each is described.', async () => {
+  const { document, operations } = await read()
+  const places = ['bearer', 'x-service-key', 'x-api-key', 'api-key', 'x-goog-api-key', 'x-litellm-api-key', 'session']
+  const { securitySchemes } = document.components
+  expect(Object.keys(securitySchemes)).toEqual(places)
+  expect(securitySchemes).toMatchObject({
+    bearer: { type: 'http', scheme: 'bearer' },
+    'x-service-key': { type: 'apiKey', in: 'header', name: 'x-service-key' },
+    session: { type: 'apiKey', in: 'cookie', name: 'session_token' },
+  })
+  const closed = operations.filter(({ security }) => security !== undefined)
+  expect(closed.length).toBeGreaterThan(20)
+  for (const operation of closed)
+    expect(operation.security, nameOf(operation)).toEqual(places.map((name) => ({ [name]: [] })))
 })
 
 test('Every route that is described answers, and asks for a credential exactly where it says so.', async () => {

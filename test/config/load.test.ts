@@ -6,6 +6,7 @@ import { describeConfig, formatProblem, loadConfig } from '../../src/config/load
 import type { Env } from '../../src/config/source.ts'
 
 const KEY = 'sk-Vq7mZx2Lw9Rt4Yb8Nc6H'
+const LONG_KEY = 'sk-4f0a9c7be1d2358860aa97c1'
 
 function problemsOf(text: string, env: Env = {}, embedded = true): string[] {
   return loadConfig(text, 'config.yaml', env, { embedded, providers: PROVIDERS }).problems.map(
@@ -490,7 +491,69 @@ power levels: eco x0.5, balanced x1, precision x2
 charges below the provider's cost: never
 retries: 2, request timeout: 600 s
 
+service keys: none
+identity providers: none
+sessions: cookie session_token, kept in the database for 7200 s, system administrators: admin system_admin
+public URL: as each request says
+pages of other sites that may call: none
+trusted proxies: none
+rate limits, counted in each process: 20 POST, 100 GET, 100 others a minute, of a caller to a route under /api/v1
+  calls of models: no limit of a minute
+
 LiteLLM settings accepted without effect:
   line 8: litellm_settings.cache`)
+  })
+
+  test('says who may call, from where and how often', () => {
+    const config = load(
+      `model_list: [{model_name: demo, litellm_params: {model: gpt-4o-mini, mock_response: hi}}]
+general_settings: {litellm_key_header_name: X-My-Key}
+tollgate:
+  service_keys:
+    - {name: loopnet, key: os.environ/K, act_as: members, models: [gpt-4o-mini, "claude-*"], requests_per_minute: 600}
+  oidc:
+    - {issuer: "https://login.example.com/realms/acme", audience: [tollgate, account], organization_claim: organization, roles_claim: realm_access.roles, admin_roles: [tollgate-admin], client_id: web, client_secret: os.environ/K}
+    - {issuer: "https://other.example.com", audience: tollgate, user_claim: email}
+  public_url: https://gate.example.com
+  cors: {origins: ["https://*.example.com", "http://localhost:*"]}
+  trusted_proxies: [10.0.0.0/8]
+  rate_limits: {post_per_minute: 5, organization: {tokens_per_minute: 1000, calls_at_once: 8}, byok: {requests_per_minute: 3}}
+`,
+      { K: LONG_KEY, REDIS_URL: 'redis://:secret-word@redis.example.com:6379/0' },
+    )
+    const described = describeConfig(config)
+    expect(described).toContain(`
+header that names a key before all others: x-my-key
+service keys: loopnet
+  loopnet: organization loopnet, user loopnet-service, may act as members, models gpt-4o-mini claude-*, routes llm, 600 calls a minute
+identity providers: https://login.example.com/realms/acme https://other.example.com
+  https://login.example.com/realms/acme: for tollgate account, user in sub, organizations: only those in organization, system administrators: tollgate-admin in realm_access.roles, people log in as client web, with a secret
+  https://other.example.com: for tollgate, user in email, organizations: all of the user's, system administrators: nobody, nobody logs in here
+sessions: cookie session_token, kept in Redis at redis.example.com:6379 as session:<token> for 7200 s, system administrators: admin system_admin
+public URL: https://gate.example.com
+pages of other sites that may call: https://*.example.com http://localhost:*
+trusted proxies: 10.0.0.0/8
+rate limits, shared through Redis at redis.example.com:6379: 5 POST, 100 GET, 100 others a minute, of a caller to a route under /api/v1
+  calls of an organization: 1000 tokens a minute, 8 calls at once
+  calls of an organization on byok: 3 calls a minute`)
+    expect(described).not.toContain(LONG_KEY)
+    expect(described).not.toContain('secret-word')
+  })
+
+  test.each([
+    ['REDIS_URL', 'localhost:6379'],
+    ['REDIS_URL', 'http://localhost:6379'],
+    ['REDIS_URL', 'redis://'],
+  ])('refuses %s=%s, naming the variable', (name, value) => {
+    const { config, problems } = loadConfig(
+      'model_list: []',
+      'config.yaml',
+      { [name]: value },
+      { embedded: true, providers: PROVIDERS },
+    )
+    expect(config).toBeNull()
+    expect(problems.map(formatProblem)).toContain(
+      'config.yaml: the environment variable REDIS_URL is not the URL of a Redis. Fix: write redis://:password@host:6379/0',
+    )
   })
 })

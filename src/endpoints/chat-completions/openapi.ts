@@ -1,6 +1,6 @@
 /** The route of chat completions as OpenAPI describes it. */
 import type { RouteConfig } from '@hono/zod-openapi'
-import { errorSchema } from '../../api/describe-route.ts'
+import { CREDENTIAL, errorSchema } from '../../api/describe-route.ts'
 
 const text = (description: string) => ({ schema: { type: 'string' as const }, description })
 const error = (description: string) => ({ description, content: { 'application/json': { schema: errorSchema } } })
@@ -44,7 +44,7 @@ export const chatCompletionsOperation: Omit<RouteConfig, 'method' | 'path'> = {
   summary: 'A chat completion',
   description:
     "OpenAI's request and response. Members that the provider is known to accept are passed on as they are; others, duplicate members and names that differ from a known one in case only are refused by name. `power_level` (eco, balanced, precision) may be in the body or in X-Power-Level. Streams end with `data: [DONE]`; with `stream_options.include_usage` the usage frame carries `usage.cost`, the dollars charged.",
-  security: [{ key: [] }],
+  security: CREDENTIAL,
   parameters,
   request: {
     body: {
