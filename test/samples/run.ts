@@ -3,7 +3,6 @@
  * A block of code is run; the block of text after it is what it must print. Makes a Python environment in the temporary directory.
  * Exit status 1 when a sample fails or prints something else.
  */
-import { spawn } from 'node:child_process'
 import { chmod, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -14,6 +13,8 @@ import { connect, type Database } from '../../src/db/connect.ts'
 import { openEmbeddedStore } from '../../src/db/embedded.ts'
 import { migrate } from '../../src/db/migrate.ts'
 import { audit } from '../../src/ledger/audit.ts'
+import { installPython } from '../support/python.ts'
+import { runProgram } from '../support/run-program.ts'
 import { configFor, startTollgate } from '../support/tollgate.ts'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
@@ -41,18 +42,11 @@ async function main(): Promise<number> {
     await chmod(folder, 0o711)
     // So that samples in JavaScript find the packages of this repository.
     await symlink(join(ROOT, 'node_modules'), join(folder, 'node_modules'))
-    const python = await installPython(join(folder, 'venv'))
+    const python = await installPython(join(folder, 'venv'), PACKAGES)
     return await runAll(folder, python, closers)
   } finally {
     for (const close of closers.reverse()) await close()
   }
-}
-
-async function installPython(directory: string): Promise<string> {
-  const python = join(directory, 'bin', 'python')
-  await run('python3', ['-m', 'venv', directory], {})
-  await run(python, ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', ...PACKAGES], {})
-  return python
 }
 
 async function runAll(folder: string, python: string, closers: Closer[]): Promise<number> {
@@ -115,41 +109,28 @@ async function readSamples(): Promise<Sample[]> {
 }
 
 async function runSample({ language, code }: Sample, folder: string, python: string, env: Record<string, string>) {
+  const run = (program: string, args: readonly string[]) => runProgram(program, args, { env, timeoutMs: RUN_MS })
   const file = join(folder, `sample.${language === 'js' ? 'mjs' : language}`)
   await writeFile(file, code)
   const printed = await {
-    bash: () => run('bash', [file], env),
-    js: () => run(process.execPath, [file], env),
-    python: () => run(python, [file], env),
+    bash: () => run('bash', [file]),
+    js: () => run(process.execPath, [file]),
+    python: () => run(python, [file]),
     sql: () =>
-      run(
-        'psql',
-        ['-X', '-A', '-t', '-v', 'ON_ERROR_STOP=1', '-v', `org_id=${env.ORG_ID}`, '-f', file, `${env.DATABASE_URL}`],
-        env,
-      ),
+      run('psql', [
+        '-X',
+        '-A',
+        '-t',
+        '-v',
+        'ON_ERROR_STOP=1',
+        '-v',
+        `org_id=${env.ORG_ID}`,
+        '-f',
+        file,
+        `${env.DATABASE_URL}`,
+      ]),
   }[language]()
   return printed.trimEnd()
-}
-
-/** @returns its standard output. @throws {Error} with all it wrote where it fails. */
-function run(program: string, args: readonly string[], env: Record<string, string>): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(program, args, {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, ...env },
-      timeout: RUN_MS,
-    })
-    let output = ''
-    let errors = ''
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
-      output += text
-    })
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      errors += text
-    })
-    child.once('error', reject)
-    child.once('close', (code) => (code === 0 ? resolve(output) : reject(new Error(`${output}${errors}`))))
-  })
 }
 
 try {

@@ -90,7 +90,12 @@ function addRoutes(deps: OrgBillingDependencies): Route[] {
       query: z.object({ ...amounts, org_id: z.string().optional() }),
       body: z.object({ ...amounts, org_id: z.string().optional() }),
       returns: added,
-      errors: { 404: 'Organization not found' },
+      errors: {
+        402: 'No payment is named that covers this.',
+        404: 'Organization not found',
+        409: 'The payment was used before.',
+        501: 'Payments are not set up here.',
+      },
       async prepare(request) {
         const { params, query, body, caller } = request
         const organizationId = params.org_id ?? query.org_id ?? body.org_id ?? caller.organizationId

@@ -27,6 +27,7 @@ import {
   TOOL,
   TOWN,
 } from '../../support/dialects.ts'
+import { installPython, NoPython } from '../../support/python.ts'
 import { configFor, startTollgate } from '../../support/tollgate.ts'
 import { startUpstream } from '../../support/upstream.ts'
 
@@ -46,8 +47,6 @@ interface Check {
   error: string | null
 }
 
-class NoPython extends Error {}
-
 type Closer = () => unknown
 
 async function main(): Promise<number> {
@@ -57,27 +56,11 @@ async function main(): Promise<number> {
     closers.push(() => rm(folder, { recursive: true, force: true }))
     // Run by root, the store's unprivileged user must get through.
     await chmod(folder, 0o711)
-    const python = await installClient(join(folder, 'venv'))
+    const python = await installPython(join(folder, 'venv'), [CLIENT])
     return await check(python, folder, closers)
   } finally {
     for (const close of closers.reverse()) await close()
   }
-}
-
-/** Answers the interpreter that has the client. @throws {NoPython} */
-async function installClient(directory: string): Promise<string> {
-  const made = await run('python3', ['-m', 'venv', directory]).catch((error: Error) => error)
-  if (made instanceof Error) throw new NoPython(`needs Python 3.10 or later with venv as python3: ${oneLine(made)}`)
-  const python = join(directory, 'bin', 'python')
-  const installed = await run(python, ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', CLIENT]).catch(
-    (error: Error) => error,
-  )
-  if (installed instanceof Error) throw new NoPython(`pip can't install ${CLIENT}: ${oneLine(installed)}`)
-  return python
-}
-
-function oneLine({ message }: Error): string {
-  return message.trim().split('\n').at(-1) ?? ''
 }
 
 async function check(python: string, folder: string, closers: Closer[]): Promise<number> {
@@ -173,21 +156,6 @@ function report(checks: readonly Check[], wrong: readonly string[]): number {
   const money = wrong.length === 0 ? 'the books hold exactly these calls' : `${wrong.length} differences in the books`
   process.stdout.write(`${CLIENT}: ${passed} of ${checks.length} checks passed; ${money}\n`)
   return failed.length + wrong.length === 0 ? 0 : 1
-}
-
-/** @throws {Error} with what the program wrote, where it can't be started or fails. */
-function run(program: string, args: readonly string[]): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] })
-    let output = ''
-    for (const stream of [child.stdout, child.stderr]) {
-      stream.setEncoding('utf8').on('data', (text: string) => {
-        output += text
-      })
-    }
-    child.once('error', reject)
-    child.once('close', (code) => (code === 0 ? resolve() : reject(new Error(output))))
-  })
 }
 
 try {
