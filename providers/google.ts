@@ -15,7 +15,7 @@ import {
   readCompatibleStream,
 } from './google/compatible.ts'
 import { LABEL, readGoogleError } from './google/errors.ts'
-import { googleMediaTokens } from './google/media.ts'
+import { googleMediaTokens, mustInline } from './google/media.ts'
 import { bareModel, googleModel, googleTier, googleUnpriced } from './google/models.ts'
 import { googleRefuses } from './google/refusals.ts'
 import { BASE_URL, prepareGoogle } from './google/request.ts'
@@ -24,9 +24,6 @@ import { leastOutput } from './google/thinking.ts'
 import { unpackGoogleId } from './google/tool-id.ts'
 import { googleServerTools } from './google/tools.ts'
 import type { ChatProvider } from './provider.ts'
-
-/** What Gemini reads by its address: files uploaded to Google, and videos on YouTube. */
-const OWN_MEDIA = /^https:\/\/(?:generativelanguage\.googleapis\.com|(?:www\.|m\.)?youtube\.com|youtu\.be)\//i
 
 export const google: ChatProvider = {
   name: 'gemini',
@@ -44,7 +41,7 @@ export const google: ChatProvider = {
   unpriced: googleUnpriced,
   readError: readGoogleError,
   chat: {
-    mustInline: (url) => !OWN_MEDIA.test(url),
+    mustInline,
     mediaTokens: googleMediaTokens,
     unpackId: unpackGoogleId,
     serverTools: googleServerTools,

@@ -2,8 +2,11 @@
  * OpenRouter: OpenAI's dialect over many providers, with its own bill in `usage.cost`, which tokens do not explain: search fees,
  * second models, parsed files, another model than the one named.
  */
+
+import { claudeMediaTokens } from './anthropic/media.ts'
+import { googleMediaTokens } from './google/media.ts'
 import { asObject } from './json.ts'
-import { type MediaSize, unknownMedia, upTo } from './media/media-size.ts'
+import { dataOf, type MediaSize, pagesOf, unknownMedia, upTo } from './media/media-size.ts'
 import { removeAt } from './openai-body.ts'
 import { droppable, isSet, openAiDialect, PLAIN_MODEL } from './openai-dialect.ts'
 import type { ErrorMembers } from './openai-facts.ts'
@@ -11,6 +14,7 @@ import { openAiMediaTokens, openAiModel } from './openai-models.ts'
 import { count } from './openai-usage.ts'
 import type { ChatProvider, ModelFacts, ProviderCall, ProviderErrorKind, Refusal, ServerTool } from './provider.ts'
 import { statedCost } from './stated-cost.ts'
+import { xaiMediaTokens } from './xai.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
@@ -138,17 +142,33 @@ function priceOf(value: unknown): number | null {
   return typeof price === 'number' && Number.isFinite(price) && price >= 0 ? price : null
 }
 
-/** The most an image takes, by whoever serves it; others are bounded by the context window only. */
-const IMAGE_TOKENS: Readonly<Record<string, number>> = { anthropic: 4_784, google: 2_580, 'x-ai': 1_792 }
+/** By the rules of who made the model; nobody's images are fetched here. */
+const RULES: Readonly<Record<string, (name: string) => (part: unknown) => MediaSize>> = {
+  openai: openAiMediaTokens,
+  anthropic: claudeMediaTokens,
+  google: (name) => googleMediaTokens(name, () => false),
+  'x-ai': () => xaiMediaTokens,
+}
+
+/** It may turn a document into text before whoever serves sees it: a page as full of text as any, and its picture. */
+const PAGE_TOKENS_MAX = 3_000 + 4_784
 
 function mediaTokens(model: string): (part: unknown) => MediaSize {
   const vendor = model.slice(0, Math.max(0, model.indexOf('/')))
-  if (vendor === 'openai') return openAiMediaTokens(baseName(model))
-  const image = IMAGE_TOKENS[vendor] ?? null
+  const rule = Object.hasOwn(RULES, vendor) ? RULES[vendor]!(baseName(model)) : unknownMedia
   return (part) => {
-    const size = unknownMedia(part)
-    return asObject(part)?.type === 'image_url' ? upTo(image, size.expected) : size
+    const size = rule(part)
+    const pages = documentPages(part)
+    if (pages === null || vendor === 'openai' || vendor === 'anthropic') return size
+    return { ...upTo(pages * PAGE_TOKENS_MAX, size.expected), least: size.expected }
   }
+}
+
+/** Null where it is no document, or its pages can't be counted. */
+function documentPages(value: unknown): number | null {
+  const part = asObject(value)
+  const data = part?.type === 'file' ? asObject(part.file)?.file_data : undefined
+  return typeof data === 'string' ? pagesOf(dataOf(data)).bound : null
 }
 
 function otherModels(json: Json): string[] {

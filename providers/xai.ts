@@ -23,7 +23,7 @@ export const xai: ChatProvider = openAiDialect({
   domain: 'x.ai',
   priceList: 'x-ai',
   model: xaiModel,
-  mediaTokens: () => imageTokens,
+  mediaTokens: () => xaiMediaTokens,
   capMember: () => 'either',
   serverTools,
   refuses,
@@ -52,7 +52,7 @@ function xaiModel(name: string): ModelFacts {
 /** Tiles of 448 pixels at 256 tokens, at most six and a thumbnail. */
 const IMAGE_TOKENS_MAX = 7 * 256
 
-function imageTokens(part: unknown): MediaSize {
+export function xaiMediaTokens(part: unknown): MediaSize {
   return asObject(part)?.type === 'image_url' ? exactly(IMAGE_TOKENS_MAX) : unknownMedia(part)
 }
 

@@ -6,7 +6,7 @@
 import { asObject } from '../json.ts'
 import { base64Bytes, decodeBase64 } from '../media/base64.ts'
 import { dataUrlImageSize, type ImageSize } from '../media/image-size.ts'
-import { exactly, type MediaSize, pagesOf, unknownMedia, upTo } from '../media/media-size.ts'
+import { exactly, type MediaSize, pagesOf, unknownMedia, untilFetched, upTo } from '../media/media-size.ts'
 import { mp4Seconds } from '../media/mp4-length.ts'
 import { soundLength } from '../media/sound-length.ts'
 import { generation } from './models.ts'
@@ -33,15 +33,27 @@ const PAGES_MAX = 1_000
 
 type Kind = 'image' | 'audio' | 'video' | 'pdf' | 'text'
 
+/** What Gemini reads by its address: files uploaded to Google, and videos on YouTube. */
+const OWN_MEDIA = /^https:\/\/(?:generativelanguage\.googleapis\.com|(?:www\.|m\.)?youtube\.com|youtu\.be)\//i
+
+/** Whether an http(s) address is fetched before the call, since Gemini would not. */
+export function mustInline(url: string): boolean {
+  return !OWN_MEDIA.test(url)
+}
+
+const isFetchedHere = (uri: string) => /^https?:/i.test(uri) && mustInline(uri)
+
 /** Not bounded where nothing in the request tells the size: content by its address. */
-export function googleMediaTokens(model: string): (part: unknown) => MediaSize {
+export function googleMediaTokens(model: string, isFetched = isFetchedHere): (part: unknown) => MediaSize {
   const isNew = generation(model) >= 3
   return (value) => {
     const part = asObject(value)
     const media = part === null ? null : readMedia(part)
-    // A picture's address is replaced by the picture before the call; until then its size is unknown.
-    if (media !== null && !('data' in media) && part?.type === 'image_url') return imageTokens('', isNew)
-    if (media === null || !('data' in media)) return unknownMedia(part)
+    if (media === null) return unknownMedia(part)
+    if (!('data' in media)) {
+      const size = part?.type === 'image_url' ? imageTokens('', isNew) : unknownMedia(part)
+      return isFetched(media.uri) ? untilFetched(size) : size
+    }
     const { mimeType, data } = media
     const stated = statedKind(mimeType)
     const found = foundKind(data)

@@ -9,6 +9,11 @@ export interface MediaSize {
   bound: number | null
   /** Never above the bound. */
   expected: number
+  /**
+   * The least that a hold covers of it where the credits are short. Left out where it goes by what the item can be at most: by the
+   * context window, for what has no bound.
+   */
+  least?: number
 }
 
 /** Where the size is certain. */
@@ -58,20 +63,33 @@ export function dataOf(text: string): string {
   return /^data:/i.test(text) ? text.slice(text.indexOf(',') + 1) : text
 }
 
+/** Of what is fetched and measured before the call goes out: until then it is held as far as the credits go. */
+export function untilFetched({ bound, expected }: MediaSize): MediaSize {
+  return { bound, expected, least: expected }
+}
+
 const USUAL_IMAGE = 1_500
 const USUAL_SECOND = 25
 const USUAL_PAGE = 2_000
 
-/** Of a model whose rules are not known: bounded by its context window alone. */
+/**
+ * Of a model whose rules are not known: bounded by its context window alone. No model's image, second of sound or page takes a window,
+ * so an item that shows how many of them it is may be held at its usual size where the credits are short.
+ */
 export function unknownMedia(value: unknown): MediaSize {
   const part = asObject(value)
   const sound = asObject(part?.input_audio)?.data
-  if (typeof sound === 'string')
-    return { bound: null, expected: Math.ceil(soundLength(dataOf(sound)).expected) * USUAL_SECOND }
-  const file = asObject(part?.file)?.file_data
-  if (part?.type === 'file') {
-    const bytes = typeof file === 'string' ? base64Bytes(dataOf(file)) : 0
-    return { bound: null, expected: usualPages(bytes) * USUAL_PAGE }
+  if (typeof sound === 'string') {
+    const { bound, expected } = soundLength(dataOf(sound))
+    return unknownItem(bound !== null, Math.ceil(expected) * USUAL_SECOND)
   }
-  return { bound: null, expected: USUAL_IMAGE }
+  if (part?.type !== 'file') return unknownItem(part?.type === 'image_url', USUAL_IMAGE)
+  const file = asObject(part.file)?.file_data
+  if (typeof file !== 'string' || /^https?:/i.test(file)) return unknownItem(false, USUAL_PAGE)
+  const { bound, expected } = pagesOf(dataOf(file))
+  return unknownItem(bound !== null, expected * USUAL_PAGE)
+}
+
+function unknownItem(isCounted: boolean, expected: number): MediaSize {
+  return { bound: null, expected, ...(isCounted ? { least: expected } : {}) }
 }

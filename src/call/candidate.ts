@@ -185,7 +185,8 @@ function withinWindow(estimate: InputEstimate, { contextWindow }: Price): InputE
     media: Math.min(media, most),
     audioInput: Math.min(audioInput, most),
   })
-  return { ...estimate, ...within(estimate), expected: within(estimate.expected), least: within(estimate.least) }
+  const least = { ...estimate.least, ...within(estimate.least) }
+  return { ...estimate, ...within(estimate), expected: within(estimate.expected), least }
 }
 
 /** A part nothing else bounds can't be larger than the model's context window. @throws {TollgateError} 400 where that is unknown. */
@@ -195,7 +196,7 @@ function boundByContext(estimate: InputEstimate, price: Price): boolean {
     throw new TollgateError(
       400,
       'unbounded_input',
-      `The size of ${part} can't be known before the call. Send the content inline instead.`,
+      `The size of ${part} can't be known before the call, nor how much this model reads. Send the content inline instead, or ask the operator to set max_input_tokens for the model.`,
       { param: part },
     )
   }

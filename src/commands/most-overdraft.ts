@@ -2,6 +2,7 @@
  * What `check-config` says of each model about statements: the most one of them can charge a call. What exceeds the call's hold is the
  * most that it can overdraw a balance.
  */
+import { unknownMedia } from '../../providers/media/media-size.ts'
 import { findProvider } from '../../providers/registry.ts'
 import type { Config, Deployment } from '../config/config.ts'
 import { MILLION } from '../metering/charge.ts'
@@ -36,7 +37,8 @@ function overdraftOf(config: Config, deployment: Deployment, now: Date): string 
   }
   if (windows.length > 0) {
     const window = Math.max(...windows)
-    const media = `of which media that the payer does not cover can be ${worth(mostUnheld(window), 0)}`
+    const rules = provider.chat?.mediaTokens(model) ?? unknownMedia
+    const media = `of which media that the payer does not cover can be ${worth(mostUnheld(window, rules), 0)}`
     return `${worth(window)} a choice at most, ${media}${cap}`
   }
   return `${worth(0)} a choice at most, and its input: its context window is not known, so what a call is quoted at bounds it (set model_info.max_input_tokens)${cap}`

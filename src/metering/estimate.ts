@@ -3,6 +3,7 @@
  * values with a list of its own: ten thousand nested arrays are a valid JSON body and would overflow a recursive walk.
  */
 import { estimateText } from '../../providers/estimate-text.ts'
+import type { MediaSize } from '../../providers/media/media-size.ts'
 import { type ChatInput, type UnpackId, visitInput } from './request-input.ts'
 
 export { estimateText } from '../../providers/estimate-text.ts'
@@ -18,18 +19,23 @@ export interface InputEstimate {
   audioInput: number
   /** The same at their usual sizes: what is charged where nobody stated usage. */
   expected: { media: number; audioInput: number }
-  /** The same at the least a hold covers; never below `expected`, never above what they are at most. */
-  least: { media: number; audioInput: number }
+  /**
+   * The same at the least a hold covers; never below `expected`, never above what they are at most. `window`: something is in it of
+   * which nothing tells how much it usually is, so a part of the context window has to be covered.
+   */
+  least: { media: number; audioInput: number; window: boolean }
   /** Of text the request predicts the answer to be: what is wrong in it is billed as output. */
   predicted: { tokens: number; bytes: number }
   /** Uses of separately priced tools the request asks for: `{ web_search: 1 }`. */
   toolFees: Record<string, number>
   /** Parts nothing in the request bounds, e.g. `messages[0].content[1].file.file_id`. */
   unbounded: string[]
+  /** One of them may be sound. */
+  unboundedSound: boolean
 }
 
-/** Tokens of a content part that is not text: at most, `null` where the request doesn't tell, and usually. A provider's rules. */
-export type MediaTokens = (part: unknown) => { bound: number | null; expected: number }
+/** Tokens of a content part that is not text: a provider's rules. */
+export type MediaTokens = (part: unknown) => MediaSize
 
 interface Sum {
   tokens: number
@@ -40,24 +46,14 @@ interface Sum {
 export function estimateChatInput(request: ChatInput, mediaTokens: MediaTokens, unpackId: UnpackId): InputEstimate {
   const sum: Sum = { tokens: 0, bytes: 0 }
   const predicted: Sum = { tokens: 0, bytes: 0 }
-  const expected = { media: 0, audioInput: 0 }
-  const unbounded: string[] = []
-  let media = 0
-  let audioInput = 0
+  const media = createMediaSum()
   visitInput(request, unpackId, {
     text: (text) => addText(sum, text),
     json: (value) => addJson(sum, value),
     framing: (tokens) => addTokens(sum, tokens),
     role: () => addTokens(sum, 1),
-    media: (part, path) => {
-      const size = mediaTokens(part)
-      const isSound = part.type === 'input_audio'
-      if (size.bound === null) unbounded.push(path)
-      else if (isSound) audioInput += size.bound
-      else media += size.bound
-      expected[isSound ? 'audioInput' : 'media'] += size.expected
-    },
-    unbounded: (path) => unbounded.push(path),
+    media: (part, path) => media.add(part.type === 'input_audio' ? 'audioInput' : 'media', mediaTokens(part), path),
+    unbounded: (path) => media.add('audioInput', { bound: null, expected: 0 }, path),
     prediction: (content) => addJson(predicted, content ?? ''),
   })
   const options = request.web_search_options
@@ -66,13 +62,41 @@ export function estimateChatInput(request: ChatInput, mediaTokens: MediaTokens, 
   return {
     tokens: sum.tokens,
     bytes,
-    media,
-    audioInput,
-    expected,
-    least: { media: leastOf(media, expected.media), audioInput: leastOf(audioInput, expected.audioInput) },
+    ...media.sizes(),
     predicted,
     toolFees: searches ? { web_search: 1 } : {},
-    unbounded,
+  }
+}
+
+type MediaSizes = Pick<InputEstimate, 'media' | 'audioInput' | 'expected' | 'least' | 'unbounded' | 'unboundedSound'>
+type MediaKind = 'media' | 'audioInput'
+
+/** Items whose least goes by what they are at most go by it together: many small ones are as much as a large one. */
+function createMediaSum(): { add(kind: MediaKind, size: MediaSize, path: string): void; sizes(): MediaSizes } {
+  const nothing = () => ({ media: 0, audioInput: 0 })
+  const [most, expected, own, ruledMost, ruledExpected] = [nothing(), nothing(), nothing(), nothing(), nothing()]
+  const unbounded: string[] = []
+  let unboundedSound = false
+  let window = false
+  return {
+    add(kind, size, path) {
+      expected[kind] += size.expected
+      if (size.bound === null) {
+        unbounded.push(path)
+        unboundedSound ||= kind === 'audioInput'
+      } else most[kind] += size.bound
+      if (size.least !== undefined) own[kind] += size.least
+      else if (size.bound === null) window = true
+      else {
+        ruledMost[kind] += size.bound
+        ruledExpected[kind] += size.expected
+      }
+    },
+    sizes() {
+      const least = (kind: MediaKind) => own[kind] + leastOf(ruledMost[kind], ruledExpected[kind])
+      const leasts = { media: least('media'), audioInput: least('audioInput'), window }
+      return { ...most, expected, least: leasts, unbounded, unboundedSound }
+    },
   }
 }
 
@@ -89,9 +113,18 @@ function leastOf(most: number, expected: number): number {
   return Math.min(most, Math.max(expected, least, 0))
 }
 
-/** The most tokens of media and sound that can be left unheld on a model that reads no more than `contextWindow`. */
-export function mostUnheld(contextWindow: number): number {
-  return contextWindow - leastOf(contextWindow, 0)
+/** What has to be held of something that may fill the context window, and of which nothing tells how much it usually is. */
+export function leastOfWindow(contextWindow: number): number {
+  return leastOf(contextWindow, 0)
+}
+
+/**
+ * The most tokens of media and sound that can be left unheld on a model that reads no more than `contextWindow`: all of it where no rule
+ * tells what its images can be.
+ */
+export function mostUnheld(contextWindow: number, mediaTokens: MediaTokens): number {
+  const { bound, least } = mediaTokens({ type: 'image_url', image_url: { url: 'https://example.com/' } })
+  return bound === null && least !== undefined ? contextWindow : contextWindow - leastOfWindow(contextWindow)
 }
 
 function addText(sum: Sum, text: string): void {

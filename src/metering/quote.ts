@@ -4,6 +4,7 @@
  * within the same counts, and equals it to the microcredit where the rates leave no room.
  */
 import { applyFactors, COST_SCALE, MILLION, toolNumerator } from './charge.ts'
+import { leastOfWindow } from './estimate.ts'
 import { BUCKETS } from './listed-price.ts'
 import type { Price, Rates } from './price.ts'
 
@@ -17,14 +18,16 @@ export interface QuoteInput {
     media: number
     /** Tokens of audio, on top of both, at the audio rate. */
     audioInput: number
-    /** The least of both that a hold covers; left out where that is all. */
-    least?: { media: number; audioInput: number }
+    /** The least of both that a hold covers, and whether a part of the context window is in it; left out where that is all. */
+    least?: { media: number; audioInput: number; window: boolean }
     /** Text the answer is predicted to be, tokens and bytes: what is wrong in it is billed as output beyond any cap. */
     predicted?: { tokens: number; bytes: number }
     /** Counted uses of priced tools. */
     toolFees: Readonly<Record<string, number>>
     /** Set when something in the request is bounded by nothing but the model's context window (a file by id). */
     contextBound?: boolean
+    /** It may be sound, of which a token costs more. */
+    unboundedSound?: boolean
   }
   /** The request's `n`. */
   choices: number
@@ -63,8 +66,8 @@ const NO_PREDICTION = { tokens: 0, bytes: 0 }
 export function quote(q: QuoteInput): Quote {
   const tier = q.tier ?? MILLION
   const { tokens, bytes, media, audioInput, predicted = NO_PREDICTION } = q.estimate
-  const least = q.estimate.least ?? q.estimate
   const window = contextBound(q)
+  const least = leastOf(q, window)
   const byteBound = Math.max(bytes, tokens) + media
   const rates = dearest(q.price, Math.max(byteBound + audioInput, window))
   const inputRate = largest(
@@ -73,23 +76,33 @@ export function quote(q: QuoteInput): Quote {
     rates.cacheWrite5m,
     q.longCacheWrites ? rates.cacheWrite1h : 0n,
   )
-  const audioRate = largest(rates.audioInput, inputRate) * tier
+  const heardRate = largest(rates.audioInput, inputRate)
+  const windowRate = q.estimate.unboundedSound ? heardRate : inputRate
   const fees = toolNumerator(q.estimate.toolFees, q.price) + (q.surcharge ?? 0n) * COST_SCALE
   const outputRate = largest(rates.output, rates.imageOutput, q.audioOutput ? rates.audioOutput : 0n)
-  const inputOf = (count: number, predicted: number, heard = audioInput) => {
-    const said = BigInt(Math.max(count, window)) * inputRate + BigInt(predicted) * outputRate
-    return applyFactors(said * tier + BigInt(heard) * audioRate + fees, q).microcredits
+  const inputOf = (count: number, predicted: number, heard = audioInput, read = window) => {
+    const said = largest(BigInt(count) * inputRate, BigInt(read) * windowRate)
+    const tokens = said + BigInt(predicted) * outputRate + BigInt(heard) * heardRate
+    return applyFactors(tokens * tier + fees, q).microcredits
   }
   const input = inputOf(tokens + media, predicted.tokens)
+  const leastInput = inputOf(tokens + least.media, predicted.tokens, least.audioInput, least.window)
   const numeratorPerToken = outputRate * tier * BigInt(Math.max(1, q.choices))
   return {
     input,
     inputBytes: inputOf(byteBound, Math.max(predicted.tokens, predicted.bytes)),
-    uncertain: input - inputOf(tokens + least.media, predicted.tokens, least.audioInput),
+    uncertain: leastInput < input ? input - leastInput : 0n,
     outputFor: (count) => applyFactors(BigInt(count) * numeratorPerToken, q).microcredits,
     outputTokensIn: (microcredits) => tokensIn(microcredits, numeratorPerToken, q),
     maxPrice: { input: rates.input, output: rates.output },
   }
+}
+
+/** Tokens. A part of the window stands for what nothing tells the usual size of. */
+function leastOf({ estimate }: QuoteInput, window: number): { media: number; audioInput: number; window: number } {
+  const { media, audioInput, least } = estimate
+  if (least === undefined) return { media, audioInput, window }
+  return { ...least, window: least.window ? leastOfWindow(window) : 0 }
 }
 
 function contextBound(q: QuoteInput): number {

@@ -3,6 +3,7 @@ import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { growth, scrape } from '../observe/samples.ts'
+import { png } from '../providers/media/build.ts'
 import { balanceOf, rowsOf } from '../support/call-books.ts'
 import { expectRefusal } from '../support/error-shape.ts'
 import { openCall } from '../support/open-call.ts'
@@ -22,6 +23,8 @@ let slow: Promise<void> = Promise.resolve()
 
 const PAGES: Record<string, RequestListener> = {
   '/pixel.png': (_, response) => void response.setHeader('content-type', 'image/png; charset=x').end(PIXEL),
+  // 24 tiles, where a usual one has four.
+  '/wide.png': (_, response) => void response.setHeader('content-type', 'image/png').end(png(3_072, 384)),
   '/moved': (_, response) => void response.writeHead(302, { location: '/pixel.png' }).end(),
   '/round': (_, response) => void response.writeHead(302, { location: '/round' }).end(),
   '/inside': (_, response) => void response.writeHead(307, { location: 'http://169.254.169.254/latest' }).end(),
@@ -198,16 +201,27 @@ describe('for a provider that fetches nothing', () => {
     expect((await answer).status).toBe(200)
   })
 
-  test('is not fetched for who can not pay a third of the most it can be', async () => {
+  test('is not fetched for who can not pay what such an image usually is', async () => {
     const { db, tollgate } = product
-    const { keys } = await db.seedOrganization({ credits: 5, users: { alice: 5 } })
+    const { keys } = await db.seedOrganization({ credits: 5, users: { alice: 0.5 } })
     const before = asked.length
     const answer = await postChat(tollgate, keys.alice, { model: 'gemini', ...seen(`${origin}/pixel.png`) })
     expect(answer.status).toBe(402)
     expect(answer.json()).toMatchObject({
-      error: { code: 'insufficient_credits', required: '5.7684', available: '5' },
+      error: { code: 'insufficient_credits', required: '0.66', available: '0.5' },
     })
     expect(asked).toHaveLength(before)
+  })
+
+  test('goes nowhere where it turns out larger than the credits are', async () => {
+    const { db, tollgate, upstream } = product
+    const acme = await db.seedOrganization({ credits: 5, users: { alice: 1 } })
+    const before = upstream.requests.length
+    const answer = await postChat(tollgate, acme.keys.alice, { model: 'gemini', ...seen(`${origin}/wide.png`) })
+    expect(answer.status).toBe(402)
+    expect(answer.json()).toMatchObject({ error: { code: 'insufficient_credits', required: '2.982', available: '1' } })
+    expect(upstream.requests).toHaveLength(before)
+    expect(await balanceOf(db.pool, acme.id, 'alice')).toMatchObject({ used: '0.000000', held: '0.000000' })
   })
 
   test('is fetched by so many calls at once, of which one organization has half', async () => {

@@ -10,7 +10,7 @@ import { type PdfObjects, pages, pdf, png, wav } from '../providers/media/build.
 import { balanceOf } from '../support/call-books.ts'
 import { useProduct } from '../support/product.ts'
 import { modelOn, postChat } from '../support/tollgate.ts'
-import { chatAnswer, jsonAnswer } from '../support/upstream-answers.ts'
+import { chatAnswer, jsonAnswer, rawStream } from '../support/upstream-answers.ts'
 
 const product = useProduct((url) => ({
   models: [
@@ -24,6 +24,12 @@ const product = useProduct((url) => ({
       output_cost_per_token: 0.00001,
     }),
     {
+      ...modelOn(url, 'qwen', { model: 'openrouter/qwen/qwen2.5-vl-72b-instruct' }),
+      model_info: { id: 'qwen-scripted', max_input_tokens: 32_768 },
+    },
+    modelOn(url, 'llama', { model: 'groq/meta-llama/llama-4-maverick-17b-128e-instruct' }),
+    modelOn(url, 'routed', { model: 'openrouter/google/gemini-2.5-flash' }),
+    {
       ...modelOn(url, 'newest', {
         model: 'openai/gpt-9',
         input_cost_per_token: 0.0000025,
@@ -33,12 +39,16 @@ const product = useProduct((url) => ({
     },
   ],
   litellm_settings: { num_retries: 0 },
+  tollgate: { allowed_addresses: [new URL(url).host] },
 }))
 
 const TEXT = { type: 'text', text: 'Say hello' }
 const dataUrl = (type: string, bytes: Buffer) => `data:${type};base64,${bytes.toString('base64')}`
 const image = (url: string) => ({ type: 'image_url', image_url: { url } })
-const photo = image(dataUrl('image/png', png(1_024, 1_024)))
+const PHOTO = png(1_024, 1_024)
+/** Where the scripted provider is: what names it by its address has its own in the place. */
+const PHOTO_ADDRESS = 'http://scripted/photo.png'
+const photo = image(dataUrl('image/png', PHOTO))
 const file = (bytes: Buffer) => ({
   type: 'file',
   file: { filename: 'a.pdf', file_data: dataUrl('application/pdf', bytes) },
@@ -75,6 +85,17 @@ const RATES: Readonly<Record<string, readonly [number, number, number]>> = {
   claude: [1_000, 0, 5_000],
   flash: [300, 1_000, 2_500],
   grok: [3_000, 0, 15_000],
+  llama: [200, 0, 600],
+  qwen: [700, 0, 700],
+  routed: [300, 0, 2_500],
+}
+
+/** As the provider knows them. */
+const NAMES: Readonly<Record<string, string>> = {
+  newest: 'gpt-9',
+  qwen: 'qwen/qwen2.5-vl-72b-instruct',
+  llama: 'meta-llama/llama-4-maverick-17b-128e-instruct',
+  routed: 'google/gemini-2.5-flash',
 }
 
 interface Case {
@@ -94,7 +115,14 @@ const ORDINARY: readonly Case[] = [
   { what: 'a photo', model: 'claude', part: photo, media: 1_398 },
   { what: 'a photo by its address', model: 'claude', part: image('https://example.com/a.png'), media: 1_398 },
   { what: 'a photo', model: 'flash', part: photo, media: 4 * 258 },
+  { what: 'a photo by its address', model: 'flash', part: image(PHOTO_ADDRESS), media: 4 * 258 },
   { what: 'a photo', model: 'grok', part: photo, media: 1_792 },
+  { what: 'a photo', model: 'routed', part: photo, media: 4 * 258 },
+  { what: 'three pages', model: 'routed', part: file(document(3, 500)), media: 3 * 258 },
+  // Nothing is published of these: patches of 28 pixels in the model's own description, and what is expected here.
+  { what: 'a photo', model: 'qwen', part: photo, media: 1_369 },
+  { what: 'a photo', model: 'llama', part: photo, media: 1_500 },
+  { what: 'a photo by its address', model: 'llama', part: image('https://example.com/a.png'), media: 1_500 },
   // As little as on the recorded page, which was billed at 1,650 tokens.
   { what: 'a page with a line on it', model: 'claude', part: file(document(1, 10)), media: 1_640 },
   { what: 'a page full of text', model: 'claude', part: file(document(1, 500)), media: 2_400 },
@@ -143,7 +171,7 @@ function answerOf({ model, media, isSound = false }: Pick<Case, 'model' | 'media
     ...{ prompt_tokens: input, completion_tokens: OUTPUT },
     ...(isSound ? { prompt_tokens_details: { audio_tokens: media } } : {}),
   }
-  return chatAnswer({ model: model === 'newest' ? 'gpt-9' : model, usage })
+  return chatAnswer({ model: NAMES[model] ?? model, usage })
 }
 
 const ask = (model: string, part: object) => ({
@@ -158,8 +186,10 @@ describe('on twice its true price', () => {
     const charge = trueCharge(one)
     const credits = formatDecimal(2n * charge, 6)
     const acme = await db.seedOrganization({ credits: 1_000, users: { alice: credits } })
-    upstream.respond(answerOf(one))
-    const { status, headers, body } = await postChat(tollgate, acme.keys.alice, ask(one.model, one.part))
+    const page = rawStream([PHOTO], { headers: { 'content-type': 'image/png' } })
+    upstream.respond(({ method }) => (method === 'GET' ? page : answerOf(one)))
+    const asked = JSON.stringify(ask(one.model, one.part)).replace('http://scripted', new URL(upstream.url).origin)
+    const { status, headers, body } = await postChat(tollgate, acme.keys.alice, asked)
     expect(body).toContain('Hello')
     expect(status).toBe(200)
     expect(headers.get('x-credits-used')).toBe(formatDecimal(charge, 6))

@@ -9,12 +9,18 @@ const AT = new Date('2026-11-01T00:00:00Z')
 test.for([
   // 85,333 of 128,000 tokens at $2.50 a million, half of it on top, at the dearest level.
   ['gpt-4o', 'of which media that the payer does not cover can be 639.9975 credits'],
+  // Nobody tells what an image can be: all of 131,072 tokens at $0.20 a million.
+  ['llama', 'of which media that the payer does not cover can be 78.6432 credits'],
   // A window of 9,000 tokens: nothing of it has to be held.
   ['small', 'of which media that the payer does not cover can be 27 credits'],
 ])('media of %s are stated', ([name, words]) => {
   const text = JSON.stringify({
     model_list: [
       { model_name: 'gpt-4o', litellm_params: { model: 'openai/gpt-4o', api_key: 'os.environ/K' } },
+      {
+        model_name: 'llama',
+        litellm_params: { model: 'groq/meta-llama/llama-4-maverick-17b-128e-instruct', api_key: 'os.environ/K' },
+      },
       {
         model_name: 'small',
         litellm_params: {

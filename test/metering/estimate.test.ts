@@ -78,10 +78,11 @@ describe('the estimate of a chat request', () => {
       media: 0,
       audioInput: 0,
       expected: { media: 0, audioInput: 0 },
-      least: { media: 0, audioInput: 0 },
+      least: { media: 0, audioInput: 0, window: false },
       predicted: { tokens: 0, bytes: 0 },
       toolFees: {},
       unbounded: [],
+      unboundedSound: false,
     })
   })
 

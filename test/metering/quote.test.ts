@@ -91,13 +91,23 @@ describe('a quote', () => {
 
   test('covers media and sound at most, and tells what of it may be left unheld', () => {
     // 128,000 x 150 x 1.5 for media, which are said to be 28,000 at least; sound is known exactly.
-    const least = { media: 28_000, audioInput: 128_000 }
-    expect(quoted({}, { media: 128_000, least: { media: 28_000, audioInput: 0 } })).toMatchObject({
+    const least = { media: 28_000, audioInput: 128_000, window: true }
+    expect(quoted({}, { media: 128_000, least: { media: 28_000, audioInput: 0, window: false } })).toMatchObject({
       input: 28_800_000n,
       uncertain: 22_500_000n,
     })
     expect(quoted({}, { audioInput: 128_000 })).toMatchObject({ input: 1_920_000_000n, uncertain: 0n })
-    expect(quoted({}, { media: 128_000, audioInput: 128_000, least, contextBound: true }).uncertain).toBe(0n)
+    // Nothing tells how much of the window is used: a third of it is covered, which 28,000 and the sound are beside.
+    const bound = { media: 28_000, least, audioInput: 128_000, contextBound: true }
+    expect(quoted({}, bound).uncertain).toBe(BigInt((128_000 - Math.ceil(128_000 / 3)) * 150 * 1.5))
+    // An image of unknown rules is held at its usual size.
+    const image = { tokens: 10, least: { media: 1_500, audioInput: 0, window: false }, contextBound: true }
+    expect(quoted({}, image).uncertain).toBe(BigInt((128_000 - 1_510) * 150 * 1.5))
+  })
+
+  test('covers a window of sound where what nothing bounds may be sound', () => {
+    const bytes = quoted({}, { tokens: 10, contextBound: true, unboundedSound: true })
+    expect([bytes.input, bytes.inputBytes]).toEqual([1_920_000_000n, 1_920_000_000n])
   })
 
   test('covers the whole context window where nothing else bounds the input', () => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { google } from '../../providers/google.ts'
+import type { MediaSize } from '../../providers/media/media-size.ts'
 import * as make from './media/build.ts'
 
 describe('models', () => {
@@ -40,11 +41,15 @@ describe('media', () => {
   const packed = Buffer.from('%PDF-1.7 packed')
   const exactly = (tokens: number) => ({ bound: tokens, expected: tokens })
 
-  it.each<[string, unknown, { bound: number | null; expected: number }]>([
+  it.each<[string, unknown, MediaSize]>([
     ['a small picture is one tile', image(png(384, 384)), exactly(258)],
     ['a wide one is two thirds of its shorter side at a time', image(png(960, 540)), exactly(6 * 258)],
     ['a photograph is 768 pixels at a time', image(png(4_032, 3_024)), exactly(24 * 258)],
-    ['a picture of unknown size', image('https://a.example/x.png'), { bound: 144 * 258, expected: 4 * 258 }],
+    [
+      'a picture of unknown size',
+      image('https://a.example/x.png'),
+      { bound: 144 * 258, expected: 4 * 258, least: 4 * 258 },
+    ],
     ['two seconds of sound, and its header', sound(make.wav(2)), exactly(3 * 32)],
     ['sound of unknown length', sound(Buffer.alloc(48_000)), { bound: 1_048_576, expected: 3 * 32 }],
     ['a film of ten seconds', film(make.mp4(10)), exactly(10 * 295)],
@@ -61,7 +66,7 @@ describe('media', () => {
     [
       'a film by its address',
       { type: 'video_url', video_url: { url: 'https://a.example/x.mp4' } },
-      { bound: null, expected: 1_500 },
+      { bound: null, expected: 1_500, least: 1_500 },
     ],
     ['nothing known', { type: 'hologram' }, { bound: null, expected: 1_500 }],
   ])('%s', (_, part, size) => {

@@ -90,7 +90,12 @@ function largestOf(rules: readonly MediaTokens[]): MediaTokens {
     const sizes = rules.map((rule) => rule(part))
     const bounds = sizes.map(({ bound }) => bound)
     const expected = Math.max(...sizes.map((size) => size.expected))
-    return { bound: bounds.includes(null) ? null : Math.max(...bounds.map(Number)), expected }
+    const leasts = sizes.map(({ least }) => least)
+    return {
+      bound: bounds.includes(null) ? null : Math.max(...bounds.map(Number)),
+      expected,
+      ...(leasts.includes(undefined) ? {} : { least: Math.max(...leasts.map(Number)) }),
+    }
   }
 }
 
