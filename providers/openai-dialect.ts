@@ -47,6 +47,7 @@ export function openAiDialect(dialect: OpenAiFacts): ChatProvider {
     domain: dialect.domain,
     listedAs: dialect.listedAs ?? ((model) => ({ provider: dialect.priceList ?? dialect.name, model })),
     billsAbandoned: dialect.billsAbandoned ?? false,
+    statesCost: dialect.readCost !== undefined,
     model: dialect.model,
     tierMultiplier: dialect.tierMultiplier ?? (() => 1_000_000n),
     pricedAs: dialect.pricedAs ?? ((asked, served) => served ?? asked),

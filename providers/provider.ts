@@ -250,6 +250,8 @@ export interface Provider extends ProviderFacts {
   baseUrl: string
   /** A call that was broken off is billed to its end all the same: its stream is read on, for a while, to learn the bill. */
   billsAbandoned: boolean
+  /** It states what it bills beside its counts; left out where it does not. */
+  statesCost?: boolean
   /** `json`: the request's members, where a fact depends on them (thinking that was not asked for is not hidden). */
   model(name: string, json?: Readonly<Record<string, unknown>>): ModelFacts
   /** Millionths on the price for a service tier, asked or served. */

@@ -901,6 +901,16 @@ comment on column tollgate.payments.owed_credits is 'What should have been taken
 comment on column tollgate.payments.taken_credits is 'Taken back from the pool after the money went back.';
 grant insert, select, update on table tollgate.payments to tollgate_app;
 
+create table tollgate.quote_secret (
+  secret bytea not null,
+  is_only boolean default true not null,
+  constraint quote_secret_pkey PRIMARY KEY (is_only),
+  constraint quote_secret_is_only_check CHECK (is_only),
+  constraint quote_secret_secret_check CHECK (length(secret) = 64)
+);
+comment on table tollgate.quote_secret is 'One row: what quotes are signed with. Made here, read by the program, shown to nobody.';
+grant select on table tollgate.quote_secret to tollgate_app;
+
 create table tollgate.sessions (
   token_hash bytea not null,
   data jsonb not null,
@@ -1071,7 +1081,7 @@ AS $function$
         grant delete on public.organization_members, tollgate.change_keys, public.platform_settings, public.user_provider_keys, tollgate.organization_provider_keys,
           tollgate.idempotency_keys, tollgate.sessions to tollgate_app;
         grant select on public.org_billing_summary, public.user_multi_org_credits, public.top_credit_users_by_org,
-          public.org_billing_metrics, tollgate.ledger_identity, tollgate.migrations, tollgate.function_set to tollgate_app;
+          public.org_billing_metrics, tollgate.ledger_identity, tollgate.quote_secret, tollgate.migrations, tollgate.function_set to tollgate_app;
       end if;
     end
   $function$;

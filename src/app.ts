@@ -19,6 +19,7 @@ import { createUsageSurface } from './api/usage/surface.ts'
 import { createWebhookSurface } from './api/webhooks/stripe.ts'
 import { createStripe } from './billing/stripe.ts'
 import type { CallDependencies } from './call/call-dependencies.ts'
+import type { Quotes } from './call/quotes.ts'
 import { serveCall } from './call/serve-call.ts'
 import type { Config } from './config/config.ts'
 import type { Database } from './db/connect.ts'
@@ -27,6 +28,8 @@ import { chatCompletionsWithMetadata } from './endpoints/chat-completions/chat-c
 import { chatCompletionsOperation, chatWithMetadataOperation } from './endpoints/chat-completions/openapi.ts'
 import { createModelsSurface } from './endpoints/models/surface.ts'
 import { type EndpointDependencies, mountEndpoint } from './endpoints/mount-endpoint.ts'
+import { quotesOperation } from './endpoints/quotes/openapi.ts'
+import { serveQuote } from './endpoints/quotes/serve-quote.ts'
 import type { AppEnv } from './http/app-env.ts'
 import type { Cors } from './http/cors.ts'
 import { errorBody, toTollgateError } from './http/errors.ts'
@@ -48,6 +51,7 @@ import type { Vault } from './vault/vault.ts'
 
 export interface AppDependencies extends Pick<EndpointDependencies, 'draining' | 'running' | 'requestIds'> {
   calls: CallDependencies
+  quotes: Quotes
   config: Config
   identify: Identify
   rates: RateLimits
@@ -111,6 +115,13 @@ export function createApp(deps: AppDependencies): OpenAPIHono<AppEnv> {
     serve: (exchange: Exchange) => serveCall(deps.calls, chatCompletionsWithMetadata, exchange),
   }
   mountEndpoint(app, chatWithMetadata, deps)
+  const endpoints = { '/v1/chat/completions': chatCompletions }
+  const quotes = {
+    paths: ['/v1/quotes', '/api/v1/llm/quotes'] as const,
+    operation: quotesOperation(Object.keys(endpoints)),
+    serve: (exchange: Exchange) => serveQuote({ ...deps, endpoints }, exchange),
+  }
+  mountEndpoint(app, quotes, deps)
   const surfaces = createSurfaces(deps, () => document)
   for (const surface of surfaces) mountSurface(app, surface, deps)
   const groups = [{ name: 'Chat completions', description: 'Calls of models, charged.' }, ...surfaces]

@@ -8,8 +8,10 @@ import { CHECK_MS, type ConnectionLimits, type Connections, limitConnections } f
 import { connectionsWithin, descriptorLimit } from './admission/descriptor-limit.ts'
 import { createApp } from './app.ts'
 import { forgetChangeKeys } from './billing/change.ts'
+import { createQuotes } from './call/quotes.ts'
 import type { Limits } from './config/config.ts'
 import { connect } from './db/connect.ts'
+import { createQuoteSecret } from './db/quote-secret.ts'
 import { forgetOldKeys } from './idempotency/idempotency.ts'
 import { createHealth } from './observe/health.ts'
 import type { Log } from './observe/log.ts'
@@ -79,7 +81,8 @@ async function startOver(options: ServerOptions, databases: CallDatabases): Prom
   // Every running call listens.
   setMaxListeners(0, shutdown.signal)
   const clock = { now: () => new Date(), monotonic: () => performance.now() }
-  const shared = { ...services, config, router: createRouter(config) }
+  const quotes = createQuotes(createQuoteSecret(database), clock.now)
+  const shared = { ...services, config, quotes, router: createRouter(config) }
   const money = { ledger, prices, tokenizer }
   const observe = { log, metrics }
   const app = createApp({

@@ -52,7 +52,7 @@ create or replace function tollgate.grant_roles() returns void
         grant delete on public.organization_members, tollgate.change_keys, public.platform_settings, public.user_provider_keys, tollgate.organization_provider_keys,
           tollgate.idempotency_keys, tollgate.sessions to tollgate_app;
         grant select on public.org_billing_summary, public.user_multi_org_credits, public.top_credit_users_by_org,
-          public.org_billing_metrics, tollgate.ledger_identity, tollgate.migrations, tollgate.function_set to tollgate_app;
+          public.org_billing_metrics, tollgate.ledger_identity, tollgate.quote_secret, tollgate.migrations, tollgate.function_set to tollgate_app;
       end if;
     end
   $$;

@@ -16,6 +16,7 @@ import type { Metrics } from '../observe/metrics.ts'
 import type { Router } from '../routing/route.ts'
 import type { Vault } from '../vault/vault.ts'
 import type { HiddenShares } from './hidden-shares.ts'
+import type { Quotes } from './quotes.ts'
 import type { Upstream } from './upstream.ts'
 import type { StreamOptionsUnsupported } from './usage-question.ts'
 import type { UsualTiers } from './usual-tiers.ts'
@@ -37,6 +38,8 @@ export interface CallDependencies {
   money: { ledger: Ledger; prices: PriceBook; tokenizer: Tokenizer }
   /** What earlier calls taught, by model or deployment. */
   learned: { hiddenShares: HiddenShares; usualTiers: UsualTiers; streamOptionsUnsupported: StreamOptionsUnsupported }
+  /** What callers send of quotes they were given. */
+  quotes: Pick<Quotes, 'open'>
   observe: { log: Log; metrics: Metrics }
   /** For Idempotency-Keys. */
   database: Database

@@ -1,16 +1,25 @@
 /** Which price a call is offered at. What can't be priced or bounded is refused here, by name, before anything is held. */
 import type { Provider, ServerTool } from '../../providers/provider.ts'
-import type { Config, Deployment } from '../config/config.ts'
+import type { Config, Deployment, OperatorPrice } from '../config/config.ts'
 import { TollgateError } from '../http/errors.ts'
 import { BUCKETS, type Bucket } from '../metering/listed-price.ts'
 import { dearestPrice, type Price, type PriceBook } from '../metering/price.ts'
 import type { EndpointRequest, Terms } from './endpoint.ts'
 
+/** Where prices are looked up: of now, or of when a quote was made. */
+export interface PriceTerms {
+  /** Some prices of the data set change on a date. */
+  at: Date
+  /** Of the deployment. */
+  operator: OperatorPrice | null
+  /** The operator's, by the kind of tool. */
+  toolFees: Readonly<Record<string, bigint>>
+}
+
 export interface PriceContext {
-  config: Config
   prices: PriceBook
   request: Pick<EndpointRequest, 'model'>
-  at: Date
+  priceTerms: PriceTerms
 }
 
 /** Of the model, or the dearest of all the request allows to serve it. @throws {TollgateError} 400. */
@@ -19,7 +28,7 @@ export function candidatePrice(terms: Terms, deployment: Deployment, context: Pr
   const named = deployment.upstreamModel
   const models = [...new Set([named, ...mayServe])]
   const found = models.map((model) => {
-    const price = findPrice(provider, deployment, model, context)
+    const price = findPrice(provider, model, context)
     return price ?? refuseUnpriced(model === named ? context.request.model : model, provider.unpriced(model))
   })
   const price = dearestPrice(found)
@@ -40,16 +49,11 @@ export const UNKNOWN_PRICE: Price = Object.freeze({
 
 /** What the caller's own account is billed at, as far as it is known. */
 export function costPrice({ provider }: Terms, deployment: Deployment, context: PriceContext): Price {
-  return findPrice(provider, deployment, deployment.upstreamModel, context) ?? UNKNOWN_PRICE
+  return findPrice(provider, deployment.upstreamModel, context) ?? UNKNOWN_PRICE
 }
 
-function findPrice(provider: Provider, deployment: Deployment, model: string, context: PriceContext): Price | null {
-  return context.prices.find({
-    listed: provider.listedAs(provider.pricedAs(model, null)),
-    at: context.at,
-    operator: deployment.price,
-    toolFees: context.config.toolFees,
-  })
+function findPrice(provider: Provider, model: string, { prices, priceTerms }: PriceContext): Price | null {
+  return prices.find({ listed: provider.listedAs(provider.pricedAs(model, null)), ...priceTerms })
 }
 
 function refuseUnpriced(model: string, why: string | null): never {
@@ -107,7 +111,7 @@ export function surchargeOf(tools: readonly ServerTool[], price: Price, config: 
 
 /** Sound costs a multiple of text: where neither the operator nor the data set prices it, the price is unknown. */
 export function refuseUnpricedAudio(
-  { price: written }: Deployment,
+  { operator: written }: Pick<PriceTerms, 'operator'>,
   { tiers }: Price,
   audio: { input: boolean; output: boolean },
 ): void {

@@ -10,11 +10,13 @@ import { MILLION } from '../metering/charge.ts'
 import type { InputEstimate } from '../metering/estimate.ts'
 import { type Possible, possibleInput, possibleOutput } from '../metering/plausible.ts'
 import type { Price, PriceBook } from '../metering/price.ts'
-import { type Quote, quote } from '../metering/quote.ts'
+import { larger, type Quote, quote } from '../metering/quote.ts'
 import type { RoutedCandidate } from '../routing/route.ts'
+import type { Agreed, Factors, Floor } from './agreed.ts'
 import {
   candidatePrice,
   costPrice,
+  type PriceTerms,
   refuseUnpricedAudio,
   refuseUnpricedTools,
   surchargeOf,
@@ -28,20 +30,24 @@ import type { UsualTiers } from './usual-tiers.ts'
 export interface Candidate extends Output, RoutedCandidate, PayingKey {
   terms: Terms
   price: Price
+  /** Where `price` was looked up, and where that of another served model is. */
+  priceTerms: PriceTerms
+  /** What it is charged at least, where a quote fixed its price; null where none did. */
+  floor: Floor | null
   /** Millionths, as `level` and `tier`. */
   markup: bigint
   powerLevel: PowerLevel
   level: bigint
   /** The provider's multiplier for the service tier that was asked for. */
   tier: bigint
+  /** The one it is held for: of the tier that has served calls which asked for none, where that is dearer. */
+  heldTier: bigint
   estimate: InputEstimate
   quote: Quote
   /** Fees that are known before the call, by kind: charged where the response states no count of its own. */
   toolUses: Record<string, number>
-  /** The operator's fees, by which a served model's price is found too. */
-  toolFees: Record<string, bigint>
   allowBelowCost: boolean
-  /** When the call was admitted: prices of that moment hold for the whole call. */
+  /** When the call was admitted. */
   at: Date
   /** What a statement of the provider's can be, given the cap on output that was put in besides the caller's own. */
   possible(appliedCap: number | null): Possible
@@ -58,37 +64,77 @@ export interface CandidateContext {
   /** When the call was admitted; prices may change on a date. */
   at: Date
   usualTiers: UsualTiers
+  /** What a quote fixed; null for a call without one. */
+  agreed: Agreed | null
 }
 
-/** @throws {TollgateError} 400 unknown price or unbounded input. */
+/** @throws {TollgateError} 400 unknown price or unbounded input, or a quote that is not for this deployment. */
 export function makeCandidate(routed: RoutedCandidate, key: PayingKey, context: CandidateContext): Candidate {
-  const { config, request, powerLevel, at } = context
-  const terms = request.termsOn(routed.deployment)
+  const { config, request, powerLevel, at, prices, agreed } = context
+  const { deployment } = routed
+  const terms = request.termsOn(deployment)
   const { provider, facts, tools } = terms
+  const now: PriceTerms = { at, operator: deployment.price, toolFees: config.toolFees }
+  const tier = atLeastList(provider.tierMultiplier(terms.serviceTier, deployment.upstreamModel))
   const known = {
     ...routed,
     ...key,
     terms,
+    priceTerms: now,
+    floor: null,
     powerLevel,
     estimate: terms.estimate,
     toolUses: usesOf(tools),
-    toolFees: config.toolFees,
-    tier: atLeastList(provider.tierMultiplier(terms.serviceTier, routed.deployment.upstreamModel)),
+    tier,
+    heldTier: dearestTier({ tier, deployment, terms }, context),
     allowBelowCost: config.allowBelowCost,
     at,
     hidesUsage: facts.hiddenReasoning || terms.asksForAudio || tools.some(({ addsInput }) => addsInput),
   }
-  if (!key.payer.isCharged) return { ...known, ...UNCHARGED, price: costPrice(terms, routed.deployment, context) }
-  const price = candidatePrice(terms, routed.deployment, context)
-  const priced = { ...known, price, estimate: withinWindow(known.estimate, price) }
-  refuseUnpricedTools(tools, price)
-  const surcharge = surchargeOf(tools, price, config)
+  if (!key.payer.isCharged) {
+    return { ...known, ...UNCHARGED, price: costPrice(terms, deployment, { prices, request, priceTerms: now }) }
+  }
+  const priceBy = (by: PriceTerms) => candidatePrice(terms, deployment, { prices, request, priceTerms: by })
+  const priceTerms = agreed?.priceTermsOf(deployment) ?? now
+  const price = priceBy(priceTerms)
+  const current = factorsOf(context)
+  const { markup, level } = agreed ?? current
+  const floor =
+    agreed === null ? null : floorOf({ price: priceBy(now), priceTerms: now, version: agreed.version }, current, config)
+  const estimate = withinWindow(known.estimate, price)
+  const priced = { ...known, price, priceTerms, floor, markup, level, estimate }
+  const surcharge = surchargeFor(priced, config)
   return {
     ...priced,
     possible: possibleFor(priced, surcharge),
-    ...chargedAt({ ...priced, tier: dearestTier(known, context) }, context, surcharge),
+    quote: boundOf(priced, config, surcharge),
     ...outputFor(priced, request.stream, config),
   }
+}
+
+/** As they are now. */
+function factorsOf({ config, caller, powerLevel }: CandidateContext): Factors {
+  const markup = caller.isDefaultOrganization ? 0n : config.plans[caller.plan ?? 'platform'].markup
+  return { markup, level: config.powerLevels[powerLevel] }
+}
+
+/** The provider's cost; less only where the operator lets charges go below it, and then what is charged without a quote. */
+function floorOf(
+  now: Omit<Floor, keyof Factors>,
+  { markup, level }: Factors,
+  { allowBelowCost }: Pick<Config, 'allowBelowCost'>,
+): Floor {
+  const isBelowCost = allowBelowCost && (MILLION + markup) * level < MILLION * MILLION
+  return isBelowCost ? { ...now, markup, level } : { ...now, markup: 0n, level: MILLION }
+}
+
+/** @throws {TollgateError} 400, naming a tool without a price or a surcharge. */
+function surchargeFor({ terms: { tools }, price, floor }: Priced, config: Config): bigint {
+  const each = [price, ...(floor === null ? [] : [floor.price])].map((one) => {
+    refuseUnpricedTools(tools, one)
+    return surchargeOf(tools, one, config)
+  })
+  return each.reduce((a, b) => (b > a ? b : a))
 }
 
 /** What is held and charged where the caller's own account pays. Nothing is at stake here, so nothing bounds its output either. */
@@ -113,31 +159,42 @@ const UNCHARGED: Pick<Candidate, 'markup' | 'level' | 'quote' | 'possible' | key
   possible: () => ({ input: Number.MAX_SAFE_INTEGER, output: Number.MAX_SAFE_INTEGER, toolUses: {}, surcharge: 0n }),
 }
 
-type Priced = Pick<Candidate, 'deployment' | 'terms' | 'estimate' | 'price' | 'tier' | 'toolUses'>
+type Priced = Pick<
+  Candidate,
+  | 'deployment'
+  | 'terms'
+  | 'estimate'
+  | 'price'
+  | 'priceTerms'
+  | 'floor'
+  | 'markup'
+  | 'level'
+  | 'heldTier'
+  | 'toolUses'
+  | 'allowBelowCost'
+>
 
 /** @throws {TollgateError} 400 for sound without a price, and for what nothing bounds. */
-function chargedAt(
-  { deployment, terms, estimate, price, tier, toolUses }: Priced,
-  { config, caller, powerLevel }: CandidateContext,
-  surcharge: bigint,
-): Pick<Candidate, 'markup' | 'level' | 'quote'> {
+function boundOf({ terms, estimate, heldTier, toolUses, ...priced }: Priced, config: Config, surcharge: bigint): Quote {
   const { choices, asksForAudio, asksForLongCache } = terms
-  refuseUnpricedAudio(deployment, price, { input: estimate.audioInput > 0, output: asksForAudio })
-  const markup = caller.isDefaultOrganization ? 0n : config.plans[caller.plan ?? 'platform'].markup
-  const level = config.powerLevels[powerLevel]
-  const bound = quote({
-    estimate: { ...estimate, toolFees: toolUses, contextBound: boundByContext(estimate, price) },
-    surcharge,
-    choices,
-    price,
-    markup,
-    level,
-    tier,
-    longCacheWrites: asksForLongCache,
-    allowBelowCost: config.allowBelowCost,
-    audioOutput: asksForAudio,
-  })
-  return { markup, level, quote: bound }
+  const boundAt = ({ price, priceTerms, markup, level }: Omit<Floor, 'version'>, allowBelowCost: boolean) => {
+    refuseUnpricedAudio(priceTerms, price, { input: estimate.audioInput > 0, output: asksForAudio })
+    return quote({
+      estimate: { ...estimate, toolFees: toolUses, contextBound: boundByContext(estimate, price) },
+      surcharge,
+      choices,
+      price,
+      markup,
+      level,
+      tier: heldTier,
+      longCacheWrites: asksForLongCache,
+      allowBelowCost,
+      audioOutput: asksForAudio,
+    })
+  }
+  const bound = boundAt(priced, config.allowBelowCost)
+  // Whichever is more is charged, so whichever is more is held.
+  return priced.floor === null ? bound : larger(bound, boundAt(priced.floor, true))
 }
 
 function outputFor({ deployment, terms }: Priced, isStream: boolean, config: Config): Output {
@@ -220,10 +277,4 @@ function dearestTier(
 /** It asks for no tier of its own. */
 export function leavesTier({ serviceTier }: Pick<Terms, 'serviceTier'>): boolean {
   return serviceTier === null || serviceTier === 'auto'
-}
-
-/** `X-Power-Level` wins over the body; a level we don't know counts as balanced. */
-export function powerLevelOf(header: string | string[] | undefined, body: unknown): PowerLevel {
-  const named = typeof header === 'string' ? header.trim().toLowerCase() : body
-  return named === 'eco' || named === 'precision' ? named : 'balanced'
 }

@@ -4,8 +4,9 @@ import { type IdempotencyKey, openIdempotencyKey, type StoredResponse } from '..
 import type { Caller } from '../identity/caller.ts'
 import { type Admitted, firstAttempt } from './admitted.ts'
 import type { CallDependencies } from './call-dependencies.ts'
-import { powerLevelOf } from './candidate.ts'
 import type { EndpointRequest } from './endpoint.ts'
+import { powerLevelOf } from './power-level.ts'
+import { QUOTE_HEADER } from './quotes.ts'
 import { errorCode, releaseCall } from './settle-call.ts'
 
 /** Null where the caller sent none. @throws {TollgateError} 400. */
@@ -17,10 +18,11 @@ export function idempotencyKeyOf(
 ): IdempotencyKey | null {
   const key = headers['idempotency-key']
   if (typeof key !== 'string') return null
-  // The one header that changes the price. What it says in other words than the body, or beside it, is another request.
+  // The headers that change the price. What one says in other words than the body, or beside it, is another request.
   const ofBody = powerLevelOf(undefined, request.powerLevel)
   const level = powerLevelOf(headers['x-power-level'], request.powerLevel)
-  const variant = level === ofBody ? '' : level
+  const quote = headers[QUOTE_HEADER]
+  const variant = (level === ofBody ? '' : level) + (quote === undefined ? '' : ` ${quote}`)
   return openIdempotencyKey({ database, log: observe.log }, caller, key, { body: request.text, variant }, callId)
 }
 

@@ -11,7 +11,8 @@ import { BILL_FACTOR, isPossible, possibleCost } from '../metering/plausible.ts'
 import type { Price } from '../metering/price.ts'
 import { type Attempt, idsOf } from './admitted.ts'
 import type { CallDependencies } from './call-dependencies.ts'
-import { UNKNOWN_PRICE } from './candidate-price.ts'
+import { type Basis, chargeOn } from './candidate-charge.ts'
+import { type PriceTerms, UNKNOWN_PRICE } from './candidate-price.ts'
 
 /** A statement of so many times what was counted here is possible, charged, and somebody is told. */
 const FAR_FACTOR = 20n
@@ -55,13 +56,13 @@ const NO_PARTS = { input: 0n, cacheRead: 0n, cacheWrite: 0n, output: 0n, reasoni
 /** The caller's own account pays: what the provider takes, for the row. Its bill comes first, also a bill of nothing; no credits move. */
 export function priceCallersAccount(deps: Deps, attempt: Attempt, reading: Reading, measured: Measured): Priced {
   const { usage, asStated } = measured
-  const price = servedPrice(deps, attempt, reading.model)
+  const { price, byModel } = servedAt(deps, attempt, reading, asStated, attempt.candidate)
   const cost = asStated ? reading.cost : null
   const { apiCost } = charge({
     usage,
     // What the operator wrote stands for the list here: a bill is better than any list.
     price: { ...price, source: 'data_set' },
-    byModel: asStated ? pricedByModel(deps, attempt, reading) : null,
+    byModel: byModel ?? null,
     tier: tierOf(attempt, reading),
     providerCost: cost,
     markup: 0n,
@@ -91,16 +92,12 @@ export async function priceStatement(
   measured: Measured,
 ): Promise<Priced> {
   const { reading } = statement
-  const price = servedPrice(deps, attempt, reading.model)
-  const cost = measured.asStated ? believedCost(reading, price) : null
-  const stated = charge({
-    ...factorsOf(attempt),
-    usage: measured.usage,
-    price,
-    byModel: measured.asStated ? pricedByModel(deps, attempt, reading) : null,
-    tier: tierOf(attempt, reading),
-    providerCost: cost,
-  })
+  const { candidate } = attempt
+  const basis = (by: Priceable) => servedAt(deps, attempt, reading, measured.asStated, by)
+  const counts = { usage: measured.usage, tier: tierOf(attempt, reading) }
+  const served = basis(candidate)
+  const cost = served.providerCost ?? null
+  const stated = chargeOn(candidate, counts, served, candidate.floor === null ? null : basis(candidate.floor))
   const asIs: Priced = {
     charge: stated,
     usage: measured.usage,
@@ -126,11 +123,13 @@ function isBelievable(
   const possible = candidate.possible(attempt.appliedCap)
   const served = tierOf(attempt, reading)
   const tier = served > candidate.tier ? served : candidate.tier
+  // A provider bills by its prices of now, whatever a quote fixed.
+  const { price } = candidate.floor ?? candidate
   // By its cost too, or a provider would choose the price by naming a dearer model than the one it was asked for.
-  const most = possibleCost(possible, candidate.price, tier) * (cost === null ? 1n : BILL_FACTOR)
+  const most = possibleCost(possible, price, tier) * (cost === null ? 1n : BILL_FACTOR)
   if (apiCost > divideUp(most, COST_SCALE)) return false
   // What was counted here is no statement, and a bill leaves its tokens for show.
-  return cost !== null || reading.usage === null || isPossible(usage, possible, candidate.price, tier)
+  return cost !== null || reading.usage === null || isPossible(usage, possible, price, tier)
 }
 
 async function dispute(deps: Deps, attempt: Attempt, statement: Statement, stated: Priced): Promise<Priced> {
@@ -209,17 +208,20 @@ function quotedCharge(attempt: Attempt): Counted {
   return { charge: { microcredits, apiCost: 0n, markupApplied: 0n, parts: booked }, usage }
 }
 
-function chargeOf(attempt: Attempt, usage: Usage): Charge {
-  return charge({ ...factorsOf(attempt), usage, price: attempt.candidate.price, tier: attempt.candidate.tier })
+function chargeOf({ candidate }: Attempt, usage: Usage): Charge {
+  return chargeOn(candidate, { usage, tier: candidate.tier })
 }
 
-function factorsOf({ candidate }: Attempt): { markup: bigint; level: bigint; allowBelowCost: boolean } {
-  const { markup, level, allowBelowCost } = candidate
-  return { markup, level, allowBelowCost }
-}
+/** A price, and where those of other models are looked up beside it. */
+type Priceable = { price: Price; priceTerms: PriceTerms }
 
-function pricedByModel(deps: Deps, attempt: Attempt, { byModel }: Reading): { usage: Usage; price: Price }[] | null {
-  return byModel?.map(({ usage, model }) => ({ usage, price: servedPrice(deps, attempt, model) })) ?? null
+/** What was served, at the prices of the models that served it, and the provider's bill as far as it is believed. */
+function servedAt(deps: Deps, attempt: Attempt, reading: Reading, asStated: boolean, by: Priceable): Basis {
+  const price = servedPrice(deps, attempt, reading.model, by)
+  if (!asStated) return { price }
+  const priced = (model: string | null) => servedPrice(deps, attempt, model, by)
+  const byModel = reading.byModel?.map(({ usage, model }) => ({ usage, price: priced(model) })) ?? null
+  return { price, byModel, providerCost: believedCost(reading, price) }
 }
 
 /** The operator's own price comes first; and a bill of nothing is believed only where nothing is the price. */
@@ -229,13 +231,12 @@ function believedCost({ cost }: Reading, price: Price): bigint | null {
   return cost > 0n || isFree ? cost : null
 }
 
-function servedPrice({ money }: Deps, attempt: Attempt, served: string | null): Price {
-  const { deployment, terms, price, at, toolFees } = attempt.candidate
-  const { provider } = terms
+function servedPrice({ money }: Deps, { candidate }: Attempt, served: string | null, by: Priceable): Price {
+  const { provider } = candidate.terms
   // The served model is unknown: the most expensive of those that may have.
-  if (served === null) return price
-  const model = provider.pricedAs(deployment.upstreamModel, served)
-  return money.prices.find({ listed: provider.listedAs(model), at, operator: deployment.price, toolFees }) ?? price
+  if (served === null) return by.price
+  const model = provider.pricedAs(candidate.deployment.upstreamModel, served)
+  return money.prices.find({ listed: provider.listedAs(model), ...by.priceTerms }) ?? by.price
 }
 
 /** A cheaper tier only where the response states it; the operator's own price is one price, which no provider's word makes cheaper. */

@@ -120,6 +120,7 @@ function detailsOf({ clock }: Pick<SettleDependencies, 'clock'>, attempt: Attemp
     power_level: candidate.powerLevel,
     price: candidate.price.reference,
     markup_percent: Number(candidate.markup) / 10_000,
+    ...(candidate.floor === null ? {} : { quoted_price: candidate.floor.version }),
     held: trimDecimal(call.hold.held, 6),
     retries,
     fallbacks,

@@ -196,6 +196,7 @@ export interface RateLimitSettings {
   get: number
   /** Every other method. */
   change: number
+  quotes: number
   calls: { key: KeyLimits; organization: KeyLimits; plans: Readonly<Record<Plan, KeyLimits>> }
 }
 

@@ -14,6 +14,7 @@ export function readRateLimits(field: Field | null): RateLimitSettings {
     post: setting('post_per_minute', 20),
     get: setting('get_per_minute', 100),
     change: setting('change_per_minute', 100),
+    quotes: setting('quotes_per_minute', 60),
     calls: {
       key: bounds('key'),
       organization: bounds('organization'),

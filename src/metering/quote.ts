@@ -105,6 +105,19 @@ function leastOf({ estimate }: QuoteInput, window: number): { media: number; aud
   return { ...least, window: least.window ? leastOfWindow(window) : 0 }
 }
 
+/** One that is never below either of two. Output is bounded by both; the highest list prices are those of the second. */
+export function larger(a: Quote, b: Quote): Quote {
+  const input = largest(a.input, b.input)
+  return {
+    input,
+    inputBytes: largest(a.inputBytes, b.inputBytes),
+    uncertain: input - largest(a.input - a.uncertain, b.input - b.uncertain),
+    outputFor: (tokens) => largest(a.outputFor(tokens), b.outputFor(tokens)),
+    outputTokensIn: (microcredits) => Math.min(a.outputTokensIn(microcredits), b.outputTokensIn(microcredits)),
+    maxPrice: b.maxPrice,
+  }
+}
+
 function contextBound(q: QuoteInput): number {
   if (q.estimate.contextBound !== true) return 0
   if (q.price.contextWindow === null)

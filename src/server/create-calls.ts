@@ -8,6 +8,7 @@ import type { RateLimits } from '../admission/rate-limits.ts'
 import { createRunningCalls } from '../admission/running-calls.ts'
 import type { CallDependencies, Clock } from '../call/call-dependencies.ts'
 import { createHiddenShares } from '../call/hidden-shares.ts'
+import type { Quotes } from '../call/quotes.ts'
 import type { Upstream } from '../call/upstream.ts'
 import { createStreamOptionsUnsupported } from '../call/usage-question.ts'
 import { createUsualTiers } from '../call/usual-tiers.ts'
@@ -19,6 +20,7 @@ import type { Vault } from '../vault/vault.ts'
 
 export interface CallParts
   extends Pick<CallDependencies, 'config' | 'clock' | 'database' | 'shutdown' | 'money' | 'observe'> {
+  quotes: Quotes
   identify: Identify
   rates: RateLimits
   bodies: Bodies
@@ -52,6 +54,7 @@ export function createCalls(parts: CallParts): CallDependencies {
       ),
     },
     money,
+    quotes: parts.quotes,
     learned: {
       streamOptionsUnsupported: createStreamOptionsUnsupported(clock.monotonic),
       hiddenShares: createHiddenShares(),

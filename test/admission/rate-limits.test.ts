@@ -15,6 +15,7 @@ const SETTINGS: RateLimitSettings = {
   post: 20,
   get: 100,
   change: 100,
+  quotes: 60,
   calls: {
     key: NO_LIMITS,
     organization: NO_LIMITS,

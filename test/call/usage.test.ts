@@ -16,9 +16,11 @@ import { createRunningCalls } from '../../src/admission/running-calls.ts'
 import { createUnknownKeys } from '../../src/admission/unknown-keys.ts'
 import { createApp } from '../../src/app.ts'
 import { createHiddenShares } from '../../src/call/hidden-shares.ts'
+import { createQuotes } from '../../src/call/quotes.ts'
 import { createUpstream } from '../../src/call/upstream.ts'
 import { createUsualTiers } from '../../src/call/usual-tiers.ts'
 import { loadConfig } from '../../src/config/load.ts'
+import { createQuoteSecret } from '../../src/db/quote-secret.ts'
 import { createAddressGuard } from '../../src/http/address-guard.ts'
 import { createCors } from '../../src/http/cors.ts'
 import { createClientOf } from '../../src/http/trusted-proxies.ts'
@@ -266,6 +268,7 @@ async function startAt(now: () => Date): Promise<{ url: string }> {
   })
   const most = { perKey: 10, perUser: 10, perOrganization: 10, total: 100 }
   const bodyLimits = { ...config.limits, totalBytes: config.limits.bodyBytes, silentMs: 10_000 }
+  const quotes = createQuotes(createQuoteSecret(db.database), now)
   const app = createApp({
     calls: {
       config,
@@ -284,6 +287,7 @@ async function startAt(now: () => Date): Promise<{ url: string }> {
         guard: createAddressGuard([]),
       },
       money: { ledger, prices: createPriceBook(), tokenizer },
+      quotes,
       learned: {
         streamOptionsUnsupported: new Set(),
         hiddenShares: createHiddenShares(),
@@ -294,6 +298,7 @@ async function startAt(now: () => Date): Promise<{ url: string }> {
       shutdown: new AbortController().signal,
     },
     config,
+    quotes,
     identify,
     rates,
     router,

@@ -14,8 +14,9 @@ import type { Oracle, OracleUsage, Recording } from './recording.ts'
 import type { Replayed } from './replay.ts'
 import { chatRequest } from './request.ts'
 
-export function checkBooks(recording: Recording, { call }: Replayed, expect: Expect): void {
+export function checkBooks(recording: Recording, { call, quote }: Replayed, expect: Expect): void {
   const { oracle } = recording
+  checkQuote(quote, call, expect)
   expect('status in the books', call?.status, 'settled')
   if (oracle === null) {
     expect('outcome in the books', [call?.outcome, call?.credits], ['failed', '0'])
@@ -36,6 +37,13 @@ export function checkBooks(recording: Recording, { call }: Replayed, expect: Exp
   if (bill !== undefined) expect("charge is the provider's bill", charge, nanoDollars(bill))
   else if (oracle.usage !== null && !usesTools(recording))
     expect('charge at the price of the model', charge, chargeFor(recording, oracle.usage))
+}
+
+/** It was quoted, and a quote is never below the charge of the call that was quoted. */
+function checkQuote(quote: Replayed['quote'], call: Replayed['call'], expect: Expect): void {
+  expect('what was quoted', typeof quote.max_credits, 'number')
+  if (Number(call?.credits) > Number(quote.max_credits))
+    expect('the most that was quoted', quote.max_credits, `${call?.credits} or more`)
 }
 
 /** Broken off in the middle: what was stated until then, and at least what was shown. */

@@ -62,6 +62,7 @@ export function harnessConfig(recordings: readonly Recording[], origin: string):
       // Groq's and Google's searches have no fee in the data set.
       tool_fees: { web_search: 0.005 },
       limits: { booking_wait_seconds: 20 },
+      rate_limits: { quotes_per_minute: 1_000_000 },
     },
   })
 }

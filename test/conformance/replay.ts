@@ -23,6 +23,8 @@ export interface Replayed {
   body: Buffer
   /** What GET /v1/calls/{call_id} says afterwards. */
   call: Record<string, unknown> | null
+  /** What POST /v1/quotes said before; the call went out with that quote. */
+  quote: Record<string, unknown>
 }
 
 export interface Replayer {
@@ -37,12 +39,16 @@ export async function replay(replayer: Replayer, recording: Recording, variant: 
   const sent = sentRequest(recording, variant.includeUsage)
   const { requests } = replayer.upstream
   const before = requests.length
-  const answer = await send(replayer, 'POST', '/v1/chat/completions', Buffer.from(JSON.stringify(sent)))
+  const text = Buffer.from(JSON.stringify(sent))
+  const quoted = await send(replayer, 'POST', '/v1/quotes', text)
+  const quote = JSON.parse(quoted.body.toString()) as Record<string, unknown>
+  const id = typeof quote.quote_id === 'string' ? { 'x-tollgate-quote': quote.quote_id } : {}
+  const answer = await send(replayer, 'POST', '/v1/chat/completions', text, id)
   const received = requests.length === before + 1 ? (requests.at(-1) ?? null) : null
   const callId = String(answer.headers['x-litellm-call-id'])
   const call = await send(replayer, 'GET', `/v1/calls/${callId}`)
   const found = call.status === 200 ? (JSON.parse(call.body.toString()) as Record<string, unknown>) : null
-  return { ...answer, sent, received, call: found }
+  return { ...answer, sent, received, call: found, quote }
 }
 
 async function send(
@@ -50,10 +56,12 @@ async function send(
   method: string,
   path: string,
   body?: Buffer,
+  headers: Record<string, string> = {},
 ): Promise<Pick<Replayed, 'status' | 'headers' | 'body'>> {
   const outgoing = request(`${url}${path}`, {
     method,
     headers: {
+      ...headers,
       authorization: `Bearer ${key}`,
       ...(body === undefined ? {} : { 'content-type': 'application/json', 'content-length': body.length }),
     },

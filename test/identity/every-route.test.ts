@@ -136,7 +136,13 @@ const TABLE = {
     'GET /api/v1/account/uc-api-keys/{key_id}',
     'DELETE /api/v1/account/uc-api-keys/{key_id}',
   ],
-  'llm:inference': ['POST /v1/chat/completions', 'POST /chat/completions', 'POST /api/v1/llm/chat/completions'],
+  'llm:inference': [
+    'POST /v1/chat/completions',
+    'POST /chat/completions',
+    'POST /api/v1/llm/chat/completions',
+    'POST /v1/quotes',
+    'POST /api/v1/llm/quotes',
+  ],
 } as const satisfies Partial<Record<Permission | 'open', readonly string[]>>
 
 const routes = Object.entries(TABLE).flatMap(([permission, names]) =>

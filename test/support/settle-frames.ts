@@ -112,7 +112,16 @@ function attemptOf(
   const candidate = makeCandidate(
     routed!,
     { apiKey: 'sk-test', payer: OPERATOR },
-    { config, prices, caller, request, powerLevel: 'balanced', at: new Date(), usualTiers: createUsualTiers(() => 0) },
+    {
+      config,
+      prices,
+      caller,
+      request,
+      powerLevel: 'balanced',
+      at: new Date(),
+      usualTiers: createUsualTiers(() => 0),
+      agreed: null,
+    },
   )
   const callId = randomUUID()
   const held = candidate.quote.input + candidate.quote.outputFor(candidate.wanted)

@@ -1,0 +1,60 @@
+/** What a quote says of a call: the most it can cost, what is held for it, what it will probably cost. In microcredits. */
+import { NO_USAGE } from '../../providers/usage.ts'
+import { applyFactors } from '../metering/charge.ts'
+import { BILL_FACTOR, possibleCost } from '../metering/plausible.ts'
+import type { UsualUsage } from '../metering/usual-usage.ts'
+import type { Candidate } from './candidate.ts'
+import { chargeOn } from './candidate-charge.ts'
+
+export interface Figures {
+  most: bigint
+  /** To be free when the call starts. */
+  held: bigint
+  expected: bigint
+  expectedInput: number
+  expectedOutput: number
+}
+
+/** Tokens of a response where nothing is known of the caller's others. */
+const USUAL_OUTPUT = 400
+const MILLION = 1_000_000
+
+/** @param candidates in the order to try them: the first is expected to serve, and whichever is dearest may. */
+export function figuresOf(candidates: readonly Candidate[], usual: UsualUsage | null): Figures {
+  const largest = (amounts: bigint[]) => amounts.reduce((a, b) => (b > a ? b : a))
+  const most = largest(candidates.map(mostOf))
+  const [first] = candidates
+  if (first === undefined) throw new RangeError('no candidate to quote')
+  const { charge, input, output } = expectedOn(first, usual)
+  return {
+    most,
+    held: largest(candidates.map(({ quote, wanted }) => quote.input + quote.outputFor(wanted))),
+    expected: charge < most ? charge : most,
+    expectedInput: input,
+    expectedOutput: output,
+  }
+}
+
+/** As far as a statement of its provider is believed; and no less than what is booked where one is not. */
+function mostOf(candidate: Candidate): bigint {
+  const { terms, quote, wanted, cap, price, heldTier, payer } = candidate
+  if (!payer.isCharged) return 0n
+  const billed = terms.provider.statesCost && price.source !== 'operator' ? BILL_FACTOR : 1n
+  const possible = possibleCost(candidate.possible(cap), price, heldTier) * billed
+  const { microcredits } = applyFactors(possible, candidate)
+  const held = quote.inputBytes + quote.outputFor(wanted)
+  return microcredits > held ? microcredits : held
+}
+
+function expectedOn(candidate: Candidate, usual: UsualUsage | null): { charge: bigint; input: number; output: number } {
+  const { estimate, terms, toolUses: toolFees, tier, payer, deployment } = candidate
+  const { choices, outputCap, facts } = terms
+  const caps = [outputCap, deployment.maxOutputTokens ?? facts.maxOutputTokens].filter((cap) => cap !== null)
+  const output = Math.min(usual?.outputTokens ?? USUAL_OUTPUT * choices, Math.min(...caps) * choices)
+  const { media, audioInput } = estimate.expected
+  const tokens = estimate.tokens + media
+  const cacheRead = Math.floor((tokens * (usual?.cachedShare ?? 0)) / MILLION)
+  const usage = { ...NO_USAGE, input: tokens - cacheRead, cacheRead, audioInput, output, toolFees }
+  const charge = payer.isCharged ? chargeOn(candidate, { usage, tier }).microcredits : 0n
+  return { charge, input: tokens + audioInput, output }
+}
