@@ -872,6 +872,20 @@ CREATE TRIGGER organization_provider_keys_truncated AFTER TRUNCATE ON tollgate.o
 comment on table tollgate.organization_provider_keys is 'Provider keys that organizations bring, sealed.';
 grant delete, insert, select, update on table tollgate.organization_provider_keys to tollgate_app;
 
+create table tollgate.payment_disputes (
+  id character varying(255) not null,
+  payment_id character varying(255) not null,
+  amount numeric(12,2) not null,
+  is_over boolean default false not null,
+  constraint payment_disputes_pkey PRIMARY KEY (id),
+  constraint payment_disputes_payment_id_fkey FOREIGN KEY (payment_id) REFERENCES tollgate.payments(id) ON DELETE RESTRICT,
+  constraint payment_disputes_amount_check CHECK (amount >= 0::numeric)
+);
+CREATE INDEX idx_payment_disputes_payment_id ON tollgate.payment_disputes USING btree (payment_id);
+comment on table tollgate.payment_disputes is 'Disputes of payments that became credits, by the id the payment provider gave them.';
+comment on column tollgate.payment_disputes.is_over is 'The money came back, and stays. An event from before that, which comes later, changes nothing.';
+grant insert, select, update on table tollgate.payment_disputes to tollgate_app;
+
 create table tollgate.payments (
   id character varying(255) not null,
   org_id uuid not null,
@@ -1073,7 +1087,7 @@ AS $function$
         grant select, insert, update on public.organizations, public.organization_members, public.organization_subscriptions,
           public.organization_credit_pools, public.user_credit_allocations, public.org_billing_history, public.platform_settings,
           public.user_provider_keys, tollgate.organization_provider_keys, tollgate.vault_root, tollgate.api_keys,
-          tollgate.idempotency_keys, tollgate.change_keys, tollgate.payments, tollgate.invitations, tollgate.ledger_holds, tollgate.ledger_limits, tollgate.ledger_processes,
+          tollgate.idempotency_keys, tollgate.change_keys, tollgate.payments, tollgate.payment_disputes, tollgate.invitations, tollgate.ledger_holds, tollgate.ledger_limits, tollgate.ledger_processes,
           tollgate.sessions to tollgate_app;
         grant select, insert on public.credit_usage_attribution, tollgate.ledger_journal to tollgate_app;
         -- Written and pruned by functions that run with our rights: whoever takes the program over can neither forge nor remove an entry.

@@ -44,7 +44,7 @@ create or replace function tollgate.grant_roles() returns void
         grant select, insert, update on public.organizations, public.organization_members, public.organization_subscriptions,
           public.organization_credit_pools, public.user_credit_allocations, public.org_billing_history, public.platform_settings,
           public.user_provider_keys, tollgate.organization_provider_keys, tollgate.vault_root, tollgate.api_keys,
-          tollgate.idempotency_keys, tollgate.change_keys, tollgate.payments, tollgate.invitations, tollgate.ledger_holds, tollgate.ledger_limits, tollgate.ledger_processes,
+          tollgate.idempotency_keys, tollgate.change_keys, tollgate.payments, tollgate.payment_disputes, tollgate.invitations, tollgate.ledger_holds, tollgate.ledger_limits, tollgate.ledger_processes,
           tollgate.sessions to tollgate_app;
         grant select, insert on public.credit_usage_attribution, tollgate.ledger_journal to tollgate_app;
         -- Written and pruned by functions that run with our rights: whoever takes the program over can neither forge nor remove an entry.

@@ -9,6 +9,7 @@ import { creditsToMicro, formatDecimal } from '../metering/money.ts'
 import { recordBilling } from './billing-history.ts'
 import type { ChangeTransaction } from './change.ts'
 import { addCreditsToPool } from './credit-pools.ts'
+import { type Dispute, noteDispute } from './payment-disputes.ts'
 
 export interface Payment {
   id: string
@@ -23,9 +24,9 @@ export interface Payment {
 
 export interface MoneyBack {
   paymentIntent: string
-  /** Cents in all, by refunds or by disputes. */
+  /** Cents in all, by refunds. They only ever grow: a smaller sum is of an older event. */
   refunded?: number
-  disputed?: number
+  dispute?: Dispute
 }
 
 interface PaymentRow {
@@ -77,8 +78,10 @@ export async function takeBackPayment(transaction: ChangeTransaction, back: Mone
   const payment = await lockPayment(transaction, back.paymentIntent)
   if (payment === null) return false
   const amount = BigInt(payment.amount)
-  const refunded = BigInt(back.refunded ?? payment.refunded)
-  const disputed = BigInt(back.disputed ?? payment.disputed)
+  const stated = BigInt(back.refunded ?? 0)
+  const refunded = stated > BigInt(payment.refunded) ? stated : BigInt(payment.refunded)
+  const disputed =
+    back.dispute === undefined ? BigInt(payment.disputed) : await noteDispute(transaction, payment.id, back.dispute)
   const gone = refunded + disputed < amount ? refunded + disputed : amount
   const before = BigInt(payment.refunded) + BigInt(payment.disputed)
   const money = gone - (before < amount ? before : amount)

@@ -9,28 +9,38 @@ import { isUuid } from '../db/uuid.ts'
 import { TollgateError } from '../http/errors.ts'
 import { bookPayment, type MoneyBack, takeBackPayment } from './payments.ts'
 
+/** States of a dispute in which the money is with the bank. */
+const TAKES_MONEY = new Set(['needs_response', 'under_review', 'appeal_needs_response', 'appeal_under_review', 'lost'])
+
 export type EventOutcome = 'booked' | 'known' | 'ignored'
 
+export interface EventDependencies {
+  database: Database
+  /** What the metadata of a payment says, from Stripe itself: a dispute does not repeat it. @throws {TollgateError} 503. */
+  metadataOf(paymentIntent: string): Promise<Stripe.Metadata | null>
+}
+
 /** @throws {TollgateError} 409 for one that comes too early. */
-export async function bookStripeEvent(database: Database, event: Stripe.Event): Promise<EventOutcome> {
+export async function bookStripeEvent(deps: EventDependencies, event: Stripe.Event): Promise<EventOutcome> {
   switch (event.type) {
     case 'checkout.session.completed':
     case 'checkout.session.async_payment_succeeded':
-      return bookSession(database, event.data.object)
+      return bookSession(deps.database, event.data.object)
     case 'charge.refunded': {
       const { payment_intent, amount_refunded, metadata } = event.data.object
-      return takeBack(database, metadata, payment_intent, { refunded: amount_refunded })
+      return takeBack({ ...deps, metadataOf: async () => metadata }, payment_intent, { refunded: amount_refunded })
     }
     case 'charge.dispute.created':
-    case 'charge.dispute.funds_withdrawn': {
-      const { payment_intent, amount } = event.data.object
-      return takeBack(database, null, payment_intent, { disputed: amount })
-    }
-    case 'charge.dispute.funds_reinstated':
-      return takeBack(database, null, event.data.object.payment_intent, { disputed: 0 })
-    case 'charge.dispute.closed': {
-      const { payment_intent, status } = event.data.object
-      return status === 'won' ? takeBack(database, null, payment_intent, { disputed: 0 }) : 'ignored'
+    case 'charge.dispute.updated':
+    case 'charge.dispute.closed':
+    case 'charge.dispute.funds_withdrawn':
+    case 'charge.dispute.funds_reinstated': {
+      const { id, payment_intent, amount, status } = event.data.object
+      const isOver = status === 'won' || event.type === 'charge.dispute.funds_reinstated'
+      // An inquiry takes no money; where it becomes a dispute, another event says so.
+      const isTaken = event.type === 'charge.dispute.funds_withdrawn' || TAKES_MONEY.has(status)
+      if (!isOver && !isTaken) return 'ignored'
+      return takeBack(deps, payment_intent, { dispute: { id, cents: amount, isOver } })
     }
     default:
       return 'ignored'
@@ -64,8 +74,7 @@ async function bookSession(database: Database, session: Stripe.Checkout.Session)
 }
 
 async function takeBack(
-  database: Database,
-  metadata: Stripe.Metadata | null,
+  { database, metadataOf }: EventDependencies,
   paymentIntent: string | Stripe.PaymentIntent | null,
   amounts: Omit<MoneyBack, 'paymentIntent'>,
 ): Promise<EventOutcome> {
@@ -75,7 +84,7 @@ async function takeBack(
     .transaction()
     .execute((transaction) => takeBackPayment(transaction, { paymentIntent: named, ...amounts }))
   if (isBooked) return 'booked'
-  if (metadata === null || !(await isOurs(database, metadata))) return 'ignored'
+  if (!(await isOurs(database, await metadataOf(named)))) return 'ignored'
   throw new TollgateError(409, 'payment_not_booked', 'The payment is not booked yet. Send this event again later.')
 }
 

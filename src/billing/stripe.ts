@@ -10,8 +10,10 @@ export interface Purchase {
   ledgerId: string
   cents: number
   credits: number
+  /** Where the buyer goes afterwards. */
   successUrl: string
-  cancelUrl: string
+  /** Null: the page has no way back. */
+  cancelUrl: string | null
   /** So that a request that is repeated makes one page. */
   idempotencyKey: string | null
 }
@@ -29,10 +31,12 @@ export interface ConfirmedPayment {
 }
 
 export interface StripePayments {
-  /** @throws {TollgateError} 503. */
+  /** @throws {TollgateError} 422 for an idempotency key of another purchase, 503. */
   openCheckout(purchase: Purchase): Promise<CheckoutPage>
   /** A payment that succeeded, in dollars; null for any other. @throws {TollgateError} 503. */
   findPayment(id: string): Promise<ConfirmedPayment | null>
+  /** Of any payment; null where there is none. @throws {TollgateError} 503. */
+  metadataOf(id: string): Promise<Stripe.Metadata | null>
   /** @throws {TollgateError} 400 for what Stripe did not sign for us. */
   readEvent(body: Buffer, signature: string): Stripe.Event
 }
@@ -59,6 +63,10 @@ export function createStripe({ secretKey, webhookSecret, apiBase }: StripeSettin
       const { tollgate_org_id, org_id } = payment.metadata
       return { id: payment.id, organizationId: tollgate_org_id ?? org_id ?? null, cents: payment.amount_received }
     },
+    async metadataOf(id) {
+      const payment = await orUnavailable(() => orNull(() => stripe.paymentIntents.retrieve(id)))
+      return payment?.metadata ?? null
+    },
     readEvent(body, signature) {
       try {
         if (webhookSecret === null) throw new Error('STRIPE_WEBHOOK_SECRET is not set')
@@ -81,7 +89,7 @@ function sessionOf(purchase: Purchase): Stripe.Checkout.SessionCreateParams {
   return {
     mode: 'payment',
     success_url: successUrl,
-    cancel_url: cancelUrl,
+    ...(cancelUrl === null ? {} : { cancel_url: cancelUrl }),
     client_reference_id: organizationId,
     line_items: [
       {
@@ -114,6 +122,13 @@ async function orUnavailable<Result>(work: () => Promise<Result>): Promise<Resul
   try {
     return await work()
   } catch (error) {
+    if (error instanceof Stripe.errors.StripeIdempotencyError)
+      throw new TollgateError(
+        422,
+        'idempotency_key_reused',
+        'This Idempotency-Key was used for another purchase. Send a new key for a new one.',
+        { cause: error },
+      )
     throw unavailable(error)
   }
 }

@@ -67,6 +67,7 @@ function configOf(upstreamUrl: string, stripeUrl: string): string {
     tollgate: {
       limits: { unknown_keys_per_minute: 1_000_000 },
       credits: { add: 'payment' },
+      public_url: 'https://gate.example.com',
       stripe: { secret_key: 'sk_test_scripted', webhook_secret: WEBHOOK_SECRET, api_base: stripeUrl },
     },
   })

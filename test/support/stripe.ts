@@ -56,6 +56,27 @@ export interface WebhookAnswer {
   outcome: string | undefined
 }
 
+/** What Stripe says of the session that was opened last, once it is paid. */
+export function paidSession({ sessions }: ScriptedStripe, cents: number) {
+  const metadata = Object.fromEntries(
+    Object.entries(sessions.at(-1) ?? {}).flatMap(([name, value]) => {
+      const inner = /^metadata\[(\w+)\]$/.exec(name)?.[1]
+      return inner === undefined ? [] : [[inner, value]]
+    }),
+  )
+  const payment_intent = `pi_${randomBytes(6).toString('hex')}`
+  const session = {
+    id: `cs_${randomBytes(8).toString('hex')}`,
+    object: 'checkout.session',
+    payment_status: 'paid',
+    currency: 'usd',
+    amount_total: cents,
+    payment_intent,
+    metadata,
+  }
+  return { session, metadata, payment_intent }
+}
+
 /** Sends an event to the product. @param secret what it is signed with. */
 export async function sendEvent(
   url: string,

@@ -1,8 +1,10 @@
 /** Buying credits: a checkout page at Stripe. The credits are there once Stripe has confirmed the payment to the webhook. */
+import { createHash } from 'node:crypto'
 import { z } from '@hono/zod-openapi'
 import { CREDIT_PACKAGES } from '../../billing/credit-packages.ts'
 import { findLedgerId } from '../../billing/stripe-event.ts'
 import { TollgateError } from '../../http/errors.ts'
+import type { Caller } from '../../identity/caller.ts'
 import { findRemaining } from '../../reports/caller-credits.ts'
 import { exactNumberSchema } from '../exact-number-schema.ts'
 import { creditNumber } from '../org-billing/amounts.ts'
@@ -24,7 +26,12 @@ const purchase = z
   })
   .openapi('CreditPurchase')
 
-export function purchaseRoute({ reports, stripe }: LlmDependencies): Route {
+const page = z
+  .url({ protocol: /^https?$/ })
+  .max(2_000)
+  .optional()
+
+export function purchaseRoute({ reports, stripe, config }: LlmDependencies): Route {
   return route({
     method: 'post',
     path: '/api/v1/llm/credits/purchase',
@@ -38,39 +45,66 @@ export function purchaseRoute({ reports, stripe }: LlmDependencies): Route {
         .max(500)
         .optional()
         .openapi({ description: 'Not used: the buyer pays on a page of Stripe.' }),
-      success_url: z.url().max(2_000).optional(),
-      cancel_url: z.url().max(2_000).optional(),
+      success_url: page.openapi({
+        description:
+          'Where the buyer goes afterwards. `/docs` of tollgate.public_url unless stated; needed where the operator set none.',
+      }),
+      cancel_url: page.openapi({ description: 'Where the buyer goes who does not pay.' }),
     }),
     returns: purchase,
-    errors: { 400: 'Not a sum that is sold.', 501: 'Credits are not sold here.' },
+    errors: { 400: 'Not a sum that is sold, or no page to go to after paying.', 501: 'Credits are not sold here.' },
     async handle({ caller, body, headers }) {
-      const cents = Math.round(Number(body.amount) * 100)
-      const credits = CREDIT_PACKAGES.get(cents)
-      if (credits === undefined)
+      const cents = centsOf(String(body.amount))
+      const credits = cents === null ? undefined : CREDIT_PACKAGES.get(cents)
+      if (cents === null || credits === undefined)
         throw new TollgateError(400, 'invalid_amount', `Invalid amount. Valid amounts: ${VALID}`, { param: 'amount' })
       if (stripe === null) throw noStripe()
-      const key = headers['idempotency-key']
-      const origin = `http://${headers.host ?? 'localhost'}`
-      const page = await stripe.openCheckout({
+      // Never the host a request names: whoever sends it chooses that.
+      const own = config.publicUrl === null ? null : `${config.publicUrl}/docs`
+      const successUrl = body.success_url ?? own
+      if (successUrl === null) throw noWayBack()
+      const checkout = await stripe.openCheckout({
         organizationId: caller.organizationId,
         userId: caller.userId,
         ledgerId: await findLedgerId(reports),
         cents,
         credits,
-        successUrl: body.success_url ?? `${origin}/docs`,
-        cancelUrl: body.cancel_url ?? `${origin}/docs`,
-        idempotencyKey:
-          typeof key === 'string' ? `${caller.organizationId}/${caller.userId}/${key}`.slice(0, 255) : null,
+        successUrl,
+        cancelUrl: body.cancel_url ?? own,
+        idempotencyKey: keyOf(caller, headers['idempotency-key']),
       })
       return {
         success: true as const,
         status: 'requires_payment' as const,
-        checkout_url: page.url,
-        transaction_id: page.id,
+        checkout_url: checkout.url,
+        transaction_id: checkout.id,
         credits,
         credits_added: 0 as const,
         new_balance: creditNumber((await findRemaining(reports, caller)) ?? '0'),
       }
     },
   })
+}
+
+/** Exactly what is written, `10` or `10.00`: never rounded to a sum that nobody named. Null for what is no whole cents. */
+function centsOf(amount: string): number | null {
+  const [, whole = '', cents = ''] = /^(\d{1,9})(?:\.(\d{1,2})0*)?$/.exec(amount) ?? []
+  return whole === '' ? null : Number(whole + cents.padEnd(2, '0'))
+}
+
+/** Everybody's keys are in one account at Stripe, and as long as ours may be. */
+function keyOf({ organizationId, userId }: Caller, key: unknown): string | null {
+  if (typeof key !== 'string') return null
+  return createHash('sha256')
+    .update(JSON.stringify([organizationId, userId, key]))
+    .digest('hex')
+}
+
+function noWayBack(): TollgateError {
+  return new TollgateError(
+    400,
+    'success_url_missing',
+    'Send "success_url": the page where the buyer goes after paying. The operator can set tollgate.public_url instead.',
+    { param: 'success_url' },
+  )
 }

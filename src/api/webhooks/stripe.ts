@@ -46,7 +46,10 @@ function stripeRoute({ reports, stripe }: WebhookDependencies): Route {
       const signature = incoming.headers['stripe-signature']
       const body = await readBody(incoming, { limit: BYTES_MAX, silentMs: SILENT_MS, onPiece: () => {} })
       const event = stripe.readEvent(body, typeof signature === 'string' ? signature : '')
-      return new Reply({ status: 'received', outcome: await bookStripeEvent(reports, event) })
+      return new Reply({
+        status: 'received',
+        outcome: await bookStripeEvent({ database: reports, metadataOf: stripe.metadataOf }, event),
+      })
     },
   }
 }

@@ -1,8 +1,9 @@
 import { randomBytes, randomUUID } from 'node:crypto'
+import { request } from 'undici'
 import { afterAll, describe, expect, test } from 'vitest'
 import { balances } from '../../support/books.ts'
 import { useProduct } from '../../support/product.ts'
-import { sendEvent, startStripe, WEBHOOK_SECRET } from '../../support/stripe.ts'
+import { paidSession, sendEvent, startStripe, WEBHOOK_SECRET } from '../../support/stripe.ts'
 import { MASTER_KEY } from '../../support/tollgate.ts'
 
 const stripe = await startStripe()
@@ -10,6 +11,7 @@ afterAll(() => stripe.close())
 const product = useProduct(() => ({
   tollgate: {
     credits: { add: 'payment' },
+    public_url: 'https://gate.example.com',
     stripe: { secret_key: 'sk_test_scripted', webhook_secret: WEBHOOK_SECRET, api_base: stripe.url },
   },
 }))
@@ -31,32 +33,10 @@ const seed = () => product.db.seedOrganization({ credits: 1_000, users: { olga: 
 const event = (type: string, object: Record<string, unknown>, secret?: string) =>
   sendEvent(product.tollgate.url, type, object, secret)
 
-/** What Stripe says of a session that was opened here and paid. */
-function paid(cents: number) {
-  const form = stripe.sessions.at(-1) ?? {}
-  const metadata = Object.fromEntries(
-    Object.entries(form).flatMap(([name, value]) => {
-      const inner = /^metadata\[(\w+)\]$/.exec(name)?.[1]
-      return inner === undefined ? [] : [[inner, value]]
-    }),
-  )
-  const payment_intent = `pi_${randomBytes(6).toString('hex')}`
-  const session = {
-    id: `cs_${randomUUID()}`,
-    object: 'checkout.session',
-    payment_status: 'paid',
-    currency: 'usd',
-    amount_total: cents,
-    payment_intent,
-    metadata,
-  }
-  return { session, metadata, payment_intent }
-}
-
 async function buy(amount: number) {
   const org = await seed()
   await post('/llm/credits/purchase', org.keys.olga, { amount })
-  return { org, ...paid(amount * 100) }
+  return { org, ...paidSession(stripe, amount * 100) }
 }
 
 const pool = async (orgId: string) => (await balances(product.db.pool, orgId)).pool
@@ -88,7 +68,7 @@ describe('Buying credits', () => {
       'payment_intent_data[metadata][tollgate_org_id]': org.id,
     })
     expect((await pool(org.id)).total).toBe('1000')
-    expect(await event('checkout.session.completed', paid(amount * 100).session)).toEqual({
+    expect(await event('checkout.session.completed', paidSession(stripe, amount * 100).session)).toEqual({
       status: 200,
       outcome: 'booked',
     })
@@ -97,17 +77,36 @@ describe('Buying credits', () => {
 
   test('of a sum that is not sold is refused', async () => {
     const org = await seed()
-    for (const amount of [11, 0, -10, 'ten'])
+    for (const amount of [11, 0, -10, 'ten', 9.999, 10.001, '10.004', '1e1', '0x0a', ' 10', '', 1e21])
       expect(await post('/llm/credits/purchase', org.keys.olga, { amount })).toMatchObject({
         status: 400,
         json: { detail: 'Invalid amount. Valid amounts: [10.0, 50.0, 100.0]' },
       })
   })
 
+  test('leads back to the address the operator stated, whatever host the request names, or to the page that is asked for', async () => {
+    const org = await seed()
+    await request(`${product.tollgate.url}/api/v1/llm/credits/purchase`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${org.keys.olga}`, 'content-type': 'application/json', host: 'evil.example' },
+      body: '{"amount":"10.00"}',
+    })
+    expect(stripe.sessions.at(-1)).toMatchObject({
+      success_url: 'https://gate.example.com/docs',
+      cancel_url: 'https://gate.example.com/docs',
+      'line_items[0][price_data][unit_amount]': '1000',
+    })
+    const pages = { success_url: 'https://shop.example/paid', cancel_url: 'https://shop.example/back' }
+    await post('/llm/credits/purchase', org.keys.olga, { amount: 10, ...pages })
+    expect(stripe.sessions.at(-1)).toMatchObject(pages)
+    for (const success_url of ['javascript:alert(1)', 'ftp://shop.example', 'paid.html'])
+      expect((await post('/llm/credits/purchase', org.keys.olga, { amount: 10, success_url })).status).toBe(422)
+  })
+
   test('by somebody who is alone in an organization gives the credits to that user', async () => {
     const org = await product.db.seedOrganization({ credits: 0, users: { ida: 0 } })
     await post('/llm/credits/purchase', org.keys.ida, { amount: 10 })
-    await event('checkout.session.completed', paid(1_000).session)
+    await event('checkout.session.completed', paidSession(stripe, 1_000).session)
     expect(await balances(product.db.pool, org.id)).toMatchObject({
       pool: { total: '10000', allocated: '10000' },
       users: { ida: { allocated: '10000' } },

@@ -1,0 +1,30 @@
+/** Disputes of payments. Events about one come twice, late and in any order: once the money is back, an older event changes nothing. */
+import { sql } from 'kysely'
+import { formatDecimal } from '../metering/money.ts'
+import type { ChangeTransaction } from './change.ts'
+
+export interface Dispute {
+  id: string
+  cents: number
+  /** The money came back, and stays. */
+  isOver: boolean
+}
+
+/** Call it with the payment locked. @returns cents that are disputed of the payment now, by all its disputes. */
+export async function noteDispute(
+  transaction: ChangeTransaction,
+  paymentId: string,
+  dispute: Dispute,
+): Promise<bigint> {
+  const { id, cents, isOver } = dispute
+  await sql`
+    insert into tollgate.payment_disputes as d (id, payment_id, amount, is_over)
+    values (${id}, ${paymentId}, ${formatDecimal(BigInt(cents), 2)}::numeric, ${isOver})
+    on conflict (id) do update set is_over = d.is_over or excluded.is_over, amount = greatest(d.amount, excluded.amount)`.execute(
+    transaction,
+  )
+  const { rows } = await sql<{ cents: string }>`
+    select coalesce(sum(amount) * 100, 0)::bigint as cents from tollgate.payment_disputes
+    where payment_id = ${paymentId} and not is_over`.execute(transaction)
+  return BigInt(rows[0]?.cents ?? 0)
+}
