@@ -2,6 +2,7 @@
  * What a megabyte costs the proxy that was made to cost it most: for every hostile request and stream the tests know, in every
  * dialect, how long its event loop stood still in one go, and how much its memory grew, by the megabyte.
  */
+import { randomBytes } from 'node:crypto'
 import { request } from 'undici'
 import { HOSTILE_BODIES } from '../test/support/hostile-bodies.ts'
 import { HOSTILE_STREAMS } from '../test/support/hostile-streams.ts'
@@ -13,7 +14,7 @@ import type { BenchmarkContext, Report } from './report.ts'
 import { seed } from './seed.ts'
 import { type RunningProxy, startProxy } from './start-proxy.ts'
 import { figure, table } from './table.ts'
-import { judge, showVerdicts } from './verdict.ts'
+import { judge, showVerdicts, type Target } from './verdict.ts'
 
 const MEGABYTE = 1024 * 1024
 const SAMPLE_MS = 10
@@ -21,6 +22,10 @@ const MODELS = { openai: 'bench', anthropic: 'bench-anthropic', google: 'bench-g
 type Dialect = keyof typeof MODELS
 const STILL_MOST_MS = 100
 const GROWTH_MOST_MB = 40
+/** Honest, and as large as a body may be. */
+const IMAGE_MB = 31.9
+const IMAGE_STILL_MOST_MS = 50
+const IMAGE = 'an image of 32 MB'
 
 interface Case {
   name: string
@@ -79,12 +84,38 @@ export async function benchHostile({ options, workspace, progress }: BenchmarkCo
       unit: '',
       atMost: GROWTH_MOST_MB,
     },
+    ...imageTargets(costs),
   ])
   return { sections: [show(costs), showVerdicts(verdicts)], verdicts, figures: costs, problems }
 }
 
+function imageTargets(costs: readonly Cost[]): Target[] {
+  const still = costs.filter(({ name }) => name === IMAGE).map(({ stillMs, megabytes }) => stillMs * megabytes)
+  if (still.length === 0) return []
+  return [
+    {
+      what: `longest stand-still of ${IMAGE}, ms`,
+      measured: [Math.max(...still)],
+      unit: '',
+      atMost: IMAGE_STILL_MOST_MS,
+    },
+  ]
+}
+
+function imageBody(model: string): Buffer {
+  const sign = Buffer.from('89504e470d0a1a0a', 'hex')
+  const bytes = Buffer.concat([sign, randomBytes(Math.floor((IMAGE_MB * MEGABYTE * 3) / 4))])
+  const url = `data:image/png;base64,${bytes.toString('base64')}`
+  const content = [
+    { type: 'text', text: 'What is this?' },
+    { type: 'image_url', image_url: { url } },
+  ]
+  return Buffer.from(JSON.stringify({ model, messages: [{ role: 'user', content }] }))
+}
+
 function casesOf(): Case[] {
   const dialects = Object.keys(MODELS) as Dialect[]
+  const images = dialects.map((dialect) => ({ name: IMAGE, dialect, body: imageBody(MODELS[dialect]), stream: null }))
   const requests = HOSTILE_BODIES.flatMap(({ name, make }) =>
     dialects.map((dialect) => ({ name, dialect, body: make(MEGABYTE, MODELS[dialect]), stream: null })),
   )
@@ -92,7 +123,7 @@ function casesOf(): Case[] {
     const asked = { model: MODELS[dialect], stream: true, messages: [{ role: 'user', content: 'Hi' }] }
     return { name: `stream: ${name}`, dialect, body: Buffer.from(JSON.stringify(asked)), stream: make(MEGABYTE) }
   })
-  return [...requests, ...streams]
+  return [...images, ...requests, ...streams]
 }
 
 async function measure(

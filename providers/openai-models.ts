@@ -3,6 +3,7 @@
  * and its bills differ on image multipliers), the table holds the larger number: it bounds what a call can cost, and is
  * never what a call is charged.
  */
+import { type CutTexts, NO_CUTS } from './cut-texts.ts'
 import { asObject } from './json.ts'
 import { base64Bytes } from './media/base64.ts'
 import { dataUrlImageSize, type ImageSize } from './media/image-size.ts'
@@ -86,15 +87,15 @@ const IMAGE_RULES: readonly (readonly [RegExp, ImageRule])[] = [
 const NEWEST_IMAGE_RULE: ImageRule = { perMillion: 1_200_000, patches: 2_500, largePatches: 10_000 }
 
 /** For a model, the tokens of a content part that is not text; not bounded for a file by its id and a part of an unknown type. */
-export function openAiMediaTokens(model: string): (part: unknown) => MediaSize {
+export function openAiMediaTokens(model: string): (part: unknown, cuts?: CutTexts) => MediaSize {
   const rule = IMAGE_RULES.find(([pattern]) => pattern.test(baseName(model)))?.[1] ?? NEWEST_IMAGE_RULE
-  return (value) => {
+  return (value, cuts = NO_CUTS) => {
     const part = asObject(value)
-    if (part?.type === 'image_url') return imageTokens(rule, part.image_url)
+    if (part?.type === 'image_url') return imageTokens(rule, part.image_url, cuts)
     const sound = part?.type === 'input_audio' ? asObject(part.input_audio)?.data : undefined
-    if (typeof sound === 'string') return soundTokens(sound)
+    if (typeof sound === 'string') return soundTokens(sound, cuts)
     const file = part?.type === 'file' ? asObject(part.file)?.file_data : undefined
-    return typeof file === 'string' ? fileTokens(rule, file) : unknownMedia(part)
+    return typeof file === 'string' ? fileTokens(rule, file, cuts) : unknownMedia(part, cuts)
   }
 }
 
@@ -102,10 +103,10 @@ export function openAiMediaTokens(model: string): (part: unknown) => MediaSize {
 const MOST_TILES = 8
 const USUAL_IMAGE: ImageSize = { width: 1_024, height: 1_024 }
 
-function imageTokens(rule: ImageRule, value: unknown): MediaSize {
+function imageTokens(rule: ImageRule, value: unknown, cuts: CutTexts): MediaSize {
   const image = typeof value === 'string' ? { url: value } : asObject(value)
   const detail = image !== null && 'detail' in image ? image.detail : undefined
-  const size = typeof image?.url === 'string' ? dataUrlImageSize(image.url) : null
+  const size = typeof image?.url === 'string' ? dataUrlImageSize(image.url, cuts) : null
   if (size !== null) return exactly(sizeTokens(rule, detail, size))
   return upTo(sizeTokens(rule, detail, null), sizeTokens(rule, detail, USUAL_IMAGE))
 }
@@ -134,8 +135,8 @@ const AUDIO_TOKENS_PER_SECOND = 10
 const AUDIO_TOKENS_MAX = 128_000
 
 /** Spoken input is billed by its length. */
-function soundTokens(data: string): MediaSize {
-  const { bound, expected } = soundLength(dataOf(data))
+function soundTokens(data: string, cuts: CutTexts): MediaSize {
+  const { bound, expected } = soundLength(dataOf(data), cuts)
   const tokens = (seconds: number) => Math.min(AUDIO_TOKENS_MAX, Math.ceil(seconds * AUDIO_TOKENS_PER_SECOND))
   return upTo(bound === null ? AUDIO_TOKENS_MAX : tokens(bound), tokens(expected))
 }
@@ -146,13 +147,16 @@ const PAGES_MAX = 1_000
 /** Of letter paper at 150 dots an inch. */
 const USUAL_PAGE: ImageSize = { width: 1_275, height: 1_650 }
 
-function fileTokens(rule: ImageRule, file: string): MediaSize {
+function fileTokens(rule: ImageRule, file: string, cuts: CutTexts): MediaSize {
   const data = dataOf(file)
-  const pages = pagesOf(data)
+  const pages = pagesOf(data, cuts)
   const { bound, expected } = pages
   if (bound === null && !isPdf(file)) {
     // Something else, read as text: a token a byte, and not less than one page's image.
-    return upTo(Math.max(base64Bytes(data), sizeTokens(rule, undefined, null)), Math.ceil(base64Bytes(data) / 4))
+    return upTo(
+      Math.max(base64Bytes(data, cuts), sizeTokens(rule, undefined, null)),
+      Math.ceil(base64Bytes(data, cuts) / 4),
+    )
   }
   return upTo(
     Math.min(PAGES_MAX, bound ?? PAGES_MAX) * (PAGE_TEXT_TOKENS.most + sizeTokens(rule, 'high', null)),

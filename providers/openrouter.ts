@@ -4,6 +4,7 @@
  */
 
 import { claudeMediaTokens } from './anthropic/media.ts'
+import type { CutTexts } from './cut-texts.ts'
 import { googleMediaTokens } from './google/media.ts'
 import { asObject } from './json.ts'
 import { dataOf, type MediaSize, pagesOf, unknownMedia, upTo } from './media/media-size.ts'
@@ -143,7 +144,7 @@ function priceOf(value: unknown): number | null {
 }
 
 /** By the rules of who made the model; nobody's images are fetched here. */
-const RULES: Readonly<Record<string, (name: string) => (part: unknown) => MediaSize>> = {
+const RULES: Readonly<Record<string, (name: string) => (part: unknown, cuts?: CutTexts) => MediaSize>> = {
   openai: openAiMediaTokens,
   anthropic: claudeMediaTokens,
   google: (name) => googleMediaTokens(name, () => false),
@@ -153,22 +154,22 @@ const RULES: Readonly<Record<string, (name: string) => (part: unknown) => MediaS
 /** It may turn a document into text before whoever serves sees it: a page as full of text as any, and its picture. */
 const PAGE_TOKENS_MAX = 3_000 + 4_784
 
-function mediaTokens(model: string): (part: unknown) => MediaSize {
+function mediaTokens(model: string): (part: unknown, cuts?: CutTexts) => MediaSize {
   const vendor = model.slice(0, Math.max(0, model.indexOf('/')))
   const rule = Object.hasOwn(RULES, vendor) ? RULES[vendor]!(baseName(model)) : unknownMedia
-  return (part) => {
-    const size = rule(part)
-    const pages = documentPages(part)
+  return (part, cuts) => {
+    const size = rule(part, cuts)
+    const pages = documentPages(part, cuts)
     if (pages === null || vendor === 'openai' || vendor === 'anthropic') return size
     return { ...upTo(pages * PAGE_TOKENS_MAX, size.expected), least: size.expected }
   }
 }
 
 /** Null where it is no document, or its pages can't be counted. */
-function documentPages(value: unknown): number | null {
+function documentPages(value: unknown, cuts?: CutTexts): number | null {
   const part = asObject(value)
   const data = part?.type === 'file' ? asObject(part.file)?.file_data : undefined
-  return typeof data === 'string' ? pagesOf(dataOf(data)).bound : null
+  return typeof data === 'string' ? pagesOf(dataOf(data), cuts).bound : null
 }
 
 function otherModels(json: Json): string[] {

@@ -4,6 +4,7 @@
  * dialect is, what comes out of it is OpenAI's.
  */
 
+import type { CutTexts } from './cut-texts.ts'
 import type { Member } from './json-members.ts'
 import type { Path, Shape, Stranger } from './known-members/shape.ts'
 import type { MediaSize } from './media/media-size.ts'
@@ -13,6 +14,8 @@ import { inputTokens, outputTokens, type Usage } from './usage.ts'
 /** A chat completion request as the caller sent it: the bytes, where their members are, and what was read from them. */
 export interface ChatRequest {
   text: Buffer
+  /** Media that were cut out of the text. @default none */
+  cuts?: CutTexts
   members: readonly Member[]
   json: Readonly<Record<string, unknown>>
   /** The name the caller asked for. */
@@ -277,7 +280,7 @@ export interface ChatCapability {
   /** Whether it would not fetch what a part names by this http(s) URL: that is put into the request before the quote. Null: it fetches all. */
   mustInline: ((url: string) => boolean) | null
   /** The tokens of a content part that is not text: at most, and usually. */
-  mediaTokens(model: string): (part: unknown) => MediaSize
+  mediaTokens(model: string): (part: unknown, cuts?: CutTexts) => MediaSize
   /** A tool call's id as its model gave it, and what it carries for this provider (signed thoughts) as the text that is sent. */
   unpackId(id: string): { id: string; carried: string }
   /** Tools of the provider's own that the request (its members, the operator's defaults included) can trigger. */

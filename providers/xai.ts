@@ -2,6 +2,7 @@
  * xAI: OpenAI's dialect, with reasoning left out of `completion_tokens` and, on most responses, its own bill in ticks. A wrong key
  * is a 400, errors are plain strings.
  */
+import type { CutTexts } from './cut-texts.ts'
 import { asObject } from './json.ts'
 import { exactly, type MediaSize, unknownMedia } from './media/media-size.ts'
 import { droppable, isSet, openAiDialect, PLAIN_MODEL } from './openai-dialect.ts'
@@ -52,8 +53,8 @@ function xaiModel(name: string): ModelFacts {
 /** Tiles of 448 pixels at 256 tokens, at most six and a thumbnail. */
 const IMAGE_TOKENS_MAX = 7 * 256
 
-export function xaiMediaTokens(part: unknown): MediaSize {
-  return asObject(part)?.type === 'image_url' ? exactly(IMAGE_TOKENS_MAX) : unknownMedia(part)
+export function xaiMediaTokens(part: unknown, cuts?: CutTexts): MediaSize {
+  return asObject(part)?.type === 'image_url' ? exactly(IMAGE_TOKENS_MAX) : unknownMedia(part, cuts)
 }
 
 /** What a live search may read when the request does not say. */

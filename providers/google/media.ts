@@ -3,6 +3,7 @@
  * film, and page of a document.
  */
 
+import { type CutTexts, NO_CUTS } from '../cut-texts.ts'
 import { asObject } from '../json.ts'
 import { base64Bytes, decodeBase64 } from '../media/base64.ts'
 import { dataUrlImageSize, type ImageSize } from '../media/image-size.ts'
@@ -44,25 +45,28 @@ export function mustInline(url: string): boolean {
 const isFetchedHere = (uri: string) => /^https?:/i.test(uri) && mustInline(uri)
 
 /** Not bounded where nothing in the request tells the size: content by its address. */
-export function googleMediaTokens(model: string, isFetched = isFetchedHere): (part: unknown) => MediaSize {
+export function googleMediaTokens(
+  model: string,
+  isFetched = isFetchedHere,
+): (part: unknown, cuts?: CutTexts) => MediaSize {
   const isNew = generation(model) >= 3
-  return (value) => {
+  return (value, cuts = NO_CUTS) => {
     const part = asObject(value)
     const media = part === null ? null : readMedia(part)
-    if (media === null) return unknownMedia(part)
+    if (media === null) return unknownMedia(part, cuts)
     if (!('data' in media)) {
-      const size = part?.type === 'image_url' ? imageTokens('', isNew) : unknownMedia(part)
+      const size = part?.type === 'image_url' ? imageTokens('', isNew, cuts) : unknownMedia(part, cuts)
       return isFetched(media.uri) ? untilFetched(size) : size
     }
     const { mimeType, data } = media
     const stated = statedKind(mimeType)
     const found = foundKind(data)
-    const size = kindTokens(stated, data, isNew)
+    const size = kindTokens(stated, data, isNew, cuts)
     // Google goes by the type that is stated, and may look at the bytes all the same.
     const other =
       found === null || found === stated || (stated === 'audio' && found === 'video')
         ? null
-        : kindTokens(found, data, isNew)
+        : kindTokens(found, data, isNew, cuts)
     return other === null ? size : upTo(Math.max(size.bound ?? 0, other.bound ?? 0), size.expected)
   }
 }
@@ -85,19 +89,19 @@ function foundKind(data: string): Kind | null {
   return SIGNS.find(([sign]) => sign.test(head))?.[1] ?? null
 }
 
-function kindTokens(kind: Kind, data: string, isNew: boolean): MediaSize {
-  if (kind === 'image') return imageTokens(data, isNew)
-  if (kind === 'audio') return audioTokens(data)
-  if (kind === 'video') return filmTokens(data)
-  if (kind === 'text') return upTo(base64Bytes(data), Math.ceil(base64Bytes(data) / 4))
-  const { bound, expected } = pagesOf(data)
+function kindTokens(kind: Kind, data: string, isNew: boolean, cuts: CutTexts): MediaSize {
+  if (kind === 'image') return imageTokens(data, isNew, cuts)
+  if (kind === 'audio') return audioTokens(data, cuts)
+  if (kind === 'video') return filmTokens(data, cuts)
+  if (kind === 'text') return upTo(base64Bytes(data, cuts), Math.ceil(base64Bytes(data, cuts) / 4))
+  const { bound, expected } = pagesOf(data, cuts)
   const page = isNew ? NEW_PAGE_TOKENS : PAGE_TOKENS
   return upTo(Math.min(PAGES_MAX, bound ?? PAGES_MAX) * page, Math.min(PAGES_MAX, expected) * page)
 }
 
-function imageTokens(data: string, isNew: boolean): MediaSize {
+function imageTokens(data: string, isNew: boolean, cuts: CutTexts): MediaSize {
   if (isNew) return exactly(WHOLE_IMAGE_TOKENS)
-  const size = dataUrlImageSize(`data:;base64,${data}`)
+  const size = dataUrlImageSize(`data:;base64,${data}`, cuts)
   return size === null
     ? upTo(TILES_MAX * TILE_TOKENS, tiles(USUAL_IMAGE) * TILE_TOKENS)
     : exactly(tiles(size) * TILE_TOKENS)
@@ -110,15 +114,15 @@ function tiles({ width, height }: ImageSize): number {
   return Math.min(TILES_MAX, Math.ceil(width / tile) * Math.ceil(height / tile))
 }
 
-function audioTokens(data: string): MediaSize {
-  const { bound, expected } = soundLength(data)
+function audioTokens(data: string, cuts: CutTexts): MediaSize {
+  const { bound, expected } = soundLength(data, cuts)
   return lengthTokens(bound, expected, AUDIO_TOKENS_PER_SECOND)
 }
 
-function filmTokens(data: string): MediaSize {
-  const bytes = decodeBase64(data)
+function filmTokens(data: string, cuts: CutTexts): MediaSize {
+  const bytes = decodeBase64(data, cuts)
   const bound = bytes === null ? null : mp4Seconds(bytes)
-  return lengthTokens(bound, bound ?? base64Bytes(data) / FILM_BYTES_PER_SECOND, FILM_TOKENS_PER_SECOND)
+  return lengthTokens(bound, bound ?? base64Bytes(data, cuts) / FILM_BYTES_PER_SECOND, FILM_TOKENS_PER_SECOND)
 }
 
 function lengthTokens(bound: number | null, expected: number, perSecond: number): MediaSize {

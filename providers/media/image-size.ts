@@ -3,6 +3,7 @@
  * goes on after its end, or breaks a rule of its format may look different to another decoder: its size is unknown. Nothing is
  * decoded; the time is linear in the bytes; it never throws.
  */
+import { type CutTexts, NO_CUTS } from '../cut-texts.ts'
 import { dataUrlBytes } from './base64.ts'
 
 export interface ImageSize {
@@ -11,8 +12,8 @@ export interface ImageSize {
 }
 
 /** The size from a base64 `data:` URL, by its bytes and not by the type it states; null where it is unknown. */
-export function dataUrlImageSize(url: string): ImageSize | null {
-  const bytes = dataUrlBytes(url)
+export function dataUrlImageSize(url: string, cuts: CutTexts = NO_CUTS): ImageSize | null {
+  const bytes = dataUrlBytes(url, cuts)
   return bytes === null ? null : imageSize(bytes)
 }
 

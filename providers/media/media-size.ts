@@ -1,4 +1,5 @@
 /** What a content part that is not text counts as, in tokens: at most, which holds cover, and usually, which is charged where nobody stated usage. */
+import { type CutTexts, NO_CUTS } from '../cut-texts.ts'
 import { asObject } from '../json.ts'
 import { base64Bytes, decodeBase64 } from './base64.ts'
 import { pdfPages } from './pdf-pages.ts'
@@ -42,10 +43,10 @@ export interface Pages {
 const CONTENT_BYTES_PER_TOKEN = 6
 
 /** Pages of a PDF in base64. */
-export function pagesOf(data: string): Pages {
-  const bytes = decodeBase64(data)
+export function pagesOf(data: string, cuts: CutTexts = NO_CUTS): Pages {
+  const bytes = decodeBase64(data, cuts)
   const pages = bytes === null ? null : pdfPages(bytes)
-  if (pages === null) return { bound: null, expected: usualPages(base64Bytes(data)), text: null }
+  if (pages === null) return { bound: null, expected: usualPages(base64Bytes(data, cuts)), text: null }
   return { bound: pages.count, expected: pages.count, text: Math.ceil(pages.content / CONTENT_BYTES_PER_TOKEN) }
 }
 
@@ -76,17 +77,17 @@ const USUAL_PAGE = 2_000
  * Of a model whose rules are not known: bounded by its context window alone. No model's image, second of sound or page takes a window,
  * so an item that shows how many of them it is may be held at its usual size where the credits are short.
  */
-export function unknownMedia(value: unknown): MediaSize {
+export function unknownMedia(value: unknown, cuts: CutTexts = NO_CUTS): MediaSize {
   const part = asObject(value)
   const sound = asObject(part?.input_audio)?.data
   if (typeof sound === 'string') {
-    const { bound, expected } = soundLength(dataOf(sound))
+    const { bound, expected } = soundLength(dataOf(sound), cuts)
     return unknownItem(bound !== null, Math.ceil(expected) * USUAL_SECOND)
   }
   if (part?.type !== 'file') return unknownItem(part?.type === 'image_url', USUAL_IMAGE)
   const file = asObject(part.file)?.file_data
   if (typeof file !== 'string' || /^https?:/i.test(file)) return unknownItem(false, USUAL_PAGE)
-  const { bound, expected } = pagesOf(dataOf(file))
+  const { bound, expected } = pagesOf(dataOf(file), cuts)
   return unknownItem(bound !== null, expected * USUAL_PAGE)
 }
 

@@ -2,6 +2,7 @@
  * How many seconds a sound lasts, which is what it is billed by: as its frames prove it, not as a header states it. Formats that
  * can't be walked without decoding them have no proven length. Linear in the bytes; never throws.
  */
+import { type CutTexts, NO_CUTS } from '../cut-texts.ts'
 import { base64Bytes, decodeBase64 } from './base64.ts'
 import { flacSeconds } from './flac-length.ts'
 import { mp4Seconds } from './mp4-length.ts'
@@ -24,13 +25,13 @@ const USUAL_RATES: readonly (readonly [RegExp, number])[] = [
 const USUAL_RATE = 16_000
 
 /** Of a sound in base64. */
-export function soundLength(data: string): Duration {
-  const bytes = decodeBase64(data)
+export function soundLength(data: string, cuts: CutTexts = NO_CUTS): Duration {
+  const bytes = decodeBase64(data, cuts)
   const bound = bytes === null ? null : soundSeconds(bytes)
   if (bound !== null) return { bound, expected: bound }
   const head = Buffer.from(data.slice(0, 24), 'base64').toString('latin1')
   const rate = USUAL_RATES.find(([pattern]) => pattern.test(head))?.[1] ?? USUAL_RATE
-  return { bound: null, expected: base64Bytes(data) / rate }
+  return { bound: null, expected: base64Bytes(data, cuts) / rate }
 }
 
 /** Seconds no decoder hears more than; null where that can't be proved. */

@@ -21,8 +21,8 @@ import type { InputEstimate } from '../metering/estimate.ts'
 export interface Endpoint {
   /** `service_type` of its holds and of its rows in the books. */
   readonly serviceType: string
-  /** @throws {TollgateError} 400, naming the member that is wrong. */
-  read(body: JsonObject): EndpointRequest
+  /** @param sent the body as it was sent. @throws {TollgateError} 400, naming the member that is wrong. */
+  read(body: JsonObject, sent?: Buffer): EndpointRequest
   /** The body of an error in its dialect. */
   errorBody(error: TollgateError): unknown
   /** Usage as its callers read it. */
@@ -123,12 +123,17 @@ export interface Terms {
   readonly asksForLongCache: boolean
   /** What becomes input for sure: texts to be counted, and tokens around them. */
   inputTexts(): { texts: readonly string[]; framing: number }
-  prepare(sending: Sending): UpstreamRequest
+  prepare(sending: Sending): OutgoingRequest
   /** A 200 body; null when it is not a response. */
   readWhole(body: Buffer, context: ReadContext): Answer | ProviderError | null
   readStream(context: ReadContext): StreamReader
   /** What stands in for the provider where the deployment has a `mock_response`; null where a provider is called. */
   readonly mock: ((context: MockContext) => { whole: Buffer; frames: readonly Buffer[] }) | null
+}
+
+/** Its body is all of the pieces, one after the other: a medium of the caller's is sent on as it came, uncopied. */
+export interface OutgoingRequest extends Omit<UpstreamRequest, 'body'> {
+  body: readonly Buffer[]
 }
 
 export interface Sending {

@@ -1,7 +1,8 @@
 /** Reads a call's body, within the memory its caller may use, and lets its endpoint parse it. */
 import type { IncomingMessage } from 'node:http'
 import type { Bodies } from '../admission/bodies.ts'
-import { parseJsonObject, scanBody } from '../http/json-object.ts'
+import { parseLongJson } from '../http/cut-json.ts'
+import { scanBody } from '../http/json-object.ts'
 import { refuseOtherThanJson } from '../http/read-body.ts'
 import type { Caller } from '../identity/caller.ts'
 import type { Endpoint, EndpointRequest } from './endpoint.ts'
@@ -23,7 +24,7 @@ export async function readRequest(
   const scan = scanBody(valuesMax)
   const { bytes, release } = await bodies.read(incoming, caller, scan.push)
   try {
-    return { request: endpoint.read(parseJsonObject(bytes, scan)), release }
+    return { request: endpoint.read(await parseLongJson(bytes, scan), bytes), release }
   } catch (error) {
     release()
     throw error

@@ -1,8 +1,8 @@
 /** Sends an attempt to where its candidate points: the provider over the network, or the mock in this process. */
-import type { ProviderError, UpstreamRequest } from '../../providers/provider.ts'
+import type { ProviderError } from '../../providers/provider.ts'
 import type { Attempt } from './admitted.ts'
 import type { CallDependencies } from './call-dependencies.ts'
-import type { ReadContext } from './endpoint.ts'
+import type { OutgoingRequest, ReadContext } from './endpoint.ts'
 import { leaseLost, noConnection } from './provider-failure.ts'
 import {
   callWhole,
@@ -62,7 +62,7 @@ export function startStream(deps: Deps, attempt: Attempt, handler: UpstreamHandl
   return deps.network.upstream.call(prepare(attempt), timeoutsOf(deps, attempt), handler)
 }
 
-function prepare({ candidate, appliedCap, asksUsage }: Attempt): UpstreamRequest {
+function prepare({ candidate, appliedCap, asksUsage }: Attempt): OutgoingRequest {
   const { deployment, terms, apiKey, payer, quote } = candidate
   const { organization, extraHeaders } = deployment
   return terms.prepare({

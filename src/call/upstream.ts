@@ -2,9 +2,10 @@
  * Bytes to and from providers, over undici's raw dispatch: one agent, connections kept open, every wait limited, back-pressure
  * by pausing the socket. A response is never retried here; who may retry what is decided by the call.
  */
+import { Readable } from 'node:stream'
 import { Agent, type Dispatcher } from 'undici'
-import type { UpstreamRequest } from '../../providers/provider.ts'
 import { createUnpacker, type Unpacker } from './create-unpacker.ts'
+import type { OutgoingRequest } from './endpoint.ts'
 
 export type ResponseHeaders = Readonly<Record<string, string | string[] | undefined>>
 
@@ -33,7 +34,7 @@ export interface UpstreamTimeouts {
 }
 
 export interface Upstream {
-  call(request: UpstreamRequest, timeouts: UpstreamTimeouts, handler: UpstreamHandler): UpstreamControl
+  call(request: OutgoingRequest, timeouts: UpstreamTimeouts, handler: UpstreamHandler): UpstreamControl
   close(): Promise<void>
 }
 
@@ -48,7 +49,7 @@ export function createUpstream(connectTimeoutMs: number): Upstream {
 
 function dispatch(
   agent: Agent,
-  request: UpstreamRequest,
+  request: OutgoingRequest,
   timeouts: UpstreamTimeouts,
   handler: UpstreamHandler,
 ): UpstreamControl {
@@ -69,8 +70,7 @@ function dispatch(
     origin: request.origin,
     path: request.path,
     method: 'POST',
-    headers: request.headers,
-    body: request.body,
+    ...bodyOf(request),
     headersTimeout: timeouts.headMs,
     bodyTimeout: timeouts.idleMs,
   }
@@ -112,6 +112,14 @@ function dispatch(
   return control
 }
 
+/** One piece is sent as it is; of several the size has to be said. */
+function bodyOf({ headers, body }: OutgoingRequest): Pick<Dispatcher.DispatchOptions, 'headers' | 'body'> {
+  const [only, ...more] = body
+  if (more.length === 0) return { headers, body: only ?? null }
+  const size = body.reduce((sum, piece) => sum + piece.length, 0)
+  return { headers: { ...headers, 'content-length': `${size}` }, body: Readable.from(body) }
+}
+
 /** Some servers answer with 201 or 202. */
 export function isSuccess(status: number): boolean {
   return status >= 200 && status < 300
@@ -131,7 +139,7 @@ export const ERROR_BODY_MAX = 64 * 1024
 /** @throws {Error} as undici names it, when the connection fails, times out, is given up, or the response is too large. */
 export function callWhole(
   upstream: Upstream,
-  request: UpstreamRequest,
+  request: OutgoingRequest,
   timeouts: UpstreamTimeouts,
   giveUp: AbortSignal,
 ): Promise<WholeResponse> {

@@ -1,4 +1,5 @@
 /** A request body that is one JSON object, as its bytes and as what they mean: read once, and in one way only. */
+import type { CutTexts } from '../../providers/cut-texts.ts'
 import { countParsed, duplicateMember, type Member, objectMembers } from '../../providers/json-members.ts'
 import { showPath } from '../../providers/known-members/shape.ts'
 import { TollgateError } from './errors.ts'
@@ -12,6 +13,8 @@ export interface JsonObject {
   /** Where its members stand in the text. */
   members: readonly Member[]
   json: Readonly<Record<string, unknown>>
+  /** What was cut out of the text before it was parsed. @default nothing */
+  cuts?: CutTexts
 }
 
 /** Looks at a body while it arrives: how deep it nests and how many values it has. @throws {TollgateError} 400, 413. */

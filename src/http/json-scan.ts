@@ -10,12 +10,22 @@ export interface JsonLimits {
   values: number
 }
 
+/** Where the characters of a string stand: from behind its first quote up to its last. */
+export interface LongString {
+  start: number
+  end: number
+}
+
 export interface JsonScan {
   /** The next bytes. @throws what `refuse` throws, at the byte that is too much. */
   push(piece: Uint8Array): void
   /** Members of all objects, by the colons outside strings. */
   readonly members: number
+  /** Strings of more than 64 kB, names among them. */
+  readonly longStrings: readonly LongString[]
 }
+
+const LONG = 64 * 1024
 
 const COLON = 1
 const COMMA = 2
@@ -43,8 +53,17 @@ export function createJsonScan(limits: JsonLimits, refuse: (limit: keyof JsonLim
   let isInString = false
   /** Bytes of the next piece that belong to an escape that began in the last one. */
   let escaped = 0
+  /** Of the pieces before this one. */
+  let before = 0
+  let stringStart = 0
+  const longStrings: LongString[] = []
 
   function push(piece: Uint8Array): void {
+    look(piece)
+    before += piece.length
+  }
+
+  function look(piece: Uint8Array): void {
     let at = escaped
     escaped = 0
     while (at < piece.length) {
@@ -55,8 +74,11 @@ export function createJsonScan(limits: JsonLimits, refuse: (limit: keyof JsonLim
           return
         }
         isInString = false
+        const end = before + at
+        if (end - stringStart > LONG) longStrings.push({ start: stringStart, end })
       } else {
         const kind = KINDS[piece[at]!]!
+        if (kind === STRING) stringStart = before + at + 1
         if (kind !== 0) count(kind)
       }
       at += 1
@@ -78,6 +100,7 @@ export function createJsonScan(limits: JsonLimits, refuse: (limit: keyof JsonLim
 
   return {
     push,
+    longStrings,
     get members() {
       return members
     },

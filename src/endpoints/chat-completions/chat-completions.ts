@@ -11,7 +11,7 @@ import { remoteMedia } from './remote-media.ts'
 
 export const chatCompletions: Endpoint = {
   serviceType: 'llm_inference',
-  read: (body) => chatCall(readChatRequest(body)),
+  read: (body, sent = body.text) => chatCall(readChatRequest(body), sent),
   errorBody,
   usageShape: openAiShape,
   stream: {
@@ -23,10 +23,10 @@ export const chatCompletions: Endpoint = {
   },
 }
 
-function chatCall(request: ChatRequest): EndpointRequest {
-  const { text, model, stream, includeUsage, json } = request
+function chatCall(request: ChatRequest, sent: Buffer): EndpointRequest {
+  const { model, stream, includeUsage, json } = request
   return {
-    text,
+    text: sent,
     model,
     stream,
     includeUsage,
@@ -37,7 +37,11 @@ function chatCall(request: ChatRequest): EndpointRequest {
         mockResponse === null ? (chatProviderOf(provider).chat.mustInline ?? []) : [],
       )
       if (mustFetch.length === 0) return null
-      return remoteMedia(request, (url) => mustFetch.some((must) => must(url)), chatCall)
+      return remoteMedia(
+        request,
+        (url) => mustFetch.some((must) => must(url)),
+        (filled) => chatCall(filled, sent),
+      )
     },
     termsOn: (deployment) => chatTerms(request, deployment),
   }

@@ -1,4 +1,5 @@
 /** What a chat completion may cost on a deployment, and how it gets to the deployment's provider and back. */
+import { type CutTexts, NO_CUTS } from '../../../providers/cut-texts.ts'
 import { mock } from '../../../providers/mock.ts'
 import type { ChatProvider, ChatRequest, Refusal } from '../../../providers/provider.ts'
 import { findProvider } from '../../../providers/registry.ts'
@@ -23,7 +24,8 @@ export function chatTerms(request: ChatRequest, deployment: Deployment): Terms {
   const effective = drop.length === 0 ? asked : without(asked, drop)
   const facts = provider.model(model, effective)
   const mayServe = chat.mayServe(effective)
-  const mediaTokens = largestOf([model, ...mayServe].map((name) => chat.mediaTokens(name)))
+  const cuts = request.cuts ?? NO_CUTS
+  const mediaTokens = largestOf([model, ...mayServe].map((name) => mediaRule(chat, name, cuts)))
   const estimate = estimateInput(effective, facts, mediaTokens, chat.unpackId, strangers.letThrough)
   const choices = choicesOf(effective)
   const inputTokens = estimate.tokens + estimate.expected.media
@@ -31,7 +33,7 @@ export function chatTerms(request: ChatRequest, deployment: Deployment): Terms {
     provider,
     facts,
     estimate,
-    requestBytes: request.text.length + JSON.stringify(deployment.defaults).length,
+    requestBytes: request.text.length + cuts.bytes + JSON.stringify(deployment.defaults).length,
     choices,
     outputCap: outputCapOf(effective),
     leastOutput: chat.leastOutput?.(effective, model) ?? 1,
@@ -42,11 +44,12 @@ export function chatTerms(request: ChatRequest, deployment: Deployment): Terms {
     asksForAudio: Array.isArray(effective.modalities) && effective.modalities.includes('audio'),
     asksForLongCache: asksForLongCache(effective),
     inputTexts: () => inputTexts(request.json, chat.unpackId, strangers.letThrough),
-    ...wire(request, deployment, provider, { drop, dropAt: strangers.dropAt, choices, inputTokens }),
+    ...wire(request, deployment, provider, { drop, dropAt: strangers.dropAt, cuts, choices, inputTokens }),
   }
 }
 
 interface Known extends Pick<StrangeMembers, 'drop' | 'dropAt'> {
+  cuts: CutTexts
   choices: number
   inputTokens: number
 }
@@ -58,13 +61,15 @@ function wire(
   request: ChatRequest,
   { upstreamModel: model, apiBase, defaults, mockResponse }: Deployment,
   { chat }: ChatProvider,
-  { drop, dropAt, choices, inputTokens }: Known,
+  { drop, dropAt, cuts, choices, inputTokens }: Known,
 ): Wire {
   const reader = mockResponse === null ? chat : mock.chat
   const context = { request, model, choices }
   return {
-    prepare: ({ asksUsage, ...sending }) =>
-      chat.prepare({ ...sending, request, model, apiBase, defaults, drop, dropAt, askUsage: asksUsage }),
+    prepare({ asksUsage, ...sending }) {
+      const asked = chat.prepare({ ...sending, request, model, apiBase, defaults, drop, dropAt, askUsage: asksUsage })
+      return { ...asked, body: cuts.restore(asked.body) }
+    },
     readWhole: (body, call) => reader.readAnswer(body, { ...context, ...call }),
     readStream: (call) => reader.readStream({ ...context, ...call }),
     mock:
@@ -80,6 +85,11 @@ function wire(
               outputCap: outputCap ?? request.outputCap,
             }),
   }
+}
+
+function mediaRule(chat: ChatProvider['chat'], name: string, cuts: CutTexts): MediaTokens {
+  const size = chat.mediaTokens(name)
+  return (part) => size(part, cuts)
 }
 
 /** Each model reads media by rules of its own, and whoever may serve is held for. */

@@ -16,7 +16,7 @@ export function parseRequest(text: Buffer): ChatRequest {
 }
 
 /** @throws {TollgateError} 400, naming the member that is wrong. */
-export function readChatRequest({ text, members, json }: JsonObject): ChatRequest {
+export function readChatRequest({ text, members, json, cuts }: JsonObject): ChatRequest {
   const strangers = strangersIn(json, KNOWN)
   refuseAliases(strangers)
   const { model, messages } = json
@@ -34,6 +34,7 @@ export function readChatRequest({ text, members, json }: JsonObject): ChatReques
   const stream = optional(json, 'stream', (value) => typeof value === 'boolean', 'true or false') === true
   return {
     text,
+    ...(cuts === undefined ? {} : { cuts }),
     members,
     json,
     model,

@@ -1,0 +1,111 @@
+/**
+ * Parses a body whose media are long. Base64 above 64 kB in the place of a part's medium is decoded in slices, with turns of the event
+ * loop for others in between, and only the rest is parsed. Where anything about such a text is unusual (escapes, another place, a
+ * character that decoders disagree on) the body is parsed whole, as if this file were not.
+ */
+import { randomBytes } from 'node:crypto'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { type CutText, type CutTexts, cutTexts, markOf, markPrefix } from '../../providers/cut-texts.ts'
+import { asObject } from '../../providers/json.ts'
+import { type JsonObject, parseJsonObject } from './json-object.ts'
+import type { JsonScan, LongString } from './json-scan.ts'
+
+/** Of each text: more than anybody looks at to see what it is. A multiple of four characters follows the comma. */
+const KEPT = 4_096
+/** A millisecond or two. */
+const SLICE = 1_048_576
+
+/** @param scan has seen the whole body. @throws {TollgateError} 400 as `parseJsonObject`. */
+export async function parseLongJson(body: Buffer, scan: JsonScan): Promise<JsonObject> {
+  const cut = scan.longStrings.length === 0 ? null : await cutOut(body, scan.longStrings)
+  if (cut === null) return parseJsonObject(body, scan)
+  const { cuts, text } = cut
+  const object = parseJsonObject(text, scan)
+  return markedMedia(object.json, cuts) === cut.count ? { ...object, cuts } : parseJsonObject(body, scan)
+}
+
+interface Cut {
+  text: Buffer
+  cuts: CutTexts
+  count: number
+}
+
+/** Null where nothing can be cut out. */
+async function cutOut(body: Buffer, longStrings: readonly LongString[]): Promise<Cut | null> {
+  const prefix = markPrefix(randomBytes(16).toString('hex'))
+  const found: CutText[] = []
+  const pieces: Buffer[] = []
+  let done = 0
+  for (const { start, end } of longStrings) {
+    const base64 = body.subarray(start + dataStart(body, start), end)
+    const decoded = await decodeInSlices(base64)
+    if (decoded === null) continue
+    const mark = markOf(prefix, found.length)
+    const rest = base64.subarray(KEPT)
+    pieces.push(body.subarray(done, end - rest.length), Buffer.from(mark))
+    done = end
+    found.push({ decoded, rest, mark, kept: KEPT })
+  }
+  if (found.length === 0) return null
+  pieces.push(body.subarray(done))
+  return { text: Buffer.concat(pieces), cuts: cutTexts(prefix, found), count: found.length }
+}
+
+/** Where the base64 of a `data:` URL begins; 0 for what is none. */
+function dataStart(body: Buffer, start: number): number {
+  const head = body.toString('latin1', start, start + 256)
+  return /^data:[\w.+-]+\/[\w.+-]+;base64,/i.exec(head)?.[0].length ?? 0
+}
+
+const PADDING = 0x3d
+
+/** The bytes of strict base64: nothing else in it, padded at its end only. Null for other text. */
+async function decodeInSlices(base64: Buffer): Promise<Buffer | null> {
+  if (base64.length % 4 !== 0 || base64.length <= KEPT) return null
+  const padding = base64.at(-1) !== PADDING ? 0 : base64.at(-2) !== PADDING ? 1 : 2
+  const size = (base64.length / 4) * 3 - padding
+  const decoded = Buffer.allocUnsafeSlow(size)
+  for (let at = 0, to = 0; at < base64.length; at += SLICE) {
+    if (at > 0) await nextTurn()
+    const slice = base64.subarray(at, at + SLICE)
+    // The decoder takes the other alphabet too, and skips what is of none: then it writes less.
+    if (slice.includes('-') || slice.includes('_')) return null
+    const expected = Math.min((slice.length / 4) * 3, size - to)
+    const written = decoded.write(slice.toString('latin1'), to, 'base64')
+    const isPaddedWithin = slice.indexOf(PADDING) >= 0 && slice.indexOf(PADDING) < base64.length - at - padding
+    if (written !== expected || isPaddedWithin) return null
+    to += written
+  }
+  return decoded
+}
+
+/** How many texts with marks stand where the medium of a part does, as the part's type has it. */
+function markedMedia(json: JsonObject['json'], cuts: CutTexts): number {
+  let count = 0
+  for (const message of list(json.messages)) {
+    for (const part of list(asObject(message)?.content)) {
+      const medium = mediumOf(asObject(part))
+      if (typeof medium === 'string' && cuts.find(medium) !== null) count += 1
+    }
+  }
+  return count
+}
+
+/** Where it is what its type says: others may be read as text. */
+function mediumOf(part: Readonly<Record<string, unknown>> | null): unknown {
+  if (part?.type === 'image_url') {
+    const url = typeof part.image_url === 'string' ? part.image_url : asObject(part.image_url)?.url
+    return stated(url, /^data:image\//i)
+  }
+  if (part?.type === 'file') return stated(asObject(part.file)?.file_data, /^data:(?:image\/|application\/pdf;)/i)
+  const sound = part?.type === 'input_audio' ? asObject(part.input_audio)?.data : undefined
+  return stated(sound, /^(?!data:)|^data:audio\//i)
+}
+
+function stated(medium: unknown, type: RegExp): unknown {
+  return typeof medium === 'string' && type.test(medium) ? medium : undefined
+}
+
+function list(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : []
+}
