@@ -8,6 +8,7 @@ import { CHECK_MS, type ConnectionLimits, type Connections, limitConnections } f
 import { connectionsWithin, descriptorLimit } from './admission/descriptor-limit.ts'
 import { createApp } from './app.ts'
 import { forgetChangeKeys } from './billing/change.ts'
+import { endTrials } from './billing/end-trials.ts'
 import { createQuotes } from './call/quotes.ts'
 import type { Limits } from './config/config.ts'
 import { connect } from './db/connect.ts'
@@ -119,6 +120,7 @@ async function startOver(options: ServerOptions, databases: CallDatabases): Prom
       { run: () => forgetChangeKeys(database), failure: 'old idempotency keys of changes not forgotten' },
       { run: prune, failure: 'the audit log not pruned' },
       { run: () => people.prune(), failure: 'old sessions not removed' },
+      { run: () => endTrials(database), failure: 'trials that are over not ended' },
     ],
     log,
   )

@@ -33,6 +33,31 @@ export async function findRemaining(database: Database, { organizationId, userId
   return rows[0]?.remaining ?? null
 }
 
+/** Times are ISO 8601. */
+export interface Balance {
+  remaining: string
+  allocated: string
+  last_reset: string
+  updated_at: string
+  created_at: string
+}
+
+/** The same as `findRemaining`, with what the allocation is. @returns null without one. */
+export async function findBalance(
+  { query }: Pick<Database, 'query'>,
+  { organizationId, userId }: Payer,
+): Promise<Balance | null> {
+  const { rows } = await sql<Balance>`
+    select ((c.allocation).allocated_credits - (c.allocation).used_credits - (c.allocation).held_credits)::text as remaining,
+      (c.allocation).allocated_credits::text as allocated, ${isoTime('(c.allocation).last_reset_date')} as last_reset,
+      ${isoTime('(c.allocation).updated_at')} as updated_at, ${isoTime('(c.allocation).created_at')} as created_at
+    from organization_credit_pools p
+    join user_credit_allocations a on a.org_id = p.org_id and a.user_id = ${userId} and a.is_active
+    cross join lateral tollgate.ledger_brought_up_to_date(p, a, tollgate.tollgate_now()) c
+    where p.org_id = ${organizationId}`.execute(query)
+  return rows[0] ?? null
+}
+
 /** Every row of the books that is about the user, the newest first. */
 export async function listTransactions(
   database: Database,
@@ -45,14 +70,13 @@ export async function listTransactions(
     from (
       select c.id::text as id, -c.credits_used as amount, case c.entry when 'charge' then 'usage' else 'adjustment' end as transaction_type,
         c.details ->> 'provider' as provider, c.service_name as model, c.service_type,
-        (select sum(u.value::numeric)::bigint::int from jsonb_each_text(c.details -> 'usage') u
-          where u.key in ('input', 'cacheRead', 'cacheWrite5m', 'cacheWrite1h', 'output') and u.value ~ '^\\d{1,9}$') as tokens_used,
+        (c.details -> 'usage' ->> 'total_tokens')::float8 as tokens_used,
         c.request_id, null::text as note, c.created_at as at
       from credit_usage_attribution c where c.org_id = ${organizationId} and c.user_id = ${userId}
       union all
       select 'journal-' || j.id, case j.kind when 'reset' then -j.allocation_used else j.allocation_allocated end,
         case j.kind when 'allocate' then 'allocation' when 'correction' then 'adjustment' else j.kind end,
-        null, null, null, null, j.call_id::text, j.note, j.created_at
+        null, null, null, null::float8, j.call_id::text, j.note, j.created_at
       from tollgate.ledger_journal j where j.org_id = ${organizationId} and j.user_id = ${userId}) t
     order by at desc, id limit ${limit} offset ${offset}`.execute(database.query)
   return rows

@@ -20,10 +20,6 @@ export interface CallerUsage {
   providers: ProviderUsage[]
 }
 
-const TOKENS = sql`
-  (select sum(u.value::numeric) from jsonb_each_text(c.details -> 'usage') u
-    where u.key in ('input', 'cacheRead', 'cacheWrite5m', 'cacheWrite1h', 'output') and u.value ~ '^\\d{1,9}$')`
-
 export async function callerUsage(
   database: Database,
   { organizationId, userId }: Payer,
@@ -32,7 +28,7 @@ export async function callerUsage(
   const { rows } = await sql<CallerUsage>`
     with used as materialized (
         select coalesce(c.details ->> 'provider', 'unknown') as provider, c.service_name as model, c.credits_used, c.user_id,
-          c.entry = 'charge' as is_call, ${TOKENS} as tokens, (c.details ->> 'duration_ms')::numeric as duration
+          c.entry = 'charge' as is_call, (c.details -> 'usage' ->> 'total_tokens')::numeric as tokens, (c.details ->> 'duration_ms')::numeric as duration
         from credit_usage_attribution c
         where c.org_id = ${organizationId} and c.user_id = ${userId} and c.source = 'proxy'
           and c.created_at >= tollgate.tollgate_now() - make_interval(days => ${days}::integer)),

@@ -15,6 +15,7 @@ import {
   renameOrganization,
   setOrganizationStatus,
 } from '../../src/billing/change-organization.ts'
+import { endTrials } from '../../src/billing/end-trials.ts'
 import { foundOwnOrganization } from '../../src/billing/found-own-organization.ts'
 import { acceptInvitation, invite, listInvitations, revokeInvitation } from '../../src/billing/invitations.ts'
 import {
@@ -71,6 +72,33 @@ describe('a subscription', () => {
     await start(org.id, 7)
     expect(await findSubscription(db.database.query, org.id)).toMatchObject({ status: 'trialing' })
     await expect(start(org.id)).rejects.toMatchObject({ status: 409, code: 'SUBSCRIPTION_EXISTS' })
+  })
+
+  test('that was a trial is the plan itself once the trial is over, from the moment it was to end', async () => {
+    const [monthly, yearly, later] = [await found(), await found(), await found()]
+    await db.setNow('2026-03-01T00:00:00Z')
+    const terms = { plan: 'platform', trialDays: 7 } as const
+    await start(monthly.id, 7)
+    await run((tx) => createSubscription(tx, prices, { organizationId: yearly.id, cycle: 'yearly', ...terms }))
+    await start(later.id, 30)
+    await db.setNow('2026-03-07T23:59:59Z')
+    expect(await endTrials(db.database)).toBe(0)
+    await db.setNow('2026-03-10T00:00:00Z')
+    const ended = await Promise.all([endTrials(db.database), endTrials(db.database)])
+    expect(ended.reduce((a, b) => a + b)).toBe(2)
+    const shown = (id: string) => findSubscription(db.database.query, id)
+    const period = { current_period_start: '2026-03-08T00:00:00.000000Z', trial_ends_at: '2026-03-08T00:00:00.000000Z' }
+    expect(await shown(monthly.id)).toMatchObject({
+      ...period,
+      status: 'active',
+      monthly_price: '50.00',
+      current_period_end: '2026-04-07T00:00:00.000000Z',
+    })
+    expect(await shown(yearly.id)).toMatchObject({
+      status: 'active',
+      current_period_end: '2027-03-08T00:00:00.000000Z',
+    })
+    expect(await shown(later.id)).toMatchObject({ status: 'trialing' })
   })
 
   test('of two at once is made once', async () => {

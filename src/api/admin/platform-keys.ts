@@ -5,20 +5,14 @@
 import { z } from '@hono/zod-openapi'
 import type { Config } from '../../config/config.ts'
 import { TollgateError } from '../../http/errors.ts'
-import {
-  findKeyFormat,
-  hasFormat,
-  type KeyFormat,
-  PROVIDER_KEYS,
-  PROVISIONING,
-  variableOf,
-} from '../../vault/key-formats.ts'
+import { findKeyFormat, type KeyFormat, PROVIDER_KEYS, PROVISIONING, variableOf } from '../../vault/key-formats.ts'
 import type { TestKey } from '../../vault/test-provider-key.ts'
-import type { KeyOwner, Vault } from '../../vault/vault.ts'
+import type { Vault } from '../../vault/vault.ts'
 import type { CallerLimit } from '../caller-limit.ts'
 import { errorSchema } from '../describe-route.ts'
 import { providerKeySchema } from '../provider-key-schema.ts'
 import { type Route, route } from '../route.ts'
+import { keyInUse, listPlatformKeys, removePlatformKey, savePlatformKey } from './platform-key-changes.ts'
 import { keySource, masterKeyView, platformKey, platformKeyView } from './platform-key-view.ts'
 
 export interface PlatformKeyDependencies {
@@ -30,7 +24,6 @@ export interface PlatformKeyDependencies {
 
 type Source = z.output<typeof keySource>
 
-const PLATFORM: KeyOwner = { kind: 'platform' }
 const FORMATS = [...PROVIDER_KEYS, PROVISIONING]
 const PATH = '/api/v1/admin/platform-keys'
 const MAY = 'platform_keys:manage'
@@ -48,7 +41,8 @@ export function platformKeyRoutes(deps: PlatformKeyDependencies): readonly Route
   return [listRoute(deps), saveRoute(deps), deleteRoute(deps), testRoute(deps), decryptedRoute()]
 }
 
-function listRoute({ vault, config }: PlatformKeyDependencies): Route {
+function listRoute(deps: PlatformKeyDependencies): Route {
+  const { config } = deps
   return route({
     method: 'get',
     path: PATH,
@@ -58,11 +52,7 @@ function listRoute({ vault, config }: PlatformKeyDependencies): Route {
       'A stored key is used before one of the environment, from the next call on, on every instance of Tollgate.',
     returns: z.object({ keys: z.array(platformKey), total: z.int() }),
     async handle() {
-      const stored = await vault.list(PLATFORM).catch((cause: unknown) => {
-        if (cause instanceof TollgateError) throw cause
-        const headers = { 'Retry-After': '2' }
-        throw new TollgateError(503, 'database_unavailable', 'Database connection not available', { headers, cause })
-      })
+      const stored = await listPlatformKeys(deps)
       const ofProvider = (name: string) => stored.find(({ provider }) => provider === name)
       const keys = [
         ...FORMATS.map((format) => platformKeyView(format, ofProvider(format.provider), config.environmentKeys)),
@@ -73,7 +63,7 @@ function listRoute({ vault, config }: PlatformKeyDependencies): Route {
   })
 }
 
-function saveRoute({ vault }: PlatformKeyDependencies): Route {
+function saveRoute(deps: PlatformKeyDependencies): Route {
   return route({
     method: 'put',
     path: `${PATH}/{key}`,
@@ -90,11 +80,7 @@ function saveRoute({ vault }: PlatformKeyDependencies): Route {
     errors: { ...NO_SUCH_KEY, 400: 'The body is no JSON object, or the key is not in the format of this provider.' },
     async handle({ params: { key }, body: { api_key: apiKey }, change }) {
       const format = formatNamed(key)
-      if (!hasFormat(format, apiKey)) {
-        const message = `Invalid ${format.label} API key format. Expected format: ${format.example}`
-        throw new TollgateError(400, 'invalid_key_format', message, { param: 'api_key' })
-      }
-      const { mask } = await changed(format, 'update', () => vault.save(format.provider, PLATFORM, apiKey, change))
+      const { mask } = await savePlatformKey(deps, format, apiKey, change)
       return {
         success: true as const,
         message: `${format.label} API key updated successfully`,
@@ -105,7 +91,8 @@ function saveRoute({ vault }: PlatformKeyDependencies): Route {
   })
 }
 
-function deleteRoute({ vault, config }: PlatformKeyDependencies): Route {
+function deleteRoute(deps: PlatformKeyDependencies): Route {
+  const { config } = deps
   return route({
     method: 'delete',
     path: `${PATH}/{key}`,
@@ -117,8 +104,7 @@ function deleteRoute({ vault, config }: PlatformKeyDependencies): Route {
     errors: NO_SUCH_KEY,
     async handle({ params: { key }, change }) {
       const format = formatNamed(key)
-      const removed = await changed(format, 'delete', () => vault.remove(format.provider, PLATFORM, change))
-      if (!removed) throw notConfigured(format)
+      if (!(await removePlatformKey(deps, format, change))) throw notConfigured(format)
       const source: Source = config.environmentKeys[format.provider] === undefined ? 'not_set' : 'environment'
       return { success: true as const, message: `${format.label} API key deleted successfully`, source }
     },
@@ -163,8 +149,9 @@ function testRoute(deps: PlatformKeyDependencies): Route {
         const message = 'No provider is called with the provisioning key, so none can test it.'
         throw new TollgateError(400, 'not_testable', message)
       }
-      const { apiKey, source } =
-        given === undefined ? await keyInUse(deps, format) : { apiKey: given, source: 'request' as const }
+      const used = given === undefined ? await keyInUse(deps, format) : { apiKey: given, source: 'request' as const }
+      if (used === null) throw notConfigured(format)
+      const { apiKey, source } = used
       await deps.testLimit(change.actor)
       return { ...(await deps.testKey(format, apiKey, apiBase)), key_type: format.name, source }
     },
@@ -190,17 +177,6 @@ function decryptedRoute(): Route {
   })
 }
 
-async function keyInUse(
-  { vault, config }: PlatformKeyDependencies,
-  format: KeyFormat,
-): Promise<{ apiKey: string; source: Source }> {
-  const saved = await vault.find(format.provider, PLATFORM)
-  if (saved !== null) return { apiKey: saved, source: 'database' }
-  const found = config.environmentKeys[format.provider]
-  if (found === undefined) throw notConfigured(format)
-  return { apiKey: found.apiKey, source: 'environment' }
-}
-
 function formatNamed(name: string): KeyFormat {
   const format = findKeyFormat(name, FORMATS)
   if (format !== null) return format
@@ -212,13 +188,4 @@ function notConfigured(format: KeyFormat): TollgateError {
   return new TollgateError(404, 'key_not_configured', `${format.label} API key not configured`, {
     fields: { variable: variableOf(format) },
   })
-}
-
-async function changed<T>({ label }: KeyFormat, what: 'update' | 'delete', work: () => Promise<T>): Promise<T> {
-  try {
-    return await work()
-  } catch (cause) {
-    if (cause instanceof TollgateError) throw cause
-    throw new TollgateError(500, 'key_not_changed', `Failed to ${what} ${label} key`, { cause })
-  }
 }

@@ -3,7 +3,9 @@ import type { Database } from '../../db/connect.ts'
 import type { Surface } from '../surface.ts'
 import { auditLogRoute } from './audit-log.ts'
 import { type PlatformKeyDependencies, platformKeyRoutes } from './platform-keys.ts'
+import { providerKeyRoutes } from './provider-keys.ts'
 import { serviceKeyRoutes } from './service-keys.ts'
+import { systemKeyRoutes } from './system-keys.ts'
 
 export interface AdminDependencies extends PlatformKeyDependencies {
   reports: Database
@@ -14,6 +16,12 @@ export function createAdminSurface(deps: AdminDependencies): Surface {
     name: 'Administration',
     description: 'For system administrators.',
     invalidStatus: 422,
-    routes: [...platformKeyRoutes(deps), auditLogRoute(deps.reports), ...serviceKeyRoutes(deps.reports)],
+    routes: [
+      ...platformKeyRoutes(deps),
+      ...providerKeyRoutes(deps),
+      ...systemKeyRoutes(deps),
+      auditLogRoute(deps.reports),
+      ...serviceKeyRoutes(deps.reports),
+    ],
   }
 }

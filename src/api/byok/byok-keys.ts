@@ -7,13 +7,13 @@ import type { Database } from '../../db/connect.ts'
 import { TollgateError } from '../../http/errors.ts'
 import { findKeyFormat, hasFormat, type KeyFormat, PROVIDER_KEYS } from '../../vault/key-formats.ts'
 import { noteKeyTest } from '../../vault/note-key-test.ts'
-import type { TestKey } from '../../vault/test-provider-key.ts'
-import type { Vault } from '../../vault/vault.ts'
+import type { KeyTest, TestKey } from '../../vault/test-provider-key.ts'
+import type { Change, StoredKey, Vault } from '../../vault/vault.ts'
 import type { CallerLimit } from '../caller-limit.ts'
 import { providerKeySchema } from '../provider-key-schema.ts'
 import { openRoute, type Route, route } from '../route.ts'
 import { byokKey, byokKeyView, withoutNoted } from './byok-key-view.ts'
-import { byokOwner, scopeSchema } from './byok-owner.ts'
+import { type ByokOwner, byokOwner, scopeSchema } from './byok-owner.ts'
 
 export interface ByokDependencies {
   vault: Vault
@@ -86,7 +86,7 @@ function listRoute({ vault }: ByokDependencies): Route {
   })
 }
 
-function saveRoute({ vault, changeLimit }: ByokDependencies): Route {
+function saveRoute(deps: ByokDependencies): Route {
   return route({
     method: 'post',
     path: `${PATH}/keys`,
@@ -115,14 +115,8 @@ function saveRoute({ vault, changeLimit }: ByokDependencies): Route {
     async handle({ caller, body, change }) {
       const owner = byokOwner(caller, body.scope)
       const format = byokProvider(body.provider)
-      if (!hasFormat(format, body.api_key) || body.api_key.length <= format.longerThan) {
-        const message = `Invalid API key format for ${format.name}`
-        const hint = { expected: format.example, longer_than: format.longerThan }
-        throw new TollgateError(400, 'invalid_key_format', message, { param: 'api_key', fields: hint })
-      }
-      await changeLimit(change.actor)
-      const metadata = withoutNoted(body.metadata ?? {})
-      const saved = await vault.save(format.provider, owner, body.api_key, change, metadata)
+      const key = { format, owner, apiKey: body.api_key, param: 'api_key' }
+      const saved = await saveByokKey(deps, key, change, withoutNoted(body.metadata ?? {}))
       return {
         success: true as const,
         key_id: saved.id,
@@ -198,18 +192,45 @@ function testRoute(deps: ByokDependencies): Route {
     errors: { 404: 'No such key is stored, or it is switched off.', 429: 'More than 5 tests in a minute.' },
     async handle({ caller, params: { provider }, query, body, change }) {
       const owner = byokOwner(caller, body.scope ?? query.scope)
-      const format = findKeyFormat(provider)
-      const apiKey = format === null ? null : await deps.vault.find(format.provider, owner)
-      if (format === null || apiKey === null) {
-        throw new TollgateError(404, 'key_not_found', `No API key found for provider '${provider.slice(0, 64)}'`)
-      }
-      await deps.testLimit(change.actor)
-      const { ok, detail, ...measured } = await deps.testKey(format, apiKey)
-      const test = { at: deps.now().toISOString(), ok }
-      await noteKeyTest(deps.reports, format.provider, owner, test)
-      return { success: ok, provider: format.name, message: detail, details: { ...measured, last_tested: test.at } }
+      const { format, ok, detail, ...measured } = await testByokKey(deps, provider, owner, change)
+      return { success: ok, provider: format.name, message: detail, details: measured }
     },
   })
+}
+
+/** @throws {TollgateError} 400 for a key that is not in the format of its provider, 429. */
+export async function saveByokKey(
+  { vault, changeLimit }: ByokDependencies,
+  { format, owner, apiKey, param }: { format: KeyFormat; owner: ByokOwner; apiKey: string; param: string },
+  change: Change,
+  metadata: Record<string, unknown>,
+): Promise<StoredKey> {
+  if (!hasFormat(format, apiKey) || apiKey.length <= format.longerThan) {
+    const message = `Invalid API key format for ${format.name}`
+    const hint = { expected: format.example, longer_than: format.longerThan }
+    throw new TollgateError(400, 'invalid_key_format', message, { param, fields: hint })
+  }
+  await changeLimit(change.actor)
+  return vault.save(format.provider, owner, apiKey, change, metadata)
+}
+
+/** The result is kept with the key. @throws {TollgateError} 404 where none is stored and switched on, 429. */
+export async function testByokKey(
+  deps: ByokDependencies,
+  provider: string,
+  owner: ByokOwner,
+  change: Change,
+): Promise<KeyTest & { format: KeyFormat; last_tested: string }> {
+  const format = findKeyFormat(provider)
+  const apiKey = format === null ? null : await deps.vault.find(format.provider, owner)
+  if (format === null || apiKey === null) {
+    throw new TollgateError(404, 'key_not_found', `No API key found for provider '${provider.slice(0, 64)}'`)
+  }
+  await deps.testLimit(change.actor)
+  const result = await deps.testKey(format, apiKey)
+  const test = { at: deps.now().toISOString(), ok: result.ok }
+  await noteKeyTest(deps.reports, format.provider, owner, test)
+  return { ...result, format, last_tested: test.at }
 }
 
 /** @throws {TollgateError} 400. */

@@ -11,7 +11,8 @@ import { creditNumber } from '../org-billing/amounts.ts'
 import { type CallerRequest, type Route, route } from '../route.ts'
 import { tierOf } from './tier.ts'
 
-const someone = {
+/** Whose credits are asked for. */
+export const someone = {
   user_id: z.string().max(255).optional().openapi({ description: 'For system administrators: another user.' }),
   org_id: z
     .string()
@@ -46,11 +47,11 @@ const transaction = z
   .openapi('CreditTransaction')
 
 /** @param base the path the routes stand under: `/api/v1/llm/credits`. */
-export function creditRoutes(reports: Database, base: string, balance = base): Route[] {
+export function creditRoutes(reports: Database, base: string): Route[] {
   return [
     route({
       method: 'get',
-      path: balance,
+      path: base,
       may: 'credits:read_own',
       summary: 'Your credits',
       query: z.object(someone),

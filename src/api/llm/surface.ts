@@ -1,5 +1,6 @@
 /** The internal LLM API beside its calls: credits, usage, models and health, as callers of Ops-Center know them. */
 import type { Surface } from '../surface.ts'
+import { creditBalanceRoutes } from './credit-balance.ts'
 import { creditRoutes } from './credits.ts'
 import type { LlmDependencies } from './dependencies.ts'
 import { healthRoutes } from './health.ts'
@@ -18,7 +19,7 @@ export function createLlmSurface(deps: LlmDependencies): Surface {
       usageRoute(deps),
       ...modelRoutes(deps),
       ...creditRoutes(deps.reports, '/api/v1/credits'),
-      ...creditRoutes(deps.reports, '/api/v1/credits', '/api/v1/credits/balance').slice(0, 1),
+      ...creditBalanceRoutes(deps),
       ...healthRoutes(deps),
     ],
   }

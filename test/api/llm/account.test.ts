@@ -37,7 +37,7 @@ describe('L7: credits', () => {
     const org = await seed()
     await charge(org.id, 0.5)
     const { callId } = await hold(product.db.pool, org.id, { output: 100 })
-    for (const path of ['/api/v1/llm/credits', '/api/v1/credits', '/api/v1/credits/balance'])
+    for (const path of ['/api/v1/llm/credits', '/api/v1/credits'])
       expect(await send('GET', path, org.keys.alice)).toEqual({
         status: 200,
         json: {
@@ -48,7 +48,91 @@ describe('L7: credits', () => {
           power_level: 'balanced',
         },
       })
+    // With what Ops-Center's other reader asks for beside.
+    expect(await send('GET', '/api/v1/credits/balance', org.keys.alice)).toEqual({
+      status: 200,
+      json: {
+        user_id: 'alice',
+        balance: '299.5',
+        allocated_monthly: '400',
+        bonus_credits: '0',
+        free_tier_used: '0',
+        reset_date: expect.stringMatching(/Z$/),
+        last_updated: expect.stringMatching(/Z$/),
+        created_at: expect.stringMatching(/Z$/),
+        tier: 'platform',
+        credits_remaining: 299.5,
+        monthly_cap: null,
+        power_level: 'balanced',
+      },
+    })
     await close(product.db.pool, org.id, callId, null)
+  })
+
+  test('are allocated by an admin, out of the pool, and never below zero', async () => {
+    const org = await seed()
+    const allocate = (key: string | null, body: object) => send('POST', '/api/v1/credits/allocate', key, body)
+    const body = { user_id: 'mark', amount: '50.5', source: 'bonus' }
+    expect(await allocate(org.keys.alice, body)).toMatchObject({
+      status: 200,
+      json: { user_id: 'mark', balance: '150.5', allocated_monthly: '150.5' },
+    })
+    expect((await allocate(null, body)).status).toBe(401)
+    expect(await allocate(org.keys.mark, body)).toMatchObject({
+      status: 403,
+      json: { error: { code: 'permission_denied' } },
+    })
+    for (const amount of [-1, 0, '1e3', 0.0000001])
+      expect((await allocate(org.keys.alice, { ...body, amount })).status).toBe(422)
+    expect((await allocate(org.keys.alice, { user_id: 'mark', amount: 1 })).status).toBe(422)
+    expect(await allocate(org.keys.alice, { ...body, user_id: 'nobody' })).toMatchObject({
+      status: 400,
+      json: { detail: 'User is not a member of this organization' },
+    })
+    expect(await allocate(org.keys.alice, { ...body, amount: 10_000 })).toMatchObject({
+      status: 400,
+      json: { error: { code: 'INSUFFICIENT_CREDITS' } },
+    })
+    expect((await allocate(org.keys.alice, { ...body, org_id: randomUUID() })).status).toBe(403)
+    expect((await allocate(MASTER_KEY, { ...body, org_id: 'nothing' })).status).toBe(404)
+    expect((await allocate(MASTER_KEY, { ...body, org_id: org.id })).json.balance).toBe('201')
+  })
+
+  test('are deducted by an admin or a service, and a row says for what', async () => {
+    const org = await seed()
+    const deduct = (key: string | null, body: object) => send('POST', '/api/v1/credits/deduct', key, body)
+    const body = {
+      user_id: 'mark',
+      amount: 12.25,
+      service: 'tts',
+      model: 'tts-1',
+      cost_breakdown: { seconds: 3 },
+      request_id: 'r1',
+    }
+    const first = await deduct(org.keys.alice, body)
+    expect(first).toMatchObject({ status: 200, json: { user_id: 'mark', balance: '87.75' } })
+    // The same request once more is the same charge.
+    expect((await deduct(org.keys.alice, body)).json.balance).toBe('87.75')
+    const { rows } = await product.db.pool.query(
+      'select service_type, service_name, credits_used, request_metadata from credit_usage_attribution where org_id = $1',
+      [org.id],
+    )
+    expect(rows).toEqual([
+      {
+        service_type: 'tts',
+        service_name: 'tts-1',
+        credits_used: '12.250000',
+        request_metadata: { cost_breakdown: { seconds: 3 } },
+      },
+    ])
+    expect((await deduct(null, body)).status).toBe(401)
+    expect((await deduct(org.keys.mark, body)).status).toBe(403)
+    expect((await deduct(org.keys.alice, { ...body, amount: -5 })).status).toBe(422)
+    expect(await deduct(org.keys.alice, { ...body, amount: 500, request_id: 'r2' })).toMatchObject({
+      status: 402,
+      json: { detail: 'Insufficient credits: 87.75 available, 500 needed' },
+    })
+    expect((await deduct(org.keys.alice, { ...body, user_id: 'nobody', request_id: 'r3' })).status).toBe(403)
   })
 
   test('of somebody else are for the operator', async () => {
@@ -170,6 +254,19 @@ describe('L8: usage', () => {
       providers: [],
     })
   })
+})
+
+test('The tokens of calls are in their usage and in the history', async () => {
+  const org = await seed()
+  const body = { model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'Hello' }] }
+  for (let n = 0; n < 2; n += 1)
+    expect((await send('POST', '/v1/chat/completions', org.keys.alice, body)).status).toBe(200)
+  expect((await send('GET', '/api/v1/llm/usage', org.keys.alice)).json).toMatchObject({
+    total_tokens: 32,
+    providers: [{ provider: 'openai', tokens: 32 }],
+  })
+  const { transactions } = (await send('GET', '/api/v1/llm/credits/history?limit=1', org.keys.alice)).json
+  expect(transactions).toMatchObject([{ model: 'gpt-4o-mini', provider: 'openai', tokens_used: 16 }])
 })
 
 describe('L9: models', () => {
