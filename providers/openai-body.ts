@@ -8,6 +8,7 @@ import { NEVER_SENT } from './known-members/additions.ts'
 import type { Path } from './known-members/shape.ts'
 import type { OpenAiFacts } from './openai-facts.ts'
 import type { ChatRequest, ProviderCall, UpstreamRequest } from './provider.ts'
+import { LETTER_ESCAPE } from './text-bytes.ts'
 
 const CAPS = ['max_completion_tokens', 'max_tokens'] as const
 type Cap = (typeof CAPS)[number]
@@ -88,7 +89,7 @@ export function removeAt(root: unknown, path: Path): void {
 function messageChanges(call: ProviderCall): Change[] {
   const { request, drop, dropAt } = call
   const nameless = drop.includes(MESSAGE_NAMES)
-  const carrying = CARRIED_MARKS.some((mark) => request.text.includes(mark))
+  const carrying = carriesId(request)
   const pruning = dropAt.some(([top]) => top === 'messages')
   if (!nameless && !carrying && !pruning) return []
   const list = pruning ? pruned(call, 'messages') : request.json.messages
@@ -99,6 +100,17 @@ function messageChanges(call: ProviderCall): Change[] {
     return carrying ? withShortIds(message) : message
   })
   return [{ key: 'messages', value: JSON.stringify(changed) }]
+}
+
+/** Whether an id is longer than what is counted of it. Most requests have no mark in their bytes, and no escape that may hide one. */
+function carriesId({ text, json }: ChatRequest): boolean {
+  const mayCarry = CARRIED_MARKS.some((mark) => text.includes(mark)) || text.includes(LETTER_ESCAPE)
+  if (!mayCarry || !Array.isArray(json.messages)) return false
+  const isCarrying = (id: unknown) => typeof id === 'string' && bareId(id) !== id
+  return json.messages.some((message) => {
+    const { tool_call_id: id, tool_calls: calls } = asObject(message) ?? {}
+    return isCarrying(id) || (Array.isArray(calls) && calls.some((call) => isCarrying(asObject(call)?.id)))
+  })
 }
 
 /** A conversation may have begun with Claude or Gemini; servers of this dialect take ids of 40 characters and more, not of 4 000. */

@@ -1,11 +1,12 @@
 /**
  * What becomes of a frame in OpenAI's dialect. Frames that need no look inside are told by the absence of byte patterns, which can't
- * stand inside a JSON string, where every quote is escaped.
+ * stand inside a JSON string, where every quote is escaped. A frame in which a name may be written with an escape is looked into.
  */
 import { parseJson } from './json.ts'
 import { createOpenAiChunkFilter, type OpenAiChunkFilter } from './openai-chunk-filter.ts'
 import { readOpenAiErrorFrame } from './openai-errors.ts'
 import { dataFrame, dataLine, isCanonical, parseFrame, type Verdict } from './sse-frames.ts'
+import { LETTER_ESCAPE } from './text-bytes.ts'
 
 const USAGE = Buffer.from('"usage"')
 const FINISH = Buffer.from('"finish_reason"')
@@ -29,7 +30,8 @@ export function createOpenAiFrameFilter(options: OpenAiChunkFilter): (frame: Buf
       !choices.spoke ||
       isStated(payload, USAGE) ||
       isStated(payload, FINISH) ||
-      payload.includes(ERROR)
+      payload.includes(ERROR) ||
+      payload.includes(LETTER_ESCAPE)
     )
       return judgeChunk(frame, payload)
     if (choices.hasRole && isStated(payload, ROLE)) return judgeChunk(frame, payload)

@@ -1,6 +1,9 @@
 /** How much of a frame of OpenAI's dialect can be text, told without reading it as JSON. */
 
 const DELTA = Buffer.from('"delta"')
+const CHOICES = Buffer.from('"choices"')
+/** How a letter begins that is written as an escape: a member may be written so, and is found by no look at the bytes. */
+export const LETTER_ESCAPE = Buffer.from('\\u00')
 const CONTENT = Buffer.from('{"content":"')
 const QUOTE = 0x22
 const BACKSLASH = 0x5c
@@ -16,7 +19,7 @@ const COLON = 0x3a
  */
 export function textBytes(frame: Buffer): number {
   let at = frame.indexOf(DELTA)
-  if (at < 0) return frame.includes('"choices"') ? frame.length : 0
+  if (at < 0) return frame.includes(CHOICES) || frame.includes(LETTER_ESCAPE) ? frame.length : 0
   let sum = 0
   while (at >= 0) {
     let start = at + DELTA.length

@@ -51,7 +51,7 @@ export interface Candidate extends Output, RoutedCandidate, PayingKey {
   at: Date
   /** What a statement of the provider's can be, given the cap on output that was put in besides the caller's own. */
   possible(appliedCap: number | null): Possible
-  /** Costs what its stream does not show (hidden reasoning, sound, what a tool reads): only its usage tells. */
+  /** Costs what its stream does not show (hidden reasoning, sound, what a tool reads, rejected predictions): only its usage tells. */
   hidesUsage: boolean
 }
 
@@ -89,7 +89,11 @@ export function makeCandidate(routed: RoutedCandidate, key: PayingKey, context: 
     heldTier: dearestTier({ tier, deployment, terms }, context),
     allowBelowCost: config.allowBelowCost,
     at,
-    hidesUsage: facts.hiddenReasoning || terms.asksForAudio || tools.some(({ addsInput }) => addsInput),
+    hidesUsage:
+      facts.hiddenReasoning ||
+      terms.asksForAudio ||
+      terms.estimate.predicted.tokens > 0 ||
+      tools.some(({ addsInput }) => addsInput),
   }
   if (!key.payer.isCharged) {
     return { ...known, ...UNCHARGED, price: costPrice(terms, deployment, { prices, request, priceTerms: now }) }
@@ -156,7 +160,14 @@ const UNCHARGED: Pick<Candidate, 'markup' | 'level' | 'quote' | 'possible' | key
   step: 1,
   most: null,
   topSpeed: null,
-  possible: () => ({ input: Number.MAX_SAFE_INTEGER, output: Number.MAX_SAFE_INTEGER, toolUses: {}, surcharge: 0n }),
+  possible: () => ({
+    input: Number.MAX_SAFE_INTEGER,
+    output: Number.MAX_SAFE_INTEGER,
+    hears: true,
+    speaks: true,
+    toolUses: {},
+    surcharge: 0n,
+  }),
 }
 
 type Priced = Pick<
@@ -227,11 +238,15 @@ function possibleFor({ deployment, terms, estimate, price }: Priced, surcharge: 
   // The larger: an operator who names less than the model can write sends no cap by that.
   const limits = [deployment.maxOutputTokens, facts.maxOutputTokens].filter((limit) => limit !== null)
   const limit = limits.length === 0 ? null : Math.max(...limits)
+  // Members that nobody knows may bring sound in and ask for it.
+  const isOpen = !isCapBelieved || tools.some(({ addsInput }) => addsInput)
+  const hears = isOpen || estimate.media + estimate.audioInput > 0 || estimate.unbounded.length > 0
+  const speaks = isOpen || terms.asksForAudio
   // What is predicted wrong is billed as output beyond any cap.
   const overrun = (facts.capOverrun ?? 0) + estimate.predicted.bytes
   return (appliedCap) => {
     const cap = isCapBelieved || limit === null ? (appliedCap ?? outputCap) : null
-    return { input, output: possibleOutput(cap, limit, choices, overrun), toolUses, surcharge }
+    return { input, output: possibleOutput(cap, limit, choices, overrun), hears, speaks, toolUses, surcharge }
   }
 }
 

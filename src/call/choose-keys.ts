@@ -33,8 +33,10 @@ export function chooseKeys(
   deployments: readonly Deployment[],
 ): KeysFor | Promise<KeysFor> {
   const plan: Plan = caller.isDefaultOrganization ? 'platform' : (caller.plan ?? 'platform')
-  if (plan === 'byok' && typeof caller.planEnded === 'string') throw planInactive(caller.planEnded)
-  const owners = plan === 'platform' ? [] : ownersOf(caller)
+  const ended = caller.isDefaultOrganization ? null : (caller.planEnded ?? null)
+  if (plan === 'byok' && ended !== null) throw planInactive(ended)
+  // Of a hybrid that ended too: a call its own key would have made does not move to the operator's.
+  const owners = plan === 'platform' && ended === null ? [] : ownersOf(caller)
   const found = new Map<string, Found>()
   const waiting: Promise<void>[] = []
 
@@ -55,7 +57,7 @@ export function chooseKeys(
     for (const owner of owners) ask(deployment.provider, owner)
     if (plan !== 'byok' && !deployment.keyWritten) ask(deployment.provider, PLATFORM)
   }
-  const keysFor: KeysFor = (deployment) => keysOf(deployment, plan, owners, found)
+  const keysFor: KeysFor = (deployment) => keysOf(deployment, { plan, ended, owners }, found)
   return waiting.length === 0 ? keysFor : Promise.all(waiting).then(() => keysFor)
 }
 
@@ -63,16 +65,22 @@ function ownersOf(caller: Caller): KeyOwner[] {
   return [userKeyOwner(caller), { kind: 'organization', id: caller.organizationId }]
 }
 
+interface Asked {
+  plan: Plan
+  ended: string | null
+  owners: readonly KeyOwner[]
+}
+
 function keysOf(
   deployment: Deployment,
-  plan: Plan,
-  owners: readonly KeyOwner[],
+  { plan, ended, owners }: Asked,
   found: ReadonlyMap<string, Found>,
 ): readonly PayingKey[] {
   // Nobody is called.
   if (deployment.mockResponse !== null) return [NO_KEY]
-  if (plan === 'platform') return [platformKey(deployment, found)]
   const own = ownKey(deployment, owners, found)
+  if (ended !== null && own !== null) throw planInactive(ended)
+  if (plan === 'platform') return [platformKey(deployment, found)]
   if (plan === 'byok') {
     if (own === null) throw noOwnKey(deployment)
     if ('failure' in own) throw own.failure

@@ -32,7 +32,11 @@ function overdraftOf(config: Config, deployment: Deployment, now: Date): string 
   const level = Object.values(config.powerLevels).reduce((a, b) => (b > a ? b : a))
   const factors = { tier: MILLION, markup: config.plans.platform.markup, level, allowBelowCost: false }
   const worth = (input: number, written = output) => {
-    const most = mostCharge({ input, output: written, toolUses: {}, surcharge: 0n }, price, factors)
+    const most = mostCharge(
+      { input, output: written, hears: true, speaks: true, toolUses: {}, surcharge: 0n },
+      price,
+      factors,
+    )
     return `${trimDecimal(most, 6)} credits`
   }
   if (windows.length > 0) {

@@ -44,7 +44,7 @@ export interface Caller {
   limits: KeyLimits
   /** Null for an organization without a subscription. */
   plan: 'platform' | 'byok' | 'hybrid' | null
-  /** What keeps the plan from being in force: `past_due`, `paused`, `canceled`; null or left out where it is. */
+  /** What keeps a plan with keys of its own from being in force: `past_due`, `paused`, `canceled`; null or left out where it is. */
   planEnded?: string | null
   /** The organization of callers without one: unlimited overage, no markup. */
   isDefaultOrganization: boolean

@@ -8,6 +8,8 @@ import type { Caller, OrganizationRole, Role } from './caller.ts'
 export const DEFAULT_ORGANIZATION = 'default'
 
 const CURRENT = ['active', 'trialing']
+/** Plans whose calls are made with keys of the organization's own. */
+const BRINGS_KEYS: ReadonlySet<Caller['plan']> = new Set<Caller['plan']>(['byok', 'hybrid'])
 
 export interface Standing {
   organizationId: string
@@ -45,7 +47,7 @@ export function standingOf(row: StandingRow): Standing {
     isActive: row.org_status === 'active',
     role: row.role ?? 'none',
     plan,
-    planEnded: plan === null || isCurrent ? null : row.plan_status,
+    planEnded: BRINGS_KEYS.has(row.subscription_plan) && !isCurrent ? row.plan_status : null,
     isDefaultOrganization: row.org_name === DEFAULT_ORGANIZATION,
   }
 }

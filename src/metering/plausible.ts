@@ -3,9 +3,9 @@
  * caller makes a quote small by what it asks for, and would choose the price of the call if the quote bounded what is charged.
  *
  * Possible are: input up to the model's context window, once more for each use of a tool the provider runs itself; where nothing in
- * the request stands for more than its own bytes, also not above a token a byte; output up to the cap that reached the server, else
- * the model's limit, in each choice; tools up to the uses the request allows. What goes beyond one of these is possible as far as
- * the operator's surcharge for the request's tools pays for all of it.
+ * the request stands for more than its own bytes, also not above a token a byte, and no sound; output up to the cap that reached the
+ * server, else the model's limit, in each choice, and speech only where it was asked for; tools up to the uses the request allows.
+ * What goes beyond one of these is possible as far as the operator's surcharge for the request's tools pays for all of it.
  */
 
 import { inputTokens, outputTokens, type Usage } from '../../providers/usage.ts'
@@ -24,6 +24,9 @@ export interface Possible {
   input: number
   /** Tokens of output over all choices. */
   output: number
+  /** Of the input some may be sound, of the output some may be speech: each is dearer than text. */
+  hears: boolean
+  speaks: boolean
   /** Uses of priced tools, by kind. */
   toolUses: Readonly<Record<string, number>>
   /** Nano-dollars: what the operator holds for tools whose findings can't be known. */
@@ -61,6 +64,8 @@ export function possibleOutput(cap: number | null, limit: number | null, choices
 
 /** Whether usage is within what is possible, at the rates of the price the call was quoted at. `tier` in millionths. */
 export function isPossible(usage: Usage, possible: Possible, price: Price, tier: bigint): boolean {
+  if (!possible.hears && usage.audioInput + usage.cacheReadAudio > 0) return false
+  if (!possible.speaks && usage.audioOutput > 0) return false
   const input = Math.max(0, inputTokens(usage) - possible.input)
   const output = Math.max(0, outputTokens(usage) - possible.output)
   // Without a surcharge nothing pays for what is beyond, not even where it is free.

@@ -17,6 +17,8 @@ export interface Actor {
   keys: readonly string[]
   /** One call, to its end or to where the caller leaves. */
   call(ask: Ask): Promise<Seen>
+  /** Microcredits that the organization was charged so far. */
+  charged(): Promise<bigint>
   /** POST to another path. */
   post(path: string, body: unknown): Promise<Seen>
   /** A key of a service of the actor's organization that may act as its members. */

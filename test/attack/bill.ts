@@ -19,6 +19,8 @@ export const LIST = {
   'gemini-2.5-flash': { input: 300n, cached: 30n, output: 2_500n },
   'grok-3': { input: 3_000n, cached: 750n, output: 15_000n },
   'ft:gpt-4o-mini': { input: 300n, cached: 150n, output: 1_200n },
+  'gpt-audio-mini': { input: 600n, cached: 600n, output: 2_400n },
+  'llama-4-maverick': { input: 200n, cached: 200n, output: 600n },
   'gpt-4o-mini-search-preview': { input: 150n, cached: 75n, output: 600n },
 } satisfies Record<string, ListPrice>
 

@@ -39,6 +39,14 @@ export function attackConfig(url: string): string {
         model_name: 'wild/*',
         litellm_params: { model: 'openai/*', api_base: url, api_key: 'x' },
       },
+      // The caller's name becomes a part of the address.
+      {
+        ...modelOn(url, 'gem'),
+        model_name: 'gem/*',
+        litellm_params: { model: 'gemini/*', api_base: url, api_key: 'x' },
+      },
+      modelOn(url, 'eyes', { model: 'groq/meta-llama/llama-4-maverick-17b-128e-instruct' }),
+      modelOn(url, 'audio', { model: 'openai/gpt-audio-mini' }),
       keyless('own', mini),
     ],
     litellm_settings: { num_retries: 1 },

@@ -43,12 +43,19 @@ export async function perform(stage: Stage, trick: Trick): Promise<Result> {
   const key = keys[0]!
   const bills: Bill[] = []
   let calls = 0
+  let fault: unknown = null
   let last: Seen = { status: 0, headers: {}, body: '' }
   upstream.respond(async (request) => {
     calls += 1
-    const { script, bill } = await trick.provider(request, calls)
-    if (bill !== null) bills.push(bill)
-    return script
+    try {
+      const { script, bill } = await trick.provider(request, calls)
+      if (bill !== null) bills.push(bill)
+      return script
+    } catch (error) {
+      // The product sees a connection that ends; the trick must not pass by that.
+      fault ??= error
+      throw error
+    }
   })
   const actor: Actor = {
     organization,
@@ -78,6 +85,10 @@ export async function perform(stage: Stage, trick: Trick): Promise<Result> {
       const refund = { callId, credits: null, reason: 'a trick', actor: 'attack' }
       await database.query.transaction().execute((transaction) => refundCall(transaction, refund))
     },
+    async charged() {
+      await untilSettled(stage, organization)
+      return (await readBooks(stage, organization)).charged
+    },
     post: (path, body) => send(`${tollgate.url}${path}`, key, JSON.stringify(body), {}),
     async subscribe(status) {
       const update = 'update organization_subscriptions set status = $2 where org_id = $1'
@@ -89,7 +100,8 @@ export async function perform(stage: Stage, trick: Trick): Promise<Result> {
   await untilSettled(stage, organization)
   const booked = await readBooks(stage, organization)
   const observed = { ...booked, truth: trueCharge(bills, trick.factor ?? 1_500n), calls, last }
-  return { trick, observed, broken: judge(trick, observed) }
+  const broken = fault === null ? judge(trick, observed) : `the provider: ${String(fault)}`
+  return { trick, observed, broken }
 }
 
 /** A call whose caller left is settled on its own time. */

@@ -1,6 +1,6 @@
 /**
  * npm run attack: every known trick against the running product, with what was true, held and charged. Exit status 1 where a promise
- * is broken, or where the books do not add up afterwards. `-- <word>` performs those whose name has the word. What needs Go, or Pillow
+ * is broken, or where the books do not add up afterwards. `-- <words>` performs those whose theme or name has them. What needs Go, or Pillow
  * and MuPDF, is left out where they are not installed, and a line says so; with `CI=true` decoders that are missing fail the run.
  */
 import { CATALOGUE } from './catalogue/index.ts'
@@ -43,7 +43,7 @@ async function main(word = ''): Promise<number> {
 
 async function performAll(stage: Stage, theme: string, tricks: readonly Trick[], word: string): Promise<Result[]> {
   const done: Result[] = []
-  const chosen = tricks.filter(({ name }) => name.includes(word))
+  const chosen = tricks.filter(({ name }) => `${theme}: ${name}`.includes(word))
   if (chosen.length > 0) printHead(theme)
   for (const trick of chosen) {
     const result = await perform(stage, trick)

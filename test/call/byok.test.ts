@@ -180,6 +180,20 @@ describe.each([
     expect(await rowsOf(db.pool, org.id)).toEqual([])
   })
 
+  test('plan hybrid that is past_due is refused where its own key would have paid, and served by credits where it has none', async () => {
+    const { db, upstream, tollgate } = product
+    const org = await organization('hybrid')
+    await db.pool.query(`update organization_subscriptions set status = 'past_due' where org_id = $1`, [org.id])
+    respondByKey({})
+    const served = await postChat(tollgate, org.keys.alice, ask('priced', stream))
+    expect([served.status, served.headers.get('x-byok')]).toEqual([200, 'false'])
+    await bring(org)
+    const before = upstream.requests.length
+    const answer = await postChat(tollgate, org.keys.alice, ask('priced', stream))
+    expectRefusal(answer, { status: 403, code: 'plan_inactive', type: 'permission_error' })
+    expect(upstream.requests).toHaveLength(before)
+  })
+
   test('an own key needs no credits', async () => {
     const { tollgate } = product
     for (const plan of ['byok', 'hybrid'] as const) {

@@ -102,7 +102,7 @@ test.each([
 })
 
 describe('a statement', () => {
-  const possible: Possible = { input: 1_000, output: 100, toolUses: {}, surcharge: 0n }
+  const possible: Possible = { input: 1_000, output: 100, hears: true, speaks: true, toolUses: {}, surcharge: 0n }
   const tools = { ...possible, toolUses: { web_search: 2 } }
   test.each<{ name: string; usage: Partial<Usage>; bounds: Possible; is: boolean }>([
     { name: 'at the bounds', usage: { input: 1_000, output: 100 }, bounds: possible, is: true },
@@ -133,7 +133,14 @@ describe('a statement', () => {
 })
 
 test('the most a call can be charged is the dearest rate of each side, times the tier, and the markup', () => {
-  const possible: Possible = { input: 128_000, output: 16_384, toolUses: { web_search: 1 }, surcharge: 5n }
+  const possible: Possible = {
+    input: 128_000,
+    output: 16_384,
+    hears: true,
+    speaks: true,
+    toolUses: { web_search: 1 },
+    surcharge: 5n,
+  }
   const numerator = (128_000n * 150n + 16_384n * 600n) * 2n * MILLION + (10_000_000n + 5n) * MILLION * MILLION
   expect(possibleCost(possible, PRICE, 2n * MILLION)).toBe(numerator)
   const factors = { tier: 2n * MILLION, markup: 500_000n, level: MILLION, allowBelowCost: false }
@@ -143,7 +150,7 @@ test('the most a call can be charged is the dearest rate of each side, times the
 
 test('a tier that the input can not reach does not count', () => {
   const tiers = [...PRICE.tiers, { above: 200_000, rates: { ...RATES, output: 9_999n } }]
-  const possible: Possible = { input: 200_000, output: 100, toolUses: {}, surcharge: 0n }
+  const possible: Possible = { input: 200_000, output: 100, hears: true, speaks: true, toolUses: {}, surcharge: 0n }
   const cost = (input: number) => possibleCost({ ...possible, input }, { ...PRICE, tiers }, MILLION)
   expect(cost(200_000)).toBe((200_000n * 150n + 100n * 600n) * MILLION)
   expect(cost(200_001)).toBe((200_001n * 150n + 100n * 9_999n) * MILLION)

@@ -47,8 +47,11 @@ function chatCall(request: ChatRequest, sent: Buffer): EndpointRequest {
   }
 }
 
-/** What a server says of `stream_options` may be said of words of the caller's. */
+/**
+ * What a server says of `stream_options` may be said of words of the caller's, also of such as it reads out of an address
+ * (`stream%5Foptions`) or a page.
+ */
 function mentionsUsageQuestion(json: ChatRequest['json']): boolean {
   const { stream_options: _, ...rest } = json
-  return /stream_options|include_usage/i.test(JSON.stringify(rest))
+  return /stream\W{0,9}(?:\w{2})?_?options|include\W{0,9}(?:\w{2})?_?usage/i.test(JSON.stringify(rest))
 }

@@ -86,7 +86,8 @@ function refuseForms(json: Readonly<Record<string, unknown>>): void {
   for (const [key, accepts, expected] of FORMS) optional(json, key, accepts, expected)
   for (const [index, { content }] of (json.messages as { content?: unknown }[]).entries()) {
     const isContent = content === null || typeof content !== 'object' || Array.isArray(content)
-    if (!isContent)
+    // A list of lists is flat to some server.
+    if (!isContent || (Array.isArray(content) && content.some(isList)))
       throw bad(`messages[${index}].content`, `"messages[${index}].content" must be a text or a list of parts.`)
   }
 }

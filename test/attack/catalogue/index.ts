@@ -1,14 +1,19 @@
 /** Every known trick, by theme. */
 import type { Trick } from '../trick.ts'
+import { AGAIN } from './again.ts'
 import { BYOK } from './byok.ts'
 import { CAP } from './cap.ts'
+import { CORNERS } from './corners.ts'
 import { DELIVERY } from './delivery.ts'
+import { FORMS } from './forms.ts'
+import { HIDDEN } from './hidden.ts'
 import { IDEMPOTENCY } from './idempotency.ts'
 import { MEDIA } from './media.ts'
 import { MEMBERS } from './members.ts'
 import { NATIVES } from './natives.ts'
 import { PAYERS } from './payers.ts'
 import { PRICE } from './price.ts'
+import { STATEMENTS } from './statements.ts'
 import { STREAMS } from './streams.ts'
 import { TIERS } from './tiers.ts'
 import { TOOLS } from './tools.ts'
@@ -30,4 +35,9 @@ export const CATALOGUE: Readonly<Record<string, readonly Trick[]>> = {
   'streams and money': STREAMS,
   'own keys': BYOK,
   'who pays': PAYERS,
+  'what is possible and what is shown': STATEMENTS,
+  'what does not show': HIDDEN,
+  'other ways of writing': FORMS,
+  'the same again': AGAIN,
+  corners: CORNERS,
 }
