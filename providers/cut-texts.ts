@@ -17,6 +17,11 @@ export interface CutText {
   kept: number
 }
 
+/** Bytes that the PDFs of one request may inflate to beyond what each may by its size. */
+export interface InflateBudget {
+  left: number
+}
+
 export interface CutTexts {
   /** By how much the request is longer than its text with marks. */
   readonly bytes: number
@@ -24,16 +29,37 @@ export interface CutTexts {
   find(text: string): CutText | null
   /** JSON in which marks may stand, with what they stand for in their places, uncopied. */
   restore(json: Buffer): readonly Buffer[]
+  /** The result of what was done for this text, by the same work, the first time: each deployment of a model asks anew. */
+  once<Result>(text: string, work: () => Result): Result
+  readonly inflating: InflateBudget
 }
 
-export const NO_CUTS: CutTexts = { bytes: 0, find: () => null, restore: (json) => [json] }
+const INFLATED_BEYOND_SIZE = 1024 * 1024
+
+/** Of a request of which nothing is cut out. */
+export function noCuts(): CutTexts {
+  return cutTexts('', [])
+}
+
+/** For a text that belongs to no request. */
+export const NO_CUTS: CutTexts = {
+  bytes: 0,
+  find: () => null,
+  restore: (json) => [json],
+  once: (_, work) => work(),
+  get inflating() {
+    return { left: INFLATED_BEYOND_SIZE }
+  },
+}
 
 /** @param prefix every mark begins with it, and nothing else in the request holds it. */
 export function cutTexts(prefix: string, cuts: readonly CutText[]): CutTexts {
   const byMark = new Map(cuts.map((cut) => [cut.mark, cut]))
   const length = cuts[0]?.mark.length ?? 0
+  const results = new Map<string, unknown>()
 
   function restore(json: Buffer): readonly Buffer[] {
+    if (cuts.length === 0) return [json]
     const pieces: Buffer[] = []
     let done = 0
     for (let at = json.indexOf(prefix); at >= 0; at = json.indexOf(prefix, done)) {
@@ -50,6 +76,11 @@ export function cutTexts(prefix: string, cuts: readonly CutText[]): CutTexts {
     bytes: cuts.reduce((sum, { rest, mark }) => sum + rest.length - mark.length, 0),
     find: (text) => (text.at(-1) === MARK_END ? (byMark.get(text.slice(-length)) ?? null) : null),
     restore,
+    once<Result>(text: string, work: () => Result): Result {
+      if (!results.has(text)) results.set(text, work())
+      return results.get(text) as Result
+    },
+    inflating: { left: INFLATED_BEYOND_SIZE },
   }
 }
 

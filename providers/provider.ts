@@ -14,8 +14,8 @@ import { inputTokens, outputTokens, type Usage } from './usage.ts'
 /** A chat completion request as the caller sent it: the bytes, where their members are, and what was read from them. */
 export interface ChatRequest {
   text: Buffer
-  /** Media that were cut out of the text. @default none */
-  cuts?: CutTexts
+  /** Media that were cut out of the text. */
+  cuts: CutTexts
   members: readonly Member[]
   json: Readonly<Record<string, unknown>>
   /** The name the caller asked for. */

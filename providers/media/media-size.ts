@@ -44,8 +44,10 @@ const CONTENT_BYTES_PER_TOKEN = 6
 
 /** Pages of a PDF in base64. */
 export function pagesOf(data: string, cuts: CutTexts = NO_CUTS): Pages {
-  const bytes = decodeBase64(data, cuts)
-  const pages = bytes === null ? null : pdfPages(bytes)
+  const pages = cuts.once(data, () => {
+    const bytes = decodeBase64(data, cuts)
+    return bytes === null ? null : pdfPages(bytes, cuts.inflating)
+  })
   if (pages === null) return { bound: null, expected: usualPages(base64Bytes(data, cuts)), text: null }
   return { bound: pages.count, expected: pages.count, text: Math.ceil(pages.content / CONTENT_BYTES_PER_TOKEN) }
 }

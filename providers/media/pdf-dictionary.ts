@@ -8,13 +8,18 @@ const WATCHED: ReadonlySet<string> = new Set([
 const ESCAPED_NAME = /\/[^\s/<>[\](){}%]*#[0-9a-fA-F]{2}[^\s/<>[\](){}%]*/g
 const DELIMITER = /[\s/<>[\](){}%]/
 
-/** Whether a name this search goes by is written with an escape. */
+/** Names of fonts have them, now and then. Each takes as long as a kilobyte of text. */
+const ESCAPED_MAX = 1_000
+
+/** Whether a name this search goes by is written with an escape, or too many names have one. */
 export function hidesPdfName(text: string): boolean {
+  let escaped = 0
   for (const [name] of text.matchAll(ESCAPED_NAME)) {
     const plain = name
       .slice(1)
       .replace(/#([0-9a-fA-F]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
-    if (WATCHED.has(plain)) return true
+    escaped += 1
+    if (WATCHED.has(plain) || escaped > ESCAPED_MAX) return true
   }
   return false
 }

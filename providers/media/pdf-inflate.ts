@@ -7,16 +7,23 @@ interface Inflated {
   engine: { bytesWritten: number }
 }
 
+export interface PdfInflate {
+  /** To the stream's own end; null where it can't be read, or a bound is reached. */
+  inflate(start: number): string | null
+  /** Bytes so far; all that it might where it came to an end before its end. */
+  readonly inflated: number
+}
+
 /**
- * Returns a function that inflates the stream which starts at a place in the file, to the stream's own end: a length, or a word that
- * stands for the end, may lie. It returns null where the stream can't be read, or a bound is reached.
+ * Inflates streams that start at a place in the file. A length, or a word that stands for the end, may lie: a stream goes to its own
+ * end.
  */
-export function createPdfInflate(bytes: Buffer, inflatedMax: number): (start: number) => string | null {
+export function createPdfInflate(bytes: Buffer, inflatedMax: number): PdfInflate {
   let inflated = 0
   /** Bytes of the file that inflating may still read: streams may lie in each other, and read much to write nothing. */
   let readable = bytes.length
 
-  return function inflate(start) {
+  function inflate(start: number): string | null {
     const left = inflatedMax - inflated
     if (left <= 0 || readable <= 0) return null
     try {
@@ -27,7 +34,15 @@ export function createPdfInflate(bytes: Buffer, inflatedMax: number): (start: nu
       readable -= engine.bytesWritten
       return readable > 0 ? buffer.toString('latin1') : null
     } catch {
+      inflated += left
       return null
     }
+  }
+
+  return {
+    inflate,
+    get inflated() {
+      return inflated
+    },
   }
 }

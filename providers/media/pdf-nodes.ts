@@ -13,6 +13,9 @@ export interface PdfNodes {
   addRoots(text: string): boolean
 }
 
+/** Of one text. A document of 20 000 pages has some 3 000. */
+const NODES_MAX = 10_000
+
 export function createPdfNodes(): PdfNodes {
   const kids = new Map<number, number[][]>()
   const counts = new Map<number, number>()
@@ -34,7 +37,10 @@ export function createPdfNodes(): PdfNodes {
 
   /** A node has to be an object of its own. */
   function addRoots(text: string): boolean {
+    let found = 0
     for (let at = text.indexOf('/Pages'); at >= 0; at = text.indexOf('/Pages', at + 6)) {
+      found += 1
+      if (found > NODES_MAX) return false
       const next = text.slice(at + 6, at + 70)
       if (/^[^\s/<>[\](){}%]/.test(next)) continue
       const reference = /^\s*(\d{1,10})\s+\d{1,5}\s+R/.exec(next)

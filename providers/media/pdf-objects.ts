@@ -12,11 +12,17 @@ export interface PdfScan extends Pick<PdfNodes, 'kids' | 'counts' | 'roots'> {
   run(): boolean
   /** What a page usually has of text, in bytes of content streams as if none was compressed. Roughly: nothing is proved by it. */
   readonly content: number
+  /** Bytes of streams of objects. */
+  readonly inflated: number
 }
 
 /** Objects in a file, and streams of them, beyond which nobody counts. A thousand pages are some 20 000 objects in 200 streams. */
 const OBJECTS_MAX = 100_000
 const STREAMS_MAX = 2_000
+/** To look at an object costs as much as to read so many bytes. */
+const OBJECT_BYTES = 16
+/** Of the two numbers by which a stream of objects finds one of them. */
+const HEAD_BYTES = 32
 
 /** Streams of images, fonts, colours, tables and the like. */
 const OTHER_CONTENT =
@@ -26,7 +32,7 @@ const USUAL_RATIO = 3
 
 export function createPdfScan(bytes: Buffer, inflatedMax: number): PdfScan {
   const { kids, counts, roots, addNode, addRoots } = createPdfNodes()
-  const inflate = createPdfInflate(bytes, inflatedMax)
+  const packed = createPdfInflate(bytes, inflatedMax)
   const pages = createPageContent()
   let streams = 0
 
@@ -39,7 +45,7 @@ export function createPdfScan(bytes: Buffer, inflatedMax: number): PdfScan {
     for (const { id, at } of headers(text)) {
       objects++
       const dictionary = readPdfDictionary(text, at)
-      work -= dictionary.end - at
+      work -= dictionary.end - at + OBJECT_BYTES
       if (work < 0 || objects > OBJECTS_MAX) return false
       if (dictionary.values === null) continue
       for (const place of dictionary.places) seen.add(place)
@@ -60,13 +66,14 @@ export function createPdfScan(bytes: Buffer, inflatedMax: number): PdfScan {
       /^\s*(?:null\s*)?$/.test(values.DecodeParms ?? '') && values.DP === undefined && values.F === undefined
     streams++
     if (filter !== '/FlateDecode' || !isPlain || streams > STREAMS_MAX) return false
-    const content = inflate(end + start[0].length)
+    const content = packed.inflate(end + start[0].length)
     return content !== null && readObjects(content, Number(values.N), Number(values.First))
   }
 
   /** Numbers and places of the objects, then the objects, without a word between them. */
   function readObjects(text: string, count: number, first: number): boolean {
     if (!(count >= 0 && first >= 0 && first <= text.length) || hidesPdfName(text)) return false
+    if (count > OBJECTS_MAX || first > count * HEAD_BYTES + 1_024) return false
     const head = text.slice(0, first).trim().split(/\s+/).map(Number)
     if (count > 0 && (head.some(Number.isNaN) || head.length < 2 * count)) return false
     const seen = new Set<number>()
@@ -74,7 +81,7 @@ export function createPdfScan(bytes: Buffer, inflatedMax: number): PdfScan {
     for (let index = 0; index < count; index++) {
       const at = first + (head[2 * index + 1] ?? 0)
       const dictionary = readPdfDictionary(text, at)
-      work -= dictionary.end - at
+      work -= dictionary.end - at + OBJECT_BYTES
       if (work < 0) return false
       if (dictionary.values === null) continue
       for (const place of dictionary.places) seen.add(place)
@@ -90,6 +97,9 @@ export function createPdfScan(bytes: Buffer, inflatedMax: number): PdfScan {
     roots,
     get content() {
       return pages.bytes
+    },
+    get inflated() {
+      return packed.inflated
     },
   }
 }

@@ -4,12 +4,18 @@
  * stands there several times (a file that was changed) by the version with the most pages. What could hide an object from this search
  * makes the number unknown: escaped names, comments inside a tree, encryption, filters that are not read here, too much to inflate.
  *
- * Work is bounded: the bytes of the file, and as many again for what is inflated and what is read twice. Never throws.
+ * Work is linear in the bytes of the file, what is inflated and what is read twice included. Never throws.
  */
+import { type InflateBudget, NO_CUTS } from '../cut-texts.ts'
 import { createPdfScan, type PdfScan } from './pdf-objects.ts'
 
 /** Bytes of all object streams together. A book of a thousand pages has two megabytes. */
 const INFLATED_MAX = 8 * 1024 * 1024
+/**
+ * Of a file's own size. Objects are a part of a file and deflate to a third or a tenth of themselves; what was made to inflate goes to a
+ * thousandth, and a megabyte of small such files stood the event loop still for 100 seconds.
+ */
+const INFLATED_SHARE = 4
 
 export interface PdfPages {
   /** At most. */
@@ -18,10 +24,12 @@ export interface PdfPages {
   content: number
 }
 
-/** Null where their number can't be proved. */
-export function pdfPages(bytes: Buffer): PdfPages | null {
-  const scan = createPdfScan(bytes, INFLATED_MAX)
+/** Null where their number can't be proved. @param budget of its request, for what it inflates to beyond its share. */
+export function pdfPages(bytes: Buffer, budget: InflateBudget = NO_CUTS.inflating): PdfPages | null {
+  const share = bytes.length * INFLATED_SHARE
+  const scan = createPdfScan(bytes, Math.min(INFLATED_MAX, share + budget.left))
   const count = scan.run() ? countPages(scan) : null
+  budget.left -= Math.max(0, scan.inflated - share)
   return count === null ? null : { count, content: scan.content / count }
 }
 

@@ -2,8 +2,10 @@
  * Recorded usage at recorded rates: each case's raw usage goes through the provider's own reader, and what it reads is charged at
  * the case's rates, without a markup. Exact to the nano-dollar, rounded up; where the provider billed, equal to its bill.
  */
+
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { NO_CUTS } from '../../providers/cut-texts.ts'
 import { objectMembers } from '../../providers/json-members.ts'
 import type { Answer, AnswerContext, ChatRequest } from '../../providers/provider.ts'
 import { findProvider } from '../../providers/registry.ts'
@@ -106,6 +108,7 @@ function contextOf(one: PriceCase): AnswerContext {
     choices: 1,
     outputCap: null,
     strangers: [],
+    cuts: NO_CUTS,
   }
   const apiBase = apiBaseOf(one.provider, 'http://127.0.0.1')
   return { request, model, choices: 1, callId: 'case', created: 1, apiBase } as AnswerContext

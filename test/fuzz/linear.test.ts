@@ -51,7 +51,8 @@ function handle(text: Buffer, { provider, model }: { provider: ChatProvider; mod
   const refused = provider.chat.refuses(request.json, model)
   if (refused.some(({ droppable }) => !droppable)) return
   provider.chat.serverTools(request.json, model)
-  estimateInput(request.json, facts, provider.chat.mediaTokens(model), provider.chat.unpackId)
+  const size = provider.chat.mediaTokens(model)
+  estimateInput(request.json, facts, (part) => size(part, request.cuts), provider.chat.unpackId)
   inputTexts(request.json, provider.chat.unpackId)
   provider.chat.prepare(
     callOf(

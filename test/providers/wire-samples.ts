@@ -3,6 +3,7 @@
  * its kind is known for. For tests that hold for all providers of the registry.
  */
 
+import { NO_CUTS } from '../../providers/cut-texts.ts'
 import { objectMembers } from '../../providers/json-members.ts'
 import type { AnswerContext } from '../../providers/provider.ts'
 import { NO_USAGE, type Usage } from '../../providers/usage.ts'
@@ -90,6 +91,7 @@ export function contextFor(stream: boolean): AnswerContext {
     choices: 1,
     outputCap: null,
     strangers: [],
+    cuts: NO_CUTS,
   }
   const callId = '0199f0a0-0000-7000-8000-000000000001'
   return { request, model: MODEL, choices: 1, callId, created: 1_700_000_000 }

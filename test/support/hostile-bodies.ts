@@ -1,5 +1,5 @@
 /** Requests whose cost to a careless reader grows faster than they do, or that weigh far more than they are: by name, of any size. */
-import { deflateRawSync } from 'node:zlib'
+import { deflateRawSync, deflateSync } from 'node:zlib'
 
 export interface HostileBody {
   name: string
@@ -47,7 +47,24 @@ const carrying = (role: string) => (bytes: number) => {
   return { messages: [USER, ...often(bytes, { role, tool_calls: calls }, () => ({ role, tool_calls: calls }))] }
 }
 
+/** A document whose objects deflate to a thousandth of themselves: eight megabytes of one piece. */
+function packedPdf(piece: string): HostileBody {
+  const objects = deflateSync(`1 0 <</A 1>>${piece.repeat(8_000_000 / piece.length)}`, { level: 9 })
+  const pdf = Buffer.concat([
+    Buffer.from('%PDF-1.5\n1 0 obj\n<< /Type /ObjStm /N 1 /First 4 /Filter /FlateDecode >>\nstream\n'),
+    objects,
+    Buffer.from('\nendstream\nendobj\n2 0 obj\n<< /Pages 3 0 R >>\nendobj\n3 0 obj\n<< /Kids [4 0 R] >>\nendobj\n'),
+  ])
+  const base64 = (index: number) =>
+    Buffer.concat([pdf, Buffer.from(`% ${String(index).padStart(10, '0')}`)]).toString('base64')
+  return parts(`documents that inflate to ${piece.trim() === '' ? 'blanks' : piece}`, (index) => ({
+    type: 'file',
+    file: { filename: 'a.pdf', file_data: `data:application/pdf;base64,${base64(index)}` },
+  }))
+}
+
 export const HOSTILE_BODIES: readonly HostileBody[] = [
+  ...[' ', '/Pages ', '/A#20 ', '/P', '1 0 ', '<</A 1>>', '(('].map(packedPdf),
   body('results that answer no call', (bytes) => {
     const half = bytes / 2
     const calls = often(half, { ...CALL, id: 'a00000000' }, (index) => ({ ...CALL, id: `a${index}` }))

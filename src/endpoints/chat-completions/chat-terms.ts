@@ -1,5 +1,5 @@
 /** What a chat completion may cost on a deployment, and how it gets to the deployment's provider and back. */
-import { type CutTexts, NO_CUTS } from '../../../providers/cut-texts.ts'
+import type { CutTexts } from '../../../providers/cut-texts.ts'
 import { mock } from '../../../providers/mock.ts'
 import type { ChatProvider, ChatRequest, Refusal } from '../../../providers/provider.ts'
 import { findProvider } from '../../../providers/registry.ts'
@@ -24,7 +24,7 @@ export function chatTerms(request: ChatRequest, deployment: Deployment): Terms {
   const effective = drop.length === 0 ? asked : without(asked, drop)
   const facts = provider.model(model, effective)
   const mayServe = chat.mayServe(effective)
-  const cuts = request.cuts ?? NO_CUTS
+  const { cuts } = request
   const mediaTokens = largestOf([model, ...mayServe].map((name) => mediaRule(chat, name, cuts)))
   const estimate = estimateInput(effective, facts, mediaTokens, chat.unpackId, strangers.letThrough)
   const choices = choicesOf(effective)

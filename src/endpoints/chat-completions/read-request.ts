@@ -1,4 +1,5 @@
 /** A chat completion request: read, checked where we rely on it, otherwise left as it is. */
+import { noCuts } from '../../../providers/cut-texts.ts'
 import { KNOWN, KNOWN_ANYWHERE } from '../../../providers/known-members/additions.ts'
 import { aliasOf, type Stranger, shapeAt, showPath, strangersIn } from '../../../providers/known-members/shape.ts'
 import type { ChatRequest } from '../../../providers/provider.ts'
@@ -34,7 +35,7 @@ export function readChatRequest({ text, members, json, cuts }: JsonObject): Chat
   const stream = optional(json, 'stream', (value) => typeof value === 'boolean', 'true or false') === true
   return {
     text,
-    ...(cuts === undefined ? {} : { cuts }),
+    cuts: cuts ?? noCuts(),
     members,
     json,
     model,

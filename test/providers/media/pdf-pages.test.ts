@@ -1,7 +1,8 @@
+import { deflateSync } from 'node:zlib'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { pdfPages } from '../../../providers/media/pdf-pages.ts'
-import { objectStream, type PdfObjects, pages, pdf } from './build.ts'
+import { join, objectStream, type PdfObjects, pages, pdf } from './build.ts'
 import { PDFS } from './crafted.ts'
 
 describe('the pages of a PDF', () => {
@@ -58,4 +59,19 @@ describe('the pages of a PDF', () => {
     expect(pdfPages(pdf(many))?.count).toBe(1_000)
     expect(pdfPages(pdf([], { streams: [objectStream(9_999, many)] }))?.count).toBe(1_000)
   })
+})
+
+test('the files of a request share what they may inflate to beyond four times their size', () => {
+  const text = `1 0 <</A 1>>${' '.repeat(8_000_000)}`
+  const objects = deflateSync(text, { level: 9 })
+  const dictionary = `<< /Type /ObjStm /N 1 /First 4 /Filter /FlateDecode /Length ${objects.length} >>`
+  const stream = join([Buffer.from(`9 0 obj\n${dictionary}\nstream\n`), objects, Buffer.from('\nendstream\nendobj\n')])
+  const bytes = pdf(pages(3), { streams: [stream] })
+  const budget = { left: 20_000_000 }
+  expect(pdfPages(bytes, budget)?.count).toBe(3)
+  expect(budget.left).toBe(20_000_000 - (text.length - 4 * bytes.length))
+  expect(pdfPages(bytes, budget)?.count).toBe(3)
+  expect(pdfPages(bytes, budget)).toBeNull()
+  expect(budget.left).toBe(0)
+  expect(pdfPages(pdf(pages(3)), budget)?.count).toBe(3)
 })
