@@ -22,6 +22,8 @@ export const LIMITS = [
   'caller_uploads',
   'no_credits',
   'unknown_keys',
+  'logins',
+  'webhook_memory',
   'requests_per_minute',
   'calls_per_minute',
   'tokens_per_minute',

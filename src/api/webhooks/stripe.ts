@@ -1,5 +1,6 @@
 /** POST /api/v1/webhooks/stripe: what Stripe says happened to payments. Believed only with its signature over the bytes as they came. */
 import { z } from '@hono/zod-openapi'
+import { createSharedBytes } from '../../admission/shared-bytes.ts'
 import type { StripePayments } from '../../billing/stripe.ts'
 import { bookStripeEvent } from '../../billing/stripe-event.ts'
 import type { Database } from '../../db/connect.ts'
@@ -11,6 +12,8 @@ import type { Surface } from '../surface.ts'
 
 const BYTES_MAX = 1024 * 1024
 const SILENT_MS = 10_000
+/** Of all of them at once, beyond the first 64 kB of each: anybody can send one. */
+const BYTES_AT_ONCE = 8 * 1024 * 1024
 
 export interface WebhookDependencies {
   reports: Database
@@ -28,6 +31,7 @@ export function createWebhookSurface(deps: WebhookDependencies): Surface {
 }
 
 function stripeRoute({ reports, stripe }: WebhookDependencies): Route {
+  const memory = createSharedBytes(BYTES_AT_ONCE, 'webhook_memory')
   return {
     method: 'post',
     path: '/api/v1/webhooks/stripe',
@@ -44,12 +48,15 @@ function stripeRoute({ reports, stripe }: WebhookDependencies): Route {
     async respond({ incoming }) {
       if (stripe === null) throw noStripe()
       const signature = incoming.headers['stripe-signature']
-      const body = await readBody(incoming, { limit: BYTES_MAX, silentMs: SILENT_MS, onPiece: () => {} })
-      const event = stripe.readEvent(body, typeof signature === 'string' ? signature : '')
-      return new Reply({
-        status: 'received',
-        outcome: await bookStripeEvent({ database: reports, metadataOf: stripe.metadataOf }, event),
-      })
+      const { reserve, release } = memory.open()
+      try {
+        const body = await readBody(incoming, { limit: BYTES_MAX, silentMs: SILENT_MS, reserve })
+        const event = stripe.readEvent(body, typeof signature === 'string' ? signature : '')
+        const outcome = await bookStripeEvent({ database: reports, metadataOf: stripe.metadataOf }, event)
+        return new Reply({ status: 'received', outcome })
+      } finally {
+        release()
+      }
     },
   }
 }

@@ -3,6 +3,7 @@
  * with the three secrets that the browser was given when it left, and only with a signature of the provider's.
  */
 import * as oidc from 'openid-client'
+import { createAtOnce } from '../../admission/at-once.ts'
 import type { OidcIssuer } from '../../config/config.ts'
 import { TollgateError } from '../../http/errors.ts'
 import { claimAt, personOf } from '../oidc/claims.ts'
@@ -35,7 +36,11 @@ export function loginIssuer(issuers: readonly OidcIssuer[]): LoginIssuer | null 
   return found?.login ? { ...found, login: found.login } : null
 }
 
+/** Each asks the provider, over a connection of its own, and anybody can say that he comes back from it. */
+const LOGINS_AT_ONCE = 16
+
 export function createLogin(issuer: LoginIssuer): Login {
+  const finishing = createAtOnce(LOGINS_AT_ONCE, 'people logging in', 'logins')
   let discovered: Promise<oidc.Configuration> | null = null
 
   async function provider(): Promise<oidc.Configuration> {
@@ -64,26 +69,34 @@ export function createLogin(issuer: LoginIssuer): Login {
       })
       return { url: url.href, secrets }
     },
-    async finish(url, { state, nonce, verifier }) {
+    async finish(url, secrets) {
       const configuration = await provider()
-      try {
-        const tokens = await oidc.authorizationCodeGrant(configuration, url, {
-          expectedState: state,
-          expectedNonce: nonce,
-          pkceCodeVerifier: verifier,
-          idTokenExpected: true,
-        })
-        const claims = await completeClaims(configuration, issuer, tokens)
-        return personOf(issuer, claims) ?? failed(`the provider states no "${issuer.userClaim}"`)
-      } catch (error) {
-        throw refusalOf(error)
-      }
+      return finishing(() => finish(configuration, url, secrets))
     },
     async endUrl() {
       const configuration = await provider()
       if (configuration.serverMetadata().end_session_endpoint === undefined) return null
       return oidc.buildEndSessionUrl(configuration, { client_id: issuer.login.clientId }).href
     },
+  }
+
+  async function finish(
+    configuration: oidc.Configuration,
+    url: URL,
+    { state, nonce, verifier }: LoginSecrets,
+  ): Promise<Person> {
+    try {
+      const tokens = await oidc.authorizationCodeGrant(configuration, url, {
+        expectedState: state,
+        expectedNonce: nonce,
+        pkceCodeVerifier: verifier,
+        idTokenExpected: true,
+      })
+      const claims = await completeClaims(configuration, issuer, tokens)
+      return personOf(issuer, claims) ?? failed(`the provider states no "${issuer.userClaim}"`)
+    } catch (error) {
+      throw refusalOf(error)
+    }
   }
 }
 
