@@ -3,59 +3,19 @@
  * as soon as it is closed, and so many of them are open at a time. Run by `npm run bench -- floods`, which measures what a caller
  * beside it feels, and by a test, which asks that the caller is served.
  */
-import type { Socket } from 'node:net'
-
-export interface Flood {
-  name: string
-  connections: number
-  /** Writes on a connection that has just opened. `head` makes the head of a request, with the attacker's credential if it has one. */
-  attack(socket: Socket, head: Head): void
-}
-
-/** @param extra header lines, each with its line end. */
-export type Head = (method: string, target: string, extra?: string) => string
-
-const CHAT = '/v1/chat/completions'
-const JSON_TYPE = 'Content-Type: application/json\r\n'
-const CHUNKED = `${JSON_TYPE}Transfer-Encoding: chunked\r\n`
-const lengthOf = (bytes: number) => `${JSON_TYPE}Content-Length: ${bytes}\r\n`
-const TRICKLE_MS = 200
-
-/** Writes the same again and again, as fast as it is taken. */
-function pour(socket: Socket, piece: string | Buffer): void {
-  const more = () => {
-    if (socket.destroyed) return
-    if (socket.write(piece)) setImmediate(more)
-    else socket.once('drain', more)
-  }
-  more()
-}
-
-/** Writes the same every fifth of a second. */
-function trickle(socket: Socket, piece: string): void {
-  const timer = setInterval(() => socket.write(piece), TRICKLE_MS)
-  socket.once('close', () => clearInterval(timer))
-}
-
-/** Sends the next request when the last one was answered. */
-function takeTurns(socket: Socket, most: number, next: () => string): void {
-  let sent = 1
-  socket.on('data', () => {
-    if (sent >= most) socket.destroy()
-    else socket.write(next())
-    sent += 1
-  })
-  socket.write(next())
-}
-
-function post(socket: Socket, head: Head, body: Buffer): void {
-  socket.write(head('POST', CHAT, lengthOf(body.length)))
-  socket.write(body)
-}
-
-function randomHex(length: number): string {
-  return Array.from({ length }, () => Math.floor(Math.random() * 16).toString(16)).join('')
-}
+import {
+  CHAT,
+  CHUNKED,
+  type Flood,
+  lengthOf,
+  post,
+  pour,
+  randomHex,
+  TRICKLE_MS,
+  takeTurns,
+  trickle,
+} from './flood-connection.ts'
+import { FLOODS_OF_SURFACES } from './floods-of-surfaces.ts'
 
 const SPACES = Buffer.alloc(6_500_000, ' ')
 const DEEP = Buffer.from(`{"model":"bench","messages":${'['.repeat(500_000)}`)
@@ -252,4 +212,5 @@ export const FLOODS: readonly Flood[] = [
     connections: 50,
     attack: (socket, head) => socket.write(`${head('POST', CHAT, `${lengthOf(5)}${CHUNKED}`)}0\r\n\r\n`),
   },
+  ...FLOODS_OF_SURFACES,
 ]

@@ -1,6 +1,6 @@
 /** A flood against one address: each of its connections is opened again as soon as it is closed. */
 import { connect, type Socket } from 'node:net'
-import type { Flood, Head } from './floods.ts'
+import type { Flood, Head } from './flood-connection.ts'
 
 export interface RunningFlood {
   /** Connections so far. */
