@@ -53,6 +53,9 @@ export async function startProxy(
       NODE_ENV: 'production',
       DATABASE_URL: databaseUrl,
       BENCH_UPSTREAM_KEY: 'sk-bench-upstream',
+      // So that its webhooks are read.
+      STRIPE_SECRET_KEY: 'sk_test_bench',
+      STRIPE_WEBHOOK_SECRET: 'whsec_bench',
       TOLLGATE_MASTER_KEY: 'sk-bench-0f1e2d3c4b5a69788796a5b4c3d2e1f0',
       TOLLGATE_ROOT_KEY: '2Zk0c8xZ1s7uXo4mQ9vYb3TfLhR6eWjK5aNdPgUiVqM=',
     },
