@@ -64,8 +64,7 @@ export function possibleOutput(cap: number | null, limit: number | null, choices
 
 /** Whether usage is within what is possible, at the rates of the price the call was quoted at. `tier` in millionths. */
 export function isPossible(usage: Usage, possible: Possible, price: Price, tier: bigint): boolean {
-  if (!possible.hears && usage.audioInput + usage.cacheReadAudio > 0) return false
-  if (!possible.speaks && usage.audioOutput > 0) return false
+  if (isDearerSound(usage, possible, price)) return false
   const input = Math.max(0, inputTokens(usage) - possible.input)
   const output = Math.max(0, outputTokens(usage) - possible.output)
   // Without a surcharge nothing pays for what is beyond, not even where it is free.
@@ -74,6 +73,19 @@ export function isPossible(usage: Usage, possible: Possible, price: Price, tier:
   const tokens = (BigInt(input) * rates.input + BigInt(output) * rates.output) * tier
   const fees = toolNumerator(usage.toolFees, price) - toolNumerator(possible.toolUses, price)
   return tokens + (fees > 0n ? fees : 0n) <= possible.surcharge * COST_SCALE
+}
+
+/** Sound where there is none, which costs more than the same tokens of text. */
+function isDearerSound(
+  { audioInput, cacheReadAudio, audioOutput }: Usage,
+  possible: Possible,
+  { tiers }: Price,
+): boolean {
+  const isHeard = !possible.hears && audioInput + cacheReadAudio > 0
+  const isSpoken = !possible.speaks && audioOutput > 0
+  return tiers.some(
+    ({ rates }) => (isHeard && rates.audioInput > rates.input) || (isSpoken && rates.audioOutput > rates.output),
+  )
 }
 
 /** Nano-dollars x 10^12: what all that is possible costs at the dearest rates it can reach. `tier` in millionths. */

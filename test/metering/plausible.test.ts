@@ -126,6 +126,17 @@ describe('a statement', () => {
     expect(isPossible({ ...NO_USAGE, ...usage }, bounds, PRICE, MILLION)).toBe(is)
   })
 
+  test.each<[string, Partial<Usage>]>([
+    ['sound in a request that has none', { audioInput: 1 }],
+    ['speech nobody asked for', { audioOutput: 1 }],
+  ])('%s is possible at the price of text, and at no other', (_, usage) => {
+    const dearer = { ...PRICE, tiers: [{ above: 0, rates: { ...RATES, audioInput: 151n, audioOutput: 601n } }] }
+    const isBelieved = (bounds: Possible, price: Price) => isPossible({ ...NO_USAGE, ...usage }, bounds, price, MILLION)
+    expect(isBelieved({ ...possible, hears: false, speaks: false }, PRICE)).toBe(true)
+    expect(isBelieved({ ...possible, hears: false, speaks: false }, dearer)).toBe(false)
+    expect(isBelieved(possible, dearer)).toBe(true)
+  })
+
   test('free tokens beyond what is possible are not possible either', () => {
     const free = { ...PRICE, tiers: [{ above: 0, rates: { ...RATES, input: 0n, output: 0n } }] }
     expect(isPossible({ ...NO_USAGE, output: 101 }, possible, free, MILLION)).toBe(false)

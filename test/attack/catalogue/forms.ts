@@ -71,7 +71,7 @@ const unseen = (name: string, write: (frame: string) => string): Trick => ({
   by: 'provider',
   act: { body: { stream: true, model: 'exact' } },
   provider: () => {
-    const pieces = [ROLE, ...words(20_000).map((content) => chunk({ content })), FINISH, DONE]
+    const pieces = [ROLE, ...words(8_000).map((content) => chunk({ content })), FINISH, DONE]
     return { script: rawStream(pieces.map(write)), bill: { model: 'exact', input: 0, output: 0 } as Bill }
   },
   credits: 200,
