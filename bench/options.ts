@@ -1,7 +1,7 @@
 /** The command line of the benchmarks. */
 import { parseArgs } from 'node:util'
 
-const BENCHMARKS = ['ledger', 'call', 'stream', 'memory', 'hostile', 'floods'] as const
+const BENCHMARKS = ['ledger', 'call', 'stream', 'memory', 'hostile', 'floods', 'callers'] as const
 export type Benchmark = (typeof BENCHMARKS)[number]
 
 export interface Options {
@@ -22,7 +22,7 @@ export interface Options {
 
 export class UsageError extends Error {}
 
-export const HELP = `usage: npm run bench -- ledger | call | stream | memory | hostile | floods [flags]
+export const HELP = `usage: npm run bench -- ledger | call | stream | memory | hostile | floods | callers [flags]
 
 ledger   hold and settle on the real schema against a durable commit of one row
 call     a whole call through Tollgate against a bare relay
@@ -30,6 +30,7 @@ stream   each chunk of a long stream, and bodies of a megabyte, against a bare r
 memory   the memory of the proxy over many calls
 hostile  how long the proxy stands still for a megabyte that was made to cost it most, and what memory that takes
 floods   what a caller feels while somebody floods the proxy with connections
+callers  what it costs a call to know who is calling: statements, commands to Redis, cryptography
 
 --rounds N         how often every case is measured, in another order each time (5)
 --seconds N        how long a case is measured in a round; a long stream takes its ten seconds (3)
@@ -60,7 +61,7 @@ export function readOptions(args: readonly string[]): Options | null {
   if (values.help) return null
   const benchmark = BENCHMARKS.find((name) => name === positionals[0])
   if (benchmark === undefined || positionals.length > 1)
-    throw new UsageError('Say which: ledger, call, stream, memory, hostile or floods.')
+    throw new UsageError('Say which: ledger, call, stream, memory, hostile, floods or callers.')
   return {
     benchmark,
     rounds: numberOf('rounds', values.rounds, 1),

@@ -1,10 +1,11 @@
 /**
- * npm run bench -- ledger | call | stream | memory | hostile | floods: how fast, measured beside what it is compared with, on this machine, now. Fails
- * only when money does not reconcile or a run broke.
+ * npm run bench -- ledger | call | stream | memory | hostile | floods | callers: how fast, measured beside what it is compared
+ * with, on this machine, now. Fails only when money does not reconcile or a run broke.
  */
 import { writeFile } from 'node:fs/promises'
 import { cpus, totalmem } from 'node:os'
 import { benchCall } from './bench-call.ts'
+import { benchCallers } from './bench-callers.ts'
 import { benchFloods } from './bench-floods.ts'
 import { benchHostile } from './bench-hostile.ts'
 import { benchLedger } from './bench-ledger.ts'
@@ -24,6 +25,7 @@ const BENCHMARKS: Record<Benchmark, (context: BenchmarkContext) => Promise<Repor
   memory: benchMemory,
   hostile: benchHostile,
   floods: benchFloods,
+  callers: benchCallers,
 }
 
 async function main(args: readonly string[]): Promise<number> {
@@ -62,7 +64,7 @@ async function measure(options: Options): Promise<Report> {
 
 function title({ benchmark, rounds, seconds, seed }: Options): string {
   const machine = `${cpus().length} x ${cpus()[0]?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GB, Node ${process.version}`
-  const how = ['memory', 'hostile', 'floods'].includes(benchmark)
+  const how = ['memory', 'hostile', 'floods', 'callers'].includes(benchmark)
     ? ''
     : `, ${rounds} rounds of ${seconds} s a case, seed ${seed}`
   return `${benchmark}: ${machine}${how}`

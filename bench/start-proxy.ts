@@ -19,6 +19,8 @@ export interface ProxyOptions {
   nodeFlags: string[]
   /** How many files and sockets it may have open; as many as this process where it is left out. */
   descriptors?: number
+  /** On top of what every proxy here is given. */
+  env?: Readonly<Record<string, string>>
 }
 
 export interface RunningProxy {
@@ -34,7 +36,7 @@ export interface RunningProxy {
 /** Stopped with the workspace. @throws when it ends before it listens, with what it wrote. */
 export async function startProxy(
   workspace: Workspace,
-  { databaseUrl, upstream, nodeFlags, descriptors }: ProxyOptions,
+  { databaseUrl, upstream, nodeFlags, descriptors, env = {} }: ProxyOptions,
 ): Promise<RunningProxy> {
   const directory = join(workspace.directory, 'proxy')
   await mkdir(directory, { recursive: true })
@@ -58,6 +60,7 @@ export async function startProxy(
       STRIPE_WEBHOOK_SECRET: 'whsec_bench',
       TOLLGATE_MASTER_KEY: 'sk-bench-0f1e2d3c4b5a69788796a5b4c3d2e1f0',
       TOLLGATE_ROOT_KEY: '2Zk0c8xZ1s7uXo4mQ9vYb3TfLhR6eWjK5aNdPgUiVqM=',
+      ...env,
     },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
