@@ -23,16 +23,14 @@ import type { Quotes } from './call/quotes.ts'
 import { serveCall } from './call/serve-call.ts'
 import type { Config } from './config/config.ts'
 import type { Database } from './db/connect.ts'
-import { chatCompletions } from './endpoints/chat-completions/chat-completions.ts'
-import { chatCompletionsWithMetadata } from './endpoints/chat-completions/chat-completions-with-metadata.ts'
-import { chatCompletionsOperation, chatWithMetadataOperation } from './endpoints/chat-completions/openapi.ts'
+import { ENDPOINTS, endpointsByPath, errorsByPath } from './endpoints/endpoints.ts'
 import { createModelsSurface } from './endpoints/models/surface.ts'
 import { type EndpointDependencies, mountEndpoint } from './endpoints/mount-endpoint.ts'
 import { quotesOperation } from './endpoints/quotes/openapi.ts'
 import { serveQuote } from './endpoints/quotes/serve-quote.ts'
 import type { AppEnv } from './http/app-env.ts'
 import type { Cors } from './http/cors.ts'
-import { errorBody, toTollgateError } from './http/errors.ts'
+import { errorBody, type TollgateError, toTollgateError } from './http/errors.ts'
 import type { Exchange } from './http/exchange.ts'
 import { requestIdOf } from './http/request-id.ts'
 import { requestPath } from './http/request-path.ts'
@@ -103,19 +101,9 @@ export function createApp(deps: AppDependencies): OpenAPIHono<AppEnv> {
     return next()
   })
 
-  const chat = {
-    paths: ['/v1/chat/completions', '/chat/completions'] as const,
-    operation: chatCompletionsOperation,
-    serve: (exchange: Exchange) => serveCall(deps.calls, chatCompletions, exchange),
-  }
-  mountEndpoint(app, chat, deps)
-  const chatWithMetadata = {
-    paths: ['/api/v1/llm/chat/completions'] as const,
-    operation: chatWithMetadataOperation,
-    serve: (exchange: Exchange) => serveCall(deps.calls, chatCompletionsWithMetadata, exchange),
-  }
-  mountEndpoint(app, chatWithMetadata, deps)
-  const endpoints = { '/v1/chat/completions': chatCompletions }
+  for (const { endpoint, ...place } of ENDPOINTS)
+    mountEndpoint(app, { ...place, serve: (exchange) => serveCall(deps.calls, endpoint, exchange) }, deps)
+  const endpoints = endpointsByPath()
   const quotes = {
     paths: ['/v1/quotes', '/api/v1/llm/quotes'] as const,
     operation: quotesOperation(Object.keys(endpoints)),
@@ -168,9 +156,10 @@ function targetOf(bindings: Partial<AppEnv['Bindings']> | undefined): string {
 
 type Render = (c: Context<AppEnv>, thrown: unknown) => Response
 
-/** The one place that renders an error, counts it and logs it. */
-function createRenderer({ metrics, log }: Pick<AppDependencies, 'metrics' | 'log'>): Render {
+/** The one place that renders an error, in the dialect of the endpoint that was asked, counts it and logs it. */
+function createRenderer({ metrics, log, now }: Pick<AppDependencies, 'metrics' | 'log' | 'now'>): Render {
   const refusals = createRefusalLog(log)
+  const bodyAt = errorsByPath(errorBody)
   return (c, thrown) => {
     const error = toTollgateError(thrown)
     const requestId = c.get('requestId')
@@ -192,11 +181,18 @@ function createRenderer({ metrics, log }: Pick<AppDependencies, 'metrics' | 'log
       return RESPONSE_ALREADY_SENT
     }
     if (error.status === 429) for (const name of RATE_HEADERS) c.env.outgoing.removeHeader(name)
-    for (const [name, value] of Object.entries(error.headers)) c.header(name, value)
+    for (const [name, value] of Object.entries({ ...comeBack(error, now()), ...error.headers })) c.header(name, value)
     c.header('X-Request-ID', requestId)
     c.header('x-litellm-call-id', c.get('ownId'))
-    return c.body(JSON.stringify(errorBody(error)), error.status as 400, {
+    return c.body(JSON.stringify(bodyAt(c.req.path)(error)), error.status as 400, {
       'Content-Type': 'application/json; charset=utf-8',
     })
   }
+}
+
+/** Every 429 says when to come back in both ways that clients read. */
+function comeBack({ status, headers }: TollgateError, now: Date): Record<string, string> {
+  const seconds = Number(headers['Retry-After'])
+  if (status !== 429 || !(seconds > 0)) return {}
+  return { 'X-RateLimit-Reset': `${Math.floor(now.getTime() / 1000) + Math.ceil(seconds)}` }
 }

@@ -66,13 +66,13 @@ function unreadable(attempt: Attempt, body: Buffer): ProviderError {
 }
 
 function streamedUsage(attempt: Attempt, body: Buffer): Reading | null {
-  const reader = attempt.candidate.terms.readStream(readContext(attempt))
   try {
+    const reader = attempt.candidate.terms.readStream(readContext(attempt))
     const { done } = reader.push(body)
     if (!done) reader.end()
     return reader.isFinal ? reader.reading : null
   } catch {
-    // One line larger than any frame: no stream either.
+    // One line larger than any frame, or an endpoint without streams.
     return null
   }
 }

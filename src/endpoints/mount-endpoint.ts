@@ -18,7 +18,7 @@ export interface EndpointDependencies {
   log: Pick<Log, 'error'>
 }
 
-export interface MountedEndpoint {
+export interface MountedRoute {
   /** The first is the one to use; the others are the same for other clients. */
   paths: readonly [string, ...string[]]
   operation: Omit<RouteConfig, 'method' | 'path'>
@@ -28,7 +28,7 @@ export interface MountedEndpoint {
 
 export function mountEndpoint(
   app: OpenAPIHono<AppEnv>,
-  { paths, operation, serve }: MountedEndpoint,
+  { paths, operation, serve }: MountedRoute,
   { draining, running, requestIds, metrics, log }: EndpointDependencies,
 ): void {
   for (const path of paths) {
