@@ -25,6 +25,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   'member list': async () => (await organizations()).memberList,
   'member add': async () => (await organizations()).memberAdd,
   'member allocate': async () => (await organizations()).memberAllocate,
+  'member default': async () => (await organizations()).memberDefault,
   'key create': async () => (await organizations()).keyCreate,
   'key list': async () => (await organizations()).keyList,
   'key revoke': async () => (await organizations()).keyRevoke,

@@ -2,6 +2,8 @@
 import { listKeys, revokeKey } from '../billing/api-keys.ts'
 import { createKey } from '../billing/create-key.ts'
 import { createOrganization } from '../billing/create-organization.ts'
+import { setDefaultOrganization } from '../billing/default-organization.ts'
+import { findOrganization } from '../billing/find-organization.ts'
 import { addMember, listMembers } from '../billing/members.ts'
 import { addCredits, listOrganizations, setStatus, showOrganization } from '../billing/organizations.ts'
 import type { Database } from '../db/connect.ts'
@@ -40,6 +42,14 @@ export const memberAdd = json((database, { org, user, role, allocate }) =>
 export const memberAllocate = json((database, { org, user, credits }) =>
   addMember(database, { organization: org, user, role: null, allocate: credits }, 'tollgate member allocate'),
 )
+
+export const memberDefault = json(async (database, { org, user }) => {
+  const organization = await findOrganization(database.query, org)
+  await database.query
+    .transaction()
+    .execute((transaction) => setDefaultOrganization(transaction, organization.id, user))
+  return { user, default_organization: organization }
+})
 
 export const keyCreate = json((database, { org, user, allocate, role, label }) =>
   createKey(database, { organization: org, user, allocate, role, name: label }),

@@ -36,6 +36,10 @@ export const COMMAND_HELP: Readonly<Record<string, CommandHelp>> = {
     does: 'move credits from the pool to a member',
     flags: '--org acme --user alice --credits 5000',
   },
+  'member default': {
+    does: 'make it the organization that a member of several acts in where a request names none',
+    flags: '--org acme --user alice',
+  },
   'key create': {
     does: 'make an API key, shown once; its user becomes a member',
     flags: '--org acme --user alice [--allocate 5000] [--role member|admin|owner|billing_admin] [--label text]',

@@ -48,6 +48,10 @@ test('an organization is made, funded, given members and keys, and shows what th
     used: '0.15',
     held: '0',
   })
+  const chosen = await json('member', 'default', '--org', 'acme', '--user', 'alice')
+  expect(chosen).toEqual({ user: 'alice', default_organization: { id: expect.any(String), name: 'acme' } })
+  const stranger = await run('member', 'default', '--org', 'acme', '--user', 'nobody')
+  expect([stranger.code, stranger.stderr]).toEqual([1, 'tollgate: User is not a member of this organization\n'])
   const list = await run('org', 'list')
   expect(list.stdout.split('\n')[0]).toMatch(/^id +name +status +plan +members +total +allocated +used +held$/)
   expect(list.stdout).toMatch(/ acme +active +platform +1 +100\.5 +25 +0\.15 +0\n/)

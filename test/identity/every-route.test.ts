@@ -43,6 +43,7 @@ const TABLE = {
     'POST /api/v1/org-billing/organizations/own',
     'POST /api/v1/credits/allocate',
     'POST /api/v1/credits/deduct',
+    'PUT /api/v1/account/default-organization',
     'GET /auth/session',
     'POST /auth/logout',
   ],

@@ -1,5 +1,6 @@
-/** /api/v1/account/uc-api-keys: a user's own keys, which may do no more than what made them. */
+/** /api/v1/account: a user's own keys, which may do no more than what made them, and the organization the user acts in. */
 import { expect, test } from 'vitest'
+import { storedSessions } from '../../src/identity/session/session-store.ts'
 import { useProduct } from '../support/product.ts'
 import { type CallAnswer, get, MASTER_KEY, postChat } from '../support/tollgate.ts'
 import { chatAnswer } from '../support/upstream-answers.ts'
@@ -107,4 +108,39 @@ test.each([
 test('The master key belongs to no user, so it makes no key of its own.', async () => {
   expect((await make(MASTER_KEY, { name: 'x' })).status).toBe(403)
   expect((await make(null, { name: 'x' })).status).toBe(401)
+})
+
+test('Whoever is signed in chooses the organization they act in; a key, which does not prove who they are, does not.', async () => {
+  const [first, second, other] = [await seed(), await seed(), await seed()]
+  await product.db.pool.query(
+    `update organization_members set user_id = 'carla', joined_at = now() - interval '1 day' * array_position($1, org_id)
+      where org_id = any($1) and user_id = 'alice'`,
+    [[second.id, first.id]],
+  )
+  await storedSessions(product.db.database).save('carla-1', { user: { user_id: 'carla' } }, 600)
+  const cookie = { cookie: 'session_token=carla-1' }
+  const session = async () => {
+    const answer = await fetch(`${product.tollgate.url}/auth/session`, { headers: cookie })
+    return ((await answer.json()) as { organization_id: string }).organization_id
+  }
+  const choose = async (body: unknown, headers: Record<string, string> = cookie) => {
+    const answer = await fetch(`${product.tollgate.url}/api/v1/account/default-organization`, {
+      method: 'PUT',
+      headers: { 'content-type': 'application/json', ...headers },
+      body: JSON.stringify(body),
+    })
+    return [answer.status, await answer.json()]
+  }
+  // Joined last.
+  expect(await session()).toBe(second.id)
+  for (const { id } of [first, second, first]) {
+    expect(await choose({ organization_id: id })).toEqual([200, { organization_id: id }])
+    await expect.poll(session, { timeout: 5_000 }).toBe(id)
+  }
+  expect(await choose({ organization_id: other.id })).toMatchObject([403, { error: { code: 'not_a_member' } }])
+  expect(await choose({ organization_id: 'acme' })).toMatchObject([422, { error: { param: 'organization_id' } }])
+  const byKey = await choose({ organization_id: other.id }, { authorization: `Bearer ${other.keys.alice}` })
+  expect(byKey).toMatchObject([403, { error: { code: 'PERMISSION_DENIED' } }])
+  const { rows } = await product.db.pool.query('select org_id from organization_members where is_default')
+  expect(rows).toEqual([{ org_id: first.id }])
 })

@@ -11,10 +11,10 @@ import {
 import { TollgateError } from '../../http/errors.ts'
 import { can, requirePermission } from '../../identity/permissions.ts'
 import { creditsToMicro, formatDecimal } from '../../metering/money.ts'
+import { changeRoute } from '../change-route.ts'
 import { exactNumberSchema } from '../exact-number-schema.ts'
 import { type Route, route } from '../route.ts'
 import { creditNumber, wholeCredits } from './amounts.ts'
-import { changeRoute } from './change-route.ts'
 import type { OrgBillingDependencies } from './dependencies.ts'
 import { requireOrganization } from './organization-of.ts'
 

@@ -8,11 +8,11 @@ import {
   revokeInvitation,
 } from '../../billing/invitations.ts'
 import { MEMBER_ROLES } from '../../billing/members.ts'
+import { changeRoute } from '../change-route.ts'
+import { requireProvenUser } from '../require-proven-user.ts'
 import { type Route, route } from '../route.ts'
-import { changeRoute } from './change-route.ts'
 import type { OrgBillingDependencies } from './dependencies.ts'
 import { requireOrganization } from './organization-of.ts'
-import { requireProvenUser } from './require-proven-user.ts'
 
 const base = '/api/v1/org-billing'
 const invitations = `${base}/organizations/{org_id}/invitations`

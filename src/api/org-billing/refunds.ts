@@ -1,10 +1,10 @@
 /** Refunds of one call, by a system administrator, with a reason. The call, the user's history and the reports show them. */
 import { z } from '@hono/zod-openapi'
 import { refundCall } from '../../billing/refund-call.ts'
+import { changeRoute } from '../change-route.ts'
 import { exactNumberSchema } from '../exact-number-schema.ts'
 import type { Route } from '../route.ts'
 import { creditNumber, decimalCredits } from './amounts.ts'
-import { changeRoute } from './change-route.ts'
 import type { OrgBillingDependencies } from './dependencies.ts'
 
 export function refundRoute({ reports }: OrgBillingDependencies): Route {

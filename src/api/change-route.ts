@@ -1,8 +1,8 @@
 /** A route that changes something: one transaction, made once for each Idempotency-Key of a caller. */
 import type { z } from '@hono/zod-openapi'
-import { type ChangeTransaction, change } from '../../billing/change.ts'
-import type { Database } from '../../db/connect.ts'
-import { type CallerDefinition, type CallerRequest, type Route, route } from '../route.ts'
+import { type ChangeTransaction, change } from '../billing/change.ts'
+import type { Database } from '../db/connect.ts'
+import { type CallerDefinition, type CallerRequest, type Route, route } from './route.ts'
 
 type None = z.ZodObject<Record<never, never>>
 

@@ -1,0 +1,27 @@
+/** What an answer says that it used: tokens, who served, and what the provider bills. */
+import { inputTokens, outputTokens, type Usage } from './usage.ts'
+
+/** Of an answer, JSON or stream. */
+export interface Reading {
+  /** Null: the provider stated none, or nothing usable. */
+  usage: Usage | null
+  /** Its own total agrees with its parts. */
+  consistent: boolean
+  /** The model and tier that served, as stated. */
+  model: string | null
+  serviceTier: string | null
+  /** The provider's own bill in 10^-21 dollars (`charge` divides it once); null where it stated none, or none to be believed. */
+  cost: bigint | null
+  /** `usage` by the models that made it, where several served one call; each is priced at its own. */
+  byModel: readonly { model: string; usage: Usage }[] | null
+}
+
+/** Nothing read yet. */
+export function emptyReading(): Reading {
+  return { usage: null, consistent: true, model: null, serviceTier: null, cost: null, byModel: null }
+}
+
+/** Whether what failed was paid for all the same: it says what it used, and not that this was free. */
+export function isPaid({ usage, cost }: Reading): boolean {
+  return usage !== null && cost !== 0n && inputTokens(usage) + outputTokens(usage) > 0
+}
