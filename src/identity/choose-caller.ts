@@ -39,6 +39,12 @@ export function createChooseCaller(database: Database, now: () => number): Choos
     return callerIn(principal, standing, user)
   }
 
+  /** An application that names members lost the name of this one: the call is not charged to the service instead. */
+  function nameless(principal: Principal, standing: Standing | null): Caller {
+    if (principal.actAs === 'members') throw noMember()
+    return callerIn(principal, standing)
+  }
+
   return (principal, headers) => {
     const named = headers['x-org-id']
     const organization = typeof named === 'string' && named !== '' ? named : null
@@ -49,8 +55,8 @@ export function createChooseCaller(database: Database, now: () => number): Choos
     if (standing === undefined) return elsewhere(principal, organization ?? '')
     if (standing !== null && !standing.isActive && !principal.isSystemAdmin) throw suspended()
     const user = headers['x-user-id']
-    if (principal.credential.kind !== 'service_key' || typeof user !== 'string' || user === '')
-      return callerIn(principal, standing)
+    if (principal.credential.kind !== 'service_key' || typeof user !== 'string') return callerIn(principal, standing)
+    if (user === '') return nameless(principal, standing)
     if (user === principal.userId || standing === null) return callerIn(principal, standing)
     return asMember(principal, standing, user)
   }

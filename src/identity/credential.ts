@@ -3,23 +3,28 @@
  * `x-litellm-api-key`, come before all others: an identity-aware proxy in front may fill `Authorization` with a token of its own. Of the
  * others, two that disagree are refused: nobody can tell whose call it is.
  */
-import type { IncomingHttpHeaders } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import { TollgateError } from '../http/errors.ts'
 
 /** Comes before all others. */
 export const LITELLM_HEADER = 'x-litellm-api-key'
 /** Each holds the key alone, or `Bearer` and the key. */
 export const KEY_HEADERS = ['x-service-key', 'x-api-key', 'api-key', 'x-goog-api-key'] as const
+const AUTHORIZATION = 'authorization'
 /** Longer than any token an identity provider issues, shorter than what a head may hold. */
 const LONGEST = 16_384
 
 /** @param configured `litellm_key_header_name`, in lower case. Null where no header names a key. @throws {TollgateError} 401. */
-export function readKey(headers: IncomingHttpHeaders, configured: string | null): string | null {
+export function readKey(
+  { headers, rawHeaders }: Pick<IncomingMessage, 'headers' | 'rawHeaders'>,
+  configured: string | null,
+): string | null {
   for (const name of configured === null ? [LITELLM_HEADER] : [configured, LITELLM_HEADER]) {
     const first = headers[name]
     if (first !== undefined) return keyIn(first)
   }
   const { authorization } = headers
+  if (authorization !== undefined && isSentTwice(rawHeaders)) throw disagreeing()
   let found = authorization === undefined ? null : bearer(authorization)
   for (const name of KEY_HEADERS) {
     const value = headers[name]
@@ -29,6 +34,16 @@ export function readKey(headers: IncomingHttpHeaders, configured: string | null)
     found = key
   }
   return found
+}
+
+/** Node keeps the first Authorization and drops the others without a word; a proxy in front may have read the last. */
+function isSentTwice(rawHeaders: readonly string[]): boolean {
+  let count = 0
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i]!
+    if (name.length === AUTHORIZATION.length && name.toLowerCase() === AUTHORIZATION) count += 1
+  }
+  return count > 1
 }
 
 function bearer(authorization: string): string {
@@ -51,7 +66,7 @@ function malformed(): TollgateError {
 function disagreeing(): TollgateError {
   return unauthorized(
     'ambiguous_api_key',
-    'Two headers of this request carry different API keys. Send one key, or name it in x-litellm-api-key.',
+    'More than one header of this request carries a key, and they may differ. Send one key, or name it in x-litellm-api-key.',
   )
 }
 

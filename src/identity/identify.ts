@@ -32,7 +32,7 @@ export interface IdentifyOptions {
   now: () => number
 }
 
-type Arriving = Pick<IncomingMessage, 'headers' | 'method' | 'socket' | 'url'>
+type Arriving = Pick<IncomingMessage, 'headers' | 'rawHeaders' | 'method' | 'socket' | 'url'>
 
 /** @throws {TollgateError} 401, 403, 404, 429, 503. */
 export type Identify = (request: Arriving) => Promise<Caller>
@@ -56,7 +56,7 @@ export function createIdentify(options: IdentifyOptions): Identify {
   }
 
   async function authenticate(request: Arriving): Promise<Principal> {
-    const key = readKey(request.headers, config.keyHeader)
+    const key = readKey(request, config.keyHeader)
     const { address } = clientOf(request)
     if (key === null) return people.sessions.find(request, address) ?? refuse(noCredential())
     const hash = hashKey(key)

@@ -130,6 +130,16 @@ describe('a token that must not pass', () => {
       'invalid_token',
     ],
     ['names its own key', async () => ownKey(), 'invalid_token'],
+    ['names its key by a path', async () => underName('../../../../dev/null'), 'invalid_token'],
+    ['names its key by nothing', async () => underName(''), 'invalid_token'],
+    [
+      'says where its keys are',
+      () => provider.forge({}, { key: stranger.key, header: { jku: `${stranger.issuer}/jwks`, x5u: stranger.issuer } }),
+      'invalid_token',
+    ],
+    ['is unsigned in other letters', async () => unsigned('nOnE'), 'invalid_token'],
+    ['states two issuers', () => provider.forge({ iss: [provider.issuer, stranger.issuer] }), 'invalid_token'],
+    ['is for an audience that begins as ours', () => provider.forge({ aud: `${AUDIENCE}-2` }), 'invalid_token'],
   ])('%s.', async (_, make, code) => {
     expect(await fresh()(await make())).toBe(`401 ${code}`)
   })
@@ -143,8 +153,8 @@ describe('a token that must not pass', () => {
   }
 
   /** `none` has an empty signature; a few letters make it look like a token. */
-  function unsigned(): string {
-    return `${part({ alg: 'none', typ: 'JWT' })}.${part(claims())}.AAAA`
+  function unsigned(alg = 'none'): string {
+    return `${part({ alg, typ: 'JWT' })}.${part(claims())}.AAAA`
   }
 
   async function confused(key: JWK, form: 'pem' | 'json'): Promise<string> {
@@ -160,6 +170,10 @@ describe('a token that must not pass', () => {
     const [header = '', payload = '', signature = ''] = token.split('.')
     const stated = JSON.parse(Buffer.from(payload, 'base64url').toString()) as Record<string, unknown>
     return `${header}.${part({ ...stated, sub: 'alice' })}.${signature}`
+  }
+
+  async function underName(kid: string): Promise<string> {
+    return provider.forge({}, { key: { ...(await newKey('RS256')), kid } })
   }
 
   async function ownKey(): Promise<string> {

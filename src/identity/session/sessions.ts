@@ -91,7 +91,15 @@ export function createSessions(options: SessionsOptions): Sessions {
     return cookies === undefined ? null : (parse(cookies, settings.cookie)[settings.cookie] ?? null)
   }
 
+  /** A page of another host of our domain can add a cookie of this name, of a session it knows. */
+  function refuseTwo(cookies = ''): void {
+    if (cookies.indexOf(settings.cookie) === cookies.lastIndexOf(settings.cookie)) return
+    const pairs = cookies.split(';').map((pair) => pair.trim())
+    if (new Set(pairs.filter((pair) => pair.startsWith(`${settings.cookie}=`))).size > 1) throw twoSessions()
+  }
+
   async function find(request: Parameters<Sessions['find']>[0], token: string, address: string): Promise<Principal> {
+    refuseTwo(request.headers.cookie)
     if (!TOKEN.test(token)) throw unknownSession()
     const vouched = await identify(token, address)
     requireSameSite(request)
@@ -119,6 +127,13 @@ export function createSessions(options: SessionsOptions): Sessions {
 
 function unknownSession(): TollgateError {
   return unauthorized('invalid_session', 'Invalid or expired session. Please login again.')
+}
+
+function twoSessions(): TollgateError {
+  return unauthorized(
+    'ambiguous_session',
+    'Two cookies of this request name different sessions. Delete the cookies of this site and login again.',
+  )
 }
 
 function refuse(cause: unknown): never {
