@@ -93,23 +93,31 @@ async function prepareSchema(server: Server, options: Options, say: (line: strin
   if (note !== null) say(note)
 }
 
-/** A schema that is refused says all by itself; other errors are PostgreSQL's or the network's, and name the setting. */
+/** Names the setting at fault and what to do. A schema that is refused says the second by itself. */
 export function asCommandError(error: unknown, { named }: Pick<Server, 'named'>): CommandError {
   const message = messageOf(error)
-  if (named === null || error instanceof SchemaError) return new CommandError(EXIT.database, message, { cause: error })
-  const advice = ADVICE[(error as { code?: string }).code ?? ''] ?? ''
+  if (named === null) return new CommandError(EXIT.database, message, { cause: error })
+  if (error instanceof SchemaError) return new CommandError(EXIT.database, `${named}: ${message}`, { cause: error })
+  const { code = message } = error as { code?: string }
+  const advice = ADVICE[code] ?? ''
   return new CommandError(EXIT.database, `The database of ${named} can't be used: ${message}.${advice}`, {
     cause: error,
   })
 }
 
-/** By the code of PostgreSQL or of the system. */
+/** By the code of PostgreSQL or of the system; by the message where there is none. */
 const ADVICE: Readonly<Record<string, string>> = {
   ECONNREFUSED: ' Nothing listens there: start PostgreSQL, or correct host and port.',
+  ENOENT: ' There is no socket: start PostgreSQL, or correct the folder that stands for the host.',
+  EACCES: ' This user may not open the socket: correct its rights, or give the program those of its group.',
   ENOTFOUND: ' Correct the host.',
+  EAI_AGAIN: ' Its name can not be looked up now: correct the host, or try again.',
   ETIMEDOUT: ' Correct host and port, or open the firewall.',
   '28P01': ' Correct user and password.',
   '28000': ' Correct the user, or let it in in pg_hba.conf.',
+  '42501':
+    ' Run tollgate migrate with the role that owns the database; the program itself needs a member of tollgate_app.',
+  'Connection terminated unexpectedly': ' What listens there may be no PostgreSQL: correct host and port.',
   '3D000': ' Make the database first: create database.',
 }
 

@@ -133,7 +133,7 @@ function readDatabaseUrl(field: Field): string | null {
   const fromFile = field.text('a PostgreSQL URL', fromEnv !== null)?.trim() ?? null
   const url = fromEnv ?? fromFile
   if (url === null || url === '') return null
-  if (/^postgres(?:ql)?:\/\//.test(url)) return url
+  if (/^postgres(?:ql)?:\/\//.test(url) && URL.canParse(url)) return url
   const where =
     fromEnv === null ? 'not a PostgreSQL URL' : 'the environment variable DATABASE_URL is not a PostgreSQL URL'
   return field.error(where, 'write postgresql://user:password@host:5432/name')

@@ -57,8 +57,9 @@ async function readState(client: pg.Client, files: SchemaFiles): Promise<SchemaS
     return state
   } catch (error) {
     if (sqlState(error) !== '42501') throw error
+    const role = JSON.stringify(client.user ?? '')
     throw new SchemaError(
-      `The role of this connection may not read the schema tollgate (${(error as Error).message}): make it a member of tollgate_app.`,
+      `The role ${role} may not read the schema tollgate (${(error as Error).message}). Its owner can let it: grant tollgate_app to ${role};`,
       { cause: error },
     )
   }

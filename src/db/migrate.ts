@@ -246,6 +246,8 @@ function refuseDrift(before: SchemaState, { drift, functions, newerSet }: Schema
 }
 
 const LOCK_TIMED_OUT = '55P03'
+const FORBIDDEN = '42501'
+const ADVICE_ROLE = 'Run it with the role that owns the database, or make it the owner: alter database ... owner to ...'
 const ADVICE_LOCKED = `Another session held on to it for ${LOCK_TIMEOUT}; run \`tollgate migrate\` again.`
 const ADVICE_FOREIGN = 'Give Tollgate a database of its own, or rename what is there.'
 
@@ -258,6 +260,7 @@ function describeFailure(name: string, sql: string, error: Error): string {
   const state = sqlState(error)
   const failed = `${name}${line} failed and nothing was changed: ${error.message}.`
   if (state === LOCK_TIMED_OUT) return `${failed} ${ADVICE_LOCKED}`
+  if (state === FORBIDDEN) return `${failed} ${ADVICE_ROLE}`
   if (TAKEN.has(state ?? '')) return `${failed}${hint === undefined ? '' : ` ${hint}`} ${ADVICE_FOREIGN}`
   return hint === undefined ? failed : `${failed} ${hint}`
 }

@@ -194,6 +194,11 @@ test('a database that is not there is 4, without its password; a port that is ta
     "tollgate: The database of DATABASE_URL can't be used: connect ECONNREFUSED 127.0.0.1:1. Nothing listens there: start PostgreSQL, or correct host and port.\n",
   )
   expect(away.stdout + away.stderr).not.toContain('planted-password')
+  const nowhere = await tollgate(['audit'], { DATABASE_URL: 'postgresql://user@%2Fnowhere/x' })
+  expect([nowhere.code, nowhere.stderr]).toEqual([
+    4,
+    "tollgate: The database of DATABASE_URL can't be used: connect ENOENT /nowhere/.s.PGSQL.5432. There is no socket: start PostgreSQL, or correct the folder that stands for the host.\n",
+  ])
 
   const taken = createServer()
   await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve))

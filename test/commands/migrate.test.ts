@@ -26,7 +26,7 @@ test('migrate --check answers 0, 1 or 4, and changes nothing', async () => {
   const notOurs = {
     code: 4,
     stdout: '',
-    stderr: `tollgate: The database "${db.name}" is not a Tollgate database (yet): run \`tollgate migrate\`.\n`,
+    stderr: `tollgate: DATABASE_URL: The database "${db.name}" is not a Tollgate database (yet): run \`tollgate migrate\`.\n`,
   }
   expect(await tollgate('migrate', '--check')).toEqual(notOurs)
   expect(await db.objects()).toEqual([])
@@ -76,7 +76,7 @@ test.each([
   expect(await tollgate(...command.split(' '))).toEqual({
     code: 4,
     stdout: '',
-    stderr: `tollgate: The database "${db.name}" is not a Tollgate database (yet): run \`tollgate migrate\`.\n`,
+    stderr: `tollgate: DATABASE_URL: The database "${db.name}" is not a Tollgate database (yet): run \`tollgate migrate\`.\n`,
   })
   expect(await db.objects()).toEqual(before)
 })
