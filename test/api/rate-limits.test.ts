@@ -117,7 +117,7 @@ describe.skipIf(!redisInstalled())('Two replicas with one Redis', () => {
     const refused = await postChat(one(), SERVICE, BODY)
     expect(refused.json()).toMatchObject({ detail: 'Rate limit exceeded. Maximum 3 calls of this key per minute.' })
     // The other replica hears of it within moments.
-    await expect.poll(async () => (await postChat(other(), SERVICE, BODY)).status).toBe(429)
+    await expect.poll(async () => (await postChat(other(), SERVICE, BODY)).status, { timeout: 10_000 }).toBe(429)
   })
 
   test('state a limit on streams and errors too, and nothing where nothing limits requests', async () => {

@@ -1,10 +1,12 @@
 /** What an operator does with organizations, members and keys, from the command line alone. */
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { useProduct } from '../support/product.ts'
 import { runCommand } from '../support/run-tollgate.ts'
 import { postChat } from '../support/tollgate.ts'
 import { chatAnswer } from '../support/upstream-answers.ts'
 
+// Commands that start one after the other.
+vi.setConfig({ testTimeout: 120_000 })
 const product = useProduct()
 const run = (...args: string[]) => runCommand({ args, databaseUrl: product.db.url })
 
