@@ -3,7 +3,7 @@
  * the listed price of a real model, so that the ledger alone writes the rows a whole call would.
  */
 
-import { NO_USAGE, openAiShape } from '../providers/usage.ts'
+import { NO_USAGE, usageRecord } from '../providers/usage.ts'
 import { writtenRates } from '../src/call/call-hold.ts'
 import type { CallNames, HoldRequest, Payer, Settlement } from '../src/ledger/ledger.ts'
 import { charge } from '../src/metering/charge.ts'
@@ -81,7 +81,7 @@ function sampleCall(price: Price, input: number, output: number): SampleCall {
         served_model: MODEL,
         service_tier: 'default',
         finish_reasons: ['stop'],
-        usage: openAiShape(usage),
+        usage: usageRecord(usage),
         tool_uses: {},
       },
     },

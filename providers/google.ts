@@ -38,6 +38,8 @@ export const google: ChatProvider = {
   tierMultiplier: googleTier,
   pricedAs: (asked, served) => bareModel(served ?? asked),
   listedAs: (model) => ({ provider: 'google', model: bareModel(model) }),
+  // The data set's `google` holds Vertex AI too, whose Claude models this API doesn't serve.
+  modelLists: [{ provider: 'google', only: /^gem(?:ini|ma)-/ }],
   unpriced: googleUnpriced,
   readError: readGoogleError,
   chat: {

@@ -6,6 +6,12 @@ import { unknownMedia } from './media/media-size.ts'
 import { openAiDialect, PLAIN_MODEL, typedTools } from './openai-dialect.ts'
 import type { ChatProvider } from './provider.ts'
 
+/** Who serves its models, as the data set lists them. */
+const SERVERS = [
+  ...['cerebras', 'fireworks-ai', 'groq', 'hyperbolic', 'nebius', 'novita', 'nscale', 'ovhcloud', 'publicai'],
+  ...['sambanova', 'together'],
+]
+
 /** Ways of choosing rather than providers. */
 const POLICIES = /:(?:fastest|cheapest|preferred|auto)$/
 
@@ -16,6 +22,9 @@ export const huggingface: ChatProvider = openAiDialect({
   keyVariables: ['HF_TOKEN', 'HUGGINGFACE_API_KEY'],
   domain: 'huggingface.co',
   billsAbandoned: true,
+  isRouter: true,
+  // Not one provider in the data set but one for each that it resells: a model is asked for as `<org>/<model>:<who>`.
+  modelLists: SERVERS.map((server) => ({ provider: `huggingface_${server}`, suffix: `:${server}` })),
   model: () => ({ ...PLAIN_MODEL, tokensPercent: 105, hiddenInput: { always: 8, withTools: 80 } }),
   mediaTokens: () => unknownMedia,
   // Some of its servers ignore the newer member, and a cap that is ignored is none.
@@ -27,7 +36,6 @@ export const huggingface: ChatProvider = openAiDialect({
     const server = serverOf(model)
     if (server === null) return null
     const named = withSuffix(model)
-    // HuggingFace is not one provider in the data set but one for each that it resells.
     return { provider: `huggingface_${server}`, model: named.slice(0, named.lastIndexOf(':')) }
   },
   unpriced: (model) =>

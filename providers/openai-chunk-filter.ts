@@ -6,7 +6,8 @@ import { type Chunk, choicesOf, failureIn, memberText, withoutUsage } from './op
 import { readOpenAiErrorFrame } from './openai-errors.ts'
 import type { OpenAiFacts } from './openai-facts.ts'
 import { readConsumed } from './openai-reading.ts'
-import type { ProviderError, Reading } from './provider.ts'
+import type { ProviderError } from './provider.ts'
+import type { Reading } from './reading.ts'
 import type { ShownModel } from './shown-model.ts'
 import { dataFrame, isCanonical, type Verdict } from './sse-frames.ts'
 

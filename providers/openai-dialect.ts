@@ -47,6 +47,8 @@ export function openAiDialect(dialect: OpenAiFacts): ChatProvider {
     domain: dialect.domain,
     listedAs: dialect.listedAs ?? ((model) => ({ provider: dialect.priceList ?? dialect.name, model })),
     billsAbandoned: dialect.billsAbandoned ?? false,
+    isRouter: dialect.isRouter ?? false,
+    ...(dialect.modelLists === undefined ? {} : { modelLists: dialect.modelLists }),
     statesCost: dialect.readCost !== undefined,
     model: dialect.model,
     tierMultiplier: dialect.tierMultiplier ?? (() => 1_000_000n),

@@ -50,7 +50,7 @@ function describe(
     retryAfterMs: retry,
     // What a provider says about a request may quote the prompt, which no log and no row may hold.
     internal: aboutRequest ? [type, code, param].filter((part) => part !== null).join(' ') : scrub(internal),
-    ...(kind === 'bad_request' && rejectsStreamOptions(members) ? { rejects: 'stream_options' as const } : {}),
+    ...(kind === 'bad_request' && rejectsStreamOptions(members) ? { rejects: 'usage_question' as const } : {}),
   }
 }
 

@@ -3,7 +3,15 @@
  * stream and errors all take such a row, and `openai-dialect.ts` makes a provider of it and them.
  */
 import type { UsageRules } from './openai-usage.ts'
-import type { ChatCapability, ModelFacts, ProviderCall, ProviderErrorKind, Refusal, ServerTool } from './provider.ts'
+import type {
+  ChatCapability,
+  ModelFacts,
+  ModelList,
+  ProviderCall,
+  ProviderErrorKind,
+  Refusal,
+  ServerTool,
+} from './provider.ts'
 import type { ProviderFacts } from './provider-name.ts'
 
 type Json = Readonly<Record<string, unknown>>
@@ -26,6 +34,10 @@ export interface OpenAiFacts extends Pick<ProviderFacts, 'keyVariables' | 'domai
   priceList?: string
   /** @default the model's own name in that list */
   listedAs?(model: string): { provider: string; model: string } | null
+  /** @default all that are listed under that name */
+  modelLists?: readonly ModelList[]
+  /** @default false */
+  isRouter?: boolean
   /** The name sent upstream. @default the one in the configuration */
   sentAs?(model: string): string
   /** @default false */

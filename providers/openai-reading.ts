@@ -3,7 +3,7 @@
 import { asObject } from './json.ts'
 import type { OpenAiFacts } from './openai-facts.ts'
 import { readOpenAiUsage } from './openai-usage.ts'
-import type { Reading } from './provider.ts'
+import type { Reading } from './reading.ts'
 import { inputTokens, outputTokens, type Usage } from './usage.ts'
 
 type Consumed = Pick<Reading, 'usage' | 'consistent' | 'cost' | 'byModel'>

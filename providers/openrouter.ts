@@ -28,6 +28,7 @@ export const openrouter: ChatProvider = openAiDialect({
   keyVariables: ['OPENROUTER_API_KEY'],
   domain: 'openrouter.ai',
   billsAbandoned: true,
+  isRouter: true,
   model: routedModel,
   mediaTokens,
   capMember: () => 'either',

@@ -9,7 +9,7 @@ import type { Member } from './json-members.ts'
 import type { Path, Shape, Stranger } from './known-members/shape.ts'
 import type { MediaSize } from './media/media-size.ts'
 import type { ProviderFacts } from './provider-name.ts'
-import { inputTokens, outputTokens, type Usage } from './usage.ts'
+import type { Reading } from './reading.ts'
 
 /** A chat completion request as the caller sent it: the bytes, where their members are, and what was read from them. */
 export interface ChatRequest {
@@ -122,31 +122,6 @@ export interface ModelFacts {
   hiddenInput: { always: number; withTools: number }
 }
 
-/** What was read from an answer, JSON or stream, about what it consumed. */
-export interface Reading {
-  /** Null: the provider stated none, or nothing usable. */
-  usage: Usage | null
-  /** Its own total agrees with its parts. */
-  consistent: boolean
-  /** The model and tier that served, as stated. */
-  model: string | null
-  serviceTier: string | null
-  /** The provider's own bill in 10^-21 dollars (`charge` divides it once); null where it stated none, or none to be believed. */
-  cost: bigint | null
-  /** `usage` by the models that made it, where several served one call; each is priced at its own. */
-  byModel: readonly { model: string; usage: Usage }[] | null
-}
-
-/** Nothing read yet. */
-export function emptyReading(): Reading {
-  return { usage: null, consistent: true, model: null, serviceTier: null, cost: null, byModel: null }
-}
-
-/** Whether what failed was paid for all the same: it says what it used, and not that this was free. */
-export function isPaid({ usage, cost }: Reading): boolean {
-  return usage !== null && cost !== 0n && inputTokens(usage) + outputTokens(usage) > 0
-}
-
 /** A complete JSON answer. */
 export interface Answer {
   reading: Reading
@@ -239,9 +214,19 @@ export interface ProviderError {
   /** For the operator's log only. */
   internal: string
   /** The server does not know this member, which we added: the call may be made again without it. */
-  rejects?: 'stream_options'
+  rejects?: 'usage_question'
   /** What the failed answer says it used, where it does and not that it was free: that is charged. */
   consumed?: Reading
+}
+
+/** Models of the price data set that a provider serves. */
+export interface ModelList {
+  /** In the data set. */
+  provider: string
+  /** Those it serves, where it does not serve all. */
+  only?: RegExp
+  /** What a caller adds to their names. */
+  suffix?: string
 }
 
 /** What a provider is, whatever it is asked for; and what it can do, one capability an endpoint, each left out where it can't. */
@@ -263,6 +248,10 @@ export interface Provider extends ProviderFacts {
   pricedAs(asked: string, served: string | null): string
   /** Where the price data set lists a model under such a name; null where it can't. */
   listedAs(model: string): { provider: string; model: string } | null
+  /** Where the price data set lists the models it serves. Left out: under the one name that prices them, all of them. */
+  modelLists?: readonly ModelList[]
+  /** It sells models of others, which change daily: some cost nothing, and their names may begin with its own. */
+  isRouter?: boolean
   /** Why no price can be known for such a name, and what to ask for instead; null where nothing special is to be said. */
   unpriced(model: string): string | null
   readError(

@@ -5,7 +5,7 @@
 
 import { asObject, parseJson } from './json.ts'
 import { type Change, changeMembers, objectMembers } from './json-members.ts'
-import { openAiShape, type Usage } from './usage.ts'
+import { type Usage, usageRecord } from './usage.ts'
 
 /** What providers charge us is not the caller's business. */
 const COST_FIELDS = ['cost_details', 'cost_in_usd_ticks', 'is_byok', 'estimated_cost']
@@ -26,7 +26,7 @@ export function shownUsage(text: Buffer, read: Usage | null, cost: string | null
 /** Counts that mean something else at OpenAI, stand elsewhere there, or are not those that were billed. */
 function corrections(stated: Record<string, unknown>, read: Usage): Change[] {
   const changes: Change[] = []
-  const billed = openAiShape(read)
+  const billed = usageRecord(read)
   for (const key of ['prompt_tokens', 'completion_tokens', 'total_tokens'] as const)
     if (stated[key] !== billed[key]) changes.push({ key, value: String(billed[key]) })
   for (const key of ['prompt_tokens_details', 'completion_tokens_details'] as const) {

@@ -61,7 +61,7 @@ export interface OpenAiUsage {
 }
 
 /** Whatever the provider's dialect was, clients see OpenAI's. Members few clients know appear only where they are not 0. */
-export function openAiShape(usage: Usage): OpenAiUsage {
+export function usageRecord(usage: Usage): OpenAiUsage {
   const prompt = inputTokens(usage)
   const completion = outputTokens(usage)
   const written = usage.cacheWrite5m + usage.cacheWrite1h

@@ -2,8 +2,9 @@
 
 import { parseExactJson } from '../exact-json.ts'
 import { asObject, parseJson } from '../json.ts'
-import { type Answer, type AnswerContext, emptyReading, isPaid, type ProviderError, type Reading } from '../provider.ts'
-import { openAiShape } from '../usage.ts'
+import type { Answer, AnswerContext, ProviderError } from '../provider.ts'
+import { emptyReading, isPaid, type Reading } from '../reading.ts'
+import { usageRecord } from '../usage.ts'
 import { blocksMember, type Carried, idWithBlocks } from './carried.ts'
 import { brokenOff, readClaudeErrorEvent } from './errors.ts'
 import { annotation, isCarried, type Outcome, readOutcome } from './outcome.ts'
@@ -41,7 +42,7 @@ export function readClaudeAnswer(body: Buffer, context: AnswerContext): Answer |
         model: context.request.model,
         choices: [choiceOf(message, outcome)],
       }
-      const stated = reading.usage === null || replaces ? usage : openAiShape(reading.usage)
+      const stated = reading.usage === null || replaces ? usage : usageRecord(reading.usage)
       return Buffer.from(`${JSON.stringify(completion).slice(0, -1)},"usage":${withCost(stated, cost)}}`)
     },
   }

@@ -1,6 +1,7 @@
 /** The events of a stream: what each of them adds to the chunks, to the usage and to the end. */
 import { asObject, parseJson } from '../json.ts'
-import type { ProviderError, Reading } from '../provider.ts'
+import type { ProviderError } from '../provider.ts'
+import type { Reading } from '../reading.ts'
 import type { Shown } from '../shown.ts'
 import { parseFrame } from '../sse-frames.ts'
 import { brokenOff, readClaudeErrorEvent } from './errors.ts'

@@ -5,10 +5,11 @@
  * because clients that add up deltas can't add up lists, comes right before the end: annotations and the blocks of the next turn.
  */
 
-import { type AnswerContext, emptyReading, type StreamPart, type StreamReader } from '../provider.ts'
+import type { AnswerContext, StreamPart, StreamReader } from '../provider.ts'
+import { emptyReading } from '../reading.ts'
 import { createShown } from '../shown.ts'
 import { createSseFrames } from '../sse-frames.ts'
-import { openAiShape } from '../usage.ts'
+import { usageRecord } from '../usage.ts'
 import { brokenOff } from './errors.ts'
 import { createClaudeChunks } from './stream-chunks.ts'
 import { type ClaudeProgress, createClaudeEvents } from './stream-events.ts'
@@ -66,7 +67,7 @@ export function readClaudeStream(context: AnswerContext): StreamReader {
     shownText,
     textSince,
     usageFrame(cost, usage, replaces = false) {
-      const stated = progress.isFinal && reading.usage !== null && !replaces ? openAiShape(reading.usage) : usage
+      const stated = progress.isFinal && reading.usage !== null && !replaces ? usageRecord(reading.usage) : usage
       return chunks.usage(stated, cost)
     },
     stopFrames() {

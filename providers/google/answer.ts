@@ -2,8 +2,9 @@
 
 import { parseExactJson } from '../exact-json.ts'
 import { asObject, parseJson } from '../json.ts'
-import { type Answer, type AnswerContext, emptyReading, type ProviderError } from '../provider.ts'
-import { openAiShape } from '../usage.ts'
+import type { Answer, AnswerContext, ProviderError } from '../provider.ts'
+import { emptyReading } from '../reading.ts'
+import { usageRecord } from '../usage.ts'
 import {
   createCallNamer,
   failureText,
@@ -72,7 +73,7 @@ export function readGoogleAnswer(body: Buffer, context: AnswerContext): Answer |
     outputText: () => (stated === null ? shownText() : ''),
     shownText,
     body(cost, usage, replaces = false) {
-      const shown = stated === null || replaces ? usage : openAiShape(stated.usage)
+      const shown = stated === null || replaces ? usage : usageRecord(stated.usage)
       return Buffer.from(withUsage(JSON.stringify(head), shown, cost))
     },
   }

@@ -4,15 +4,10 @@
  * reason it gave. A stream that ends without any broke off, and is an error.
  */
 import { asObject } from '../json.ts'
-import {
-  type AnswerContext,
-  emptyReading,
-  type ProviderError,
-  type StreamPart,
-  type StreamReader,
-} from '../provider.ts'
+import type { AnswerContext, ProviderError, StreamPart, StreamReader } from '../provider.ts'
+import { emptyReading } from '../reading.ts'
 import { createShown, type Shown } from '../shown.ts'
-import { openAiShape } from '../usage.ts'
+import { usageRecord } from '../usage.ts'
 import { NO_CANDIDATES } from './candidate.ts'
 import { readGoogleErrorFrame } from './errors.ts'
 import { toolUses } from './grounding.ts'
@@ -143,7 +138,7 @@ function factsOf(state: State): StreamFacts {
     textSince,
     usageFrame(cost, charged, replaces = false) {
       const { usage: stated } = usage.read()
-      return chunks.usage(stated === null || replaces ? charged : openAiShape(stated), cost)
+      return chunks.usage(stated === null || replaces ? charged : usageRecord(stated), cost)
     },
     stopFrames() {
       const indexes = Array.from({ length: context.choices }, (_, index) => index)

@@ -1,6 +1,7 @@
 /** Chunks in OpenAI's dialect for a stream of Gemini's: what every one of them repeats, and the usage. */
 import { asObject } from '../json.ts'
-import type { AnswerContext, Reading } from '../provider.ts'
+import type { AnswerContext } from '../provider.ts'
+import type { Reading } from '../reading.ts'
 import { dataFrame } from '../sse-frames.ts'
 import { withUsage } from './answer.ts'
 import type { Delta } from './choice.ts'

@@ -1,6 +1,6 @@
 /** The usage a stream stated last. It is parsed and read only when somebody asks: every frame states it. */
 import { asObject, parseJson } from '../json.ts'
-import type { Reading } from '../provider.ts'
+import type { Reading } from '../reading.ts'
 import { readGoogleUsage } from './usage.ts'
 
 type Json = Record<string, unknown>

@@ -4,14 +4,11 @@ import type { Deployment } from '../config/config.ts'
 import type { PriceBook } from '../metering/price.ts'
 import { knownModels } from '../routing/known-models.ts'
 
-/** Their models change daily, and some of them cost nothing. */
-const ROUTERS: ReadonlySet<string> = new Set(['openrouter', 'huggingface'])
-
 /** True where it can't be known: a pattern stands for every model of its provider. */
 export function hasFreeModel(deployments: readonly Deployment[], prices: PriceBook, at: Date): boolean {
   return deployments.some((deployment) => {
     const isPattern = deployment.upstreamModel.includes('*')
-    if (isPattern && deployment.price === null && ROUTERS.has(deployment.provider)) return true
+    if (isPattern && deployment.price === null && providerOf(deployment.provider).isRouter === true) return true
     const models = isPattern ? knownModels(deployment.provider) : [deployment.upstreamModel]
     return (models.length === 0 ? [''] : models).some((model) => costsNothing(deployment, model, prices, at))
   })

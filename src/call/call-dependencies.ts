@@ -18,7 +18,7 @@ import type { Vault } from '../vault/vault.ts'
 import type { HiddenShares } from './hidden-shares.ts'
 import type { Quotes } from './quotes.ts'
 import type { Upstream } from './upstream.ts'
-import type { StreamOptionsUnsupported } from './usage-question.ts'
+import type { UsageQuestionRefused } from './usage-question.ts'
 import type { UsualTiers } from './usual-tiers.ts'
 
 export interface CallDependencies {
@@ -37,7 +37,7 @@ export interface CallDependencies {
   network: { upstream: Upstream; connections: ProviderConnections; guard: AddressGuard }
   money: { ledger: Ledger; prices: PriceBook; tokenizer: Tokenizer }
   /** What earlier calls taught, by model or deployment. */
-  learned: { hiddenShares: HiddenShares; usualTiers: UsualTiers; streamOptionsUnsupported: StreamOptionsUnsupported }
+  learned: { hiddenShares: HiddenShares; usualTiers: UsualTiers; usageQuestionRefused: UsageQuestionRefused }
   /** What callers send of quotes they were given. */
   quotes: Pick<Quotes, 'open'>
   observe: { log: Log; metrics: Metrics }

@@ -8,7 +8,7 @@ import { type AddressGuard, type GuardedAnswer, guardedRequest } from '../http/a
 import { TollgateError } from '../http/errors.ts'
 import type { EndpointRequest, RemoteMedia, RemotePlace } from './endpoint.ts'
 
-/** For all media of a request together: as much as Gemini takes inline. */
+/** For all media of a request together: as much as providers that fetch nothing take inline. */
 const BYTES_MAX = 20 * 1024 * 1024
 const URLS_MAX = 16
 const TIMEOUT_MS = 15_000

@@ -2,8 +2,8 @@
  * What is charged for what was stated and counted: a statement in full as far as it is possible (metering/plausible.ts), beyond that
  * the greater of what was counted here and the quote. What the provider stated stays in `api_cost` either way: the operator may owe it.
  */
-import type { Reading } from '../../providers/provider.ts'
-import { NO_USAGE, openAiShape, type Usage } from '../../providers/usage.ts'
+import type { Reading } from '../../providers/reading.ts'
+import { NO_USAGE, type Usage, usageRecord } from '../../providers/usage.ts'
 import type { Provenance } from '../ledger/ledger.ts'
 import { type Charge, COST_SCALE, charge, MILLION } from '../metering/charge.ts'
 import { divideUp, trimDecimal } from '../metering/money.ts'
@@ -164,7 +164,7 @@ function replaced({ charge: booked, usage }: Counted, stated: Priced): Omit<Pric
     usage,
     asStated: false,
     details: {
-      stated_usage: openAiShape(stated.usage),
+      stated_usage: usageRecord(stated.usage),
       stated_credits: trimDecimal(most(stated.charge.microcredits), 6),
     },
   }
@@ -179,7 +179,7 @@ async function alarmIfFar(deps: Deps, attempt: Attempt, statement: Statement, st
   if (charged.microcredits <= (chargeOf(attempt, rough).microcredits * FAR_FACTOR) / 2n) return
   const counted = await countedCharge(attempt, statement)
   if (charged.microcredits <= counted.charge.microcredits * FAR_FACTOR) return
-  stated.details = { far_above_counted: openAiShape(counted.usage) }
+  stated.details = { far_above_counted: usageRecord(counted.usage) }
   const line = { ...idsOf(attempt.call), usage, charge: charged.microcredits, counted: counted.charge.microcredits }
   const words = 'FAR ABOVE WHAT WAS COUNTED: possible, and charged as stated'
   // A model that thinks out of sight does this regularly.

@@ -64,7 +64,7 @@ export function toCallerError(error: Failure, now: Date): TollgateError {
     case 'context_length':
     case 'content_filter': {
       const status = { model_not_found: 404, too_large: 413 }[error.kind as string] ?? 400
-      // A provider's own code says more, but for those that clients look for by OpenAI's.
+      // A provider's own code says more, but for those that clients of the dialect look for.
       const own = error.kind === 'bad_request' || error.kind === 'content_filter' ? error.code : null
       return new TollgateError(status, own ?? code, error.message, {
         ...(error.type === null ? {} : { type: error.type }),

@@ -3,7 +3,8 @@
  * waits for the first content, so that a stream that fails before it can be made again. Ends in exactly one of the ways of RelayEnd;
  * whoever awaits it settles.
  */
-import { isPaid, type ProviderError, type StreamPart, type StreamReader } from '../../providers/provider.ts'
+import type { ProviderError, StreamPart, StreamReader } from '../../providers/provider.ts'
+import { isPaid } from '../../providers/reading.ts'
 import type { Exchange } from '../http/exchange.ts'
 import type { Ended } from '../ledger/ledger.ts'
 import { type Backpressure, createBackpressure } from './backpressure.ts'

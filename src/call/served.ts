@@ -1,5 +1,5 @@
 /** What a provider delivered for one attempt: what settling a call needs of it, whole response or stream. */
-import type { Reading } from '../../providers/provider.ts'
+import type { Reading } from '../../providers/reading.ts'
 import type { Ended, Outcome } from '../ledger/ledger.ts'
 
 export interface Served {

@@ -1,6 +1,6 @@
 /** Usage -> charge -> the books. The one place where a call that ran becomes a charge. */
 import type { ProviderError } from '../../providers/provider.ts'
-import { openAiShape, type Usage } from '../../providers/usage.ts'
+import { type Usage, usageRecord } from '../../providers/usage.ts'
 import { TollgateError } from '../http/errors.ts'
 import type { Closing, Outcome, Pending, Provenance, Settled } from '../ledger/ledger.ts'
 import type { Charge } from '../metering/charge.ts'
@@ -44,7 +44,7 @@ export async function settleCall(deps: SettleDependencies, attempt: Attempt, ser
     : priceCallersAccount(deps, attempt, reading, measured)
   const { charge, usage, provenance, asStated } = priced
   learnFrom(deps, attempt, served, priced)
-  deps.admission.rates.tokens(call.caller, openAiShape(usage).total_tokens)
+  deps.admission.rates.tokens(call.caller, usageRecord(usage).total_tokens)
   if (!reading.consistent) deps.observe.log.warn({ ...idsOf(call), usage }, "the provider's usage does not add up")
   const booking = await deps.money.ledger.settle({
     ...identityOf(attempt),
@@ -58,7 +58,7 @@ export async function settleCall(deps: SettleDependencies, attempt: Attempt, ser
       served_model: reading.model,
       service_tier: reading.serviceTier,
       finish_reasons: served.finishReasons,
-      usage: openAiShape(usage),
+      usage: usageRecord(usage),
       tool_uses: usage.toolFees,
       ...(served.ended === undefined ? {} : { error: served.ended }),
       ...priced.details,

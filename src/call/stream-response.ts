@@ -1,5 +1,6 @@
 /** A streaming call: bytes pass while they are metered; it is settled before the caller sees the end. */
-import { isPaid, type ProviderError, type StreamReader } from '../../providers/provider.ts'
+import type { ProviderError, StreamReader } from '../../providers/provider.ts'
+import { isPaid } from '../../providers/reading.ts'
 import type { TollgateError } from '../http/errors.ts'
 import type { Ended, Outcome } from '../ledger/ledger.ts'
 import { inputCost } from './accrued-cost.ts'

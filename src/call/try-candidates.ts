@@ -19,12 +19,12 @@ export type Made<Result> = { ok: Result } | { error: ProviderError }
 export type Tried<Result> = { attempt: Attempt } & ({ ok: Result } | { failed: Failure })
 
 export async function tryCandidates<Result>(
-  { learned: { streamOptionsUnsupported }, config }: Pick<CallDependencies, 'learned' | 'config'>,
+  { learned: { usageQuestionRefused }, config }: Pick<CallDependencies, 'learned' | 'config'>,
   call: Admitted,
   make: (attempt: Attempt) => Promise<Made<Result>>,
 ): Promise<Tried<Result>> {
   const { exchange, request, hold, candidates } = call
-  const asks = (id: string) => asksForUsage(streamOptionsUnsupported, request.stream, id)
+  const asks = (id: string) => asksForUsage(usageQuestionRefused, request.stream, id)
   let attempt = firstAttempt(call, asks(candidates[0]!.deployment.id))
   let first: Failure | null = null
   /** It was made again without the question for usage, which may not be what was wrong. */
@@ -35,11 +35,11 @@ export async function tryCandidates<Result>(
     const { id } = candidate.deployment
     const made = await make(attempt)
     if ('ok' in made) {
-      if (isWithoutQuestion && !request.mentionsUsageQuestion()) streamOptionsUnsupported.add(id)
+      if (isWithoutQuestion && !request.mentionsUsageQuestion()) usageQuestionRefused.add(id)
       return { attempt, ok: made.ok }
     }
     const { error } = made
-    if (error.rejects === 'stream_options' && attempt.asksUsage) {
+    if (error.rejects === 'usage_question' && attempt.asksUsage) {
       // Nothing was consumed, and the question is ours: the same call without it.
       isWithoutQuestion = true
       attempt = attemptAfter(attempt, candidate, false, false)

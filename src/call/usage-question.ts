@@ -6,13 +6,13 @@
 const FORGET_MS = 10 * 60_000
 
 /** Deployments not to be asked, by id. */
-export interface StreamOptionsUnsupported {
+export interface UsageQuestionRefused {
   has(id: string): boolean
   add(id: string): unknown
 }
 
 /** @param now monotonic, in milliseconds. */
-export function createStreamOptionsUnsupported(now: () => number): StreamOptionsUnsupported {
+export function createUsageQuestionRefused(now: () => number): UsageQuestionRefused {
   const until = new Map<string, number>()
   return {
     has(id) {
@@ -24,6 +24,6 @@ export function createStreamOptionsUnsupported(now: () => number): StreamOptions
   }
 }
 
-export function asksForUsage(unsupported: StreamOptionsUnsupported, isStream: boolean, deploymentId: string): boolean {
+export function asksForUsage(unsupported: UsageQuestionRefused, isStream: boolean, deploymentId: string): boolean {
   return isStream && !unsupported.has(deploymentId)
 }

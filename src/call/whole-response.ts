@@ -1,5 +1,6 @@
 /** A non-streaming call: made, finished and charged even when the caller has left, settled before the response goes out. */
-import { type Answer, isPaid, type ProviderError, type Reading } from '../../providers/provider.ts'
+import type { Answer, ProviderError } from '../../providers/provider.ts'
+import { isPaid, type Reading } from '../../providers/reading.ts'
 import { inputCost } from './accrued-cost.ts'
 import type { Admitted, Attempt } from './admitted.ts'
 import type { CallDependencies } from './call-dependencies.ts'

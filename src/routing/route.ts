@@ -1,7 +1,7 @@
 /** The name a caller asked for becomes the deployments that can serve it. Pure: one Config in, one router out. */
 
 import { providerOfBareName } from '../../providers/provider-name.ts'
-import { PROVIDERS } from '../../providers/registry.ts'
+import { findProvider, PROVIDERS } from '../../providers/registry.ts'
 import type { Config, Deployment } from '../config/config.ts'
 import { knownModels } from './known-models.ts'
 import { compareSpecificity, fillPattern, matchPattern } from './pattern.ts'
@@ -93,7 +93,7 @@ function fill(deployment: Deployment, texts: readonly string[]): Deployment {
  * (`openrouter/auto`), and so may any server behind an api_base.
  */
 function isPrefixed({ provider, apiBase }: Deployment, model: string): boolean {
-  return apiBase === null && provider !== 'openrouter' && provider !== 'huggingface' && model.startsWith(`${provider}/`)
+  return apiBase === null && findProvider(provider)?.isRouter !== true && model.startsWith(`${provider}/`)
 }
 
 function hasKey({ apiKey, mockResponse }: Deployment): boolean {

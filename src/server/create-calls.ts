@@ -10,7 +10,7 @@ import type { CallDependencies, Clock } from '../call/call-dependencies.ts'
 import { createHiddenShares } from '../call/hidden-shares.ts'
 import type { Quotes } from '../call/quotes.ts'
 import type { Upstream } from '../call/upstream.ts'
-import { createStreamOptionsUnsupported } from '../call/usage-question.ts'
+import { createUsageQuestionRefused } from '../call/usage-question.ts'
 import { createUsualTiers } from '../call/usual-tiers.ts'
 import type { Config } from '../config/config.ts'
 import { createAddressGuard } from '../http/address-guard.ts'
@@ -56,7 +56,7 @@ export function createCalls(parts: CallParts): CallDependencies {
     money,
     quotes: parts.quotes,
     learned: {
-      streamOptionsUnsupported: createStreamOptionsUnsupported(clock.monotonic),
+      usageQuestionRefused: createUsageQuestionRefused(clock.monotonic),
       hiddenShares: createHiddenShares(),
       usualTiers: createUsualTiers(clock.monotonic),
     },

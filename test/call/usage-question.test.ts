@@ -1,6 +1,6 @@
 /** Streams are asked for their usage; a server that does not know the question is asked once more without it, and never again. */
 import { describe, expect, test } from 'vitest'
-import { createStreamOptionsUnsupported } from '../../src/call/usage-question.ts'
+import { createUsageQuestionRefused } from '../../src/call/usage-question.ts'
 import { rowOfCall } from '../support/call-books.ts'
 import { useProduct } from '../support/product.ts'
 import { type CallAnswer, modelOn, postChat } from '../support/tollgate.ts'
@@ -181,13 +181,13 @@ describe('nobody can talk a server out of being asked:', () => {
 
 test('a server that was not asked for ten minutes is asked again', () => {
   let now = 0
-  const streamOptionsUnsupported = createStreamOptionsUnsupported(() => now)
-  streamOptionsUnsupported.add('a')
+  const usageQuestionRefused = createUsageQuestionRefused(() => now)
+  usageQuestionRefused.add('a')
   now = 599_999
-  streamOptionsUnsupported.add('b')
-  expect([streamOptionsUnsupported.has('a'), streamOptionsUnsupported.has('b')]).toEqual([true, true])
+  usageQuestionRefused.add('b')
+  expect([usageQuestionRefused.has('a'), usageQuestionRefused.has('b')]).toEqual([true, true])
   now = 600_000
-  expect([streamOptionsUnsupported.has('a'), streamOptionsUnsupported.has('b')]).toEqual([false, true])
+  expect([usageQuestionRefused.has('a'), usageQuestionRefused.has('b')]).toEqual([false, true])
   now = 1_199_999
-  expect(streamOptionsUnsupported.has('b')).toBe(false)
+  expect(usageQuestionRefused.has('b')).toBe(false)
 })

@@ -289,7 +289,7 @@ async function startAt(now: () => Date): Promise<{ url: string }> {
       money: { ledger, prices: createPriceBook(), tokenizer },
       quotes,
       learned: {
-        streamOptionsUnsupported: new Set(),
+        usageQuestionRefused: new Set(),
         hiddenShares: createHiddenShares(),
         usualTiers: createUsualTiers(() => 0),
       },

@@ -4,7 +4,8 @@
  */
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Reading, StreamReader } from '../../providers/provider.ts'
+import type { StreamReader } from '../../providers/provider.ts'
+import type { Reading } from '../../providers/reading.ts'
 import { chatProviderOf, providerNames } from '../../providers/registry.ts'
 import { eventsOf, object } from '../conformance/frames.ts'
 import type { SeededOrganization } from '../support/database.ts'

@@ -217,10 +217,10 @@ describe('one of a kind', () => {
 describe('a server that does not know stream_options', () => {
   const rejects = (status: number, error: object) => read('openai', status, { error }).rejects ?? null
 
-  test.for<[number, object, 'stream_options' | null]>([
-    [400, { message: 'Unknown.', param: 'stream_options' }, 'stream_options'],
-    [400, { message: 'Unknown.', param: 'stream_options.include_usage' }, 'stream_options'],
-    [422, { message: "Extra inputs are not permitted: 'stream_options'" }, 'stream_options'],
+  test.for<[number, object, 'usage_question' | null]>([
+    [400, { message: 'Unknown.', param: 'stream_options' }, 'usage_question'],
+    [400, { message: 'Unknown.', param: 'stream_options.include_usage' }, 'usage_question'],
+    [422, { message: "Extra inputs are not permitted: 'stream_options'" }, 'usage_question'],
     [400, { message: 'Unknown.', param: 'stream' }, null],
     [500, { message: 'stream_options crashed' }, null],
     [429, { message: 'stream_options', code: 'rate_limit_exceeded' }, null],

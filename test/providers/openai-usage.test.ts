@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { readOpenAiUsage } from '../../providers/openai-usage.ts'
-import { NO_USAGE, openAiShape } from '../../providers/usage.ts'
+import { NO_USAGE, usageRecord } from '../../providers/usage.ts'
 
 describe('usage of OpenAI', () => {
   test('is taken apart into buckets that do not overlap', () => {
@@ -31,7 +31,7 @@ describe('usage of OpenAI', () => {
       total: 1_500,
       consistent: true,
     })
-    expect(openAiShape(reading?.usage ?? NO_USAGE)).toEqual(raw)
+    expect(usageRecord(reading?.usage ?? NO_USAGE)).toEqual(raw)
   })
 
   test('is complete without details and without a total', () => {

@@ -1,7 +1,8 @@
 /** What holds for every provider of the registry: however a stream is cut it means the same, and no token is counted twice or lost. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { Answer, ChatProvider, ProviderError, Reading } from '../../providers/provider.ts'
+import type { Answer, ChatProvider, ProviderError } from '../../providers/provider.ts'
+import type { Reading } from '../../providers/reading.ts'
 import { chatProviderOf, providerNames } from '../../providers/registry.ts'
 import { inputTokens, outputTokens, type Usage } from '../../providers/usage.ts'
 import { choicesOf, eventsOf, type Json, object } from '../conformance/frames.ts'

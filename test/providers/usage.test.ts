@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { inputTokens, NO_USAGE, openAiShape, outputTokens } from '../../providers/usage.ts'
+import { inputTokens, NO_USAGE, outputTokens, usageRecord } from '../../providers/usage.ts'
 
 const usage = {
   ...NO_USAGE,
@@ -20,7 +20,7 @@ test('Usage counts every bucket once.', () => {
 })
 
 test("Usage is shown with OpenAI's meaning: cached inside prompt_tokens, reasoning inside completion_tokens.", () => {
-  expect(openAiShape(usage)).toEqual({
+  expect(usageRecord(usage)).toEqual({
     prompt_tokens: 42,
     completion_tokens: 115,
     total_tokens: 157,
@@ -33,7 +33,7 @@ test("Usage is shown with OpenAI's meaning: cached inside prompt_tokens, reasoni
       image_tokens: 8,
     },
   })
-  expect(openAiShape(NO_USAGE)).toEqual({
+  expect(usageRecord(NO_USAGE)).toEqual({
     prompt_tokens: 0,
     completion_tokens: 0,
     total_tokens: 0,

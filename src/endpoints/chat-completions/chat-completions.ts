@@ -2,7 +2,7 @@
 import type { ChatRequest } from '../../../providers/provider.ts'
 import { chatProviderOf } from '../../../providers/registry.ts'
 import { dataFrame } from '../../../providers/sse-frames.ts'
-import { openAiShape } from '../../../providers/usage.ts'
+import { usageRecord } from '../../../providers/usage.ts'
 import type { Endpoint, EndpointRequest } from '../../call/endpoint.ts'
 import { errorBody } from '../../http/errors.ts'
 import { chatTerms } from './chat-terms.ts'
@@ -13,7 +13,7 @@ export const chatCompletions: Endpoint = {
   serviceType: 'llm_inference',
   read: (body, sent = body.text) => chatCall(readChatRequest(body), sent),
   errorBody,
-  usageShape: openAiShape,
+  usageShape: usageRecord,
   stream: {
     contentType: 'text/event-stream; charset=utf-8',
     keepAlive: Buffer.from(': keep-alive\n\n'),

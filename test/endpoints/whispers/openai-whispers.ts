@@ -1,5 +1,6 @@
 /** What a provider needs to be asked for whispers: the capability of a copy of the program. */
-import { type Answer, emptyReading, type Provider, type UpstreamRequest } from '../../../providers/provider.ts'
+import type { Answer, Provider, UpstreamRequest } from '../../../providers/provider.ts'
+import { emptyReading } from '../../../providers/reading.ts'
 import { NO_USAGE } from '../../../providers/usage.ts'
 
 export interface WhisperCapability {
