@@ -4,7 +4,7 @@
  * in anthropic/, request.ts (members), messages, parts, tools, schema, thinking for what goes out; answer, stream, outcome for what
  * comes back; carried for how Claude's signed thoughts survive an ordinary client; usage, errors, models, media.
  *
- * Fails closed: what can't be read is no answer and no usage, and a stream that ends without `message_stop` is an error.
+ * Fails closed: what can't be read is no response and no usage, and a stream that ends without `message_stop` is an error.
  */
 import { readClaudeAnswer } from './anthropic/answer.ts'
 import { unpackClaudeId } from './anthropic/carried.ts'

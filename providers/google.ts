@@ -4,7 +4,7 @@
  * tools, refusals for what goes out; answer, stream, plain-frame, choice, candidate, grounding for what comes back; tool-id for how
  * signatures survive an ordinary client; usage, errors, models, media; compatible for the other endpoint.
  *
- * Fails closed: what can't be read is no answer and no usage, and a stream that ends without a finish reason is an error.
+ * Fails closed: what can't be read is no response and no usage, and a stream that ends without a finish reason is an error.
  */
 import { readGoogleAnswer } from './google/answer.ts'
 import {

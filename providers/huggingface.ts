@@ -1,6 +1,6 @@
 /**
  * HuggingFace's router: the bytes of whichever provider it chose, with that one's quirks. `org/name:provider` names who serves a
- * call, and with it the price; without the suffix nobody can know it, and the answer's own model name does not tell either.
+ * call, and with it the price; without the suffix nobody can know it, and the response's own model name does not tell either.
  */
 import { unknownMedia } from './media/media-size.ts'
 import { openAiDialect, PLAIN_MODEL, typedTools } from './openai-dialect.ts'

@@ -1,5 +1,5 @@
 /**
- * The answer of a deployment with LiteLLM's `mock_response`: in OpenAI's dialect, with usage, so that a first call, its price
+ * The response of a deployment with LiteLLM's `mock_response`: in OpenAI's dialect, with usage, so that a first call, its price
  * and its row can be seen without a paid key. Tokens are counted by the fast estimate.
  */
 import { estimateText } from './estimate-text.ts'
@@ -39,7 +39,7 @@ export const mock = {
   }),
 }
 
-/** The whole JSON answer. */
+/** The whole JSON response. */
 function mockAnswer(call: MockCall): Buffer {
   const { text, finish, tokens } = cutToCap(call)
   const choices = indexes(call).map((index) => ({
@@ -51,7 +51,7 @@ function mockAnswer(call: MockCall): Buffer {
   return Buffer.from(JSON.stringify({ ...head(call, 'chat.completion'), choices, usage: usage(call, tokens) }))
 }
 
-/** The frames of the same answer as a stream, word by word. */
+/** The frames of the same response as a stream, word by word. */
 function mockFrames(call: MockCall): Buffer[] {
   const { text, finish, tokens } = cutToCap(call)
   const common = head(call, 'chat.completion.chunk')

@@ -1,4 +1,4 @@
-/** A complete JSON answer in OpenAI's dialect: forwarded as received but for `usage` and finish reasons only its maker knows. */
+/** A complete JSON response in OpenAI's dialect: forwarded as received but for `usage` and finish reasons only its maker knows. */
 
 import { finishReason } from './finish-reason.ts'
 import { asObject, parseJson } from './json.ts'
@@ -35,7 +35,7 @@ export function readOpenAiAnswer(dialect: OpenAiFacts, body: Buffer, asked: stri
     return isPaid(reading) ? { ...error, consumed: reading } : error
   }
   if (!Array.isArray(json.choices) || json.choices.length === 0)
-    // No answer, but it says what it cost: that is not paid for again.
+    // No response, but it says what it cost: that is not paid for again.
     return isPaid(reading) ? { ...readOpenAiErrorFrame(dialect, null), consumed: reading } : null
   const choices = (json.choices as unknown[]).map((choice) => (asObject(choice) ?? {}) as Choice)
   const shownText = () => {
@@ -65,7 +65,7 @@ export function readOpenAiAnswer(dialect: OpenAiFacts, body: Buffer, asked: stri
   }
 }
 
-/** An answer that broke off before it said anything is none, whatever its status. */
+/** A response that broke off before it said anything is none, whatever its status. */
 function failureOf(json: Readonly<Record<string, unknown>>): unknown {
   if (!Array.isArray(json.choices)) return json.error === undefined || json.error === null ? null : json
   const first = asObject(json.choices[0])

@@ -8,7 +8,7 @@ const NO_OUTPUT = /^(?:role|channel|name|type|object|model|status|phase|id)$|_id
 /** Thoughts, by the names servers give them; one that says them under several is counted once. */
 const THOUGHTS = ['reasoning_content', 'reasoning', 'thinking', 'thought', 'thoughts']
 
-/** A whole answer has a message where a stream has deltas; the oldest servers have a text. */
+/** A whole response has a message where a stream has deltas; the oldest servers have a text. */
 interface Choice {
   message?: unknown
   delta?: unknown

@@ -16,7 +16,7 @@ import type { ChatCapability, ChatProvider, ModelFacts, Refusal, ServerTool } fr
 type Json = Readonly<Record<string, unknown>>
 
 /**
- * Tools by a type of their own, which are neither the caller's functions nor texts of a form of his: whoever answers runs them, also
+ * Tools by a type of their own, which are neither the caller's functions nor texts of a form of his: the server that responds runs them, also
  * behind an `api_base`, whatever this API takes itself.
  */
 export function typedTools(json: Json): ServerTool[] {

@@ -1,5 +1,5 @@
 /**
- * Why an OpenAI-dialect provider did not answer: by structured code and status first, by text last. What a caller is shown
+ * Why an OpenAI-dialect provider did not respond: by structured code and status first, by text last. What a caller is shown
  * is freed of account ids and key fragments; bodies of 401 and 403 are never shown.
  */
 import { asObject, parseJson } from './json.ts'
@@ -18,7 +18,7 @@ export function readOpenAiError(dialect: Dialect, status: number, headers: Heade
   return describe(dialect, status, members, wait, body.toString('utf8', 0, 500))
 }
 
-/** An error frame inside a stream, or in a whole answer, whose status was 200. */
+/** An error frame inside a stream, or in a whole response, whose status was 200. */
 export function readOpenAiErrorFrame(dialect: Dialect, body: unknown): ProviderError {
   const members = errorMembers(body)
   const stated = asObject(asObject(body)?.error)

@@ -71,7 +71,7 @@ export interface OpenAiFacts extends Pick<ProviderFacts, 'keyVariables' | 'domai
   usage?: UsageRules
   /** Its own bill, from its usage object, in 10^-21 dollars. @default none */
   readCost?(usage: Json): bigint | null
-  /** Uses of its own tools that the answer states, by kind; `chunk` is a whole answer or a frame. @default none */
+  /** Uses of its own tools that the response states, by kind; `chunk` is a whole response or a frame. @default none */
   readToolUses?(usage: Json, chunk: Json): Record<string, number>
   /** Several models served: their names and usage objects. @default one */
   readModels?(chunk: Json): readonly { model: string; usage: unknown }[]

@@ -52,7 +52,7 @@ function baseName(name: string): string {
   return model.toLowerCase()
 }
 
-/** Millionths of the list price, by the `service_tier` of the answer. Names it doesn't hold cost the list price. */
+/** Millionths of the list price, by the `service_tier` of the response. Names it doesn't hold cost the list price. */
 const TIERS: Readonly<Record<string, bigint>> = {
   auto: 1_000_000n,
   default: 1_000_000n,

@@ -1,4 +1,4 @@
-/** What a whole answer or a frame of OpenAI's dialect says about what was consumed. */
+/** What a whole response or a frame of OpenAI's dialect says about what was consumed. */
 
 import { asObject } from './json.ts'
 import type { OpenAiFacts } from './openai-facts.ts'

@@ -122,7 +122,7 @@ function reasoningBudget(json: Json): number | null {
   return typeof budget === 'number' ? budget : null
 }
 
-/** A cap of ours leaves a fifth of itself for the answer: a budget above the cap is refused. */
+/** A cap of ours leaves a fifth of itself for the response: a budget above the cap is refused. */
 function reasoningBound({
   outputCap,
   request: { json },

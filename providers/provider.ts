@@ -1,6 +1,6 @@
 /**
  * What a provider is to the rest of the program: values and bytes in, values and bytes out. No network, no clock, no
- * database. `call/` moves the bytes; a provider says what to send and what the answer means. Whatever the provider's own
+ * database. `call/` moves the bytes; a provider says what to send and what the response means. Whatever the provider's own
  * dialect is, what comes out of it is OpenAI's.
  */
 
@@ -74,7 +74,7 @@ export interface Refusal {
 export interface ServerTool {
   /** By which the operator prices it: `web_search`. */
   kind: string
-  /** The most uses the request allows; what one call may be billed for where the answer states no count. */
+  /** The most uses the request allows; what one call may be billed for where the response states no count. */
   uses: number
   /** What it finds becomes input tokens, which nothing in the request bounds: such a call holds the operator's surcharge. */
   addsInput: boolean
@@ -82,7 +82,7 @@ export interface ServerTool {
   billedByUse: boolean
 }
 
-/** What an answer is read with. */
+/** What a response is read with. */
 export interface AnswerContext {
   request: ChatRequest
   /** The provider's name of the model. */
@@ -122,7 +122,7 @@ export interface ModelFacts {
   hiddenInput: { always: number; withTools: number }
 }
 
-/** A complete JSON answer. */
+/** A complete JSON response. */
 export interface Answer {
   reading: Reading
   finishReasons: string[]
@@ -146,7 +146,7 @@ export interface StreamReader {
   /** The connection ended: what is still to be read. */
   end(): StreamPart
   readonly reading: Reading
-  /** What was stated last came with the end of the answer, or with its error. What a stream states while it runs is no bill. */
+  /** What was stated last came with the end of the response, or with its error. What a stream states while it runs is no bill. */
   readonly isFinal: boolean
   readonly finishReasons: readonly string[]
   /** It said something: text, a call, sound, an image. A role, an empty delta, a finish reason say nothing. */
@@ -164,7 +164,7 @@ export interface StreamReader {
   shownText(position?: number): string
   /** The same as `outputText`, only what was forwarded after `position`; 0 is the start. Returns the position to go on from. */
   textSince(position: number): { text: string; position: number }
-  /** The usage frame for a caller who asked for it; the parameters are those of a whole answer's `body`. */
+  /** The usage frame for a caller who asked for it; the parameters are those of a whole response's `body`. */
   usageFrame(cost: string | null, usage: unknown, replaces?: boolean): Buffer
   /** Frames that end the choices not yet finished, with finish reason `length`. */
   stopFrames(): Buffer
@@ -202,7 +202,7 @@ export const ABOUT_REQUEST: ReadonlySet<ProviderErrorKind> = new Set([
   'content_filter',
 ])
 
-/** Why a provider did not answer. `message` may be shown to the caller: no keys, no account ids, nothing of ours. */
+/** Why a provider did not respond. `message` may be shown to the caller: no keys, no account ids, nothing of ours. */
 export interface ProviderError {
   kind: ProviderErrorKind
   status: number | null
@@ -215,7 +215,7 @@ export interface ProviderError {
   internal: string
   /** The server does not know this member, which we added: the call may be made again without it. */
   rejects?: 'usage_question'
-  /** What the failed answer says it used, where it does and not that it was free: that is charged. */
+  /** What the failed response says it used, where it does and not that it was free: that is charged. */
   consumed?: Reading
 }
 
@@ -289,7 +289,7 @@ export interface ChatCapability {
   /** Other models the request allows in the place of the one it names: the dearest of all is held. */
   mayServe(json: Readonly<Record<string, unknown>>): readonly string[]
   prepare(call: ProviderCall): UpstreamRequest
-  /** A 200 body; null when it is not an answer. */
+  /** A 200 body; null when it is not a response. */
   readAnswer(body: Buffer, context: AnswerContext): Answer | ProviderError | null
   readStream(context: AnswerContext): StreamReader
 }

@@ -1,7 +1,7 @@
-/** What an answer says that it used: tokens, who served, and what the provider bills. */
+/** What a response says that it used: tokens, who served, and what the provider bills. */
 import { inputTokens, outputTokens, type Usage } from './usage.ts'
 
-/** Of an answer, JSON or stream. */
+/** Of a response, JSON or stream. */
 export interface Reading {
   /** Null: the provider stated none, or nothing usable. */
   usage: Usage | null

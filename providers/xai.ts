@@ -79,7 +79,7 @@ function serverTools(json: Json): ServerTool[] {
   return tools
 }
 
-/** Its answer is fetched elsewhere, where nobody meters it. */
+/** Its response is fetched elsewhere, where nobody meters it. */
 const LATER: Refusal = {
   param: 'deferred',
   message: "Calls that run in the background are not metered here. Leave 'deferred' out.",

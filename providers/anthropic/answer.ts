@@ -1,4 +1,4 @@
-/** A complete answer of the Messages API as a chat completion. */
+/** A complete response of the Messages API as a chat completion. */
 
 import { parseExactJson } from '../exact-json.ts'
 import { asObject, parseJson } from '../json.ts'
@@ -13,14 +13,14 @@ import { readClaudeUsage } from './usage.ts'
 
 type Members = Readonly<Record<string, unknown>>
 
-/** Null where the body is neither an answer nor an error. */
+/** Null where the body is neither a response nor an error. */
 export function readClaudeAnswer(body: Buffer, context: AnswerContext): Answer | ProviderError | null {
   const text = body.toString('utf8')
   const parsed = asObject(parseJson(text))
   if (parsed?.type === 'error') return readClaudeErrorEvent(parsed)
   if (parsed === null) return null
   if (!Array.isArray(parsed.content)) {
-    // No answer, but it says what it cost: that is not paid for again.
+    // No response, but it says what it cost: that is not paid for again.
     const consumed = readReading(parsed)
     return isPaid(consumed) ? { ...brokenOff(), consumed } : null
   }

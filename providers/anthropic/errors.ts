@@ -1,6 +1,6 @@
 /**
- * Why Claude did not answer: by the error's type first, then by status. Some things are only said in words: that the account is
- * out of money (a 400), that the conversation is longer than the model's window, that the answer was withheld. What a caller is shown is freed of keys and ids;
+ * Why Claude did not respond: by the error's type first, then by status. Some things are only said in words: that the account is
+ * out of money (a 400), that the conversation is longer than the model's window, that the response was withheld. What a caller is shown is freed of keys and ids;
  * bodies that speak of our account are never shown.
  */
 import { asObject, parseJson } from '../json.ts'
@@ -30,12 +30,12 @@ export function readClaudeError(status: number, headers: Headers, body: Buffer):
   return describe(status, parseJson(body), Number.isFinite(retryAfterMs) ? retryAfterMs : null, body)
 }
 
-/** An error event of a stream, or an error where an answer was due; its status was 200. */
+/** An error event of a stream, or an error where a response was due; its status was 200. */
 export function readClaudeErrorEvent(event: unknown): ProviderError {
   return describe(null, event, null, Buffer.from(JSON.stringify(event)))
 }
 
-/** The connection ended before the answer did. */
+/** The connection ended before the response did. */
 export function brokenOff(): ProviderError {
   const message = 'Anthropic broke off its answer. Try again shortly.'
   const internal = 'the stream ended without message_stop'

@@ -24,7 +24,7 @@ export interface ClaudeModel {
   rejectsForcedTools: boolean
   /** `output_config.format` and strict tools. */
   structuredOutput: boolean
-  /** The last message may be the beginning of the answer. */
+  /** The last message may be the beginning of the response. */
   prefill: boolean
   /** Takes role `system` after a user message. */
   systemInMessages: boolean
@@ -90,7 +90,7 @@ function maxOutputTokens(family: string, number: number): number {
 
 /**
  * Measured over recorded calls; newer models cut the same text into up to a third more tokens. What a request asks for (its members,
- * where they are known) decides two things more: thinking, and an answer in a form, each bring a hidden prompt.
+ * where they are known) decides two things more: thinking, and a response in a form, each bring a hidden prompt.
  */
 export function claudeFacts(name: string, json?: Readonly<Record<string, unknown>>): ModelFacts {
   const { number } = versionOf(name) ?? { number: NEWEST }

@@ -17,7 +17,7 @@ export interface ToolBlock {
   held: string
   sent: boolean
 }
-/** The call that carries an answer's form: its arguments are the content. */
+/** The call that carries a response's form: its arguments are the content. */
 export interface FormBlock {
   kind: 'form'
   input: unknown

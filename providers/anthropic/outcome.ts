@@ -25,7 +25,7 @@ export interface Outcome {
   refusal: string | null
 }
 
-/** `calls`: tool calls the caller sees; the call that carries an answer's form is not one. */
+/** `calls`: tool calls the caller sees; the call that carries a response's form is not one. */
 export function readOutcome(reason: unknown, details: unknown, calls: number): Outcome {
   const stated = typeof reason === 'string' ? reason : ''
   const known = Object.hasOwn(FINISH, stated) ? FINISH[stated] : undefined

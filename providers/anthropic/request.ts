@@ -1,6 +1,6 @@
 /**
  * A chat completion request as a Messages request. One walk both translates and says what can't be expressed, so that what is
- * refused and what is sent can't differ. Left out without a word, because it changes nothing in the answer: what speaks to OpenAI's
+ * refused and what is sent can't differ. Left out without a word, because it changes nothing in the response: what speaks to OpenAI's
  * storage and caches (`store: false`, `metadata`, `prompt_cache_key`), and parameters that state their default.
  */
 import { createHash } from 'node:crypto'
@@ -74,7 +74,7 @@ function ownCap(json: Members): number | null {
   return caps.length === 0 ? null : Math.max(...caps)
 }
 
-/** With a form tool, the answer is its call: it has to be made, unless the caller's own tools may come first. */
+/** With a form tool, the response is its call: it has to be made, unless the caller's own tools may come first. */
 function withForm(tools: ToolMembers, form: Form, json: Members): ToolMembers {
   if (form.tool === undefined) return tools
   const own = tools.tools ?? []
@@ -91,7 +91,7 @@ function settle(thinking: Thinking, choice: unknown, lostThoughts: boolean): Thi
   return thinking.manual && (isForced || lostThoughts) ? { manual: false, on: false } : thinking
 }
 
-/** An answer begun by the caller is continued by older models only; one that server tools paused may always go on. */
+/** A response begun by the caller is continued by older models only; one that server tools paused may always go on. */
 function refusePrefill(
   model: ClaudeModel,
   thinking: Thinking,

@@ -29,7 +29,7 @@ const BUDGETS: Readonly<Record<string, number>> = {
 const EFFORTS: Readonly<Record<string, string>> = { minimal: 'low', low: 'low', medium: 'medium', high: 'high' }
 const LEAST_BUDGET = 1_024
 
-/** The least cap beside which a budget that was named can be lowered: the least budget, and a fifth for the answer. */
+/** The least cap beside which a budget that was named can be lowered: the least budget, and a fifth for the response. */
 export function leastOutput(json: Members): number {
   return hasBudget(asObject(json.thinking)) ? LEAST_BUDGET / 0.8 : 1
 }
@@ -89,7 +89,7 @@ function withoutThinking(model: ClaudeModel, refuse: Refuse): Thinking {
   return { ...thinking, manual: false, on: false }
 }
 
-/** At least a fifth of the cap is for the answer; where that leaves less than the least budget, there is no room to think. */
+/** At least a fifth of the cap is for the response; where that leaves less than the least budget, there is no room to think. */
 function manual(wanted: number, cap: number): Thinking {
   const budget = Math.min(wanted, Math.floor(cap * 0.8))
   if (budget < LEAST_BUDGET) return { manual: false, on: false }

@@ -1,4 +1,4 @@
-/** Tools, the choice among them, and answers in a form: OpenAI's members as Claude's. */
+/** Tools, the choice among them, and responses in a form: OpenAI's members as Claude's. */
 
 import { asObject } from '../json.ts'
 import type { ServerTool } from '../provider.ts'
@@ -8,7 +8,7 @@ import { strictSchema, toolSchema } from './schema.ts'
 
 type Members = Readonly<Record<string, unknown>>
 
-/** On models without structured output an answer in a form is the call of this tool; its arguments are the content. */
+/** On models without structured output a response in a form is the call of this tool; its arguments are the content. */
 export const FORM_TOOL = 'tollgate_answer'
 
 /** Tools Anthropic runs, in its own form, by the name their version is cut from. */
@@ -164,7 +164,7 @@ function isText(value: unknown): value is string {
 export interface Form {
   /** For `output_config.format`. */
   format?: Members
-  /** The tool whose call is the answer. */
+  /** The tool whose call is the response. */
   tool?: Members
   /** Said to the model. */
   instruction?: string

@@ -1,4 +1,4 @@
-/** A complete answer of Gemini's as a chat completion. */
+/** A complete response of Gemini's as a chat completion. */
 
 import { parseExactJson } from '../exact-json.ts'
 import { asObject, parseJson } from '../json.ts'
@@ -91,7 +91,7 @@ function readCandidates(json: Json, body: Buffer): Candidate[] {
     collectSources(candidate, sources)
     const reason = finishReasonOf(candidate.finishReason, said.calls.length > 0)
     const index = typeof candidate.index === 'number' ? candidate.index : position
-    // An answer that does not say why it ended did end.
+    // A response that does not say why it ended did end.
     return [
       {
         json: candidate,

@@ -106,7 +106,7 @@ export function finishReasonOf(native: unknown, hasCalls: boolean): string | nul
 
 /**
  * What the caller is told where a candidate ended in a way OpenAI has no word for (a call that made no sense, `OTHER`) and said
- * nothing: else an empty answer would look like a finished one.
+ * nothing: else an empty response would look like a finished one.
  */
 export function failureText(native: unknown, message: unknown): string | null {
   if (native === 'STOP' || native === 'MAX_TOKENS' || FILTERED.test(textOf(native))) return null
@@ -114,7 +114,7 @@ export function failureText(native: unknown, message: unknown): string | null {
   return `The model gave no answer (${textOf(native).slice(0, 64)})${own}`
 }
 
-/** Our own word, where Gemini sent neither an answer nor a reason. */
+/** Our own word, where Gemini sent neither a response nor a reason. */
 export const NO_CANDIDATES = 'NO_CANDIDATES'
 
 /** Gemini's word where OpenAI's says less. */

@@ -52,7 +52,7 @@ export function isCompatible(apiBase: string | null): boolean {
 
 export function prepareCompatible(call: ProviderCall): UpstreamRequest {
   const { request } = call
-  // It refuses members it does not know, and these no answer depends on.
+  // It refuses members it does not know, and these no response depends on.
   const drop = [...call.drop, ...Object.keys(request.json).filter((name) => NEUTRAL.has(name))]
   const messages = unpackedMessages(request.json.messages)
   if (messages === null) return COMPATIBLE.prepare({ ...call, drop })

@@ -137,7 +137,7 @@ function sign(own: string | null, texts: Part[], made: Part[], model: string): v
   }
 }
 
-/** Parts without a word in OpenAI's dialect, as an answer gave them and the client sent them back. */
+/** Parts without a word in OpenAI's dialect, as a response gave them and the client sent them back. */
 function serverParts(message: Part): Part[] {
   const { parts } = googleExtra(message)
   if (!Array.isArray(parts)) return []

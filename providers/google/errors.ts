@@ -1,5 +1,5 @@
 /**
- * Why Google did not answer, from `{error}` or, on its OpenAI-compatible endpoint, `[{error}]`. A bad key is its 400, so the reason in
+ * Why Google did not respond, from `{error}` or, on its OpenAI-compatible endpoint, `[{error}]`. A bad key is its 400, so the reason in
  * the details is read before the status. Only what is about the request itself is shown to callers.
  */
 
@@ -31,7 +31,7 @@ export function readGoogleError(
   return describe({ ...stated, status, retryAfterMs: stated.retryAfterMs ?? waits })
 }
 
-/** An error in a stream, or in a whole answer, whose status was 200. */
+/** An error in a stream, or in a whole response, whose status was 200. */
 export function readGoogleErrorFrame(body: unknown): ProviderError {
   return describe(errorOf(body))
 }

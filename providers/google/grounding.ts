@@ -1,4 +1,4 @@
-/** Where an answer has its facts from: Gemini's grounding and citations as OpenAI's annotations, and how often it searched. */
+/** Where a response has its facts from: Gemini's grounding and citations as OpenAI's annotations, and how often it searched. */
 
 import { asObject } from '../json.ts'
 import { generation } from './models.ts'

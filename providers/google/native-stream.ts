@@ -83,7 +83,7 @@ export function createNativeStream(context: AnswerContext): NativeStream {
       const isOpen = choices.size > 0 && !choices.areFinished
       const nothing = choices.size === 0 && chunks.blocked === null && !usage.isStated
       if (nothing || isOpen) return { bytes: null, done: false, error: brokenOff() }
-      // A prompt that was blocked, or billed for no answer at all.
+      // A prompt that was blocked, or billed for no response at all.
       if (choices.size === 0)
         choices.block({ native: chunks.blocked ?? NO_CANDIDATES, filtered: chunks.blocked !== null })
       return { bytes: Buffer.from(choices.end()), done: true, error }
@@ -92,7 +92,7 @@ export function createNativeStream(context: AnswerContext): NativeStream {
   }
 }
 
-/** Each frame states all usage so far. One that tells no tokens of the answer leaves open what its text costs, unless it is the last. */
+/** Each frame states all usage so far. One that tells no tokens of the response leaves open what its text costs, unless it is the last. */
 function stateUsage(state: State, usage: Json | string, covers: boolean): void {
   state.usage.state(usage)
   state.isFinal = state.choices.areFinished

@@ -1,5 +1,5 @@
 /**
- * The frame most of a stream of Gemini's is made of: one candidate with one text, the usage so far, the model and the answer's id, in
+ * The frame most of a stream of Gemini's is made of: one candidate with one text, the usage so far, the model and the response's id, in
  * the order and spacing Google's servers write. It is read by its form, which takes a third of the time of parsing it: the text is
  * taken out, and the usage left as it stands until somebody asks for it. Whatever is written in any other way is none of these, and
  * is parsed.
@@ -12,7 +12,7 @@ export interface PlainFrame {
   chunk: Json
   /** The text of a `usageMetadata` that can be billed by. */
   usage: string
-  /** It tells tokens of the answer. */
+  /** It tells tokens of the response. */
   coversAnswer: boolean
 }
 

@@ -2,7 +2,7 @@
  * What of a request Gemini has no word for. A member is named by itself and may be left out where the operator allows it; a place in
  * the conversation is always refused, since nobody knows what it would mean without.
  *
- * Some members are left out without a word: they tell the provider about the caller or its caches, and no answer depends on them.
+ * Some members are left out without a word: they tell the provider about the caller or its caches, and no response depends on them.
  * So are the hints `image_url.detail`, `cache_control` and `web_search_options`' own members, and `strict` of a function: Gemini has no
  * such choice.
  */
@@ -18,7 +18,7 @@ import { isKnownChoice, unknownTool } from './tools.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
-/** No answer depends on them. */
+/** No response depends on them. */
 export const NEUTRAL: ReadonlySet<string> = new Set([
   'user',
   'metadata',

@@ -9,7 +9,7 @@ type Json = Readonly<Record<string, unknown>>
 
 /** Taken by every model that thinks by budget. */
 const LEAST_BUDGET = 512
-/** The rest is for the answer. */
+/** The rest is for the response. */
 const SHARE = 0.8
 
 /** As Google's compatible endpoint takes it: `extra_body.google.thinking_config`. */

@@ -1,5 +1,5 @@
 /**
- * `usageMetadata` to disjoint buckets. Four addends make its total: prompt, what server-side tools put into the prompt, the answer,
+ * `usageMetadata` to disjoint buckets. Four addends make its total: prompt, what server-side tools put into the prompt, the response,
  * and the thoughts; cached tokens are inside the prompt. In a stream each frame states them anew, and they may fall: the last counts.
  */
 
@@ -45,7 +45,7 @@ function of(value: unknown): number {
   return count(value) ?? 0
 }
 
-/** Tokens of the answer without its thoughts were stated. */
+/** Tokens of the response without its thoughts were stated. */
 export function coversAnswer(stated: Json): boolean {
   return of(stated.candidatesTokenCount) > 0
 }

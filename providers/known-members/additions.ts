@@ -11,7 +11,7 @@ export const NEVER_SENT: readonly string[] = ['power_level', 'task_type', 'priva
 
 /**
  * Of conversations that clients send back as they got them, whoever answered before: reasoning (DeepSeek, xAI, Groq, OpenRouter),
- * Claude's thoughts as LiteLLM writes them, Gemini's signatures, what OpenAI's own client adds to parsed answers, the index of a
+ * Claude's thoughts as LiteLLM writes them, Gemini's signatures, what OpenAI's own client adds to parsed responses, the index of a
  * streamed call. The estimate counts all of a message, so nothing here comes in unpriced. Cache hints are Anthropic's, by LiteLLM.
  */
 const CONVERSATION: readonly string[] = [

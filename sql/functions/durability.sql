@@ -1,7 +1,7 @@
--- When a transaction is on disk. What is answered as done is (settlements, purchases, allocations); a hold or a checkpoint that is lost
+-- When a transaction is on disk. What is reported as done is (settlements, purchases, allocations); a hold or a checkpoint that is lost
 -- takes the database and the process dying within the same fraction of a second, and a settlement that finds no hold books in full.
 
--- This transaction is on disk when it is answered, whatever the database's default is.
+-- This transaction is on disk when its commit is reported, whatever the database's default is.
 create or replace function tollgate.ledger_commit_durably() returns void
   language plpgsql set search_path = pg_catalog, tollgate, pg_temp
   as $$
@@ -12,7 +12,7 @@ create or replace function tollgate.ledger_commit_durably() returns void
     end
   $$;
 
--- A movement that is answered is on disk.
+-- A movement is on disk when its commit is reported.
 create or replace function tollgate.ledger_journal_durable() returns trigger
   language plpgsql set search_path = pg_catalog, tollgate, pg_temp
   as $$

@@ -1,7 +1,7 @@
 -- Idempotency keys of callers. A call looks its key up before anything else and claims it once it is held, before it goes out: a call
 -- that is refused leaves no key, and of two at once one goes out.
 
--- What a key says: running, answered, streamed (paid for, and the answer is not kept); null where it is free. It is free after a day.
+-- What a key says: running, answered, streamed (paid for, and the response is not kept); null where it is free. It is free after a day.
 -- One that is still running a minute after its call was closed belonged to a process that died, since a live one closes it at once: what
 -- was settled or charged keeps it, as a stream does. A key is claimed after its hold, so one without a hold is of a program older than that.
 create or replace function tollgate.idempotency_key_state(p_key tollgate.idempotency_keys, p_now timestamptz) returns varchar
@@ -66,7 +66,7 @@ create or replace function tollgate.claim_idempotency_key(p_org_id uuid, p_user_
     end
   $$;
 
--- Keeps the answer of a call under its key, and of its user the newest p_keep answers: an older one names its call from then on, as a
+-- Keeps the response of a call under its key, and of its user the newest p_keep responses: an older one names its call from then on, as a
 -- stream does, so that whoever repeats it is not charged again.
 create or replace function tollgate.store_idempotent_answer(p_org_id uuid, p_user_id varchar, p_key varchar, p_call_id uuid,
     p_status integer, p_headers jsonb, p_body bytea, p_keep integer) returns void

@@ -98,7 +98,7 @@ export function createBodies(limits: BodyLimits, findCredit: FindCredit): Bodies
     try {
       const stated = statedSize(incoming) ?? 0
       if (stated > SMALL) await askCredit()
-      // Taken at its word: the next large one of those who can't pay is refused before it comes.
+      // The size it states counts at once: the next large body of callers without credits is refused before it comes.
       if (isPoor && stated <= bodyBytes) claim(stated)
       const bytes = await readBody(incoming, { limit: bodyBytes, ask: ASK, silentMs, reserve, onPiece })
       share.uploads -= 1

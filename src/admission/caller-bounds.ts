@@ -3,7 +3,7 @@ import type { KeyLimits, Plan, RateLimitSettings } from '../config/config.ts'
 import { type Caller, NO_LIMITS } from '../identity/caller.ts'
 
 export interface CallerBounds {
-  /** Of the key; of the user where there is none, who came by a token, a session or the master key. */
+  /** Of the key. Of the user, where a token, a session or the master key is the credential. */
   own: KeyLimits
   /** Of the organization, by its plan as well. */
   organization: KeyLimits

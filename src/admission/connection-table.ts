@@ -1,6 +1,6 @@
 /**
- * Who has a place. Beyond the limit a new connection takes that of the stranger who was silent for longest, since those who connect
- * and say nothing must not keep others out; where all are at work, there is none for it.
+ * Which connections are open. Beyond the limit a new connection replaces the stranger's that was silent for longest, since clients that
+ * connect and send nothing must not keep others out; where all are at work, the new one is refused.
  */
 import type { Socket } from 'node:net'
 

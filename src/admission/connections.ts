@@ -18,9 +18,9 @@ export interface ConnectionLimits {
   silentMs: number
   /** For a whole request. */
   uploadMs: number
-  /** Between two bytes that a caller reads of its answer, whatever it asked for. */
+  /** Between two bytes that a caller reads of its response, whatever it asked for. */
   stallMs: number
-  /** Between an answer and the next request. */
+  /** Between a response and the next request. */
   keepAliveMs: number
 }
 

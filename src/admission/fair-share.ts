@@ -4,7 +4,7 @@
  */
 
 const ALONE_AFTER_MS = 600_000
-/** Of the whole, kept for who comes next. */
+/** Of the whole, kept for the next organization. */
 const KEPT = 1 / 8
 
 export interface FairShare {

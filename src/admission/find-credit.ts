@@ -21,7 +21,7 @@ export function createFindCredit(database: Database, hasFreeModel: boolean): Fin
     const row = await read(database, caller, typeof idempotencyKey === 'string' ? idempotencyKey : null).catch(
       () => null,
     )
-    // An answer that was paid for is repeated.
+    // A response that was paid for is repeated.
     if (row === null || row.hasCredit || row.isAnswered) return true
     if (!row.isActive) throw noAllocation()
     const ownKeys = !caller.isDefaultOrganization && (caller.plan === 'byok' || caller.plan === 'hybrid')

@@ -11,7 +11,7 @@ export interface RateRule {
   /** What is counted together. */
   name: string
   most: number
-  /** What of, as an error says it: `tests`. Left out: requests. */
+  /** What is counted, as the error names it: `tests`. Left out: requests. */
   what?: string
 }
 
@@ -105,7 +105,7 @@ function stateOf({ most }: RateRule, { count, msLeft }: Counted, now: number): R
   return { limit: most, remaining: Math.max(0, most - count), reset: Math.ceil((now + msLeft) / 1000) }
 }
 
-/** Their names, for who has to take them back: a 429 states the limit that refused, and no other. */
+/** To be removed from a 429 of another limit: it states the limit that refused, and no other. */
 export const RATE_HEADERS = ['X-RateLimit-Limit', 'X-RateLimit-Remaining', 'X-RateLimit-Reset'] as const
 
 /** As headers. */

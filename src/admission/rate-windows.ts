@@ -1,6 +1,6 @@
 /**
  * Counts what happens in a minute, shared between processes through Redis where there is one. Every count is kept here as well: where
- * Redis does not answer within 4 ms, or is gone, what is known here decides. So a slow Redis adds less than 5 ms to a request and a
+ * Redis does not respond within 4 ms, or is gone, what is known here decides. So a slow Redis adds less than 5 ms to a request and a
  * missing one nothing, and limits are each process's own for that time: fails open, by as many processes as there are.
  */
 import type { Redis } from 'ioredis'
@@ -8,12 +8,12 @@ import { RateLimiterMemory, RateLimiterRedis, type RateLimiterRes } from 'rate-l
 
 export const WINDOW_SECONDS = 60
 const PATIENCE_MS = 4
-/** A Redis that did not answer in time is not waited for until it answered, or this has passed. */
+/** A Redis that did not respond in time is not waited for until it responded, or this has passed. */
 const DISTRUST_MS = 1_000
-/** How often Redis is told of what nobody waits for. */
+/** How often counts that nobody waits for are sent to Redis. */
 const FLUSH_MS = 100
 const PREFIX = 'tollgate:rate'
-/** No window is ever full: who asks compares. */
+/** No window is ever full: the caller of this module compares. */
 const POINTS = Number.MAX_SAFE_INTEGER
 
 export interface Counted {
@@ -49,7 +49,7 @@ export function createRateWindows(redis: Redis | null, now: () => number): RateW
   const untold = new Map<string, number>()
   let distrustedUntil = Number.NEGATIVE_INFINITY
 
-  /** What Redis counted stands here too, so that it decides when Redis is silent. */
+  /** Keeps what Redis counted, so that it decides when Redis is silent. */
   async function learn(name: string, { consumedPoints, msBeforeNext }: RateLimiterRes): Promise<Counted> {
     const known = await here.get(name)
     if (known === null || known.consumedPoints < consumedPoints)
@@ -106,7 +106,7 @@ function countedOf({ consumedPoints, msBeforeNext }: RateLimiterRes): Counted {
   return { count: consumedPoints, msLeft: Math.max(1, msBeforeNext) }
 }
 
-/** A busy process sees the timer before an answer that is there already: it reads what has come before it gives up. */
+/** A busy process sees the timer before a response that is there already: it reads what has come before it gives up. */
 function afterPatience(): Promise<'late'> {
   return new Promise((resolve) => {
     setTimeout(() => setImmediate(() => resolve('late')), PATIENCE_MS).unref()

@@ -11,7 +11,7 @@ const HEAD_BYTES = 1_024
 /** Of bodies, as long as they are quick to parse. */
 const BODY_BYTES = 16_384
 const QUICK_MS = 0.1
-/** Sent ahead of an answer, this much is kept while we listen for its caller to leave; with more, we listen no longer. */
+/** Sent ahead of a response, this much is kept while we listen for its caller to leave; with more, we listen no longer. */
 const AHEAD_BYTES = 16_384
 
 export interface Reading {
@@ -24,7 +24,7 @@ export interface Reading {
 }
 
 export interface SlicedReading {
-  /** Reads on, after an answer. */
+  /** Reads on, after a response. */
   next(): void
 }
 

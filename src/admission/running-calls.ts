@@ -40,7 +40,7 @@ export function createRunningCalls(limits: RunningCallLimits, now: () => number)
   function refusal(caller: Caller, { organization, user, key }: Names): TollgateError | null {
     const running = (name: string) => counts.get(name) ?? 0
     const bounds = limits.boundsOf(caller)
-    // Who has no key is bound as a user.
+    // A caller without a key is bound as a user.
     const perKey = atMost(key === null ? limits.perUser : limits.perKey, bounds.own.callsAtOnce)
     const perUser = key === null ? perKey : limits.perUser
     const perOrganization = atMost(limits.perOrganization, bounds.organization.callsAtOnce)

@@ -120,7 +120,7 @@ function bodyOf({ headers, body }: OutgoingRequest): Pick<Dispatcher.DispatchOpt
   return { headers: { ...headers, 'content-length': `${size}` }, body: Readable.from(body) }
 }
 
-/** Some servers answer with 201 or 202. */
+/** Some servers respond with 201 or 202. */
 export function isSuccess(status: number): boolean {
   return status >= 200 && status < 300
 }

@@ -42,7 +42,7 @@ export interface Deployment {
   defaults: Record<string, JsonValue>
   timeoutMs: number | null
   streamTimeoutMs: number | null
-  /** The canned answer given instead of calling anybody. */
+  /** The canned response given instead of calling anybody. */
   mockResponse: string | null
   price: OperatorPrice | null
   maxOutputTokens: number | null
@@ -107,7 +107,7 @@ export interface Limits {
   clientStallSeconds: number
   /** How long a call waits for running ones that hold what it needs. */
   creditWaitSeconds: number
-  /** How long an answer waits for its settlement; then it goes out marked pending. */
+  /** How long a response waits for its settlement; then it goes out marked pending. */
   bookingWaitSeconds: number
 }
 

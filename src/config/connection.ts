@@ -25,7 +25,7 @@ export interface KeyContext {
   /** Null where the model named none: that was reported, so a missing key isn't. */
   provider: ProviderName | null
   apiBase: string | null
-  /** A missing key is nothing to say at start: a wildcard nobody has to use, or a canned answer. */
+  /** A missing key is nothing to say at start: a wildcard nobody has to use, or a canned response. */
   quiet: boolean
   /** Nobody is called, so no key is missing. */
   mock: boolean

@@ -1,7 +1,7 @@
 /**
  * Decides where the embedded PostgreSQL of a data directory lives: in the data directory or, when we are root and the
  * unprivileged user of the server can't reach that, in a folder under /var/lib/tollgate that the data directory names. Every process
- * comes to the same answer by itself. A data directory that names none is a new one, also where an earlier one had the same path:
+ * finds the same place by itself. A data directory that names none is a new one, also where an earlier one had the same path:
  * the root key that opens the provider keys of the earlier store went with it.
  */
 import { createHash, randomBytes, randomUUID } from 'node:crypto'

@@ -1,6 +1,6 @@
 /**
  * Addresses that callers give us to call: custom base URLs, key tests. A name is resolved once for each connection, all its
- * addresses are judged, and the connection goes to exactly those, so a name server that answers differently the next time
+ * addresses are judged, and the connection goes to exactly those, so a name server that responds differently the next time
  * changes nothing. Fails closed: what is not plainly a public web server is refused unless the operator listed it.
  */
 import type { LookupAddress } from 'node:dns'
@@ -13,7 +13,7 @@ import { createResolveName, type ResolveName } from './resolve-name.ts'
 const LOOKUP_MS = 5_000
 const WEB_PORTS = [80, 443]
 
-/** Special purpose ranges of IANA, and what clouds answer their instances on: 168.63.129.16 is Azure's, in public space. */
+/** Special purpose ranges of IANA, and what clouds serve their instances on: 168.63.129.16 is Azure's, in public space. */
 const REFUSED_4 = [
   '0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24 192.0.2.0/24 192.88.99.0/24',
   '192.168.0.0/16 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 224.0.0.0/4 240.0.0.0/4 168.63.129.16/32',
@@ -79,7 +79,7 @@ export interface GuardedAnswer {
   body: Buffer
 }
 
-/** One exchange over a connection of its own. A redirect is an answer like any other. @throws {TollgateError} and undici's errors. */
+/** One exchange over a connection of its own. A redirect is a response like any other. @throws {TollgateError} and undici's errors. */
 export async function guardedRequest(
   guard: AddressGuard,
   url: string,

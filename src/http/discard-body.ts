@@ -1,6 +1,6 @@
 /**
  * What is left of a body whose request is answered already. It is read and thrown away for a moment, since a client that is still
- * sending when its connection is reset may never read the answer; then the connection is closed.
+ * sending when its connection is reset may never read the response; then the connection is closed.
  */
 import type { IncomingMessage } from 'node:http'
 import { isMinced } from './read-body.ts'

@@ -52,7 +52,7 @@ function typeOf(status: number): string {
   return status >= 500 ? 'server_error' : 'invalid_request_error'
 }
 
-/** The body every error answer has. */
+/** The body of every error. */
 export function errorBody(error: TollgateError): Record<string, unknown> {
   const { message, type, param, code, fields } = error
   return { error: { message, type, param, code, ...fields }, detail: message }

@@ -17,7 +17,7 @@ export interface Exchange {
   callerRequestId: string | null
   /** performance.now() at arrival. */
   startedAt: number
-  /** The caller's connection is gone and the answer was not finished. */
+  /** The caller's connection is gone and the response was not finished. */
   readonly clientDisconnected: boolean
   /** Runs when the caller leaves; at once if it already has. */
   onDisconnect(listener: () => void): void

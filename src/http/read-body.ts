@@ -17,7 +17,7 @@ export interface BodyRules {
   onPiece?(piece: Buffer): void
 }
 
-/** Each piece costs as much as a kilobyte does; who sends a body in pieces of a few bytes asks for work, not for an answer. */
+/** Each piece costs as much as a kilobyte does; who sends a body in pieces of a few bytes asks for work, not for a response. */
 const PIECES_FREE = 1_000
 const PIECE_BYTES = 32
 

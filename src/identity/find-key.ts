@@ -12,7 +12,7 @@ export interface KeyRecord {
   expiresAt: Date | null
 }
 
-/** By the key's name; those that are nobody's are left out. */
+/** By the key's name. Keys that do not exist are left out. */
 export type FoundKeys = ReadonlyMap<string, KeyRecord>
 
 /** A hash as the name of what is remembered of its key. */

@@ -2,7 +2,7 @@
  * What is known of keys. One that was found is believed for a second, counted from when the database was asked, so a revoked key is dead
  * a second later. A key in use is asked about again before that second is over, in one query for all keys that are due, so no call of
  * it waits. Where that query fails, the second runs out, and the next call asks and waits: fails closed. That a key was found once is
- * remembered for longer, and strangers do not stand in its way. Keys nobody has are remembered apart: they take nothing from good ones,
+ * remembered for longer, so it does not queue behind strangers. Keys nobody has are remembered apart: they take nothing from good ones,
  * and are counted for the address they came from.
  */
 import { LRUCache } from 'lru-cache'
@@ -12,7 +12,7 @@ import { nameOf } from './find-key.ts'
 import { createKeyQueue, WAITING_MAX } from './key-queue.ts'
 
 const REMEMBER_MS = 1_000
-/** So much of the second is left to a busy database for the answer. */
+/** So much of the second is left to a busy database for the response. */
 const REFRESH_AFTER_MS = 500
 const GOOD_MAX = 100_000
 const UNKNOWN_MAX = 10_000
@@ -63,7 +63,7 @@ export function createKeyBook({ findKeys, unknownKeys, now }: KeyBookOptions): K
       if (found === null) good.delete(name)
       else remember(name, Promise.resolve(found), askedAt)
     } catch {
-      // The next call tries again, and the one after the second waits for an answer of its own.
+      // The next call tries again, and the one after the second waits for a response of its own.
       known.isRefreshing = false
     }
   }

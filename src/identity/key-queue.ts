@@ -16,13 +16,13 @@ interface Waiting {
 }
 
 export interface KeyQueue {
-  /** The next query is full already: nobody else gets in who is known to guess. */
+  /** The next query is full: addresses that are known to guess are refused. */
   readonly isBusy: boolean
   /** @throws what the query throws, and 503 where too many wait. */
   find(hash: Buffer): Promise<KeyRecord | null>
 }
 
-/** @param waitingMax beyond so many that wait nobody gets in. */
+/** @param waitingMax with so many waiting, further keys are refused. */
 export function createKeyQueue(
   findKeys: (hashes: readonly Buffer[]) => Promise<FoundKeys>,
   waitingMax: number,

@@ -7,7 +7,7 @@ import { DEFAULT_ORGANIZATION, findStanding } from './standing.ts'
 
 const MASTER_USER = 'admin'
 
-/** Makes the allocation the master key spends from, once. @throws when the database can't answer. */
+/** Makes the allocation the master key spends from, once. @throws when the database can't respond. */
 export async function findMaster(database: Database): Promise<Principal> {
   const standing = await findStanding(database, DEFAULT_ORGANIZATION, MASTER_USER)
   if (standing === null) throw new Error(`the organization ${DEFAULT_ORGANIZATION} is missing`)

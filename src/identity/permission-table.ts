@@ -118,7 +118,7 @@ export const PERMISSIONS = {
 
 export type Permission = keyof typeof PERMISSIONS
 
-/** The same table, for who looks up by name. */
+/** The same table, to look up by name. */
 export const RULES: Readonly<Record<Permission, Rule>> = PERMISSIONS
 
 export function isPermission(name: string): name is Permission {

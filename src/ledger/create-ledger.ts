@@ -23,7 +23,7 @@ export interface LedgerOptions {
   databaseUrl: string
   spoolDirectory: string
   leases: { renewSeconds: number; deadAfterSeconds: number }
-  /** How long an answer waits for its settlement; then it is on the local disk. */
+  /** How long a response waits for its settlement; then it is on the local disk. */
   bookingWaitMs: number
   version: string
   newId: () => string

@@ -17,7 +17,7 @@ const CONFLICT_TRIES = 10
 const RETRY_MS = { first: 50, max: 1_000 }
 
 export interface DeliveryOptions<Request, Answer> {
-  /** Sends one batch; returns one answer for each request, in their order. */
+  /** Sends one batch; returns one result for each request, in their order. */
   send: (client: pg.Client, requests: readonly Request[]) => Promise<Answer[]>
   /** Told of every failure that is repeated. */
   onTrouble: (error: unknown, size: number) => void
@@ -81,7 +81,7 @@ export function createDelivery<Request, Answer>(
   return deliver
 }
 
-/** @returns null where every ticket has its answer. */
+/** @returns null where every ticket has its result. */
 async function sendOnce<Request, Answer>(
   { send, onBatch }: DeliveryOptions<Request, Answer>,
   over: BatchConnection,

@@ -1,8 +1,8 @@
 /**
  * The ledger as the rest of the program sees it: hold, extend, settle, release. Amounts are bigint microcredits.
  *
- * Fails closed: while the database can't answer, the lease is lost or the spool can't be written, no hold is granted and no paid
- * call goes out (503). A settlement is never dropped: past `booking_wait_seconds` it goes to the local disk, the answer goes out marked pending,
+ * Fails closed: while the database can't respond, the lease is lost or the spool can't be written, no hold is granted and no paid
+ * call goes out (503). A settlement is never dropped: past `booking_wait_seconds` it goes to the local disk, the response goes out marked pending,
  * and the settlement is repeated until the database has it, by this process or by whoever finds its spool.
  */
 
@@ -136,14 +136,14 @@ export interface LedgerObserver {
 export interface Ledger {
   /** Whether paid calls can start at this moment. */
   readonly open: boolean
-  /** Closings that have waited longer than an answer waits for them: they are in a spool. */
+  /** Closings that have waited longer than a response waits for them: they are in a spool. */
   readonly overdue: Overdue
   /**
    * Whether a call may go out to a provider under this hold, at this moment. Asked before every attempt: a process that was stopped
    * for a while may have been declared dead and its holds recovered, though it has a lease again.
    */
   covers(hold: Hold): boolean
-  /** @throws {TollgateError} 402, 403, 429 when refused; 503 when the database can't answer. */
+  /** @throws {TollgateError} 402, 403, 429 when refused; 503 when the database can't respond. */
   hold(request: HoldRequest): Promise<Hold>
   /**
    * Notes how far a call has come; with null only asks whether its payer may still spend. Not waited for; what is on its way when

@@ -8,7 +8,7 @@ export interface OpenHolds {
   oldestSeconds: number
 }
 
-/** @throws when the database can't answer. */
+/** @throws when the database can't respond. */
 export async function readOpenHolds({ query }: Database): Promise<OpenHolds> {
   const { rows } = await sql<{ count: number; seconds: number }>`
     select count(*)::integer as count,

@@ -27,7 +27,7 @@ export interface Job<Request, Answer> {
   readonly request: Request
   /** Rejects only when the database refuses this very element. */
   readonly answer: Promise<Answer>
-  /** Takes the job back. False: it was sent, and may be in the database or get there; its answer still comes. */
+  /** Takes the job back. False: it was sent, and may be in the database or get there; its response still comes. */
   drop(): boolean
   /** It was sent once and nobody knows what became of that. */
   readonly ambiguous: boolean

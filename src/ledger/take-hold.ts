@@ -1,6 +1,6 @@
 /**
  * Asks for a hold within the patience of a caller. A hold that comes too late, or that nobody knows whether it was taken, is given back.
- * Fails closed: no answer in time means 503, and nothing is sent to a provider.
+ * Fails closed: no response in time means 503, and nothing is sent to a provider.
  */
 import type { Close } from './close-batch.ts'
 import type { HoldAnswer } from './hold-batch.ts'

@@ -1,4 +1,4 @@
-/** One request on its way to the database, and who waits for its answer. */
+/** One request on its way to the database, and who waits for its result. */
 export interface Ticket<Request, Answer> {
   request: Request
   resolve(answer: Answer): void

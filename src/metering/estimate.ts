@@ -24,7 +24,7 @@ export interface InputEstimate {
    * which nothing tells how much it usually is, so a part of the context window has to be covered.
    */
   least: { media: number; audioInput: number; window: boolean }
-  /** Of text the request predicts the answer to be: what is wrong in it is billed as output. */
+  /** Of text the request predicts the response to be: what is wrong in it is billed as output. */
   predicted: { tokens: number; bytes: number }
   /** Uses of separately priced tools the request asks for: `{ web_search: 1 }`. */
   toolFees: Record<string, number>

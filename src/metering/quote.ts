@@ -20,7 +20,7 @@ export interface QuoteInput {
     audioInput: number
     /** The least of both that a hold covers, and whether a part of the context window is in it; left out where that is all. */
     least?: { media: number; audioInput: number; window: boolean }
-    /** Text the answer is predicted to be, tokens and bytes: what is wrong in it is billed as output beyond any cap. */
+    /** Text the response is predicted to be, tokens and bytes: what is wrong in it is billed as output beyond any cap. */
     predicted?: { tokens: number; bytes: number }
     /** Counted uses of priced tools. */
     toolFees: Readonly<Record<string, number>>

@@ -28,7 +28,7 @@ export interface InputVisitor {
 /** What a tool call's id becomes: as its model gave it, and what it carries for this provider, as text. */
 export type UnpackId = (id: string) => { id: string; carried: string }
 
-/** OpenAI frames each message with three tokens and its role, and opens the answer with three. */
+/** OpenAI frames each message with three tokens and its role, and opens the response with three. */
 const MESSAGE_FRAME = 3
 const PRIMING = 3
 /** Markers around each call and each definition; measured definitions cost less than their JSON text. */
@@ -37,7 +37,7 @@ const TOOL_FRAME = 8
 /** A token each. */
 const ROLES: ReadonlySet<string> = new Set(['system', 'developer', 'user', 'assistant', 'tool', 'function'])
 
-/** Tells the provider how to answer, whom to bill or what to remember. */
+/** Tells the provider how to respond, whom to bill or what to remember. */
 const NEVER_INPUT: ReadonlySet<string> = new Set([
   ...[
     'model',

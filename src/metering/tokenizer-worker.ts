@@ -1,4 +1,4 @@
-/** A thread that counts large texts, one at a time, so that a long answer of one caller does not hold up the event loop of all. */
+/** A thread that counts large texts, one at a time, so that a long response of one caller does not hold up the event loop of all. */
 import { parentPort } from 'node:worker_threads'
 import { createTokenCounter, type Encoding } from './count-tokens.ts'
 

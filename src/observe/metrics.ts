@@ -45,7 +45,7 @@ export interface CallBill {
   microcredits: bigint
   provenance: string
   tokens: Readonly<Record<TokenKind, number>>
-  /** It was not on the books yet when the answer went out. */
+  /** It was not on the books yet when the response went out. */
   pending: boolean
   /** The provider's usage did not add up. */
   mismatch: boolean
@@ -67,7 +67,7 @@ export interface Readings {
 export interface Metrics {
   /** A call that was admitted and is over. */
   call(numbers: CallNumbers): void
-  /** An answer that failed. Counted once, by the first code told for it. */
+  /** A response that failed. Counted once, by the first code told for it. */
   error(answer: object, code: string): void
   /** A limit that stands before calls refused something. */
   refused(limit: Limit): void

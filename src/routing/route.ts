@@ -100,7 +100,7 @@ function hasKey({ apiKey, mockResponse }: Deployment): boolean {
   return apiKey !== null || mockResponse !== null
 }
 
-/** The names a deployment answers to, as far as they can be known. */
+/** The names that a deployment can be asked for, as far as they can be known. */
 function expand(deployment: Deployment, canCall: (deployment: Deployment) => boolean): string[] {
   const { modelName, provider, upstreamModel } = deployment
   if (!modelName.includes('*')) return [modelName]

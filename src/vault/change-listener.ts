@@ -1,6 +1,6 @@
 /**
  * Learns of changed keys: LISTEN on a connection of its own, which is probed twice a second. A notification sent
- * before such a question is here before its answer, so each answer says that until its question everything was heard. It also
+ * before such a question is here before its response, so each response says that until its question everything was heard. It also
  * holds a shared advisory lock for each root key the process can open with, by which a rotation knows whom to wait for; a
  * process that dies lets go of them. Fails towards work, not towards old keys: without a connection nothing is trusted for
  * more than a second.
@@ -118,7 +118,7 @@ async function lockRoot(client: pg.Client, name: string | null): Promise<void> {
   await client.query('select pg_advisory_lock_shared($1, $2)', [ROOT_LOCK, rootLockOf(name)])
 }
 
-/** Without waiting for an answer: another side that says nothing would not say goodbye either. */
+/** Without waiting for a response: another side that says nothing would not say goodbye either. */
 async function hangUp(client: pg.Client): Promise<void> {
   await Promise.race([client.end().catch(() => {}), delay(100)])
   destroy(client)

@@ -12,7 +12,7 @@ import type { KeyFormat } from './key-formats.ts'
 
 export interface KeyTest {
   ok: boolean
-  /** Null where the provider gave no answer. */
+  /** Null where the provider gave no response. */
   status_code: number | null
   latency_ms: number
   detail: string
@@ -27,7 +27,7 @@ interface Question {
 }
 
 const TIMEOUT_MS = 10_000
-/** Nothing of the answer is needed but its status. */
+/** Only the status of the response is needed. */
 const ANSWER_BYTES_MAX = 1_024
 /** Where the list of models is for everybody, it proves nothing about a key. */
 const OPENROUTER_QUESTION = '/key'

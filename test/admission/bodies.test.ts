@@ -111,7 +111,7 @@ test('callers who may pay otherwise are read: credits that calls hold, a reset t
   expect((await postChat(product.tollgate, MASTER_KEY, large(size))).status).toBe(200)
 })
 
-test('an answer that was paid for is repeated to who has nothing left', async () => {
+test('a response that was paid for is repeated to a caller without credits', async () => {
   const { id, key } = await keyWith(3)
   product.upstream.respond(chatAnswer({ usage: { prompt_tokens: 11, completion_tokens: 100, total_tokens: 111 } }))
   const headers = { 'Idempotency-Key': 'large-and-paid' }

@@ -27,7 +27,7 @@ async function refusals(): Promise<() => Promise<Record<string, number>>> {
   return async () => growth(before, await scrape(product.tollgate), 'tollgate_refused_total')
 }
 
-test('a flood of silent connections takes the place of silent ones, and a call is answered', async () => {
+test('a flood of silent connections replaces silent ones only, and a call is served', async () => {
   const { keys } = await product.db.seedOrganization({ credits: 100, users: { alice: 50 } })
   product.upstream.respond(chat())
   const count = await refusals()
@@ -119,7 +119,7 @@ test('more than a handful of them ahead close the connection', async () => {
   expect(await count()).toMatchObject({ 'tollgate_refused_total{limit="requests_ahead"}': 1 })
 })
 
-test('after its number of requests a connection takes none any more', async () => {
+test('after its last request a connection accepts no other', async () => {
   const connection = await open()
   for (let at = 1; at <= 30; at += 1) {
     connection.write(GET)

@@ -62,7 +62,7 @@ test('A route that asks for a credential lists every place where one may be, and
     expect(operation.security, nameOf(operation)).toEqual(places.map((name) => ({ [name]: [] })))
 })
 
-test('Every route that is described answers, and asks for a credential exactly where it says so.', async () => {
+test('Every route that is described responds, and asks for a credential exactly where it says so.', async () => {
   const { operations } = await read()
   for (const operation of operations) {
     const path = example(operation.path)
@@ -104,7 +104,7 @@ test('The description refers to nothing it lacks, and names each operation and i
   }
 })
 
-describe('A request that no route takes', () => {
+describe('A request that matches no route', () => {
   test.each([
     ['GET', '/nothing', null],
     ['GET', '/v1/nothing', undefined],

@@ -128,7 +128,7 @@ describe('allocations', () => {
 describe('a deduction', () => {
   const deduction = { userId: 'alice', serviceType: 'valuation', serviceName: null, requestId: null, metadata: null }
 
-  test('takes from the user and says what is left', async () => {
+  test('deducts from the user and says what is left', async () => {
     const org = await seed()
     const left = await run((tx) => deductCredits(tx, { ...deduction, organizationId: org.id, credits: '75' }))
     expect(left).toBe('125.000000')
@@ -223,7 +223,7 @@ describe('a refund', () => {
 })
 
 describe('credits that were paid for and whose payment went back', () => {
-  test('are taken as far as nobody was given them', async () => {
+  test('are deducted as far as they are not allocated', async () => {
     const org = await seed()
     const take = async (credits: number) => {
       const { rows } = await db.pool.query<{ taken: string }>(

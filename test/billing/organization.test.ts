@@ -237,7 +237,7 @@ describe('an organization', () => {
     )
   })
 
-  test('of one is for whoever belongs to none, once', async () => {
+  test('of one is for a user who belongs to none, once', async () => {
     const user = `ida-${randomUUID()}`
     const make = () => run((tx) => foundOwnOrganization(tx, user, 'ida@example.com'))
     const org = await make()

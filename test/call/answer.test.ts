@@ -10,7 +10,7 @@ const product = useProduct()
 /** 11 x $0.15 + 5 x $0.60 a million tokens is $0.00000465; with the platform plan's 50 % on top, 0.006975 credits. */
 const HELLO = { model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'Say hello' }] }
 
-test('an answer is the upstream’s, byte for byte, with the cost in usage.cost', async () => {
+test('a response is the upstream’s, byte for byte, with the cost in usage.cost', async () => {
   const { db, upstream, tollgate } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   const raw =

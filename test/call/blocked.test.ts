@@ -167,7 +167,7 @@ describe('while one session holds a row of one organization', () => {
   })
 })
 
-describe('a commit whose answer is lost', () => {
+describe('a commit whose confirmation is lost', () => {
   const seed = () => db.seedOrganization({ credits: 1_000, users: { alice: 100 } })
   const statements = ['ledger_hold_', 'ledger_checkpoint_', 'ledger_close_']
 

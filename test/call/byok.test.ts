@@ -205,7 +205,7 @@ describe.each([
     }
   })
 
-  test('an own key pays where nobody knows the price, which the row says', async () => {
+  test('a caller’s own key pays for a model without a known price, and the row says so', async () => {
     const { db, tollgate } = product
     const org = await organization('byok')
     await bring(org)
@@ -463,7 +463,7 @@ describe('which own key', () => {
     expect(keysSince(before)).toEqual([PLATFORM_KEY])
   })
 
-  test('a canned answer calls nobody, on every plan', async () => {
+  test('a canned response calls no provider, on every plan', async () => {
     const org = await organization('byok')
     const answer = await postChat(product.tollgate, org.keys.alice, ask('canned', false))
     expect([answer.status, answer.headers.get('x-byok')]).toEqual([200, 'false'])

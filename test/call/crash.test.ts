@@ -216,7 +216,7 @@ describe('killed', () => {
     await expectUsed(victim.org, '0.450000')
   })
 
-  test('between answer and settle: the answer lies in its socket, unread; the input is charged', async () => {
+  test('between response and settlement: the response is in its socket, unread; the input is charged', async () => {
     const victim = await startVictim()
     const { call, reply } = await openJson(victim)
     victim.tollgate.send('SIGSTOP')
@@ -229,7 +229,7 @@ describe('killed', () => {
     await expectUsed(victim.org, INPUT)
   })
 
-  test('between commit and its answer: on the books once, at its true price', async () => {
+  test('between a commit and its confirmation: on the books once, at its true price', async () => {
     const victim = await startVictim()
     const { call, reply } = await openJson(victim)
     const settled = victim.proxy.withholdCommit('ledger_close_')

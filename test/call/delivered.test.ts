@@ -97,7 +97,7 @@ describe('a stream that breaks off before it said anything is made again, and on
   })
 })
 
-describe('what is no answer and states its usage is charged at that, and not asked for again', () => {
+describe('a body that is no response and states its usage is charged at that usage, and the call is not made again', () => {
   const whole = { id: 'c', object: 'chat.completion', model: 'gpt-4o-mini', choices: [], usage: DEFAULT_USAGE }
   test.each([
     { name: 'JSON for a stream', stream: true, script: chatAnswer() },

@@ -173,7 +173,7 @@ describe('401: no or bad credentials, decided before the body is looked at', () 
     })
   })
 
-  test('with 50 MB announced, the answer does not wait for them', async () => {
+  test('with 50 MB announced, the response does not wait for them', async () => {
     expect(await announce(null, 52_428_800)).toMatch(/^HTTP\/1\.1 401 /)
   })
 

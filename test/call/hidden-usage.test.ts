@@ -142,7 +142,7 @@ describe('the usual share of a model', () => {
     expect(shares.hiddenFor('m', 100)).toBe(101)
   })
 
-  test('is told by the text where the answer names no thoughts', () => {
+  test('is counted by the text where the response names no thoughts', () => {
     const shares = createHiddenShares()
     shares.learn('claude', usage(50, 0), 80)
     expect(shares.hiddenFor('claude', 10)).toBe(15)

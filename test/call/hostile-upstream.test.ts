@@ -58,7 +58,7 @@ async function call(script: Script, body: object): Promise<{ answer: CallAnswer;
 
 const rowOf = (answer: CallAnswer) => rowOfCall(product.db.pool, answer.headers.get('x-litellm-call-id'))
 
-describe('a caller who leaves with the whole answer, just before its usage,', () => {
+describe('a caller who leaves with the whole response, just before its usage,', () => {
   test.for([
     {
       name: 'pays the reasoning nobody saw',
@@ -154,7 +154,7 @@ describe('an error', () => {
     })
   })
 
-  test('in a whole answer that states what it cost is charged, and not paid for twice', async () => {
+  test('in a whole response that states its cost is charged, and not paid for twice', async () => {
     const choices = [
       { index: 0, message: { content: '' }, finish_reason: 'error', error: { code: 502, message: 'Overloaded' } },
     ]
@@ -188,7 +188,7 @@ describe('the price', () => {
     expect(await rowOf(answer)).toMatchObject({ credits_used: '0.012600', provenance: 'provider_usage' })
   })
 
-  test("is of the tier the operator asks for, where the answer doesn't say", async () => {
+  test("is of the tier the operator asks for, where the response doesn't say", async () => {
     const { answer } = await call(chatAnswer({ usage: USAGE }), { model: 'priority' })
     expect(await rowOf(answer)).toMatchObject({ credits_used: '0.025200' })
   })
@@ -254,7 +254,7 @@ describe('a relay', () => {
     expect(end).toMatchObject({ kind: 'failed', error: { kind: 'failed' } })
   })
 
-  test('ends a stream that is larger than any answer', async () => {
+  test('ends a stream that is larger than any response', async () => {
     const frame = Buffer.from(sse({ model: 'm', choices: [{ index: 0, delta: { content: 'x'.repeat(1 << 20) } }] }))
     const state = { sent: true, aborted: false }
     const end = await relay(new AbortController().signal, (handler) => {

@@ -86,7 +86,7 @@ describe.for(['JSON', 'stream'])('a %s call is refused with', (kind) => {
     expect(answer.headers.get('retry-after')).toBe('2')
   })
 
-  test('503 when the provider does not answer in time, and when it can’t be reached', async () => {
+  test('503 when the provider does not respond in time, and when it can’t be reached', async () => {
     const hurried = { ...body, model: 'hurried' }
     await failed('silence', hurried, { status: 503, code: 'provider_timeout', type: 'server_error' })
     await failed('silence', { ...body, model: 'away' }, { status: 503, code: 'provider_unreachable' })

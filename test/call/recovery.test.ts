@@ -90,7 +90,7 @@ async function expectAnswered(call: OpenCall, credits: string): Promise<void> {
 }
 
 describe('a process that was paused (SIGSTOP) and taken for dead', () => {
-  test('wakes to the answer of a call that was recovered: corrected to its true price, and it goes on', async () => {
+  test('wakes to the response of a call that was recovered: it is corrected to its true price, and the process goes on', async () => {
     const tollgate = await startForTest()
     const acme = await seed()
     const { call, reply } = await openJson(tollgate, acme.keys.alice)

@@ -44,7 +44,7 @@ afterAll(async () => {
 
 const HELLO = { model: 'gpt-4o-mini', messages: [{ role: 'user', content: PROMPT }] }
 
-test('no secret and no prompt is in any answer or any line of the log', async () => {
+test('no secret and no prompt is in any response or any line of the log', async () => {
   const { keys } = await db.seedOrganization({ credits: 100, users: { alice: 50, bob: '0.000001' } })
   const secrets = [UPSTREAM_SECRET, MASTER_SECRET, keys.alice, keys.bob]
   const echo = `Bad key ${UPSTREAM_SECRET} in Authorization: Bearer ${UPSTREAM_SECRET}.`

@@ -61,7 +61,7 @@ const product = useProduct((url) => ({
 const HELLO = { model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'Say hello now' }] }
 const COUNTED = { prompt_tokens: 10, completion_tokens: 2, total_tokens: 12 }
 
-test('a JSON answer without usage is counted here, marked estimated, and shown with what was counted', async () => {
+test('a JSON response without usage is counted here, marked estimated, and shown with the counts', async () => {
   const { db, upstream, tollgate } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   upstream.respond(chatAnswer({ usage: null }))

@@ -130,7 +130,7 @@ describe('a refusal', () => {
     ])
   })
 
-  test('tells somebody without an organization what to do', () => {
+  test('tells a user without an organization what to do', () => {
     const nobody = inRole('none', { memberships: new Map() })
     expect(can(nobody, 'organizations:read_own')).toBe(true)
     expect(refusalOf(() => requirePermission(nobody, 'llm:inference'))).toEqual([

@@ -96,7 +96,7 @@ describe('a configured service', () => {
     expect(await poolOf('loopnet')).toEqual({ total: '640', available: '130', used: '3' })
   })
 
-  test('never takes what others were given', async () => {
+  test('never takes what is allocated to others', async () => {
     const id = await organizationId('centerdeep')
     await product.db.pool.query('select add_credits_to_pool($1, 8)', [id])
     await member('centerdeep', 'dora', 4)
@@ -161,7 +161,7 @@ describe('a service that acts as members', () => {
     expect([answer.status, answer.json()]).toMatchObject([403, { error: { code: 'permission_denied' } }])
   })
 
-  test('does not act as somebody who is no member', async () => {
+  test('does not act as a user who is not a member', async () => {
     await product.db.seedOrganization({ name: 'elsewhere', credits: 10, users: { mallory: 5 } })
     for (const user of ['mallory', 'nobody', 'x'.repeat(300)]) {
       const answer = await call(LOOPNET, { 'X-User-ID': user })

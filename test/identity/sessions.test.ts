@@ -118,7 +118,7 @@ describe.skipIf(!redisInstalled())('a session in Redis', () => {
     })
   })
 
-  test('that nobody has is 401, before anything else is looked at.', async () => {
+  test('that does not exist is 401, before anything else is looked at.', async () => {
     const headers = { cookie: 'session_token=nobody', origin: 'https://evil.example' }
     const answer = await postChat(tollgate, null, '{', { headers })
     expect([answer.status, answer.json().detail]).toEqual([401, 'Invalid or expired session. Please login again.'])

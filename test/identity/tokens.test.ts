@@ -65,7 +65,7 @@ describe('a token that the provider issued', () => {
     provider.claims.delete('alice')
   })
 
-  test('of somebody who is a member of no organization is 403.', async () => {
+  test('of a user without an organization is 403.', async () => {
     const answer = await postChat(tollgate, await provider.token('carol'), BODY)
     expect([answer.status, answer.json().detail]).toEqual([403, expect.any(String)])
   })

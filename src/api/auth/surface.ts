@@ -11,7 +11,7 @@ import { openRoute, type Route, route } from '../route.ts'
 import type { Surface } from '../surface.ts'
 import { returnTo } from './return-to.ts'
 
-/** For somebody who has to find a password first. */
+/** A login may take so long: its user may have to look for a password. */
 const LOGIN_SECONDS = 600
 const CALLBACK = '/auth/callback'
 
@@ -147,7 +147,7 @@ function logout(deps: AuthDependencies, login: Login | null): Route {
       const { sessions } = deps.people
       const token = sessions.tokenIn(headers.cookie)
       if (token !== null) await sessions.end(token)
-      // A provider that is away keeps nobody from leaving.
+      // A logout works while the provider does not respond.
       const url = (await login?.endUrl().catch(() => null)) ?? null
       const gone = serialize(deps.config.sessions.cookie, '', { ...cookieOptions(originOf(deps, client)), maxAge: 0 })
       return new Reply({ logged_out: token !== null, provider_logout_url: url }, { headers: { 'Set-Cookie': gone } })
@@ -173,7 +173,7 @@ function loginCookie(origin: string): string {
 function readLeft(cookie: string | undefined): z.infer<typeof leaving> | null {
   try {
     const left = leaving.parse(JSON.parse(Buffer.from(cookie ?? '', 'base64url').toString()))
-    // It came back from a browser.
+    // A browser may have changed it.
     return { ...left, returnTo: returnTo(left.returnTo) }
   } catch {
     return null

@@ -1,4 +1,4 @@
-/** What a person meets who opens the address of the server in a browser. */
+/** The page at the address of the server, for people. */
 import { html } from 'hono/html'
 import { Reply } from '../reply.ts'
 import { openRoute, type Route } from '../route.ts'

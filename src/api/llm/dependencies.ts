@@ -8,7 +8,7 @@ import type { Router } from '../../routing/route.ts'
 import type { Vault } from '../../vault/vault.ts'
 
 export interface LlmDependencies {
-  /** For everything that is no call. */
+  /** The database pool for everything that is not a call. */
   reports: Database
   config: Config
   router: Router

@@ -123,7 +123,7 @@ function categorizedRoute(deps: LlmDependencies): Route {
   })
 }
 
-/** Public, as it was: the names in the configuration and nothing of who may call them. */
+/** Public: the names in the configuration, and not who may call them. */
 function curatedRoute({ router, config, prices, now }: LlmDependencies): Route {
   return openRoute({
     method: 'get',

@@ -4,7 +4,7 @@ import type { Health } from '../../observe/health.ts'
 import { Reply } from '../reply.ts'
 import { openRoute, type Route } from '../route.ts'
 
-/** @param path LiteLLM has two spellings; its probes use both. */
+/** @param path LiteLLM has two spellings, and its probes use both. */
 export function livenessRoute(path: '/health/liveliness' | '/health/liveness'): Route {
   return openRoute({
     method: 'get',

@@ -1,4 +1,4 @@
-/** What of an organization's pool each member may spend. Credits are added to what a user has, whenever it is repeated. */
+/** The part of an organization's pool that each member may spend. Each request adds credits to it, also when it is repeated. */
 import { z } from '@hono/zod-openapi'
 import {
   type Allocation,

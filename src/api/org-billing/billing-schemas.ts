@@ -1,4 +1,4 @@
-/** The three glances at billing, as callers of Ops-Center know them. A sum of nothing is the number 0, any other is a text. */
+/** The three summaries of billing, as callers of Ops-Center know them. An empty sum is the number 0, any other is a text. */
 import { z } from '@hono/zod-openapi'
 import { exactNumberSchema } from '../exact-number-schema.ts'
 

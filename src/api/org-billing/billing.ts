@@ -23,7 +23,7 @@ export function billingRoutes(deps: OrgBillingDependencies): Route[] {
   ]
 }
 
-/** Under the name that Ops-Center's documents have. To be mounted last: its path fits others. */
+/** Under the path in Ops-Center's documents. Mount it last: the path matches other routes too. */
 export function historyAlias(deps: OrgBillingDependencies): Route {
   return historyRoute(deps, `${base}/{org_id}/history`)
 }
@@ -142,7 +142,7 @@ function historyRoute({ reports }: OrgBillingDependencies, path: string): Route 
   })
 }
 
-/** Both spellings of what Ops-Center's revisions call differently. */
+/** With the names of both revisions of Ops-Center. */
 function showOrganization(found: OrganizationBilling): z.output<typeof billingOfOrganization> {
   const { organization, subscription, credit_pool, user_allocations, usage } = found
   return {

@@ -4,7 +4,7 @@ import type { Config } from '../../config/config.ts'
 import type { Database } from '../../db/connect.ts'
 
 export interface OrgBillingDependencies {
-  /** For everything that is no call. */
+  /** The database pool for everything that is not a call. */
   reports: Database
   /** Null without STRIPE_SECRET_KEY. */
   stripe: StripePayments | null

@@ -1,4 +1,4 @@
-/** Invitations to an organization: a token that is shown once, for whoever shall join. */
+/** Invitations to an organization: a token that is shown once, for the user who is invited. */
 import { z } from '@hono/zod-openapi'
 import {
   acceptInvitation,

@@ -155,13 +155,13 @@ describe('A webhook', () => {
     expect((await pool(org.id)).total).toBe('1000')
   })
 
-  test('of a kind that nobody asked for is ignored', async () => {
+  test('of a kind that is not handled is ignored', async () => {
     expect(await event('customer.created', { id: 'cus_1' })).toEqual({ status: 200, outcome: 'ignored' })
   })
 })
 
 describe('Money that goes back', () => {
-  test('takes the credits that nobody was given, by the part that went back', async () => {
+  test('deducts the credits that are not allocated, by the part that was refunded', async () => {
     const { org, session, metadata, payment_intent } = await buy(10)
     await event('checkout.session.completed', session)
     const charge = { id: 'ch_1', payment_intent, metadata }

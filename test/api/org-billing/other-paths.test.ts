@@ -139,7 +139,7 @@ describe('The paths of an older client', () => {
 })
 
 describe('Organizations and members', () => {
-  test('are made, listed, renamed, suspended and handed over by whoever may', async () => {
+  test('are made, listed, renamed, suspended and transferred by those who may', async () => {
     const name = `org-${randomUUID()}`
     const made = await send('POST', '/organizations', MASTER_KEY, { name, owner_id: 'olga' })
     expect(made).toMatchObject({ status: 201, json: { name, status: 'active' } })
