@@ -1,6 +1,6 @@
 /**
- * Anthropic, Messages API. Callers speak OpenAI's dialect; requests and responses are translated both ways, nothing is lost that the
- * other side can express, and what it can't is refused by name (or left out under `drop_params`). Where things are:
+ * Anthropic, Messages API. Who speaks it passes as it is (anthropic/native/). Who speaks OpenAI's dialect is translated both ways, nothing
+ * is lost that the other side can express, and what it can't is refused by name (or left out under `drop_params`). Where things are:
  * in anthropic/, request.ts (members), messages, parts, tools, schema, thinking for what goes out; answer, stream, outcome for what
  * comes back; carried for how Claude's signed thoughts survive an ordinary client; usage, errors, models, media.
  *
@@ -11,19 +11,19 @@ import { unpackClaudeId } from './anthropic/carried.ts'
 import { readClaudeError } from './anthropic/errors.ts'
 import { claudeMediaTokens } from './anthropic/media.ts'
 import { claudeFacts, claudeTier } from './anthropic/models.ts'
+import { nativeMessages } from './anthropic/native/native-messages.ts'
 import { translateRequest } from './anthropic/request.ts'
 import { readClaudeStream } from './anthropic/stream.ts'
+import { CLAUDE_BASE_URL, claudeTarget } from './anthropic/target.ts'
 import { leastOutput } from './anthropic/thinking.ts'
 import { advisors, claudeServerTools } from './anthropic/tools.ts'
+import type { MessagesProvider } from './messages.ts'
 import type { ChatProvider, ProviderCall, UpstreamRequest } from './provider.ts'
 
-const BASE_URL = 'https://api.anthropic.com/v1'
-const VERSION = '2023-06-01'
-
-export const anthropic: ChatProvider = {
+export const anthropic: ChatProvider & MessagesProvider = {
   name: 'anthropic',
   label: 'Anthropic',
-  baseUrl: BASE_URL,
+  baseUrl: CLAUDE_BASE_URL,
   keyVariables: ['ANTHROPIC_API_KEY'],
   bareName: /^claude-/,
   domain: 'anthropic.com',
@@ -47,31 +47,13 @@ export const anthropic: ChatProvider = {
     readAnswer: readClaudeAnswer,
     readStream: readClaudeStream,
   },
+  messages: nativeMessages,
 }
 
 function prepare(call: ProviderCall): UpstreamRequest {
-  const base = new URL(call.apiBase ?? BASE_URL)
-  const path = base.pathname.replace(/\/$/, '')
   const { body, betas } = translateRequest(requestOf(call), call.model, capOf(call))
-  const headers: Record<string, string> = {
-    'content-type': 'application/json',
-    accept: call.request.stream ? 'text/event-stream' : 'application/json',
-    'accept-encoding': 'identity',
-    'user-agent': 'tollgate',
-    'anthropic-version': VERSION,
-    ...Object.fromEntries(Object.entries(call.extraHeaders).map(([name, value]) => [name.toLowerCase(), value])),
-  }
-  if (call.apiKey !== null) headers['x-api-key'] = call.apiKey
-  const named: string | undefined = headers['anthropic-beta']
-  const features = new Set([...(named === undefined ? [] : named.split(',').map((beta) => beta.trim())), ...betas])
-  if (features.size > 0) headers['anthropic-beta'] = [...features].join(',')
-  return {
-    origin: base.origin,
-    // LiteLLM's configurations name the host alone.
-    path: `${path === '' ? '/v1' : path}/messages${base.search}`,
-    headers,
-    body: Buffer.from(JSON.stringify(body)),
-  }
+  const target = claudeTarget(call, { stream: call.request.stream, betas: [...betas] })
+  return { ...target, body: Buffer.from(JSON.stringify(body)) }
 }
 
 /** What is asked for: the caller's members over the operator's, without those to be left out. */

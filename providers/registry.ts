@@ -3,12 +3,13 @@ import { anthropic } from './anthropic.ts'
 import { google } from './google.ts'
 import { groq } from './groq.ts'
 import { huggingface } from './huggingface.ts'
+import type { MaybeMessagesProvider } from './messages.ts'
 import { openai } from './openai.ts'
 import { openrouter } from './openrouter.ts'
-import type { ChatProvider, Provider } from './provider.ts'
+import type { ChatProvider } from './provider.ts'
 import { xai } from './xai.ts'
 
-export const PROVIDERS: Readonly<Record<string, Provider>> = {
+export const PROVIDERS: Readonly<Record<string, MaybeMessagesProvider>> = {
   openai,
   anthropic,
   gemini: google,
@@ -18,12 +19,12 @@ export const PROVIDERS: Readonly<Record<string, Provider>> = {
   openrouter,
 }
 
-export function findProvider(name: string): Provider | null {
+export function findProvider(name: string): MaybeMessagesProvider | null {
   return Object.hasOwn(PROVIDERS, name) ? (PROVIDERS[name] ?? null) : null
 }
 
 /** @throws {Error} for a name that is in no configuration either: those name only what is here. */
-export function providerOf(name: string): Provider {
+export function providerOf(name: string): MaybeMessagesProvider {
   const provider = findProvider(name)
   if (provider === null) throw new Error(`${name} is not in the registry of providers`)
   return provider

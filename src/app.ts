@@ -23,7 +23,10 @@ import type { Quotes } from './call/quotes.ts'
 import { serveCall } from './call/serve-call.ts'
 import type { Config } from './config/config.ts'
 import type { Database } from './db/connect.ts'
+import { countTokensOperation } from './endpoints/count-tokens/openapi.ts'
+import { serveCount } from './endpoints/count-tokens/serve-count.ts'
 import { ENDPOINTS, endpointsByPath, errorsByPath } from './endpoints/endpoints.ts'
+import { countedMessages } from './endpoints/messages/messages.ts'
 import { createModelsSurface } from './endpoints/models/surface.ts'
 import { type EndpointDependencies, mountEndpoint } from './endpoints/mount-endpoint.ts'
 import { quotesOperation } from './endpoints/quotes/openapi.ts'
@@ -101,7 +104,7 @@ export function createApp(deps: AppDependencies): OpenAPIHono<AppEnv> {
     return next()
   })
 
-  for (const { endpoint, ...place } of ENDPOINTS)
+  for (const { endpoint, besides: _, ...place } of ENDPOINTS)
     mountEndpoint(app, { ...place, serve: (exchange) => serveCall(deps.calls, endpoint, exchange) }, deps)
   const endpoints = endpointsByPath()
   const quotes = {
@@ -110,6 +113,13 @@ export function createApp(deps: AppDependencies): OpenAPIHono<AppEnv> {
     serve: (exchange: Exchange) => serveQuote({ ...deps, endpoints }, exchange),
   }
   mountEndpoint(app, quotes, deps)
+  const counts = {
+    paths: ['/v1/messages/count_tokens'] as const,
+    operation: countTokensOperation,
+    requestIdHeader: 'request-id',
+    serve: (exchange: Exchange) => serveCount(deps.calls, countedMessages, exchange),
+  }
+  mountEndpoint(app, counts, deps)
   const surfaces = createSurfaces(deps, () => document)
   for (const surface of surfaces) mountSurface(app, surface, deps)
   const groups = [{ name: 'Chat completions', description: 'Calls of models, charged.' }, ...surfaces]

@@ -56,7 +56,7 @@ export function withCost(usage: unknown, cost: string | null): string {
   return `${text.slice(0, -1)}${members.length > 0 ? ',' : ''}"cost":${cost}}`
 }
 
-function readReading(json: Members): Reading {
+export function readReading(json: Members): Reading {
   const model = typeof json.model === 'string' && json.model !== '' ? json.model : null
   const stated = readClaudeUsage(json.usage, model)
   if (stated === null) return { ...emptyReading(), model }
@@ -72,7 +72,7 @@ interface Message {
   annotations: Record<string, unknown>[]
 }
 
-function readMessage(content: readonly unknown[]): Message {
+export function readMessage(content: readonly unknown[]): Message {
   const message: Message = { text: '', reasoning: '', calls: [], carried: [], annotations: [] }
   let given = 0
   for (const entry of content) {
@@ -119,7 +119,7 @@ function choiceOf(message: Message, { finish, native, refusal }: Outcome): Membe
   }
 }
 
-function shownText({ text, reasoning, calls }: Message): string {
+export function shownText({ text, reasoning, calls }: Message): string {
   const called = calls.map(({ function: fn }) => {
     const { name, arguments: args } = fn as { name?: unknown; arguments: string }
     return `${typeof name === 'string' ? name : ''}${args}`

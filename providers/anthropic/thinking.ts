@@ -34,7 +34,7 @@ export function leastOutput(json: Members): number {
   return hasBudget(asObject(json.thinking)) ? LEAST_BUDGET / 0.8 : 1
 }
 
-function hasBudget(thinking: Members | null): boolean {
+export function hasBudget(thinking: Members | null): boolean {
   return thinking?.type === 'enabled' && typeof thinking.budget_tokens === 'number'
 }
 
@@ -71,7 +71,8 @@ export function readThinking(
   return { thinking, effort: EFFORTS[effort] ?? (effort === 'max' ? 'max' : model.mostEffort), manual: false, on: true }
 }
 
-function lowered(own: Members, cap: number): Members {
+/** Thinking by a budget that leaves a fifth of the cap for the answer. */
+export function lowered(own: Members, cap: number): Members {
   const room = Math.max(LEAST_BUDGET, Math.floor(cap * 0.8))
   return { ...own, budget_tokens: Math.min(Number(own.budget_tokens), room) }
 }

@@ -31,8 +31,15 @@ export function claudeServerTools(json: Members): readonly ServerTool[] {
   const search = searchTool(json.web_search_options)
   if (search !== null && !tools.has('web_search')) tools.set('web_search', search.max_uses)
   if (Array.isArray(json.mcp_servers) && json.mcp_servers.length > 0) tools.set('mcp', USES)
-  if (asObject(json.context_management) !== null) tools.set('context_management', 1)
+  if (isCompacted(json)) tools.set('context_management', 1)
   return [...tools].map(([kind, uses]) => ({ kind, uses, addsInput: true, billedByUse: kind === 'web_search' }))
+}
+
+/** What is cleared from the context is not read; what is compacted is read once more, and written. */
+function isCompacted({ context_management: management, compaction }: Members): boolean {
+  const edits = asObject(management)?.edits
+  const types = (Array.isArray(edits) ? edits : []).map((edit) => asObject(edit)?.type)
+  return asObject(compaction) !== null || types.some((type) => typeof type !== 'string' || !type.startsWith('clear_'))
 }
 
 /** Models that an advisor tool of the request consults. */

@@ -4,6 +4,7 @@
  * that a cap does not bound. An operator who wants one writes `allowed_openai_params`, and it is metered as what nobody knows.
  */
 import { CHAT_MEMBERS } from './chat-members.ts'
+import { MESSAGE_MEMBERS } from './message-members.ts'
 import { type Shape, shapeOf } from './shape.ts'
 
 /** Ours or Ops-Center's: read here, never sent. */
@@ -169,3 +170,9 @@ export function additionsOf(provider: string): { own: Shape; foreign: Shape } {
   const own = [...NEVER_SENT, ...CONVERSATION, ...(BY_PROVIDER[provider] ?? [])]
   return { own: shapeOf(own), foreign: shapeOf([...own, ...OTHER_SERVERS]) }
 }
+
+/** Of message requests, what the newest client no longer declares and older models take. */
+const OLDER_MESSAGE_MEMBERS: readonly string[] = ['temperature', 'top_k', 'top_p']
+
+/** What Anthropic takes of a message request, and what is ours in it. */
+export const KNOWN_MESSAGE: Shape = shapeOf([...MESSAGE_MEMBERS, ...OLDER_MESSAGE_MEMBERS, ...NEVER_SENT])

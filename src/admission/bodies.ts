@@ -35,8 +35,11 @@ export interface Body {
 }
 
 export interface Bodies {
-  /** @param onPiece sees the body as it comes. @throws {TollgateError} 400, 402, 403, 408, 413, 415, 429, 503, and what `onPiece` throws. */
-  read(incoming: IncomingMessage, caller: Caller, onPiece: (piece: Buffer) => void): Promise<Body>
+  /**
+   * @param onPiece sees the body as it comes. @param isFree nothing is charged for it, so nobody is asked for credits.
+   * @throws {TollgateError} 400, 402, 403, 408, 413, 415, 429, 503, and what `onPiece` throws.
+   */
+  read(incoming: IncomingMessage, caller: Caller, onPiece: (piece: Buffer) => void, isFree?: boolean): Promise<Body>
   /** Bytes in use, beyond what is free. */
   readonly used: number
 }
@@ -53,14 +56,19 @@ export function createBodies(limits: BodyLimits, findCredit: FindCredit): Bodies
   const poor = { used: 0, most: part }
   const shares = new Map<string, Share>()
 
-  async function read(incoming: IncomingMessage, caller: Caller, onPiece: (piece: Buffer) => void): Promise<Body> {
+  async function read(
+    incoming: IncomingMessage,
+    caller: Caller,
+    onPiece: (piece: Buffer) => void,
+    isFree = false,
+  ): Promise<Body> {
     const name = `${caller.organizationId} ${caller.userId}`
     const share = shares.get(name) ?? { used: 0, uploads: 0 }
     if (share.uploads >= limits.uploadsPerCaller) throw tooManyUploads()
     shares.set(name, share)
     share.uploads += 1
     let own = 0
-    let isAsked = false
+    let isAsked = isFree
     let isPoor = false
 
     async function askCredit(): Promise<void> {
@@ -97,7 +105,7 @@ export function createBodies(limits: BodyLimits, findCredit: FindCredit): Bodies
 
     try {
       const stated = statedSize(incoming) ?? 0
-      if (stated > SMALL) await askCredit()
+      if (stated > SMALL && !isAsked) await askCredit()
       // The size it states counts at once: the next large body of callers without credits is refused before it comes.
       if (isPoor && stated <= bodyBytes) claim(stated)
       const bytes = await readBody(incoming, { limit: bodyBytes, ask: ASK, silentMs, reserve, onPiece })

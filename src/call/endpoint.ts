@@ -3,6 +3,7 @@
  * streams in its dialect. It knows nothing of credits; call/ knows nothing of what is asked for. A new endpoint is a folder of
  * endpoints/ that implements `Endpoint`, and a capability of the providers that have it.
  */
+import type { IncomingHttpHeaders } from 'node:http'
 import type {
   Answer,
   ModelFacts,
@@ -21,8 +22,8 @@ import type { InputEstimate } from '../metering/estimate.ts'
 export interface Endpoint {
   /** `service_type` of its holds and of its rows in the books. */
   readonly serviceType: string
-  /** @param sent the body as it was sent. @throws {TollgateError} 400, naming the member that is wrong. */
-  read(body: JsonObject, sent?: Buffer): EndpointRequest
+  /** @throws {TollgateError} 400, naming the member that is wrong. */
+  read(body: JsonObject, sent?: SentRequest): EndpointRequest
   /** The body of an error in its dialect. */
   errorBody(error: TollgateError): unknown
   /** Usage as its callers read it. */
@@ -30,6 +31,12 @@ export interface Endpoint {
   /** A whole response with what its call was and cost, for callers who read that in the body; left out where none do. */
   addReceipt?(body: Buffer, receipt: Receipt): Buffer
   readonly stream: StreamForm
+}
+
+/** A request as it came. */
+export interface SentRequest {
+  text: Buffer
+  headers: IncomingHttpHeaders
 }
 
 /** What a settled call was and cost. */

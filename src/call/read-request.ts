@@ -13,18 +13,26 @@ export interface ReadRequest {
   release(): void
 }
 
+export interface Reading {
+  bodies: Bodies
+  valuesMax: number
+  /** Nothing is charged for it. */
+  isFree?: boolean
+}
+
 /** @throws {TollgateError} 400, 402, 403, 408, 413, 415, 429, 503. */
 export async function readRequest(
-  { bodies, valuesMax }: { bodies: Bodies; valuesMax: number },
+  { bodies, valuesMax, isFree = false }: Reading,
   endpoint: Pick<Endpoint, 'read'>,
   incoming: IncomingMessage,
   caller: Caller,
 ): Promise<ReadRequest> {
   refuseOtherThanJson(incoming)
   const scan = scanBody(valuesMax)
-  const { bytes, release } = await bodies.read(incoming, caller, scan.push)
+  const { bytes, release } = await bodies.read(incoming, caller, scan.push, isFree)
   try {
-    return { request: endpoint.read(await parseLongJson(bytes, scan), bytes), release }
+    const sent = { text: bytes, headers: incoming.headers }
+    return { request: endpoint.read(await parseLongJson(bytes, scan), sent), release }
   } catch (error) {
     release()
     throw error

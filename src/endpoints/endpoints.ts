@@ -4,10 +4,14 @@ import type { TollgateError } from '../http/errors.ts'
 import { chatCompletions } from './chat-completions/chat-completions.ts'
 import { chatCompletionsWithMetadata } from './chat-completions/chat-completions-with-metadata.ts'
 import { chatCompletionsOperation, chatWithMetadataOperation } from './chat-completions/openapi.ts'
+import { messages } from './messages/messages.ts'
+import { messagesOperation } from './messages/openapi.ts'
 import type { MountedRoute } from './mount-endpoint.ts'
 
 export interface MountedEndpoint extends Omit<MountedRoute, 'serve'> {
   endpoint: Endpoint
+  /** Further paths whose callers read its errors. */
+  besides?: readonly string[]
 }
 
 export const ENDPOINTS: readonly MountedEndpoint[] = [
@@ -20,6 +24,13 @@ export const ENDPOINTS: readonly MountedEndpoint[] = [
     endpoint: chatCompletionsWithMetadata,
     paths: ['/api/v1/llm/chat/completions'],
     operation: chatWithMetadataOperation,
+  },
+  {
+    endpoint: messages,
+    paths: ['/v1/messages'],
+    operation: messagesOperation,
+    requestIdHeader: 'request-id',
+    besides: ['/v1/messages/count_tokens'],
   },
 ]
 
@@ -36,6 +47,10 @@ type RenderError = (error: TollgateError) => unknown
  * it does not have, a body that is too large. Elsewhere the shape is `otherwise`.
  */
 export function errorsByPath(otherwise: RenderError): (path: string) => RenderError {
-  const byPath = new Map(ENDPOINTS.flatMap(({ endpoint, paths }) => paths.map((path) => [path, endpoint.errorBody])))
+  const byPath = new Map(
+    ENDPOINTS.flatMap(({ endpoint, paths, besides = [] }) =>
+      [...paths, ...besides].map((path) => [path, endpoint.errorBody] as const),
+    ),
+  )
   return (path) => byPath.get(path) ?? otherwise
 }

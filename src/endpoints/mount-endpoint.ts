@@ -22,13 +22,15 @@ export interface MountedRoute {
   /** The first is the one to use; the others are the same for other clients. */
   paths: readonly [string, ...string[]]
   operation: Omit<RouteConfig, 'method' | 'path'>
+  /** Where its clients look for the id of their request, besides X-Request-ID. */
+  requestIdHeader?: string
   /** Responds on the exchange. @throws {TollgateError} as long as nothing was sent. */
   serve(exchange: Exchange): Promise<void>
 }
 
 export function mountEndpoint(
   app: OpenAPIHono<AppEnv>,
-  { paths, operation, serve }: MountedRoute,
+  { paths, operation, requestIdHeader, serve }: MountedRoute,
   { draining, running, requestIds, metrics, log }: EndpointDependencies,
 ): void {
   for (const path of paths) {
@@ -37,6 +39,7 @@ export function mountEndpoint(
     app.openAPIRegistry.registerPath({ ...operation, operationId, summary: summary ?? path, method: 'post', path })
     app.post(path, async (c) => {
       const { incoming, outgoing } = c.env
+      if (requestIdHeader !== undefined) outgoing.setHeader(requestIdHeader, c.get('requestId'))
       if (draining()) {
         throw new TollgateError(503, 'draining', 'This instance is shutting down. Try again.', {
           headers: { 'Retry-After': '1', Connection: 'close' },

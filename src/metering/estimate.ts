@@ -4,7 +4,8 @@
  */
 import { estimateText } from '../../providers/estimate-text.ts'
 import type { MediaSize } from '../../providers/media/media-size.ts'
-import { type ChatInput, type UnpackId, visitInput } from './request-input.ts'
+import type { ModelFacts } from '../../providers/provider.ts'
+import { type ChatInput, type InputVisitor, type UnpackId, visitInput } from './request-input.ts'
 
 export { estimateText } from '../../providers/estimate-text.ts'
 
@@ -44,10 +45,18 @@ interface Sum {
 
 /** Estimates a request as its client wrote it. */
 export function estimateChatInput(request: ChatInput, mediaTokens: MediaTokens, unpackId: UnpackId): InputEstimate {
+  const options = request.web_search_options
+  const searches = typeof options === 'object' && options !== null && !Array.isArray(options)
+  const estimate = estimateVisited((visitor) => visitInput(request, unpackId, visitor), mediaTokens)
+  return searches ? { ...estimate, toolFees: { web_search: 1 } } : estimate
+}
+
+/** Estimates what a walk of a request visits. */
+export function estimateVisited(visit: (visitor: InputVisitor) => void, mediaTokens: MediaTokens): InputEstimate {
   const sum: Sum = { tokens: 0, bytes: 0 }
   const predicted: Sum = { tokens: 0, bytes: 0 }
   const media = createMediaSum()
-  visitInput(request, unpackId, {
+  visit({
     text: (text) => addText(sum, text),
     json: (value) => addJson(sum, value),
     framing: (tokens) => addTokens(sum, tokens),
@@ -56,15 +65,13 @@ export function estimateChatInput(request: ChatInput, mediaTokens: MediaTokens, 
     unbounded: (path) => media.add('audioInput', { bound: null, expected: 0 }, path),
     prediction: (content) => addJson(predicted, content ?? ''),
   })
-  const options = request.web_search_options
-  const searches = typeof options === 'object' && options !== null && !Array.isArray(options)
   const bytes = Math.max(sum.bytes, sum.tokens)
   return {
     tokens: sum.tokens,
     bytes,
     ...media.sizes(),
     predicted,
-    toolFees: searches ? { web_search: 1 } : {},
+    toolFees: {},
   }
 }
 
@@ -98,6 +105,20 @@ function createMediaSum(): { add(kind: MediaKind, size: MediaSize, path: string)
       return { ...most, expected, least: leasts, unbounded, unboundedSound }
     },
   }
+}
+
+/** The estimate in a model's own tokens, and what it adds unseen; never more of the text than a token a byte. */
+export function inTokensOf(
+  { tokensPercent, hiddenInput }: Pick<ModelFacts, 'tokensPercent' | 'hiddenInput'>,
+  base: InputEstimate,
+  hasTools: boolean,
+): InputEstimate {
+  const hidden = hiddenInput.always + (hasTools ? hiddenInput.withTools : 0)
+  const own = ({ tokens, bytes }: Sum) => Math.min(Math.ceil((tokens * tokensPercent) / 100), bytes)
+  // A provider that bills less framing than the base estimate takes has a negative part hidden.
+  const tokens = Math.max(1, own(base) + hidden)
+  const predicted = { ...base.predicted, tokens: own(base.predicted) }
+  return { ...base, tokens, bytes: Math.max(tokens, base.bytes + hidden), predicted }
 }
 
 /** Of its media a payer covers a third of the most they can be, however small they seem; the rest is small in these many tokens. */

@@ -160,6 +160,8 @@ const TABLE = {
     'POST /api/v1/llm/chat/completions',
     'POST /v1/quotes',
     'POST /api/v1/llm/quotes',
+    'POST /v1/messages',
+    'POST /v1/messages/count_tokens',
   ],
 } as const satisfies Partial<Record<Permission | 'open', readonly string[]>>
 

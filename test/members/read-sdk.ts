@@ -1,6 +1,6 @@
 /**
- * The members of a chat completion request, read from the types of the installed `openai` package by TypeScript's own checker.
- * That API calls itself unstable: this is a script and a test, and the compiler's version is pinned.
+ * The members of a request, read from the types of an installed client by TypeScript's own checker. That API calls itself unstable:
+ * this is a script and a test, and the compiler's version is pinned.
  */
 import { fileURLToPath } from 'node:url'
 import {
@@ -14,23 +14,37 @@ import {
 } from 'typescript/unstable/sync'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
-const MODULE = `${ROOT}node_modules/openai/resources/chat/completions/completions.d.mts`
-const REQUEST = 'ChatCompletionCreateParamsBase'
+
+/** Where a request is declared. */
+interface Declared {
+  module: string
+  request: string
+}
+
+export const CHAT_COMPLETION: Declared = {
+  module: `${ROOT}node_modules/openai/resources/chat/completions/completions.d.mts`,
+  request: 'ChatCompletionCreateParamsBase',
+}
+/** With what is in beta: coding agents use that. */
+export const MESSAGE: Declared = {
+  module: `${ROOT}node_modules/@anthropic-ai/sdk/resources/beta/messages/messages.d.mts`,
+  request: 'MessageCreateParamsBase',
+}
 
 /**
  * Every place a member may stand, sorted: `temperature`, `messages[].content[].text`; `.*` after a place means that names below it are
  * the caller's own (`metadata.*`, a JSON schema). Members of a union's variants stand side by side.
  * @throws when the package no longer declares the request under this name.
  */
-export function readSdkMembers(): string[] {
+export function readSdkMembers({ module, request: name }: Declared): string[] {
   const api = new API({ cwd: ROOT })
   try {
     const snapshot = api.updateSnapshot({ openProjects: [`${ROOT}tsconfig.json`] })
     const { program, checker } = snapshot.getProject(`${ROOT}tsconfig.json`)!
-    const file = program.getSourceFile(MODULE)
-    if (file === undefined) throw new Error(`not part of the program: ${MODULE}`)
-    const request = checker.resolveName(REQUEST, SymbolFlags.Interface, { document: MODULE, position: file.end })
-    if (request === undefined) throw new Error(`${REQUEST} is not declared in ${MODULE}`)
+    const file = program.getSourceFile(module)
+    if (file === undefined) throw new Error(`not part of the program: ${module}`)
+    const request = checker.resolveName(name, SymbolFlags.Interface, { document: module, position: file.end })
+    if (request === undefined) throw new Error(`${name} is not declared in ${module}`)
     const places = new Set<string>()
     collect(checker, checker.getDeclaredTypeOfSymbol(request), '', places)
     return [...places].sort()

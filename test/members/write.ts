@@ -1,17 +1,26 @@
-/** `npm run members`: writes providers/known-members/chat-members.ts anew from the installed `openai` package. */
+/** `npm run members`: writes the lists of known members anew from the types of the installed clients. */
 import { writeFileSync } from 'node:fs'
-import { readSdkMembers } from './read-sdk.ts'
+import { CHAT_COMPLETION, MESSAGE, readSdkMembers } from './read-sdk.ts'
 
-const FILE = new URL('../../providers/known-members/chat-members.ts', import.meta.url)
+write('chat-members.ts', 'CHAT_MEMBERS', "OpenAI's chat completion request", 'openai', readSdkMembers(CHAT_COMPLETION))
+write(
+  'message-members.ts',
+  'MESSAGE_MEMBERS',
+  "Anthropic's message request",
+  '@anthropic-ai/sdk',
+  readSdkMembers(MESSAGE),
+)
 
-const lines = readSdkMembers().map((place) => `  '${place}',\n`)
-writeFileSync(
-  FILE,
-  `/**
- * Every place where a member of OpenAI's chat completion request may stand; below \`.*\` names are the caller's own. Written by
- * \`npm run members\` from the types of the installed \`openai\` package; a test fails where the two differ.
+function write(file: string, name: string, what: string, client: string, places: readonly string[]): void {
+  const lines = places.map((place) => `  '${place}',\n`)
+  writeFileSync(
+    new URL(`../../providers/known-members/${file}`, import.meta.url),
+    `/**
+ * Every place where a member of ${what} may stand; below \`.*\` names are the caller's own. Written by
+ * \`npm run members\` from the types of the installed \`${client}\` package; a test fails where the two differ.
  */
-export const CHAT_MEMBERS: readonly string[] = [
+export const ${name}: readonly string[] = [
 ${lines.join('')}]
 `,
-)
+  )
+}

@@ -64,6 +64,12 @@ export function claude({ json }: ReceivedRequest) {
   }
 }
 
+/** What a stream announces. */
+export const BEGUN = {
+  ...{ id: 'msg_1', type: 'message', role: 'assistant', content: [], model: `${MODEL}-20250929` },
+  ...{ stop_reason: null, stop_sequence: null },
+}
+
 function events(content: readonly Json[], stop_reason: string, usage: Json): string[] {
   const event = (type: string, members: Json = {}) =>
     `event: ${type}\ndata: ${JSON.stringify({ type, ...members })}   \n\n`
@@ -84,7 +90,7 @@ function events(content: readonly Json[], stop_reason: string, usage: Json): str
   }
   return [
     event('message_start', {
-      message: { id: 'msg_1', model: `${MODEL}-20250929`, usage: { ...usage, output_tokens: 1 } },
+      message: { ...BEGUN, usage: { ...usage, output_tokens: 1 } },
     }),
     ...content.flatMap((block, index) => {
       const [content_block, deltas] = fill(block)

@@ -2,12 +2,16 @@
 import { describe, expect, test } from 'vitest'
 import { additionsOf, KNOWN, KNOWN_ANYWHERE } from '../../providers/known-members/additions.ts'
 import { CHAT_MEMBERS } from '../../providers/known-members/chat-members.ts'
+import { MESSAGE_MEMBERS } from '../../providers/known-members/message-members.ts'
 import { aliasOf, type Path, type Shape, shapeAt, strangersIn } from '../../providers/known-members/shape.ts'
 import { PROVIDERS } from '../../providers/registry.ts'
-import { readSdkMembers } from '../members/read-sdk.ts'
+import { CHAT_COMPLETION, MESSAGE, readSdkMembers } from '../members/read-sdk.ts'
 
-test("OpenAI's members are those of the installed SDK: `npm run members` after an update", () => {
-  expect(CHAT_MEMBERS).toEqual(readSdkMembers())
+test.each([
+  ['OpenAI', CHAT_MEMBERS, CHAT_COMPLETION],
+  ['Anthropic', MESSAGE_MEMBERS, MESSAGE],
+])("%s's members are those of the installed SDK: `npm run members` after an update.", (_, listed, declared) => {
+  expect(listed).toEqual(readSdkMembers(declared))
 })
 
 test('No member is listed as an addition that the SDK knows by now.', () => {

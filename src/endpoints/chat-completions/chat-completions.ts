@@ -11,7 +11,7 @@ import { remoteMedia } from './remote-media.ts'
 
 export const chatCompletions: Endpoint = {
   serviceType: 'llm_inference',
-  read: (body, sent = body.text) => chatCall(readChatRequest(body), sent),
+  read: (body, sent) => chatCall(readChatRequest(body), sent?.text ?? body.text),
   errorBody,
   usageShape: usageRecord,
   stream: {

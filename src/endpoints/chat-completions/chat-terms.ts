@@ -7,6 +7,8 @@ import type { Terms } from '../../call/endpoint.ts'
 import type { Deployment } from '../../config/config.ts'
 import { TollgateError } from '../../http/errors.ts'
 import type { MediaTokens } from '../../metering/estimate.ts'
+import { largestOf } from '../../metering/largest-media.ts'
+import { asksForLongCache } from '../long-cache.ts'
 import { estimateInput, inputTexts } from './estimate-input.ts'
 import { choicesOf, outputCapOf } from './read-request.ts'
 import { judgeStrangers, type StrangeMembers } from './strange-members.ts'
@@ -92,23 +94,6 @@ function mediaRule(chat: ChatProvider['chat'], name: string, cuts: CutTexts): Me
   return (part) => size(part, cuts)
 }
 
-/** Each model reads media by rules of its own, and whoever may serve is held for. */
-function largestOf(rules: readonly MediaTokens[]): MediaTokens {
-  const [only] = rules
-  if (only !== undefined && rules.length === 1) return only
-  return (part) => {
-    const sizes = rules.map((rule) => rule(part))
-    const bounds = sizes.map(({ bound }) => bound)
-    const expected = Math.max(...sizes.map((size) => size.expected))
-    const leasts = sizes.map(({ least }) => least)
-    return {
-      bound: bounds.includes(null) ? null : Math.max(...bounds.map(Number)),
-      expected,
-      ...(leasts.includes(undefined) ? {} : { least: Math.max(...leasts.map(Number)) }),
-    }
-  }
-}
-
 /** @throws {TollgateError} 400 where it serves no chat completions. */
 function chatProviderFor({ provider: name }: Deployment): ChatProvider {
   const provider = findProvider(name)
@@ -141,18 +126,4 @@ function without(json: Json, members: readonly string[]): Record<string, unknown
   // A set: a caller may send as many members that nobody knows as fit into a body.
   const out = new Set(members)
   return Object.fromEntries(Object.entries(json).filter(([key]) => !out.has(key)))
-}
-
-/** Cache entries are kept for five minutes where a hint says nothing else; an hour costs more. Hints may stand anywhere. */
-function asksForLongCache(json: Json): boolean {
-  const open: unknown[] = [json]
-  for (let value = open.pop(); value !== undefined || open.length > 0; value = open.pop()) {
-    if (typeof value !== 'object' || value === null) continue
-    for (const [name, member] of Object.entries(value)) {
-      if (typeof member !== 'object' || member === null) continue
-      if (name === 'cache_control' && 'ttl' in member && member.ttl !== '5m') return true
-      open.push(member)
-    }
-  }
-  return false
 }

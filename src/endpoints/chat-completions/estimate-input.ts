@@ -1,19 +1,16 @@
 /** What of a chat completion becomes input: estimated for the hold, and as texts to be counted where nobody stated usage. */
 import type { Stranger } from '../../../providers/known-members/shape.ts'
 import type { ChatCapability, ModelFacts } from '../../../providers/provider.ts'
-import { estimateChatInput, estimateText, type InputEstimate } from '../../metering/estimate.ts'
+import { estimateChatInput, estimateText, type InputEstimate, inTokensOf } from '../../metering/estimate.ts'
 import { visitInput } from '../../metering/request-input.ts'
 import { withoutStrangers } from './without-strangers.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
-/**
- * The base estimate in this model's tokens, and what it adds unseen; never more of the text than a token a byte. Nobody knows whether
- * members that are let through become input: each counts once, as if it did.
- */
+/** In this model's tokens. Nobody knows whether members that are let through become input: each counts once, as if it did. */
 export function estimateInput(
   json: Json,
-  { tokensPercent, hiddenInput }: Pick<ModelFacts, 'tokensPercent' | 'hiddenInput'>,
+  facts: Pick<ModelFacts, 'tokensPercent' | 'hiddenInput'>,
   mediaTokens: ReturnType<ChatCapability['mediaTokens']>,
   unpackId: ChatCapability['unpackId'],
   letThrough: readonly Stranger[] = [],
@@ -21,14 +18,7 @@ export function estimateInput(
   const base = withStrangers(estimateChatInput(json, mediaTokens, unpackId), letThrough, () =>
     estimateChatInput(withoutStrangers(json, letThrough), mediaTokens, unpackId),
   )
-  const hasTools = Array.isArray(json.tools) && json.tools.length > 0
-  const hidden = hiddenInput.always + (hasTools ? hiddenInput.withTools : 0)
-  const own = ({ tokens, bytes }: { tokens: number; bytes: number }) =>
-    Math.min(Math.ceil((tokens * tokensPercent) / 100), bytes)
-  // A provider that bills less framing than the base estimate takes has a negative part hidden.
-  const tokens = Math.max(1, own(base) + hidden)
-  const predicted = { ...base.predicted, tokens: own(base.predicted) }
-  return { ...base, tokens, bytes: Math.max(tokens, base.bytes + hidden), predicted }
+  return inTokensOf(facts, base, Array.isArray(json.tools) && json.tools.length > 0)
 }
 
 /**

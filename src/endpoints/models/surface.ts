@@ -9,6 +9,7 @@ import type { Caller } from '../../identity/caller.ts'
 import { mayCallModel, requireModel } from '../../identity/restrictions.ts'
 import type { Router } from '../../routing/route.ts'
 import type { Vault } from '../../vault/vault.ts'
+import { claudeModels, claudeModelsOf } from './claude-models.ts'
 
 export interface ModelDependencies {
   config: Pick<Config, 'deployments'>
@@ -35,9 +36,11 @@ function listRoute(deps: ModelDependencies, path: '/v1/models' | '/models'): Rou
     path,
     may: 'llm:models',
     summary: path === '/v1/models' ? 'The models you can ask for' : 'The same as /v1/models',
-    returns: z.object({ object: z.literal('list'), data: z.array(model) }),
-    async handle({ caller }) {
+    description: "In OpenAI's form, or in Anthropic's where `anthropic-version` is sent.",
+    returns: z.union([z.object({ object: z.literal('list'), data: z.array(model) }), claudeModels]),
+    async handle({ caller, headers }) {
       const names = deps.router.listModels(await callableBy(deps, caller)).filter((name) => mayCallModel(caller, name))
+      if (headers['anthropic-version'] !== undefined) return claudeModelsOf(names)
       return { object: 'list' as const, data: names.map(modelOf) }
     },
   })

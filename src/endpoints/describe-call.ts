@@ -1,0 +1,59 @@
+/** What OpenAPI says of every call of a model, whatever its endpoint. */
+import type { RouteConfig } from '@hono/zod-openapi'
+import { errorSchema } from '../api/describe-route.ts'
+
+const text = (description: string) => ({ schema: { type: 'string' as const }, description })
+const error = (description: string) => ({ description, content: { 'application/json': { schema: errorSchema } } })
+
+export const callParameters: NonNullable<RouteConfig['parameters']> = [
+  {
+    name: 'X-Power-Level',
+    in: 'header',
+    schema: { type: 'string', enum: ['eco', 'balanced', 'precision'] },
+    description: 'Multiplies the price: eco 0.5, balanced 1, precision 2. Precedes the same member of the body.',
+  },
+  {
+    name: 'X-Request-ID',
+    in: 'header',
+    ...text('Returned and recorded. It is never a billing key.'),
+  },
+  {
+    name: 'Idempotency-Key',
+    in: 'header',
+    schema: { type: 'string', maxLength: 255 },
+    description:
+      'The same key and body again: 409 while the call runs, then the same JSON response for 24 hours. A finished stream, and a response that is not kept (above 256 kB, or not among the newest 1,000 of the user), is 409 with its call id.',
+  },
+]
+
+export const callHeaders = {
+  'X-Cost-Incurred': text('Credits charged, six decimals. Not on streams.'),
+  'X-Credits-Remaining': text('Credits you have left, three decimals. Not on streams.'),
+  'X-Cost-Provenance': text('How the cost is known.'),
+  'x-litellm-call-id': text('For GET /v1/calls/{call_id}.'),
+  'X-BYOK': {
+    schema: { type: 'string' as const, enum: ['true', 'false'] },
+    description: 'Whether your own key paid the provider (named in X-BYOK-Provider). Nothing is charged then.',
+  },
+  'X-Max-Tokens-Applied': text('The output cap that was set because no more was covered.'),
+  'X-Tollgate-Waited': text('Milliseconds the call waited for your running calls, which held the credits it needs.'),
+}
+
+export const callFailures = {
+  400: error('A malformed request, an unknown member (named in `param`), or a model without a known price.'),
+  401: error('No credential, or one that is not valid.'),
+  402: error(
+    'insufficient_credits. credits_in_flight: your running calls hold them; see Retry-After. byok_quota_exceeded: the account of your own key.',
+  ),
+  403: error(
+    'No credit allocation, or the organization is not active. plan_inactive: its plan. byok_key_missing, byok_key_rejected: the key you brought.',
+  ),
+  404: error('There is no such model.'),
+  408: error('The body did not arrive in time.'),
+  409: error('The Idempotency-Key is in use.'),
+  413: error('The body is too large.'),
+  415: error('The body is compressed, or its content type is not JSON.'),
+  429: error('A limit; see Retry-After.'),
+  500: error('An error that was not foreseen.'),
+  503: error('The provider or the database is not available; see Retry-After.'),
+}

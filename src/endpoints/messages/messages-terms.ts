@@ -1,0 +1,85 @@
+/** What a message may cost on a deployment whose provider speaks Messages, and how it gets there and back. */
+import type { Stranger } from '../../../providers/known-members/shape.ts'
+import { showPath } from '../../../providers/known-members/shape.ts'
+import type { MessagesProvider, MessagesRequest } from '../../../providers/messages.ts'
+import type { Terms } from '../../call/endpoint.ts'
+import type { Deployment } from '../../config/config.ts'
+import { TollgateError } from '../../http/errors.ts'
+import { estimateVisited, inTokensOf } from '../../metering/estimate.ts'
+import { largestOf } from '../../metering/largest-media.ts'
+import type { InputVisitor } from '../../metering/request-input.ts'
+import { asksForLongCache } from '../long-cache.ts'
+import { visitMessageInput } from './message-input.ts'
+
+/** @throws {TollgateError} 400 for what can't be metered. */
+export function messagesTerms(request: MessagesRequest, deployment: Deployment, provider: MessagesProvider): Terms {
+  const { messages } = provider
+  const { upstreamModel: model, apiBase, defaults } = deployment
+  const { json } = request
+  refuse(request, deployment, provider)
+  const facts = provider.model(model, json)
+  const mayServe = messages.mayServe(json)
+  const mediaTokens = largestOf([model, ...mayServe].map((name) => messages.mediaTokens(name)))
+  const base = estimateVisited((visitor) => visitMessageInput(json, visitor), mediaTokens)
+  return {
+    provider,
+    facts,
+    estimate: inTokensOf(facts, base, Array.isArray(json.tools) && json.tools.length > 0),
+    requestBytes: request.text.length + JSON.stringify(defaults).length,
+    choices: 1,
+    outputCap: Math.max(1, request.outputCap),
+    leastOutput: messages.leastOutput(json),
+    isCapBelieved: request.strangers.length === 0 || apiBase === null,
+    tools: messages.serverTools(json),
+    mayServe,
+    serviceTier: messages.serviceTier(json),
+    asksForAudio: false,
+    asksForLongCache: asksForLongCache(json),
+    inputTexts: () => inputTexts(json),
+    prepare({ apiKey, extraHeaders, outputCap }) {
+      const asked = messages.prepare({ request, model, apiKey, apiBase, extraHeaders, defaults, outputCap })
+      return { ...asked, body: [asked.body] }
+    },
+    readWhole: (body) => messages.readAnswer(body, request.model),
+    readStream: () => messages.readStream(request.model),
+    mock: null,
+  }
+}
+
+function refuse(
+  { json, strangers }: MessagesRequest,
+  { apiBase, allowedParams }: Deployment,
+  { messages, label }: MessagesProvider,
+): void {
+  const [refusal] = messages.refuses(json)
+  if (refusal !== undefined)
+    throw new TollgateError(400, 'unsupported_parameter', refusal.message, { param: refusal.param })
+  // Anthropic's own host is known to read `max_tokens` whatever else it is told; of another server that is for the operator to say.
+  if (apiBase === null || allowedParams.includes('*')) return
+  const stranger = strangers.find(({ path }) => !allowedParams.includes(String(path[0])))
+  if (stranger !== undefined) refuseStranger(stranger, label)
+}
+
+function refuseStranger({ path }: Stranger, label: string): never {
+  const shown = showPath(path)
+  const message = `'${shown}' is no parameter that ${label} is known to take. Leave it out, or ask the operator for allowed_openai_params: ['${String(path[0])}'].`
+  throw new TollgateError(400, 'unsupported_parameter', message, { param: shown })
+}
+
+function inputTexts(json: Readonly<Record<string, unknown>>): { texts: string[]; framing: number } {
+  const texts: string[] = []
+  let framing = 0
+  const visitor: InputVisitor = {
+    text: (text, isSure) => isSure && texts.push(text),
+    json: (value, isSure) => isSure && texts.push(JSON.stringify(value)),
+    framing: (tokens, isSure) => {
+      if (isSure) framing += tokens
+    },
+    role: (role) => texts.push(role),
+    media: () => {},
+    unbounded: () => {},
+    prediction: () => {},
+  }
+  visitMessageInput(json, visitor)
+  return { texts, framing }
+}

@@ -1,0 +1,19 @@
+/** OpenAI's finish reasons in Anthropic's words. */
+const REASONS: Readonly<Record<string, string>> = {
+  stop: 'end_turn',
+  length: 'max_tokens',
+  tool_calls: 'tool_use',
+  function_call: 'tool_use',
+  content_filter: 'refusal',
+}
+
+export function stopReason(finish: unknown): string {
+  return typeof finish === 'string' && Object.hasOwn(REASONS, finish) ? (REASONS[finish] ?? 'end_turn') : 'end_turn'
+}
+
+/** What thoughts are called differs by provider. */
+export function thoughtOf({ reasoning_content, reasoning }: Readonly<Record<string, unknown>>): string {
+  for (const thought of [reasoning_content, reasoning])
+    if (typeof thought === 'string' && thought !== '') return thought
+  return ''
+}

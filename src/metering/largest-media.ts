@@ -1,0 +1,18 @@
+/** Each model reads media by rules of its own, and whoever may serve is held for. */
+import type { MediaTokens } from './estimate.ts'
+
+export function largestOf(rules: readonly MediaTokens[]): MediaTokens {
+  const [only] = rules
+  if (only !== undefined && rules.length === 1) return only
+  return (part) => {
+    const sizes = rules.map((rule) => rule(part))
+    const bounds = sizes.map(({ bound }) => bound)
+    const expected = Math.max(...sizes.map((size) => size.expected))
+    const leasts = sizes.map(({ least }) => least)
+    return {
+      bound: bounds.includes(null) ? null : Math.max(...bounds.map(Number)),
+      expected,
+      ...(leasts.includes(undefined) ? {} : { least: Math.max(...leasts.map(Number)) }),
+    }
+  }
+}
