@@ -29,13 +29,14 @@ export interface Observed {
 }
 
 export interface Result {
+  theme: string
   trick: Trick
   observed: Observed
   /** What the promise says and did not come; null: kept. */
   broken: string | null
 }
 
-export async function perform(stage: Stage, trick: Trick): Promise<Result> {
+export async function perform(stage: Stage, theme: string, trick: Trick): Promise<Result> {
   const { tollgate, upstream, database } = stage
   const credits = BigInt(Math.round((trick.credits ?? PLENTY) * MICRO))
   const plan = trick.plan ?? 'platform'
@@ -101,7 +102,7 @@ export async function perform(stage: Stage, trick: Trick): Promise<Result> {
   const booked = await readBooks(stage, organization)
   const observed = { ...booked, truth: trueCharge(bills, trick.factor ?? 1_500n), calls, last }
   const broken = fault === null ? judge(trick, observed) : `the provider: ${String(fault)}`
-  return { trick, observed, broken }
+  return { theme, trick, observed, broken }
 }
 
 /** A call whose caller left is settled on its own time. */

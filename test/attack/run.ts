@@ -8,6 +8,7 @@ import { attackConfig } from './config.ts'
 import { decoderTricks } from './decoder-tricks.ts'
 import { startGoReader } from './go-reader.ts'
 import { goTricks } from './go-tricks.ts'
+import { readGuards } from './guards.ts'
 import { perform, type Result } from './perform.ts'
 import { isFailure, printHead, printLine } from './report.ts'
 import { type Stage, withStage } from './stage.ts'
@@ -34,8 +35,11 @@ async function main(word = ''): Promise<number> {
   const broken = results.filter(isFailure).length
   const known = results.filter(({ trick }) => trick.known !== undefined).length
   const seconds = ((performance.now() - begun) / 1000).toFixed(1)
+  const guards = await readGuards()
+  const guarding = results.filter(({ theme, trick }) => guards.has(`${theme}: ${trick.name}`)).length
+  console.log(`\n${results.length - guarding} tricks that succeeded on 5dec4d5, ${guarding} that guard what held there`)
   console.log(
-    `\n${results.length} tricks, ${broken} promises broken, ${known} known to succeed; the audit finds ${findings} differences; ${seconds} s`,
+    `${results.length} tricks, ${broken} promises broken, ${known} known to succeed; the audit finds ${findings} differences; ${seconds} s`,
   )
   const isSkipped = process.env.CI === 'true' && (await decoded) === null
   return broken === 0 && findings === 0 && results.length > 0 && !isSkipped ? 0 : 1
@@ -46,7 +50,7 @@ async function performAll(stage: Stage, theme: string, tricks: readonly Trick[],
   const chosen = tricks.filter(({ name }) => `${theme}: ${name}`.includes(word))
   if (chosen.length > 0) printHead(theme)
   for (const trick of chosen) {
-    const result = await perform(stage, trick)
+    const result = await perform(stage, theme, trick)
     printLine(result)
     done.push(result)
   }
