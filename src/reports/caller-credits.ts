@@ -22,10 +22,14 @@ export interface Transaction {
   created_at: string
 }
 
-/** What can be spent now: without what running calls hold, a reset that is due counted. @returns null without an allocation. */
+/**
+ * What can be spent now: without what running calls hold, a reset that is due counted, and what nobody was given of a pool that the
+ * allocation follows. @returns null without an allocation.
+ */
 export async function findRemaining(database: Database, { organizationId, userId }: Payer): Promise<string | null> {
   const { rows } = await sql<{ remaining: string }>`
-    select trim_scale((c.allocation).allocated_credits - (c.allocation).used_credits - (c.allocation).held_credits)::text as remaining
+    select trim_scale((c.allocation).allocated_credits - (c.allocation).used_credits - (c.allocation).held_credits
+      + case when a.follows_pool then (c.pool).total_credits - (c.pool).allocated_credits else 0 end)::text as remaining
     from organization_credit_pools p
     join user_credit_allocations a on a.org_id = p.org_id and a.user_id = ${userId} and a.is_active
     cross join lateral tollgate.ledger_brought_up_to_date(p, a, tollgate.tollgate_now()) c
@@ -48,7 +52,8 @@ export async function findBalance(
   { organizationId, userId }: Payer,
 ): Promise<Balance | null> {
   const { rows } = await sql<Balance>`
-    select ((c.allocation).allocated_credits - (c.allocation).used_credits - (c.allocation).held_credits)::text as remaining,
+    select ((c.allocation).allocated_credits - (c.allocation).used_credits - (c.allocation).held_credits
+      + case when a.follows_pool then (c.pool).total_credits - (c.pool).allocated_credits else 0 end)::text as remaining,
       (c.allocation).allocated_credits::text as allocated, ${isoTime('(c.allocation).last_reset_date')} as last_reset,
       ${isoTime('(c.allocation).updated_at')} as updated_at, ${isoTime('(c.allocation).created_at')} as created_at
     from organization_credit_pools p

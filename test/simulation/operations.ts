@@ -23,14 +23,16 @@ export interface Scene {
   send(request: Sent): Promise<Received>
 }
 
+type Allowed = readonly (number | string)[]
+
 export interface Sent {
   method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   path: string
   key: string
   body?: unknown
   headers?: Record<string, string>
-  /** What else than a success can come of it, by status or by code. */
-  may?: readonly (number | string)[]
+  /** What else than a success can come of it, by status or by code; asked for afterwards where others may change it meanwhile. */
+  may?: Allowed | (() => Allowed)
   /** Goes to this process; any of them unless stated. */
   process?: number
 }
@@ -65,7 +67,7 @@ async function call(scene: Scene): Promise<void> {
   const headers: Record<string, string> = repeated ? { 'idempotency-key': unique() } : {}
   const request = { method: 'POST', path: '/v1/chat/completions', key: member.key, body, headers } as const
   // A plan of own keys, of which nobody has one here.
-  const may = [402, 'byok_key_missing', ...refusals(scene), ...(repeated ? [409] : [])]
+  const may = () => [402, 'byok_key_missing', ...refusals(scene), ...(repeated ? [409] : [])]
   const answers = await Promise.all((repeated ? [1, 2] : [1]).map(() => send({ ...request, may })))
   const answered = answers.find(({ status }) => status === 200)
   if (answered === undefined) return
@@ -139,7 +141,7 @@ async function buy(scene: Scene): Promise<void> {
   }
   const body = { amount, success_url: 'https://shop.example/paid' }
   const path = '/api/v1/llm/credits/purchase'
-  await send({ method: 'POST', path, key: owner.key, body, may: refusals({ ...scene, member: owner }) })
+  await send({ method: 'POST', path, key: owner.key, body, may: () => refusals({ ...scene, member: owner }) })
   const { session, payment_intent } = paidSession(world.stripe, amount * 100)
   // Stripe sends it twice, to either process.
   const outcomes = await Promise.all(
@@ -280,7 +282,8 @@ export function sender(urls: readonly string[], chance: () => number): Scene['se
     const text = await response.text()
     const { status } = response
     const json = text.startsWith('{') || text.startsWith('[') ? exactJson(text) : null
-    if (status >= 300 && !may.includes(status) && !may.includes(json?.error?.code))
+    const allowed = typeof may === 'function' ? may() : may
+    if (status >= 300 && !allowed.includes(status) && !allowed.includes(json?.error?.code))
       throw new Error(`${method} ${path}: ${status} ${text.slice(0, 400)}`)
     return { status, headers: response.headers, json, text }
   }
