@@ -288,7 +288,7 @@ describe.skipIf(!redisInstalled())('The acceptance list', () => {
       await product.send({ ...CHAT, headers, body: body() }),
     ]
     expect(answers.map(({ status }) => status)).toEqual([200, 200])
-    expect(answers[1]?.json.choices).toEqual(answers[0]?.json.choices)
+    expect(new Set(answers.map(({ json }) => JSON.stringify(json.choices))).size).toBe(1)
     const add = {
       method: 'POST',
       path: `/org-billing/credits/${id}/add?credits=7`,
