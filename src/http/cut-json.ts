@@ -35,10 +35,11 @@ async function cutOut(body: Buffer, longStrings: readonly LongString[]): Promise
   const prefix = markPrefix(randomBytes(16).toString('hex'))
   const found: CutText[] = []
   const pieces: Buffer[] = []
+  const pace = createPace()
   let done = 0
   for (const { start, end } of longStrings) {
     const base64 = body.subarray(start + dataStart(body, start), end)
-    const decoded = await decodeInSlices(base64)
+    const decoded = await decodeInSlices(base64, pace)
     if (decoded === null) continue
     const mark = markOf(prefix, found.length)
     const rest = base64.subarray(KEPT)
@@ -57,17 +58,31 @@ function dataStart(body: Buffer, start: number): number {
   return /^data:[\w.+-]+\/[\w.+-]+;base64,/i.exec(head)?.[0].length ?? 0
 }
 
+/** Lets others have their turns once so many bytes are done, of one text or of many. */
+type Pace = (bytes: number) => Promise<void>
+
+function createPace(): Pace {
+  let done = 0
+  return async (bytes) => {
+    if (done >= SLICE) {
+      done = 0
+      await nextTurn()
+    }
+    done += bytes
+  }
+}
+
 const PADDING = 0x3d
 
 /** The bytes of strict base64: nothing else in it, padded at its end only. Null for other text. */
-async function decodeInSlices(base64: Buffer): Promise<Buffer | null> {
+async function decodeInSlices(base64: Buffer, pace: Pace): Promise<Buffer | null> {
   if (base64.length % 4 !== 0 || base64.length <= KEPT) return null
   const padding = base64.at(-1) !== PADDING ? 0 : base64.at(-2) !== PADDING ? 1 : 2
   const size = (base64.length / 4) * 3 - padding
   const decoded = Buffer.allocUnsafeSlow(size)
   for (let at = 0, to = 0; at < base64.length; at += SLICE) {
-    if (at > 0) await nextTurn()
     const slice = base64.subarray(at, at + SLICE)
+    await pace(slice.length)
     // The decoder takes the other alphabet too, and skips what is of none: then it writes less.
     if (slice.includes('-') || slice.includes('_')) return null
     const expected = Math.min((slice.length / 4) * 3, size - to)
