@@ -1,4 +1,5 @@
 /** Anthropic's Messages as a capability: what providers that speak it take and return as it is, so that bytes pass both ways. */
+import type { CutTexts } from './cut-texts.ts'
 import type { Member } from './json-members.ts'
 import type { Stranger } from './known-members/shape.ts'
 import type { MediaSize } from './media/media-size.ts'
@@ -38,7 +39,7 @@ export interface MessagesCall {
 
 export interface MessagesCapability {
   /** The tokens of a block that is not text: at most, and usually. */
-  mediaTokens(model: string): (block: unknown) => MediaSize
+  mediaTokens(model: string): (block: unknown, cuts?: CutTexts) => MediaSize
   /** Tools of the provider's own that the request can trigger. */
   serverTools(json: Json): readonly ServerTool[]
   /** What of the request can't be metered. */

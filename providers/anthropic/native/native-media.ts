@@ -1,13 +1,14 @@
 /** Tokens of the blocks that are not text, by the rules for the same in OpenAI's parts. */
+import type { CutTexts } from '../../cut-texts.ts'
 import { asObject } from '../../json.ts'
 import type { MediaSize } from '../../media/media-size.ts'
 import { claudeMediaTokens } from '../media.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
-export function blockTokens(model: string): (block: unknown) => MediaSize {
+export function blockTokens(model: string): (block: unknown, cuts?: CutTexts) => MediaSize {
   const tokensOf = claudeMediaTokens(model)
-  return (block) => tokensOf(partOf(asObject(block) ?? {}))
+  return (block, cuts) => tokensOf(partOf(asObject(block) ?? {}), cuts)
 }
 
 /** `image` and `document`; what stands by an id, or a document by its address, tells no size. */

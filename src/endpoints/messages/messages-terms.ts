@@ -1,4 +1,5 @@
 /** What a message may cost on a deployment whose provider speaks Messages, and how it gets there and back. */
+import { noCuts } from '../../../providers/cut-texts.ts'
 import type { Stranger } from '../../../providers/known-members/shape.ts'
 import { showPath } from '../../../providers/known-members/shape.ts'
 import type { MessagesProvider, MessagesRequest } from '../../../providers/messages.ts'
@@ -19,7 +20,10 @@ export function messagesTerms(request: MessagesRequest, deployment: Deployment, 
   refuse(request, deployment, provider)
   const facts = provider.model(model, json)
   const mayServe = messages.mayServe(json)
-  const mediaTokens = largestOf([model, ...mayServe].map((name) => messages.mediaTokens(name)))
+  // What PDFs may inflate to is shared by all of a request.
+  const cuts = noCuts()
+  const rules = [model, ...mayServe].map((name) => messages.mediaTokens(name))
+  const mediaTokens = largestOf(rules.map((rule) => (block: unknown) => rule(block, cuts)))
   const base = estimateVisited((visitor) => visitMessageInput(json, visitor), mediaTokens)
   return {
     provider,
