@@ -1,5 +1,6 @@
 /** Everything that members, admins, the operator and Stripe do to an organization, chosen at random, over HTTP and SQL. */
 
+import { setTimeout as sleep } from 'node:timers/promises'
 import { paidSession, sendEvent } from '../support/stripe.ts'
 import { MASTER_KEY } from '../support/tollgate.ts'
 import { exactJson, micro } from './exact-json.ts'
@@ -266,9 +267,17 @@ export function operationAt(point: number): { name: string; perform: Operation }
   return { name: 'call', perform: call }
 }
 
+interface SenderOptions {
+  urls: readonly string[]
+  chance: () => number
+  /** Counts an answer that the ledger was not there; false where these are too many. */
+  onBusy(): boolean
+}
+
 /** Sends over HTTP; a status that cannot come of it is a mistake. */
-export function sender(urls: readonly string[], chance: () => number): Scene['send'] {
-  return async ({ method, path, key, body, headers = {}, may = [], process }) => {
+export function sender({ urls, chance, onBusy }: SenderOptions): Scene['send'] {
+  const send: Scene['send'] = async (asked) => {
+    const { method, path, key, body, headers = {}, may = [], process } = asked
     const url = urls[process ?? Math.floor(chance() * urls.length)] ?? urls[0]
     const response = await fetch(`${url}${path}`, {
       method,
@@ -282,9 +291,15 @@ export function sender(urls: readonly string[], chance: () => number): Scene['se
     const text = await response.text()
     const { status } = response
     const json = text.startsWith('{') || text.startsWith('[') ? exactJson(text) : null
+    // Nothing was begun: on a machine that is busy with other things too, a client comes again as it is told to.
+    if (json?.error?.code === 'ledger_unavailable' && onBusy()) {
+      await sleep(1_000 * Number(response.headers.get('retry-after') ?? 1))
+      return send(asked)
+    }
     const allowed = typeof may === 'function' ? may() : may
     if (status >= 300 && !allowed.includes(status) && !allowed.includes(json?.error?.code))
       throw new Error(`${method} ${path}: ${status} ${text.slice(0, 400)}`)
     return { status, headers: response.headers, json, text }
   }
+  return send
 }

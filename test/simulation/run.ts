@@ -38,13 +38,15 @@ async function main(): Promise<number> {
     await migrate(store.url)
     const database = connect(store.url)
     const numbers = { seed, operations: Number(operations), organizations: Number(organizations), lanes: Number(lanes) }
-    const { made, audits, differences } = await simulate({ database, databaseUrl: store.url, ...numbers })
+    const { made, audits, busy, differences } = await simulate({ database, databaseUrl: store.url, ...numbers })
     await database.close()
     for (const [name, count] of [...made].sort(([, a], [, b]) => b - a))
       console.log(`${String(count).padStart(8)} ${name}`)
     for (const difference of differences) console.log(`DIFFERENT: ${difference}`)
     const seconds = ((performance.now() - begun) / 1_000).toFixed(1)
-    console.log(`${differences.length} differences, ${audits} audits, ${seconds} s; npm run simulate -- ${line}`)
+    console.log(
+      `${differences.length} differences, ${audits} audits, ${busy} times no ledger for a moment, ${seconds} s; npm run simulate -- ${line}`,
+    )
     return differences.length === 0 && made.size > 0 ? 0 : 1
   } finally {
     await store.close()

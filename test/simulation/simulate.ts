@@ -14,6 +14,7 @@ import { answerOfProvider, createCompanies, type World } from './world.ts'
 const AUDIT_EVERY_MS = 1_000
 /** Differences tell the same story after a few. */
 const MOST = 20
+const BUSY_MOST = 20
 
 export interface SimulationOptions {
   database: Database
@@ -28,6 +29,8 @@ export interface SimulationResult {
   /** By name, how many were made. */
   made: Map<string, number>
   audits: number
+  /** Answers that the ledger was not there for a moment. */
+  busy: number
   /** Empty where all is right. */
   differences: string[]
 }
@@ -53,7 +56,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
 
 async function run(world: World, options: SimulationOptions): Promise<SimulationResult> {
   const { seed, operations, lanes } = options
-  const result: SimulationResult = { made: new Map(), audits: 0, differences: [] }
+  const result: SimulationResult = { made: new Map(), audits: 0, busy: 0, differences: [] }
   const share = Math.ceil(operations / lanes)
   const over = new AbortController()
   const auditing = (async () => {
@@ -75,7 +78,11 @@ async function run(world: World, options: SimulationOptions): Promise<Simulation
 
 async function runLane(world: World, chance: () => number, share: number, result: SimulationResult): Promise<void> {
   const upTo = (most: number) => 1 + Math.floor(chance() * most)
-  const send = sender(world.urls, chance)
+  const onBusy = () => {
+    result.busy += 1
+    return result.busy <= BUSY_MOST
+  }
+  const send = sender({ urls: world.urls, chance, onBusy })
   for (let index = 0; index < share && result.differences.length < MOST; index += 1) {
     const company = world.companies[upTo(world.companies.length) - 1]
     const member = company?.members[upTo(company.members.length) - 1]
