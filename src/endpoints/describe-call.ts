@@ -13,6 +13,16 @@ export const callParameters: NonNullable<RouteConfig['parameters']> = [
     description: 'Multiplies the price: eco 0.5, balanced 1, precision 2. Precedes the same member of the body.',
   },
   {
+    name: 'X-Org-ID',
+    in: 'header',
+    ...text('The id of the organization that pays, for callers who belong to several.'),
+  },
+  {
+    name: 'X-User-ID',
+    in: 'header',
+    ...text('The member who pays, for services that may act as members.'),
+  },
+  {
     name: 'X-Request-ID',
     in: 'header',
     ...text('Returned and recorded. It is never a billing key.'),
@@ -36,6 +46,11 @@ export const callHeaders = {
     description: 'Whether your own key paid the provider (named in X-BYOK-Provider). Nothing is charged then.',
   },
   'X-Max-Tokens-Applied': text('The output cap that was set because no more was covered.'),
+  'X-RateLimit-Limit': text(
+    'Where calls of a key, a user, an organization or a plan are limited in a minute: the limit that has least left.',
+  ),
+  'X-RateLimit-Remaining': text('What is left of it.'),
+  'X-RateLimit-Reset': text('When its minute ends, in seconds since 1970.'),
   'X-Tollgate-Waited': text('Milliseconds the call waited for your running calls, which held the credits it needs.'),
 }
 
