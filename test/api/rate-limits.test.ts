@@ -97,7 +97,7 @@ describe.skipIf(!redisInstalled())('Two replicas with one Redis', () => {
   const BODY = { model: 'exact', max_tokens: 10, messages: [{ role: 'user', content: 'Hi' }] }
   const usage = { prompt_tokens: 10, completion_tokens: 95, total_tokens: 105 }
 
-  test('refuse calls of a key beyond its own number, by which limit it was', async () => {
+  test('refuse calls of a key beyond its own limit, and name that limit', async () => {
     const stated: unknown[] = []
     for (let i = 0; i < 4; i++) {
       upstream.respond(chatAnswer({ model: 'exact' }))

@@ -104,7 +104,7 @@ async function callInTurn(key: string, calls: number): Promise<void> {
   for (let n = 0; n < calls; n += 1) expectTruePrice(await postChat(tollgate, key, n % 2 === 0 ? ASKED : STREAMED))
 }
 
-describe('while one session holds a row of one organization', () => {
+describe('while one session locks a row of one organization', () => {
   const seed = () => db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
 
   test.each([
@@ -215,7 +215,7 @@ describe('a commit whose confirmation is lost', () => {
     expect(await balanceOf(db.pool, acme.id, 'alice')).toMatchObject({ used: '0.630000', held: '0.000000' })
   })
 
-  test('by a wire gone silent that delivers the old question and its repetition in the end: settled twice, charged once', async () => {
+  test('by a connection that goes silent and then delivers the request and its repetition: settled twice, charged once', async () => {
     const acme = await seed()
     const { call, reply } = await openJson(acme.keys.alice)
     const seen = tollgate.output().length

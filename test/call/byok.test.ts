@@ -147,7 +147,7 @@ describe.each([
     )
   })
 
-  test('plan byok without an own key is refused by name, and nothing goes out', async () => {
+  test('plan byok without a key of the caller’s is refused by name, and nothing goes out', async () => {
     const { db, upstream, tollgate } = product
     const org = await organization('byok')
     const before = upstream.requests.length
@@ -194,7 +194,7 @@ describe.each([
     expect(upstream.requests).toHaveLength(before)
   })
 
-  test('an own key needs no credits', async () => {
+  test('a caller’s own key needs no credits', async () => {
     const { tollgate } = product
     for (const plan of ['byok', 'hybrid'] as const) {
       const org = await organization(plan, 0)
@@ -247,7 +247,7 @@ describe.each([
     expect(await balanceOf(db.pool, org.id, 'alice')).toMatchObject({ used: '0.000000', remaining: '50.000000' })
   })
 
-  test('numbers beyond belief move no credits and break no books', async () => {
+  test('impossible numbers move no credits and break no books', async () => {
     const { db, tollgate } = product
     const org = await organization('byok')
     await bring(org)
@@ -385,7 +385,7 @@ describe('X-BYOK says who paid in the end', () => {
   })
 })
 
-describe('which own key', () => {
+describe('which of the caller’s own keys pays', () => {
   test('the user’s comes before the organization’s, which serves everybody who has none', async () => {
     const { upstream, tollgate } = product
     const org = await organization('byok')
@@ -402,7 +402,7 @@ describe('which own key', () => {
     expect(row.details.key_owner).toBe('organization')
   })
 
-  test('one that is switched off is none', async () => {
+  test('a key that is switched off is not used', async () => {
     const { upstream, tollgate } = product
     const org = await organization('hybrid')
     await bring(org)

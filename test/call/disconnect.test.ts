@@ -138,7 +138,7 @@ describe('a stream', () => {
     expect(row).toMatchObject({ credits_used: await credits(output), provenance: 'estimated' })
   })
 
-  test('whose caller says it will send no more is over for us too, and charged for what was shown', async () => {
+  test('whose caller closes its side of the connection ends, and is charged for what was shown', async () => {
     const { db, upstream } = product
     const acme = await db.seedOrganization({ credits: 100, users: { alice: 10 } })
     upstream.respond(chatStream({ text: WORDS, gate: (i) => (i === 4 ? never : undefined) }))

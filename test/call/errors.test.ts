@@ -244,7 +244,7 @@ describe('402: not enough credits', () => {
   })
 })
 
-describe('403: may not', () => {
+describe('403: not allowed', () => {
   test('a member without an allocation', async () => {
     const { id } = await alice()
     await product.db.pool.query(
@@ -291,7 +291,7 @@ describe('404, 413, 415', () => {
     expect(await sendChunked(key, large)).toMatch(/^HTTP\/1\.1 413 /)
   })
 
-  test('a stated type that is not JSON, and a coded body', async () => {
+  test('a stated type that is not JSON, and an encoded body', async () => {
     const { key } = await alice()
     const text = await untouched(() =>
       postChat(product.tollgate, key, HELLO, { headers: { 'content-type': 'text/plain' } }),
@@ -303,7 +303,7 @@ describe('404, 413, 415', () => {
     expectRefusal(coded, { status: 415, code: 'unsupported_encoding' })
   })
 
-  test('JSON of any stated kind, and of none, is taken', async () => {
+  test('JSON is accepted with any JSON content type, and without one', async () => {
     const { key } = await alice()
     product.upstream.respond(chat())
     const answer = await postChat(product.tollgate, key, HELLO, {

@@ -282,7 +282,7 @@ describe('for a provider that fetches nothing', () => {
     expect(asked).toHaveLength(before + 1)
   })
 
-  test('is fetched for those who are somebody only', async () => {
+  test('is fetched for known callers only', async () => {
     const before = asked.length
     const answer = await postChat(product.tollgate, 'uc_nobody', { model: 'gemini', ...seen(`${origin}/pixel.png`) })
     expect(answer.status).toBe(401)

@@ -57,7 +57,7 @@ describe('a stream that thinks out of sight', () => {
     expect(await rowOfRequest(product, call.requestId)).toMatchObject(row)
   })
 
-  test('is stopped when the clock has used up what there is, and charged with its hidden share', async () => {
+  test('is stopped when its time has used up the credits, and charged with its hidden share', async () => {
     const { db, upstream, tollgate } = product
     const acme = await seed(9)
     const gate = (i: number) => (i === 11 ? never : undefined)
@@ -148,7 +148,7 @@ describe('the usual share of a model', () => {
     expect(shares.hiddenFor('claude', 10)).toBe(15)
   })
 
-  test('is kept for the thousand models called last', () => {
+  test('is kept for the last thousand models that were called', () => {
     const shares = createHiddenShares()
     for (let model = 0; model <= 1_000; model += 1) shares.learn(`m${model}`, usage(40, 30), 0)
     expect([shares.hiddenFor('m0', 1), shares.hiddenFor('m1', 1)]).toEqual([1, 3])

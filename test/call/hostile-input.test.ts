@@ -53,7 +53,7 @@ describe.for(STRINGS)('$name', ({ text, isHalf = false }) => {
     expect(await rowsOf(product.db.pool, id)).toEqual([])
   })
 
-  test('in user, metadata, names and content goes upstream as it is, and is charged as ever', async () => {
+  test('in user, metadata, names and content goes upstream unchanged, and is charged as usual', async () => {
     const { db, upstream, tollgate } = product
     const { id, key } = await alice()
     upstream.respond(chat())

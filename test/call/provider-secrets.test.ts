@@ -154,7 +154,7 @@ test.each([
   expect(withoutKnown(text, ['abcdefghijklmnop', 'short', ''])).toBe(clean)
 })
 
-test('no piece of ten of a secret is left, wherever it was, and nothing else is taken', () => {
+test('no ten characters of a secret are left, wherever it was, and nothing else is removed', () => {
   const word = fc.string({ unit: fc.constantFrom('a', 'b', 'c'), minLength: 8, maxLength: 30 })
   fc.assert(
     fc.property(fc.array(word, { minLength: 1, maxLength: 3 }), fc.array(word, { maxLength: 6 }), (secrets, texts) => {

@@ -89,7 +89,7 @@ async function expectAnswered(call: OpenCall, credits: string): Promise<void> {
   expect((await call.closed).complete).toBe(true)
 }
 
-describe('a process that was paused (SIGSTOP) and taken for dead', () => {
+describe('a process that was paused (SIGSTOP) and presumed dead', () => {
   test('wakes to the response of a call that was recovered: it is corrected to its true price, and the process goes on', async () => {
     const tollgate = await startForTest()
     const acme = await seed()
@@ -161,7 +161,7 @@ describe('a process that was paused (SIGSTOP) and taken for dead', () => {
     expect((await postChat(tollgate, acme.keys.alice, ASKED)).status).toBe(402)
   })
 
-  test('wakes to a new call: it is answered, never let in under the lease that is over', async () => {
+  test('wakes to a new call: it gets a response, and never starts under the lease that has ended', async () => {
     const tollgate = await startForTest()
     const acme = await seed()
     tollgate.send('SIGSTOP')
@@ -307,7 +307,7 @@ describe('holds of a process that is gone', () => {
       expect(await balanceOf(db.pool, id, 'alice')).toMatchObject({ used: '0.750000', held: '0.000000' })
   })
 
-  test('are recovered though a row of another organization is held, and there when it is let go of', async () => {
+  test('are recovered although a row of another organization is locked, and there once it is unlocked', async () => {
     const victim = await startForTest()
     upstream.respond('silence')
     const [acme, globex] = [await seed(), await seed()]
@@ -383,7 +383,7 @@ describe('a provider that ignores the cap', () => {
     expect((await postChat(survivor, acme.keys.alice, ASKED)).status).toBe(402)
   })
 
-  test('beyond belief is booked at the quote, disputed', async () => {
+  test('that states what is not possible is booked at the quote, disputed', async () => {
     const acme = await seed()
     upstream.respond(chatAnswer({ model: 'metered', usage: { prompt_tokens: 1, completion_tokens: 2_100 } }))
     const call = openCall(survivor, acme.keys.alice, ASKED)

@@ -195,7 +195,7 @@ test('nothing is tried again once something was passed on', async () => {
   expect(row).toMatchObject({ org_id: id, credits_used: '0.060000', provenance: 'estimated', outcome: 'cut_off' })
 })
 
-test('a caller that leaves is not tried for again', async () => {
+test('after its caller left, a call is not tried again', async () => {
   const { upstream, tollgate } = product
   const { key } = await alice()
   const now = Promise.withResolvers<void>()

@@ -150,7 +150,7 @@ describe('a statement that is not possible', () => {
   })
 })
 
-describe('a server the operator trusts little', () => {
+describe('a server with `statement: counted`', () => {
   test.each(SHAPES)('is charged at most what its bytes explain (stream: $stream)', async ({ stream }) => {
     const usage = { prompt_tokens: 11, completion_tokens: 100, total_tokens: 111 }
     const answer = await ask(says(stream, usage, 'exact'), { model: 'doubted', max_tokens: 100, stream })

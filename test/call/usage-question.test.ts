@@ -75,7 +75,7 @@ describe('a server that does not know stream_options', () => {
     }
   })
 
-  test('is found out by several streams at once, none of which fails of it', async () => {
+  test('is found out by several streams at once, none of which fails because of it', async () => {
     const bothAsked = Promise.withResolvers<void>()
     let asked = 0
     const together: Handler = async (request) => {
@@ -101,7 +101,7 @@ describe('a server that does not know stream_options', () => {
   })
 })
 
-describe('nobody can talk a server out of being asked:', () => {
+describe('no request keeps a server from being asked for its usage:', () => {
   /** What a later stream of an honest caller is sent and charged. */
   async function expectAskedOn(model: string): Promise<void> {
     const honest = await call(model, chat(), { stream: true })

@@ -163,7 +163,7 @@ test.each([
   expect([answer.status, answer.headers.get('x-credits-used')]).toEqual([200, credits])
 })
 
-test.each([false, true])('where nothing was said, zeros are zeros (stream: %s)', async (stream) => {
+test.each([false, true])('where nothing was delivered, a usage of zero is believed (stream: %s)', async (stream) => {
   const { db, upstream, tollgate } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   const usage = { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 }
