@@ -88,7 +88,7 @@ test.each(['start --port 0', 'start --port 0 --migrate', 'migrate', 'migrate --c
     const ran = await tollgate(...command.split(' '))
     expect(ran).toMatchObject({ code: 4, stdout: '' })
     expect(ran.stderr).toMatch(
-      /^tollgate: The database ".*" was made by a Tollgate from before the first release, [^\n]*\n$/,
+      /^tollgate: DATABASE_URL: The database ".*" was made by a Tollgate from before the first release, [^\n]*\n$/,
     )
   },
 )
