@@ -93,7 +93,8 @@ function configOf(models: unknown[]): unknown {
     tollgate: {
       plans: { hybrid: { markup_percent: 0 } },
       leases: { renew_seconds: 0.5, dead_after_seconds: DEAD_AFTER_SECONDS },
-      limits: { drain_seconds: 5 },
+      // As in a container of 1 GB: else an eighth of what this machine has.
+      limits: { drain_seconds: 5, bodies_megabytes: 128 },
     },
   }
 }
