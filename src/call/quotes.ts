@@ -6,6 +6,7 @@
  */
 import { createHash } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { errors, jwtVerify, SignJWT } from 'jose'
 import type { PowerLevel } from '../config/config.ts'
 import type { TollgateError } from '../http/errors.ts'
@@ -25,6 +26,8 @@ export const QUOTE_HEADER = 'x-tollgate-quote'
 export const QUOTE_SECONDS = 600
 /** Longer than any we make. */
 const LONGEST = 8_192
+/** Bytes that are hashed in a millisecond or two. */
+const SLICE = 1_048_576
 const ALGORITHM = 'HS256'
 const TYPE = 'quote'
 
@@ -69,7 +72,7 @@ export function createQuotes(secret: () => Promise<Uint8Array>, now: () => Date)
       const issued = at.getTime() / 1000
       const expires = issued + QUOTE_SECONDS
       const version = priceVersion(candidates)
-      const payload = { ...boundTo(quoted), version, ...writtenTerms(powerLevel, candidates) }
+      const payload = { ...(await boundTo(quoted)), version, ...writtenTerms(powerLevel, candidates) }
       const id = await new SignJWT(payload)
         .setProtectedHeader({ alg: ALGORITHM, typ: TYPE })
         .setIssuedAt(issued)
@@ -79,7 +82,7 @@ export function createQuotes(secret: () => Promise<Uint8Array>, now: () => Date)
     },
     async open(headers, quoted) {
       const payload = await read(headers[QUOTE_HEADER], await secret(), now())
-      refuseOther(payload, quoted, headers['x-power-level'])
+      refuseOther(payload, await boundTo(quoted), quoted.request, headers['x-power-level'])
       return agreedIn(payload, { at: new Date(payload.iat * 1000), version: payload.version })
     },
   }
@@ -97,14 +100,17 @@ async function read(text: string | string[] | undefined, secret: Uint8Array, cur
   }
 }
 
-function refuseOther(payload: Payload, quoted: Quoted, header: string | string[] | undefined): void {
-  const { who, body, service } = boundTo(quoted)
+function refuseOther(
+  payload: Payload,
+  { who, body, service }: Bound,
+  { powerLevel }: Quoted['request'],
+  header: string | string[] | undefined,
+): void {
   if (payload.who !== who) throw quoteRefusal('quote_of_another_caller', 'This quote was made for another caller.')
   if (payload.body !== body || payload.service !== service) {
     throw quoteRefusal('quote_of_another_request', 'This quote was made for another request: its body differs.')
   }
   // A level that is stated nowhere is the one that was quoted.
-  const { powerLevel } = quoted.request
   const isStated = header !== undefined || (powerLevel !== undefined && powerLevel !== null)
   if (isStated && powerLevelOf(header, powerLevel) !== payload.level) {
     throw quoteRefusal('quote_of_another_level', `This quote was made for the power level ${payload.level}.`)
@@ -113,16 +119,21 @@ function refuseOther(payload: Payload, quoted: Quoted, header: string | string[]
     throw quoteRefusal('quote_void', 'The list of prices has changed since this quote was made.')
 }
 
-function boundTo({ caller, request, serviceType }: Quoted): Pick<Payload, 'who' | 'body' | 'service'> {
-  return {
-    who: hash(`${caller.organizationId}\0${caller.userId}`),
-    body: hash(request.text),
-    service: serviceType,
-  }
+type Bound = Pick<Payload, 'who' | 'body' | 'service'>
+
+async function boundTo({ caller, request, serviceType }: Quoted): Promise<Bound> {
+  const who = createHash('sha256').update(`${caller.organizationId}\0${caller.userId}`).digest('base64url')
+  return { who, body: await hashOf(request.text), service: serviceType }
 }
 
-function hash(value: string | Buffer): string {
-  return createHash('sha256').update(value).digest('base64url')
+/** In slices: at once, a body of 32 MB would keep all other callers waiting. */
+async function hashOf(body: Buffer): Promise<string> {
+  const hash = createHash('sha256')
+  for (let at = 0; at < body.length; at += SLICE) {
+    if (at > 0) await nextTurn()
+    hash.update(body.subarray(at, at + SLICE))
+  }
+  return hash.digest('base64url')
 }
 
 function invalid(): TollgateError {

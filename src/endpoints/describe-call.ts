@@ -23,6 +23,11 @@ export const callParameters: NonNullable<RouteConfig['parameters']> = [
     ...text('The member who pays, for services that may act as members.'),
   },
   {
+    name: 'X-Tollgate-Quote',
+    in: 'header',
+    ...text('A quote_id of POST /v1/quotes for the same body: its rates, markup and level are those of this call.'),
+  },
+  {
     name: 'X-Request-ID',
     in: 'header',
     ...text('Returned and recorded. It is never a billing key.'),
@@ -55,7 +60,9 @@ export const callHeaders = {
 }
 
 export const callFailures = {
-  400: error('A malformed request, an unknown member (named in `param`), or a model without a known price.'),
+  400: error(
+    'A malformed request, an unknown member (named in `param`), a model without a known price, or a quote that is not for this call or has expired.',
+  ),
   401: error('No credential, or one that is not valid.'),
   402: error(
     'insufficient_credits. credits_in_flight: your running calls hold them; see Retry-After. byok_quota_exceeded: the account of your own key.',

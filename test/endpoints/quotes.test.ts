@@ -103,6 +103,35 @@ describe('A quote', () => {
     expect((await quoteFor(keys.alice, { ...body, model: 'fell' })).quote.expected.basis).toBe('estimate')
   })
 
+  test('is made without the history where that takes too long to read', async () => {
+    const { keys } = await seed()
+    const body = { model: 'rose', messages: MESSAGES }
+    await postChat(product.tollgate, keys.alice, body)
+    const client = await product.db.pool.connect()
+    try {
+      await client.query('begin; lock table credit_usage_attribution in access exclusive mode')
+      expect((await quoteFor(keys.alice, body)).quote.expected).toMatchObject({ basis: 'estimate', output_tokens: 400 })
+    } finally {
+      await client.query('rollback')
+      client.release()
+    }
+    expect((await quoteFor(keys.alice, body)).quote.expected).toMatchObject({ basis: 'history', output_tokens: 5 })
+  })
+
+  test('of a body of several megabytes is for all of it', async () => {
+    const { keys } = await seed()
+    const body = (end: string) => ({
+      model: 'exact',
+      messages: [{ role: 'user', content: `${'word '.repeat(500_000)}${end}` }],
+      max_tokens: 5,
+    })
+    const { status, quote } = await quoteFor(keys.alice, body('a'))
+    expect(status).toBe(200)
+    const other = await postChat(product.tollgate, keys.alice, body('b'), withQuote(quote.quote_id))
+    expect([other.status, (other.json().error as { code: string }).code]).toEqual([400, 'quote_of_another_request'])
+    expect((await postChat(product.tollgate, keys.alice, body('a'), withQuote(quote.quote_id))).status).toBe(200)
+  })
+
   test('is as much as its provider can state, to the token: beyond that the call is disputed and costs less', async () => {
     const { keys } = await seed()
     for (const [stream, n] of [
