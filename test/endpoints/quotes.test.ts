@@ -306,6 +306,16 @@ describe('A call with a quote', () => {
     }
   })
 
+  test("of another endpoint's dialect is quoted where the quote names it", async () => {
+    const { keys } = await seed()
+    const body = { model: 'rose', max_tokens: 100, messages: MESSAGES }
+    const { status, quote } = await quoteFor(keys.alice, body, {}, '/v1/quotes?endpoint=/v1/messages')
+    expect(status).toBe(200)
+    const answer = await postChat(other!, keys.alice, body, { path: '/v1/messages', ...withQuote(quote.quote_id) })
+    expect([answer.status, answer.headers.get('x-credits-used')]).toEqual([200, '0.031500'])
+    expect(quote.max_credits).toBeGreaterThan(0.0315)
+  })
+
   test('is repeated by its Idempotency-Key with the same quote only', async () => {
     const { keys } = await seed()
     const body = { model: 'rose', messages: MESSAGES }
