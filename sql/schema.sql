@@ -1445,10 +1445,12 @@ AS $function$
         return query
           with fast as materialized (
               select k.ordinality, k.call_id, k.state, k.charge, h.org_id, h.allocation_id, h.held_credits as released, h.margin_credits as margin, h.key_id,
-                a.allocated_credits - a.used_credits - a.held_credits as free, l.used as key_used
+                a.allocated_credits - a.used_credits - a.held_credits as free, l.used as key_used,
+                case when a.follows_pool then p.total_credits - p.allocated_credits else 0 end as rest
               from unnest(v_calls) with ordinality as k
               cross join lateral (select * from ledger_holds where call_id = k.call_id limit 1) h
               join public.user_credit_allocations a on a.id = h.allocation_id
+              join public.organization_credit_pools p on p.org_id = h.org_id
               left join lateral (
                 select used from ledger_limits
                 where kind = 'key' and id = h.key_id and window_start = ledger_all_time() limit 1) l on true
@@ -1480,7 +1482,7 @@ AS $function$
                 group by f.key_id order by f.key_id
                 on conflict on constraint ledger_limits_pkey do update set used = l.used + excluded.used)
             select f.ordinality::integer, f.charge,
-              f.free + sum(f.released - f.charge) over (partition by f.allocation_id order by f.ordinality),
+              f.free + f.rest + sum(f.released - f.charge) over (partition by f.allocation_id order by f.ordinality),
               case when f.key_id is not null then coalesce(f.key_used, 0) + sum(f.charge) over (partition by f.key_id) end
             from fast f;
         get diagnostics v_closed = row_count;
@@ -1511,7 +1513,7 @@ AS $function$
       perform ledger_commit_durably();
       for i in 1 .. 2 loop
         select h.state, h.held_credits as released, h.margin_credits as margin, h.limits, h.key_id, h.allocation_id, a.allocated_credits, a.used_credits,
-            a.held_credits, coalesce(a.next_reset_date <= v_now, false) or coalesce(p.next_refresh_date <= v_now, false) as due
+            a.held_credits, case when a.follows_pool then p.total_credits - p.allocated_credits else 0 end as rest, coalesce(a.next_reset_date <= v_now, false) or coalesce(p.next_refresh_date <= v_now, false) as due
           into v
           from ledger_holds h
           join public.organization_credit_pools p on p.org_id = h.org_id
@@ -1551,6 +1553,8 @@ AS $function$
         perform ledger_lock_limits(v.limits, false);
         key_used := ledger_move_limits(v.limits, -v.released, -1, p_call.charge, case p_call.state when 'released' then 0 else 1 end);
       end if;
+      -- Only now: the overage above goes by what the allocation itself has left.
+      remaining := remaining + v.rest;
       if v.key_id is not null then
         key_used := ledger_count_key(v.key_id, p_call.charge);
       end if;
@@ -2363,7 +2367,10 @@ AS $function$
       end if;
       -- Nothing was taken, nothing is to be dropped; the hold may also be a late commit that a later release will find.
       if v_missing and p_call.state <> 'settled' then charged := 0; return; end if;
-      remaining := v_allocation.allocated_credits - v_allocation.used_credits - v_allocation.held_credits;
+      remaining := v_allocation.allocated_credits - v_allocation.used_credits - v_allocation.held_credits
+        + case when v_allocation.follows_pool then (
+            select p.total_credits - p.allocated_credits from public.organization_credit_pools p where p.org_id = v_allocation.org_id)
+          else 0 end;
       if v_hold.limits is not null then key_used := (ledger_lock_limits(v_hold.limits, false)).key_used; end if;
       if v_hold.key_id is not null then key_used := ledger_count_key(v_hold.key_id, 0); end if;
 

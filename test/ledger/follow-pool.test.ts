@@ -1,6 +1,6 @@
 /** An allocation that follows its pool: a service's, which nobody allocates credits to. */
 import { expect, test } from 'vitest'
-import { balances, close, extend, hold, holdBatch } from '../support/books.ts'
+import { balances, close, closeBatch, extend, hold, holdBatch } from '../support/books.ts'
 import { useDatabase } from '../support/database.ts'
 
 const db = useDatabase()
@@ -41,6 +41,22 @@ test('It takes all there is where that is not enough, and no more.', async () =>
   const some = await hold(db.pool, org.id, { ...asService, output: 50, least: 10 })
   expect(some).toMatchObject({ outcome: 'held', held: '40' })
   await close(db.pool, org.id, some.callId, 40, 'service')
+})
+
+test.each(['alone', 'in a batch'])('What is left when a call ends counts the rest of the pool: %s.', async (how) => {
+  const org = await seed(6_400, { service: 0, alice: 1_000 })
+  const { callId } = await hold(db.pool, org.id, { ...asService, output: 10 })
+  const { callId: other } = await hold(db.pool, org.id, { user: 'alice', output: 10 })
+  const closing = (id: string, user: string) => ({ callId: id, user, charge: 4 })
+  const left = async (id: string, user: string) => (await close(db.pool, org.id, id, 4, user)).remaining
+  if (how === 'alone') {
+    expect([await left(callId, 'service'), await left(other, 'alice')]).toEqual(['5396', '996'])
+    // Said again of what is closed.
+    expect(await left(callId, 'service')).toBe('5396')
+  } else {
+    const answers = await closeBatch(db.pool, org.id, [closing(callId, 'service'), closing(other, 'alice')])
+    expect(answers.map(({ remaining }) => remaining)).toEqual(['5396', '996'])
+  }
 })
 
 test('A stream that grows takes more of the pool, also in a batch of calls.', async () => {

@@ -186,7 +186,25 @@ export async function close(
   user = 'alice',
   provenance = 'provider_usage',
 ): Promise<CloseAnswer> {
-  const document = {
+  const [row] = await closeBatch(db, organizationId, [{ callId, charge, user, provenance }])
+  if (row === undefined) throw new Error('ledger_close_batch answered no row')
+  return row
+}
+
+export interface Closing {
+  callId: string
+  charge: number | null
+  user: string
+  provenance?: string
+}
+
+/** In one batch. */
+export async function closeBatch(
+  db: Queryable,
+  organizationId: string,
+  closings: readonly Closing[],
+): Promise<CloseAnswer[]> {
+  const documents = closings.map(({ callId, charge, user, provenance = 'provider_usage' }) => ({
     call_id: callId,
     state: charge === null ? 'released' : 'settled',
     org_id: organizationId,
@@ -200,13 +218,11 @@ export async function close(
     source: 'proxy',
     provenance,
     outcome: 'answered',
-  }
+  }))
   const { rows } = await db.query<CloseAnswer>(
     `select trim_scale(charged) as charged, trim_scale(remaining) as remaining, trim_scale(key_used) as key_used
-    from tollgate.ledger_close_batch($1)`,
-    [JSON.stringify([document])],
+    from tollgate.ledger_close_batch($1) order by ordinal`,
+    [JSON.stringify(documents)],
   )
-  const row = rows[0]
-  if (row === undefined) throw new Error('ledger_close_batch answered no row')
-  return row
+  return rows
 }

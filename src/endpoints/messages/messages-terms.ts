@@ -1,7 +1,6 @@
 /** What a message may cost on a deployment whose provider speaks Messages, and how it gets there and back. */
 import { noCuts } from '../../../providers/cut-texts.ts'
-import type { Stranger } from '../../../providers/known-members/shape.ts'
-import { showPath } from '../../../providers/known-members/shape.ts'
+import { type Stranger, showPath } from '../../../providers/known-members/shape.ts'
 import type { MessagesProvider, MessagesRequest } from '../../../providers/messages.ts'
 import type { Terms } from '../../call/endpoint.ts'
 import type { Deployment } from '../../config/config.ts'
@@ -16,8 +15,8 @@ import { visitMessageInput } from './message-input.ts'
 export function messagesTerms(request: MessagesRequest, deployment: Deployment, provider: MessagesProvider): Terms {
   const { messages } = provider
   const { upstreamModel: model, apiBase, defaults } = deployment
-  const { json } = request
-  refuse(request, deployment, provider)
+  const json = { ...defaults, ...request.json }
+  refuse(request, json, deployment, provider)
   const facts = provider.model(model, json)
   const mayServe = messages.mayServe(json)
   // What PDFs may inflate to is shared by all of a request.
@@ -51,7 +50,8 @@ export function messagesTerms(request: MessagesRequest, deployment: Deployment, 
 }
 
 function refuse(
-  { json, strangers }: MessagesRequest,
+  { strangers }: MessagesRequest,
+  json: Readonly<Record<string, unknown>>,
   { apiBase, allowedParams }: Deployment,
   { messages, label }: MessagesProvider,
 ): void {
