@@ -6,6 +6,7 @@ import type { OpenAPIHono } from '@hono/zod-openapi'
 import type { Context } from 'hono'
 import { type RateLimits, rateHeaders } from '../admission/rate-limits.ts'
 import type { AppEnv } from '../http/app-env.ts'
+import { requestQuery } from '../http/request-query.ts'
 import type { ClientOf } from '../http/trusted-proxies.ts'
 import { actorOf } from '../identity/caller.ts'
 import type { Identify } from '../identity/identify.ts'
@@ -45,7 +46,7 @@ export function mountSurface(
           route.organization === undefined ? undefined : c.req.param(route.organization),
         )
       }
-      const query = new URLSearchParams(/\?([^#]*)/.exec(incoming.url ?? '')?.[1] ?? '')
+      const query = requestQuery(incoming)
       const client = clientOf(incoming)
       // After what is asked was found to be right: a mistake is not counted, and neither is a stranger.
       const admit = async () => {

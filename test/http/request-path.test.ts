@@ -180,6 +180,6 @@ test('no other place reads the path of a request', async () => {
     const text = await readFile(source + file, 'utf8')
     if (/\b(?:incoming|request|req|raw)\??\.(?:url|originalUrl)\b|\bgetPath\b/.test(text)) found.push(file)
   }
-  // The router's one function and the restriction of keys to routes ask requestPath; a surface reads the query alone.
-  expect(new Set(found)).toEqual(new Set(['api/surface.ts', 'app.ts', 'identity/identify.ts']))
+  // The router's one function and the restriction of keys to routes ask requestPath; requestQuery reads the query alone.
+  expect(new Set(found)).toEqual(new Set(['app.ts', 'identity/identify.ts']))
 })

@@ -14,6 +14,7 @@ import type { Database } from '../../db/connect.ts'
 import { TollgateError } from '../../http/errors.ts'
 import { exactNumber } from '../../http/exact-number.ts'
 import type { Exchange } from '../../http/exchange.ts'
+import { requestQuery } from '../../http/request-query.ts'
 import { actorOf, type Caller } from '../../identity/caller.ts'
 import { requirePermission } from '../../identity/permissions.ts'
 import { requireModel } from '../../identity/restrictions.ts'
@@ -90,7 +91,7 @@ async function quoteOf(
 
 /** @throws {TollgateError} 400. */
 function endpointOf(endpoints: Readonly<Record<string, Endpoint>>, { incoming }: Exchange): Endpoint {
-  const query = new URLSearchParams(/\?([^#]*)/.exec(incoming.url ?? '')?.[1] ?? '')
+  const query = requestQuery(incoming)
   const [usual = ''] = Object.keys(endpoints)
   const path = query.get('endpoint') ?? usual
   const endpoint = Object.hasOwn(endpoints, path) ? endpoints[path] : undefined
