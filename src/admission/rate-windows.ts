@@ -49,18 +49,21 @@ export function createRateWindows(redis: Redis | null, now: () => number): RateW
   const untold = new Map<string, number>()
   let distrustedUntil = Number.NEGATIVE_INFINITY
 
-  /** Keeps what Redis counted, so that it decides when Redis is silent. */
-  async function learn(name: string, { consumedPoints, msBeforeNext }: RateLimiterRes): Promise<Counted> {
+  /**
+   * Keeps what Redis counted, so that it decides when Redis is silent. @param own what was counted here then: more than Redis knows of
+   * where it was gone for a while. Not what is counted here by now, which holds those who came later.
+   */
+  async function learn(name: string, { consumedPoints, msBeforeNext }: RateLimiterRes, own: number): Promise<Counted> {
     const known = await here.get(name)
     if (known === null || known.consumedPoints < consumedPoints)
       await here.set(name, consumedPoints, Math.max(1, Math.ceil(msBeforeNext / 1000)))
-    return { count: Math.max(consumedPoints, known?.consumedPoints ?? 0), msLeft: Math.max(1, msBeforeNext) }
+    return { count: Math.max(consumedPoints, own), msLeft: Math.max(1, msBeforeNext) }
   }
 
   /** Null where Redis can't tell. */
-  async function tell(limiter: RateLimiterRedis, name: string, points: number): Promise<Counted | null> {
+  async function tell(limiter: RateLimiterRedis, name: string, points: number, own = 0): Promise<Counted | null> {
     try {
-      const counted = await learn(name, await limiter.consume(name, points))
+      const counted = await learn(name, await limiter.consume(name, points), own)
       distrustedUntil = Number.NEGATIVE_INFINITY
       return counted
     } catch {
@@ -82,7 +85,7 @@ export function createRateWindows(redis: Redis | null, now: () => number): RateW
     async add(name, points) {
       const own = await countHere(name, points)
       if (everywhere === null) return own
-      const told = tell(everywhere, name, points)
+      const told = tell(everywhere, name, points, own.count)
       if (now() < distrustedUntil) return own
       const counted = await Promise.race([told, afterPatience()])
       if (counted === 'late') distrustedUntil = now() + DISTRUST_MS
