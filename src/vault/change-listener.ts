@@ -42,7 +42,7 @@ export async function createChangeListener(options: ListenerOptions): Promise<Ch
   let heardUntil = Number.NEGATIVE_INFINITY
   let current: pg.Client | null = null
   /** The connection works: root keys can be locked on it. */
-  let live: pg.Client | null = null
+  let live: Asker | null = null
   let tried = () => {}
   const first = new Promise<void>((resolve) => {
     tried = resolve
@@ -54,11 +54,12 @@ export async function createChangeListener(options: ListenerOptions): Promise<Ch
     await client.query('listen tollgate_vault')
     await options.onConnected()
     // From here on a new root key is locked by whoever learns of it; twice does no harm.
-    live = client
-    for (const name of [null, ...options.rootNames()]) await lockRoot(client, name)
+    const ask = askInTurn(client)
+    live = ask
+    for (const name of [null, ...options.rootNames()]) await lockRoot(ask, name)
     for (;;) {
       const asked = options.now()
-      await client.query('select')
+      await ask('select')
       heardUntil = asked + UNHEARD_MS
       tried()
       await delay(ASK_EVERY_MS, undefined, { signal: stop.signal })
@@ -114,8 +115,20 @@ export function rootLockOf(name: string | null): number {
   return name === null ? 0 : createHash('sha256').update(name).digest().readInt32BE() || 1
 }
 
-async function lockRoot(client: pg.Client, name: string | null): Promise<void> {
-  await client.query('select pg_advisory_lock_shared($1, $2)', [ROOT_LOCK, rootLockOf(name)])
+type Asker = (sql: string, values?: unknown[]) => Promise<unknown>
+
+/** The probe and a new root key come when they come, but a connection takes one question at a time. */
+function askInTurn(client: pg.Client): Asker {
+  let last: Promise<unknown> = Promise.resolve()
+  return (sql, values) => {
+    const asked = last.then(() => client.query(sql, values))
+    last = asked.catch(() => {})
+    return asked
+  }
+}
+
+async function lockRoot(ask: Asker, name: string | null): Promise<void> {
+  await ask('select pg_advisory_lock_shared($1, $2)', [ROOT_LOCK, rootLockOf(name)])
 }
 
 /** Without waiting for a response: another side that says nothing would not say goodbye either. */
