@@ -1,29 +1,15 @@
 /** The events of a stream: what each of them adds to the chunks, to the usage and to the end. */
 import { asObject, parseJson } from '../json.ts'
-import type { ProviderError } from '../provider.ts'
-import type { Reading } from '../reading.ts'
-import type { Shown } from '../shown.ts'
 import { parseFrame } from '../sse-frames.ts'
+import { type ClaudeProgress, takeUsage } from './claude-progress.ts'
 import { brokenOff, readClaudeErrorEvent } from './errors.ts'
 import { readOutcome } from './outcome.ts'
 import { type ClaudeEvent, createStreamBlocks } from './stream-blocks.ts'
 import type { ClaudeChunks } from './stream-chunks.ts'
-import { laterUsage, readClaudeUsage } from './usage.ts'
-
-/** What is known of the stream so far. */
-export interface ClaudeProgress {
-  readonly reading: Reading
-  readonly finishReasons: string[]
-  /** Output text. */
-  readonly shown: Shown<string>
-  frames: number
-  isFinal: boolean
-  done: boolean
-  error: ProviderError | null
-}
+import { laterUsage } from './usage.ts'
 
 /** Returns a function that reads a frame and returns the chunks it becomes, which may be none. */
-export function createClaudeEvents(progress: ClaudeProgress, chunks: ClaudeChunks): (frame: Buffer) => string {
+export function createClaudeEvents(progress: ClaudeProgress<string>, chunks: ClaudeChunks): (frame: Buffer) => string {
   const { reading, finishReasons, shown } = progress
   let rawUsage: unknown = null
   /** What the frame at hand becomes. */
@@ -91,20 +77,6 @@ export function createClaudeEvents(progress: ClaudeProgress, chunks: ClaudeChunk
     read(frame)
     return out
   }
-}
-
-/** What a stream begins with tells the input; the output is counted until it is stated at the end. */
-function takeUsage(progress: ClaudeProgress, raw: unknown, atEnd: boolean): void {
-  const stated = readClaudeUsage(raw, progress.reading.model)
-  if (stated === null) return
-  progress.isFinal = atEnd
-  const { usage, consistent, serviceTier, byModel } = stated
-  Object.assign(progress.reading, {
-    usage: atEnd ? usage : { ...usage, output: 0, reasoning: 0 },
-    consistent,
-    serviceTier,
-    byModel,
-  })
 }
 
 const DATA = 'data:'

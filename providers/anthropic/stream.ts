@@ -5,67 +5,24 @@
  * because clients that add up deltas can't add up lists, comes right before the end: annotations and the blocks of the next turn.
  */
 
-import type { AnswerContext, StreamPart, StreamReader } from '../provider.ts'
-import { emptyReading } from '../reading.ts'
+import type { AnswerContext, StreamReader } from '../provider.ts'
 import { createShown } from '../shown.ts'
-import { createSseFrames } from '../sse-frames.ts'
 import { usageRecord } from '../usage.ts'
-import { brokenOff } from './errors.ts'
+import { beginProgress } from './claude-progress.ts'
+import { claudeReader } from './claude-reader.ts'
 import { createClaudeChunks } from './stream-chunks.ts'
-import { type ClaudeProgress, createClaudeEvents } from './stream-events.ts'
+import { createClaudeEvents } from './stream-events.ts'
 
 export function readClaudeStream(context: AnswerContext): StreamReader {
-  const reading = emptyReading()
-  const finishReasons: string[] = []
-  const shown = createShown<string>((pieces) => pieces.join(''))
-  const { outputText, shownText, textSince } = shown
-  const progress: ClaudeProgress = {
-    reading,
-    finishReasons,
-    shown,
-    frames: 0,
-    isFinal: false,
-    done: false,
-    error: null,
-  }
+  const progress = beginProgress(createShown<string>((pieces) => pieces.join('')))
+  const { reading, finishReasons } = progress
   const chunks = createClaudeChunks(context)
   const readFrame = createClaudeEvents(progress, chunks)
-  const scanner = createSseFrames((frame) => {
-    if (progress.done || progress.error !== null) return null
+  const translated = (frame: Buffer) => {
     const out = readFrame(frame)
     return out === '' ? null : Buffer.from(out)
-  })
-  const part = (bytes: Buffer | null): StreamPart => ({ bytes, done: progress.done, error: progress.error })
-
-  return {
-    push: (chunk) => part(scanner.push(chunk)),
-    end() {
-      const bytes = scanner.end()
-      if (finishReasons.length > 0) progress.done = true
-      else if (progress.error === null) {
-        // Nothing more will come, not even an error: what it began with is what it states.
-        if (progress.frames === 0) progress.isFinal = reading.usage !== null
-        progress.error = brokenOff()
-      }
-      return part(bytes)
-    },
-    reading,
-    finishReasons,
-    get frames() {
-      return progress.frames
-    },
-    get shownBytes() {
-      return shown.bytes
-    },
-    get isFinal() {
-      return progress.isFinal
-    },
-    get hasContent() {
-      return progress.frames > 0
-    },
-    outputText,
-    shownText,
-    textSince,
+  }
+  return claudeReader(progress, translated, {
     usageFrame(cost, usage, replaces = false) {
       const stated = progress.isFinal && reading.usage !== null && !replaces ? usageRecord(reading.usage) : usage
       return chunks.usage(stated, cost)
@@ -75,5 +32,5 @@ export function readClaudeStream(context: AnswerContext): StreamReader {
       finishReasons.push('length')
       return Buffer.from(chunks.finish('length', null))
     },
-  }
+  })
 }

@@ -14,6 +14,9 @@ export const FORM_TOOL = 'tollgate_answer'
 /** Tools Anthropic runs, in its own form, by the name their version is cut from. */
 const SERVER_TOOL = /^(web_search|web_fetch|code_execution|advisor|tool_search_tool_\w+|mcp_toolset)(?:_\d{8})?$/
 
+/** Tools of the caller's own, those whose form Anthropic defines among them. What is neither runs where nobody sees what it reads. */
+const CALLERS_TOOL = /^(?:function|custom|bash|text_editor|computer|memory)(?:_\d{8})?$/
+
 /** What a search finds is bounded by nothing in the request; Claude searches a few times where no limit is set. */
 const USES = 10
 const SEARCHES: Readonly<Record<string, number>> = { low: 1, medium: 5, high: 10 }
@@ -23,8 +26,8 @@ export function claudeServerTools(json: Members): readonly ServerTool[] {
   const tools = new Map<string, number>()
   for (const tool of Array.isArray(json.tools) ? json.tools : []) {
     const entry = asObject(tool)
-    const kind = typeof entry?.type === 'string' ? SERVER_TOOL.exec(entry.type)?.[1] : undefined
-    if (kind === undefined) continue
+    const kind = kindOf(entry?.type)
+    if (kind === null) continue
     const uses = Number.isSafeInteger(entry?.max_uses) && Number(entry?.max_uses) > 0 ? Number(entry?.max_uses) : USES
     tools.set(kind, (tools.get(kind) ?? 0) + uses)
   }
@@ -33,6 +36,12 @@ export function claudeServerTools(json: Members): readonly ServerTool[] {
   if (Array.isArray(json.mcp_servers) && json.mcp_servers.length > 0) tools.set('mcp', USES)
   if (isCompacted(json)) tools.set('context_management', 1)
   return [...tools].map(([kind, uses]) => ({ kind, uses, addsInput: true, billedByUse: kind === 'web_search' }))
+}
+
+/** Null for a tool of the caller's own. */
+function kindOf(type: unknown): string | null {
+  if (typeof type !== 'string' || CALLERS_TOOL.test(type)) return null
+  return SERVER_TOOL.exec(type)?.[1] ?? type.replace(/_\d{8}$/, '').slice(0, 64)
 }
 
 /** What is cleared from the context is not read; what is compacted is read once more, and written. */

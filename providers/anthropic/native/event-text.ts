@@ -5,7 +5,7 @@ import { parseFrame } from '../../sse-frames.ts'
 export function eventText(frame: Buffer): string {
   const json = asObject(parseJson(parseFrame(frame).data))
   const texts: string[] = []
-  collect(asObject(json?.delta) ?? asObject(json?.content_block), texts)
+  collect([json?.delta, json?.content_block], texts)
   return texts.join('')
 }
 

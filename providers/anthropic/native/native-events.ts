@@ -1,34 +1,25 @@
 /** The events of a stream that passes: what each adds to the usage, to what was shown and to the end. */
 import { asObject, parseJson } from '../../json.ts'
 import { changeMembers, objectMembers } from '../../json-members.ts'
-import type { ProviderError } from '../../provider.ts'
-import type { Reading } from '../../reading.ts'
-import type { Shown } from '../../shown.ts'
 import { parseFrame, type Verdict } from '../../sse-frames.ts'
-import { textBytes } from '../../text-bytes.ts'
+import { LETTER_ESCAPE, textBytes } from '../../text-bytes.ts'
+import { type ClaudeProgress, takeUsage } from '../claude-progress.ts'
 import { brokenOff, readClaudeErrorEvent } from '../errors.ts'
-import { laterUsage, readClaudeUsage } from '../usage.ts'
+import { laterUsage } from '../usage.ts'
 import { eventText } from './event-text.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
-/** What is known of the stream so far. */
-export interface NativeProgress {
-  readonly reading: Reading
-  readonly finishReasons: string[]
-  /** Events with content, kept by reference, so that what no usage covers can be counted. */
-  readonly shown: Shown<Buffer>
+/** Its pieces are the events with content, kept by reference, so that what no usage covers can be counted. */
+export interface NativeProgress extends ClaudeProgress<Buffer> {
   readonly openBlocks: Set<number>
-  frames: number
-  hasContent: boolean
-  isFinal: boolean
-  done: boolean
-  error: ProviderError | null
   /** The payload of the event that ends the message, kept back. */
   ending: Buffer | null
 }
 
 const DELTA = Buffer.from('event: content_block_delta\n')
+const DELTA_MEMBER = Buffer.from('"delta"')
+const BLOCK_MEMBER = Buffer.from('"content_block"')
 /** Closes a thought, and says nothing. */
 const SIGNATURE = Buffer.from('"signature_delta"')
 
@@ -37,17 +28,16 @@ export function createNativeEvents(progress: NativeProgress, asked: string): (fr
   let rawUsage: unknown = null
   let messageId: unknown = null
 
-  function say(frame: Buffer, bytes: number): true {
-    progress.shown.add(frame, bytes)
+  const say = (frame: Buffer, bytes: number): true => {
     progress.frames += 1
-    return true
+    return keep(progress, frame, bytes)
   }
 
   /** The same message may be announced twice; another one can't take the place of what was shown. */
   function begin(frame: Buffer, json: Json, data: string): Verdict {
     const message = asObject(json.message) ?? {}
     const isRepeated = messageId !== null && message.id === messageId
-    if (!isRepeated && progress.hasContent) {
+    if (!isRepeated && progress.frames > 0) {
       progress.error = brokenOff()
       return null
     }
@@ -75,20 +65,17 @@ export function createNativeEvents(progress: NativeProgress, asked: string): (fr
     const served = asObject(block?.to)?.model
     if (typeof served === 'string') reading.model = served
     if (typeof json.index === 'number') openBlocks.add(json.index)
-    if (eventText(frame) === '') return true
-    progress.hasContent = true
-    return say(frame, frame.length)
+    return eventText(frame) === '' ? true : say(frame, frame.length)
   }
 
   function readDelta(frame: Buffer): true {
-    if (!progress.hasContent && eventText(frame) === '') return true
-    progress.hasContent = true
-    return frame.includes(SIGNATURE) ? true : say(frame, textBytes(frame))
+    if (progress.frames === 0 && eventText(frame) === '') return true
+    return frame.includes(SIGNATURE) ? keep(progress, frame, frame.length) : say(frame, deltaBytes(frame))
   }
 
   return (frame) => {
     // Most of a stream: nothing in it has to be read before somebody counts.
-    if (progress.hasContent && frame.subarray(0, DELTA.length).equals(DELTA)) return readDelta(frame)
+    if (progress.frames > 0 && frame.subarray(0, DELTA.length).equals(DELTA)) return readDelta(frame)
     const { event, data } = parseFrame(frame)
     // Comments and empty lines, of which a stream may have many.
     if (data === '') return true
@@ -103,26 +90,23 @@ export function createNativeEvents(progress: NativeProgress, asked: string): (fr
       openBlocks.delete(Number(json.index))
       return true
     }
-    if (type === 'message_stop') {
-      progress.done = true
-      return null
-    }
-    if (type === 'error') {
-      if (finishReasons.length === 0) progress.error = readClaudeErrorEvent(json)
-      return null
-    }
-    return type === 'ping' ? true : say(frame, frame.length)
+    if (type === 'message_stop') progress.done = true
+    else if (type === 'error' && finishReasons.length === 0) progress.error = readClaudeErrorEvent(json)
+    if (type === 'message_stop' || type === 'error') return null
+    return type === 'ping' ? true : keep(progress, frame, frame.length)
   }
 }
 
-/** What a stream begins with tells the input; the output is counted until it is stated at the end. */
-function takeUsage(progress: NativeProgress, raw: unknown, atEnd: boolean): void {
-  const stated = readClaudeUsage(raw, progress.reading.model)
-  if (stated === null) return
-  progress.isFinal = atEnd
-  const { usage, consistent, serviceTier, byModel } = stated
-  const counted = atEnd ? usage : { ...usage, output: 0, reasoning: 0 }
-  Object.assign(progress.reading, { usage: counted, consistent, serviceTier, byModel })
+/** For whoever counts: it may say something. */
+function keep({ shown }: NativeProgress, frame: Buffer, bytes: number): true {
+  shown.add(frame, bytes)
+  return true
+}
+
+/** Never fewer than its text has: where a name may be written with an escape, or the delta is not all there is, the whole counts. */
+function deltaBytes(frame: Buffer): number {
+  const isPlain = frame.includes(DELTA_MEMBER) && !frame.includes(BLOCK_MEMBER) && !frame.includes(LETTER_ESCAPE)
+  return isPlain ? textBytes(frame) : frame.length
 }
 
 /** The first event with the name that was asked for; everything else of it as it came. */
