@@ -24,16 +24,23 @@ export interface Transaction {
 
 /**
  * What can be spent now: without what running calls hold, a reset that is due counted, and what nobody was given of a pool that the
- * allocation follows. @returns null without an allocation.
+ * allocation follows.
  */
-export async function findRemaining(database: Database, { organizationId, userId }: Payer): Promise<string | null> {
-  const { rows } = await sql<{ remaining: string }>`
-    select trim_scale((c.allocation).allocated_credits - (c.allocation).used_credits - (c.allocation).held_credits
-      + case when a.follows_pool then (c.pool).total_credits - (c.pool).allocated_credits else 0 end)::text as remaining
-    from organization_credit_pools p
+const REMAINING = sql`(c.allocation).allocated_credits - (c.allocation).used_credits - (c.allocation).held_credits
+  + case when a.follows_pool then (c.pool).total_credits - (c.pool).allocated_credits else 0 end`
+
+/** An allocation as it is now, and its pool. */
+function ofPayer({ organizationId, userId }: Payer) {
+  return sql`organization_credit_pools p
     join user_credit_allocations a on a.org_id = p.org_id and a.user_id = ${userId} and a.is_active
     cross join lateral tollgate.ledger_brought_up_to_date(p, a, tollgate.tollgate_now()) c
-    where p.org_id = ${organizationId}`.execute(database.query)
+    where p.org_id = ${organizationId}`
+}
+
+/** @returns null without an allocation. */
+export async function findRemaining({ query }: Pick<Database, 'query'>, payer: Payer): Promise<string | null> {
+  const { rows } = await sql<{ remaining: string }>`
+    select trim_scale(${REMAINING})::text as remaining from ${ofPayer(payer)}`.execute(query)
   return rows[0]?.remaining ?? null
 }
 
@@ -47,19 +54,12 @@ export interface Balance {
 }
 
 /** The same as `findRemaining`, with what the allocation is. @returns null without one. */
-export async function findBalance(
-  { query }: Pick<Database, 'query'>,
-  { organizationId, userId }: Payer,
-): Promise<Balance | null> {
+export async function findBalance({ query }: Pick<Database, 'query'>, payer: Payer): Promise<Balance | null> {
   const { rows } = await sql<Balance>`
-    select ((c.allocation).allocated_credits - (c.allocation).used_credits - (c.allocation).held_credits
-      + case when a.follows_pool then (c.pool).total_credits - (c.pool).allocated_credits else 0 end)::text as remaining,
-      (c.allocation).allocated_credits::text as allocated, ${isoTime('(c.allocation).last_reset_date')} as last_reset,
-      ${isoTime('(c.allocation).updated_at')} as updated_at, ${isoTime('(c.allocation).created_at')} as created_at
-    from organization_credit_pools p
-    join user_credit_allocations a on a.org_id = p.org_id and a.user_id = ${userId} and a.is_active
-    cross join lateral tollgate.ledger_brought_up_to_date(p, a, tollgate.tollgate_now()) c
-    where p.org_id = ${organizationId}`.execute(query)
+    select (${REMAINING})::text as remaining, (c.allocation).allocated_credits::text as allocated,
+      ${isoTime('(c.allocation).last_reset_date')} as last_reset, ${isoTime('(c.allocation).updated_at')} as updated_at,
+      ${isoTime('(c.allocation).created_at')} as created_at
+    from ${ofPayer(payer)}`.execute(query)
   return rows[0] ?? null
 }
 

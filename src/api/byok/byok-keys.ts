@@ -29,8 +29,8 @@ const PATH = '/api/v1/llm/byok'
 const MAY = 'byok:own'
 const METADATA_MAX = 4_096
 const METADATA = `"metadata" must be a JSON object of at most ${METADATA_MAX} characters.`
-const NOT_STORED = { 404: 'No such key is stored.' }
-const TOO_MANY_CHANGES = { 429: 'More than 20 changes in a minute.' }
+export const NOT_STORED = { 404: 'No such key is stored.' }
+export const TOO_MANY_CHANGES = { 429: 'More than 20 changes in a minute.' }
 
 export const byokProviderParams = z.object({
   provider: z.string().openapi({ description: `One of ${namesOfProviders()}.`, example: 'openai' }),
@@ -130,7 +130,7 @@ function saveRoute(deps: ByokDependencies): Route {
   })
 }
 
-function deleteRoute({ vault, changeLimit }: ByokDependencies): Route {
+function deleteRoute(deps: ByokDependencies): Route {
   return route({
     method: 'delete',
     path: `${PATH}/keys/{provider}`,
@@ -142,9 +142,8 @@ function deleteRoute({ vault, changeLimit }: ByokDependencies): Route {
     errors: { ...NOT_STORED, ...TOO_MANY_CHANGES },
     async handle({ caller, params: { provider }, query: { scope }, change }) {
       const owner = byokOwner(caller, scope)
-      const format = findKeyFormat(provider)
-      await changeLimit(change.actor)
-      if (format === null || !(await vault.remove(format.provider, owner, change))) throw notFound()
+      const format = await removeByokKey(deps, provider, owner, change)
+      if (format === null) throw notFound()
       return { success: true as const, provider: format.name }
     },
   })
@@ -212,6 +211,18 @@ export async function saveByokKey(
   }
   await changeLimit(change.actor)
   return vault.save(format.provider, owner, apiKey, change, metadata)
+}
+
+/** Null where no such key is stored. @throws {TollgateError} 429. */
+export async function removeByokKey(
+  { vault, changeLimit }: ByokDependencies,
+  provider: string,
+  owner: ByokOwner,
+  change: Change,
+): Promise<KeyFormat | null> {
+  const format = findKeyFormat(provider)
+  await changeLimit(change.actor)
+  return format !== null && (await vault.remove(format.provider, owner, change)) ? format : null
 }
 
 /** The result is kept with the key. @throws {TollgateError} 404 where none is stored and switched on, 429. */

@@ -8,11 +8,18 @@ import { tierOf } from '../llm/tier.ts'
 import { providerKeySchema } from '../provider-key-schema.ts'
 import { type Route, route } from '../route.ts'
 import { byokKeyView } from './byok-key-view.ts'
-import { type ByokDependencies, byokProvider, saveByokKey, testByokKey } from './byok-keys.ts'
+import {
+  type ByokDependencies,
+  byokProvider,
+  NOT_STORED,
+  removeByokKey,
+  saveByokKey,
+  TOO_MANY_CHANGES,
+  testByokKey,
+} from './byok-keys.ts'
 
 const PATH = '/api/v1/byok'
 const MAY = 'byok:own'
-const NOT_STORED = { 404: 'No such key is stored.' }
 
 const params = z.object({ provider: z.string().openapi({ example: 'openai' }) })
 
@@ -81,7 +88,7 @@ function addRoute(deps: ByokDependencies): Route {
     returns: z.object({ message: z.string(), provider: z.string(), provider_name: z.string() }),
     errors: {
       400: 'The body is no JSON object, the provider is unknown, or the key is not in its format.',
-      429: 'More than 20 changes in a minute.',
+      ...TOO_MANY_CHANGES,
     },
     async handle({ caller, body: { provider, key, label }, change }) {
       const format = byokProvider(provider)
@@ -92,7 +99,7 @@ function addRoute(deps: ByokDependencies): Route {
   })
 }
 
-function deleteRoute({ vault, changeLimit }: ByokDependencies): Route {
+function deleteRoute(deps: ByokDependencies): Route {
   return route({
     method: 'delete',
     path: `${PATH}/keys/{provider}`,
@@ -100,12 +107,10 @@ function deleteRoute({ vault, changeLimit }: ByokDependencies): Route {
     summary: 'Delete a key of your own',
     params,
     returns: z.object({ message: z.string(), provider: z.string(), success: z.literal(true) }),
-    errors: { ...NOT_STORED, 429: 'More than 20 changes in a minute.' },
+    errors: { ...NOT_STORED, ...TOO_MANY_CHANGES },
     async handle({ caller, params: { provider }, change }) {
-      const format = findKeyFormat(provider)
-      await changeLimit(change.actor)
-      if (format === null || !(await vault.remove(format.provider, userKeyOwner(caller), change)))
-        throw new TollgateError(404, 'key_not_found', 'API key not found for this provider')
+      const format = await removeByokKey(deps, provider, userKeyOwner(caller), change)
+      if (format === null) throw new TollgateError(404, 'key_not_found', 'API key not found for this provider')
       return { message: 'API key removed successfully', provider: format.name, success: true as const }
     },
   })
