@@ -36,7 +36,7 @@ export interface Body {
 
 export interface Bodies {
   /**
-   * @param onPiece sees the body as it comes. @param isFree nothing is charged for it, so nobody is asked for credits.
+   * @param onPiece sees the body as it comes. @param isFree nothing is charged for it: nobody is asked for credits, and everybody has the share of those without.
    * @throws {TollgateError} 400, 402, 403, 408, 413, 415, 429, 503, and what `onPiece` throws.
    */
   read(incoming: IncomingMessage, caller: Caller, onPiece: (piece: Buffer) => void, isFree?: boolean): Promise<Body>
@@ -68,12 +68,12 @@ export function createBodies(limits: BodyLimits, findCredit: FindCredit): Bodies
     shares.set(name, share)
     share.uploads += 1
     let own = 0
-    let isAsked = isFree
+    let isAsked = false
     let isPoor = false
 
     async function askCredit(): Promise<void> {
       isAsked = true
-      isPoor = !(await findCredit(caller, incoming.headers['idempotency-key']))
+      isPoor = isFree || !(await findCredit(caller, incoming.headers['idempotency-key']))
       if (isPoor) poor.used += own
     }
 
@@ -105,7 +105,7 @@ export function createBodies(limits: BodyLimits, findCredit: FindCredit): Bodies
 
     try {
       const stated = statedSize(incoming) ?? 0
-      if (stated > SMALL && !isAsked) await askCredit()
+      if (stated > SMALL) await askCredit()
       // The size it states counts at once: the next large body of callers without credits is refused before it comes.
       if (isPoor && stated <= bodyBytes) claim(stated)
       const bytes = await readBody(incoming, { limit: bodyBytes, ask: ASK, silentMs, reserve, onPiece })

@@ -27,16 +27,16 @@ export async function admit(
   caller: Caller,
   request: EndpointRequest,
 ): Promise<Admitted> {
-  const { serviceType } = endpoint
   const agreed =
     exchange.headers[QUOTE_HEADER] === undefined
       ? null
-      : await deps.quotes.open(exchange.headers, { caller, request, serviceType })
+      : await deps.quotes.open(exchange.headers, { caller, request, endpoint })
   const powerLevel = agreed?.powerLevel ?? powerLevelOf(exchange.headers['x-power-level'], request.powerLevel)
   const routed = routeCall(deps, caller, request, { powerLevel, agreed, at: deps.clock.now() })
   // Nothing is awaited where the vault has the keys in its cache.
   const { modelGroup, remote, candidates, quote } = routed instanceof Promise ? await routed : routed
   const { callId, callerRequestId } = exchange
+  const { serviceType } = endpoint
   const isGone = () => exchange.clientDisconnected
   const held = { callId, caller, serviceType, modelGroup, callerRequestId, isGone }
   const hold = await placeHold(deps.money.ledger, held, candidates[0]!)

@@ -4,7 +4,7 @@ import { type IdempotencyKey, openIdempotencyKey, type StoredResponse } from '..
 import type { Caller } from '../identity/caller.ts'
 import { type Admitted, firstAttempt } from './admitted.ts'
 import type { CallDependencies } from './call-dependencies.ts'
-import type { EndpointRequest } from './endpoint.ts'
+import type { Endpoint, EndpointRequest } from './endpoint.ts'
 import { powerLevelOf } from './power-level.ts'
 import { QUOTE_HEADER } from './quotes.ts'
 import { errorCode, releaseCall } from './settle-call.ts'
@@ -12,6 +12,7 @@ import { errorCode, releaseCall } from './settle-call.ts'
 /** Null where the caller sent none. @throws {TollgateError} 400. */
 export function idempotencyKeyOf(
   { database, observe }: CallDependencies,
+  { name: endpoint }: Pick<Endpoint, 'name'>,
   { headers, callId }: Exchange,
   caller: Caller,
   request: EndpointRequest,
@@ -22,7 +23,7 @@ export function idempotencyKeyOf(
   const ofBody = powerLevelOf(undefined, request.powerLevel)
   const level = powerLevelOf(headers['x-power-level'], request.powerLevel)
   const quote = headers[QUOTE_HEADER]
-  const variant = (level === ofBody ? '' : level) + (quote === undefined ? '' : ` ${quote}`)
+  const variant = `${endpoint} ${level === ofBody ? '' : level} ${quote ?? ''}`
   return openIdempotencyKey({ database, log: observe.log }, caller, key, { body: request.text, variant }, callId)
 }
 

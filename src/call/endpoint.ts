@@ -20,6 +20,8 @@ import type { JsonObject } from '../http/json-object.ts'
 import type { InputEstimate } from '../metering/estimate.ts'
 
 export interface Endpoint {
+  /** What a quote and an Idempotency-Key are bound to besides the body: the same body asks another endpoint for something else. */
+  readonly name: string
   /** `service_type` of its holds and of its rows in the books. */
   readonly serviceType: string
   /** @throws {TollgateError} 400, naming the member that is wrong. */

@@ -6,15 +6,15 @@
  */
 import { createHash } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import { errors, jwtVerify, SignJWT } from 'jose'
 import type { PowerLevel } from '../config/config.ts'
 import type { TollgateError } from '../http/errors.ts'
+import { hashInSlices } from '../http/in-slices.ts'
 import type { Caller } from '../identity/caller.ts'
 import { DATA_SET } from '../metering/listed-price.ts'
 import type { Agreed } from './agreed.ts'
 import type { Candidate } from './candidate.ts'
-import type { EndpointRequest } from './endpoint.ts'
+import type { Endpoint, EndpointRequest } from './endpoint.ts'
 import { powerLevelOf } from './power-level.ts'
 import { priceVersion } from './price-version.ts'
 import { quoteRefusal } from './quote-refusal.ts'
@@ -26,8 +26,6 @@ export const QUOTE_HEADER = 'x-tollgate-quote'
 export const QUOTE_SECONDS = 600
 /** Longer than any we make. */
 const LONGEST = 8_192
-/** Bytes that are hashed in a millisecond or two. */
-const SLICE = 1_048_576
 const ALGORITHM = 'HS256'
 const TYPE = 'quote'
 
@@ -35,7 +33,7 @@ const TYPE = 'quote'
 export interface Quoted {
   caller: Pick<Caller, 'organizationId' | 'userId'>
   request: Pick<EndpointRequest, 'text' | 'powerLevel'>
-  serviceType: string
+  endpoint: Pick<Endpoint, 'name'>
 }
 
 export interface MadeQuote {
@@ -59,7 +57,7 @@ interface Payload extends WrittenTerms {
   /** Hashes of the caller and of the body. */
   who: string
   body: string
-  service: string
+  endpoint: string
   version: string
   iat: number
   exp: number
@@ -102,12 +100,12 @@ async function read(text: string | string[] | undefined, secret: Uint8Array, cur
 
 function refuseOther(
   payload: Payload,
-  { who, body, service }: Bound,
+  { who, body, endpoint }: Bound,
   { powerLevel }: Quoted['request'],
   header: string | string[] | undefined,
 ): void {
   if (payload.who !== who) throw quoteRefusal('quote_of_another_caller', 'This quote was made for another caller.')
-  if (payload.body !== body || payload.service !== service) {
+  if (payload.body !== body || payload.endpoint !== endpoint) {
     throw quoteRefusal('quote_of_another_request', 'This quote was made for another request: its body differs.')
   }
   // A level that is stated nowhere is the one that was quoted.
@@ -119,21 +117,11 @@ function refuseOther(
     throw quoteRefusal('quote_void', 'The list of prices has changed since this quote was made.')
 }
 
-type Bound = Pick<Payload, 'who' | 'body' | 'service'>
+type Bound = Pick<Payload, 'who' | 'body' | 'endpoint'>
 
-async function boundTo({ caller, request, serviceType }: Quoted): Promise<Bound> {
+async function boundTo({ caller, request, endpoint }: Quoted): Promise<Bound> {
   const who = createHash('sha256').update(`${caller.organizationId}\0${caller.userId}`).digest('base64url')
-  return { who, body: await hashOf(request.text), service: serviceType }
-}
-
-/** In slices: at once, a body of 32 MB would keep all other callers waiting. */
-async function hashOf(body: Buffer): Promise<string> {
-  const hash = createHash('sha256')
-  for (let at = 0; at < body.length; at += SLICE) {
-    if (at > 0) await nextTurn()
-    hash.update(body.subarray(at, at + SLICE))
-  }
-  return hash.digest('base64url')
+  return { who, body: (await hashInSlices(request.text)).toString('base64url'), endpoint: endpoint.name }
 }
 
 function invalid(): TollgateError {

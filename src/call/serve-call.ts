@@ -12,7 +12,6 @@ import type { Exchange } from '../http/exchange.ts'
 import { type KeyState, replay } from '../idempotency/idempotency.ts'
 import type { Caller } from '../identity/caller.ts'
 import { requirePermission } from '../identity/permissions.ts'
-import { requireModel } from '../identity/restrictions.ts'
 import { admit } from './admit.ts'
 import { type Admitted, firstAttempt } from './admitted.ts'
 import type { CallDependencies } from './call-dependencies.ts'
@@ -20,32 +19,23 @@ import { claimKey, idempotencyKeyOf } from './claim-key.ts'
 import type { Endpoint, EndpointRequest } from './endpoint.ts'
 import { fetchRemote } from './fetch-remote.ts'
 import type { Ending } from './paid-error.ts'
-import { readRequest } from './read-request.ts'
 import { releaseCall } from './settle-call.ts'
 import { streamResponse } from './stream-response.ts'
 import { wholeResponse } from './whole-response.ts'
+import { withRequest } from './with-request.ts'
 
 /** Responds on the exchange. @throws {TollgateError} as long as nothing was sent. */
 export async function serveCall(deps: CallDependencies, endpoint: Endpoint, exchange: Exchange): Promise<void> {
-  const { identify, rates, runningCalls, bodies } = deps.admission
+  const { identify, rates } = deps.admission
   const caller = await identify(exchange.incoming)
   requirePermission(caller, 'llm:inference')
   const rate = await rates.call(caller)
   // Not among the headers of the response: an Idempotency-Key repeats those.
   if (rate !== null)
     for (const [name, value] of Object.entries(rateHeaders(rate))) exchange.outgoing.setHeader(name, value)
-  const leave = runningCalls.enter(caller)
-  try {
-    const reading = { bodies, valuesMax: deps.config.limits.bodyValues }
-    const { request, release } = await readRequest(reading, endpoint, exchange.incoming, caller)
-    try {
-      await serveOnce(deps, endpoint, exchange, caller, request)
-    } finally {
-      release()
-    }
-  } finally {
-    leave()
-  }
+  await withRequest(exchange, { deps, endpoint, caller }, (request) =>
+    serveOnce(deps, endpoint, exchange, caller, request),
+  )
 }
 
 /** What an Idempotency-Key repeats is not called again. */
@@ -56,8 +46,7 @@ async function serveOnce(
   caller: Caller,
   request: EndpointRequest,
 ): Promise<void> {
-  requireModel(caller, request.model)
-  const key = idempotencyKeyOf(deps, exchange, caller, request)
+  const key = idempotencyKeyOf(deps, endpoint, exchange, caller, request)
   const earlier = (await key?.find()) ?? null
   if (earlier !== null) return replay(exchange, earlier)
   const call = await admit(deps, endpoint, exchange, caller, request)

@@ -1,9 +1,12 @@
 /** What OpenAPI says of every call of a model, whatever its endpoint. */
 import type { RouteConfig } from '@hono/zod-openapi'
-import { errorSchema } from '../api/describe-route.ts'
+import { CREDENTIAL, errorSchema } from '../api/describe-route.ts'
 
 const text = (description: string) => ({ schema: { type: 'string' as const }, description })
-const error = (description: string) => ({ description, content: { 'application/json': { schema: errorSchema } } })
+export const error = (description: string) => ({
+  description,
+  content: { 'application/json': { schema: errorSchema } },
+})
 
 export const callParameters: NonNullable<RouteConfig['parameters']> = [
   {
@@ -78,4 +81,46 @@ export const callFailures = {
   429: error('A limit; see Retry-After.'),
   500: error('An error that was not foreseen.'),
   503: error('The provider or the database is not available; see Retry-After.'),
+}
+
+type Operation = Omit<RouteConfig, 'method' | 'path'>
+type Properties = Readonly<Record<string, Readonly<Record<string, unknown>>>>
+
+/** A JSON object in which nobody lists all members. */
+export function openBody(properties: Properties, required: readonly string[]): NonNullable<RouteConfig['request']> {
+  const schema = { type: 'object' as const, required: [...required], additionalProperties: true, properties }
+  return { body: { required: true, content: { 'application/json': { schema } } } }
+}
+
+/** Of a call whose request names a model and has messages. @param more members that are described besides, all of them required. */
+export function callOperation(
+  described: { summary: string; description: string; response: string },
+  more: Properties = {},
+): Operation {
+  const { summary, description, response } = described
+  const properties = {
+    model: { type: 'string' },
+    messages: { type: 'array', minItems: 1, items: { type: 'object' } },
+    ...more,
+    stream: { type: 'boolean' },
+  }
+  return {
+    tags: ['Chat completions'],
+    summary,
+    description,
+    security: CREDENTIAL,
+    parameters: callParameters,
+    request: openBody(properties, ['model', 'messages', ...Object.keys(more)]),
+    responses: {
+      200: {
+        description: response,
+        headers: callHeaders,
+        content: {
+          'application/json': { schema: { type: 'object' } },
+          'text/event-stream': { schema: { type: 'string' } },
+        },
+      },
+      ...callFailures,
+    },
+  }
 }

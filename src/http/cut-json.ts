@@ -4,16 +4,14 @@
  * character that decoders disagree on) the body is parsed whole, as if this file were not.
  */
 import { randomBytes } from 'node:crypto'
-import { setImmediate as nextTurn } from 'node:timers/promises'
 import { type CutText, type CutTexts, cutTexts, markOf, markPrefix } from '../../providers/cut-texts.ts'
 import { asObject } from '../../providers/json.ts'
+import { createPace, type Pace, SLICE } from './in-slices.ts'
 import { type JsonObject, parseJsonObject } from './json-object.ts'
 import type { JsonScan, LongString } from './json-scan.ts'
 
 /** Of each text: more than anybody looks at to see what it is. A multiple of four characters follows the comma. */
 const KEPT = 4_096
-/** A millisecond or two. */
-const SLICE = 1_048_576
 
 /** @param scan has seen the whole body. @throws {TollgateError} 400 as `parseJsonObject`. */
 export async function parseLongJson(body: Buffer, scan: JsonScan): Promise<JsonObject> {
@@ -56,20 +54,6 @@ async function cutOut(body: Buffer, longStrings: readonly LongString[]): Promise
 function dataStart(body: Buffer, start: number): number {
   const head = body.toString('latin1', start, start + 256)
   return /^data:[\w.+-]+\/[\w.+-]+;base64,/i.exec(head)?.[0].length ?? 0
-}
-
-/** Lets others have their turns once so many bytes are done, of one text or of many. */
-type Pace = (bytes: number) => Promise<void>
-
-function createPace(): Pace {
-  let done = 0
-  return async (bytes) => {
-    if (done >= SLICE) {
-      done = 0
-      await nextTurn()
-    }
-    done += bytes
-  }
 }
 
 const PADDING = 0x3d

@@ -7,11 +7,11 @@
  * It is looked up first, so that what was paid for is repeated whatever is left to spend, and claimed once the call is held, before it
  * goes out. It is never a billing key. Fails closed: where the key can't be looked up or claimed, the call is not made.
  */
-import { createHash } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
 import { sql } from 'kysely'
 import type { Database } from '../db/connect.ts'
 import { TollgateError } from '../http/errors.ts'
+import { hashInSlices } from '../http/in-slices.ts'
 import type { Caller } from '../identity/caller.ts'
 import type { Log } from '../observe/log.ts'
 
@@ -51,7 +51,7 @@ export const ANSWER_BYTES_MAX = 256 * 1024
 export const ANSWERS_MAX = 1_000
 const PRUNED_AT_ONCE = 1_000
 
-/** @param variant what is asked for besides the body; empty for nothing. @throws {TollgateError} 400 for a malformed key. */
+/** @param variant what is asked for besides the body. @throws {TollgateError} 400 for a malformed key. */
 export function openIdempotencyKey(
   { database, log }: { database: Database; log: Log },
   { organizationId, userId }: Caller,
@@ -67,10 +67,10 @@ export function openIdempotencyKey(
     )
   }
   const { query } = database
-  let known: Buffer | null = null
+  let known: Promise<Buffer> | null = null
 
-  function hash(): Buffer {
-    known ??= hashOf(body, variant)
+  function hash(): Promise<Buffer> {
+    known ??= hashInSlices(body, `\0${variant}`)
     return known
   }
 
@@ -98,12 +98,13 @@ export function openIdempotencyKey(
           select * from tollgate.find_idempotency_key(${organizationId}, ${userId}, ${key})`.execute(query),
       )
       if (row === undefined) return null
-      return responseOf(row.body_hash.equals(hash()) ? row : { ...row, outcome: 'other_body' })
+      return responseOf(row.body_hash.equals(await hash()) ? row : { ...row, outcome: 'other_body' })
     },
     async claim() {
+      const ownHash = await hash()
       const row = await asked(
         sql<KeyRow>`
-          select * from tollgate.claim_idempotency_key(${organizationId}, ${userId}, ${key}, ${hash()}, ${callId})`.execute(
+          select * from tollgate.claim_idempotency_key(${organizationId}, ${userId}, ${key}, ${ownHash}, ${callId})`.execute(
           query,
         ),
       )
@@ -117,12 +118,6 @@ export function openIdempotencyKey(
       }
     },
   }
-}
-
-function hashOf(body: Buffer, variant: string): Buffer {
-  const hash = createHash('sha256').update(body)
-  if (variant !== '') hash.update(`\0${variant}`)
-  return hash.digest()
 }
 
 async function asked<Row>(answer: Promise<{ rows: Row[] }>): Promise<Row | undefined> {

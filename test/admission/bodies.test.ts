@@ -150,6 +150,28 @@ test('one caller has a share, all have the total, and small bodies always pass',
   await reaches(0)
 })
 
+test('what is counted for nothing has the memory of callers without credits, whoever sends it', async () => {
+  const [alice, bob, carol] = [await keyWith(500), await keyWith(500), await keyWith(500)]
+  product.upstream.respond(chat())
+  const size = 2 * MEGABYTE
+  const path = '/v1/messages/count_tokens'
+  const empty = { ...HELLO, messages: [{ role: 'user', content: '' }] }
+  const count = JSON.stringify({
+    ...HELLO,
+    messages: [{ role: 'user', content: 'x'.repeat(size - JSON.stringify(empty).length) }],
+  })
+  const counting = await open()
+  counting.write(postHead(alice.key, { 'Content-Length': size }).replace('/v1/chat/completions', path))
+  counting.write(count.slice(0, -1))
+  await reaches(size - 65_536)
+  const refused = await postChat(product.tollgate, bob.key, count, { path })
+  expect([refused.status, refused.json()]).toMatchObject([429, { error: { code: 'caller_bodies_in_flight' } }])
+  expect((await postChat(product.tollgate, carol.key, large(size))).status).toBe(200)
+  counting.write('}')
+  await counting.matches(/^HTTP\/1\.1 200 .*"input_tokens":/s)
+  await reaches(0)
+})
+
 test('bodies that are still being sent are counted for each caller', async () => {
   const [alice, bob] = [await keyWith(50), await keyWith(50)]
   product.upstream.respond(chat())

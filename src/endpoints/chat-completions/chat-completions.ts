@@ -10,6 +10,7 @@ import { readChatRequest } from './read-request.ts'
 import { remoteMedia } from './remote-media.ts'
 
 export const chatCompletions: Endpoint = {
+  name: 'chat.completions',
   serviceType: 'llm_inference',
   read: (body, sent) => chatCall(readChatRequest(body), sent?.text ?? body.text),
   errorBody,
@@ -51,7 +52,7 @@ function chatCall(request: ChatRequest, sent: Buffer): EndpointRequest {
  * What a server says of `stream_options` may be said of words of the caller's, also of such as it reads out of an address
  * (`stream%5Foptions`) or a page.
  */
-function mentionsUsageQuestion(json: ChatRequest['json']): boolean {
+export function mentionsUsageQuestion(json: Readonly<Record<string, unknown>>): boolean {
   const { stream_options: _, ...rest } = json
   return /stream\W{0,9}(?:\w{2})?_?options|include\W{0,9}(?:\w{2})?_?usage/i.test(JSON.stringify(rest))
 }

@@ -3,6 +3,7 @@ import type { Stranger } from '../../../providers/known-members/shape.ts'
 import type { ChatCapability, ModelFacts } from '../../../providers/provider.ts'
 import { estimateChatInput, estimateText, type InputEstimate, inTokensOf } from '../../metering/estimate.ts'
 import { visitInput } from '../../metering/request-input.ts'
+import { type SureTexts, sureTexts } from '../../metering/sure-texts.ts'
 import { withoutStrangers } from './without-strangers.ts'
 
 type Json = Readonly<Record<string, unknown>>
@@ -45,24 +46,12 @@ function strangerText({ path, value }: Stranger): string {
   return JSON.stringify({ [String(path.at(-1))]: value })
 }
 
-/** What becomes input for sure, framing included; images and sound are apart. Members that are let through count, each once. */
+/** What becomes input for sure. Members that are let through count, each once. */
 export function inputTexts(
   json: Json,
   unpackId: ChatCapability['unpackId'],
   letThrough: readonly Stranger[] = [],
-): { texts: string[]; framing: number } {
-  const texts = letThrough.map(strangerText)
-  let framing = 0
-  visitInput(withoutStrangers(json, letThrough), unpackId, {
-    text: (text, isSure) => isSure && texts.push(text),
-    json: (value, isSure) => isSure && texts.push(JSON.stringify(value)),
-    framing: (tokens, isSure) => {
-      if (isSure) framing += tokens
-    },
-    role: (role) => texts.push(role),
-    media: () => {},
-    unbounded: () => {},
-    prediction: () => {},
-  })
-  return { texts, framing }
+): SureTexts {
+  const { texts, framing } = sureTexts((visitor) => visitInput(withoutStrangers(json, letThrough), unpackId, visitor))
+  return { texts: [...letThrough.map(strangerText), ...texts], framing }
 }

@@ -1,15 +1,12 @@
 /** A chat completion request: read, checked where we rely on it, otherwise left as it is. */
 import { noCuts } from '../../../providers/cut-texts.ts'
 import { KNOWN, KNOWN_ANYWHERE } from '../../../providers/known-members/additions.ts'
-import { aliasOf, type Stranger, shapeAt, showPath, strangersIn } from '../../../providers/known-members/shape.ts'
+import { type Stranger, shapeAt, strangersIn } from '../../../providers/known-members/shape.ts'
 import type { ChatRequest } from '../../../providers/provider.ts'
-import { TollgateError } from '../../http/errors.ts'
 import { type JsonObject, parseJsonObject } from '../../http/json-object.ts'
+import { bad, modelNameOf, OUTPUT_CAP_MAX, refuseAlias } from '../read-members.ts'
 
 const CHOICES_MAX = 128
-/** More than any model writes, and little enough for its price at any rate to fit the ledger. */
-const OUTPUT_CAP_MAX = 2_147_483_647
-const MODEL_NAME_MAX = 256
 
 /** @throws {TollgateError} 400, naming the member that is wrong. */
 export function parseRequest(text: Buffer): ChatRequest {
@@ -20,10 +17,8 @@ export function parseRequest(text: Buffer): ChatRequest {
 export function readChatRequest({ text, members, json, cuts }: JsonObject): ChatRequest {
   const strangers = strangersIn(json, KNOWN)
   refuseAliases(strangers)
-  const { model, messages } = json
-  if (typeof model !== 'string' || model.trim() === '' || model.length > MODEL_NAME_MAX) {
-    throw bad('model', 'Name the model to use in "model", a string. GET /v1/models lists what there is.')
-  }
+  const model = modelNameOf(json)
+  const { messages } = json
   if (!Array.isArray(messages) || messages.length === 0) {
     throw bad('messages', '"messages" must be an array with at least one message.')
   }
@@ -51,12 +46,8 @@ export function readChatRequest({ text, members, json, cuts }: JsonObject): Chat
 function refuseAliases(strangers: readonly Stranger[]): void {
   for (const stranger of strangers) {
     const shape = shapeAt(KNOWN_ANYWHERE, stranger.path)
-    for (const { path } of shape === undefined ? [stranger] : strangersIn(stranger.value, shape, stranger.path)) {
-      const name = aliasOf(path, KNOWN_ANYWHERE)
-      if (name === null) continue
-      const shown = showPath(path)
-      throw bad(shown, `'${shown}' is no member of a request. Write '${name}' if that is meant, or leave it out.`)
-    }
+    for (const { path } of shape === undefined ? [stranger] : strangersIn(stranger.value, shape, stranger.path))
+      refuseAlias(path, KNOWN_ANYWHERE)
   }
 }
 
@@ -133,8 +124,4 @@ function optional(
 
 function isCount(value: unknown, least: number, most: number): boolean {
   return typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most
-}
-
-function bad(param: string, message: string): TollgateError {
-  return new TollgateError(400, 'invalid_request', message, { param })
 }

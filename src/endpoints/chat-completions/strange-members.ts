@@ -51,7 +51,7 @@ export function judgeStrangers(
 }
 
 /** By its name on top, by its place (`messages[].prefix`), or with all others. */
-function isAllowed(path: Path, allowed: readonly string[]): boolean {
+export function isAllowed(path: Path, allowed: readonly string[]): boolean {
   if (allowed.length === 0) return false
   return allowed.includes('*') || allowed.includes(String(path[0])) || allowed.includes(placeOf(path))
 }

@@ -6,34 +6,23 @@
 import { findRoute } from '../../call/admit.ts'
 import type { CallDependencies } from '../../call/call-dependencies.ts'
 import type { Endpoint, Terms } from '../../call/endpoint.ts'
-import { readRequest } from '../../call/read-request.ts'
+import { withRequest } from '../../call/with-request.ts'
 import type { Exchange } from '../../http/exchange.ts'
+import { respondJson } from '../../http/respond-json.ts'
 import type { Caller } from '../../identity/caller.ts'
 import { requirePermission } from '../../identity/permissions.ts'
-import { requireModel } from '../../identity/restrictions.ts'
 import { countText } from '../../metering/count-text.ts'
 import type { Tokenizer } from '../../metering/tokenizer.ts'
 
 /** Responds on the exchange. @throws {TollgateError} 400, 401, 403, 404, 408, 413, 415, 429, 503. */
 export async function serveCount(calls: CallDependencies, endpoint: Endpoint, exchange: Exchange): Promise<void> {
-  const { identify, runningCalls, bodies } = calls.admission
-  const caller = await identify(exchange.incoming)
+  const caller = await calls.admission.identify(exchange.incoming)
   requirePermission(caller, 'llm:inference')
-  const leave = runningCalls.enter(caller)
-  try {
-    const reading = { bodies, valuesMax: calls.config.limits.bodyValues, isFree: true }
-    const { request, release } = await readRequest(reading, endpoint, exchange.incoming, caller)
-    try {
-      requireModel(caller, request.model)
-      const [first] = findRoute(calls.routing.router, request.model).candidates
-      const tokens = await countInput(calls.money.tokenizer, request.termsOn(first!.deployment), caller)
-      respond(exchange, { input_tokens: tokens })
-    } finally {
-      release()
-    }
-  } finally {
-    leave()
-  }
+  await withRequest(exchange, { deps: calls, endpoint, caller, isFree: true }, async (request) => {
+    const [first] = findRoute(calls.routing.router, request.model).candidates
+    const tokens = await countInput(calls.money.tokenizer, request.termsOn(first!.deployment), caller)
+    respondJson(exchange, { input_tokens: tokens })
+  })
 }
 
 async function countInput(tokenizer: Tokenizer, terms: Terms, { organizationId }: Caller): Promise<number> {
@@ -43,15 +32,4 @@ async function countInput(tokenizer: Tokenizer, terms: Terms, { organizationId }
   return (
     counted + framing + Math.max(0, facts.hiddenInput.always) + estimate.expected.media + estimate.expected.audioInput
   )
-}
-
-function respond({ outgoing, requestId, callId }: Exchange, body: unknown): void {
-  const bytes = Buffer.from(JSON.stringify(body))
-  outgoing.writeHead(200, {
-    'content-type': 'application/json; charset=utf-8',
-    'content-length': bytes.length,
-    'X-Request-ID': requestId,
-    'x-litellm-call-id': callId,
-  })
-  outgoing.end(bytes)
 }

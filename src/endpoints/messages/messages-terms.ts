@@ -4,11 +4,12 @@ import { type Stranger, showPath } from '../../../providers/known-members/shape.
 import type { MessagesProvider, MessagesRequest } from '../../../providers/messages.ts'
 import type { Terms } from '../../call/endpoint.ts'
 import type { Deployment } from '../../config/config.ts'
-import { TollgateError } from '../../http/errors.ts'
 import { estimateVisited, inTokensOf } from '../../metering/estimate.ts'
 import { largestOf } from '../../metering/largest-media.ts'
-import type { InputVisitor } from '../../metering/request-input.ts'
+import { sureTexts } from '../../metering/sure-texts.ts'
+import { isAllowed } from '../chat-completions/strange-members.ts'
 import { asksForLongCache } from '../long-cache.ts'
+import { unsupported } from '../read-members.ts'
 import { visitMessageInput } from './message-input.ts'
 
 /** @throws {TollgateError} 400 for what can't be metered. */
@@ -38,7 +39,7 @@ export function messagesTerms(request: MessagesRequest, deployment: Deployment, 
     serviceTier: messages.serviceTier(json),
     asksForAudio: false,
     asksForLongCache: asksForLongCache(json),
-    inputTexts: () => inputTexts(json),
+    inputTexts: () => sureTexts((visitor) => visitMessageInput(json, visitor)),
     prepare({ apiKey, extraHeaders, outputCap }) {
       const asked = messages.prepare({ request, model, apiKey, apiBase, extraHeaders, defaults, outputCap })
       return { ...asked, body: [asked.body] }
@@ -56,34 +57,15 @@ function refuse(
   { messages, label }: MessagesProvider,
 ): void {
   const [refusal] = messages.refuses(json)
-  if (refusal !== undefined)
-    throw new TollgateError(400, 'unsupported_parameter', refusal.message, { param: refusal.param })
+  if (refusal !== undefined) throw unsupported(refusal.param, refusal.message)
   // Anthropic's own host is known to read `max_tokens` whatever else it is told; of another server that is for the operator to say.
-  if (apiBase === null || allowedParams.includes('*')) return
-  const stranger = strangers.find(({ path }) => !allowedParams.includes(String(path[0])))
+  if (apiBase === null) return
+  const stranger = strangers.find(({ path }) => !isAllowed(path, allowedParams))
   if (stranger !== undefined) refuseStranger(stranger, label)
 }
 
 function refuseStranger({ path }: Stranger, label: string): never {
   const shown = showPath(path)
   const message = `'${shown}' is no parameter that ${label} is known to take. Leave it out, or ask the operator for allowed_openai_params: ['${String(path[0])}'].`
-  throw new TollgateError(400, 'unsupported_parameter', message, { param: shown })
-}
-
-function inputTexts(json: Readonly<Record<string, unknown>>): { texts: string[]; framing: number } {
-  const texts: string[] = []
-  let framing = 0
-  const visitor: InputVisitor = {
-    text: (text, isSure) => isSure && texts.push(text),
-    json: (value, isSure) => isSure && texts.push(JSON.stringify(value)),
-    framing: (tokens, isSure) => {
-      if (isSure) framing += tokens
-    },
-    role: (role) => texts.push(role),
-    media: () => {},
-    unbounded: () => {},
-    prediction: () => {},
-  }
-  visitMessageInput(json, visitor)
-  return { texts, framing }
+  throw unsupported(shown, message)
 }

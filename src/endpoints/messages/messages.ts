@@ -4,15 +4,17 @@ import { providerOf } from '../../../providers/registry.ts'
 import type { Endpoint, EndpointRequest, SentRequest } from '../../call/endpoint.ts'
 import type { Deployment } from '../../config/config.ts'
 import { type JsonObject, parseJsonObject } from '../../http/json-object.ts'
+import { mentionsUsageQuestion } from '../chat-completions/chat-completions.ts'
 import { messageError } from './message-errors.ts'
 import { messagesTerms } from './messages-terms.ts'
 import { readMessagesRequest } from './read-request.ts'
-import { translatedMedia, translatedTerms } from './translated-terms.ts'
+import { translatedMedia, translatedTerms, translationOf } from './translated-terms.ts'
 import { messageUsage } from './usage-shape.ts'
 
 const event = (name: string, data: unknown) => Buffer.from(`event: ${name}\ndata: ${JSON.stringify(data)}\n\n`)
 
 export const messages: Endpoint = {
+  name: 'messages',
   serviceType: 'llm_inference',
   read: (body, sent) => messagesCall(readMessagesRequest(wholeOf(body, sent), sent?.headers ?? {})),
   errorBody: messageError,
@@ -37,35 +39,32 @@ function wholeOf(body: JsonObject, sent: SentRequest | undefined): JsonObject {
   return body.cuts === undefined || sent === undefined ? body : parseJsonObject(sent.text)
 }
 
-function messagesCall(request: MessagesRequest, termsOn = termsFor(request)): EndpointRequest {
-  const { text, model, stream, json } = request
-  return {
-    text,
-    model,
-    stream,
+function messagesCall(request: MessagesRequest): EndpointRequest {
+  const translate = translationOf(request)
+  const translated: EndpointRequest['termsOn'] = (deployment) => translatedTerms(request, translate, deployment)
+  const call = (termsOn: EndpointRequest['termsOn']): EndpointRequest => ({
+    text: request.text,
+    model: request.model,
+    stream: request.stream,
     // What ends a message states its usage, to everybody.
     includeUsage: true,
-    powerLevel: json.power_level,
-    mentionsUsageQuestion: () => false,
-    remoteMedia: (deployments) => {
-      const translated = deployments.filter((deployment) => !speaksMessages(deployment))
-      return translatedMedia(request, translated, (remade) => messagesCall(request, termsFor(request, remade)))
+    powerLevel: request.json.power_level,
+    mentionsUsageQuestion: () => mentionsUsageQuestion(request.json),
+    remoteMedia(deployments) {
+      const others = deployments.filter((deployment) => !speaksMessages(deployment))
+      return translatedMedia(request, translate, others, (remade) => call(termsFor(request, remade)))
     },
     termsOn,
-  }
+  })
+  return call(termsFor(request, translated))
 }
 
 /** Providers that speak it get the bytes; others get a chat completion that asks the same. */
-function termsFor(
-  request: MessagesRequest,
-  translated: EndpointRequest['termsOn'] = (deployment) => translatedTerms(request, deployment),
-): EndpointRequest['termsOn'] {
-  return (deployment) => {
-    const provider = providerOf(deployment.provider)
-    return speaksMessages(deployment)
-      ? messagesTerms(request, deployment, provider as MessagesProvider)
+function termsFor(request: MessagesRequest, translated: EndpointRequest['termsOn']): EndpointRequest['termsOn'] {
+  return (deployment) =>
+    speaksMessages(deployment)
+      ? messagesTerms(request, deployment, providerOf(deployment.provider) as MessagesProvider)
       : translated(deployment)
-  }
 }
 
 function speaksMessages({ provider, mockResponse }: Deployment): boolean {

@@ -1,9 +1,9 @@
 /** The route of quotes as OpenAPI describes it. */
 import { type RouteConfig, z } from '@hono/zod-openapi'
-import { errorSchema } from '../../api/describe-route.ts'
+import { CREDENTIAL } from '../../api/describe-route.ts'
 import { exactNumberSchema } from '../../api/exact-number-schema.ts'
+import { error, openBody } from '../describe-call.ts'
 
-const error = (description: string) => ({ description, content: { 'application/json': { schema: errorSchema } } })
 const credits = (description: string) => exactNumberSchema.openapi({ description })
 
 const quote = z
@@ -37,7 +37,7 @@ export function quotesOperation([usual, ...others]: readonly string[]): Omit<Rou
     summary: 'What a call may cost, without making it',
     description:
       'Takes the body of a call. Nothing is held, fetched or stored, and no balance moves. Sent with the same body by the same user as `X-Tollgate-Quote` until it expires, once or several times, the quote fixes the rates, the markup and the power level of that call; never the total, and never below what the provider takes at the time of the call. A call with a quote goes to no deployment that was not quoted.',
-    security: [{ key: [] }],
+    security: CREDENTIAL,
     parameters: [
       {
         name: 'endpoint',
@@ -52,21 +52,7 @@ export function quotesOperation([usual, ...others]: readonly string[]): Omit<Rou
         description: 'As for the call.',
       },
     ],
-    request: {
-      body: {
-        required: true,
-        content: {
-          'application/json': {
-            schema: {
-              type: 'object',
-              required: ['model'],
-              additionalProperties: true,
-              properties: { model: { type: 'string' } },
-            },
-          },
-        },
-      },
-    },
+    request: openBody({ model: { type: 'string' } }, ['model']),
     responses: {
       200: { description: 'The quote.', content: { 'application/json': { schema: quote } } },
       400: error('What the call would be refused for; or an unknown `endpoint`.'),

@@ -9,15 +9,15 @@ import type { Endpoint, EndpointRequest } from '../../call/endpoint.ts'
 import { powerLevelOf } from '../../call/power-level.ts'
 import { figuresOf } from '../../call/quote-figures.ts'
 import type { Quotes } from '../../call/quotes.ts'
-import { readRequest } from '../../call/read-request.ts'
+import { withRequest } from '../../call/with-request.ts'
 import type { Database } from '../../db/connect.ts'
 import { TollgateError } from '../../http/errors.ts'
 import { exactNumber } from '../../http/exact-number.ts'
 import type { Exchange } from '../../http/exchange.ts'
 import { requestQuery } from '../../http/request-query.ts'
+import { respondJson } from '../../http/respond-json.ts'
 import { actorOf, type Caller } from '../../identity/caller.ts'
 import { requirePermission } from '../../identity/permissions.ts'
-import { requireModel } from '../../identity/restrictions.ts'
 import { trimDecimal } from '../../metering/money.ts'
 import { findUsualUsage } from '../../reports/usual-usage.ts'
 
@@ -34,30 +34,19 @@ export interface QuoteDependencies {
 /** Responds on the exchange. @throws {TollgateError} 400, 401, 403, 404, 408, 413, 415, 429, 503. */
 export async function serveQuote(deps: QuoteDependencies, exchange: Exchange): Promise<void> {
   const { calls, rates, endpoints } = deps
-  const { identify, runningCalls, bodies } = calls.admission
-  const caller = await identify(exchange.incoming)
+  const caller = await calls.admission.identify(exchange.incoming)
   requirePermission(caller, 'llm:inference')
   const endpoint = endpointOf(endpoints, exchange)
   const rule = { name: 'quotes', most: calls.config.rateLimits.quotes, what: 'quotes' }
   const limits = rateHeaders(await rates.request(rule, actorOf(caller)))
-  const leave = runningCalls.enter(caller)
-  try {
-    const reading = { bodies, valuesMax: calls.config.limits.bodyValues }
-    const { request, release } = await readRequest(reading, endpoint, exchange.incoming, caller)
-    try {
-      requireModel(caller, request.model)
-      send(exchange, await quoteOf(deps, endpoint, exchange, caller, request), limits)
-    } finally {
-      release()
-    }
-  } finally {
-    leave()
-  }
+  await withRequest(exchange, { deps: calls, endpoint, caller }, async (request) =>
+    respondJson(exchange, await quoteOf(deps, endpoint, exchange, caller, request), limits),
+  )
 }
 
 async function quoteOf(
   { calls, quotes, reports }: QuoteDependencies,
-  { serviceType }: Endpoint,
+  endpoint: Endpoint,
   exchange: Exchange,
   caller: Caller,
   request: EndpointRequest,
@@ -68,7 +57,7 @@ async function quoteOf(
   const { modelGroup, candidates } = await routeCall(calls, caller, request, { powerLevel, agreed: null, at })
   const usual = await findUsualUsage(reports, caller, modelGroup)
   const figures = figuresOf(candidates, usual)
-  const { id, version, expiresAt } = await quotes.make({ caller, request, serviceType }, { powerLevel, candidates, at })
+  const { id, version, expiresAt } = await quotes.make({ caller, request, endpoint }, { powerLevel, candidates, at })
   return {
     object: 'quote',
     quote_id: id,
@@ -100,18 +89,6 @@ function endpointOf(endpoints: Readonly<Record<string, Endpoint>>, { incoming }:
   throw new TollgateError(400, 'unknown_endpoint', `No quotes are made for this endpoint. Name one of ${known}.`, {
     param: 'endpoint',
   })
-}
-
-function send({ outgoing, requestId, callId }: Exchange, body: unknown, limits: Record<string, string>): void {
-  const bytes = Buffer.from(JSON.stringify(body))
-  outgoing.writeHead(200, {
-    ...limits,
-    'content-type': 'application/json; charset=utf-8',
-    'content-length': bytes.length,
-    'X-Request-ID': requestId,
-    'x-litellm-call-id': callId,
-  })
-  outgoing.end(bytes)
 }
 
 function credits(microcredits: bigint) {

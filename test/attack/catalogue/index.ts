@@ -10,6 +10,7 @@ import { HIDDEN } from './hidden.ts'
 import { IDEMPOTENCY } from './idempotency.ts'
 import { MEDIA } from './media.ts'
 import { MEMBERS } from './members.ts'
+import { MESSAGES } from './messages.ts'
 import { NATIVES } from './natives.ts'
 import { PAYERS } from './payers.ts'
 import { PRICE } from './price.ts'
@@ -40,4 +41,5 @@ export const CATALOGUE: Readonly<Record<string, readonly Trick[]>> = {
   'other ways of writing': FORMS,
   'the same again': AGAIN,
   corners: CORNERS,
+  "Anthropic's messages": MESSAGES,
 }

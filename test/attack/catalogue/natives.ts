@@ -42,13 +42,17 @@ function gemini(usageMetadata: Json | null): Provider {
 }
 
 const both = (name: string, model: string, provider: Provider, promise: Promised): Trick[] =>
-  [false, true].map((stream) => ({
-    name: `${name} (stream: ${stream})`,
-    by: 'provider',
-    act: { body: { model, max_tokens: 100, stream } },
-    provider,
-    promise,
-  }))
+  [false, true].flatMap((stream) => {
+    const trick = { by: 'provider', provider, promise } as const
+    const body = { model, max_tokens: 100, stream }
+    const translated: Trick = { ...trick, name: `${name} (stream: ${stream})`, act: { body } }
+    const native: Trick = {
+      ...trick,
+      name: `${name} (as it came, stream: ${stream})`,
+      act: { body, path: '/v1/messages' },
+    }
+    return model === 'claude' ? [translated, native] : [translated]
+  })
 
 /** Counted here: by another vocabulary than theirs, and no more than the call was held for. */
 const COUNTED = between(1n, 'held')

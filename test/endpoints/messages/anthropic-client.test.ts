@@ -215,6 +215,23 @@ describe('A model of another provider', () => {
   })
 })
 
+test('An Idempotency-Key of a chat completion is not repeated to who asks the same of another endpoint', async () => {
+  const { key, orgId } = await payer(({ json }) => (json?.stream === true ? chatStream() : chatAnswer()))
+  const body = JSON.stringify({ model: 'gpt', max_tokens: 50, messages: [QUESTION] })
+  const post = (path: string) =>
+    fetch(`${product.tollgate.url}${path}`, {
+      method: 'POST',
+      headers: { 'x-api-key': key, 'content-type': 'application/json', 'idempotency-key': 'the-same' },
+      body,
+    })
+  expect((await post('/v1/chat/completions')).status).toBe(200)
+  const other = await post('/v1/messages')
+  expect([other.status, await other.json()]).toMatchObject([409, { error: { code: 'idempotency_key_reused' } }])
+  expect((await post('/v1/chat/completions')).status).toBe(200)
+  expect(product.upstream.requests).toHaveLength(1)
+  await expectBooked(orgId, [{ outcome: 'answered', provenance: 'provider_usage', charge: '0.006975' }])
+})
+
 describe('An error', () => {
   test('comes in Anthropic’s envelope, and a client that is out of credits does not ask again', async () => {
     const { client } = await payer(claude, 0)

@@ -9,6 +9,7 @@ import type { Whispering } from './openai-whispers.ts'
 const NOTHING = { media: 0, audioInput: 0 }
 
 export const whispers: Endpoint = {
+  name: 'whispers',
   serviceType: 'whispers',
   read({ text, json: { model, whisper, volume } }) {
     if (typeof model !== 'string' || typeof whisper !== 'string')

@@ -1,6 +1,7 @@
 /** The conversation in OpenAI's roles and parts. Thoughts stay behind: no other provider takes Claude's, nor its own in this form. */
 import { asObject } from '../../../../providers/json.ts'
-import { TollgateError } from '../../../http/errors.ts'
+import type { TollgateError } from '../../../http/errors.ts'
+import { bad, unsupported } from '../../read-members.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
@@ -95,9 +96,5 @@ function textOf({ text }: Json, path: string): string {
 function onlyClaude({ type }: Json, path: string): TollgateError {
   const shown = String(type).slice(0, 64)
   const message = `Only Claude can read "${path}", a block of type '${shown}' in this form. Leave it out, or ask for a Claude model.`
-  return new TollgateError(400, 'unsupported_parameter', message, { param: path })
-}
-
-function bad(param: string, message: string): TollgateError {
-  return new TollgateError(400, 'invalid_request', message, { param })
+  return unsupported(path, message)
 }

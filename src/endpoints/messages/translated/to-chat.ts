@@ -3,7 +3,7 @@
  * edits of the context that save money at Anthropic. What can't be said to others is refused by name.
  */
 import { asObject } from '../../../../providers/json.ts'
-import { TollgateError } from '../../../http/errors.ts'
+import { unsupported } from '../../read-members.ts'
 import { chatMessages } from './chat-messages.ts'
 
 type Json = Readonly<Record<string, unknown>>
@@ -28,7 +28,8 @@ export function toChat(json: Json): Record<string, unknown> {
   const chat = {
     model,
     messages: chatMessages(json),
-    max_completion_tokens: Math.max(1, Number(cap)),
+    // A count of tokens asks for none.
+    max_completion_tokens: typeof cap === 'number' ? Math.max(1, cap) : undefined,
     temperature,
     top_p,
     stop: Array.isArray(stop) && stop.length > 0 ? stop : undefined,
@@ -80,8 +81,4 @@ function effortOf(json: Json): string | undefined {
   if (thinking?.type === 'adaptive') return 'medium'
   if (thinking?.type !== 'enabled') return undefined
   return BUDGETS.find(([tokens]) => Number(thinking.budget_tokens) <= tokens)?.[1] ?? 'high'
-}
-
-export function unsupported(param: string, message: string): TollgateError {
-  return new TollgateError(400, 'unsupported_parameter', message, { param })
 }

@@ -1,9 +1,10 @@
 /** A chat completion as a message. */
+
+import { withCost } from '../../../../providers/anthropic/answer.ts'
 import { parseExactJson } from '../../../../providers/exact-json.ts'
 import { asObject, parseJson } from '../../../../providers/json.ts'
 import type { Answer } from '../../../../providers/provider.ts'
 import { stopReason, thoughtOf } from './stop-reason.ts'
-import { withCost } from './with-cost.ts'
 
 type Json = Readonly<Record<string, unknown>>
 

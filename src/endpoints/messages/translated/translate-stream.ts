@@ -1,9 +1,9 @@
 /** A stream of chat completion chunks as the events of a message: bytes of the chat's reader in, events out, all else the reader's. */
+import { withCost } from '../../../../providers/anthropic/answer.ts'
 import { asObject, parseJson } from '../../../../providers/json.ts'
 import type { StreamPart, StreamReader } from '../../../../providers/provider.ts'
 import { createSseFrames, parseFrame } from '../../../../providers/sse-frames.ts'
 import { createMessageEvents } from './message-events.ts'
-import { withCost } from './with-cost.ts'
 
 export function translateStream(chat: StreamReader, asked: string, callId: string): StreamReader {
   const events = createMessageEvents(asked, `msg_${callId.replaceAll('-', '')}`)

@@ -1,0 +1,36 @@
+/** Reads a request and does something with it. Meanwhile its caller has one more call running, and its body is in memory. */
+import type { Exchange } from '../http/exchange.ts'
+import type { Caller } from '../identity/caller.ts'
+import { requireModel } from '../identity/restrictions.ts'
+import type { CallDependencies } from './call-dependencies.ts'
+import type { Endpoint, EndpointRequest } from './endpoint.ts'
+import { readRequest } from './read-request.ts'
+
+export interface Reading {
+  deps: Pick<CallDependencies, 'admission' | 'config'>
+  endpoint: Pick<Endpoint, 'read'>
+  caller: Caller
+  /** Nothing is charged for it. */
+  isFree?: boolean
+}
+
+/** @throws {TollgateError} 400, 402, 403, 408, 413, 415, 429, 503, and what `use` throws. */
+export async function withRequest<Result>(
+  { incoming }: Pick<Exchange, 'incoming'>,
+  { deps: { admission, config }, endpoint, caller, isFree = false }: Reading,
+  use: (request: EndpointRequest) => Promise<Result>,
+): Promise<Result> {
+  const leave = admission.runningCalls.enter(caller)
+  try {
+    const reading = { bodies: admission.bodies, valuesMax: config.limits.bodyValues, isFree }
+    const { request, release } = await readRequest(reading, endpoint, incoming, caller)
+    try {
+      requireModel(caller, request.model)
+      return await use(request)
+    } finally {
+      release()
+    }
+  } finally {
+    leave()
+  }
+}
