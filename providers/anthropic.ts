@@ -6,13 +6,13 @@
  *
  * Fails closed: what can't be read is no response and no usage, and a stream that ends without `message_stop` is an error.
  */
-import { readClaudeAnswer } from './anthropic/answer.ts'
 import { unpackClaudeId } from './anthropic/carried.ts'
 import { readClaudeError } from './anthropic/errors.ts'
 import { claudeMediaTokens } from './anthropic/media.ts'
 import { claudeFacts, claudeTier } from './anthropic/models.ts'
 import { nativeMessages } from './anthropic/native/native-messages.ts'
 import { translateRequest } from './anthropic/request.ts'
+import { readClaudeResponse } from './anthropic/response.ts'
 import { readClaudeStream } from './anthropic/stream.ts'
 import { CLAUDE_BASE_URL, claudeTarget } from './anthropic/target.ts'
 import { leastOutput } from './anthropic/thinking.ts'
@@ -44,7 +44,7 @@ export const anthropic: ChatProvider & MessagesProvider = {
     takes: () => null,
     refuses: (json, model) => translateRequest(json, model, null).refusals,
     prepare,
-    readAnswer: readClaudeAnswer,
+    readResponse: readClaudeResponse,
     readStream: readClaudeStream,
   },
   messages: nativeMessages,

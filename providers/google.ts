@@ -6,12 +6,11 @@
  *
  * Fails closed: what can't be read is no response and no usage, and a stream that ends without a finish reason is an error.
  */
-import { readGoogleAnswer } from './google/answer.ts'
 import {
   compatibleTakes,
   isCompatible,
   prepareCompatible,
-  readCompatibleAnswer,
+  readCompatibleResponse,
   readCompatibleStream,
 } from './google/compatible.ts'
 import { LABEL, readGoogleError } from './google/errors.ts'
@@ -19,6 +18,7 @@ import { googleMediaTokens, mustInline } from './google/media.ts'
 import { bareModel, googleModel, googleTier, googleUnpriced } from './google/models.ts'
 import { googleRefuses } from './google/refusals.ts'
 import { BASE_URL, prepareGoogle } from './google/request.ts'
+import { readGoogleResponse } from './google/response.ts'
 import { readGoogleStream } from './google/stream.ts'
 import { leastOutput } from './google/thinking.ts'
 import { unpackGoogleId } from './google/tool-id.ts'
@@ -52,7 +52,7 @@ export const google: ChatProvider = {
     leastOutput,
     mayServe: () => [],
     prepare: (call) => (isCompatible(call.apiBase) ? prepareCompatible(call) : prepareGoogle(call)),
-    readAnswer: (body, context) => readCompatibleAnswer(body, context) ?? readGoogleAnswer(body, context),
+    readResponse: (body, context) => readCompatibleResponse(body, context) ?? readGoogleResponse(body, context),
     readStream: (context) => readGoogleStream(context, () => readCompatibleStream(context)),
   },
 }

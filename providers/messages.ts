@@ -3,7 +3,15 @@ import type { CutTexts } from './cut-texts.ts'
 import type { Member } from './json-members.ts'
 import type { Stranger } from './known-members/shape.ts'
 import type { MediaSize } from './media/media-size.ts'
-import type { Answer, Provider, ProviderError, Refusal, ServerTool, StreamReader, UpstreamRequest } from './provider.ts'
+import type {
+  Provider,
+  ProviderError,
+  ProviderResponse,
+  Refusal,
+  ServerTool,
+  StreamReader,
+  UpstreamRequest,
+} from './provider.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
@@ -52,7 +60,7 @@ export interface MessagesCapability {
   serviceTier(json: Json): string | null
   prepare(call: MessagesCall): UpstreamRequest
   /** A 200 body; null when it is not an answer. `asked` is the model's name that the caller wrote, which is shown. */
-  readAnswer(body: Buffer, asked: string): Answer | ProviderError | null
+  readResponse(body: Buffer, asked: string): ProviderResponse | ProviderError | null
   readStream(asked: string): StreamReader
 }
 

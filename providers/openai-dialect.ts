@@ -6,10 +6,10 @@
 import { bareId } from './carried-id.ts'
 import { asObject } from './json.ts'
 import { additionsOf } from './known-members/additions.ts'
-import { readOpenAiAnswer } from './openai-answer.ts'
 import { isOwnHost, prepareOpenAi } from './openai-body.ts'
 import { readOpenAiError } from './openai-errors.ts'
 import type { OpenAiFacts } from './openai-facts.ts'
+import { readOpenAiResponse } from './openai-response.ts'
 import { readOpenAiStream } from './openai-stream.ts'
 import type { ChatCapability, ChatProvider, ModelFacts, Refusal, ServerTool } from './provider.ts'
 
@@ -72,7 +72,7 @@ function chatOf(dialect: OpenAiFacts): ChatCapability {
     mayServe: dialect.mayServe ?? nothing,
     ...(dialect.leastOutput === undefined ? {} : { leastOutput: dialect.leastOutput }),
     prepare: (call) => prepareOpenAi(dialect, call),
-    readAnswer: (body, { request }) => readOpenAiAnswer(dialect, body, request.model),
+    readResponse: (body, { request }) => readOpenAiResponse(dialect, body, request.model),
     readStream: (context) => readOpenAiStream(dialect, context.choices, context.request.model),
   }
 }

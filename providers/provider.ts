@@ -83,7 +83,7 @@ export interface ServerTool {
 }
 
 /** What a response is read with. */
-export interface AnswerContext {
+export interface ResponseContext {
   request: ChatRequest
   /** The provider's name of the model. */
   model: string
@@ -123,7 +123,7 @@ export interface ModelFacts {
 }
 
 /** A complete JSON response. */
-export interface Answer {
+export interface ProviderResponse {
   reading: Reading
   finishReasons: string[]
   /** It says something: text, a call, sound, an image. */
@@ -290,6 +290,6 @@ export interface ChatCapability {
   mayServe(json: Readonly<Record<string, unknown>>): readonly string[]
   prepare(call: ProviderCall): UpstreamRequest
   /** A 200 body; null when it is not a response. */
-  readAnswer(body: Buffer, context: AnswerContext): Answer | ProviderError | null
-  readStream(context: AnswerContext): StreamReader
+  readResponse(body: Buffer, context: ResponseContext): ProviderResponse | ProviderError | null
+  readStream(context: ResponseContext): StreamReader
 }

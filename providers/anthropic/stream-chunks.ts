@@ -1,7 +1,7 @@
 /** Chunks in OpenAI's dialect for a message of Claude's. The first one that goes out brings the role along. */
-import type { AnswerContext } from '../provider.ts'
+import type { ResponseContext } from '../provider.ts'
 import { dataFrame } from '../sse-frames.ts'
-import { withCost } from './answer.ts'
+import { withCost } from './response.ts'
 
 const TAIL = ',"logprobs":null,"finish_reason":null}]}\n\n'
 
@@ -16,7 +16,7 @@ export interface ClaudeChunks {
   usage(usage: unknown, cost: string | null): Buffer
 }
 
-export function createClaudeChunks(context: AnswerContext): ClaudeChunks {
+export function createClaudeChunks(context: ResponseContext): ClaudeChunks {
   let id = `chatcmpl-${context.callId}`
   let head = ''
 

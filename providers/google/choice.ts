@@ -1,6 +1,6 @@
 /** One choice of a stream: what its candidate's frames say, as deltas of OpenAI's. */
 
-import type { AnswerContext } from '../provider.ts'
+import type { ResponseContext } from '../provider.ts'
 import {
   createCallNamer,
   failureText,
@@ -42,7 +42,11 @@ export interface NoCandidate {
   filtered: boolean
 }
 
-export function createChoice(index: number, context: AnswerContext, instead: NoCandidate | null = null): GoogleChoice {
+export function createChoice(
+  index: number,
+  context: ResponseContext,
+  instead: NoCandidate | null = null,
+): GoogleChoice {
   const sources = noSources()
   const name = createCallNamer(context.callId, index)
   let native: unknown = instead?.native ?? null

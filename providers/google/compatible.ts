@@ -10,11 +10,11 @@ import { type Change, changeMembers, objectMembers } from '../json-members.ts'
 import { openAiDialect } from '../openai-dialect.ts'
 import type { OpenAiFacts } from '../openai-facts.ts'
 import type {
-  Answer,
-  AnswerContext,
   ChatCapability,
   ProviderCall,
   ProviderError,
+  ProviderResponse,
+  ResponseContext,
   StreamReader,
   UpstreamRequest,
 } from '../provider.ts'
@@ -84,7 +84,10 @@ function unpackedMessages(value: unknown): unknown[] | null {
   return changed ? messages : null
 }
 
-export function readCompatibleAnswer(body: Buffer, context: AnswerContext): Answer | ProviderError | null {
+export function readCompatibleResponse(
+  body: Buffer,
+  context: ResponseContext,
+): ProviderResponse | ProviderError | null {
   const json = asObject(parseJson(body))
   if (json === null || !Array.isArray(json.choices)) return null
   let changed = false
@@ -101,7 +104,7 @@ export function readCompatibleAnswer(body: Buffer, context: AnswerContext): Answ
   const named = changed
     ? changeMembers(body, objectMembers(body), [{ key: 'choices', value: JSON.stringify(choices) }])
     : body
-  return COMPATIBLE.readAnswer(named, context)
+  return COMPATIBLE.readResponse(named, context)
 }
 
 /** `own` is the signature of the whole message, which belongs to its first call where no call has one. */
@@ -118,7 +121,7 @@ function namedCalls(calls: readonly unknown[], own: string | null, name: ReturnT
 }
 
 /** Corrects tool calls, the finish reason after them, and the role that each frame repeats, then reads the stream as OpenAI's. */
-export function readCompatibleStream(context: AnswerContext): StreamReader {
+export function readCompatibleStream(context: ResponseContext): StreamReader {
   const inner = COMPATIBLE.readStream(context)
   const called = new Map<number, ReturnType<typeof createCallNamer>>()
   const opened = new Set<number>()

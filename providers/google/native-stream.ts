@@ -4,7 +4,7 @@
  * reason it gave. A stream that ends without any broke off, and is an error.
  */
 import { asObject } from '../json.ts'
-import type { AnswerContext, ProviderError, StreamPart, StreamReader } from '../provider.ts'
+import type { ProviderError, ResponseContext, StreamPart, StreamReader } from '../provider.ts'
 import { emptyReading } from '../reading.ts'
 import { createShown, type Shown } from '../shown.ts'
 import { usageRecord } from '../usage.ts'
@@ -16,7 +16,7 @@ import type { GoogleChunk } from './read-frame.ts'
 import { createStreamChoices, type StreamChoices } from './stream-choices.ts'
 import { createGoogleChunks, type GoogleChunks } from './stream-chunks.ts'
 import { createStreamUsage, type StreamUsage } from './stream-usage.ts'
-import { coversAnswer, isGoogleUsage } from './usage.ts'
+import { coversResponse, isGoogleUsage } from './usage.ts'
 
 type Json = Record<string, unknown>
 
@@ -34,7 +34,7 @@ type StreamFacts = Omit<StreamReader, 'push' | 'end'>
 
 /** What is known of a stream, by what it is about. */
 interface State {
-  readonly context: AnswerContext
+  readonly context: ResponseContext
   readonly shown: Shown<string>
   readonly chunks: GoogleChunks
   readonly choices: StreamChoices
@@ -43,7 +43,7 @@ interface State {
   isFinal: boolean
 }
 
-export function createNativeStream(context: AnswerContext): NativeStream {
+export function createNativeStream(context: ResponseContext): NativeStream {
   const reading = emptyReading()
   const shown = createShown<string>((pieces) => pieces.join(''))
   const chunks = createGoogleChunks(context, reading)
@@ -62,7 +62,7 @@ export function createNativeStream(context: AnswerContext): NativeStream {
   }
 
   function takeUsage({ usageMetadata: raw }: Json): void {
-    if (isGoogleUsage(raw)) stateUsage(state, raw, coversAnswer(raw))
+    if (isGoogleUsage(raw)) stateUsage(state, raw, coversResponse(raw))
   }
 
   return {
@@ -76,7 +76,7 @@ export function createNativeStream(context: AnswerContext): NativeStream {
       error = readGoogleErrorFrame(chunk)
       return null
     },
-    takePlain: ({ chunk, usage: stated, coversAnswer: covers }) =>
+    takePlain: ({ chunk, usage: stated, coversResponse: covers }) =>
       takeText(chunk, null, () => stateUsage(state, stated, covers)),
     finish() {
       conclude(state)
@@ -108,7 +108,7 @@ function conclude(state: State): void {
   const { choices, context, shown } = state
   state.isFinal = choices.areFinished || state.frames === 0
   reading.usage = { ...usage, toolFees: toolUses(choices.sources, reading.model ?? context.model) }
-  reading.consistent = reading.consistent && (coversAnswer(last) || shown.bytes === 0)
+  reading.consistent = reading.consistent && (coversResponse(last) || shown.bytes === 0)
 }
 
 function factsOf(state: State): StreamFacts {

@@ -13,7 +13,7 @@ export interface PlainFrame {
   /** The text of a `usageMetadata` that can be billed by. */
   usage: string
   /** It tells tokens of the response. */
-  coversAnswer: boolean
+  coversResponse: boolean
 }
 
 /** Longer ones are rare, and spend their time elsewhere. */
@@ -47,7 +47,7 @@ export function readPlainFrame(frame: string): PlainFrame | null {
   return {
     chunk: { candidates: [{ content: { parts: [part] }, index: 0 }], modelVersion, responseId },
     usage,
-    coversAnswer: answer !== undefined,
+    coversResponse: answer !== undefined,
   }
 }
 

@@ -1,6 +1,6 @@
 /** The choices of a stream of Gemini's, each in its own state. */
 import { asObject } from '../json.ts'
-import type { AnswerContext } from '../provider.ts'
+import type { ResponseContext } from '../provider.ts'
 import type { Shown } from '../shown.ts'
 import { createChoice, type GoogleChoice } from './choice.ts'
 import type { GoogleChunks } from './stream-chunks.ts'
@@ -25,7 +25,11 @@ export interface StreamChoices {
   end(): string
 }
 
-export function createStreamChoices(context: AnswerContext, chunks: GoogleChunks, shown: Shown<string>): StreamChoices {
+export function createStreamChoices(
+  context: ResponseContext,
+  chunks: GoogleChunks,
+  shown: Shown<string>,
+): StreamChoices {
   const choices = new Map<number, GoogleChoice>()
 
   function choiceAt(index: unknown): GoogleChoice | null {

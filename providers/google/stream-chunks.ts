@@ -1,11 +1,11 @@
 /** Chunks in OpenAI's dialect for a stream of Gemini's: what every one of them repeats, and the usage. */
 import { asObject } from '../json.ts'
-import type { AnswerContext } from '../provider.ts'
+import type { ResponseContext } from '../provider.ts'
 import type { Reading } from '../reading.ts'
 import { dataFrame } from '../sse-frames.ts'
-import { withUsage } from './answer.ts'
 import type { Delta } from './choice.ts'
 import { bareModel } from './models.ts'
+import { withUsage } from './response.ts'
 
 type Json = Record<string, unknown>
 
@@ -19,7 +19,7 @@ export interface GoogleChunks {
 }
 
 /** The served model goes into `reading`. */
-export function createGoogleChunks(context: AnswerContext, reading: Reading): GoogleChunks {
+export function createGoogleChunks(context: ResponseContext, reading: Reading): GoogleChunks {
   let blocked: string | null = null
   let id: string | null = null
   let head = ''

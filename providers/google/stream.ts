@@ -2,13 +2,13 @@
  * Reads a stream of Gemini's into chunks as OpenAI's, by the reader of its own dialect. Frames of Google's OpenAI-compatible endpoint
  * are known by their `choices`; from the first of them on another reader has the stream.
  */
-import type { AnswerContext, ProviderError, StreamReader } from '../provider.ts'
+import type { ProviderError, ResponseContext, StreamReader } from '../provider.ts'
 import { createSseFrames, type Verdict } from '../sse-frames.ts'
 import { createNativeStream } from './native-stream.ts'
 import { readGoogleFrame } from './read-frame.ts'
 
 /** `readCompatible` starts a reader for the other endpoint's frames. */
-export function readGoogleStream(context: AnswerContext, readCompatible: () => StreamReader): StreamReader {
+export function readGoogleStream(context: ResponseContext, readCompatible: () => StreamReader): StreamReader {
   const native = createNativeStream(context)
   let compatible: StreamReader | null = null
   let done = false

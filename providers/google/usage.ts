@@ -46,7 +46,7 @@ function of(value: unknown): number {
 }
 
 /** Tokens of the response without its thoughts were stated. */
-export function coversAnswer(stated: Json): boolean {
+export function coversResponse(stated: Json): boolean {
   return of(stated.candidatesTokenCount) > 0
 }
 

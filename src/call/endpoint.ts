@@ -5,10 +5,10 @@
  */
 import type { IncomingHttpHeaders } from 'node:http'
 import type {
-  Answer,
   ModelFacts,
   Provider,
   ProviderError,
+  ProviderResponse,
   ServerTool,
   StreamReader,
   UpstreamRequest,
@@ -134,7 +134,7 @@ export interface Terms {
   inputTexts(): { texts: readonly string[]; framing: number }
   prepare(sending: Sending): OutgoingRequest
   /** A 200 body; null when it is not a response. */
-  readWhole(body: Buffer, context: ReadContext): Answer | ProviderError | null
+  readWhole(body: Buffer, context: ReadContext): ProviderResponse | ProviderError | null
   readStream(context: ReadContext): StreamReader
   /** What stands in for the provider where the deployment has a `mock_response`; null where a provider is called. */
   readonly mock: ((context: MockContext) => { whole: Buffer; frames: readonly Buffer[] }) | null

@@ -1,5 +1,5 @@
 /** A non-streaming call: made, finished and charged even when the caller has left, settled before the response goes out. */
-import type { Answer, ProviderError } from '../../providers/provider.ts'
+import type { ProviderError, ProviderResponse } from '../../providers/provider.ts'
 import { isPaid, type Reading } from '../../providers/reading.ts'
 import { inputCost } from './accrued-cost.ts'
 import type { Admitted, Attempt } from './admitted.ts'
@@ -17,7 +17,7 @@ import { isSuccess } from './upstream.ts'
 
 /** It delivered nothing, and states what that used: charged, and not tried again. */
 type PaidError = ProviderError & { consumed: Reading }
-type Result = { response: Answer } | { paid: PaidError }
+type Result = { response: ProviderResponse } | { paid: PaidError }
 
 export async function wholeResponse(deps: CallDependencies, call: Admitted): Promise<Ending> {
   const tried = await tryCandidates(deps, call, (attempt) => make(deps, attempt))
@@ -40,7 +40,7 @@ async function make(deps: CallDependencies, attempt: Attempt): Promise<Made<Resu
   return { ok: { paid: { ...result, consumed } } }
 }
 
-async function exchangeWhole(deps: CallDependencies, attempt: Attempt): Promise<Answer | ProviderError> {
+async function exchangeWhole(deps: CallDependencies, attempt: Attempt): Promise<ProviderResponse | ProviderError> {
   const { call, candidate, timing } = attempt
   const { provider } = candidate.terms
   const { monotonic } = deps.clock
@@ -85,7 +85,7 @@ async function chargeError(deps: CallDependencies, attempt: Attempt, paid: PaidE
   return paidError(deps.clock, attempt, bill, toCallerError(error, deps.clock.now()))
 }
 
-async function respond(deps: CallDependencies, attempt: Attempt, response: Answer): Promise<Ending> {
+async function respond(deps: CallDependencies, attempt: Attempt, response: ProviderResponse): Promise<Ending> {
   const { exchange, endpoint } = attempt.call
   const outcome = exchange.clientDisconnected ? 'client_disconnected' : 'answered'
   const bill = await settleCall(deps, attempt, { ...response, isFinal: true, outcome })

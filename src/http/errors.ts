@@ -64,7 +64,7 @@ export function toTollgateError(thrown: unknown): TollgateError {
   return new TollgateError(
     500,
     'internal_error',
-    'Internal error. Quote the X-Request-ID of this answer to the operator.',
+    'Internal error. Quote the X-Request-ID of this response to the operator.',
     {
       cause: thrown,
     },

@@ -7,7 +7,7 @@ import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { NO_CUTS } from '../../providers/cut-texts.ts'
 import { objectMembers } from '../../providers/json-members.ts'
-import type { Answer, AnswerContext, ChatRequest } from '../../providers/provider.ts'
+import type { ChatRequest, ProviderResponse, ResponseContext } from '../../providers/provider.ts'
 import { findProvider } from '../../providers/registry.ts'
 import { charge, MILLION } from '../../src/metering/charge.ts'
 import { apiBaseOf, dialectOf, isPlayable } from './dialects.ts'
@@ -59,9 +59,9 @@ function differenceOf(one: PriceCase): string | null {
 
 function chargeOf(one: PriceCase): bigint | string {
   const provider = findProvider(dialectOf(one.provider).provider)
-  const answer = provider?.chat?.readAnswer(answerAround(one), contextOf(one)) ?? null
+  const answer = provider?.chat?.readResponse(answerAround(one), contextOf(one)) ?? null
   if (provider === null || answer === null || 'kind' in answer) return 'nothing that was read'
-  const { usage, cost, byModel, serviceTier } = (answer as Answer).reading
+  const { usage, cost, byModel, serviceTier } = (answer as ProviderResponse).reading
   if (usage === null) return 'no usage that was read'
   const billed = one.basis === 'provider_billed'
   if (billed && cost === null) return 'no bill that was read'
@@ -94,7 +94,7 @@ function answerAround({ provider, model, usage }: PriceCase): Buffer {
   return json({ candidates, usageMetadata: usage, modelVersion: nameOf(model), responseId: 'r1' })
 }
 
-function contextOf(one: PriceCase): AnswerContext {
+function contextOf(one: PriceCase): ResponseContext {
   const model = nameOf(one.model)
   const body = { model, messages: [{ role: 'user', content: 'Hello' }] }
   const text = json(body)
@@ -111,7 +111,7 @@ function contextOf(one: PriceCase): AnswerContext {
     cuts: NO_CUTS,
   }
   const apiBase = apiBaseOf(one.provider, 'http://127.0.0.1')
-  return { request, model, choices: 1, callId: 'case', created: 1, apiBase } as AnswerContext
+  return { request, model, choices: 1, callId: 'case', created: 1, apiBase } as ResponseContext
 }
 
 /** Where the model stands in the address, it comes with the method behind it. */

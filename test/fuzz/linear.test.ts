@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { anthropic } from '../../providers/anthropic.ts'
 import { google } from '../../providers/google.ts'
 import { openai } from '../../providers/openai.ts'
-import type { AnswerContext, ChatProvider, ChatRequest, ProviderCall } from '../../providers/provider.ts'
+import type { ChatProvider, ChatRequest, ProviderCall, ResponseContext } from '../../providers/provider.ts'
 import { estimateInput, inputTexts } from '../../src/endpoints/chat-completions/estimate-input.ts'
 import { parseRequest } from '../../src/endpoints/chat-completions/read-request.ts'
 import { judgeStrangers } from '../../src/endpoints/chat-completions/strange-members.ts'
@@ -104,7 +104,7 @@ const REQUEST = parseRequest(Buffer.from('{"model":"m","messages":[{"role":"user
 describe.each([64_000, 100])('a stream in pieces of %d bytes', (size) => {
   test.each(HOSTILE_STREAMS)('of $dialect: $name', async ({ dialect, make }) => {
     const { provider, model } = DIALECTS[dialect]
-    const context: AnswerContext = { request: REQUEST, model, choices: 1, callId: 'call', created: 1 }
+    const context: ResponseContext = { request: REQUEST, model, choices: 1, callId: 'call', created: 1 }
     await expectLinear((bytes) => {
       const all = make(bytes)
       return () => {

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { idWithBlocks } from '../../providers/anthropic/carried.ts'
 import { anthropic } from '../../providers/anthropic.ts'
-import type { Answer } from '../../providers/provider.ts'
+import type { ProviderResponse } from '../../providers/provider.ts'
 import { parseRequest } from '../../src/endpoints/chat-completions/read-request.ts'
 import { providerCall } from '../support/provider-call.ts'
 import { seeded } from '../support/splits.ts'
@@ -27,7 +27,7 @@ const context = { request, model: 'claude-opus-4-8', choices: 1, callId: 'c1', c
 /** The message an OpenAI client makes of an answer. */
 function whole(content: readonly Json[]): Json {
   const json = { type: 'message', content, stop_reason: 'end_turn' }
-  const answer = anthropic.chat.readAnswer(Buffer.from(JSON.stringify(json)), context) as Answer
+  const answer = anthropic.chat.readResponse(Buffer.from(JSON.stringify(json)), context) as ProviderResponse
   return JSON.parse(answer.body(null, {}).toString()).choices[0].message as Json
 }
 

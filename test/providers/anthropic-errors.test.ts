@@ -60,8 +60,8 @@ describe('an error of Anthropic', () => {
   test('may stand where an answer was due', () => {
     const context = { request: null as never, model: 'm', choices: 1, callId: 'c', created: 1 }
     const body = Buffer.from('{"type":"error","error":{"type":"overloaded_error","message":"x"}}')
-    expect(anthropic.chat.readAnswer(body, context)).toMatchObject({ kind: 'overloaded', status: null })
+    expect(anthropic.chat.readResponse(body, context)).toMatchObject({ kind: 'overloaded', status: null })
     for (const text of ['', '[]', '{}', 'null', '{"content":{}}', '<html>', '{"content":['])
-      expect(anthropic.chat.readAnswer(Buffer.from(text), context)).toBeNull()
+      expect(anthropic.chat.readResponse(Buffer.from(text), context)).toBeNull()
   })
 })

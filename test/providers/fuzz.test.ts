@@ -47,7 +47,7 @@ describe.each(providerNames())('the reader of %s', (name) => {
   test('takes any broken answer', () => {
     fc.assert(
       fc.property(seed, (breakage) => {
-        const read = provider.chat.readAnswer(broken(answer, breakage), contextFor(false))
+        const read = provider.chat.readResponse(broken(answer, breakage), contextFor(false))
         if (read === null || 'kind' in read) return
         expectReading(read.reading)
         expect(FINISH_REASONS).toEqual(expect.arrayContaining(read.finishReasons))

@@ -5,7 +5,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { google } from '../../providers/google.ts'
-import type { AnswerContext } from '../../providers/provider.ts'
+import type { ResponseContext } from '../../providers/provider.ts'
 import { parseRequest } from '../../src/endpoints/chat-completions/read-request.ts'
 import { providerCall } from '../support/provider-call.ts'
 
@@ -150,7 +150,7 @@ const madeCall = fc.tuple(name, args, fc.option(signature, { nil: null })).map(
   }),
 )
 
-const CONTEXT: AnswerContext = {
+const CONTEXT: ResponseContext = {
   request: parseRequest(Buffer.from('{"model":"m","messages":[{"role":"user","content":"x"}]}')),
   model: MODEL,
   choices: 1,
@@ -163,7 +163,7 @@ function answered(parts: Json[]): Json {
     candidates: [{ content: { parts, role: 'model' }, finishReason: 'STOP' }],
     usageMetadata: { promptTokenCount: 1 },
   }
-  const answer = google.chat.readAnswer(Buffer.from(JSON.stringify(body)), CONTEXT)
+  const answer = google.chat.readResponse(Buffer.from(JSON.stringify(body)), CONTEXT)
   if (answer === null || 'kind' in answer) throw new Error('no answer')
   return JSON.parse(answer.body('0', {}).toString()).choices[0].message as Json
 }

@@ -2,11 +2,11 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { google } from '../../providers/google.ts'
-import type { AnswerContext } from '../../providers/provider.ts'
+import type { ResponseContext } from '../../providers/provider.ts'
 import { parseRequest } from '../../src/endpoints/chat-completions/read-request.ts'
 import { TollgateError } from '../../src/http/errors.ts'
 
-const CONTEXT: AnswerContext = {
+const CONTEXT: ResponseContext = {
   request: parseRequest(Buffer.from('{"model":"m","messages":[{"role":"user","content":"x"}],"stream":true}')),
   model: 'gemini-3-flash-preview',
   choices: 2,
@@ -166,7 +166,7 @@ describe('mutated streams', () => {
       fc.property(fc.array(twisted, { minLength: 1, maxLength: 4 }), (chunks) => {
         readAll(streamOf(chunks), 1_000)
         for (const chunk of chunks) {
-          const answer = google.chat.readAnswer(Buffer.from(JSON.stringify(chunk)), CONTEXT)
+          const answer = google.chat.readResponse(Buffer.from(JSON.stringify(chunk)), CONTEXT)
           if (answer !== null && 'body' in answer) JSON.parse(answer.body('0', {}).toString())
           google.readError(400, {}, Buffer.from(JSON.stringify(chunk)))
         }

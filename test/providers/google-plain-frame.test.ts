@@ -53,7 +53,7 @@ describe('a plain frame', () => {
   ])('keeps its usage: %s', (usage, covers) => {
     const whole = frame('"text": "x"', usage)
     expect(read(whole)).toEqual(parsed(whole))
-    expect(readPlainFrame(whole)?.coversAnswer).toBe(covers)
+    expect(readPlainFrame(whole)?.coversResponse).toBe(covers)
   })
 
   it('is read without the blanks too', () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { google } from '../../providers/google.ts'
-import type { AnswerContext, ProviderError, StreamReader } from '../../providers/provider.ts'
+import type { ProviderError, ResponseContext, StreamReader } from '../../providers/provider.ts'
 import { parseRequest } from '../../src/endpoints/chat-completions/read-request.ts'
 
 type Json = Record<string, unknown>
@@ -8,7 +8,7 @@ type Json = Record<string, unknown>
 const request = parseRequest(
   Buffer.from('{"model":"gemini","messages":[{"role":"user","content":"Hi"}],"stream":true}'),
 )
-const CONTEXT: AnswerContext = {
+const CONTEXT: ResponseContext = {
   request,
   model: 'gemini-2.5-flash',
   choices: 1,

@@ -1,7 +1,7 @@
 /** Groq's row: usage three times or only inside `x_groq`, failures as named events, compound systems of several models. */
 import { describe, expect, test } from 'vitest'
 import { groq } from '../../providers/groq.ts'
-import type { Answer, ProviderError, StreamReader } from '../../providers/provider.ts'
+import type { ProviderError, ProviderResponse, StreamReader } from '../../providers/provider.ts'
 import { NO_USAGE } from '../../providers/usage.ts'
 import { parseRequest } from '../../src/endpoints/chat-completions/read-request.ts'
 import { sse } from '../support/upstream-answers.ts'
@@ -101,11 +101,11 @@ describe('a compound system of Groq', () => {
     model,
     usage: { prompt_tokens: prompt, completion_tokens: completion, total_tokens: prompt + completion },
   })
-  const answerOf = (models: unknown, executed: unknown[] = []): Answer => {
+  const answerOf = (models: unknown, executed: unknown[] = []): ProviderResponse => {
     const message = { role: 'assistant', content: 'x', executed_tools: executed }
     const usage = { prompt_tokens: 300, completion_tokens: 70, total_tokens: 370 }
     const body = { choices: [{ index: 0, message, finish_reason: 'stop' }], usage, usage_breakdown: { models } }
-    const answer = groq.chat.readAnswer(Buffer.from(JSON.stringify({ model: 'groq/compound', ...body })), context)
+    const answer = groq.chat.readResponse(Buffer.from(JSON.stringify({ model: 'groq/compound', ...body })), context)
     if (answer === null || 'kind' in answer) throw new Error('this is an answer')
     return answer
   }

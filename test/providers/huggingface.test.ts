@@ -94,7 +94,7 @@ test.each([
   ['something new', 'stop'],
 ])('an answer that ended with %s ended with %s', (reason, shown) => {
   const choices = [{ index: 0, message: { role: 'assistant', content: 'x' }, finish_reason: reason }]
-  const answer = huggingface.chat.readAnswer(Buffer.from(JSON.stringify({ choices, usage: USAGE })), context)
+  const answer = huggingface.chat.readResponse(Buffer.from(JSON.stringify({ choices, usage: USAGE })), context)
   if (answer === null || 'kind' in answer) throw new Error('this is an answer')
   expect(answer.finishReasons).toEqual([shown])
   expect(JSON.parse(answer.body('1', {}).toString())).toMatchObject({ choices: [{ finish_reason: shown }] })

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { openai } from '../../providers/openai.ts'
-import type { Answer, ProviderCall } from '../../providers/provider.ts'
+import type { ProviderCall, ProviderResponse } from '../../providers/provider.ts'
 import { NO_USAGE } from '../../providers/usage.ts'
 import { parseRequest } from '../../src/endpoints/chat-completions/read-request.ts'
 import { providerCall } from '../support/provider-call.ts'
@@ -20,8 +20,8 @@ const context = {
   created: 1_700_000_000,
 }
 
-function answerOf(text: string): Answer | null {
-  const read = openai.chat.readAnswer(Buffer.from(text), context)
+function answerOf(text: string): ProviderResponse | null {
+  const read = openai.chat.readResponse(Buffer.from(text), context)
   if (read !== null && 'kind' in read) throw new Error(read.message)
   return read
 }

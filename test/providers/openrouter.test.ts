@@ -1,7 +1,7 @@
 /** OpenRouter's row: its own bill, whoever served; finish reasons said twice; errors of its own and of those it routes to. */
 import { describe, expect, test } from 'vitest'
 import { openrouter } from '../../providers/openrouter.ts'
-import type { Answer, ProviderError, StreamReader } from '../../providers/provider.ts'
+import type { ProviderError, ProviderResponse, StreamReader } from '../../providers/provider.ts'
 import { NO_USAGE } from '../../providers/usage.ts'
 import { parseRequest } from '../../src/endpoints/chat-completions/read-request.ts'
 import { sse } from '../support/upstream-answers.ts'
@@ -25,13 +25,13 @@ const chunk = (delta: object, finish: string | null = null, rest: object = {}) =
 const HELLO = sse(chunk({ role: 'assistant', content: 'Hello' }))
 const STOP = sse(chunk({ role: 'assistant', content: '' }, 'stop'))
 
-function answerOf(body: object): Answer | ProviderError {
-  const read = openrouter.chat.readAnswer(Buffer.from(JSON.stringify(body)), context)
+function answerOf(body: object): ProviderResponse | ProviderError {
+  const read = openrouter.chat.readResponse(Buffer.from(JSON.stringify(body)), context)
   if (read === null) throw new Error('this is an answer')
   return read
 }
 
-function billed(usage: object): Answer {
+function billed(usage: object): ProviderResponse {
   const choices = [{ index: 0, message: { role: 'assistant', content: 'x' }, finish_reason: 'stop' }]
   const read = answerOf({ model: MODEL, choices, usage: { ...USAGE, ...usage } })
   if ('kind' in read) throw new Error(read.message)

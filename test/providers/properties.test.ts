@@ -1,7 +1,7 @@
 /** What holds for every provider of the registry: however a stream is cut it means the same, and no token is counted twice or lost. */
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { Answer, ChatProvider, ProviderError } from '../../providers/provider.ts'
+import type { ChatProvider, ProviderError, ProviderResponse } from '../../providers/provider.ts'
 import type { Reading } from '../../providers/reading.ts'
 import { chatProviderOf, providerNames } from '../../providers/registry.ts'
 import { inputTokens, outputTokens, type Usage } from '../../providers/usage.ts'
@@ -143,7 +143,7 @@ describe.each(providerNames())('%s', (name) => {
   test('of random usage, the buckets sum to the total that was stated', () => {
     fc.assert(
       fc.property(counts, (random) => {
-        const { usage, consistent } = readAnswer(provider, wire.answerWith(wire.usage(random))).reading
+        const { usage, consistent } = readResponse(provider, wire.answerWith(wire.usage(random))).reading
         expect(usage).toEqual({ ...wire.meaning(random), toolFees: {} })
         expect(consistent).toBe(true)
         expect(inputTokens(usage!) + outputTokens(usage!)).toBe(
@@ -163,7 +163,7 @@ describe.each(providerNames())('%s', (name) => {
       fc.property(broken, ([random, changes]) => {
         const stated = structuredClone(wire.usage(random))
         for (const [place, value] of changes) replaceAt(stated, place, value)
-        const answer = provider.chat.readAnswer(wire.answerWith(stated), contextFor(false))
+        const answer = provider.chat.readResponse(wire.answerWith(stated), contextFor(false))
         if (answer === null || 'kind' in answer) return
         const { usage, cost } = answer.reading
         if (usage !== null) expectBuckets(usage)
@@ -176,15 +176,15 @@ describe.each(providerNames())('%s', (name) => {
   test.each([[null], ['none'], [7], [[]], [{}], [{ prompt_tokens: {}, input_tokens: {}, promptTokenCount: {} }]])(
     'usage %j is none',
     (usage) => {
-      const answer = readAnswer(provider, wire.answerWith(usage))
+      const answer = readResponse(provider, wire.answerWith(usage))
       expect(answer.reading.usage).toBeNull()
       expect(answer.outputText()).toBe('Hello')
     },
   )
 })
 
-function readAnswer(provider: ChatProvider, body: Buffer): Answer {
-  const answer = provider.chat.readAnswer(body, contextFor(false))
+function readResponse(provider: ChatProvider, body: Buffer): ProviderResponse {
+  const answer = provider.chat.readResponse(body, contextFor(false))
   if (answer === null || 'kind' in answer) throw new Error(`not read: ${body.toString()}`)
   return answer
 }

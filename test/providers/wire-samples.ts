@@ -5,7 +5,7 @@
 
 import { NO_CUTS } from '../../providers/cut-texts.ts'
 import { objectMembers } from '../../providers/json-members.ts'
-import type { AnswerContext } from '../../providers/provider.ts'
+import type { ResponseContext } from '../../providers/provider.ts'
 import { NO_USAGE, type Usage } from '../../providers/usage.ts'
 
 export interface Said {
@@ -77,7 +77,7 @@ export function wireOf(provider: string): Wire {
 /** The name a caller asks for; the provider's own is another. */
 export const ASKED = 'asked-for'
 
-export function contextFor(stream: boolean): AnswerContext {
+export function contextFor(stream: boolean): ResponseContext {
   const json = { model: ASKED, messages: [{ role: 'user', content: 'Hello' }], stream }
   const text = Buffer.from(JSON.stringify(json))
   const members = objectMembers(text)

@@ -1,6 +1,6 @@
 /** xAI's row: reasoning outside of `completion_tokens`, a bill in ticks, a wrong key that is a 400, errors that are strings. */
 import { describe, expect, test } from 'vitest'
-import type { Answer } from '../../providers/provider.ts'
+import type { ProviderResponse } from '../../providers/provider.ts'
 import { NO_USAGE } from '../../providers/usage.ts'
 import { xai } from '../../providers/xai.ts'
 import { parseRequest } from '../../src/endpoints/chat-completions/read-request.ts'
@@ -14,10 +14,13 @@ const context = {
   created: 1_700_000_000,
 }
 
-function answerOf(usage: unknown): Answer {
+function answerOf(usage: unknown): ProviderResponse {
   const message = { role: 'assistant', content: 'Hello', reasoning_content: 'They greet me.', refusal: null }
   const choices = [{ index: 0, message, finish_reason: 'stop' }]
-  const read = xai.chat.readAnswer(Buffer.from(JSON.stringify({ model: 'grok-3-mini-high', choices, usage })), context)
+  const read = xai.chat.readResponse(
+    Buffer.from(JSON.stringify({ model: 'grok-3-mini-high', choices, usage })),
+    context,
+  )
   if (read === null || 'kind' in read) throw new Error('this is an answer')
   return read
 }

@@ -4,9 +4,9 @@ import type { MessagesCapability } from '../../messages.ts'
 import type { Refusal } from '../../provider.ts'
 import { leastOutput } from '../thinking.ts'
 import { advisors, claudeServerTools } from '../tools.ts'
-import { readNativeAnswer } from './native-answer.ts'
 import { blockTokens } from './native-media.ts'
 import { prepareNative } from './native-request.ts'
+import { readNativeResponse } from './native-response.ts'
 import { readNativeStream } from './native-stream.ts'
 
 type Json = Readonly<Record<string, unknown>>
@@ -19,7 +19,7 @@ export const nativeMessages: MessagesCapability = {
   mayServe: (json) => [...advisors(json), ...fallbackModels(json)],
   serviceTier,
   prepare: prepareNative,
-  readAnswer: readNativeAnswer,
+  readResponse: readNativeResponse,
   readStream: readNativeStream,
 }
 

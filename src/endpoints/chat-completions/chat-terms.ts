@@ -72,7 +72,7 @@ function wire(
       const asked = chat.prepare({ ...sending, request, model, apiBase, defaults, drop, dropAt, askUsage: asksUsage })
       return { ...asked, body: cuts.restore(asked.body) }
     },
-    readWhole: (body, call) => reader.readAnswer(body, { ...context, ...call }),
+    readWhole: (body, call) => reader.readResponse(body, { ...context, ...call }),
     readStream: (call) => reader.readStream({ ...context, ...call }),
     mock:
       mockResponse === null

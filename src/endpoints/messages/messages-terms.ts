@@ -44,7 +44,7 @@ export function messagesTerms(request: MessagesRequest, deployment: Deployment, 
       const asked = messages.prepare({ request, model, apiKey, apiBase, extraHeaders, defaults, outputCap })
       return { ...asked, body: [asked.body] }
     },
-    readWhole: (body) => messages.readAnswer(body, request.model),
+    readWhole: (body) => messages.readResponse(body, request.model),
     readStream: () => messages.readStream(request.model),
     mock: null,
   }

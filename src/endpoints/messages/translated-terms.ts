@@ -9,7 +9,7 @@ import { chatTerms } from '../chat-completions/chat-terms.ts'
 import { readChatRequest } from '../chat-completions/read-request.ts'
 import { remoteMedia } from '../chat-completions/remote-media.ts'
 import { toChat } from './translated/to-chat.ts'
-import { translateAnswer } from './translated/translate-answer.ts'
+import { translateResponse } from './translated/translate-response.ts'
 import { translateStream } from './translated/translate-stream.ts'
 
 type Json = Readonly<Record<string, unknown>>
@@ -72,7 +72,7 @@ function inMessages(request: MessagesRequest, terms: Terms): Terms {
     requestBytes: Math.max(terms.requestBytes, request.text.length),
     readWhole(body, context) {
       const answer = terms.readWhole(body, context)
-      return answer === null || !('body' in answer) ? answer : translateAnswer(answer, request.model, context.callId)
+      return answer === null || !('body' in answer) ? answer : translateResponse(answer, request.model, context.callId)
     },
     readStream: (context) => translateStream(terms.readStream(context), request.model, context.callId),
   }

@@ -1,11 +1,11 @@
 /** What a provider needs to be asked for whispers: the capability of a copy of the program. */
-import type { Answer, Provider, UpstreamRequest } from '../../../providers/provider.ts'
+import type { Provider, ProviderResponse, UpstreamRequest } from '../../../providers/provider.ts'
 import { emptyReading } from '../../../providers/reading.ts'
 import { NO_USAGE } from '../../../providers/usage.ts'
 
 export interface WhisperCapability {
   prepare(call: WhisperCall): UpstreamRequest
-  readWhole(body: Buffer): Answer | null
+  readWhole(body: Buffer): ProviderResponse | null
 }
 
 export type Whispering = Provider & { whispers: WhisperCapability }

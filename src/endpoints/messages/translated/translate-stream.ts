@@ -1,5 +1,5 @@
 /** A stream of chat completion chunks as the events of a message: bytes of the chat's reader in, events out, all else the reader's. */
-import { withCost } from '../../../../providers/anthropic/answer.ts'
+import { withCost } from '../../../../providers/anthropic/response.ts'
 import { asObject, parseJson } from '../../../../providers/json.ts'
 import type { StreamPart, StreamReader } from '../../../../providers/provider.ts'
 import { createSseFrames, parseFrame } from '../../../../providers/sse-frames.ts'

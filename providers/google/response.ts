@@ -2,7 +2,7 @@
 
 import { parseExactJson } from '../exact-json.ts'
 import { asObject, parseJson } from '../json.ts'
-import type { Answer, AnswerContext, ProviderError } from '../provider.ts'
+import type { ProviderError, ProviderResponse, ResponseContext } from '../provider.ts'
 import { emptyReading } from '../reading.ts'
 import { usageRecord } from '../usage.ts'
 import {
@@ -21,7 +21,7 @@ import { readGoogleErrorFrame } from './errors.ts'
 import { annotationsOf, collectSources, extraContent, noSources, type Sources, toolUses } from './grounding.ts'
 import { bareModel } from './models.ts'
 import { textOf } from './parts.ts'
-import { coversAnswer, isGoogleUsage, readGoogleUsage } from './usage.ts'
+import { coversResponse, isGoogleUsage, readGoogleUsage } from './usage.ts'
 
 type Json = Record<string, unknown>
 
@@ -33,7 +33,7 @@ interface Candidate {
   finishReason: string
 }
 
-export function readGoogleAnswer(body: Buffer, context: AnswerContext): Answer | ProviderError | null {
+export function readGoogleResponse(body: Buffer, context: ResponseContext): ProviderResponse | ProviderError | null {
   const json = asObject(parseJson(body))
   if (json === null) return null
   if (asObject(json.error) !== null) return readGoogleErrorFrame(json)
@@ -64,7 +64,7 @@ export function readGoogleAnswer(body: Buffer, context: AnswerContext): Answer |
       ...emptyReading(),
       usage: stated === null ? null : { ...stated.usage, toolFees: fees },
       // Text without a token for it is billed as stated, and somebody should know.
-      consistent: stated === null || (stated.consistent && (coversAnswer(raw as Json) || !showsText)),
+      consistent: stated === null || (stated.consistent && (coversResponse(raw as Json) || !showsText)),
       model,
       serviceTier: typeof tier === 'string' ? tier : null,
     },
@@ -104,7 +104,7 @@ function readCandidates(json: Json, body: Buffer): Candidate[] {
   })
 }
 
-function choiceOf({ json, index, said, sources, finishReason }: Candidate, context: AnswerContext): Json {
+function choiceOf({ json, index, said, sources, finishReason }: Candidate, context: ResponseContext): Json {
   const name = createCallNamer(context.callId, index)
   const calls = said.calls.map((call) => {
     const { index: _, ...rest } = name(call)

@@ -1,14 +1,14 @@
 /** A whole message, shown as it came but for the model's name and its cost. */
 import { asObject, parseJson } from '../../json.ts'
 import { type Change, changeMembers, objectMembers } from '../../json-members.ts'
-import type { Answer, ProviderError } from '../../provider.ts'
+import type { ProviderError, ProviderResponse } from '../../provider.ts'
 import { isPaid } from '../../reading.ts'
-import { readMessage, readReading, shownText } from '../answer.ts'
 import { brokenOff, readClaudeErrorEvent } from '../errors.ts'
+import { readMessage, readReading, shownText } from '../response.ts'
 import { nativeUsage } from './native-usage.ts'
 
 /** Null where the body is neither a message nor an error. */
-export function readNativeAnswer(body: Buffer, asked: string): Answer | ProviderError | null {
+export function readNativeResponse(body: Buffer, asked: string): ProviderResponse | ProviderError | null {
   const json = asObject(parseJson(body.toString('utf8')))
   if (json?.type === 'error') return readClaudeErrorEvent(json)
   if (json === null) return null

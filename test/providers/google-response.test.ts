@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest'
 import { google } from '../../providers/google.ts'
-import type { Answer, AnswerContext } from '../../providers/provider.ts'
+import type { ProviderResponse, ResponseContext } from '../../providers/provider.ts'
 import { NO_USAGE } from '../../providers/usage.ts'
 import { parseRequest } from '../../src/endpoints/chat-completions/read-request.ts'
 
 type Json = Record<string, unknown>
 
 const request = parseRequest(Buffer.from('{"model":"gemini","messages":[{"role":"user","content":"Hi"}]}'))
-const CONTEXT: AnswerContext = {
+const CONTEXT: ResponseContext = {
   request,
   model: 'gemini-2.5-flash',
   choices: 1,
@@ -15,9 +15,9 @@ const CONTEXT: AnswerContext = {
   created: 1_700_000_000,
 }
 
-function read(body: unknown, context = CONTEXT): Answer {
+function read(body: unknown, context = CONTEXT): ProviderResponse {
   const text = typeof body === 'string' ? body : JSON.stringify(body)
-  const answer = google.chat.readAnswer(Buffer.from(text), context)
+  const answer = google.chat.readResponse(Buffer.from(text), context)
   if (answer === null || 'kind' in answer) throw new Error(`no answer: ${JSON.stringify(answer)}`)
   return answer
 }
@@ -202,10 +202,10 @@ describe('a whole answer', () => {
 
   it('what is no answer is none, and an error is one', () => {
     for (const body of ['', 'null', '[]', '{}', '{"candidates":[]}', '<html>']) {
-      expect(google.chat.readAnswer(Buffer.from(body), CONTEXT)).toBeNull()
+      expect(google.chat.readResponse(Buffer.from(body), CONTEXT)).toBeNull()
     }
     const error = { error: { code: 503, message: 'The model is overloaded.', status: 'UNAVAILABLE' } }
-    expect(google.chat.readAnswer(Buffer.from(JSON.stringify(error)), CONTEXT)).toMatchObject({ kind: 'overloaded' })
+    expect(google.chat.readResponse(Buffer.from(JSON.stringify(error)), CONTEXT)).toMatchObject({ kind: 'overloaded' })
   })
 })
 

@@ -2,7 +2,7 @@
 
 import { parseExactJson } from '../exact-json.ts'
 import { asObject, parseJson } from '../json.ts'
-import type { Answer, AnswerContext, ProviderError } from '../provider.ts'
+import type { ProviderError, ProviderResponse, ResponseContext } from '../provider.ts'
 import { emptyReading, isPaid, type Reading } from '../reading.ts'
 import { usageRecord } from '../usage.ts'
 import { blocksMember, type Carried, idWithBlocks } from './carried.ts'
@@ -14,7 +14,7 @@ import { readClaudeUsage } from './usage.ts'
 type Members = Readonly<Record<string, unknown>>
 
 /** Null where the body is neither a response nor an error. */
-export function readClaudeAnswer(body: Buffer, context: AnswerContext): Answer | ProviderError | null {
+export function readClaudeResponse(body: Buffer, context: ResponseContext): ProviderResponse | ProviderError | null {
   const text = body.toString('utf8')
   const parsed = asObject(parseJson(text))
   if (parsed?.type === 'error') return readClaudeErrorEvent(parsed)

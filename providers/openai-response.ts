@@ -7,7 +7,7 @@ import { collectSaid, saysAnything } from './openai-content.ts'
 import { readOpenAiErrorFrame } from './openai-errors.ts'
 import type { OpenAiFacts } from './openai-facts.ts'
 import { readConsumed } from './openai-reading.ts'
-import type { Answer, ProviderError } from './provider.ts'
+import type { ProviderError, ProviderResponse } from './provider.ts'
 import { emptyReading, isPaid, type Reading } from './reading.ts'
 import { createShownModel } from './shown-model.ts'
 import { shownUsage } from './shown-usage.ts'
@@ -19,7 +19,11 @@ interface Choice {
 }
 
 /** @param asked the model's name that the caller wrote, which is shown. */
-export function readOpenAiAnswer(dialect: OpenAiFacts, body: Buffer, asked: string): Answer | ProviderError | null {
+export function readOpenAiResponse(
+  dialect: OpenAiFacts,
+  body: Buffer,
+  asked: string,
+): ProviderResponse | ProviderError | null {
   const json = asObject(parseJson(body))
   if (json === null) return null
   const consumed = readConsumed(dialect, json.usage, json)

@@ -1,14 +1,14 @@
 /** A chat completion as a message. */
 
-import { withCost } from '../../../../providers/anthropic/answer.ts'
+import { withCost } from '../../../../providers/anthropic/response.ts'
 import { parseExactJson } from '../../../../providers/exact-json.ts'
 import { asObject, parseJson } from '../../../../providers/json.ts'
-import type { Answer } from '../../../../providers/provider.ts'
+import type { ProviderResponse } from '../../../../providers/provider.ts'
 import { stopReason, thoughtOf } from './stop-reason.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
-export function translateAnswer(answer: Answer, asked: string, callId: string): Answer {
+export function translateResponse(answer: ProviderResponse, asked: string, callId: string): ProviderResponse {
   return {
     ...answer,
     body(cost, usage) {

@@ -1,13 +1,13 @@
 import { describe, expect, test } from 'vitest'
 import { anthropic } from '../../providers/anthropic.ts'
-import type { Answer } from '../../providers/provider.ts'
+import type { ProviderResponse } from '../../providers/provider.ts'
 import { parseRequest } from '../../src/endpoints/chat-completions/read-request.ts'
 
 const request = parseRequest(Buffer.from('{"model":"m","messages":[{"role":"user","content":"Hi"}]}'))
 const context = { request, model: 'claude-haiku-4-5', choices: 1, callId: 'c1', created: 1_700_000_000 }
 const USAGE = { input_tokens: 10, cache_read_input_tokens: 5, output_tokens: 4 }
 
-function answer(content: unknown, rest: Record<string, unknown> = {}, raw?: string): Answer {
+function answer(content: unknown, rest: Record<string, unknown> = {}, raw?: string): ProviderResponse {
   const json = {
     id: 'msg_1',
     type: 'message',
@@ -15,7 +15,10 @@ function answer(content: unknown, rest: Record<string, unknown> = {}, raw?: stri
     stop_reason: 'end_turn',
     usage: USAGE,
   }
-  return anthropic.chat.readAnswer(Buffer.from(raw ?? JSON.stringify({ ...json, content, ...rest })), context) as Answer
+  return anthropic.chat.readResponse(
+    Buffer.from(raw ?? JSON.stringify({ ...json, content, ...rest })),
+    context,
+  ) as ProviderResponse
 }
 
 const choice = (content: unknown, rest: Record<string, unknown> = {}) =>
