@@ -120,11 +120,12 @@ export function createApp(deps: AppDependencies): OpenAPIHono<AppEnv> {
     serve: (exchange: Exchange) => serveCount(deps.calls, countedMessages, exchange),
   }
   mountEndpoint(app, counts, deps)
-  const surfaces = createSurfaces(deps, () => document)
+  // Made when it is first asked for: it takes longer than all else that is put together at a start.
+  const document = () => describeApi(app, { version: deps.version, groups, credentials })
+  const surfaces = createSurfaces(deps, document)
   for (const surface of surfaces) mountSurface(app, surface, deps)
   const groups = [{ name: 'Chat completions', description: 'Calls of models, charged.' }, ...surfaces]
   const credentials = { cookie: deps.config.sessions.cookie, keyHeader: deps.config.keyHeader }
-  const document = describeApi(app, { version: deps.version, groups, credentials })
 
   app.notFound(async (c) => {
     if (CLOSED.test(c.req.path)) await deps.identify(c.env.incoming)

@@ -1,5 +1,6 @@
 /** Stripe as billing needs it: a checkout page for a purchase, what a payment is, and events that Stripe signed. */
-import Stripe from 'stripe'
+import { createRequire } from 'node:module'
+import type Stripe from 'stripe'
 import type { StripeSettings } from '../config/config.ts'
 import { TollgateError } from '../http/errors.ts'
 
@@ -43,8 +44,11 @@ export interface StripePayments {
 
 const TIMEOUT_MS = 8_000
 
+/** Loaded where Stripe is configured: its 218 files are a sixth of what a start takes (measured: 0.3 s of 1.9 s of CPU). */
+const loadStripe = (): typeof Stripe => createRequire(import.meta.url)('stripe')
+
 export function createStripe({ secretKey, webhookSecret, apiBase }: StripeSettings): StripePayments {
-  const stripe = new Stripe(secretKey, { maxNetworkRetries: 1, timeout: TIMEOUT_MS, ...placeOf(apiBase) })
+  const stripe = new (loadStripe())(secretKey, { maxNetworkRetries: 1, timeout: TIMEOUT_MS, ...placeOf(apiBase) })
   return {
     async openCheckout(purchase) {
       const session = await orUnavailable(() =>
@@ -113,7 +117,7 @@ async function orNull<Found>(find: () => Promise<Found>): Promise<Found | null> 
   try {
     return await find()
   } catch (error) {
-    if (error instanceof Stripe.errors.StripeInvalidRequestError) return null
+    if (error instanceof loadStripe().errors.StripeInvalidRequestError) return null
     throw error
   }
 }
@@ -122,7 +126,7 @@ async function orUnavailable<Result>(work: () => Promise<Result>): Promise<Resul
   try {
     return await work()
   } catch (error) {
-    if (error instanceof Stripe.errors.StripeIdempotencyError)
+    if (error instanceof loadStripe().errors.StripeIdempotencyError)
       throw new TollgateError(
         422,
         'idempotency_key_reused',

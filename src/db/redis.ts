@@ -1,5 +1,6 @@
 /** A connection to Redis that fails fast: what it keeps can be had elsewhere or be refused, and no caller waits for it. */
-import { Redis } from 'ioredis'
+import { createRequire } from 'node:module'
+import type { Redis } from 'ioredis'
 
 const CONNECT_MS = 2_000
 const COMMAND_MS = 1_000
@@ -10,7 +11,9 @@ const RETRY_MS = 500
  * @param onError told once of each time that Redis goes away, not of each try to find it again.
  */
 export function connectRedis(url: string, onError: (error: Error) => void): Redis {
-  const redis = new Redis(url, {
+  // Loaded where Redis is configured: most programs have none, and it takes a tenth of a second.
+  const ioredis: typeof import('ioredis') = createRequire(import.meta.url)('ioredis')
+  const redis = new ioredis.Redis(url, {
     connectTimeout: CONNECT_MS,
     commandTimeout: COMMAND_MS,
     maxRetriesPerRequest: 1,
