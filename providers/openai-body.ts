@@ -19,22 +19,29 @@ const OURS: ReadonlySet<string> = new Set([...CAPS, 'stream', 'stream_options'])
 export const MESSAGE_NAMES = 'messages[].name'
 
 export function prepareOpenAi(dialect: OpenAiFacts, call: ProviderCall): UpstreamRequest {
-  const base = new URL(call.apiBase ?? dialect.baseUrl)
+  const asked = { path: '/chat/completions', stream: call.request.stream, body: upstreamBody(dialect, call) }
+  return openAiRequest(dialect, call, asked)
+}
+
+type Account = Pick<ProviderCall, 'apiKey' | 'apiBase' | 'organization' | 'extraHeaders'>
+
+/** To a path below the API's address, by the account that pays. */
+export function openAiRequest(
+  { baseUrl }: Pick<OpenAiFacts, 'baseUrl'>,
+  { apiKey, apiBase, organization, extraHeaders }: Account,
+  { path, stream, body }: { path: string; stream: boolean; body: Buffer },
+): UpstreamRequest {
+  const base = new URL(apiBase ?? baseUrl)
   const headers: Record<string, string> = {
     'content-type': 'application/json',
-    accept: call.request.stream ? 'text/event-stream' : 'application/json',
+    accept: stream ? 'text/event-stream' : 'application/json',
     'accept-encoding': 'identity',
     'user-agent': 'tollgate',
-    ...lowerCase(call.extraHeaders),
+    ...lowerCase(extraHeaders),
   }
-  if (call.apiKey !== null) headers.authorization = `Bearer ${call.apiKey}`
-  if (call.organization !== null) headers['openai-organization'] = call.organization
-  return {
-    origin: base.origin,
-    path: `${base.pathname.replace(/\/$/, '')}/chat/completions${base.search}`,
-    headers,
-    body: upstreamBody(dialect, call),
-  }
+  if (apiKey !== null) headers.authorization = `Bearer ${apiKey}`
+  if (organization !== null) headers['openai-organization'] = organization
+  return { origin: base.origin, path: `${base.pathname.replace(/\/$/, '')}${path}${base.search}`, headers, body }
 }
 
 function upstreamBody(dialect: OpenAiFacts, call: ProviderCall): Buffer {
@@ -58,7 +65,7 @@ function leftOut(dialect: OpenAiFacts, { request: { json }, drop }: ProviderCall
 }
 
 /** Whether the caller's bytes say the same already. */
-function isThere({ text, members }: ChatRequest, change: Change): boolean {
+export function isThere({ text, members }: Pick<ChatRequest, 'text' | 'members'>, change: Change): boolean {
   if ('remove' in change) return false
   const own = members.find(({ key }) => key === change.key)
   return own !== undefined && text.toString('utf8', own.valueStart, own.end) === change.value

@@ -10,8 +10,11 @@ import { isOwnHost, prepareOpenAi } from './openai-body.ts'
 import { readOpenAiError } from './openai-errors.ts'
 import type { OpenAiFacts } from './openai-facts.ts'
 import { readOpenAiResponse } from './openai-response.ts'
+import { responsesOf } from './openai-responses/capability.ts'
 import { readOpenAiStream } from './openai-stream.ts'
+import { unknownTier } from './openai-tiers.ts'
 import type { ChatCapability, ChatProvider, ModelFacts, Refusal, ServerTool } from './provider.ts'
+import type { MaybeResponsesProvider } from './responses.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
@@ -37,7 +40,7 @@ export const PLAIN_MODEL: ModelFacts = {
   hiddenInput: { always: 0, withTools: 0 },
 }
 
-export function openAiDialect(dialect: OpenAiFacts): ChatProvider {
+export function openAiDialect(dialect: OpenAiFacts): ChatProvider & MaybeResponsesProvider {
   return {
     name: dialect.name,
     label: dialect.label,
@@ -56,6 +59,7 @@ export function openAiDialect(dialect: OpenAiFacts): ChatProvider {
     unpriced: dialect.unpriced ?? (() => null),
     readError: (status, headers, body) => readOpenAiError(dialect, status, headers, body),
     chat: chatOf(dialect),
+    ...(dialect.responses === undefined ? {} : { responses: responsesOf(dialect, dialect.responses) }),
   }
 }
 
@@ -75,15 +79,6 @@ function chatOf(dialect: OpenAiFacts): ChatCapability {
     readResponse: (body, { request }) => readOpenAiResponse(dialect, body, request.model),
     readStream: (context) => readOpenAiStream(dialect, context.choices, context.request.model),
   }
-}
-
-/** Of OpenAI, Groq and those who resell them. Another word, also one in other letters, has a price that nobody knows. */
-const TIERS = ['auto', 'default', 'flex', 'priority', 'fast', 'scale', 'standard', 'on_demand', 'performance']
-
-function unknownTier({ service_tier: tier }: Json, label: string): Refusal[] {
-  if (tier === undefined || tier === null || (typeof tier === 'string' && TIERS.includes(tier))) return []
-  const message = `${label} has no such service tier. Leave 'service_tier' out, or write one of ${TIERS.join(', ')}.`
-  return [{ param: 'service_tier', message, droppable: true }]
 }
 
 /** Whether a member says anything: null and what OpenAI's defaults say are as good as left out. */

@@ -2,6 +2,7 @@
  * The row of facts by which a provider of OpenAI's dialect differs from OpenAI. It stands apart from what reads it: request, response,
  * stream and errors all take such a row, and `openai-dialect.ts` makes a provider of it and them.
  */
+import type { ResponsesFacts } from './openai-responses/facts.ts'
 import type { UsageRules } from './openai-usage.ts'
 import type {
   ChatCapability,
@@ -22,6 +23,11 @@ export interface ErrorMembers {
   type: string | null
   code: string | null
   param: string | null
+}
+
+/** What members of ours depend on. */
+export interface Added extends Pick<ProviderCall, 'maxPrice' | 'outputCap' | 'defaults' | 'drop' | 'dropAt'> {
+  request: { json: Json }
 }
 
 export interface OpenAiFacts extends Pick<ProviderFacts, 'keyVariables' | 'domain'> {
@@ -57,7 +63,7 @@ export interface OpenAiFacts extends Pick<ProviderFacts, 'keyVariables' | 'domai
   /** Members left out where they say no more than this: it refuses their mere name. @default none */
   saysNothing?: Readonly<Record<string, unknown>>
   /** Members it is sent beside the caller's, as JSON text. @default none */
-  adds?(call: ProviderCall): Readonly<Record<string, string>>
+  adds?(call: Added): Readonly<Record<string, string>>
   /** @default nothing */
   refuses?(json: Json, model: string): readonly Refusal[]
   /** @default any */
@@ -75,6 +81,8 @@ export interface OpenAiFacts extends Pick<ProviderFacts, 'keyVariables' | 'domai
   readToolUses?(usage: Json, chunk: Json): Record<string, number>
   /** Several models served: their names and usage objects. @default one */
   readModels?(chunk: Json): readonly { model: string; usage: unknown }[]
+  /** It speaks Responses. @default it does not */
+  responses?: ResponsesFacts
   /** Looks before OpenAI's rules do; null leaves it to them. */
   errorKind?(status: number | null, error: ErrorMembers): ProviderErrorKind | null
 }

@@ -3,12 +3,13 @@ import { asObject } from './json.ts'
 import { droppable, isSet, openAiDialect, typedTools } from './openai-dialect.ts'
 import { openAiMediaTokens, openAiModel, serviceTierMultiplier } from './openai-models.ts'
 import type { ChatProvider, Refusal, ServerTool } from './provider.ts'
+import type { MaybeResponsesProvider } from './responses.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
 const LABEL = 'OpenAI'
 
-export const openai: ChatProvider = openAiDialect({
+export const openai: ChatProvider & MaybeResponsesProvider = openAiDialect({
   name: 'openai',
   label: LABEL,
   baseUrl: 'https://api.openai.com/v1',
@@ -24,6 +25,13 @@ export const openai: ChatProvider = openAiDialect({
   tierMultiplier: serviceTierMultiplier,
   serverTools,
   refuses,
+  responses: {
+    billedTools: ['web_search', 'web_search_preview', 'file_search', 'code_interpreter', 'image_generation'],
+    boundsTools: true,
+    stores: true,
+    encryptsThoughts: true,
+    leastOutput: 16,
+  },
 })
 
 /**

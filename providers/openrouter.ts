@@ -10,10 +10,11 @@ import { asObject } from './json.ts'
 import { dataOf, type MediaSize, pagesOf, unknownMedia, upTo } from './media/media-size.ts'
 import { removeAt } from './openai-body.ts'
 import { droppable, isSet, openAiDialect, PLAIN_MODEL } from './openai-dialect.ts'
-import type { ErrorMembers } from './openai-facts.ts'
+import type { Added, ErrorMembers } from './openai-facts.ts'
 import { openAiMediaTokens, openAiModel } from './openai-models.ts'
 import { count } from './openai-usage.ts'
-import type { ChatProvider, ModelFacts, ProviderCall, ProviderErrorKind, Refusal, ServerTool } from './provider.ts'
+import type { ChatProvider, ModelFacts, ProviderErrorKind, Refusal, ServerTool } from './provider.ts'
+import type { MaybeResponsesProvider } from './responses.ts'
 import { statedCost } from './stated-cost.ts'
 import { xaiMediaTokens } from './xai.ts'
 
@@ -21,7 +22,7 @@ type Json = Readonly<Record<string, unknown>>
 
 const LABEL = 'OpenRouter'
 
-export const openrouter: ChatProvider = openAiDialect({
+export const openrouter: ChatProvider & MaybeResponsesProvider = openAiDialect({
   name: 'openrouter',
   label: LABEL,
   baseUrl: 'https://openrouter.ai/api/v1',
@@ -44,6 +45,7 @@ export const openrouter: ChatProvider = openAiDialect({
     return searches === null || searches === 0 ? {} : { web_search: searches }
   },
   errorKind,
+  responses: { billedTools: [], boundsTools: false, stores: false, encryptsThoughts: false, leastOutput: 1 },
 })
 
 /**
@@ -94,7 +96,7 @@ function baseName(name: string): string {
  * It chooses who serves, at whose price: nobody dearer than the quote, whatever the caller prefers. The operator's own bound comes
  * before the quote, the caller's only where it is lower; a price of 0 bounds nothing, for such a model has no other.
  */
-function priceBound({ maxPrice, request, defaults, drop, dropAt }: ProviderCall): Record<string, string> {
+function priceBound({ maxPrice, request, defaults, drop, dropAt }: Added): Record<string, string> {
   if (maxPrice === null) return {}
   const preset = asObject(defaults.provider)
   const own = drop.includes('provider') ? null : structuredClone(asObject(request.json.provider))
@@ -123,13 +125,7 @@ function reasoningBudget(json: Json): number | null {
 }
 
 /** A cap of ours leaves a fifth of itself for the response: a budget above the cap is refused. */
-function reasoningBound({
-  outputCap,
-  request: { json },
-  defaults,
-  drop,
-  dropAt,
-}: ProviderCall): Record<string, string> {
+function reasoningBound({ outputCap, request: { json }, defaults, drop, dropAt }: Added): Record<string, string> {
   if (outputCap === null || drop.includes('reasoning') || dropAt.some(([top]) => top === 'reasoning')) return {}
   const asked = { ...defaults, ...json }
   const budget = reasoningBudget(asked)

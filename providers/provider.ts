@@ -80,6 +80,8 @@ export interface ServerTool {
   addsInput: boolean
   /** Each use has a fee that the provider's numbers leave to a price list; without a known fee the call is refused. */
   billedByUse: boolean
+  /** Nano-dollars held where the operator names no surcharge; left out where such a call is refused. */
+  usualHold?: bigint
 }
 
 /** What a response is read with. */

@@ -14,6 +14,8 @@ export interface Reading {
   cost: bigint | null
   /** `usage` by the models that made it, where several served one call; each is priced at its own. */
   byModel: readonly { model: string; usage: Usage }[] | null
+  /** Uses of the provider's own tools that its response shows, stated or not. */
+  toolUses?: Readonly<Record<string, number>>
 }
 
 /** Nothing read yet. */

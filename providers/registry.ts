@@ -7,9 +7,13 @@ import type { MaybeMessagesProvider } from './messages.ts'
 import { openai } from './openai.ts'
 import { openrouter } from './openrouter.ts'
 import type { ChatProvider } from './provider.ts'
+import type { MaybeResponsesProvider } from './responses.ts'
 import { xai } from './xai.ts'
 
-export const PROVIDERS: Readonly<Record<string, MaybeMessagesProvider>> = {
+/** One that may have any of the capabilities. */
+type AnyProvider = MaybeMessagesProvider & MaybeResponsesProvider
+
+export const PROVIDERS: Readonly<Record<string, AnyProvider>> = {
   openai,
   anthropic,
   gemini: google,
@@ -19,12 +23,12 @@ export const PROVIDERS: Readonly<Record<string, MaybeMessagesProvider>> = {
   openrouter,
 }
 
-export function findProvider(name: string): MaybeMessagesProvider | null {
+export function findProvider(name: string): AnyProvider | null {
   return Object.hasOwn(PROVIDERS, name) ? (PROVIDERS[name] ?? null) : null
 }
 
 /** @throws {Error} for a name that is in no configuration either: those name only what is here. */
-export function providerOf(name: string): MaybeMessagesProvider {
+export function providerOf(name: string): AnyProvider {
   const provider = findProvider(name)
   if (provider === null) throw new Error(`${name} is not in the registry of providers`)
   return provider

@@ -8,7 +8,7 @@ import { type Change, changeMembers, objectMembers } from './json-members.ts'
 import { type Usage, usageRecord } from './usage.ts'
 
 /** What providers charge us is not the caller's business. */
-const COST_FIELDS = ['cost_details', 'cost_in_usd_ticks', 'is_byok', 'estimated_cost']
+export const COST_FIELDS: readonly string[] = ['cost_details', 'cost_in_usd_ticks', 'is_byok', 'estimated_cost']
 
 /**
  * @param text the provider's usage object, a JSON text

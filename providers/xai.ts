@@ -9,13 +9,14 @@ import { droppable, isSet, openAiDialect, PLAIN_MODEL } from './openai-dialect.t
 import type { ErrorMembers } from './openai-facts.ts'
 import { count } from './openai-usage.ts'
 import type { ChatProvider, ModelFacts, ProviderErrorKind, Refusal, ServerTool } from './provider.ts'
+import type { MaybeResponsesProvider } from './responses.ts'
 import { statedTicks } from './stated-cost.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
 const LABEL = 'xAI'
 
-export const xai: ChatProvider = openAiDialect({
+export const xai: ChatProvider & MaybeResponsesProvider = openAiDialect({
   name: 'xai',
   label: LABEL,
   baseUrl: 'https://api.x.ai/v1',
@@ -35,6 +36,7 @@ export const xai: ChatProvider = openAiDialect({
     return sources === null || sources === 0 ? {} : { live_search: sources }
   },
   errorKind,
+  responses: { billedTools: [], boundsTools: false, stores: true, encryptsThoughts: true, leastOutput: 1 },
 })
 
 /** All but the first generations reason, and most do it out of sight. */

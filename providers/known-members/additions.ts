@@ -5,6 +5,7 @@
  */
 import { CHAT_MEMBERS } from './chat-members.ts'
 import { MESSAGE_MEMBERS } from './message-members.ts'
+import { RESPONSE_MEMBERS } from './response-members.ts'
 import { type Shape, shapeOf } from './shape.ts'
 
 /** Ours or Ops-Center's: read here, never sent. */
@@ -176,3 +177,27 @@ const OLDER_MESSAGE_MEMBERS: readonly string[] = ['temperature', 'top_k', 'top_p
 
 /** What Anthropic takes of a message request, and what is ours in it. */
 export const KNOWN_MESSAGE: Shape = shapeOf([...MESSAGE_MEMBERS, ...OLDER_MESSAGE_MEMBERS, ...NEVER_SENT])
+
+/** Beside OpenAI's own members of a request for a response: what Codex says about itself, and what OpenAI's client adds to parsed output. */
+const RESPONSE_ADDITIONS: readonly string[] = [
+  'client_metadata.*',
+  'input[].content[].parsed.*',
+  'input[].parsed_arguments.*',
+]
+
+/** What its chat completions take and its responses too, without plugins: https://openrouter.ai/docs/api/api-reference/responses */
+const ROUTED_RESPONSE: readonly string[] = [
+  ...OPENROUTER.filter((place) => /^(?:models|provider|route|session_id|trace|top_k|reasoning)\b/.test(place)),
+]
+
+/** What OpenAI takes of a request for a response, and what is ours in it. */
+export const KNOWN_RESPONSE: Shape = shapeOf([...RESPONSE_MEMBERS, ...NEVER_SENT])
+/** All there are, wherever they are taken: what a name must not look like. */
+export const KNOWN_RESPONSE_ANYWHERE: Shape = shapeOf([
+  ...[...RESPONSE_MEMBERS, ...NEVER_SENT, ...RESPONSE_ADDITIONS, ...ROUTED_RESPONSE],
+])
+
+/** What a provider takes beyond OpenAI's members of a request for a response. */
+export function responseAdditionsOf(provider: string): Shape {
+  return shapeOf([...NEVER_SENT, ...RESPONSE_ADDITIONS, ...(provider === 'openrouter' ? ROUTED_RESPONSE : [])])
+}

@@ -87,14 +87,15 @@ export function refuseUnpricedTools(tools: readonly ServerTool[], price: Price):
 }
 
 /**
- * Nano-dollars to hold for tools whose findings become input: the operator's surcharge, and never less than their fees.
+ * Nano-dollars to hold for tools whose findings become input: the operator's surcharge, else the usual one, and never less than their
+ * fees.
  * @throws {TollgateError} 400, naming one without a surcharge.
  */
 export function surchargeOf(tools: readonly ServerTool[], price: Price, config: Config): bigint {
   let sum = 0n
-  for (const { kind, uses, addsInput } of tools) {
+  for (const { kind, uses, addsInput, usualHold } of tools) {
     if (!addsInput) continue
-    const surcharge = Object.hasOwn(config.toolSurcharges, kind) ? config.toolSurcharges[kind] : undefined
+    const surcharge = Object.hasOwn(config.toolSurcharges, kind) ? config.toolSurcharges[kind] : usualHold
     if (surcharge === undefined) {
       throw new TollgateError(
         400,

@@ -43,7 +43,7 @@ async function measureUnstated(
   // What delivered nothing costs nothing, unless it was the caller who did not wait for it.
   const isNothing = !served.hasContent && (served.outcome === 'answered' || served.outcome === 'cut_off')
   if (isNothing) return { usage: NO_USAGE, provenance: 'estimated' }
-  const counted = await countServed(deps, attempt, served.shownText())
+  const counted = await countServed(deps, attempt, served.shownText(), served.reading.toolUses)
   const output = counted.output + hiddenBeside(deps, attempt, served, counted.output)
   return { usage: { ...counted, output }, provenance: 'estimated' }
 }
@@ -59,9 +59,15 @@ function hiddenBeside({ learned }: Deps, attempt: Attempt, { outcome }: Served, 
   return Math.max(0, Math.min(learned.hiddenShares.hiddenFor(modelOf(attempt), shown), room))
 }
 
-/** What was served, by the model's tokenizer. */
-export async function countServed(deps: Deps, attempt: Attempt, text: string): Promise<Usage> {
-  const { estimate, terms, toolUses: toolFees } = attempt.candidate
+/** What was served, by the model's tokenizer. @param seen uses of the provider's tools that the response shows. */
+export async function countServed(
+  deps: Deps,
+  attempt: Attempt,
+  text: string,
+  seen: Usage['toolFees'] = {},
+): Promise<Usage> {
+  const { estimate, terms, toolUses } = attempt.candidate
+  const toolFees = { ...toolUses, ...seen }
   const output = await countOutput(deps, attempt, text)
   // Media at their usual size: what they can be at most is for holds.
   const { media, audioInput } = estimate.expected

@@ -36,7 +36,7 @@ export async function settleCall(deps: SettleDependencies, attempt: Attempt, ser
   const measured = await measureUsage(deps, attempt, served)
   const statement = {
     reading: statedUsage(served) === null ? { ...reading, usage: null } : reading,
-    count: () => countServed(deps, attempt, shownText()),
+    count: () => countServed(deps, attempt, shownText(), reading.toolUses),
     roughOutput: () => frames ?? estimateText(shownText()),
   }
   const priced = candidate.payer.isCharged

@@ -49,6 +49,8 @@ export interface Deployment {
   maxInputTokens: number | null
   /** What its server states is charged at most at what is counted here; left out where it is charged as far as it is possible. */
   statement?: 'counted'
+  /** The paths its server is known to have; left out where that goes by its host. */
+  supportedEndpoints?: readonly string[]
   dropParams: boolean
   /** Members of a request that go to the provider although nobody knows what they do; `*` for all. */
   allowedParams: readonly string[]

@@ -104,6 +104,7 @@ function readDeployment(entry: Entry, shared: SharedParams): Deployment | null {
     mockResponse,
     price: readOperatorPrice([params, info]),
     ...readTokenLimits(info),
+    ...readEndpoints(info),
     ...(isCounted(params.take('statement'), info?.take('statement') ?? null) ? { statement: 'counted' as const } : {}),
     dropParams: params.take('drop_params').flag() ?? shared.dropParams,
     allowedParams: [...new Set([...shared.allowedParams, ...readAllowedParams(params.take('allowed_openai_params'))])],
@@ -143,6 +144,13 @@ function readTokenLimits(info: Section | null): Pick<Deployment, 'maxOutputToken
   const tokens = (name: string): number | null => info?.take(name).number(TOKENS) ?? null
   const all = tokens('max_tokens')
   return { maxOutputTokens: tokens('max_output_tokens') ?? all, maxInputTokens: tokens('max_input_tokens') }
+}
+
+/** LiteLLM's word, in its price list: `/v1/responses` behind an `api_base` that has it. */
+function readEndpoints(info: Section | null): Pick<Deployment, 'supportedEndpoints'> {
+  const field = info?.take('supported_endpoints')
+  if (field === undefined || field.empty) return {}
+  return { supportedEndpoints: field.list().flatMap((entry) => entry.text('a path, such as /v1/responses') ?? []) }
 }
 
 /** How far the server's own numbers are believed; may stand in either section. */

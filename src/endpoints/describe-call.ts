@@ -92,25 +92,22 @@ export function openBody(properties: Properties, required: readonly string[]): N
   return { body: { required: true, content: { 'application/json': { schema } } } }
 }
 
-/** Of a call whose request names a model and has messages. @param more members that are described besides, all of them required. */
+export const MESSAGES: Properties = { messages: { type: 'array', minItems: 1, items: { type: 'object' } } }
+
+/** Of a call whose request names a model. @param asked the members besides that are described, all of them required. */
 export function callOperation(
   described: { summary: string; description: string; response: string },
-  more: Properties = {},
+  asked: Properties = MESSAGES,
 ): Operation {
   const { summary, description, response } = described
-  const properties = {
-    model: { type: 'string' },
-    messages: { type: 'array', minItems: 1, items: { type: 'object' } },
-    ...more,
-    stream: { type: 'boolean' },
-  }
+  const properties = { model: { type: 'string' }, ...asked, stream: { type: 'boolean' } }
   return {
     tags: ['Chat completions'],
     summary,
     description,
     security: CREDENTIAL,
     parameters: callParameters,
-    request: openBody(properties, ['model', 'messages', ...Object.keys(more)]),
+    request: openBody(properties, ['model', ...Object.keys(asked)]),
     responses: {
       200: {
         description: response,

@@ -7,6 +7,8 @@ import { chatCompletionsOperation, chatWithMetadataOperation } from './chat-comp
 import { messages } from './messages/messages.ts'
 import { messagesOperation } from './messages/openapi.ts'
 import type { MountedRoute } from './mount-endpoint.ts'
+import { responsesOperation } from './responses/openapi.ts'
+import { responses } from './responses/responses.ts'
 
 export interface MountedEndpoint extends Omit<MountedRoute, 'serve'> {
   endpoint: Endpoint
@@ -31,6 +33,11 @@ export const ENDPOINTS: readonly MountedEndpoint[] = [
     operation: messagesOperation,
     requestIdHeader: 'request-id',
     besides: ['/v1/messages/count_tokens'],
+  },
+  {
+    endpoint: responses,
+    paths: ['/v1/responses', '/responses'],
+    operation: responsesOperation,
   },
 ]
 

@@ -38,10 +38,11 @@ afterAll(() => steps.close())
 function handle(text: Buffer, { provider, model }: { provider: ChatProvider; model: string }): void {
   const request = parseRequest(text)
   const facts = provider.model(model, request.json)
+  const taken = { taken: provider.chat.takes(null), label: provider.label }
   const attempts = [
-    () => judgeStrangers(request, provider, { apiBase: null, dropParams: false, allowedParams: [] }),
-    () => judgeStrangers(request, provider, { apiBase: null, dropParams: true, allowedParams: [] }),
-    () => judgeStrangers(request, provider, { apiBase: null, dropParams: false, allowedParams: ['*'] }),
+    () => judgeStrangers(request, taken, { dropParams: false, allowedParams: [] }),
+    () => judgeStrangers(request, taken, { dropParams: true, allowedParams: [] }),
+    () => judgeStrangers(request, taken, { dropParams: false, allowedParams: ['*'] }),
   ]
   for (const attempt of attempts) {
     try {

@@ -25,6 +25,10 @@ export const CHAT_COMPLETION: Declared = {
   module: `${ROOT}node_modules/openai/resources/chat/completions/completions.d.mts`,
   request: 'ChatCompletionCreateParamsBase',
 }
+export const RESPONSE: Declared = {
+  module: `${ROOT}node_modules/openai/resources/responses/responses.d.mts`,
+  request: 'ResponseCreateParamsBase',
+}
 /** With what is in beta: coding agents use that. */
 export const MESSAGE: Declared = {
   module: `${ROOT}node_modules/@anthropic-ai/sdk/resources/beta/messages/messages.d.mts`,

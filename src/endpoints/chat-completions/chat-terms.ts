@@ -21,7 +21,11 @@ export function chatTerms(request: ChatRequest, deployment: Deployment): Terms {
   const { chat } = provider
   const model = deployment.upstreamModel
   const asked = { ...deployment.defaults, ...request.json }
-  const strangers = judgeStrangers(request, provider, deployment)
+  const strangers = judgeStrangers(
+    request,
+    { taken: chat.takes(deployment.apiBase), label: provider.label },
+    deployment,
+  )
   const drop = [...strangers.drop, ...droppedMembers(provider, deployment, chat.refuses(asked, model))]
   const effective = drop.length === 0 ? asked : without(asked, drop)
   const facts = provider.model(model, effective)

@@ -6,13 +6,14 @@
 import {
   type Path,
   placeOf,
+  type Shape,
   type Stranger,
   shapeAt,
   showPath,
   showPlace,
   strangersIn,
 } from '../../../providers/known-members/shape.ts'
-import type { ChatProvider, ChatRequest } from '../../../providers/provider.ts'
+import type { ChatRequest } from '../../../providers/provider.ts'
 import type { Deployment } from '../../config/config.ts'
 import { TollgateError } from '../../http/errors.ts'
 
@@ -24,16 +25,15 @@ export interface StrangeMembers {
   letThrough: readonly Stranger[]
 }
 
-/** @throws {TollgateError} 400, naming the first that is refused. */
+/** @param taken beyond what all take; null where nothing is forwarded. @throws {TollgateError} 400, naming the first that is refused. */
 export function judgeStrangers(
-  { strangers }: ChatRequest,
-  { chat, label }: Pick<ChatProvider, 'chat' | 'label'>,
-  deployment: Pick<Deployment, 'apiBase' | 'dropParams' | 'allowedParams'>,
+  { strangers }: Pick<ChatRequest, 'strangers'>,
+  { taken, label }: { taken: Shape | null; label: string },
+  deployment: Pick<Deployment, 'dropParams' | 'allowedParams'>,
 ): StrangeMembers {
   const drop: string[] = []
   const dropAt: Path[] = []
   const letThrough: Stranger[] = []
-  const taken = chat.takes(deployment.apiBase)
   if (taken === null || strangers.length === 0) return { drop, dropAt, letThrough }
   for (const stranger of strangers) {
     const shape = shapeAt(taken, stranger.path)

@@ -1,5 +1,5 @@
 /** The route of messages as OpenAPI describes it. */
-import { callOperation } from '../describe-call.ts'
+import { callOperation, MESSAGES } from '../describe-call.ts'
 
 export const messagesOperation = callOperation(
   {
@@ -8,5 +8,5 @@ export const messagesOperation = callOperation(
       "Anthropic's request, response, events and errors. Claude gets the request as it was sent, `anthropic-version` and `anthropic-beta` too; every other model gets a chat completion that asks the same, and what only Claude can honour is refused by name. The usage at the end states in `cost` the dollars charged.",
     response: "Anthropic's message, or a stream of its events.",
   },
-  { max_tokens: { type: 'integer', minimum: 0 } },
+  { ...MESSAGES, max_tokens: { type: 'integer', minimum: 0 } },
 )

@@ -1,0 +1,45 @@
+/** What of a request for a response is not served: what somebody else's account would hold, and what nobody could meter. */
+import { asObject } from '../json.ts'
+import type { Refusal } from '../provider.ts'
+
+type Json = Readonly<Record<string, unknown>>
+
+const SEND_ALL = 'Nothing is kept here between calls: send the whole conversation in "input"'
+const KEEP_THOUGHTS = `${SEND_ALL}, with the reasoning items as they came (store: false, include: ["reasoning.encrypted_content"])`
+
+const UNSERVED: readonly (readonly [member: string, message: string])[] = [
+  ['previous_response_id', `${KEEP_THOUGHTS}.`],
+  ['conversation', `${SEND_ALL}.`],
+  ['prompt', 'What a template holds is another account’s to know. Send its text in "instructions" and "input".'],
+]
+
+export function unservedMembers(json: Json): Refusal[] {
+  const refusals = UNSERVED.filter(([member]) => (json[member] ?? null) !== null).map(([param, message]) =>
+    refusal(param, `${message} Leave '${param}' out.`),
+  )
+  if ((json.background ?? false) !== false)
+    refusals.push(
+      refusal('background', "Calls that run in the background are not metered here. Leave 'background' out."),
+    )
+  const mode = asObject(json.reasoning)?.mode ?? 'standard'
+  if (mode !== 'standard') refusals.push(refusal('reasoning.mode', "Only reasoning.mode 'standard' is metered here."))
+  const compared = asObject(json.prompt_cache_options)?.comparison_response_id ?? null
+  if (compared !== null)
+    refusals.push(refusal('prompt_cache_options.comparison_response_id', 'Nothing is kept here to compare with.'))
+  const reference = (Array.isArray(json.input) ? json.input : []).findIndex(isReference)
+  if (reference >= 0) {
+    const message = `${KEEP_THOUGHTS}, and no references to items. With the AI SDK: providerOptions: { openai: { store: false } }.`
+    refusals.push(refusal(`input[${reference}]`, message))
+  }
+  return refusals
+}
+
+/** Its type may be left out: what has neither a type nor a role is an id and nothing else. */
+function isReference(value: unknown): boolean {
+  const { type = null, role = null, id } = asObject(value) ?? {}
+  return type === 'item_reference' || (type === null && role === null && typeof id === 'string')
+}
+
+function refusal(param: string, message: string): Refusal {
+  return { param, message, droppable: false }
+}

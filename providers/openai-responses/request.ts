@@ -1,0 +1,69 @@
+/** A request for a response as its provider gets it: the caller's bytes, with only those members changed that must be. */
+import { parseExactJson } from '../exact-json.ts'
+import { type Change, changeMembers } from '../json-members.ts'
+import { NEVER_SENT } from '../known-members/additions.ts'
+import { isThere, openAiRequest, removeAt } from '../openai-body.ts'
+import type { OpenAiFacts } from '../openai-facts.ts'
+import type { UpstreamRequest } from '../provider.ts'
+import type { ResponsesCall } from '../responses.ts'
+import { responseDefaults } from './defaults.ts'
+import type { ResponsesFacts } from './facts.ts'
+import { toolBound } from './tools.ts'
+
+export function prepareResponse(dialect: OpenAiFacts, facts: ResponsesFacts, call: ResponsesCall): UpstreamRequest {
+  const asked = { path: '/responses', stream: call.request.stream, body: upstreamBody(dialect, facts, call) }
+  return openAiRequest(dialect, call, asked)
+}
+
+function upstreamBody(dialect: OpenAiFacts, facts: ResponsesFacts, call: ResponsesCall): Buffer {
+  const { request, drop } = call
+  const { json } = request
+  const changes: Change[] = [...NEVER_SENT, ...drop]
+    .filter((key) => Object.hasOwn(json, key))
+    .map((key) => ({ key, remove: true }))
+  const model = dialect.sentAs?.(call.model) ?? call.model
+  if (model !== request.model) changes.push({ key: 'model', value: JSON.stringify(model) })
+  const defaults = responseDefaults(call.defaults)
+  for (const [key, value] of Object.entries(defaults))
+    if (!Object.hasOwn(json, key) && !drop.includes(key)) changes.push({ key, value: JSON.stringify(value) })
+  if (call.outputCap !== null) changes.push({ key: 'max_output_tokens', value: String(call.outputCap) })
+  const asked = { ...defaults, ...json }
+  const most = toolBound(asked, facts)
+  if (most !== null) changes.push({ key: 'max_tool_calls', value: String(most) })
+  changes.push(...pruned(call), ...stateless(dialect, facts, call, asked))
+  for (const [key, value] of Object.entries(dialect.adds?.({ ...call, defaults }) ?? {})) changes.push({ key, value })
+  const needed = changes.filter((change) => !isThere(request, change))
+  return needed.length === 0 ? request.text : changeMembers(request.text, request.members, needed)
+}
+
+/** Members with something below them to be left out; their numbers keep their digits. */
+function pruned({ request: { text, members }, dropAt }: ResponsesCall): Change[] {
+  const keys = new Set(dropAt.map(([top]) => String(top)))
+  return [...keys].flatMap((key): Change[] => {
+    const own = members.find((member) => member.key === key)
+    if (own === undefined) return []
+    const value = parseExactJson(text.toString('utf8', own.valueStart, own.end))
+    for (const [top, ...path] of dropAt) if (top === key) removeAt(value, path)
+    return [{ key, value: JSON.stringify(value) }]
+  })
+}
+
+const ENCRYPTED = 'reasoning.encrypted_content'
+
+/**
+ * Nothing is kept at the provider, where all who call through one account could ask for it. A model's thoughts are then of use to the
+ * next request only where they come back encrypted; who said himself that nothing is to be kept says that himself too.
+ */
+function stateless(
+  { model: factsOf }: OpenAiFacts,
+  { stores, encryptsThoughts }: ResponsesFacts,
+  { model }: ResponsesCall,
+  { store, include }: Readonly<Record<string, unknown>>,
+): Change[] {
+  if (!stores || store === false) return []
+  const changes: Change[] = [{ key: 'store', value: 'false' }]
+  const asked: unknown[] = Array.isArray(include) ? include : []
+  if (encryptsThoughts && factsOf(model).hiddenReasoning && !asked.includes(ENCRYPTED))
+    changes.push({ key: 'include', value: JSON.stringify([...asked, ENCRYPTED]) })
+  return changes
+}
