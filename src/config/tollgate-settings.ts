@@ -1,6 +1,6 @@
 /** The `tollgate:` section: what LiteLLM has no word for. Every setting has a default; an unknown one is named, with the known. */
 
-import { createAddressGuard } from '../http/address-guard.ts'
+import { readAllowedPlace } from '../http/allowed-place.ts'
 import { DEFAULT_PRICES, readCreditsAdder, readMonthlyPrice, readStripe } from './billing-settings.ts'
 import type { BillingSettings, Leases, Limits, OutputCaps, Plan, PowerLevel, TollgateSettings } from './config.ts'
 import { readCors, readPublicUrl, readTrustedProxies } from './edges.ts'
@@ -211,7 +211,7 @@ function readAddresses(field: Field | null): string[] {
   return (field?.list() ?? []).flatMap((entry) => {
     const address = entry.text('an address')?.trim() ?? ''
     try {
-      createAddressGuard([address])
+      readAllowedPlace(address)
       return [address]
     } catch {
       entry.error('not an address', 'write host, host:port, 10.1.0.0/16 or [fd00::/8]:8080')

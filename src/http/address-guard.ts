@@ -4,9 +4,10 @@
  * changes nothing. Fails closed: what is not plainly a public web server is refused unless the operator listed it.
  */
 import type { LookupAddress } from 'node:dns'
-import { BlockList, isIP, type LookupFunction } from 'node:net'
+import { isIP, type LookupFunction } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Agent, buildConnector, type Dispatcher } from 'undici'
+import { rangesOf, readAllowedPlace } from './allowed-place.ts'
 import { TollgateError } from './errors.ts'
 import { createResolveName, type ResolveName } from './resolve-name.ts'
 
@@ -37,7 +38,7 @@ export function createAddressGuard(
   allowed: readonly string[],
   resolve: ResolveName = createResolveName(),
 ): AddressGuard {
-  const list = allowed.map(readEntry)
+  const list = allowed.map(readAllowedPlace)
 
   /** All addresses of the name, or none. */
   async function judge(hostname: string, port: number): Promise<readonly LookupAddress[]> {
@@ -152,43 +153,6 @@ function isWeb(address: LookupAddress, port: number): boolean {
 
 function family(address: LookupAddress): 'ipv4' | 'ipv6' {
   return address.family === 4 ? 'ipv4' : 'ipv6'
-}
-
-function rangesOf(ranges: readonly string[]): BlockList {
-  const list = new BlockList()
-  for (const range of ranges) {
-    const [address = '', bits = ''] = range.split('/')
-    list.addSubnet(address, Number(bits), isIP(address) === 4 ? 'ipv4' : 'ipv6')
-  }
-  return list
-}
-
-interface Entry {
-  host: string | null
-  range: BlockList | null
-  /** Null: those of the web. */
-  port: number | null
-}
-
-function readEntry(text: string): Entry {
-  // An IPv6 address without brackets has no port.
-  const match = /^(?:\[([^\]]+)\]|([^:]+))(?::(\d{1,5}))?$/.exec(text)
-  const place = match === null ? text : (match[1] ?? match[2] ?? '')
-  const port = match?.[3]
-  const [address = '', bits, ...more] = place.split('/')
-  const version = isIP(address)
-  const most = version === 4 ? 32 : 128
-  const known = version === 0 ? bits === undefined && /^[a-z0-9.-]+$/i.test(place) : Number(bits ?? most) <= most
-  if (!known || more.length > 0 || (bits !== undefined && !/^\d{1,3}$/.test(bits)) || Number(port ?? 1) > 65_535) {
-    throw new Error(
-      `${JSON.stringify(text)} is not an address to allow. Write host, host:port, 10.1.0.0/16 or [fd00::/8]:8080`,
-    )
-  }
-  return {
-    host: version === 0 ? place.toLowerCase() : null,
-    range: version === 0 ? null : rangesOf([`${address}/${bits ?? most}`]),
-    port: port === undefined ? null : Number(port),
-  }
 }
 
 /** Whatever is asked for, these are the addresses. */
