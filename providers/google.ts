@@ -6,6 +6,7 @@
  *
  * Fails closed: what can't be read is no response and no usage, and a stream that ends without a finish reason is an error.
  */
+import type { MaybeEmbeddingsProvider } from './embeddings.ts'
 import {
   compatibleTakes,
   isCompatible,
@@ -13,6 +14,7 @@ import {
   readCompatibleResponse,
   readCompatibleStream,
 } from './google/compatible.ts'
+import { googleEmbeddings } from './google/embeddings.ts'
 import { LABEL, readGoogleError } from './google/errors.ts'
 import { googleMediaTokens, mustInline } from './google/media.ts'
 import { bareModel, googleModel, googleTier, googleUnpriced } from './google/models.ts'
@@ -25,7 +27,7 @@ import { unpackGoogleId } from './google/tool-id.ts'
 import { googleServerTools } from './google/tools.ts'
 import type { ChatProvider } from './provider.ts'
 
-export const google: ChatProvider = {
+export const google: ChatProvider & MaybeEmbeddingsProvider = {
   name: 'gemini',
   label: LABEL,
   baseUrl: BASE_URL,
@@ -55,4 +57,5 @@ export const google: ChatProvider = {
     readResponse: (body, context) => readCompatibleResponse(body, context) ?? readGoogleResponse(body, context),
     readStream: (context) => readGoogleStream(context, () => readCompatibleStream(context)),
   },
+  embeddings: googleEmbeddings,
 }

@@ -2,8 +2,11 @@
  * HuggingFace's router: the bytes of whichever provider it chose, with that one's quirks. `org/name:provider` names who serves a
  * call, and with it the price; without the suffix nobody can know it, and the response's own model name does not tell either.
  */
+import type { MaybeEmbeddingsProvider } from './embeddings.ts'
+import { huggingFaceEmbeddings } from './huggingface-embeddings.ts'
 import { unknownMedia } from './media/media-size.ts'
 import { openAiDialect, PLAIN_MODEL, typedTools } from './openai-dialect.ts'
+import type { OpenAiFacts } from './openai-facts.ts'
 import type { ChatProvider } from './provider.ts'
 
 /** Who serves its models, as the data set lists them. */
@@ -15,7 +18,7 @@ const SERVERS = [
 /** Ways of choosing rather than providers. */
 const POLICIES = /:(?:fastest|cheapest|preferred|auto)$/
 
-export const huggingface: ChatProvider = openAiDialect({
+const FACTS: OpenAiFacts = {
   name: 'huggingface',
   label: 'HuggingFace',
   baseUrl: 'https://router.huggingface.co/v1',
@@ -42,7 +45,12 @@ export const huggingface: ChatProvider = openAiDialect({
     serverOf(model) !== null
       ? null
       : `HuggingFace chooses who serves '${model}', so its price can't be known. Add a provider: '${model.replace(POLICIES, '')}:groq', for one.`,
-})
+}
+
+export const huggingface: ChatProvider & MaybeEmbeddingsProvider = {
+  ...openAiDialect(FACTS),
+  embeddings: huggingFaceEmbeddings(FACTS, serverOf),
+}
 
 /** LiteLLM writes the server in front: `together/org/name` is `org/name:together` to the router. */
 function withSuffix(model: string): string {

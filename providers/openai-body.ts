@@ -72,13 +72,17 @@ export function isThere({ text, members }: Pick<ChatRequest, 'text' | 'members'>
 }
 
 /** Members with something below them to be left out; their numbers keep their digits. `messages` go the way of all messages. */
-function prunedMembers(call: ProviderCall): Change[] {
+export function prunedMembers(call: Pruning): Change[] {
   const keys = new Set(call.dropAt.map(([top]) => String(top)))
   keys.delete('messages')
   return [...keys].map((key) => ({ key, value: JSON.stringify(pruned(call, key)) }))
 }
 
-function pruned({ request: { text, members }, dropAt }: ProviderCall, key: string): unknown {
+interface Pruning extends Pick<ProviderCall, 'dropAt'> {
+  request: Pick<ChatRequest, 'text' | 'members'>
+}
+
+function pruned({ request: { text, members }, dropAt }: Pruning, key: string): unknown {
   const own = members.find((member) => member.key === key)
   const value = own === undefined ? undefined : parseExactJson(text.toString('utf8', own.valueStart, own.end))
   for (const [top, ...path] of dropAt) if (top === key) removeAt(value, path)

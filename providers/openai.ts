@@ -1,6 +1,9 @@
-/** OpenAI, chat completions: the dialect every caller speaks. */
+/** OpenAI: the dialect every caller speaks. */
+import type { MaybeEmbeddingsProvider } from './embeddings.ts'
 import { asObject } from './json.ts'
 import { droppable, isSet, openAiDialect, typedTools } from './openai-dialect.ts'
+import { openAiEmbeddings } from './openai-embeddings.ts'
+import type { OpenAiFacts } from './openai-facts.ts'
 import { openAiMediaTokens, openAiModel, serviceTierMultiplier } from './openai-models.ts'
 import type { ChatProvider, Refusal, ServerTool } from './provider.ts'
 import type { MaybeResponsesProvider } from './responses.ts'
@@ -9,12 +12,12 @@ type Json = Readonly<Record<string, unknown>>
 
 const LABEL = 'OpenAI'
 
-export const openai: ChatProvider & MaybeResponsesProvider = openAiDialect({
+const FACTS: OpenAiFacts = {
   name: 'openai',
   label: LABEL,
   baseUrl: 'https://api.openai.com/v1',
   keyVariables: ['OPENAI_API_KEY'],
-  bareName: /^(?:gpt-|chatgpt-|o[1-9](?:-|$)|davinci|babbage|ft:gpt)/,
+  bareName: /^(?:gpt-|chatgpt-|o[1-9](?:-|$)|davinci|babbage|text-embedding-|ft:gpt)/,
   domain: 'openai.com',
   // Azure, which refuses both caps at once as OpenAI does.
   alsoAt: ['azure.com'],
@@ -32,7 +35,12 @@ export const openai: ChatProvider & MaybeResponsesProvider = openAiDialect({
     encryptsThoughts: true,
     leastOutput: 16,
   },
-})
+}
+
+export const openai: ChatProvider & MaybeResponsesProvider & MaybeEmbeddingsProvider = {
+  ...openAiDialect(FACTS),
+  embeddings: openAiEmbeddings(FACTS),
+}
 
 /**
  * A search model searches on every call, others when told to; the fee is per call and in no usage field. What is found is not

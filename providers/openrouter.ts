@@ -5,12 +5,15 @@
 
 import { claudeMediaTokens } from './anthropic/media.ts'
 import type { CutTexts } from './cut-texts.ts'
+import type { MaybeEmbeddingsProvider } from './embeddings.ts'
 import { googleMediaTokens } from './google/media.ts'
 import { asObject } from './json.ts'
 import { dataOf, type MediaSize, pagesOf, unknownMedia, upTo } from './media/media-size.ts'
+import { kindOfName } from './model-kind.ts'
 import { removeAt } from './openai-body.ts'
 import { droppable, isSet, openAiDialect, PLAIN_MODEL } from './openai-dialect.ts'
-import type { Added, ErrorMembers } from './openai-facts.ts'
+import { openAiEmbeddings } from './openai-embeddings.ts'
+import type { Added, ErrorMembers, OpenAiFacts } from './openai-facts.ts'
 import { openAiMediaTokens, openAiModel } from './openai-models.ts'
 import { count } from './openai-usage.ts'
 import type { ChatProvider, ModelFacts, ProviderErrorKind, Refusal, ServerTool } from './provider.ts'
@@ -22,7 +25,7 @@ type Json = Readonly<Record<string, unknown>>
 
 const LABEL = 'OpenRouter'
 
-export const openrouter: ChatProvider & MaybeResponsesProvider = openAiDialect({
+const FACTS: OpenAiFacts = {
   name: 'openrouter',
   label: LABEL,
   baseUrl: 'https://openrouter.ai/api/v1',
@@ -45,8 +48,21 @@ export const openrouter: ChatProvider & MaybeResponsesProvider = openAiDialect({
     return searches === null || searches === 0 ? {} : { web_search: searches }
   },
   errorKind,
+  listedAs,
   responses: { billedTools: [], boundsTools: false, stores: false, encryptsThoughts: false, leastOutput: 1 },
-})
+}
+
+export const openrouter: ChatProvider & MaybeResponsesProvider & MaybeEmbeddingsProvider = {
+  ...openAiDialect(FACTS),
+  embeddings: openAiEmbeddings(FACTS, { adds: priceBound }),
+}
+
+/** Embedders are not in its list of prices. It takes what who made them takes, and states what that was. */
+function listedAs(model: string): { provider: string; model: string } {
+  const vendor = model.slice(0, Math.max(0, model.indexOf('/')))
+  const isListed = kindOfName(model) === 'embedding' && (vendor === 'openai' || vendor === 'google')
+  return isListed ? { provider: vendor, model: baseName(model) } : { provider: 'openrouter', model }
+}
 
 /**
  * What it takes, and where its account's own key at the provider paid (`is_byok`, its cost is then its fee), what that key was
@@ -96,7 +112,7 @@ function baseName(name: string): string {
  * It chooses who serves, at whose price: nobody dearer than the quote, whatever the caller prefers. The operator's own bound comes
  * before the quote, the caller's only where it is lower; a price of 0 bounds nothing, for such a model has no other.
  */
-function priceBound({ maxPrice, request, defaults, drop, dropAt }: Added): Record<string, string> {
+function priceBound({ maxPrice, request, defaults, drop, dropAt }: Omit<Added, 'outputCap'>): Record<string, string> {
   if (maxPrice === null) return {}
   const preset = asObject(defaults.provider)
   const own = drop.includes('provider') ? null : structuredClone(asObject(request.json.provider))

@@ -29,7 +29,7 @@ import { extraSignature, splitToolCallId, unpackGoogleId } from './tool-id.ts'
 
 type Json = Record<string, unknown>
 
-const DIALECT: OpenAiFacts = {
+export const COMPATIBLE_FACTS: OpenAiFacts = {
   name: 'gemini',
   label: LABEL,
   baseUrl: 'https://generativelanguage.googleapis.com/v1beta/openai',
@@ -42,7 +42,7 @@ const DIALECT: OpenAiFacts = {
   capMember: () => 'either',
   usage: { totalIsTruth: true },
 }
-const COMPATIBLE: ChatCapability = openAiDialect(DIALECT).chat
+const COMPATIBLE: ChatCapability = openAiDialect(COMPATIBLE_FACTS).chat
 
 export const compatibleTakes = COMPATIBLE.takes
 

@@ -13,22 +13,34 @@ type Json = Readonly<Record<string, unknown>>
 export const BASE_URL = 'https://generativelanguage.googleapis.com/v1beta'
 
 export function prepareGoogle(call: ProviderCall): UpstreamRequest {
-  const base = new URL(call.apiBase ?? BASE_URL)
+  const { model, apiKey, apiBase, extraHeaders, request } = call
+  const accept = request.stream ? 'text/event-stream' : 'application/json'
+  const target = googleTarget(apiBase ?? BASE_URL, { model, method: methodOf(call), accept, apiKey, extraHeaders })
+  return { ...target, body: Buffer.from(JSON.stringify(translateRequest(call))) }
+}
+
+interface Asked extends Pick<ProviderCall, 'model' | 'apiKey' | 'extraHeaders'> {
+  /** `generateContent` */
+  method: string
+  accept: string
+}
+
+/** Where a method of a model is, and what is said of who asks. */
+export function googleTarget(
+  address: string,
+  { model, method, accept, apiKey, extraHeaders }: Asked,
+): Omit<UpstreamRequest, 'body'> {
+  const base = new URL(address)
   const headers: Record<string, string> = {
     'content-type': 'application/json',
-    accept: call.request.stream ? 'text/event-stream' : 'application/json',
+    accept,
     'accept-encoding': 'identity',
     'user-agent': 'tollgate',
   }
-  for (const [name, value] of Object.entries(call.extraHeaders)) headers[name.toLowerCase()] = value
+  for (const [name, value] of Object.entries(extraHeaders)) headers[name.toLowerCase()] = value
   // In the header, never in the address: addresses are logged on the way.
-  if (call.apiKey !== null) headers['x-goog-api-key'] = call.apiKey
-  return {
-    origin: base.origin,
-    path: `${pathOf(base)}/${resourceOf(call.model)}:${methodOf(call)}`,
-    headers,
-    body: Buffer.from(JSON.stringify(translateRequest(call))),
-  }
+  if (apiKey !== null) headers['x-goog-api-key'] = apiKey
+  return { origin: base.origin, path: `${pathOf(base)}/${resourceOf(model)}:${method}`, headers }
 }
 
 /** An address without a path is Google's own host, or a proxy in its place. */

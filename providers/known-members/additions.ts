@@ -4,6 +4,7 @@
  * that a cap does not bound. An operator who wants one writes `allowed_openai_params`, and it is metered as what nobody knows.
  */
 import { CHAT_MEMBERS } from './chat-members.ts'
+import { EMBEDDING_MEMBERS } from './embedding-members.ts'
 import { MESSAGE_MEMBERS } from './message-members.ts'
 import { RESPONSE_MEMBERS } from './response-members.ts'
 import { type Shape, shapeOf } from './shape.ts'
@@ -200,4 +201,28 @@ export const KNOWN_RESPONSE_ANYWHERE: Shape = shapeOf([
 /** What a provider takes beyond OpenAI's members of a request for a response. */
 export function responseAdditionsOf(provider: string): Shape {
   return shapeOf([...NEVER_SENT, ...RESPONSE_ADDITIONS, ...(provider === 'openrouter' ? ROUTED_RESPONSE : [])])
+}
+
+/** https://openrouter.ai/docs/api-reference/embeddings: who may serve, and what the texts are for. */
+const OPENROUTER_EMBEDDING: readonly string[] = [
+  'input_type',
+  ...OPENROUTER.filter((place) => place.startsWith('provider.')),
+]
+/** vLLM, TEI, NIM, Cohere's and Jina's compatible endpoints: what the texts are for, and what becomes of one that is too long. */
+const OTHER_EMBEDDERS: readonly string[] = [
+  ...['add_special_tokens', 'input_type', 'normalize', 'task', 'truncate', 'truncate_prompt_tokens'],
+  'truncation_direction',
+]
+
+/** Of embedding requests: `stream` is read only to be refused. */
+export const KNOWN_EMBEDDING: Shape = shapeOf([...EMBEDDING_MEMBERS, 'stream'])
+/** All there are, wherever they are taken: what a name must not look like. */
+export const KNOWN_EMBEDDING_ANYWHERE: Shape = shapeOf([
+  ...[...EMBEDDING_MEMBERS, 'stream', ...NEVER_SENT, ...OPENROUTER_EMBEDDING, ...OTHER_EMBEDDERS],
+])
+
+/** What a provider takes of an embedding request beyond OpenAI's members; `foreign` behind an `api_base` that is not its own host. */
+export function embeddingAdditionsOf(provider: string): { own: Shape; foreign: Shape } {
+  const own = [...NEVER_SENT, ...(provider === 'openrouter' ? OPENROUTER_EMBEDDING : [])]
+  return { own: shapeOf(own), foreign: shapeOf([...own, ...OTHER_EMBEDDERS]) }
 }

@@ -1,6 +1,7 @@
 /** Whether some model can be called without credits. */
 import { providerOf } from '../../providers/registry.ts'
 import type { Deployment } from '../config/config.ts'
+import { modeOf } from '../config/mode-of.ts'
 import type { PriceBook } from '../metering/price.ts'
 import { knownModels } from '../routing/known-models.ts'
 
@@ -15,14 +16,15 @@ export function hasFreeModel(deployments: readonly Deployment[], prices: PriceBo
 }
 
 function costsNothing(
-  { provider: name, price: operator }: Deployment,
+  { provider: name, price: operator, mode }: Deployment,
   model: string,
   prices: PriceBook,
   at: Date,
 ): boolean {
   if (operator !== null && operator.input === 0n && operator.output === 0n) return true
   const provider = providerOf(name)
-  const rates = prices.find({ listed: provider.listedAs(provider.pricedAs(model, null)), at, operator })?.tiers[0]
-    ?.rates
+  const inputOnly = modeOf({ upstreamModel: model, ...(mode === undefined ? {} : { mode }) }) === 'embedding'
+  const listed = provider.listedAs(provider.pricedAs(model, null))
+  const rates = prices.find({ listed, at, operator, inputOnly })?.tiers[0]?.rates
   return rates !== undefined && rates.input === 0n && rates.output === 0n
 }

@@ -14,6 +14,8 @@ export interface PriceTerms {
   operator: OperatorPrice | null
   /** The operator's, by the kind of tool. */
   toolFees: Readonly<Record<string, bigint>>
+  /** Nothing is written, so a price for input is enough. */
+  inputOnly?: boolean
 }
 
 export interface PriceContext {

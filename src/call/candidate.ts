@@ -74,7 +74,8 @@ export function makeCandidate(routed: RoutedCandidate, key: PayingKey, context: 
   const { deployment } = routed
   const terms = request.termsOn(deployment)
   const { provider, facts, tools } = terms
-  const now: PriceTerms = { at, operator: deployment.price, toolFees: config.toolFees }
+  const inputOnly = terms.isInputOnly ?? false
+  const now: PriceTerms = { at, operator: deployment.price, toolFees: config.toolFees, inputOnly }
   const tier = atLeastList(provider.tierMultiplier(terms.serviceTier, deployment.upstreamModel))
   const known = {
     ...routed,
@@ -99,7 +100,7 @@ export function makeCandidate(routed: RoutedCandidate, key: PayingKey, context: 
     return { ...known, ...UNCHARGED, price: costPrice(terms, deployment, { prices, request, priceTerms: now }) }
   }
   const priceBy = (by: PriceTerms) => candidatePrice(terms, deployment, { prices, request, priceTerms: by })
-  const priceTerms = agreed?.priceTermsOf(deployment) ?? now
+  const priceTerms = agreed === null ? now : { ...agreed.priceTermsOf(deployment), inputOnly }
   const price = priceBy(priceTerms)
   const current = factorsOf(context)
   const { markup, level } = agreed ?? current
@@ -226,11 +227,11 @@ function outputFor({ deployment, terms }: Priced, isStream: boolean, config: Con
 
 /** Every byte of the request may be input to some server, whatever we know of its members. */
 function possibleFor({ deployment, terms, estimate, price }: Priced, surcharge: bigint): Candidate['possible'] {
-  const { facts, tools, choices, outputCap, isCapBelieved } = terms
+  const { facts, tools, choices, outputCap, isCapBelieved, inputs = 1 } = terms
   const windows = [price.contextWindow, deployment.maxInputTokens].filter((window) => window !== null)
   const input = possibleInput({
     estimate: { ...estimate, bytes: Math.max(estimate.bytes, terms.requestBytes) },
-    contextWindow: windows.length === 0 ? null : Math.max(...windows),
+    contextWindow: windows.length === 0 ? null : Math.max(...windows) * inputs,
     toolRounds: tools.reduce((sum, { addsInput, uses }) => sum + (addsInput ? uses : 0), 0),
   })
   const toolUses: Record<string, number> = {}

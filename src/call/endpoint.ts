@@ -123,6 +123,10 @@ export interface Terms {
   readonly isCapBelieved: boolean
   /** Tools the provider runs itself. */
   readonly tools: readonly ServerTool[]
+  /** Nothing is written: output has no price and needs none. @default false */
+  readonly isInputOnly?: boolean
+  /** How many inputs are read apart from each other, each within the model's context window. @default 1 */
+  readonly inputs?: number
   /** Other models the request allows in the place of the one it names. */
   readonly mayServe: readonly string[]
   /** The service tier that is asked for; null for none. */

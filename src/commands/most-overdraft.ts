@@ -5,6 +5,7 @@
 import { unknownMedia } from '../../providers/media/media-size.ts'
 import { findProvider } from '../../providers/registry.ts'
 import type { Config, Deployment } from '../config/config.ts'
+import { modeOf } from '../config/mode-of.ts'
 import { MILLION } from '../metering/charge.ts'
 import { mostUnheld } from '../metering/estimate.ts'
 import { trimDecimal } from '../metering/money.ts'
@@ -22,7 +23,8 @@ function overdraftOf(config: Config, deployment: Deployment, now: Date): string 
   const provider = findProvider(deployment.provider)
   const { upstreamModel: model } = deployment
   const listed = provider?.listedAs(provider.pricedAs(model, null)) ?? null
-  const price = findPrice({ listed, at: now, operator: deployment.price, toolFees: config.toolFees })
+  const inputOnly = modeOf(deployment) === 'embedding'
+  const price = findPrice({ listed, at: now, operator: deployment.price, toolFees: config.toolFees, inputOnly })
   if (provider === null || price === null) return 'no price is known, so no call is made'
   const facts = provider.model(model)
   const limits = [deployment.maxOutputTokens, facts.maxOutputTokens].filter((limit) => limit !== null)
@@ -41,6 +43,7 @@ function overdraftOf(config: Config, deployment: Deployment, now: Date): string 
   }
   if (windows.length > 0) {
     const window = Math.max(...windows)
+    if (inputOnly) return `${worth(window, 0)} an input at most`
     const rules = provider.chat?.mediaTokens(model) ?? unknownMedia
     const media = `of which media that the payer does not cover can be ${worth(mostUnheld(window, rules), 0)}`
     return `${worth(window)} a choice at most, ${media}${cap}`

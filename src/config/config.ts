@@ -47,6 +47,8 @@ export interface Deployment {
   price: OperatorPrice | null
   maxOutputTokens: number | null
   maxInputTokens: number | null
+  /** What the operator says it is made for: `chat`, `embedding`, `completion` ...; left out where its name tells. */
+  mode?: string
   /** What its server states is charged at most at what is counted here; left out where it is charged as far as it is possible. */
   statement?: 'counted'
   /** The paths its server is known to have; left out where that goes by its host. */

@@ -105,6 +105,7 @@ function readDeployment(entry: Entry, shared: SharedParams): Deployment | null {
     price: readOperatorPrice([params, info]),
     ...readTokenLimits(info),
     ...readEndpoints(info),
+    ...readMode(info),
     ...(isCounted(params.take('statement'), info?.take('statement') ?? null) ? { statement: 'counted' as const } : {}),
     dropParams: params.take('drop_params').flag() ?? shared.dropParams,
     allowedParams: [...new Set([...shared.allowedParams, ...readAllowedParams(params.take('allowed_openai_params'))])],
@@ -151,6 +152,12 @@ function readEndpoints(info: Section | null): Pick<Deployment, 'supportedEndpoin
   const field = info?.take('supported_endpoints')
   if (field === undefined || field.empty) return {}
   return { supportedEndpoints: field.list().flatMap((entry) => entry.text('a path, such as /v1/responses') ?? []) }
+}
+
+/** Of LiteLLM's words those are honoured that an endpoint here asks about. */
+function readMode(info: Section | null): Pick<Deployment, 'mode'> {
+  const mode = info?.take('mode').text('a word, such as chat or embedding')?.trim() ?? ''
+  return mode === '' ? {} : { mode }
 }
 
 /** How far the server's own numbers are believed; may stand in either section. */

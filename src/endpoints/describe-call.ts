@@ -94,27 +94,38 @@ export function openBody(properties: Properties, required: readonly string[]): N
 
 export const MESSAGES: Properties = { messages: { type: 'array', minItems: 1, items: { type: 'object' } } }
 
+interface Described {
+  summary: string
+  description: string
+  response: string
+}
+
 /** Of a call whose request names a model. @param asked the members besides that are described, all of them required. */
-export function callOperation(
-  described: { summary: string; description: string; response: string },
-  asked: Properties = MESSAGES,
-): Operation {
-  const { summary, description, response } = described
+export function callOperation(described: Described, asked: Properties = MESSAGES): Operation {
   const properties = { model: { type: 'string' }, ...asked, stream: { type: 'boolean' } }
+  return operationOf(described, openBody(properties, ['model', ...Object.keys(asked)]))
+}
+
+/** @param isStreamed its response may be a stream. */
+export function operationOf(
+  { summary, description, response }: Described,
+  request: NonNullable<RouteConfig['request']>,
+  isStreamed = true,
+): Operation {
   return {
     tags: ['Chat completions'],
     summary,
     description,
     security: CREDENTIAL,
     parameters: callParameters,
-    request: openBody(properties, ['model', ...Object.keys(asked)]),
+    request,
     responses: {
       200: {
         description: response,
         headers: callHeaders,
         content: {
           'application/json': { schema: { type: 'object' } },
-          'text/event-stream': { schema: { type: 'string' } },
+          ...(isStreamed ? { 'text/event-stream': { schema: { type: 'string' } } } : {}),
         },
       },
       ...callFailures,

@@ -37,6 +37,8 @@ export interface PriceQuestion {
   operator: OperatorPrice | null
   /** Nano-dollars per use; they win over the data set's. */
   toolFees?: Readonly<Record<string, bigint>>
+  /** Nothing but input is billed: output that nobody priced costs nothing. @default false */
+  inputOnly?: boolean
 }
 
 export interface PriceBook {
@@ -77,7 +79,7 @@ export function dearestPrice(prices: readonly Price[]): Price {
 /** Finds a price without remembering it. `null`: nobody wrote a price for input and output, so the call must be refused. */
 export function findPrice(question: PriceQuestion): Price | null {
   const listed = question.listed === null ? null : findListedModel(question.listed.provider, question.listed.model)
-  return merge(listed, listed?.at(question.at) ?? null, question.operator, question.toolFees ?? {})
+  return merge(listed, listed?.at(question.at) ?? null, question)
 }
 
 /** Names come from callers where a model list has wildcards, so what is remembered must be bounded. */
@@ -87,7 +89,9 @@ const NOTHING = Object.freeze({})
 /** A price book that remembers what it returned, model names up to a bound (the oldest is forgotten first). */
 export function createPriceBook(): PriceBook {
   const models = new Map<string, ListedModel | null>()
-  const merged = new WeakMap<object, WeakMap<object, WeakMap<object, { price: Price | null }>>>()
+  type Merged = WeakMap<object, WeakMap<object, WeakMap<object, { price: Price | null }>>>
+  const merged: Merged = new WeakMap()
+  const mergedInput: Merged = new WeakMap()
 
   function listedModel(provider: string, model: string): ListedModel | null {
     const name = `${provider}\0${model}`
@@ -104,12 +108,13 @@ export function createPriceBook(): PriceBook {
   }
 
   return {
-    find({ listed: name, at, operator, toolFees }) {
+    find(question) {
+      const { listed: name, at, operator, toolFees, inputOnly = false } = question
       const listed = name === null ? null : listedModel(name.provider, name.model)
       const row = listed?.at(at) ?? null
-      const byRow = within(merged, operator ?? NOTHING, () => new WeakMap())
+      const byRow = within(inputOnly ? mergedInput : merged, operator ?? NOTHING, () => new WeakMap())
       const byFees = within(byRow, row ?? NOTHING, () => new WeakMap())
-      return within(byFees, toolFees ?? NOTHING, () => ({ price: merge(listed, row, operator, toolFees ?? {}) })).price
+      return within(byFees, toolFees ?? NOTHING, () => ({ price: merge(listed, row, question) })).price
     },
   }
 }
@@ -125,8 +130,7 @@ function within<Value>(map: WeakMap<object, Value>, key: object, make: () => Val
 function merge(
   model: ListedModel | null,
   listed: ListedPrice | null,
-  operator: OperatorPrice | null,
-  toolFees: Readonly<Record<string, bigint>>,
+  { operator, toolFees = {}, inputOnly = false }: PriceQuestion,
 ): Price | null {
   const written = operator !== null && writesAnything(operator) ? operator : null
   const starts = new Set([0])
@@ -134,7 +138,7 @@ function merge(
   for (const tier of written?.tiers ?? []) starts.add(tier.above)
   const tiers: { above: number; rates: Rates }[] = []
   for (const above of [...starts].sort((a, b) => a - b)) {
-    const rates = combine(writtenAt(written, above), listedAt(listed, above))
+    const rates = combine(writtenAt(written, above), listedAt(listed, above), inputOnly)
     if (rates === null) return null
     // A data set tier on a side the operator priced flat changes nothing; keep the table as short as it reads.
     const last = tiers.at(-1)
@@ -182,9 +186,9 @@ function writtenAt(operator: OperatorPrice | null, above: number): ListedRates {
  * discounts are on the provider's price, not on the operator's. Sound and images keep the data set's rates (they cost ten
  * times as much as text) unless the operator wrote that the side is free.
  */
-function combine(written: ListedRates, listed: ListedRates): Rates | null {
+function combine(written: ListedRates, listed: ListedRates, inputOnly: boolean): Rates | null {
   const input = written.input ?? listed.input
-  const output = written.output ?? listed.output
+  const output = written.output ?? listed.output ?? (inputOnly ? 0n : null)
   if (input === null || output === null) return null
   const cached = written.input === null ? listed : UNLISTED
   const heard = written.input === 0n ? UNLISTED : listed

@@ -22,6 +22,7 @@ export const LIST = {
   'gpt-audio-mini': { input: 600n, cached: 600n, output: 2_400n },
   'llama-4-maverick': { input: 200n, cached: 200n, output: 600n },
   'gpt-4o-mini-search-preview': { input: 150n, cached: 75n, output: 600n },
+  'text-embedding-3-small': { input: 20n, cached: 20n, output: 0n },
 } satisfies Record<string, ListPrice>
 
 export interface Bill {

@@ -101,6 +101,7 @@ router_settings:
       price: null,
       maxOutputTokens: 16384,
       maxInputTokens: null,
+      mode: 'chat',
       dropParams: true,
       allowedParams: [],
       weight: null,
@@ -138,7 +139,6 @@ router_settings:
   test('names each setting without effect by line', () => {
     const fix = 'accepted, has no effect here. Fix: nothing to do; it may be left out'
     expect(problemsOf(text, env)).toEqual([
-      `q config.yaml:14: model_list[0].model_info.mode: ${fix}`,
       `w config.yaml:33: litellm_settings.set_verbose: ${fix}`,
       `w config.yaml:34: litellm_settings.success_callback: ${fix}`,
       `w config.yaml:35: litellm_settings.fallbacks: ${fix}`,

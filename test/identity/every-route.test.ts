@@ -162,6 +162,8 @@ const TABLE = {
     'POST /api/v1/llm/quotes',
     'POST /v1/messages',
     'POST /v1/messages/count_tokens',
+    'POST /v1/embeddings',
+    'POST /embeddings',
   ],
 } as const satisfies Partial<Record<Permission | 'open', readonly string[]>>
 

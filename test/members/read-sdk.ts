@@ -29,6 +29,14 @@ export const RESPONSE: Declared = {
   module: `${ROOT}node_modules/openai/resources/responses/responses.d.mts`,
   request: 'ResponseCreateParamsBase',
 }
+export const EMBEDDING: Declared = {
+  module: `${ROOT}node_modules/openai/resources/embeddings.d.mts`,
+  request: 'EmbeddingCreateParams',
+}
+export const COMPLETION: Declared = {
+  module: `${ROOT}node_modules/openai/resources/completions.d.mts`,
+  request: 'CompletionCreateParamsBase',
+}
 /** With what is in beta: coding agents use that. */
 export const MESSAGE: Declared = {
   module: `${ROOT}node_modules/@anthropic-ai/sdk/resources/beta/messages/messages.d.mts`,

@@ -2,15 +2,19 @@
 import { describe, expect, test } from 'vitest'
 import { additionsOf, KNOWN, KNOWN_ANYWHERE } from '../../providers/known-members/additions.ts'
 import { CHAT_MEMBERS } from '../../providers/known-members/chat-members.ts'
+import { COMPLETION_MEMBERS } from '../../providers/known-members/completion-members.ts'
+import { EMBEDDING_MEMBERS } from '../../providers/known-members/embedding-members.ts'
 import { MESSAGE_MEMBERS } from '../../providers/known-members/message-members.ts'
 import { RESPONSE_MEMBERS } from '../../providers/known-members/response-members.ts'
 import { aliasOf, type Path, type Shape, shapeAt, strangersIn } from '../../providers/known-members/shape.ts'
 import { PROVIDERS } from '../../providers/registry.ts'
-import { CHAT_COMPLETION, MESSAGE, RESPONSE, readSdkMembers } from '../members/read-sdk.ts'
+import { CHAT_COMPLETION, COMPLETION, EMBEDDING, MESSAGE, RESPONSE, readSdkMembers } from '../members/read-sdk.ts'
 
 test.each([
   ['OpenAI', CHAT_MEMBERS, CHAT_COMPLETION],
   ["OpenAI's responses", RESPONSE_MEMBERS, RESPONSE],
+  ["OpenAI's embeddings", EMBEDDING_MEMBERS, EMBEDDING],
+  ["OpenAI's completions", COMPLETION_MEMBERS, COMPLETION],
   ['Anthropic', MESSAGE_MEMBERS, MESSAGE],
 ])("%s's members are those of the installed SDK: `npm run members` after an update.", (_, listed, declared) => {
   expect(listed).toEqual(readSdkMembers(declared))

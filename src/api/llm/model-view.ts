@@ -1,6 +1,7 @@
 /** A model as the lists of the internal LLM API show it: with its price for the caller's plan. */
 import { providerOf } from '../../../providers/registry.ts'
 import type { Config, Deployment } from '../../config/config.ts'
+import { modeOf } from '../../config/mode-of.ts'
 import { MICROCREDITS_PER_DOLLAR, trimDecimal } from '../../metering/money.ts'
 import { type PriceBook, ratesFor } from '../../metering/price.ts'
 import type { Router } from '../../routing/route.ts'
@@ -40,6 +41,7 @@ function priceOf({ config, prices }: Sources, deployment: Deployment, at: Date):
     at,
     operator: deployment.price,
     toolFees: config.toolFees,
+    inputOnly: modeOf(deployment) === 'embedding',
   })
   if (price === null) return null
   const { input, output } = ratesFor(price, 0)

@@ -5,6 +5,7 @@ import type { ChatProvider, ChatRequest, Refusal } from '../../../providers/prov
 import { findProvider } from '../../../providers/registry.ts'
 import type { Terms } from '../../call/endpoint.ts'
 import type { Deployment } from '../../config/config.ts'
+import { modeOf } from '../../config/mode-of.ts'
 import { TollgateError } from '../../http/errors.ts'
 import type { MediaTokens } from '../../metering/estimate.ts'
 import { largestOf } from '../../metering/largest-media.ts'
@@ -99,7 +100,9 @@ function mediaRule(chat: ChatProvider['chat'], name: string, cuts: CutTexts): Me
 }
 
 /** @throws {TollgateError} 400 where it serves no chat completions. */
-function chatProviderFor({ provider: name }: Deployment): ChatProvider {
+function chatProviderFor(deployment: Deployment): ChatProvider {
+  const { provider: name } = deployment
+  if (modeOf(deployment) === 'embedding') throw onlyEmbeds(deployment)
   const provider = findProvider(name)
   if (provider !== null && servesChat(provider)) return provider
   throw new TollgateError(
@@ -108,6 +111,11 @@ function chatProviderFor({ provider: name }: Deployment): ChatProvider {
     `${provider?.label ?? name} serves no chat completions. Ask for another model.`,
     { param: 'model' },
   )
+}
+
+function onlyEmbeds({ modelName }: Deployment): TollgateError {
+  const message = `'${modelName.slice(0, 100)}' is a model for embeddings: ask POST /v1/embeddings for it, or ask for another model here.`
+  return new TollgateError(400, 'unsupported_endpoint', message, { param: 'model' })
 }
 
 function servesChat(provider: NonNullable<ReturnType<typeof findProvider>>): provider is ChatProvider {

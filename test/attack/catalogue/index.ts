@@ -5,6 +5,7 @@ import { BYOK } from './byok.ts'
 import { CAP } from './cap.ts'
 import { CORNERS } from './corners.ts'
 import { DELIVERY } from './delivery.ts'
+import { EMBEDDINGS } from './embeddings.ts'
 import { FORMS } from './forms.ts'
 import { HIDDEN } from './hidden.ts'
 import { IDEMPOTENCY } from './idempotency.ts'
@@ -42,4 +43,5 @@ export const CATALOGUE: Readonly<Record<string, readonly Trick[]>> = {
   'the same again': AGAIN,
   corners: CORNERS,
   "Anthropic's messages": MESSAGES,
+  embeddings: EMBEDDINGS,
 }

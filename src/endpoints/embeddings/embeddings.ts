@@ -1,0 +1,39 @@
+/** POST /v1/embeddings, in OpenAI's dialect, whichever provider serves it. */
+import { inputTokens } from '../../../providers/usage.ts'
+import type { Endpoint } from '../../call/endpoint.ts'
+import { errorBody } from '../../http/errors.ts'
+import { type JsonObject, parseJsonObject } from '../../http/json-object.ts'
+import { chatCompletions } from '../chat-completions/chat-completions.ts'
+import { embeddingsTerms } from './embeddings-terms.ts'
+import { readEmbeddingsRequest } from './read-request.ts'
+
+export const embeddings: Endpoint = {
+  name: 'embeddings',
+  serviceType: 'embedding',
+  read(body, sent) {
+    const text = sent?.text ?? body.text
+    const request = readEmbeddingsRequest(wholeOf(body, text))
+    return {
+      text,
+      model: request.model,
+      stream: false,
+      includeUsage: false,
+      powerLevel: request.json.power_level,
+      mentionsUsageQuestion: () => false,
+      remoteMedia: () => null,
+      termsOn: (deployment) => embeddingsTerms(request, deployment),
+    }
+  },
+  errorBody,
+  usageShape(usage) {
+    const tokens = inputTokens(usage)
+    return { prompt_tokens: tokens, total_tokens: tokens }
+  },
+  // There are none; errors before the call look the same.
+  stream: chatCompletions.stream,
+}
+
+/** Media are cut out of the messages of chat completions; here a text is a text. */
+function wholeOf(body: JsonObject, text: Buffer): JsonObject {
+  return body.cuts === undefined ? body : parseJsonObject(text)
+}
