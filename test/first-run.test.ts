@@ -67,7 +67,7 @@ function audit(): Promise<{ stdout: string }> {
   return run(process.execPath, [MAIN, 'audit', '--data-dir', dataDir], { env: ENV })
 }
 
-test('npm start, paste the curl, see the price, audit beside the server and after it; a second start names the first.', async () => {
+test('A newcomer runs npm start, pastes the curl and sees the price; audit works beside the server and after it, and a second start names the first.', async () => {
   dataDir = await newDataDir()
   const lines = await start()
   expect(lines.length).toBeLessThanOrEqual(8)
@@ -103,7 +103,7 @@ test('npm start, paste the curl, see the price, audit beside the server and afte
   expect((await audit()).stdout).toBe('The books are right: 2 organizations, 1 charges, 0 open holds.\n')
 })
 
-test('the demo key and the books are there again at the next start; a provider key in the environment is found', async () => {
+test('The demo key and the books are there again at the next start; a provider key in the environment is found.', async () => {
   dataDir = await newDataDir()
   const first = (await start()).at(-1) ?? ''
   const bearer = /Bearer (\S+)"/.exec(first)?.[1]
@@ -119,7 +119,7 @@ test('the demo key and the books are there again at the next start; a provider k
   expect(headers.get('x-credits-remaining')).toBe('9999.909')
 })
 
-test('org create and key create work beside the running server, and the key they print works', async () => {
+test('org create and key create work beside the running server, and the key they print works.', async () => {
   dataDir = await newDataDir()
   const curl = (await start()).at(-1) ?? ''
   const cli = async (...args: string[]) =>

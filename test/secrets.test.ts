@@ -127,7 +127,7 @@ async function everyRow(): Promise<string> {
   return parts.flatMap(({ rows }) => rows.map(({ row }) => row)).join('\n')
 }
 
-test('nothing that is planted is in an answer, in the log, in the numbers or in the database', async () => {
+test('Nothing that is planted is in a response, in the log, in the numbers or in the database.', async () => {
   const { keys } = await db.seedOrganization({ plan: 'hybrid', credits: 100, users: { alice: 50, bob: 50 } })
   for (const key of Object.values(keys)) planted.add(key)
   const tollgate = await start()
@@ -221,7 +221,7 @@ test.each([
   ['start with half a root key', ['start'], { TOLLGATE_ROOT_KEY: ROOT.subarray(0, 16).toString('base64') }, 3],
   ['keys rotate without a next root key', ['keys', 'rotate'], {}, 3],
   ['keys import-fernet', ['keys', 'import-fernet'], {}, 0],
-] as const)('%s prints none of it', async (_, args, env, code) => {
+] as const)('%s prints nothing of what is planted.', async (_, args, env, code) => {
   // The root key is registered by whoever comes first.
   if (env !== undefined && 'TOLLGATE_ROOT_KEY' in env) planted.add(env.TOLLGATE_ROOT_KEY)
   const { output, exited } = run(args, env)
@@ -229,7 +229,7 @@ test.each([
   expectNoSecret(output(), 'what it prints')
 })
 
-test('neither does a crash', async () => {
+test('A crash prints nothing of what is planted.', async () => {
   const crash = "process.on('SIGUSR2', () => { throw new Error('out of the blue') })"
   const tollgate = await start({ NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(crash)}` })
   tollgate.child.kill('SIGUSR2')

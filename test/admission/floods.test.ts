@@ -10,7 +10,7 @@ const CONNECTIONS = 40
 const product = useProduct()
 const HELLO = { model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'Say hello' }] }
 
-test.for(FLOODS)('a caller is served beside a flood: $name', async (flood) => {
+test.for(FLOODS)('A caller is served beside a flood: $name', async (flood) => {
   const { keys } = await product.db.seedOrganization({ credits: 100, users: { alice: 50 } })
   const broke = await product.db.seedOrganization({ credits: 0, users: { mallory: 0 } })
   product.upstream.respond(chat())

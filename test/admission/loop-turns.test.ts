@@ -16,13 +16,13 @@ function loop() {
   return { turns, done, ask }
 }
 
-test('where nothing waits, a task runs at once', () => {
+test('Where nothing waits, a task runs at once.', () => {
   const { done, ask } = loop()
   expect(ask('a', 'first')).toBe(true)
   expect(done).toEqual(['first'])
 })
 
-test('beyond the share of a turn the rest waits for the next ones, in order', async () => {
+test('Beyond the share of a turn the rest waits for the next ones, in order.', async () => {
   const { turns, done, ask } = loop()
   expect(['1', '2', '3', '4', '5'].map((name) => ask('a', name))).toEqual([true, true, false, false, false])
   expect(turns.waiting).toBe(3)
@@ -33,7 +33,7 @@ test('beyond the share of a turn the rest waits for the next ones, in order', as
   expect(turns.waiting).toBe(0)
 })
 
-test('a network with one task is served after one task of a network with many', async () => {
+test('A network with one task is served after one task of a network with many.', async () => {
   const { done, ask } = loop()
   for (let at = 1; at <= 50; at += 1) ask('flood', `${at}`)
   ask('guest', 'guest')
@@ -41,7 +41,7 @@ test('a network with one task is served after one task of a network with many', 
   expect(done).toEqual(['1', '2', '3', 'guest'])
 })
 
-test('a task that throws costs the next ones nothing', async () => {
+test('A task that throws costs the next ones nothing.', async () => {
   const { turns, done, ask } = loop()
   ask('a', '1')
   ask('a', '2')

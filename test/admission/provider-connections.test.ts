@@ -13,7 +13,7 @@ async function isWaiting(taken: Promise<unknown>): Promise<boolean> {
 }
 
 describe('connections to one host', () => {
-  test('are had by one organization up to what it leaves free, and by others beside it', async () => {
+  test('One organization has connections to one host up to what it leaves free, and others have theirs beside it.', async () => {
     const shares = createProviderConnections({ connections: 4, ...FOR_EVER }, () => 0)
     const take = (organization: string) => shares.take(HOST, organization, nobodyLeaves)
     for (const organization of ['acme', 'acme', 'zeta']) expect(await take(organization)).not.toBeNull()
@@ -24,7 +24,7 @@ describe('connections to one host', () => {
     expect(await shares.take('other.example.com', 'hooli', nobodyLeaves)).not.toBeNull()
   })
 
-  test('go to the organization that has the fewest when one is free again, and to its first in line', async () => {
+  test('A connection that is free again goes to the organization that has the fewest, and to its first in line.', async () => {
     const shares = createProviderConnections({ connections: 4, ...FOR_EVER }, () => 0)
     const take = (organization: string) => shares.take(HOST, organization, nobodyLeaves)
     const [giveBack] = [await take('acme'), await take('acme'), await take('zeta'), await take('hooli')]
@@ -40,7 +40,7 @@ describe('connections to one host', () => {
     expect(order).toEqual(['initech first'])
   })
 
-  test('nobody waits longer than the time that is set, nor after the caller has left', async () => {
+  test('Nobody waits longer than the time that is set, nor after the caller has left.', async () => {
     const shares = createProviderConnections({ connections: 1, waitMs: 1 }, () => 0)
     const giveBack = await shares.take(HOST, 'acme', nobodyLeaves)
     expect(await shares.take(HOST, 'acme', nobodyLeaves)).toBeNull()

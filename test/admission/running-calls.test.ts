@@ -31,7 +31,7 @@ describe('running calls', () => {
     { limits: { ...MANY, perKey: 2 }, other: callerOf('acme', 'alice', 'alice-2'), limit: 'key_calls' },
     { limits: { ...MANY, perUser: 2 }, other: callerOf('acme', 'bob'), limit: 'user_calls' },
     { limits: { ...MANY, perOrganization: 2 }, other: callerOf('zeta'), limit: 'organization_calls' },
-  ])('are refused with 429 beyond $limit, and others are not', ({ limits, other, limit }) => {
+  ])('Running calls beyond $limit are refused with 429, and others are not.', ({ limits, other, limit }) => {
     const calls = createRunningCalls(limits, () => 0)
     const alice = callerOf('acme')
     const leave = calls.enter(alice)
@@ -65,7 +65,7 @@ describe('running calls', () => {
       other: { ...callerOf('zeta'), plan: 'hybrid' as const },
       refused: { limit: 'organization_calls', message: expect.stringContaining('this organization run at once: 2 do') },
     },
-  ])('of $bound are bound by rate_limits below the general limits', ({ calls, other, refused }) => {
+  ])('Running calls of $bound are bound by rate_limits below the general limits.', ({ calls, other, refused }) => {
     const running = createRunningCalls({ ...MANY, boundsOf: createBoundsOf(calls) }, () => 0)
     const alice = callerOf('acme')
     running.enter(alice)
@@ -74,7 +74,7 @@ describe('running calls', () => {
     expect([refusal(() => running.enter(other)), refusal(() => running.enter(other))]).toEqual([null, null])
   })
 
-  test('somebody without a key is bound as a user by the limit of keys', () => {
+  test('Somebody without a key is bound as a user by the limit of keys.', () => {
     const running = createRunningCalls({ ...MANY, boundsOf: createBoundsOf({ ...UNBOUND, key: two }) }, () => 0)
     const [alice, bob] = [callerOf('acme', 'alice', null), callerOf('acme', 'bob', null)]
     running.enter(alice)
@@ -83,13 +83,13 @@ describe('running calls', () => {
     expect(refusal(() => running.enter(bob))).toBeNull()
   })
 
-  test('a user of another organization is another user', () => {
+  test('A user of another organization is another user.', () => {
     const calls = createRunningCalls({ ...MANY, perUser: 1 }, () => 0)
     calls.enter(callerOf('acme'))
     expect(refusal(() => calls.enter(callerOf('zeta')))).toBeNull()
   })
 
-  test('callers without a key are counted as users', () => {
+  test('Callers without a key are counted as users.', () => {
     const calls = createRunningCalls({ ...MANY, perKey: 1, perUser: 2 }, () => 0)
     const master = callerOf('default', 'admin', null)
     calls.enter(master)
@@ -97,7 +97,7 @@ describe('running calls', () => {
     expect(refusal(() => calls.enter(master))).toMatchObject({ limit: 'user_calls' })
   })
 
-  test('one organization has no more than it leaves free, whoever comes next finds room', () => {
+  test('One organization has no more running calls than it leaves free, and whoever comes next finds room.', () => {
     const calls = createRunningCalls({ ...MANY, total: 12 }, () => 0)
     calls.enter(callerOf('hooli'))()
     const counts = ['acme', 'zeta', 'initech'].map((organization) => {
@@ -115,7 +115,7 @@ describe('running calls', () => {
     })
   })
 
-  test('one that is alone has all but an eighth, until another comes and for ten minutes from then on', () => {
+  test('An organization that is alone has all running calls but an eighth, until another comes and for ten minutes from then on.', () => {
     let now = 0
     const calls = createRunningCalls({ ...MANY, total: 16 }, () => now)
     const acme = callerOf('acme')

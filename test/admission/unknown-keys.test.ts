@@ -13,7 +13,7 @@ const product = useProduct(() => ({ tollgate: { limits: { unknown_keys_per_minut
 const nobodys = () => `uc_${randomBytes(32).toString('hex')}`
 const status = async (key: string | null) => (await get(product.tollgate, key, '/v1/models')).status
 
-test('beyond the limit they are 429, and everybody else is answered as before', async () => {
+test('Unknown keys beyond the limit get 429, and everybody else is served as before.', async () => {
   const before = await scrape(product.tollgate)
   const known = await product.db.seedOrganization({ credits: 1, users: { alice: 1 } })
   expect(await status(known.keys.alice)).toBe(200)
@@ -34,7 +34,7 @@ test('beyond the limit they are 429, and everybody else is answered as before', 
   expect([await status(null), await status('sk-of-another-product')]).toEqual([401, 401])
 })
 
-test('a thousand at once do not keep a new key that is good from being found', async () => {
+test('A thousand unknown keys at once do not keep a new key that is good from being found.', async () => {
   const { keys } = await product.db.seedOrganization({ credits: 1, users: { alice: 1 } })
   const flood = Promise.all(Array.from({ length: 1_000 }, () => status(nobodys())))
   expect(await status(keys.alice)).toBe(200)
@@ -53,7 +53,7 @@ describe('what is remembered', () => {
   }
   const book = () => createKeyBook({ findKeys, unknownKeys: createUnknownKeys(1e9, () => now), now: () => now })
 
-  test('of a good key outlives any number of bad ones', async () => {
+  test('What is remembered of a good key outlives any number of bad ones.', async () => {
     const { find } = book()
     expect(await find(good, 'a')).toBe(record)
     queries.length = 0
@@ -63,7 +63,7 @@ describe('what is remembered', () => {
     expect(queries).toEqual([])
   })
 
-  test('is asked again while it is believed, once, in one query for all keys that are due, and no call waits', async () => {
+  test('What is remembered is asked again while it is believed, once, in one query for all keys that are due, and no call waits.', async () => {
     const found = new Map([good, hashKey(newApiKey().key)].map((hash) => [hash, { ...record }]))
     const answers: PromiseWithResolvers<FoundKeys>[] = []
     const findKeys = async (hashes: readonly Buffer[]): Promise<FoundKeys> => {
@@ -97,7 +97,7 @@ describe('what is remembered', () => {
     expect(await gone).toBeNull()
   })
 
-  test('is believed for a second at most while the database does not answer, counted from the question', async () => {
+  test('What is remembered is believed for a second at most while the database does not answer, counted from the question.', async () => {
     const database: { isAway: boolean } = { isAway: false }
     const findKeys = async (hashes: readonly Buffer[]): Promise<FoundKeys> => {
       if (database.isAway) throw new Error('away')
@@ -114,7 +114,7 @@ describe('what is remembered', () => {
     expect(await find(good, 'a')).toBe(record)
   })
 
-  test('is asked again after a second, alone, while strangers wait in one query', async () => {
+  test('What is remembered is asked again after a second, alone, while strangers wait in one query.', async () => {
     const { find } = book()
     await find(good, 'a')
     now += 1_001
@@ -124,7 +124,7 @@ describe('what is remembered', () => {
   })
 })
 
-test('addresses count for an IPv4 address and for a /64 of IPv6', () => {
+test('Unknown keys are counted for an IPv4 address and for a /64 of IPv6.', () => {
   const networks = [
     '192.0.2.7',
     '::ffff:192.0.2.7',
@@ -147,7 +147,7 @@ test('addresses count for an IPv4 address and for a /64 of IPv6', () => {
   ])
 })
 
-test('a minute later an address begins anew', () => {
+test('A minute later the count of an address begins anew.', () => {
   let now = 0
   const { count, refuse } = createUnknownKeys(1, () => now)
   for (const address of ['a', 'a', 'b']) count(address)

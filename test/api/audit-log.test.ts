@@ -24,7 +24,7 @@ async function entries(query = ''): Promise<{ entries: Entry[]; next: string | n
   return answer.json() as { entries: Entry[]; next: string | null }
 }
 
-test('every change of a platform key has its entry', async () => {
+test('Every change of a platform key has its entry.', async () => {
   const subject = '?subject=platform/openai_api_key'
   await product.send('PUT', '/api/v1/admin/platform-keys/openai', { api_key: goodKey('openai') })
   await product.send('PUT', '/api/v1/admin/platform-keys/openai', { api_key: `${goodKey('openai')}2` })
@@ -72,7 +72,7 @@ test('The audit log is read page by page, newest first.', async () => {
 })
 
 test.each(['limit=0', 'limit=1001', 'limit=x', 'before=x', 'before=99999999999999999999', 'subject=%00'])(
-  '?%s is refused',
+  'The audit log refuses ?%s.',
   async (query) => {
     const param = query.split('=')[0] ?? ''
     expectRefusal(await product.send('GET', `${LOG}?${query}`), { status: 422, code: 'invalid_request', param })
@@ -89,7 +89,7 @@ test('Nobody can change the audit log, also not with psql.', async () => {
     await expect(product.db.pool.query(statement)).rejects.toThrow()
 })
 
-test('an entry goes when it is older than the operator keeps it, and nobody removes one of less than 90 days', async () => {
+test('An entry goes when it is older than the operator keeps it, and nobody removes one of less than 90 days.', async () => {
   const { db } = product
   await product.send('PUT', '/api/v1/admin/platform-keys/groq', { api_key: goodKey('groq') })
   const count = async () => (await db.pool.query('select id from tollgate.audit_log')).rowCount ?? 0
@@ -114,7 +114,7 @@ test('an entry goes when it is older than the operator keeps it, and nobody remo
   expect(await count()).toBe(0)
 })
 
-test('a thousand entries are removed at a time, and two who do it at once do not wait for each other', async () => {
+test('A thousand entries are removed at a time, and two who do it at once do not wait for each other.', async () => {
   const { db } = product
   // Left by the tests before, and looked at first.
   const { rowCount: younger } = await db.pool.query('select from tollgate.audit_log')
@@ -129,7 +129,7 @@ test('a thousand entries are removed at a time, and two who do it at once do not
   expect(rowCount).toBe(0)
 })
 
-test('a caller changes keys twenty times a minute, so that the log is not filled by one', async () => {
+test('A caller changes keys twenty times a minute, so that the log is not filled by one.', async () => {
   const { keys } = await product.db.seedOrganization({ credits: 0, users: { alice: 0, bob: 0 } })
   const save = (key: string) =>
     product.send('POST', '/api/v1/llm/byok/keys', { provider: 'groq', api_key: goodKey('groq') }, key)

@@ -33,14 +33,14 @@ const stored = async (key: string, query = '') => {
 }
 const store = (key: string, body: Record<string, unknown>) => product.send('POST', `${ROUTE}/keys`, body, key)
 
-test('everybody may know the providers', async () => {
+test('Everybody may know which providers there are.', async () => {
   const answer = await product.send('GET', `${ROUTE}/providers`, undefined, null)
   const { providers } = answer.json() as { providers: { id: string; key_format: string }[] }
   expect(providers.map(({ id }) => id)).toEqual(SEVEN_NAMES)
   expect(providers.find(({ id }) => id === 'google')?.key_format).toBe('AIza...')
 })
 
-test.each(SEVEN_NAMES)('a key of %s is stored, listed masked, switched off and on, and deleted', async (provider) => {
+test.each(SEVEN_NAMES)('A key of %s is stored, listed masked, switched off and on, and deleted.', async (provider) => {
   const { member } = await organization()
   const apiKey = goodKey(provider)
   const saved = await store(member, { provider, api_key: apiKey, metadata: { label: 'mine', last_tested: 'never' } })
@@ -95,7 +95,7 @@ test.each([
   ['xai', `xai-${'a'.repeat(16)}`],
   ['google', `AIza${'a'.repeat(16)}`],
   ['google', goodKey('xai')],
-])('%s: half a key, or another’s, is refused with the documented text', async (provider, apiKey) => {
+])('%s: half a key, or another’s, is refused with the documented text.', async (provider, apiKey) => {
   const { member } = await organization()
   const answer = await store(member, { provider, api_key: apiKey })
   expect([answer.status, answer.json().detail]).toEqual([400, `Invalid API key format for ${provider}`])
@@ -114,12 +114,12 @@ test.each([
   [{ provider: 'openai', api_key: goodKey('openai'), metadata: [1] }, 422, 'invalid_request', 'metadata'],
   [{ provider: 'openai', api_key: goodKey('openai'), metadata: { a: '\0' } }, 422, 'invalid_request', 'metadata'],
   [{ provider: 'openai', api_key: goodKey('openai'), scope: 'world' }, 422, 'invalid_request', 'scope'],
-] as const)('%j is refused', async (body, status, code, param) => {
+] as const)('A request to store %j is refused.', async (body, status, code, param) => {
   const { owner } = await organization()
   expectRefusal(await store(owner, body), { status, code, param })
 })
 
-test('metadata that nests without end is refused', async () => {
+test('Metadata that nests without end is refused.', async () => {
   const { member } = await organization()
   const nested = `${'['.repeat(20_000)}${']'.repeat(20_000)}`
   const body = `{"provider": "openai", "api_key": "${goodKey('openai')}", "metadata": {"a": ${nested}}}`
@@ -127,7 +127,7 @@ test('metadata that nests without end is refused', async () => {
   expectRefusal(answer, { status: 400, code: 'invalid_json', param: 'request_body' })
 })
 
-test('why a stored key does not open is said without names of root keys and of other users', async () => {
+test('Why a stored key does not open is said without names of root keys and of other users.', async () => {
   const { member, owner } = await organization()
   for (const key of [member, owner]) await store(key, { provider: 'openai', api_key: goodKey('openai') })
   const problem = "This key can't be used. Store it again, or tell the operator."
@@ -162,7 +162,7 @@ test.each([
   ['POST', '/keys/openai/toggle'],
   ['POST', '/keys/openai/test'],
   ['GET', '/keys/openai/usage'],
-])('%s %s needs a key of this product', async (method, path) => {
+])('%s %s needs a key of this product.', async (method, path) => {
   expectRefusal(await product.send(method, `${ROUTE}${path}`, undefined, null), {
     status: 401,
     code: 'missing_api_key',
@@ -181,7 +181,7 @@ test('Nobody sees, changes or deletes another’s key.', async () => {
 })
 
 describe("an organization's keys", () => {
-  test('are for its admins, and apart from their own', async () => {
+  test("An organization's keys are for its admins, and apart from their own.", async () => {
     const { owner, member } = await organization()
     const body = { provider: 'openai', api_key: goodKey('openai'), scope: 'organization' }
     const refusal = { status: 403, code: 'permission_denied' }
@@ -204,7 +204,7 @@ describe("an organization's keys", () => {
 })
 
 describe('a test', () => {
-  test('asks the provider with the key in a header, notes the outcome, and costs nothing', async () => {
+  test('A test asks the provider with the key in a header, notes the outcome, and costs nothing.', async () => {
     const { member } = await organization()
     await store(member, { provider: 'openai', api_key: goodKey('openai') })
     const { upstream } = product
@@ -235,7 +235,7 @@ describe('a test', () => {
     expect(await stored(member)).toMatchObject([{ last_tested: null, test_status: null }])
   })
 
-  test('is to be had five times a minute, by each user', async () => {
+  test('A user may test keys five times a minute.', async () => {
     const { owner, member } = await organization()
     product.upstream.respond(jsonAnswer({ data: [] }))
     for (const key of [owner, member]) await store(key, { provider: 'groq', api_key: goodKey('groq') })

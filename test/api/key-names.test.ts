@@ -27,7 +27,7 @@ async function member(plan: 'byok' | 'platform' = 'byok') {
 }
 
 describe('Provider keys', () => {
-  test('are saved, listed, used by the next call, seen under the other names, and deleted', async () => {
+  test('Provider keys are saved, listed, used by the next call, seen under the other names, and deleted.', async () => {
     const caller = await member('platform')
     const messages = [{ role: 'user', content: 'x' }]
     const call = () => postChat(product.tollgate, caller, { model: 'own', messages, max_tokens: 5 })
@@ -90,7 +90,7 @@ describe('Provider keys', () => {
     ).toBe(false)
   })
 
-  test('are tested where they are asked to be, ten times a minute', async () => {
+  test('Provider keys are tested where they are asked to be, ten times a minute.', async () => {
     expect(await send('POST', `${PROVIDERS}/keys/test`, { provider_type: 'openai' })).toMatchObject({
       status: 400,
       json: { detail: 'No API key configured for provider: openai' },
@@ -148,11 +148,11 @@ describe('Provider keys', () => {
     ['PUT', `${SYSTEM}/openai`, {}, 400, /^Invalid API key$/],
     ['POST', `${SYSTEM}/xai/test`, undefined, 400, /^No API key configured$/],
     ['DELETE', `${SYSTEM}/nobody`, undefined, 404, /^Provider not found$/],
-  ])('%s %s with %j is %i', async (method, path, body, status, says) => {
+  ])('%s %s with %j gets %i.', async (method, path, body, status, says) => {
     expect(await send(method, path, body)).toMatchObject({ status, json: { detail: expect.stringMatching(says) } })
   })
 
-  test('have a list of what can be stored', async () => {
+  test('Provider keys have a list of what can be stored.', async () => {
     const { json } = await send('GET', `${PROVIDERS}/info`)
     expect(json).toMatchObject({ success: true, total: 7 })
     expect(json.providers[2]).toEqual({
@@ -165,7 +165,7 @@ describe('Provider keys', () => {
     })
   })
 
-  test('are the operator’s: a member gets 403, a stranger 401', async () => {
+  test('Provider keys are the operator’s: a member gets 403, a stranger 401.', async () => {
     const caller = await member()
     for (const path of [`${PROVIDERS}/keys`, `${PROVIDERS}/info`, SYSTEM]) {
       expect(await send('GET', path, undefined, caller)).toMatchObject({
@@ -178,7 +178,7 @@ describe('Provider keys', () => {
 })
 
 describe('System keys', () => {
-  test('are set and deleted by the name of the provider, with an entry of the audit log each', async () => {
+  test('System keys are set and deleted by the name of the provider, with an entry of the audit log each.', async () => {
     expect(await send('PUT', `${SYSTEM}/google`, { api_key: ` ${goodKey('google')} ` })).toEqual({
       status: 200,
       json: { success: true, message: 'System key updated successfully', provider_id: 'google' },
@@ -199,7 +199,7 @@ describe('System keys', () => {
 })
 
 describe('Own keys under /api/v1/byok', () => {
-  test('are added, listed, tested, used and removed, and are those of /api/v1/llm/byok', async () => {
+  test('Own keys under /api/v1/byok are added, listed, tested, used and removed, and are those of /api/v1/llm/byok.', async () => {
     const caller = await member()
     const stats = {
       total_providers: 7,
@@ -276,7 +276,7 @@ describe('Own keys under /api/v1/byok', () => {
     ['POST', `${OWN}/keys/test/openai`, undefined, 404],
     ['POST', `${OWN}/keys/test/nobody`, undefined, 404],
     ['DELETE', `${OWN}/keys/nobody`, undefined, 404],
-  ])('%s %s with %j is %i', async (method, path, body, status) => {
+  ])('%s %s with %j gets %i.', async (method, path, body, status) => {
     expect((await send(method, path, body, await member())).status).toBe(status)
   })
 })

@@ -103,7 +103,7 @@ test.each(SEVEN_NAMES)('The key of %s is stored, shown masked and deleted.', asy
 })
 
 test.each(SEVEN_NAMES)(
-  'refuses for %s what another provider’s key looks like, with the documented text',
+  'The platform refuses for %s what another provider’s key looks like, with the documented text.',
   async (name) => {
     const [label, format] = labelOf(name)
     const others = SEVEN_NAMES.filter((other) => other !== name).map(goodKey)
@@ -120,7 +120,7 @@ test.each(SEVEN_NAMES)(
 )
 
 test.each([[undefined], [{}], [{ api_key: '' }], [{ api_key: 'sk-short' }], [{ api_key: 7 }], [{ api_key: null }]])(
-  '%j is no key: 422',
+  '%j is no key, and gets 422.',
   async (body) => {
     expectRefusal(await product.send('PUT', `${ROUTE}/openai`, body), {
       status: 422,
@@ -130,13 +130,13 @@ test.each([[undefined], [{}], [{ api_key: '' }], [{ api_key: 'sk-short' }], [{ a
   },
 )
 
-test('a body that is not JSON is refused without being quoted', async () => {
+test('A body that is not JSON is refused without being quoted.', async () => {
   const answer = await product.send('PUT', `${ROUTE}/openai`, `{"api_key": ${goodKey('openai')}`)
   expectRefusal(answer, { status: 400, code: 'invalid_json', param: 'request_body' })
   expect(answer.body).not.toContain('sk-proj')
 })
 
-test('a body that says it is something else is refused', async () => {
+test('A body that says it is something else is refused.', async () => {
   const answer = await fetch(`${product.tollgate.url}${ROUTE}/openai`, {
     method: 'PUT',
     headers: { authorization: `Bearer ${MASTER_KEY}`, 'content-type': 'text/plain' },
@@ -146,18 +146,18 @@ test('a body that says it is something else is refused', async () => {
   expect(await listed('openai')).toMatchObject({ source: 'not_set' })
 })
 
-test('a body of more than 64 KiB is refused with that number', async () => {
+test('A body of more than 64 KiB is refused with that number.', async () => {
   const answer = await product.send('PUT', `${ROUTE}/openai`, { api_key: 'x'.repeat(65_537) })
   expectRefusal(answer, { status: 413, code: 'request_too_large' })
   expect(answer.json().detail).toBe('The request body is larger than 64 KiB. Send less.')
 })
 
-test('a key with characters no header carries is refused', async () => {
+test('A key with characters no header carries is refused.', async () => {
   const answer = await product.send('PUT', `${ROUTE}/openai`, { api_key: `${goodKey('openai')} and more` })
   expectRefusal(answer, { status: 400, code: 'invalid_provider_key', param: 'api_key' })
 })
 
-test('the provisioning key has no format', async () => {
+test('The provisioning key has no format.', async () => {
   const answer = await product.send('PUT', `${ROUTE}/provisioning`, { api_key: 'mu-prov-0123456789' })
   expect(answer.json()).toMatchObject({ success: true, key_preview: 'mu-prov...6789' })
   expect(await listed('provisioning')).toMatchObject({ source: 'database' })
@@ -190,7 +190,7 @@ const EVERY_ROUTE: [string, string][] = [
   ['GET', '/api/v1/admin/audit-log'],
 ]
 
-test.each(EVERY_ROUTE)('%s %s is for system administrators', async (method, path) => {
+test.each(EVERY_ROUTE)('%s %s is for system administrators.', async (method, path) => {
   const { keys } = await product.db.seedOrganization({ credits: 0, users: { owner: 0, member: 0 } })
   expectRefusal(await product.send(method, path, undefined, null), { status: 401, code: 'missing_api_key' })
   expectRefusal(await product.send(method, path, undefined, `${MASTER_KEY}0`), { status: 401, code: 'invalid_api_key' })

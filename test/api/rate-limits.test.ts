@@ -58,7 +58,7 @@ describe.skipIf(!redisInstalled())('Two replicas with one Redis', () => {
     return postChat(at, key, body, { path: POST })
   }
 
-  test('refuse the 101st GET in a minute of one caller, and nobody else’s', async () => {
+  test('Two replicas with one Redis refuse the 101st GET in a minute of one caller, and nobody else’s.', async () => {
     const { keys } = await db.seedOrganization({ credits: 1, users: { alice: 0, bob: 0 } })
     const statuses: number[] = []
     for (let i = 0; i < 100; i++) statuses.push((await get(i % 2 === 0 ? one() : other(), keys.alice, GET)).status)
@@ -82,7 +82,7 @@ describe.skipIf(!redisInstalled())('Two replicas with one Redis', () => {
     expect([answer.status, answer.headers.get('x-ratelimit-remaining')]).toEqual([200, '99'])
   })
 
-  test('refuse the 21st POST in a minute, and count neither strangers nor mistakes', async () => {
+  test('Two replicas with one Redis refuse the 21st POST in a minute, and count neither strangers nor mistakes.', async () => {
     for (let i = 0; i < 25; i++) expect((await post(one(), {}, null)).status).toBe(401)
     for (let i = 0; i < 25; i++) expect((await post(one(), { name: 'no organization' })).status).toBe(422)
     for (let i = 0; i < 20; i++) {
@@ -97,7 +97,7 @@ describe.skipIf(!redisInstalled())('Two replicas with one Redis', () => {
   const BODY = { model: 'exact', max_tokens: 10, messages: [{ role: 'user', content: 'Hi' }] }
   const usage = { prompt_tokens: 10, completion_tokens: 95, total_tokens: 105 }
 
-  test('refuse calls of a key beyond its own limit, and name that limit', async () => {
+  test('Two replicas with one Redis refuse calls of a key beyond its own limit, and name that limit.', async () => {
     const stated: unknown[] = []
     for (let i = 0; i < 4; i++) {
       upstream.respond(chatAnswer({ model: 'exact' }))
@@ -120,7 +120,7 @@ describe.skipIf(!redisInstalled())('Two replicas with one Redis', () => {
     await expect.poll(async () => (await postChat(other(), SERVICE, BODY)).status, { timeout: 10_000 }).toBe(429)
   })
 
-  test('state a limit on streams and errors too, and nothing where nothing limits requests', async () => {
+  test('Two replicas with one Redis state a limit on streams and errors too, and nothing where nothing limits requests.', async () => {
     upstream.respond(chatStream({ model: 'exact' }))
     const streamed = await postChat(one(), STREAMS, { ...BODY, stream: true })
     const refused = await postChat(one(), STREAMS, { ...BODY, model: 'nobody-has-this' })
@@ -133,7 +133,7 @@ describe.skipIf(!redisInstalled())('Two replicas with one Redis', () => {
     expect(stated(await postChat(one(), MASTER_KEY, BODY))).toEqual([200, null])
   })
 
-  test('refuse the next call of a key that used its tokens', async () => {
+  test('Two replicas with one Redis refuse the next call of a key that used its tokens.', async () => {
     const statuses: number[] = []
     for (let i = 0; i < 3; i++) {
       upstream.respond(chatAnswer({ model: 'exact', usage }))

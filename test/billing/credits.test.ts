@@ -37,7 +37,7 @@ const allocation = (organizationId: string, userId: string, credits: string) => 
 })
 
 describe('a change that is asked for', () => {
-  test('is made once for each idempotency key, and answered the same whenever it is repeated', async () => {
+  test('A change that is asked for is made once for each idempotency key, and answered the same whenever it is repeated.', async () => {
     const org = await seed()
     const request = { actor: 'tester', key: randomUUID(), asked: 'add 500' }
     const answers = await inLine(
@@ -51,7 +51,7 @@ describe('a change that is asked for', () => {
     expect(await listBilling(db.database, org.id, { limit: 10, offset: 0 })).toHaveLength(1)
   })
 
-  test('is refused under a key that was used for something else', async () => {
+  test('A change that is asked for is refused under a key that was used for something else.', async () => {
     const org = await seed()
     const request = { actor: 'tester', key: randomUUID(), asked: 'add 500' }
     await run((tx) => addCreditsToPool(tx, purchase(org.id, '500')), request)
@@ -61,7 +61,7 @@ describe('a change that is asked for', () => {
     expect((await findPool(db.database.query, org.id)).total_credits).toBe('1500.000000')
   })
 
-  test('leaves no key where it failed, and a key is free again after a day', async () => {
+  test('A change that is asked for leaves no key where it failed, and a key is free again after a day.', async () => {
     const org = await seed()
     const request = { actor: 'tester', key: randomUUID(), asked: 'allocate' }
     await expect(run((tx) => allocateCredits(tx, allocation(org.id, 'alice', '5000')), request)).rejects.toMatchObject({
@@ -84,7 +84,7 @@ describe('a change that is asked for', () => {
 })
 
 describe('allocations', () => {
-  test('add up, and keep their reset period until another is named', async () => {
+  test('Allocations add up, and keep their reset period until another is named.', async () => {
     const org = await seed()
     await db.setNow('2026-03-10T12:00:00Z')
     const weekly = await run((tx) =>
@@ -110,7 +110,7 @@ describe('allocations', () => {
     ])
   })
 
-  test('are for members only', async () => {
+  test('Allocations are for members only.', async () => {
     const org = await seed()
     await expect(run((tx) => allocateCredits(tx, allocation(org.id, 'eve', '1')))).rejects.toMatchObject({
       status: 400,
@@ -118,7 +118,7 @@ describe('allocations', () => {
     })
   })
 
-  test('refuse more than the ledger can hold', async () => {
+  test('Allocations refuse more than the ledger can hold.', async () => {
     const org = await seed()
     for (const credits of ['10000000000001', '99999999999999999999999'])
       await expect(run((tx) => addCreditsToPool(tx, purchase(org.id, credits)))).rejects.toMatchObject({ status: 422 })
@@ -128,7 +128,7 @@ describe('allocations', () => {
 describe('a deduction', () => {
   const deduction = { userId: 'alice', serviceType: 'valuation', serviceName: null, requestId: null, metadata: null }
 
-  test('deducts from the user and says what is left', async () => {
+  test('A deduction deducts from the user and says what is left.', async () => {
     const org = await seed()
     const left = await run((tx) => deductCredits(tx, { ...deduction, organizationId: org.id, credits: '75' }))
     expect(left).toBe('125.000000')
@@ -138,7 +138,7 @@ describe('a deduction', () => {
     ['alice', '201', 402, 'insufficient_credits', 'Insufficient credits: 200 available, 201 needed'],
     ['eve', '1', 403, 'no_allocation', /^No credit allocation found for user eve in org /],
     ['alice', '-1', 422, 'invalid_amount', /must not be negative/],
-  ])('of %s over %s credits is refused with %i', async (userId, credits, status, code, message) => {
+  ])('A deduction of %s over %s credits is refused with %i.', async (userId, credits, status, code, message) => {
     const org = await seed()
     await expect(
       run((tx) => deductCredits(tx, { ...deduction, userId, organizationId: org.id, credits })),
@@ -158,7 +158,7 @@ describe('a refund', () => {
     return { org, callId }
   }
 
-  test('gives the user back a part of a charge, and never more than the charge', async () => {
+  test('A refund gives the user back a part of a charge, and never more than the charge.', async () => {
     const { org, callId } = await charged(30)
     expect(await refund(callId, '12.5')).toMatchObject({ refunded: '12.5', refundable: '17.5', user_id: 'alice' })
     await expect(refund(callId, '18')).rejects.toMatchObject({ status: 422, code: 'refund_too_large' })
@@ -175,7 +175,7 @@ describe('a refund', () => {
     ])
   })
 
-  test('of two at once gives back the charge once', async () => {
+  test('A refund of two at once gives back the charge once.', async () => {
     const { org, callId } = await charged(30)
     const outcomes = await inLine(
       db.pool,
@@ -187,14 +187,14 @@ describe('a refund', () => {
     expect((await balances(db.pool, org.id)).pool.total).toBe('1030')
   })
 
-  test('is for charges that exist and are not disputed', async () => {
+  test('A refund is for charges that exist and are not disputed.', async () => {
     const { callId } = await charged(30, 'disputed')
     await expect(refund(callId, null)).rejects.toMatchObject({ status: 409, code: 'call_disputed' })
     await expect(refund(randomUUID(), null)).rejects.toMatchObject({ status: 404 })
     await expect(refund('no-uuid', null)).rejects.toMatchObject({ status: 404 })
   })
 
-  test('of a user who left goes to the pool', async () => {
+  test('A refund of a user who left goes to the pool.', async () => {
     const { org, callId } = await charged(30)
     await db.pool.query("select tollgate.ledger_end_allocation($1, 'alice', 'admin')", [org.id])
     await refund(callId, null)
@@ -204,7 +204,7 @@ describe('a refund', () => {
     })
   })
 
-  test('is not given back again by the late settlement of a call that was recovered', async () => {
+  test('A refund is not given back again by the late settlement of a call that was recovered.', async () => {
     const org = await seed()
     const { callId } = await hold(db.pool, org.id, { output: 30 })
     await db.pool.query(
@@ -223,7 +223,7 @@ describe('a refund', () => {
 })
 
 describe('credits that were paid for and whose payment went back', () => {
-  test('are deducted as far as they are not allocated', async () => {
+  test('Credits that were paid for and whose payment went back are deducted as far as they are not allocated.', async () => {
     const org = await seed()
     const take = async (credits: number) => {
       const { rows } = await db.pool.query<{ taken: string }>(

@@ -46,7 +46,7 @@ describe('a subscription', () => {
   const start = (organizationId: string, trialDays = 0) =>
     run((tx) => createSubscription(tx, prices, { organizationId, plan: 'platform', cycle: 'monthly', trialDays }))
 
-  test('costs what the catalogue says and is in the history', async () => {
+  test('A subscription costs what the catalogue says and is in the history.', async () => {
     const org = await found()
     await db.setNow('2026-03-01T00:00:00Z')
     expect(await start(org.id)).toEqual({
@@ -67,14 +67,14 @@ describe('a subscription', () => {
     ])
   })
 
-  test('in its trial is seen, and there is no second one beside it', async () => {
+  test('A subscription in its trial is seen, and there is no second one beside it.', async () => {
     const org = await found()
     await start(org.id, 7)
     expect(await findSubscription(db.database.query, org.id)).toMatchObject({ status: 'trialing' })
     await expect(start(org.id)).rejects.toMatchObject({ status: 409, code: 'SUBSCRIPTION_EXISTS' })
   })
 
-  test('that was a trial is the plan itself once the trial is over, from the moment it was to end', async () => {
+  test('A subscription that was a trial is the plan itself once the trial is over, from the moment it was to end.', async () => {
     const [monthly, yearly, later] = [await found(), await found(), await found()]
     await db.setNow('2026-03-01T00:00:00Z')
     const terms = { plan: 'platform', trialDays: 7 } as const
@@ -101,13 +101,13 @@ describe('a subscription', () => {
     expect(await shown(later.id)).toMatchObject({ status: 'trialing' })
   })
 
-  test('of two at once is made once', async () => {
+  test('A subscription of two at once is made once.', async () => {
     const org = await found()
     const outcomes = await Promise.allSettled([start(org.id), start(org.id)])
     expect(outcomes.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected'])
   })
 
-  test('is upgraded, downgraded, left as it is and canceled by these names', async () => {
+  test('A subscription is upgraded, downgraded, left as it is and canceled by these names.', async () => {
     const org = await found()
     await start(org.id)
     const to = (plan: 'platform' | 'byok' | 'hybrid') => run((tx) => changePlan(tx, prices, org.id, plan))
@@ -135,7 +135,7 @@ describe('a subscription', () => {
 describe('members', () => {
   const member = (organizationId: string, userId: string) => ({ organizationId, userId, actor: 'olga' })
 
-  test('join, change their role and leave; what they have not spent returns to the pool and their keys are dead', async () => {
+  test('Join, change their role and leave; what they have not spent returns to the pool and their keys are dead.', async () => {
     const org = await db.seedOrganization({ credits: 1_000, users: { olga: 100, paul: 300 } })
     const { callId } = await hold(db.pool, org.id, { user: 'paul', output: 50 })
     await hold(db.pool, org.id, { user: 'paul', output: 20 }).then((held) =>
@@ -163,7 +163,7 @@ describe('members', () => {
     await close(db.pool, org.id, again.callId, null, 'paul')
   })
 
-  test('who left are given no reset at the expense of the pool', async () => {
+  test('Members who left are given no reset at the expense of the pool.', async () => {
     const org = await db.seedOrganization({ credits: 1_000, users: { olga: 0, paul: 300 } })
     await hold(db.pool, org.id, { user: 'paul', output: 20 }).then((held) =>
       close(db.pool, org.id, held.callId, 20, 'paul'),
@@ -174,7 +174,7 @@ describe('members', () => {
     expect((await balances(db.pool, org.id)).users.paul).toEqual({ allocated: '20', used: '20', held: '0' })
   })
 
-  test('leave an owner behind', async () => {
+  test('Members leave an owner behind.', async () => {
     const org = await found()
     await run((tx) => joinOrganization(tx, member(org.id, 'paul'), 'member'))
     await expect(run((tx) => joinOrganization(tx, member(org.id, 'paul'), 'member'))).rejects.toMatchObject({
@@ -194,7 +194,7 @@ describe('members', () => {
     await expect(run((tx) => removeMember(tx, member(org.id, 'eve')))).rejects.toMatchObject({ status: 404 })
   })
 
-  test('come by an invitation, which is accepted once and only while it is pending', async () => {
+  test('Members come by an invitation, which is accepted once and only while it is pending.', async () => {
     const org = await found()
     const send = (days = 7) =>
       run((tx) =>
@@ -218,7 +218,7 @@ describe('members', () => {
 })
 
 describe('an organization', () => {
-  test('is founded, renamed, suspended, and seen by its members', async () => {
+  test('An organization is founded, renamed, suspended, and seen by its members.', async () => {
     const org = await found()
     await expect(
       run((tx) => foundOrganization(tx, { name: org.name, displayName: null, owner: 'x', actor: 'y' })),
@@ -237,7 +237,7 @@ describe('an organization', () => {
     )
   })
 
-  test('of one is for a user who belongs to none, once', async () => {
+  test('An organization of one is for a user who belongs to none, once.', async () => {
     const user = `ida-${randomUUID()}`
     const make = () => run((tx) => foundOwnOrganization(tx, user, 'ida@example.com'))
     const org = await make()
@@ -246,7 +246,7 @@ describe('an organization', () => {
     await expect(make()).rejects.toMatchObject({ status: 409 })
   })
 
-  test('is reported with the sums of its books', async () => {
+  test('An organization is reported with the sums of its books.', async () => {
     const org = await db.seedOrganization({ credits: 1_000, users: { rita: 300, sam: 200 } })
     for (const [user, credits] of [
       ['rita', 100.5],

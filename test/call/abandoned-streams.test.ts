@@ -87,17 +87,20 @@ describe('a stream that is billed to its end, left by its caller,', () => {
     { model: 'groq', usage: USAGE, credits_used: '0.028365', provenance: 'provider_usage' },
     { model: 'hugged', usage: USAGE, credits_used: '0.028365', provenance: 'provider_usage' },
     { model: 'routed', usage: { ...USAGE, cost: 0.0004 }, credits_used: '0.600000', provenance: 'provider_cost' },
-  ])('is read to its end and charged at what it states: $model', async ({ model, usage, ...row }) => {
-    const { upstream } = product
-    const { completed } = upstream.tally
-    const { call, request, goOn } = await leave(model, 2, (gate) => chatStream({ text: WORDS, usage, gate }))
-    goOn()
-    await request.answered
-    expect(await rowOfRequest(product, call.requestId)).toMatchObject({ ...row, outcome: 'client_disconnected' })
-    expect(upstream.tally.completed).toBe(completed + 1)
-  })
+  ])(
+    'A stream that is billed to its end, left by its caller, is read to its end and charged at what it states: $model',
+    async ({ model, usage, ...row }) => {
+      const { upstream } = product
+      const { completed } = upstream.tally
+      const { call, request, goOn } = await leave(model, 2, (gate) => chatStream({ text: WORDS, usage, gate }))
+      goOn()
+      await request.answered
+      expect(await rowOfRequest(product, call.requestId)).toMatchObject({ ...row, outcome: 'client_disconnected' })
+      expect(upstream.tally.completed).toBe(completed + 1)
+    },
+  )
 
-  test('is read to its end also where it was left before its first byte', async () => {
+  test('A stream that is billed to its end, left by its caller, is read to its end also where it was left before its first byte.', async () => {
     const { call, request, goOn } = await leave('groq', 0, (_, later) =>
       chatStream({ text: WORDS, usage: USAGE, beforeHead: later }),
     )
@@ -110,7 +113,7 @@ describe('a stream that is billed to its end, left by its caller,', () => {
     })
   })
 
-  test('is counted where it states nothing: all that came, also what nobody saw', async () => {
+  test('A stream that is billed to its end, left by its caller, is counted where it states nothing: all that came, also what nobody saw.', async () => {
     const { call, request, goOn } = await leave('groq', 2, (gate) => chatStream({ text: WORDS, usage: null, gate }))
     goOn()
     await request.answered
@@ -119,7 +122,7 @@ describe('a stream that is billed to its end, left by its caller,', () => {
     expect(await rowOfRequest(product, call.requestId)).toMatchObject(row)
   })
 
-  test('is counted as far as it came where it breaks off', async () => {
+  test('A stream that is billed to its end, left by its caller, is counted as far as it came where it breaks off.', async () => {
     const { frames } = chatStream({ text: WORDS })
     const cutAfter = Buffer.byteLength(frames.slice(0, 3).join(''))
     const { call, goOn } = await leave('groq', 2, (gate) => rawStream(frames, { gate, cutAfter }))
@@ -141,26 +144,29 @@ describe('a stream that is billed to its end, left by its caller,', () => {
         rawStream([`event: error\n${sse({ error: { message: 'no', status_code: 503 } })}`], { beforeHead: later }),
       { provider_status: 503 },
     ],
-  ])('costs nothing when it %s', async ([, script, details]) => {
-    const { call, goOn } = await leave('groq', 0, (_, later) => script(later))
-    goOn()
-    const row = { credits_used: '0.000000', provenance: null, outcome: 'failed', details }
-    expect(await rowOfRequest(product, call.requestId)).toMatchObject(row)
-  })
+  ])(
+    'A stream that is billed to its end, left by its caller, costs nothing when it %s.',
+    async ([, script, details]) => {
+      const { call, goOn } = await leave('groq', 0, (_, later) => script(later))
+      goOn()
+      const row = { credits_used: '0.000000', provenance: null, outcome: 'failed', details }
+      expect(await rowOfRequest(product, call.requestId)).toMatchObject(row)
+    },
+  )
 })
 
 test.for([
   // "Hello" after 10 tokens of input: (10 x 150 + 1 x 600) x 1.5, and (10 x 3 000 + 1 x 15 000) x 1.5
   { model: 'gpt-4o-mini', credits_used: '0.003150' },
   { model: 'grok', credits_used: '0.067500' },
-])('a stream of a provider that stops when it is told is stopped at once: $model', async ({ model, credits_used }) => {
+])('A stream of a provider that stops when it is told is stopped at once: $model', async ({ model, credits_used }) => {
   const { call, request } = await leave(model, 2, (gate) => chatStream({ text: WORDS, usage: USAGE, gate }))
   await request.aborted
   const row = { credits_used, provenance: 'estimated', outcome: 'client_disconnected' }
   expect(await rowOfRequest(product, call.requestId)).toMatchObject(row)
 })
 
-test('a stream that stopping does not make cheaper is held in full, and sent the cap that is held', async () => {
+test('A stream that stopping does not make cheaper is held in full, and sent the cap that is held.', async () => {
   const { db, upstream, tollgate } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 9 } })
   // 9 credits are 300 tokens: more than a stream begins with that can be stopped.
@@ -214,7 +220,7 @@ test('A process that goes down waits for an abandoned stream no longer than for 
 test.for([
   ['the time-out of the call is over', {}, 59_000, 60_000],
   ['the seconds are over that the operator set for its provider', { read_on_seconds: { groq: 30 } }, 29_999, 30_000],
-] as const)('a stream that never ends is given up when %s', async ([, tollgateSettings, early, end]) => {
+] as const)('A stream that never ends is given up when %s.', async ([, tollgateSettings, early, end]) => {
   const { db, upstream } = product
   const acme = await db.seedOrganization({ credits: 100, users: { alice: 10 } })
   const tollgate = await serveHere(tollgateSettings)

@@ -10,7 +10,7 @@ const product = useProduct()
 /** 11 x $0.15 + 5 x $0.60 a million tokens is $0.00000465; with the platform plan's 50 % on top, 0.006975 credits. */
 const HELLO = { model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'Say hello' }] }
 
-test('a response is the upstream’s, byte for byte, with the cost in usage.cost', async () => {
+test('A response is the upstream’s, byte for byte, with the cost in usage.cost.', async () => {
   const { db, upstream, tollgate } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   const raw =
@@ -30,7 +30,7 @@ test('a response is the upstream’s, byte for byte, with the cost in usage.cost
   await expectBooksMatch(db.pool, upstream.tally)
 })
 
-test('the headers say what the call was and cost', async () => {
+test('The headers say what the call was and cost.', async () => {
   const { db, upstream, tollgate } = product
   upstream.respond(chat())
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
@@ -71,7 +71,7 @@ test('the headers say what the call was and cost', async () => {
   expect(block.length).toBeLessThan(4096)
 })
 
-test('the call is booked to its user, at the provider’s cost and the markup', async () => {
+test('The call is booked to its user, at the provider’s cost and the markup.', async () => {
   const { db, tollgate } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500, bob: 100 } })
 
@@ -110,7 +110,7 @@ test('the call is booked to its user, at the provider’s cost and the markup', 
   await expectBooksMatch(db.pool, product.upstream.tally)
 })
 
-test('a key’s spend adds up over its calls', async () => {
+test('A key’s spend adds up over its calls.', async () => {
   const { db, tollgate } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   const spends: (string | null)[] = []
@@ -119,7 +119,7 @@ test('a key’s spend adds up over its calls', async () => {
   expect(spends).toEqual(['0.000006975', '0.00001395', '0.000020925'])
 })
 
-test('cached and reasoning tokens have their own cost headers, and cached ones their own price', async () => {
+test('Cached and reasoning tokens have their own cost headers, and cached ones their own price.', async () => {
   const { db, upstream, tollgate } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   upstream.respond(
@@ -144,7 +144,7 @@ test('cached and reasoning tokens have their own cost headers, and cached ones t
   expect(headers.get('x-litellm-response-cost-reasoning')).toBe('0.000027')
 })
 
-test('the master key spends in the organization default, without markup, held and booked like every call', async () => {
+test('The master key spends in the organization default, without markup, held and booked like every call.', async () => {
   const { db, tollgate } = product
   const { headers } = await postChat(tollgate, MASTER_KEY, HELLO)
   expect(headers.get('x-org-credits')).toBe('false')
@@ -156,7 +156,7 @@ test('the master key spends in the organization default, without markup, held an
   expect(rows).toEqual([{ name: 'default' }])
 })
 
-test('several choices: all of them come back, and the hold covers each', async () => {
+test('Several choices: all of them come back, and the hold covers each.', async () => {
   const { db, upstream, tollgate } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   const choice = (index: number) => ({
@@ -200,7 +200,7 @@ test.each([
     'members that other servers of the dialect take',
     '{"model":"gpt-4o-mini","messages":[{"role":"user","content":"x"}],"metadata":{"a":"b"},"reasoning":{"effort":"low"}}',
   ],
-])('%s: the request goes upstream byte for byte', async (_, body) => {
+])('%s: the request goes upstream byte for byte.', async (_, body) => {
   const { db, upstream, tollgate } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   const answer = await postChat(tollgate, acme.keys.alice, body)
@@ -208,7 +208,7 @@ test.each([
   expect(upstream.requests.at(-1)?.body.toString()).toBe(body)
 })
 
-test('the provider sees the operator’s key, and nothing of the caller’s headers', async () => {
+test('The provider sees the operator’s key, and nothing of the caller’s headers.', async () => {
   const { db, upstream, tollgate } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   await postChat(tollgate, acme.keys.alice, HELLO, {
@@ -236,7 +236,7 @@ test('the provider sees the operator’s key, and nothing of the caller’s head
   )
 })
 
-test('a tool call comes back untouched', async () => {
+test('A tool call comes back untouched.', async () => {
   const { db, upstream, tollgate } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   const call = { id: 'call_1', type: 'function', function: { name: 'now', arguments: '{"zone":"UTC"}' } }
@@ -256,7 +256,7 @@ test('a tool call comes back untouched', async () => {
   expect(answer.json()).toMatchObject({ choices: [{ message, finish_reason: 'tool_calls' }] })
 })
 
-test('the older path without /v1 is the same route', async () => {
+test('The older path without /v1 is the same route.', async () => {
   const { db, tollgate } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   const answer = await postChat(tollgate, acme.keys.alice, HELLO, { path: '/chat/completions' })
@@ -265,7 +265,7 @@ test('the older path without /v1 is the same route', async () => {
   await expectBooksMatch(db.pool, product.upstream.tally)
 })
 
-test('every token the provider bills is on the books, also of calls at the same time', async () => {
+test('Every token the provider bills is on the books, also of calls at the same time.', async () => {
   const { db, upstream, tollgate } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   upstream.respond(chatAnswer({ usage: { prompt_tokens: 1_234, completion_tokens: 567, total_tokens: 1_801 } }))

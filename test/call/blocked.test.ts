@@ -110,41 +110,44 @@ describe('while one session locks a row of one organization', () => {
   test.each([
     { name: 'its pool', row: 'organization_credit_pools' },
     { name: 'its allocation', row: 'user_credit_allocations' },
-  ])('32 clients of others are answered, its own when it is let go of: $name', async ({ row }) => {
-    const acme = await seed()
-    const others = await Promise.all(Array.from({ length: 8 }, seed))
-    const { call: running, reply } = await openJson(acme.keys.alice)
+  ])(
+    'While one session locks a row of one organization, 32 clients of others are served, and its own are once the row is free: $name',
+    async ({ row }) => {
+      const acme = await seed()
+      const others = await Promise.all(Array.from({ length: 8 }, seed))
+      const { call: running, reply } = await openJson(acme.keys.alice)
 
-    const own = await whileLocked(row, acme.id, async () => {
-      reply()
-      expect(await expectAnswered(running)).toBe('pending')
-      upstream.respond(chat({ model: 'metered' }))
-      let answered = 0
-      const blocked = Array.from({ length: 4 }, () =>
-        postChat(tollgate, acme.keys.alice, ASKED).then((answer) => {
-          if (answer.status === 200) answered += 1
-          return answer
-        }),
-      )
-      await Promise.all(others.flatMap(({ keys }) => Array.from({ length: 4 }, () => callInTurn(keys.alice, 6))))
-      expect([answered, await booked(running)]).toEqual([0, []])
-      return blocked
-    })
+      const own = await whileLocked(row, acme.id, async () => {
+        reply()
+        expect(await expectAnswered(running)).toBe('pending')
+        upstream.respond(chat({ model: 'metered' }))
+        let answered = 0
+        const blocked = Array.from({ length: 4 }, () =>
+          postChat(tollgate, acme.keys.alice, ASKED).then((answer) => {
+            if (answer.status === 200) answered += 1
+            return answer
+          }),
+        )
+        await Promise.all(others.flatMap(({ keys }) => Array.from({ length: 4 }, () => callInTurn(keys.alice, 6))))
+        expect([answered, await booked(running)]).toEqual([0, []])
+        return blocked
+      })
 
-    const answers = await Promise.all(own)
-    for (const answer of answers) {
-      if (answer.status === 503) expect(answer.headers.get('retry-after')).toBe('2')
-      else expectTruePrice(answer)
-    }
-    await expectNothingHeld(db.pool)
-    expect(await booked(running)).toEqual(CHARGED_ONCE)
-    const ran = 1 + answers.filter(({ status }) => status === 200).length
-    expect((await balanceOf(db.pool, acme.id, 'alice')).used).toBe(formatDecimal(315_000n * BigInt(ran), 6))
-    // Four clients of six calls each.
-    for (const { id } of others) expect((await balanceOf(db.pool, id, 'alice')).used).toBe('7.560000')
-  })
+      const answers = await Promise.all(own)
+      for (const answer of answers) {
+        if (answer.status === 503) expect(answer.headers.get('retry-after')).toBe('2')
+        else expectTruePrice(answer)
+      }
+      await expectNothingHeld(db.pool)
+      expect(await booked(running)).toEqual(CHARGED_ONCE)
+      const ran = 1 + answers.filter(({ status }) => status === 200).length
+      expect((await balanceOf(db.pool, acme.id, 'alice')).used).toBe(formatDecimal(315_000n * BigInt(ran), 6))
+      // Four clients of six calls each.
+      for (const { id } of others) expect((await balanceOf(db.pool, id, 'alice')).used).toBe('7.560000')
+    },
+  )
 
-  test('for longer than a caller waits: its own get 503 with Retry-After and nothing is left of them', async () => {
+  test('While one session locks a row of one organization for longer than a caller waits, its own calls get 503 with Retry-After and nothing is left of them.', async () => {
     const acme = await seed()
     // Enough of them to share every lane with it.
     const others = await Promise.all(Array.from({ length: 8 }, seed))
@@ -172,7 +175,7 @@ describe('a commit whose confirmation is lost', () => {
   const statements = ['ledger_hold_', 'ledger_checkpoint_', 'ledger_close_']
 
   test.each(statements.flatMap((statement) => [1, 3].map((times) => ({ statement, times }))))(
-    '$statement, $times times: the call is on the books exactly once',
+    'A call whose commit lost its confirmation is on the books exactly once: $statement, $times times.',
     async ({ statement, times }) => {
       const acme = await seed()
       const later = Promise.withResolvers<void>()
@@ -194,7 +197,7 @@ describe('a commit whose confirmation is lost', () => {
     },
   )
 
-  test('because the database fails over: who asks meanwhile gets 503, the call is on the books exactly once', async () => {
+  test('While the database fails over who asks gets 503, and a call whose commit lost its confirmation is on the books exactly once.', async () => {
     const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 100, bob: 100, carol: 100 } })
     const keys = Object.values(acme.keys)
     const { call, reply } = await openJson(acme.keys.alice)
@@ -215,7 +218,7 @@ describe('a commit whose confirmation is lost', () => {
     expect(await balanceOf(db.pool, acme.id, 'alice')).toMatchObject({ used: '0.630000', held: '0.000000' })
   })
 
-  test('by a connection that goes silent and then delivers the request and its repetition: settled twice, charged once', async () => {
+  test('A settlement whose confirmation is lost by a connection that goes silent, and then delivers the request and its repetition, is charged once.', async () => {
     const acme = await seed()
     const { call, reply } = await openJson(acme.keys.alice)
     const seen = tollgate.output().length

@@ -106,7 +106,7 @@ describe.each([
     ['byok', true, OWN_KEY, '0.000000'],
     ['hybrid', false, PLATFORM_KEY, CHARGED],
     ['hybrid', true, OWN_KEY, '0.000000'],
-  ] as const)('plan %s, own key stored %s: %s', async (plan, brings, sent, charged) => {
+  ] as const)('Plan %s, own key stored %s: %s.', async (plan, brings, sent, charged) => {
     const { db, upstream, tollgate } = product
     const org = await organization(plan)
     if (brings) await bring(org)
@@ -147,7 +147,7 @@ describe.each([
     )
   })
 
-  test('plan byok without a key of the caller’s is refused by name, and nothing goes out', async () => {
+  test('Plan byok without a key of the caller’s is refused by name, and nothing goes out.', async () => {
     const { db, upstream, tollgate } = product
     const org = await organization('byok')
     const before = upstream.requests.length
@@ -164,7 +164,7 @@ describe.each([
     ['canceled', 403],
     ['trialing', 200],
     ['active', 200],
-  ] as const)('plan byok that is %s: %i, and never the operator’s key', async (status, expected) => {
+  ] as const)('Plan byok that is %s: %i, and never the operator’s key.', async (status, expected) => {
     const { db, upstream, tollgate } = product
     const org = await organization('byok')
     await db.pool.query('update organization_subscriptions set status = $2 where org_id = $1', [org.id, status])
@@ -180,7 +180,7 @@ describe.each([
     expect(await rowsOf(db.pool, org.id)).toEqual([])
   })
 
-  test('plan hybrid that is past_due is refused where its own key would have paid, and served by credits where it has none', async () => {
+  test('Plan hybrid that is past_due is refused where its own key would have paid, and served by credits where it has none.', async () => {
     const { db, upstream, tollgate } = product
     const org = await organization('hybrid')
     await db.pool.query(`update organization_subscriptions set status = 'past_due' where org_id = $1`, [org.id])
@@ -194,7 +194,7 @@ describe.each([
     expect(upstream.requests).toHaveLength(before)
   })
 
-  test('a caller’s own key needs no credits', async () => {
+  test('A caller’s own key needs no credits.', async () => {
     const { tollgate } = product
     for (const plan of ['byok', 'hybrid'] as const) {
       const org = await organization(plan, 0)
@@ -205,7 +205,7 @@ describe.each([
     }
   })
 
-  test('a caller’s own key pays for a model without a known price, and the row says so', async () => {
+  test('A caller’s own key pays for a model without a known price, and the row says so.', async () => {
     const { db, tollgate } = product
     const org = await organization('byok')
     await bring(org)
@@ -228,7 +228,7 @@ describe.each([
     ['a bill of nothing', 0, '0.000000000', 'provider_cost'],
     ['a bill beyond belief', 999_999, '999999.000000000', 'provider_cost'],
     ['no bill', undefined, '0.000004650', 'provider_usage'],
-  ])('the provider’s %s is what is recorded, and stays in the answer', async (_name, cost, apiCost, provenance) => {
+  ])('The provider’s %s is what is recorded, and stays in the response.', async (_name, cost, apiCost, provenance) => {
     const { db, tollgate } = product
     const org = await organization('hybrid')
     await bring(org, goodKey('openrouter'))
@@ -247,7 +247,7 @@ describe.each([
     expect(await balanceOf(db.pool, org.id, 'alice')).toMatchObject({ used: '0.000000', remaining: '50.000000' })
   })
 
-  test('impossible numbers move no credits and break no books', async () => {
+  test('Impossible numbers move no credits and break no books.', async () => {
     const { db, tollgate } = product
     const org = await organization('byok')
     await bring(org)
@@ -263,7 +263,7 @@ describe.each([
   test.each([
     ['byok', rejected, { status: 403, code: 'byok_key_rejected', type: 'permission_error' }],
     ['byok', noMoney, { status: 402, code: 'byok_quota_exceeded', type: 'insufficient_quota' }],
-  ] as const)('plan %s: what the provider says of the key is the caller’s business', async (plan, script, refusal) => {
+  ] as const)('Plan %s: what the provider says of the key is the caller’s business.', async (plan, script, refusal) => {
     const { db, upstream, tollgate } = product
     const org = await organization(plan)
     await bring(org)
@@ -284,7 +284,7 @@ describe.each([
     ['rejected', rejected],
     ['without money', noMoney],
     ['called too often', tooOften],
-  ])('hybrid: where the own key is %s the platform’s pays, and the caller for it', async (_name, script) => {
+  ])('Hybrid: where the own key is %s the platform’s pays, and the caller for it.', async (_name, script) => {
     const { db, upstream, tollgate } = product
     const org = await organization('hybrid')
     await bring(org)
@@ -302,7 +302,7 @@ describe.each([
     expect(await balanceOf(db.pool, org.id, 'alice')).toMatchObject({ used: '0.150000' })
   })
 
-  test('hybrid: what can’t be covered is not made, and the caller hears of the own key', async () => {
+  test('Hybrid: what can’t be covered is not made, and the caller hears of the own key.', async () => {
     const { db, upstream, tollgate } = product
     // The least worth starting for is 100 tokens: 3 credits.
     const org = await organization('hybrid', '2.999999')
@@ -315,7 +315,7 @@ describe.each([
     expect(await balanceOf(db.pool, org.id, 'alice')).toMatchObject({ used: '0.000000', remaining: '2.999999' })
   })
 
-  test('hybrid: where both keys are rejected, the operator hears of the platform’s, and so does the caller', async () => {
+  test('Hybrid: where both keys are rejected, the operator hears of the platform’s, and so does the caller.', async () => {
     const { db, upstream, tollgate } = product
     const org = await organization('hybrid')
     await bring(org)
@@ -329,7 +329,7 @@ describe.each([
     expect(await balanceOf(db.pool, org.id, 'alice')).toMatchObject({ used: '0.000000', held: '0.000000' })
   })
 
-  test('hybrid: a provider in trouble is asked again with the own key, never at the caller’s cost', async () => {
+  test('Hybrid: a provider in trouble is asked again with the own key, never at the caller’s cost.', async () => {
     const { db, upstream, tollgate } = product
     const org = await organization('hybrid')
     await bring(org)
@@ -341,7 +341,7 @@ describe.each([
     expect(await balanceOf(db.pool, org.id, 'alice')).toMatchObject({ used: '0.000000' })
   })
 
-  test('hybrid: of several deployments a rejected own key is not tried at each', async () => {
+  test('Hybrid: of several deployments a rejected own key is not tried at each.', async () => {
     const { upstream, tollgate } = product
     const org = await organization('hybrid')
     await bring(org)
@@ -356,7 +356,7 @@ describe('X-BYOK says who paid in the end', () => {
   const begun = [sse({ model: 'exact', choices: [{ index: 0, delta: { role: 'assistant', content: '' } }] })]
   const rejects = sse({ error: { message: 'Invalid key', code: 'invalid_api_key', status_code: 401 } })
 
-  test('of a stream that began with the own key and was served by the platform’s', async () => {
+  test('X-BYOK says who paid in the end of a stream that began with the own key and was served by the platform’s.', async () => {
     const { db, tollgate } = product
     const org = await organization('hybrid')
     await bring(org)
@@ -370,7 +370,7 @@ describe('X-BYOK says who paid in the end', () => {
     expect(row.details).not.toHaveProperty('byok')
   })
 
-  test('and nothing where the head leaves before that is known', { timeout: 20_000 }, async () => {
+  test('X-BYOK says nothing where the head leaves before it is known who pays.', { timeout: 20_000 }, async () => {
     const { tollgate } = product
     const org = await organization('hybrid')
     await bring(org)
@@ -386,7 +386,7 @@ describe('X-BYOK says who paid in the end', () => {
 })
 
 describe('which of the caller’s own keys pays', () => {
-  test('the user’s comes before the organization’s, which serves everybody who has none', async () => {
+  test('The user’s own key comes before the organization’s, which serves everybody who has none.', async () => {
     const { upstream, tollgate } = product
     const org = await organization('byok')
     const shared = `${OWN_KEY}-of-the-organization`
@@ -402,7 +402,7 @@ describe('which of the caller’s own keys pays', () => {
     expect(row.details.key_owner).toBe('organization')
   })
 
-  test('a key that is switched off is not used', async () => {
+  test('A key that is switched off is not used.', async () => {
     const { upstream, tollgate } = product
     const org = await organization('hybrid')
     await bring(org)
@@ -415,7 +415,7 @@ describe('which of the caller’s own keys pays', () => {
     expect(keysSince(before)).toEqual([PLATFORM_KEY, OWN_KEY])
   })
 
-  test('it comes before what config.yaml says of the platform’s', async () => {
+  test('A caller’s own key comes before what config.yaml says of the platform’s.', async () => {
     const { upstream, tollgate } = product
     const org = await organization('hybrid')
     await bring(org)
@@ -425,7 +425,7 @@ describe('which of the caller’s own keys pays', () => {
     expect(keysSince(before)).toEqual([OWN_KEY])
   })
 
-  test('it is never sent to a server of the operator’s', async () => {
+  test('A caller’s own key is never sent to a server of the operator’s.', async () => {
     const { upstream, tollgate } = product
     const byok = await organization('byok')
     await bring(byok)
@@ -441,7 +441,7 @@ describe('which of the caller’s own keys pays', () => {
     expect(keysSince(before)).toEqual(['sk-of-that-server'])
   })
 
-  test('the operator’s account does not go with it', async () => {
+  test('The operator’s account does not go along with a caller’s own key.', async () => {
     const { upstream, tollgate } = product
     const org = await organization('byok')
     await bring(org)
@@ -453,7 +453,7 @@ describe('which of the caller’s own keys pays', () => {
     expect(headers).not.toHaveProperty('openai-organization')
   })
 
-  test('the master key’s caller is served by the platform', async () => {
+  test('The master key’s caller is served by the platform.', async () => {
     const { upstream, tollgate } = product
     await product.send('POST', '/api/v1/llm/byok/keys', { provider: 'openai', api_key: OWN_KEY })
     respondByKey({})
@@ -463,14 +463,14 @@ describe('which of the caller’s own keys pays', () => {
     expect(keysSince(before)).toEqual([PLATFORM_KEY])
   })
 
-  test('a canned response calls no provider, on every plan', async () => {
+  test('A canned response calls no provider, on every plan.', async () => {
     const org = await organization('byok')
     const answer = await postChat(product.tollgate, org.keys.alice, ask('canned', false))
     expect([answer.status, answer.headers.get('x-byok')]).toEqual([200, 'false'])
   })
 })
 
-test('no cap is put on what the caller’s own account pays', async () => {
+test('No cap is put on what the caller’s own account pays.', async () => {
   const org = await organization('byok')
   await bring(org)
   respondByKey({})
@@ -481,7 +481,7 @@ test('no cap is put on what the caller’s own account pays', async () => {
   expect(json).not.toHaveProperty('max_tokens')
 })
 
-test('a caller who leaves in mid-stream leaves a row without a charge', async () => {
+test('A caller who leaves in mid-stream leaves a row without a charge.', async () => {
   const { db, upstream, tollgate } = product
   const org = await organization('byok')
   await bring(org)
@@ -549,7 +549,7 @@ test('Where little is left, a call that falls back from the caller’s key to ou
   }
 })
 
-test("another organization's user of the same name has another key", async () => {
+test("Another organization's user of the same name has another key.", async () => {
   const own = await organization('byok')
   await bring(own)
   const other = await organization('byok')

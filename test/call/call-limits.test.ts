@@ -45,7 +45,7 @@ async function seeded() {
   return { db, tollgate, upstream, acme, zeta }
 }
 
-test('a key that has as many calls as it may is told 429 before its request is read', async () => {
+test('A key that has as many calls as it may is told 429 before its request is read.', async () => {
   const { db, tollgate, upstream, acme } = await seeded()
   const before = await scrape(tollgate)
   const gate = Promise.withResolvers<void>()
@@ -70,7 +70,7 @@ test('a key that has as many calls as it may is told 429 before its request is r
   expect(await rowsOf(db.pool, acme.id)).toHaveLength(4)
 })
 
-test('an organization that has its connections waits, fails, and is not charged; another finds one', async () => {
+test('An organization that has its connections waits, fails, and is not charged; another finds one.', async () => {
   const { db, tollgate, upstream, acme, zeta } = await seeded()
   const calls = await running([acme.keys.alice, acme.keys.bob])
   const before = upstream.requests.length

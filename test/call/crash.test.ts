@@ -141,7 +141,7 @@ function expectCheckpointsWaiting(count: number): Promise<void> {
 }
 
 describe('killed', () => {
-  test('between hold and call: nothing went out, the hold is released, nothing is charged', async () => {
+  test('After a kill between hold and call, nothing went out, the hold is released, and nothing is charged.', async () => {
     const victim = await startVictim()
     const before = upstream.requests.length
     const held = victim.proxy.withholdCommit('ledger_hold_')
@@ -158,7 +158,7 @@ describe('killed', () => {
     expect(upstream.requests).toHaveLength(before)
   })
 
-  test('during the call: its input is charged, by the estimate that went out with it', async () => {
+  test('After a kill during the call, its input is charged, by the estimate that went out with it.', async () => {
     const victim = await startVictim()
     const { call } = await openJson(victim)
 
@@ -169,7 +169,7 @@ describe('killed', () => {
     await expectUsed(victim.org, INPUT)
   })
 
-  test('during the call, before its checkpoint got through: released, which is the stated loss', async () => {
+  test('After a kill during the call, before its checkpoint got through, the hold is released, which is the stated loss.', async () => {
     const victim = await startVictim()
     const before = upstream.requests.length
     upstream.respond('silence')
@@ -199,7 +199,7 @@ describe('killed', () => {
   test.each([
     { name: 'within its hold', cap: 100, held: '3.150000' },
     { name: 'beyond its hold, by a provider that ignores the cap', cap: 5, held: '0.300000' },
-  ])('in the stream, $name: charged at the last checkpoint', async ({ cap, held }) => {
+  ])('After a kill in the stream, $name, the call is charged at the last checkpoint.', async ({ cap, held }) => {
     const victim = await startVictim()
     const more = Promise.withResolvers<void>()
     const gate = (i: number) => (i === 11 ? more.promise : i === 16 ? new Promise<never>(() => {}) : undefined)
@@ -216,7 +216,7 @@ describe('killed', () => {
     await expectUsed(victim.org, '0.450000')
   })
 
-  test('between response and settlement: the response is in its socket, unread; the input is charged', async () => {
+  test('After a kill between response and settlement, with the response unread in its socket, the input is charged.', async () => {
     const victim = await startVictim()
     const { call, reply } = await openJson(victim)
     victim.tollgate.send('SIGSTOP')
@@ -229,7 +229,7 @@ describe('killed', () => {
     await expectUsed(victim.org, INPUT)
   })
 
-  test('between a commit and its confirmation: on the books once, at its true price', async () => {
+  test('After a kill between a commit and its confirmation, the call is on the books once, at its true price.', async () => {
     const victim = await startVictim()
     const { call, reply } = await openJson(victim)
     const settled = victim.proxy.withholdCommit('ledger_close_')
@@ -273,7 +273,7 @@ async function expectPending(call: OpenCall): Promise<void> {
 }
 
 describe('killed with its settlement in the spool', () => {
-  test('which is replayed after the recovery: a correction to the true price', async () => {
+  test('A settlement in the spool of a killed process that is replayed after the recovery is a correction to the true price.', async () => {
     const victim = await startVictim()
     const { call, reply } = await openJson(victim)
     victim.proxy.cut()
@@ -288,7 +288,7 @@ describe('killed with its settlement in the spool', () => {
     await expectUsed(victim.org, TRUE)
   })
 
-  test('which is replayed before the recovery: one charge, and nothing left to recover', async () => {
+  test('A settlement in the spool of a killed process that is replayed before the recovery is one charge, and leaves nothing to recover.', async () => {
     const victim = await startVictim()
     const { call, reply } = await openJson(victim)
     await whileNotDead(victim, async () => {
@@ -306,7 +306,7 @@ describe('killed with its settlement in the spool', () => {
     await expectUsed(victim.org, TRUE)
   })
 
-  test('which the database had taken: settled twice, charged once', async () => {
+  test('A settlement in the spool of a killed process that the database had taken is settled twice and charged once.', async () => {
     const victim = await startVictim()
     const { call, reply } = await openJson(victim)
     const settled = victim.proxy.withholdCommit('ledger_close_')

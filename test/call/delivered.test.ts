@@ -75,16 +75,19 @@ describe('a stream that breaks off before it said anything is made again, and on
       first: textAnswer(200, '<html>busy</html>', { headers: { 'content-type': 'text/html' } }),
     },
     { name: 'as an error in JSON', first: jsonAnswer({ error: { message: 'boom', code: 500 } }) },
-  ])('$name', async ({ first }) => {
-    const { answer, calls, rows } = await ask([first, chatStream({ text: ['Hello'] })], { stream: true })
-    expect([answer.status, calls]).toEqual([200, 2])
-    // The first attempt left no trace in what the caller sees.
-    expect(answer.body.match(/"role"/g)).toHaveLength(1)
-    expect(answer.body).toContain('"content":"Hello"')
-    expect(rows).toEqual([{ outcome: 'answered', credits_used: PAID, provenance: 'provider_usage' }])
-  })
+  ])(
+    'A stream that breaks off before it said anything is made again, and only the second costs: $name',
+    async ({ first }) => {
+      const { answer, calls, rows } = await ask([first, chatStream({ text: ['Hello'] })], { stream: true })
+      expect([answer.status, calls]).toEqual([200, 2])
+      // The first attempt left no trace in what the caller sees.
+      expect(answer.body.match(/"role"/g)).toHaveLength(1)
+      expect(answer.body).toContain('"content":"Hello"')
+      expect(rows).toEqual([{ outcome: 'answered', credits_used: PAID, provenance: 'provider_usage' }])
+    },
+  )
 
-  test('of Claude, whose beginning states the input it read', async () => {
+  test('A stream of Claude that breaks off before it said anything is made again, although its beginning states the input it read.', async () => {
     const start = {
       type: 'message_start',
       message: { id: 'm', model: 'claude-haiku-4-5', content: [], usage: { input_tokens: 25, output_tokens: 1 } },
@@ -119,20 +122,23 @@ describe('a body that is no response and states its usage is charged at that usa
     { name: 'a stream for JSON', stream: false, script: chatStream() },
     { name: 'no choices', stream: false, script: jsonAnswer(whole) },
     { name: 'usage alone', stream: false, script: jsonAnswer({ usage: DEFAULT_USAGE }) },
-  ])('$name', async ({ stream, script }) => {
-    const { answer, calls, rows, again } = await ask([script], { stream })
-    expect(calls).toBe(1)
-    expect(answer.status).toBe(503)
-    expect(answer.headers.get('x-should-retry')).toBe('false')
-    expect(answer.headers.get('x-credits-used')).toBe(PAID)
-    expect(answer.headers.get('x-cost-provenance')).toBe('provider_usage')
-    expect(rows).toEqual([{ outcome: 'cut_off', credits_used: PAID, provenance: 'provider_usage' }])
-    // The key answers with the same error from now on, and nothing is paid again.
-    const second = await again()
-    expect([second.status, second.body]).toEqual([answer.status, answer.body])
-    expect(second.headers.get('idempotent-replayed')).toBe('true')
-    expect(second.headers.get('x-credits-used')).toBe(PAID)
-  })
+  ])(
+    'A body that is no response and states its usage is charged at that usage, and the call is not made again: $name',
+    async ({ stream, script }) => {
+      const { answer, calls, rows, again } = await ask([script], { stream })
+      expect(calls).toBe(1)
+      expect(answer.status).toBe(503)
+      expect(answer.headers.get('x-should-retry')).toBe('false')
+      expect(answer.headers.get('x-credits-used')).toBe(PAID)
+      expect(answer.headers.get('x-cost-provenance')).toBe('provider_usage')
+      expect(rows).toEqual([{ outcome: 'cut_off', credits_used: PAID, provenance: 'provider_usage' }])
+      // The key answers with the same error from now on, and nothing is paid again.
+      const second = await again()
+      expect([second.status, second.body]).toEqual([answer.status, answer.body])
+      expect(second.headers.get('idempotent-replayed')).toBe('true')
+      expect(second.headers.get('x-credits-used')).toBe(PAID)
+    },
+  )
 })
 
 describe('an answer', () => {
@@ -144,7 +150,7 @@ describe('an answer', () => {
   test.each([
     { name: 'JSON', stream: false, script: packed(chatAnswer()) },
     { name: 'a stream', stream: true, script: packed(chatStream()) },
-  ])('that is compressed unasked is read all the same: $name', async ({ stream, script }) => {
+  ])('A response that is compressed unasked is read all the same: $name', async ({ stream, script }) => {
     const { answer, calls, rows } = await ask([script], { stream })
     expect([answer.status, calls]).toEqual([200, 1])
     expect(answer.body).toContain('Hello')
@@ -152,7 +158,7 @@ describe('an answer', () => {
   })
 
   test.each([201, 202].flatMap((status) => [false, true].map((stream) => ({ status, stream }))))(
-    'may have the status $status (stream: $stream)',
+    'A response may have the status $status (stream: $stream).',
     async ({ status, stream }) => {
       const { answer, calls, rows } = await ask([stream ? chatStream({ status }) : chatAnswer({ status })], { stream })
       expect([answer.status, calls]).toEqual([200, 1])
@@ -161,7 +167,7 @@ describe('an answer', () => {
   )
 
   test.each([{ stream: false }, { stream: true }])(
-    'that is empty and states nothing costs nothing (stream: $stream)',
+    'A response that is empty and states nothing costs nothing (stream: $stream).',
     async ({ stream }) => {
       const script = stream ? chatStream({ text: [], usage: null }) : chatAnswer({ text: [], usage: null })
       const { answer, rows } = await ask([script], { stream })
@@ -170,12 +176,12 @@ describe('an answer', () => {
     },
   )
 
-  test('that is empty and states its reasoning costs that', async () => {
+  test('A response that is empty and states its reasoning costs that.', async () => {
     const { rows } = await ask([SILENT], { stream: true })
     expect(rows).toEqual([{ outcome: 'answered', credits_used: PAID, provenance: 'provider_usage' }])
   })
 
-  test('that was refused costs nothing, and its key is free', async () => {
+  test('A response that was refused costs nothing, and its key is free.', async () => {
     const { answer, again } = await ask(
       [errorAnswer(400, { message: 'no', type: 'invalid_request_error' }), chatAnswer()],
       {},

@@ -33,12 +33,12 @@ async function credits(outputTokens: number): Promise<string> {
 }
 
 describe('a stream of twelve frames', () => {
-  test('the amounts below are these', async () => {
+  test('The amounts below are these.', async () => {
     expect(await credits(0)).toBe('0.003825')
     expect(await credits(await tokenizer.count('Seven quiet otters', 'o200k_base'))).toBe('0.007425')
   })
 
-  test.for(Array.from({ length: 12 }, (_, k) => k))('is left after %i frames', async (k) => {
+  test.for(Array.from({ length: 12 }, (_, k) => k))('A stream of twelve frames is left after %i frames.', async (k) => {
     const { db, upstream } = product
     const acme = await db.seedOrganization({ credits: 100, users: { alice: 10 } })
     upstream.respond(chatStream({ text: WORDS, gate: (i) => (i === k ? never : undefined) }))
@@ -58,7 +58,7 @@ describe('a stream of twelve frames', () => {
     expect(upstream.requests).toHaveLength(before + 1)
   })
 
-  test('is charged at what the provider stated when that came before the caller left', async () => {
+  test('A stream of twelve frames is charged at what the provider stated when that came before the caller left.', async () => {
     const { db, upstream } = product
     const acme = await db.seedOrganization({ credits: 100, users: { alice: 10 } })
     const { frames } = chatStream({ text: WORDS, usage: { prompt_tokens: 20, completion_tokens: 10 } })
@@ -81,7 +81,7 @@ describe('a stream of twelve frames', () => {
 })
 
 describe('a stream', () => {
-  test('is left before the provider has answered at all', async () => {
+  test('A stream is left before the provider has answered at all.', async () => {
     const { db, upstream } = product
     const acme = await db.seedOrganization({ credits: 100, users: { alice: 10 } })
     upstream.respond('silence')
@@ -96,7 +96,7 @@ describe('a stream', () => {
     expect(row).toMatchObject({ credits_used: '0.003825', provenance: 'estimated', outcome: 'client_disconnected' })
   })
 
-  test('is left while the provider refuses it: nothing was consumed, nothing is charged', async () => {
+  test('A stream is left while the provider refuses it: nothing was consumed, nothing is charged.', async () => {
     const { db, upstream, tollgate } = product
     const acme = await db.seedOrganization({ credits: 100, users: { alice: 10 } })
     upstream.respond({ ...errorAnswer(429, { message: 'slow down' }), gate: (i) => (i === 1 ? never : undefined) })
@@ -117,7 +117,7 @@ describe('a stream', () => {
     })
   })
 
-  test('counts all choices, and tool calls too', async () => {
+  test('A stream counts all choices, and tool calls too.', async () => {
     const { db, upstream } = product
     const acme = await db.seedOrganization({ credits: 100, users: { alice: 10 } })
     const call = { index: 0, id: 'call_1', type: 'function', function: { name: 'find_otters', arguments: '{"lake":"' } }
@@ -138,7 +138,7 @@ describe('a stream', () => {
     expect(row).toMatchObject({ credits_used: await credits(output), provenance: 'estimated' })
   })
 
-  test('whose caller closes its side of the connection ends, and is charged for what was shown', async () => {
+  test('A stream whose caller closes its side of the connection ends, and is charged for what was shown.', async () => {
     const { db, upstream } = product
     const acme = await db.seedOrganization({ credits: 100, users: { alice: 10 } })
     upstream.respond(chatStream({ text: WORDS, gate: (i) => (i === 4 ? never : undefined) }))
@@ -173,7 +173,7 @@ function largeStream(frames: number): { frames: string[]; sent: () => number; ga
 }
 
 describe('a caller that stops reading', () => {
-  test('holds the provider back, is given up after the stall limit, and pays once for what was passed on', async () => {
+  test('A caller that stops reading holds the provider back, is given up after the stall limit, and pays once for what was passed on.', async () => {
     const { db, upstream } = product
     const acme = await db.seedOrganization({ credits: 100, users: { alice: 50 } })
     const large = largeStream(2_000)
@@ -196,7 +196,7 @@ describe('a caller that stops reading', () => {
     call.leave()
   })
 
-  test('and one that reads slowly gets every byte', async () => {
+  test('A caller that stops reading and one that reads slowly gets every byte.', async () => {
     const { db, upstream } = product
     const acme = await db.seedOrganization({ credits: 100, users: { alice: 50 } })
     const large = largeStream(160)
@@ -220,7 +220,7 @@ describe('a caller that stops reading', () => {
 })
 
 describe('a JSON call', () => {
-  test('whose caller leaves is finished, and charged at its usage', async () => {
+  test('A JSON call whose caller leaves is finished, and charged at its usage.', async () => {
     const { db, upstream, tollgate } = product
     const acme = await db.seedOrganization({ credits: 100, users: { alice: 10 } })
     let answerNow = () => {}
@@ -246,7 +246,7 @@ describe('a JSON call', () => {
     expect(await balanceOf(db.pool, acme.id, 'alice')).toMatchObject({ used: '0.006975', held: '0.000000' })
   })
 
-  test('whose caller left before it failed costs nothing', async () => {
+  test('A JSON call whose caller left before it failed costs nothing.', async () => {
     const { db, upstream, tollgate } = product
     const acme = await db.seedOrganization({ credits: 100, users: { alice: 10 } })
     let answerNow = () => {}

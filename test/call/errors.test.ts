@@ -88,14 +88,14 @@ describe('400: a request that can’t be understood', () => {
       body: `{"max_tokens":1,"max_t\\u006fkens":9,"model":"gpt-4o-mini","messages":${messages}}`,
       param: 'max_tokens',
     },
-  ])('$name', async ({ body, code, param }) => {
+  ])('A request that can’t be understood gets 400: $name', async ({ body, code, param }) => {
     const { id, key } = await alice()
     const answer = await untouched(() => postChat(product.tollgate, key, body))
     expectRefusal(answer, { status: 400, code: code ?? 'invalid_request', type: 'invalid_request_error', param })
     expect(await balanceOf(product.db.pool, id, 'alice')).toMatchObject({ used: '0.000000', held: '0.000000' })
   })
 
-  test('bytes that are not UTF-8', async () => {
+  test('A request with bytes that are not UTF-8 gets 400.', async () => {
     const { key } = await alice()
     const answer = await untouched(() =>
       fetch(`${product.tollgate.url}/v1/chat/completions`, {
@@ -107,7 +107,7 @@ describe('400: a request that can’t be understood', () => {
     expect([answer.status, await answer.json()]).toMatchObject([400, { error: { code: 'invalid_json' } }])
   })
 
-  test('a model whose price nobody knows', async () => {
+  test('A model whose price nobody knows gets 400.', async () => {
     const { key } = await alice()
     const answer = await untouched(() =>
       postChat(product.tollgate, key, { ...HELLO, model: 'no-such-model-anywhere', max_tokens: 1 }),
@@ -116,7 +116,7 @@ describe('400: a request that can’t be understood', () => {
     expect(message).toContain("'no-such-model-anywhere'")
   })
 
-  test('content nothing bounds the size of', async () => {
+  test('Content that nothing bounds the size of gets 400.', async () => {
     const { key } = await alice()
     const content = [{ type: 'file', file: { file_id: 'file-abc' } }]
     const answer = await untouched(() =>
@@ -126,7 +126,7 @@ describe('400: a request that can’t be understood', () => {
     expectRefusal(answer, { status: 400, code: 'unbounded_input', param })
   })
 
-  test('an Idempotency-Key with a space in it', async () => {
+  test('An Idempotency-Key with a space in it gets 400.', async () => {
     const { key } = await alice()
     const headers = { 'Idempotency-Key': 'not a key' }
     const answer = await untouched(() => postChat(product.tollgate, key, HELLO, { headers }))
@@ -152,7 +152,7 @@ describe('401: no or bad credentials, decided before the body is looked at', () 
     { what: 'a body of another type', body: '<hello/>', headers: { 'content-type': 'text/xml' } },
   ]
   test.for(variants.flatMap((variant) => bodies.map((body) => ({ ...variant, ...body }))))(
-    '$name, with $what',
+    'A request with no or bad credentials gets 401 before its body is looked at: $name, with $what',
     async ({ authorization, code, body, headers }) => {
       const sent = { ...headers, ...(authorization === null ? {} : { authorization }) }
       const answer = await untouched(() => postChat(product.tollgate, null, body, { headers: sent }))
@@ -161,7 +161,7 @@ describe('401: no or bad credentials, decided before the body is looked at', () 
     },
   )
 
-  test('a key that expired, and one that was revoked', async () => {
+  test('A key that expired, and one that was revoked, get 401.', async () => {
     const { id } = await alice()
     const expired = await makeKey(id, 'alice', { expires: '2020-01-01T00:00:00Z' })
     const revoked = await makeKey(id, 'alice', { active: false })
@@ -173,11 +173,11 @@ describe('401: no or bad credentials, decided before the body is looked at', () 
     })
   })
 
-  test('with 50 MB announced, the response does not wait for them', async () => {
+  test('A request without a good credential that announces 50 MB gets its 401 at once.', async () => {
     expect(await announce(null, 52_428_800)).toMatch(/^HTTP\/1\.1 401 /)
   })
 
-  test('lists and lookups want a key too', async () => {
+  test('Lists and lookups want a key too.', async () => {
     for (const path of ['/v1/models', `/v1/calls/${randomUUID()}`]) {
       expectRefusal(await get(product.tollgate, null, path), { status: 401, code: 'missing_api_key' })
     }
@@ -196,7 +196,7 @@ async function announce(key: string | null, bytes: number): Promise<string> {
 }
 
 describe('402: not enough credits', () => {
-  test('says how much is needed and how much there is, and that trying again is no use', async () => {
+  test('A 402 says how much is needed and how much there is, and that trying again is no use.', async () => {
     const { id, key } = await alice('2.5')
     const answer = await untouched(() => postChat(product.tollgate, key, THREE))
     const message = expectRefusal(answer, {
@@ -211,13 +211,13 @@ describe('402: not enough credits', () => {
     expect(await balanceOf(product.db.pool, id, 'alice')).toMatchObject({ remaining: '2.500000', held: '0.000000' })
   })
 
-  test('is JSON with its own status for a stream too', async () => {
+  test('A 402 is JSON with its own status for a stream too.', async () => {
     const { key } = await alice('2.5')
     const answer = await untouched(() => postChat(product.tollgate, key, { ...THREE, stream: true }))
     expectRefusal(answer, { status: 402, code: 'insufficient_credits', fields: { required: '3', available: '2.5' } })
   })
 
-  test('while one’s own calls hold them, trying again later is of use', async () => {
+  test('A 402 while one’s own calls hold the credits says that trying again later is of use.', async () => {
     const { upstream, tollgate } = product
     const { key } = await alice(5)
     const now = Promise.withResolvers<void>()
@@ -245,7 +245,7 @@ describe('402: not enough credits', () => {
 })
 
 describe('403: not allowed', () => {
-  test('a member without an allocation', async () => {
+  test('A member without an allocation gets 403.', async () => {
     const { id } = await alice()
     await product.db.pool.query(
       "insert into organization_members (org_id, user_id, role) values ($1, 'carol', 'member')",
@@ -257,7 +257,7 @@ describe('403: not allowed', () => {
     expect(message).toContain('No credit allocation found')
   })
 
-  test('a suspended organization', async () => {
+  test('A suspended organization gets 403.', async () => {
     const { id, key } = await alice()
     await product.db.pool.query("update organizations set status = 'suspended' where id = $1", [id])
     const answer = await untouched(() => postChat(product.tollgate, key, HELLO))
@@ -266,7 +266,7 @@ describe('403: not allowed', () => {
 })
 
 describe('404, 413, 415', () => {
-  test('a model that is not here, and a route that is not', async () => {
+  test('A model that is not here, and a route that is not, get 404.', async () => {
     const { key } = await alice()
     const answer = await untouched(() => postChat(product.tollgate, key, { ...HELLO, model: 'gpt-99' }))
     const message = expectRefusal(answer, {
@@ -280,7 +280,7 @@ describe('404, 413, 415', () => {
     expectRefusal(nowhere, { status: 404, code: 'route_not_found', type: 'not_found_error' })
   })
 
-  test('a body that is larger than allowed, announced or not', async () => {
+  test('A body that is larger than allowed gets 413, announced or not.', async () => {
     const { key } = await alice()
     const large = JSON.stringify({ ...HELLO, user: 'x'.repeat(1_100_000) })
     const answer = await untouched(() => postChat(product.tollgate, key, large))
@@ -291,7 +291,7 @@ describe('404, 413, 415', () => {
     expect(await sendChunked(key, large)).toMatch(/^HTTP\/1\.1 413 /)
   })
 
-  test('a stated type that is not JSON, and an encoded body', async () => {
+  test('A stated type that is not JSON, and an encoded body, get 415.', async () => {
     const { key } = await alice()
     const text = await untouched(() =>
       postChat(product.tollgate, key, HELLO, { headers: { 'content-type': 'text/plain' } }),
@@ -303,7 +303,7 @@ describe('404, 413, 415', () => {
     expectRefusal(coded, { status: 415, code: 'unsupported_encoding' })
   })
 
-  test('JSON is accepted with any JSON content type, and without one', async () => {
+  test('JSON is accepted with any JSON content type, and without one.', async () => {
     const { key } = await alice()
     product.upstream.respond(chat())
     const answer = await postChat(product.tollgate, key, HELLO, {

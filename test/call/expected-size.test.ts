@@ -25,7 +25,7 @@ const UNKNOWN = Buffer.from(`%PDF-1.7 ${'x'.repeat(3_000_000)}`)
 test.for<[string, Buffer, number]>([
   ['three pages', HONEST, 3 * 26_501],
   ['what the model can read at most, where its pages are unknown,', UNKNOWN, 128_000],
-])('a PDF of three megabytes, left after one word, is charged as %s', async ([, pdf, tokens]) => {
+])('A PDF of three megabytes, left after one word, is charged as %s.', async ([, pdf, tokens]) => {
   const { db, upstream } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 1_000 } })
   const file_data = `data:application/pdf;base64,${pdf.toString('base64')}`

@@ -18,7 +18,7 @@ test.each([
   { header: 'ultra', body: undefined, level: 'balanced', charge: '0.006975' },
   { header: undefined, body: 7, level: 'balanced', charge: '0.006975' },
   { header: undefined, body: undefined, level: 'balanced', charge: '0.006975' },
-])('power level: header $header, body $body is $level at $charge', async ({ header, body, level, charge }) => {
+])('Power level: header $header, body $body is $level at $charge', async ({ header, body, level, charge }) => {
   const { db, upstream, tollgate } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   const answer = await postChat(
@@ -35,7 +35,7 @@ test.each([
   await expectBooksMatch(db.pool, upstream.tally)
 })
 
-test('members of Ops-Center stay here; every other byte goes on', async () => {
+test('Members of Ops-Center stay here; every other byte goes on.', async () => {
   const { db, upstream, tollgate } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   const body =
@@ -49,7 +49,7 @@ test('members of Ops-Center stay here; every other byte goes on', async () => {
 test.each([
   { plan: 'platform', percent: 50, charge: '0.006975', markup: '0.000002325' },
   { plan: 'hybrid', percent: 50, charge: '0.006975', markup: '0.000002325' },
-] as const)('the plan $plan has $percent % on top of the cost', async ({ plan, percent, charge, markup }) => {
+] as const)('The plan $plan has $percent % on top of the cost.', async ({ plan, percent, charge, markup }) => {
   const { db, tollgate } = product
   const acme = await db.seedOrganization({ plan, credits: 1_000, users: { alice: 500 } })
   const answer = await postChat(tollgate, acme.keys.alice, { model: 'gpt-4o-mini', messages: MESSAGES })

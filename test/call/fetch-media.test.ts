@@ -87,38 +87,50 @@ const seen = (...urls: string[]) => ({
 })
 
 describe('for a provider that fetches nothing', () => {
-  test.each(['/pixel.png', '/moved'])('is fetched and sent along: %s', async (path) => {
-    const { db, upstream, tollgate } = product
-    const { keys } = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
-    upstream.respond(GEMINI)
-    const answer = await postChat(tollgate, keys.alice, { model: 'gemini', ...seen(`${origin}${path}`) })
-    expect([answer.status, answer.headers.get('x-credits-used')]).toEqual([200, '0.128250'])
-    expect(upstream.requests.at(-1)?.json).toMatchObject({
-      contents: [
-        { parts: [{ text: 'What is it?' }, { inlineData: { mimeType: 'image/png', data: PIXEL.toString('base64') } }] },
-      ],
-    })
-  })
+  test.each(['/pixel.png', '/moved'])(
+    'A medium for a provider that fetches nothing is fetched and sent along: %s.',
+    async (path) => {
+      const { db, upstream, tollgate } = product
+      const { keys } = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
+      upstream.respond(GEMINI)
+      const answer = await postChat(tollgate, keys.alice, { model: 'gemini', ...seen(`${origin}${path}`) })
+      expect([answer.status, answer.headers.get('x-credits-used')]).toEqual([200, '0.128250'])
+      expect(upstream.requests.at(-1)?.json).toMatchObject({
+        contents: [
+          {
+            parts: [{ text: 'What is it?' }, { inlineData: { mimeType: 'image/png', data: PIXEL.toString('base64') } }],
+          },
+        ],
+      })
+    },
+  )
 
   test.each([
     ['/gone', 'its server answered 404'],
     ['/round', 'too many redirects'],
     ['/page', 'its server says it is "application/zip"'],
     ['/endless', 'it is larger than 20 MB'],
-  ])('that can not be had is refused by its place, its hold released: %s', async (path, why) => {
-    const { db, upstream, tollgate } = product
-    const { id, keys } = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
-    const before = upstream.requests.length
-    const answer = await postChat(tollgate, keys.alice, { model: 'gemini', ...seen(`${origin}${path}`) })
-    const param = 'messages[0].content[1].image_url.url'
-    expect(expectRefusal(answer, { status: 400, code: 'media_unavailable', param })).toBe(
-      `The content named in ${param} could not be used: ${why}. Send it inline, as a data: URL.`,
-    )
-    expect(upstream.requests).toHaveLength(before)
-    const [row, ...more] = await rowsOf(db.pool, id)
-    expect(more).toEqual([])
-    expect(row).toMatchObject({ credits_used: '0.000000', outcome: 'failed', details: { error: 'media_unavailable' } })
-  })
+  ])(
+    'A medium for a provider that fetches nothing that can not be had is refused by its place, its hold released: %s.',
+    async (path, why) => {
+      const { db, upstream, tollgate } = product
+      const { id, keys } = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
+      const before = upstream.requests.length
+      const answer = await postChat(tollgate, keys.alice, { model: 'gemini', ...seen(`${origin}${path}`) })
+      const param = 'messages[0].content[1].image_url.url'
+      expect(expectRefusal(answer, { status: 400, code: 'media_unavailable', param })).toBe(
+        `The content named in ${param} could not be used: ${why}. Send it inline, as a data: URL.`,
+      )
+      expect(upstream.requests).toHaveLength(before)
+      const [row, ...more] = await rowsOf(db.pool, id)
+      expect(more).toEqual([])
+      expect(row).toMatchObject({
+        credits_used: '0.000000',
+        outcome: 'failed',
+        details: { error: 'media_unavailable' },
+      })
+    },
+  )
 
   test.each([
     ['a private address', 'http://10.0.0.1/x.png'],
@@ -126,14 +138,14 @@ describe('for a provider that fetches nothing', () => {
     ['the metadata of a cloud', 'http://169.254.169.254/latest/meta-data'],
     ['a mapped address', 'http://[::ffff:127.0.0.1]/x.png'],
     ['a redirect inside', '/inside'],
-  ])('is not fetched from %s', async (_, url) => {
+  ])('A medium for a provider that fetches nothing is not fetched from %s.', async (_, url) => {
     const { db, tollgate } = product
     const { keys } = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
     const answer = await postChat(tollgate, keys.alice, { model: 'gemini', ...seen(new URL(url, origin).href) })
     expectRefusal(answer, { status: 400, code: 'address_not_allowed', param: 'messages[0].content[1].image_url.url' })
   })
 
-  test('is fetched one by one, within what the others left', async () => {
+  test('Media for a provider that fetches nothing are fetched one by one, within what the others left.', async () => {
     const { db, tollgate } = product
     const { keys } = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
     const before = asked.length
@@ -150,7 +162,7 @@ describe('for a provider that fetches nothing', () => {
     { path: '/slow.png', bound: '16.908150', held: '0.306300' },
     { path: '/slow.pdf', bound: '472.046700', held: '116.290200' },
   ])(
-    'is held at the most it can be while it is fetched, and then at what it is: $path',
+    'A medium for a provider that fetches nothing is held at the most it can be while it is fetched, and then at what it is: $path',
     async ({ path, bound, held }) => {
       const { db, upstream, tollgate } = product
       const { id, keys } = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
@@ -176,7 +188,7 @@ describe('for a provider that fetches nothing', () => {
     },
   )
 
-  test('that is more than it could be by its part is held in full, or the call is not made', async () => {
+  test('A medium that is more than it could be by its part is held in full, or the call is not made.', async () => {
     const { db, upstream, tollgate } = product
     const rich = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
     const poor = await db.seedOrganization({ credits: 1_000, users: { bob: 50 } })
@@ -201,7 +213,7 @@ describe('for a provider that fetches nothing', () => {
     expect((await answer).status).toBe(200)
   })
 
-  test('is not fetched for who can not pay what such an image usually is', async () => {
+  test('A medium is not fetched for who can not pay what such an image usually is.', async () => {
     const { db, tollgate } = product
     const { keys } = await db.seedOrganization({ credits: 5, users: { alice: 0.5 } })
     const before = asked.length
@@ -213,7 +225,7 @@ describe('for a provider that fetches nothing', () => {
     expect(asked).toHaveLength(before)
   })
 
-  test('goes nowhere where it turns out larger than the credits are', async () => {
+  test('A medium goes nowhere where it turns out larger than the credits are.', async () => {
     const { db, tollgate, upstream } = product
     const acme = await db.seedOrganization({ credits: 5, users: { alice: 1 } })
     const before = upstream.requests.length
@@ -224,7 +236,7 @@ describe('for a provider that fetches nothing', () => {
     expect(await balanceOf(db.pool, acme.id, 'alice')).toMatchObject({ used: '0.000000', held: '0.000000' })
   })
 
-  test('is fetched by so many calls at once, of which one organization has half', async () => {
+  test('Media are fetched by so many calls at once, of which one organization has half.', async () => {
     const { db, upstream } = product
     const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
     const zeta = await db.seedOrganization({ credits: 1_000, users: { bob: 500 } })
@@ -250,7 +262,7 @@ describe('for a provider that fetches nothing', () => {
     expect((await postChat(product.tollgate, acme.keys.alice, body)).status).toBe(200)
   })
 
-  test('of a caller who leaves meanwhile is not fetched on, and the hold is released', async () => {
+  test('A medium of a caller who leaves meanwhile is not fetched on, and the hold is released.', async () => {
     const { db, tollgate } = product
     const { id, keys } = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
     slow = new Promise(() => {})
@@ -262,7 +274,7 @@ describe('for a provider that fetches nothing', () => {
     expect(await rowsOf(db.pool, id)).toMatchObject([{ outcome: 'client_disconnected', credits_used: '0.000000' }])
   })
 
-  test('frees its idempotency key where it can not be had, and takes it while it is fetched', async () => {
+  test('A call frees its idempotency key where its medium can not be had, and takes it while it is fetched.', async () => {
     const { db, upstream, tollgate } = product
     const { keys } = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
     upstream.respond(GEMINI)
@@ -282,14 +294,14 @@ describe('for a provider that fetches nothing', () => {
     expect(asked).toHaveLength(before + 1)
   })
 
-  test('is fetched for known callers only', async () => {
+  test('A medium is fetched for known callers only.', async () => {
     const before = asked.length
     const answer = await postChat(product.tollgate, 'uc_nobody', { model: 'gemini', ...seen(`${origin}/pixel.png`) })
     expect(answer.status).toBe(401)
     expect(asked).toHaveLength(before)
   })
 
-  test('of more than sixteen addresses is refused', async () => {
+  test('A call with media from more than sixteen addresses is refused.', async () => {
     const { db, tollgate } = product
     const { keys } = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
     const many = Array.from({ length: 17 }, () => `${origin}/pixel.png`)
@@ -298,7 +310,7 @@ describe('for a provider that fetches nothing', () => {
   })
 })
 
-test('a provider that fetches by itself gets the address', async () => {
+test('A provider that fetches by itself gets the address.', async () => {
   const { db, upstream, tollgate } = product
   const { keys } = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   const before = asked.length

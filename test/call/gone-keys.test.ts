@@ -58,44 +58,50 @@ function errorOf(body: string): { code: string; message: string } {
 }
 
 describe('a stream ends, and costs what it delivered,', () => {
-  test.for(Object.keys(GONE) as Gone[])('when its payer is gone: %s', async (why) => {
-    const { db, upstream, tollgate } = product
-    const org = await organization()
-    upstream.respond(endless([' one', ' two']))
-    const before = upstream.requests.length
-    const call = openCall(tollgate, org.keys.alice, { ...ASKED, model: 'exact', max_tokens: 1_000 })
-    await call.frames(2)
-    await GONE[why](org)
-    const { body, complete } = await call.closed
-    expect(complete).toBe(true)
-    expect(errorOf(body).code).toBe(why)
-    expect(body).not.toContain('[DONE]')
-    expect(body).not.toContain('finish_reason":"')
-    await (await upstream.received(before + 1)).aborted
-    expect(upstream.requests).toHaveLength(before + 1)
-    const row = await rowOfCall(db.pool, String((await call.head).headers['x-litellm-call-id']))
-    expect(row).toMatchObject({ credits_used: '0.060000', outcome: 'stopped', provenance: 'estimated' })
-    expect(row.details).toMatchObject({ error: why })
-  })
+  test.for(Object.keys(GONE) as Gone[])(
+    'A stream ends, and costs what it delivered, when its payer is gone: %s.',
+    async (why) => {
+      const { db, upstream, tollgate } = product
+      const org = await organization()
+      upstream.respond(endless([' one', ' two']))
+      const before = upstream.requests.length
+      const call = openCall(tollgate, org.keys.alice, { ...ASKED, model: 'exact', max_tokens: 1_000 })
+      await call.frames(2)
+      await GONE[why](org)
+      const { body, complete } = await call.closed
+      expect(complete).toBe(true)
+      expect(errorOf(body).code).toBe(why)
+      expect(body).not.toContain('[DONE]')
+      expect(body).not.toContain('finish_reason":"')
+      await (await upstream.received(before + 1)).aborted
+      expect(upstream.requests).toHaveLength(before + 1)
+      const row = await rowOfCall(db.pool, String((await call.head).headers['x-litellm-call-id']))
+      expect(row).toMatchObject({ credits_used: '0.060000', outcome: 'stopped', provenance: 'estimated' })
+      expect(row.details).toMatchObject({ error: why })
+    },
+  )
 
   test.for([
     { name: 'without a cap', model: 'exact', charged: '0.060000' },
     { name: 'with hidden reasoning', model: 'o4-mini', charged: null },
     { name: 'of a free model', model: 'free', charged: '0.000000' },
-  ])('of every kind: $name', async ({ model, charged }) => {
-    const { db, upstream, tollgate } = product
-    const org = await organization()
-    upstream.respond(endless([' one', ' two']))
-    const call = openCall(tollgate, org.keys.alice, { ...ASKED, model })
-    await call.frames(2)
-    await GONE.organization_suspended(org)
-    const { body } = await call.closed
-    expect(errorOf(body).code).toBe('organization_suspended')
-    const row = await rowOfCall(db.pool, String((await call.head).headers['x-litellm-call-id']))
-    expect(row).toMatchObject({ outcome: 'stopped', ...(charged === null ? {} : { credits_used: charged }) })
-  })
+  ])(
+    'A stream of every kind ends when its payer is gone, and costs what it delivered: $name',
+    async ({ model, charged }) => {
+      const { db, upstream, tollgate } = product
+      const org = await organization()
+      upstream.respond(endless([' one', ' two']))
+      const call = openCall(tollgate, org.keys.alice, { ...ASKED, model })
+      await call.frames(2)
+      await GONE.organization_suspended(org)
+      const { body } = await call.closed
+      expect(errorOf(body).code).toBe('organization_suspended')
+      const row = await rowOfCall(db.pool, String((await call.head).headers['x-litellm-call-id']))
+      expect(row).toMatchObject({ outcome: 'stopped', ...(charged === null ? {} : { credits_used: charged }) })
+    },
+  )
 
-  test('by the caller’s own key', async () => {
+  test('A stream by the caller’s own key ends when its payer is gone, and costs what it delivered.', async () => {
     const { db, upstream, tollgate } = product
     const org = await organization('byok')
     const stored = { provider: 'openai', api_key: goodKey('openai') }
@@ -109,7 +115,7 @@ describe('a stream ends, and costs what it delivered,', () => {
     expect(row).toMatchObject({ outcome: 'stopped', credits_used: '0.000000' })
   })
 
-  test('before its provider said anything: the error has its status, and the input is paid', async () => {
+  test('A stream whose payer is gone before its provider said anything ends: the error has its status, and the input is paid.', async () => {
     const { db, upstream, tollgate } = product
     const org = await organization()
     upstream.respond('silence')
@@ -128,7 +134,7 @@ describe('a stream ends, and costs what it delivered,', () => {
     expect(headers.get('x-credits-used')).toBe(row.credits_used)
   })
 
-  test('while its provider bills it to the end: the caller hears of it at once, the rest is read on and paid', async () => {
+  test('A stream that its provider bills to the end ends for the caller at once when its payer is gone, and the rest is read on and paid.', async () => {
     const { db, upstream, tollgate } = product
     const org = await organization()
     const later = Promise.withResolvers<void>()
@@ -150,7 +156,7 @@ describe('a stream ends, and costs what it delivered,', () => {
 })
 
 describe('runs to its end', () => {
-  test('a JSON call of a key that is revoked', async () => {
+  test('A JSON call of a key that is revoked runs to its end.', async () => {
     const { db, upstream, tollgate } = product
     const org = await organization()
     const later = Promise.withResolvers<void>()
@@ -165,7 +171,7 @@ describe('runs to its end', () => {
     expect(await rowOfCall(db.pool, headers.get('x-litellm-call-id'))).toMatchObject({ outcome: 'answered' })
   })
 
-  test('the stream of another key, and of the master key', async () => {
+  test('The stream of another key, and of the master key, run to their end.', async () => {
     const { upstream, tollgate } = product
     const org = await organization()
     const other = await organization()

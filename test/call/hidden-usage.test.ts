@@ -36,7 +36,7 @@ const thought = (reasoning: number) => ({
 })
 
 describe('a stream that thinks out of sight', () => {
-  test('begins with a small hold, which grows by the clock up to the cap', async () => {
+  test('A stream that thinks out of sight begins with a small hold, which grows by the clock up to the cap.', async () => {
     const { db, upstream, tollgate } = product
     const acme = await seed(500)
     const later = Promise.withResolvers<void>()
@@ -57,7 +57,7 @@ describe('a stream that thinks out of sight', () => {
     expect(await rowOfRequest(product, call.requestId)).toMatchObject(row)
   })
 
-  test('is stopped when its time has used up the credits, and charged with its hidden share', async () => {
+  test('A stream that thinks out of sight is stopped when its time has used up the credits, and charged with its hidden share.', async () => {
     const { db, upstream, tollgate } = product
     const acme = await seed(9)
     const gate = (i: number) => (i === 11 ? never : undefined)
@@ -76,7 +76,7 @@ describe('a stream that thinks out of sight', () => {
     expect(await balanceOf(db.pool, acme.id, 'alice')).toMatchObject({ remaining: '8.400000', held: '0.000000' })
   })
 
-  test('left by its caller is read to its end and charged at what it states', async () => {
+  test('A stream that thinks out of sight and is left by its caller is read to its end and charged at what it states.', async () => {
     const { upstream, tollgate } = product
     const acme = await seed(500)
     const later = Promise.withResolvers<void>()
@@ -108,7 +108,7 @@ describe('where it is not read on, what was shown is charged with', () => {
   }
   const estimated = { provenance: 'estimated', outcome: 'client_disconnected' }
 
-  test('as much again, then with the share that settled calls had, and never more than was held', async () => {
+  test('Where it is not read on, what was shown is charged with as much again, then with the share that settled calls had, and never more than was held.', async () => {
     const { db, upstream, tollgate } = product
     const acme = await seed(500)
     const first = await leaveAfter(4, acme.keys.alice)
@@ -133,7 +133,7 @@ describe('where it is not read on, what was shown is charged with', () => {
 describe('the usual share of a model', () => {
   const usage = (output: number, reasoning: number) => ({ ...NO_USAGE, output, reasoning })
 
-  test('is one to one before anything was learned, and follows the last calls', () => {
+  test('The usual share of a model is one to one before anything was learned, and follows the last calls.', () => {
     const shares = createHiddenShares()
     expect(shares.hiddenFor('m', 7)).toBe(7)
     shares.learn('m', usage(40, 30), 0)
@@ -142,13 +142,13 @@ describe('the usual share of a model', () => {
     expect(shares.hiddenFor('m', 100)).toBe(101)
   })
 
-  test('is counted by the text where the response names no thoughts', () => {
+  test('The usual share of a model is counted by the text where the response names no thoughts.', () => {
     const shares = createHiddenShares()
     shares.learn('claude', usage(50, 0), 80)
     expect(shares.hiddenFor('claude', 10)).toBe(15)
   })
 
-  test('is kept for the last thousand models that were called', () => {
+  test('The usual share of a model is kept for the last thousand models that were called.', () => {
     const shares = createHiddenShares()
     for (let model = 0; model <= 1_000; model += 1) shares.learn(`m${model}`, usage(40, 30), 0)
     expect([shares.hiddenFor('m0', 1), shares.hiddenFor('m1', 1)]).toEqual([1, 3])

@@ -43,7 +43,7 @@ async function alice(): Promise<{ id: string; key: string }> {
 }
 
 describe.for(STRINGS)('$name', ({ text, isHalf = false }) => {
-  test('as a model is one nobody has', async () => {
+  test('A hostile text as a model is one that nobody has.', async () => {
     const { id, key } = await alice()
     const before = product.upstream.requests.length
     const answer = await postChat(product.tollgate, key, `{"model":${text},"messages":[{"role":"user","content":"x"}]}`)
@@ -53,7 +53,7 @@ describe.for(STRINGS)('$name', ({ text, isHalf = false }) => {
     expect(await rowsOf(product.db.pool, id)).toEqual([])
   })
 
-  test('in user, metadata, names and content goes upstream unchanged, and is charged as usual', async () => {
+  test('A hostile text in user, metadata, names and content goes upstream unchanged, and is charged as usual.', async () => {
     const { db, upstream, tollgate } = product
     const { id, key } = await alice()
     upstream.respond(chat())
@@ -71,7 +71,7 @@ describe.for(STRINGS)('$name', ({ text, isHalf = false }) => {
     expect(await rowsOf(db.pool, id)).toMatchObject([{ credits_used: '0.006975', outcome: 'answered' }])
   })
 
-  test('from the provider, where we keep what it says, is booked all the same', async () => {
+  test('A hostile text from the provider, where we keep what it says, is booked all the same.', async () => {
     const { db, upstream, tollgate } = product
     const { id, key } = await alice()
     const usage = '{"prompt_tokens":11,"completion_tokens":5,"total_tokens":16}'
@@ -87,7 +87,7 @@ describe.for(STRINGS)('$name', ({ text, isHalf = false }) => {
     expect(row).toMatchObject({ org_id: id, credits_used: '0.006975', provenance: 'provider_usage' })
   })
 
-  test('from the provider in a stream passes as it is', async () => {
+  test('A hostile text from the provider in a stream passes as it is.', async () => {
     const { db, upstream, tollgate } = product
     const { id, key } = await alice()
     const frames = [
@@ -104,7 +104,7 @@ describe.for(STRINGS)('$name', ({ text, isHalf = false }) => {
   })
 })
 
-test('a configured id that no header can hold goes out as one can, also from the timer that keeps a stream open', async () => {
+test('A configured id that no header can hold goes out as one can, also from the timer that keeps a stream open.', async () => {
   const { db, upstream, tollgate } = product
   const { id, key } = await alice()
   const spoken = Promise.withResolvers<void>()
@@ -133,7 +133,7 @@ describe('an X-Request-ID', () => {
     { name: 'bytes beyond ASCII', id: 'caf\u00e9' },
     { name: 'markup', id: '<script>alert(1)</script>' },
     { name: 'empty', id: '' },
-  ])('that can’t be trusted is replaced: $name', async ({ id }) => {
+  ])('An X-Request-ID that can’t be trusted is replaced: $name', async ({ id }) => {
     const { db, upstream, tollgate } = product
     const { id: orgId, key } = await alice()
     upstream.respond(chat())
@@ -144,7 +144,7 @@ describe('an X-Request-ID', () => {
     if (id !== '') expect(tollgate.output()).not.toContain(id)
   })
 
-  test('is no billing key: the same one twice is two calls', async () => {
+  test('An X-Request-ID is no billing key: the same one twice is two calls.', async () => {
     const { db, upstream, tollgate } = product
     const { id, key } = await alice()
     upstream.respond(chat())
@@ -162,7 +162,7 @@ describe('an X-Request-ID', () => {
   })
 })
 
-test('a provider’s strings of a megabyte are booked short', async () => {
+test('A provider’s strings of a megabyte are booked short.', async () => {
   const { db, upstream, tollgate } = product
   const { id, key } = await alice()
   const long = 'm'.repeat(1_000_000)
@@ -173,25 +173,28 @@ test('a provider’s strings of a megabyte are booked short', async () => {
   expect(JSON.stringify(rows).length).toBeLessThan(50_000)
 })
 
-test.for(['__proto__', 'constructor', 'hasOwnProperty'])('a member named %s is one that nobody knows', async (name) => {
-  const { upstream, tollgate } = product
-  const { id, key } = await alice()
-  const before = upstream.requests.length
-  const body = `{"${name}":{"max_tokens":1,"model":"x"},${JSON.stringify(HELLO).slice(1)}`
-  const answer = await postChat(tollgate, key, body)
-  expectRefusal(answer, { status: 400, code: 'unsupported_parameter', param: name })
-  expect(upstream.requests).toHaveLength(before)
-  expect(await rowsOf(product.db.pool, id)).toEqual([])
-})
+test.for(['__proto__', 'constructor', 'hasOwnProperty'])(
+  'A member named %s is one that nobody knows.',
+  async (name) => {
+    const { upstream, tollgate } = product
+    const { id, key } = await alice()
+    const before = upstream.requests.length
+    const body = `{"${name}":{"max_tokens":1,"model":"x"},${JSON.stringify(HELLO).slice(1)}`
+    const answer = await postChat(tollgate, key, body)
+    expectRefusal(answer, { status: 400, code: 'unsupported_parameter', param: name })
+    expect(upstream.requests).toHaveLength(before)
+    expect(await rowsOf(product.db.pool, id)).toEqual([])
+  },
+)
 
-test('a provider that streams without end of line, then nothing, costs nothing', async () => {
+test('A provider that streams without end of line, then nothing, costs nothing.', async () => {
   const { tollgate, upstream } = product
   const { key } = await alice()
   upstream.respond(rawStream([`data: ${'x'.repeat(3_000_000)}`]))
   expectRefusal(await postChat(tollgate, key, { ...HELLO, stream: true }), { status: 503, code: 'provider_failed' })
 })
 
-test('an endless stream of roles does not stop the count', async () => {
+test('An endless stream of roles does not stop the count.', async () => {
   const { db, tollgate, upstream } = product
   const { id, key } = await alice()
   const { frames } = chatStream({ text: Array.from({ length: 50 }, () => '') })

@@ -80,28 +80,34 @@ describe('a caller who leaves with the whole response, just before its usage,', 
       usage: { prompt_tokens: 20, completion_tokens: 900, total_tokens: 920 },
       credits_used: '27.000000',
     },
-  ])('$name', async ({ params, usage, credits_used }) => {
-    const { db, upstream, tollgate } = product
-    const acme = await db.seedOrganization({ credits: 5_000, users: { alice: 2_000 } })
-    const later = Promise.withResolvers<void>()
-    const gate = (i: number) => (i === 4 ? later.promise : undefined)
-    upstream.respond(chatStream({ text: ['Hello', ' world'], usage, model: params.model, gate }))
-    const before = upstream.requests.length
-    const left = openCall(tollgate, acme.keys.alice, { ...HELLO, ...params, stream: true })
-    const request = await upstream.received(before + 1)
-    await left.frames(4)
-    left.leave()
-    for (let turn = 0; turn < 2; turn += 1) await get(tollgate, null, '/health/liveliness')
-    later.resolve()
-    await Promise.race([request.answered, request.aborted])
-    expect(await rowOfRequest(product, left.requestId)).toMatchObject({ credits_used, outcome: 'client_disconnected' })
-  })
+  ])(
+    'A caller who leaves with the whole response, just before its usage, $name',
+    async ({ params, usage, credits_used }) => {
+      const { db, upstream, tollgate } = product
+      const acme = await db.seedOrganization({ credits: 5_000, users: { alice: 2_000 } })
+      const later = Promise.withResolvers<void>()
+      const gate = (i: number) => (i === 4 ? later.promise : undefined)
+      upstream.respond(chatStream({ text: ['Hello', ' world'], usage, model: params.model, gate }))
+      const before = upstream.requests.length
+      const left = openCall(tollgate, acme.keys.alice, { ...HELLO, ...params, stream: true })
+      const request = await upstream.received(before + 1)
+      await left.frames(4)
+      left.leave()
+      for (let turn = 0; turn < 2; turn += 1) await get(tollgate, null, '/health/liveliness')
+      later.resolve()
+      await Promise.race([request.answered, request.aborted])
+      expect(await rowOfRequest(product, left.requestId)).toMatchObject({
+        credits_used,
+        outcome: 'client_disconnected',
+      })
+    },
+  )
 })
 
 describe('an error', () => {
   const text = 'Bad word: '.padEnd(70_000, 'x')
   test.for([{ stream: false }, { stream: true }])(
-    'without an end is read as far as it is worth: stream $stream',
+    'An error without an end is read as far as it is worth: stream $stream',
     async ({ stream }) => {
       const body = JSON.stringify({ error: { message: text, type: 'invalid_request_error' } })
       const gate = (i: number) => (i === 1 ? never : undefined)
@@ -115,20 +121,23 @@ describe('an error', () => {
     },
   )
 
-  test.for(['key-', 'org-', 'model '])('of a million letters that look like a secret is no work: %s', async (word) => {
-    const message = word.repeat(1_000_000 / word.length)
-    const code = 'x'.repeat(100_000)
-    const { answer } = await call(
-      jsonAnswer({ choices: null, error: { message, code, param: code, type: code, status_code: 400 } }),
-      {
-        model: 'grok',
-      },
-    )
-    expect(answer.status).toBe(400)
-    expect(answer.body.length).toBeLessThan(10_000)
-  })
+  test.for(['key-', 'org-', 'model '])(
+    'An error of a million letters that look like a secret is no work: %s.',
+    async (word) => {
+      const message = word.repeat(1_000_000 / word.length)
+      const code = 'x'.repeat(100_000)
+      const { answer } = await call(
+        jsonAnswer({ choices: null, error: { message, code, param: code, type: code, status_code: 400 } }),
+        {
+          model: 'grok',
+        },
+      )
+      expect(answer.status).toBe(400)
+      expect(answer.body.length).toBeLessThan(10_000)
+    },
+  )
 
-  test.for(['1e300', '1e25', '99999999999'])('may name any time to wait: %s', async (after) => {
+  test.for(['1e300', '1e25', '99999999999'])('An error may name any time to wait: %s.', async (after) => {
     const { answer } = await call(errorAnswer(429, { message: 'Slow down' }, { headers: { 'retry-after': after } }), {
       model: 'gpt-4o-mini',
     })
@@ -138,7 +147,7 @@ describe('an error', () => {
   })
 
   const CONSUMED = { ...USAGE, cost: 0.0004 }
-  test('in a stream that states what it cost is charged, and not paid for twice', async () => {
+  test('An error in a stream that states what it cost is charged, and not paid for twice.', async () => {
     const frame = sse({
       model: 'openai/gpt-4o-mini',
       choices: [],
@@ -154,7 +163,7 @@ describe('an error', () => {
     })
   })
 
-  test('in a whole response that states its cost is charged, and not paid for twice', async () => {
+  test('An error in a whole response that states its cost is charged, and not paid for twice.', async () => {
     const choices = [
       { index: 0, message: { content: '' }, finish_reason: 'error', error: { code: 502, message: 'Overloaded' } },
     ]
@@ -169,7 +178,7 @@ describe('an error', () => {
     expect(rows).toMatchObject([{ credits_used: '0.600000', provenance: 'provider_cost', outcome: 'cut_off' }])
   })
 
-  test('that says it cost nothing is free, and tried again', async () => {
+  test('An error that says it cost nothing is free, and tried again.', async () => {
     const frame = sse({ choices: [], error: { code: 502, message: 'Overloaded' }, usage: { ...USAGE, cost: 0 } })
     const { answer, sent } = await call(rawStream([frame]), { model: 'routed', stream: true })
     expect(answer.status).toBe(503)
@@ -178,7 +187,7 @@ describe('an error', () => {
 })
 
 describe('the price', () => {
-  test('is that of the model that served, not of the dearest that might have', async () => {
+  test('The price is that of the model that served, not of the dearest that might have.', async () => {
     const models = ['openai/gpt-4o-mini', 'openai/gpt-4o']
     const { answer } = await call(chatAnswer({ model: 'openai/gpt-4o-mini', usage: USAGE }), {
       model: 'routed',
@@ -188,12 +197,12 @@ describe('the price', () => {
     expect(await rowOf(answer)).toMatchObject({ credits_used: '0.012600', provenance: 'provider_usage' })
   })
 
-  test("is of the tier the operator asks for, where the response doesn't say", async () => {
+  test("The price is of the tier the operator asks for, where the response doesn't say.", async () => {
     const { answer } = await call(chatAnswer({ usage: USAGE }), { model: 'priority' })
     expect(await rowOf(answer)).toMatchObject({ credits_used: '0.025200' })
   })
 
-  test.for(['constructor', 'toString'])('knows no fee of a tool named %s', async (type) => {
+  test.for(['constructor', 'toString'])('The price knows no fee of a tool named %s.', async (type) => {
     const message = { role: 'assistant', content: 'Hi', executed_tools: [{ type }, { type }] }
     const choices = [{ index: 0, message, finish_reason: 'stop' }]
     const { answer } = await call(jsonAnswer({ model: 'groq/compound', choices, usage: USAGE }), { model: 'compound' })
@@ -244,7 +253,7 @@ async function relay(
 }
 
 describe('a relay', () => {
-  test('that never went out, because the process is going down, consumed nothing', async () => {
+  test('A relay that never went out, because the process is going down, consumed nothing.', async () => {
     let started = false
     const end = await relay(AbortSignal.abort(), () => {
       started = true
@@ -254,7 +263,7 @@ describe('a relay', () => {
     expect(end).toMatchObject({ kind: 'failed', error: { kind: 'failed' } })
   })
 
-  test('ends a stream that is larger than any response', async () => {
+  test('A relay ends a stream that is larger than any response.', async () => {
     const frame = Buffer.from(sse({ model: 'm', choices: [{ index: 0, delta: { content: 'x'.repeat(1 << 20) } }] }))
     const state = { sent: true, aborted: false }
     const end = await relay(new AbortController().signal, (handler) => {

@@ -28,7 +28,7 @@ async function alice(): Promise<string> {
 
 const last = () => product.upstream.requests.at(-1)!
 
-test('OpenAI gets the bytes of the caller, but for the members that are ours', async () => {
+test('OpenAI gets the bytes of the caller, but for the members that are ours.', async () => {
   const key = await alice()
   product.upstream.respond(chat())
   const answer = await postChat(product.tollgate, key, body('gpt-4o-mini'))
@@ -63,7 +63,7 @@ test.for([
     // $0.30 and $2.50 a million, 50 % on top.
     charge: '0.475500',
   },
-])('$model is sent the whole image, and its statement is charged', async ({ model, answer, sent, charge }) => {
+])('$model is sent the whole image, and its statement is charged.', async ({ model, answer, sent, charge }) => {
   const key = await alice()
   product.upstream.respond(jsonAnswer(answer))
   const { status, headers } = await postChat(product.tollgate, key, body(model))
@@ -73,7 +73,7 @@ test.for([
   expect(row).toMatchObject({ credits_used: charge, provenance: 'provider_usage' })
 })
 
-test('a second attempt sends it once more', async () => {
+test('A second attempt sends it once more.', async () => {
   const key = await alice()
   let tries = 0
   product.upstream.respond((request) => {
@@ -87,7 +87,7 @@ test('a second attempt sends it once more', async () => {
   expect(second!.body.includes(DATA)).toBe(true)
 })
 
-test('an Idempotency-Key is bound to every byte of it', async () => {
+test('An Idempotency-Key is bound to every byte of it.', async () => {
   const key = await alice()
   product.upstream.respond(chat())
   const headers = { 'idempotency-key': 'large' }

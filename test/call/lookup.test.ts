@@ -11,7 +11,7 @@ const product = useProduct((url) => ({
 }))
 const HELLO = { model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'Say hello' }] }
 
-test('GET /v1/models lists every name once, aliases included', async () => {
+test('GET /v1/models lists every name once, aliases included.', async () => {
   const { db, tollgate } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   const answer = await get(tollgate, acme.keys.alice, '/v1/models')
@@ -24,7 +24,7 @@ test('GET /v1/models lists every name once, aliases included', async () => {
   expect((await get(tollgate, null, '/v1/models')).status).toBe(401)
 })
 
-test('an alias is called by its name and booked under its group', async () => {
+test('An alias is called by its name and booked under its group.', async () => {
   const { db, upstream, tollgate } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   const answer = await postChat(tollgate, acme.keys.alice, { ...HELLO, model: 'fast' })
@@ -32,7 +32,7 @@ test('an alias is called by its name and booked under its group', async () => {
   expect(upstream.requests.at(-1)?.json?.model).toBe('gpt-4o-mini')
 })
 
-test('GET /v1/calls/{id} shows what a call cost, to those it concerns', async () => {
+test('GET /v1/calls/{id} shows what a call cost, to those it concerns.', async () => {
   const { db, tollgate } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { olivia: 100, alice: 100, bob: 100 } })
   const other = await db.seedOrganization({ credits: 1_000, users: { eve: 100 } })
@@ -67,7 +67,7 @@ test('GET /v1/calls/{id} shows what a call cost, to those it concerns', async ()
 })
 
 test.each([randomUUID(), 'nonsense', '%00', "'; drop table organizations; --", 'x'.repeat(3_000)])(
-  'a call that is not there is a 404: %.40s',
+  'A call that is not there is a 404: %.40s.',
   async (id) => {
     const { db, tollgate } = product
     const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
@@ -79,7 +79,7 @@ test.each([randomUUID(), 'nonsense', '%00', "'; drop table organizations; --", '
   },
 )
 
-test('a running call shows as running, with what it holds', async () => {
+test('A running call shows as running, with what it holds.', async () => {
   const { db, upstream, tollgate } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   const gate = Promise.withResolvers<void>()

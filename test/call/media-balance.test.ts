@@ -181,7 +181,7 @@ const ask = (model: string, part: object) => ({
 })
 
 describe('on twice its true price', () => {
-  test.for(ORDINARY)('$what is served by $model', async (one) => {
+  test.for(ORDINARY)('A call on twice its true price is served: $what by $model', async (one) => {
     const { db, upstream, tollgate } = product
     const charge = trueCharge(one)
     const credits = formatDecimal(2n * charge, 6)
@@ -208,7 +208,7 @@ describe('a call that was held below the most its media can be', () => {
   const seed = (credits: bigint) =>
     product.db.seedOrganization({ credits: 1_000, users: { alice: formatDecimal(credits, 6) } })
 
-  test('is booked in full, overdraws by no more than was left unheld, and refuses the next hold', async () => {
+  test('A call that was held below the most its media can be is booked in full, overdraws by no more than was left unheld, and refuses the next hold.', async () => {
     const { db, upstream, tollgate } = product
     const charge = trueCharge(PAGE)
     const balance = 2n * trueCharge({ model: 'claude', media: 1_640 })
@@ -222,24 +222,27 @@ describe('a call that was held below the most its media can be', () => {
     expect([next.status, next.headers.get('x-should-retry')]).toEqual([402, 'false'])
   })
 
-  test.for([1, 3, 5])('and nine more at once overdraw no more, on money for %i of them', async (times) => {
-    const { db, upstream, tollgate } = product
-    const charge = trueCharge(PAGE)
-    const balance = BigInt(times) * charge + 2n * trueCharge({ model: 'claude', media: 1_640 })
-    const acme = await seed(balance)
-    upstream.respond(answerOf(PAGE))
-    const answers = await Promise.all(
-      Array.from({ length: 10 }, () => postChat(tollgate, acme.keys.alice, ask('claude', page))),
-    )
-    const served = answers.filter(({ status }) => status === 200).length
-    expect(served).toBe(times + 1)
-    expect(answers.filter(({ status }) => status === 402)).toHaveLength(9 - times)
-    const used = BigInt(served) * charge
-    expect(await balanceOf(db.pool, acme.id, 'alice')).toMatchObject({ used: formatDecimal(used, 6) })
-    expect(used - balance <= MOST).toBe(true)
-  })
+  test.for([1, 3, 5])(
+    'A call that was held below the most its media can be and nine more at once overdraw no more, on money for %i of them.',
+    async (times) => {
+      const { db, upstream, tollgate } = product
+      const charge = trueCharge(PAGE)
+      const balance = BigInt(times) * charge + 2n * trueCharge({ model: 'claude', media: 1_640 })
+      const acme = await seed(balance)
+      upstream.respond(answerOf(PAGE))
+      const answers = await Promise.all(
+        Array.from({ length: 10 }, () => postChat(tollgate, acme.keys.alice, ask('claude', page))),
+      )
+      const served = answers.filter(({ status }) => status === 200).length
+      expect(served).toBe(times + 1)
+      expect(answers.filter(({ status }) => status === 402)).toHaveLength(9 - times)
+      const used = BigInt(served) * charge
+      expect(await balanceOf(db.pool, acme.id, 'alice')).toMatchObject({ used: formatDecimal(used, 6) })
+      expect(used - balance <= MOST).toBe(true)
+    },
+  )
 
-  test('is held in full where the credits cover it', async () => {
+  test('A call that was held below the most its media can be is held in full where the credits cover it.', async () => {
     const { db, upstream, tollgate } = product
     const acme = await seed(1_000_000_000n)
     upstream.respond(answerOf(PAGE))
@@ -251,7 +254,7 @@ describe('a call that was held below the most its media can be', () => {
     expect(Number(rows[0].held)).toBeGreaterThanOrEqual(Number(formatDecimal(trueCharge(PAGE), 6)))
   })
 
-  test('covers a third of the most pages the model takes where the pages of a file can not be counted', async () => {
+  test('A call that was held below the most its media can be covers a third of the most pages the model takes where the pages of a file can not be counted.', async () => {
     const { tollgate } = product
     const acme = await seed(20_000_000n)
     const { status, json } = await postChat(tollgate, acme.keys.alice, ask('claude', file(Buffer.from('%PDF-1.7 '))))

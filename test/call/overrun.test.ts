@@ -28,21 +28,24 @@ test.for([
   { tokens: 1, glued: 2_000, max_tokens: 10_000, most: 115 },
   // All of this cap is covered: a quarter and sixteen are left to how servers count.
   { tokens: 1, glued: 2_000, max_tokens: 60, most: 93 },
-])('$tokens tokens a frame, $glued frames a piece, cap $max_tokens: $most tokens at most', async (given) => {
-  const { db, upstream, tollgate } = product
-  // 113 tokens.
-  const acme = await db.seedOrganization({ credits: 1_000, users: { alice: '3.4' } })
-  const frame = sse({ model: 'exact', choices: [{ index: 0, delta: { content: ' word'.repeat(given.tokens) } }] })
-  const piece = frame.repeat(given.glued)
-  upstream.respond(rawStream(Array(Math.ceil(2_000 / given.tokens / given.glued)).fill(piece)))
-  const call = openCall(tollgate, acme.keys.alice, { ...STREAM, max_tokens: given.max_tokens })
-  const { body, complete } = await call.closed
-  expect(complete).toBe(true)
-  const shown = body.split(' word').length - 1
-  const covered = given.max_tokens === 60 ? 60 : 113
-  expect(shown).toBeGreaterThanOrEqual(Math.min(covered, given.most))
-  expect(shown).toBeLessThanOrEqual(given.most)
-  const charged = (shown * 0.03).toFixed(6)
-  expect(await rowOfRequest(product, call.requestId)).toMatchObject({ credits_used: charged, outcome: 'stopped' })
-  expect(await balanceOf(db.pool, acme.id, 'alice')).toMatchObject({ used: charged, held: '0.000000' })
-})
+])(
+  'A stream is passed on to $most tokens at most: $tokens tokens a frame, $glued frames a piece, cap $max_tokens',
+  async (given) => {
+    const { db, upstream, tollgate } = product
+    // 113 tokens.
+    const acme = await db.seedOrganization({ credits: 1_000, users: { alice: '3.4' } })
+    const frame = sse({ model: 'exact', choices: [{ index: 0, delta: { content: ' word'.repeat(given.tokens) } }] })
+    const piece = frame.repeat(given.glued)
+    upstream.respond(rawStream(Array(Math.ceil(2_000 / given.tokens / given.glued)).fill(piece)))
+    const call = openCall(tollgate, acme.keys.alice, { ...STREAM, max_tokens: given.max_tokens })
+    const { body, complete } = await call.closed
+    expect(complete).toBe(true)
+    const shown = body.split(' word').length - 1
+    const covered = given.max_tokens === 60 ? 60 : 113
+    expect(shown).toBeGreaterThanOrEqual(Math.min(covered, given.most))
+    expect(shown).toBeLessThanOrEqual(given.most)
+    const charged = (shown * 0.03).toFixed(6)
+    expect(await rowOfRequest(product, call.requestId)).toMatchObject({ credits_used: charged, outcome: 'stopped' })
+    expect(await balanceOf(db.pool, acme.id, 'alice')).toMatchObject({ used: charged, held: '0.000000' })
+  },
+)

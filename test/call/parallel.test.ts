@@ -24,7 +24,7 @@ function count(answers: readonly CallAnswer[], status: number): number {
   return answers.filter((answer) => answer.status === status).length
 }
 
-test('64 calls with money for 10: 10 run, 54 are told that running calls hold it', async () => {
+test('Of 64 calls with money for 10, 10 run, and 54 are told that running calls hold it.', async () => {
   const { db, upstream } = product
   const acme = await db.seedOrganization({ credits: 100, users: { alice: 30 } })
   const before = upstream.tally.calls
@@ -75,7 +75,7 @@ test('Without waiting 10 calls run, and when they are over the others are refuse
   expect(late.json()).toMatchObject({ error: { code: 'insufficient_credits', required: '3', available: '1' } })
 })
 
-test('deduct_credits in SQL spends through the same gate: calls and deductions together are 10', async () => {
+test('deduct_credits in SQL spends through the same gate: calls and deductions together are 10.', async () => {
   const { db, upstream } = product
   const acme = await db.seedOrganization({ credits: 100, users: { alice: 30 } })
   const before = upstream.tally.calls

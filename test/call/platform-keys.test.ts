@@ -74,7 +74,7 @@ async function keySeen(model: string, key: string, tollgate: Tollgate = product.
 const store = (name: string, apiKey: string) =>
   product.send('PUT', `/api/v1/admin/platform-keys/${name}`, { api_key: apiKey })
 
-test.each(LIVE)('a stored key of %s is what the next call sends, here and on the other instance', async (name) => {
+test.each(LIVE)('A stored key of %s is what the next call sends, here and on the other instance.', async (name) => {
   const key = await alice()
   expect((await store(name, goodKey(name))).status).toBe(200)
   expect(await keySeen(name, key)).toBe(goodKey(name))
@@ -88,7 +88,7 @@ test.each(LIVE)('a stored key of %s is what the next call sends, here and on the
 test.each([
   ['openai', ENV.OPENAI_API_KEY],
   ['groq', ENV.GROQ_API_KEY],
-])('the key of %s in the environment is used before one is stored, and after it was deleted', async (name, own) => {
+])('The key of %s in the environment is used before one is stored, and after it was deleted.', async (name, own) => {
   const key = await alice()
   expect(await keySeen(name, key)).toBe(own)
   await store(name, goodKey(name))
@@ -99,7 +99,7 @@ test.each([
   await vi.waitFor(async () => expect(await keySeen(name, key, other)).toBe(own), SOON)
 })
 
-test('without any key the call is refused by name, before anything is held; with a stored one it goes out', async () => {
+test('Without any key the call is refused by name, before anything is held; with a stored one it goes out.', async () => {
   const { db, upstream, tollgate } = product
   const { id, keys } = await db.seedOrganization({ credits: 10, users: { alice: 5 } })
   const before = upstream.requests.length
@@ -112,20 +112,20 @@ test('without any key the call is refused by name, before anything is held; with
   expect(rows).toEqual([])
 })
 
-test('what is written for a deployment comes before what is stored', async () => {
+test('What is written for a deployment comes before what is stored.', async () => {
   const key = await alice()
   await store('openai', goodKey('openai'))
   expect(await keySeen('written', key)).toBe('sk-written-here')
 })
 
-test('a stored key never goes to a host that is not the provider’s', async () => {
+test('A stored key never goes to a host that is not the provider’s.', async () => {
   const key = await alice()
   await store('openai', goodKey('openai'))
   expect(await keySeen('foreign', key)).toBeNull()
 })
 
 describe('a stored key that does not open', () => {
-  test('is refused by name, and nothing else is', async () => {
+  test('A stored key that does not open is refused by name, and nothing else is.', async () => {
     const { db, tollgate } = product
     const key = await alice()
     await store('groq', goodKey('groq'))
@@ -149,7 +149,7 @@ describe('a stored key that does not open', () => {
 })
 
 test.each(['platform', 'byok', 'hybrid'] as const)(
-  'on plan %s a key that was read once costs a call nothing',
+  'On plan %s a key that was read once costs a call nothing.',
   async (plan) => {
     const { db } = product
     const { id, keyIds } = await db.seedOrganization({ plan, credits: 1, users: { alice: 1 } })

@@ -81,18 +81,18 @@ describe.for(['JSON', 'stream'])('a %s call is refused with', (kind) => {
     { name: '200 that is HTML', script: textAnswer(200, '<html>sign in</html>'), code: 'provider_failed' },
     { name: '200 without a body', script: textAnswer(200, ''), code: 'provider_failed' },
     { name: '200 of other JSON', script: jsonAnswer({ object: 'list', data: [] }), code: 'provider_failed' },
-  ])('503 for $name', async ({ script, code }) => {
+  ])('A provider’s failure is refused with 503: $name', async ({ script, code }) => {
     const answer = await failed(script, body, { status: 503, code, type: 'server_error' })
     expect(answer.headers.get('retry-after')).toBe('2')
   })
 
-  test('503 when the provider does not respond in time, and when it can’t be reached', async () => {
+  test('A call is refused with 503 when the provider does not respond in time, and when it can’t be reached.', async () => {
     const hurried = { ...body, model: 'hurried' }
     await failed('silence', hurried, { status: 503, code: 'provider_timeout', type: 'server_error' })
     await failed('silence', { ...body, model: 'away' }, { status: 503, code: 'provider_unreachable' })
   })
 
-  test('429 when the provider limits us, with when to come back', async () => {
+  test('A call is refused with 429 when the provider limits us, with when to come back.', async () => {
     const seconds = Math.floor(Date.now() / 1000)
     const limited = errorAnswer(
       429,
@@ -116,7 +116,7 @@ describe.for(['JSON', 'stream'])('a %s call is refused with', (kind) => {
     expect(rounded.headers.get('retry-after')).toBe('2')
   })
 
-  test('what the provider found wrong with the request, in its words', async () => {
+  test('A call is refused with what the provider found wrong with the request, in its words.', async () => {
     const wrong = {
       message: "Invalid 'temperature'.",
       type: 'invalid_request_error',
@@ -135,7 +135,7 @@ describe.for(['JSON', 'stream'])('a %s call is refused with', (kind) => {
     await failed(errorAnswer(404, unknown), body, { ...unknown, status: 404 })
   })
 
-  test('the provider’s words without our account in them', async () => {
+  test('A call is refused with the provider’s words without our account in them.', async () => {
     const leaky = errorAnswer(400, { message: LEAKY, type: 'invalid_request_error' })
     const answer = await failed(leaky, body, { status: 400, code: 'bad_request' })
     expect(answer.json().detail).toBe(
@@ -165,9 +165,12 @@ describe('a stream that fails at its first frame keeps the status of the failure
     },
     { name: 'comments, then nothing', frames: [': ping\n\n', ': ping\n\n'], status: 503, code: 'provider_failed' },
     { name: 'half a frame', frames: ['data: {"choices":[{"delta":'], status: 503, code: 'provider_failed' },
-  ])('$name', async ({ frames, status, code }) => {
-    await failed(rawStream(frames), streamed, { status, code })
-  })
+  ])(
+    'A stream that fails at its first frame keeps the status of the failure: $name',
+    async ({ frames, status, code }) => {
+      await failed(rawStream(frames), streamed, { status, code })
+    },
+  )
 })
 
 describe('a stream that fails later ends with one error frame, and is charged for what was delivered:', () => {
@@ -202,34 +205,37 @@ describe('a stream that fails later ends with one error frame, and is charged fo
       code: 'provider_timeout',
       message: 'OpenAI took too long to answer. Try again, or ask for less output.',
     },
-  ])('$name', async ({ script, code, message, model = 'gpt-4o-mini' }) => {
-    const { db, upstream, tollgate } = product
-    const { id, keys } = await db.seedOrganization({ credits: 100, users: { alice: 50 } })
-    upstream.respond(script)
-    const before = upstream.requests.length
-    const call = openCall(tollgate, keys.alice, {
-      ...HELLO,
-      model,
-      stream: true,
-      stream_options: { include_usage: true },
-    })
+  ])(
+    'A stream that fails later ends with one error frame, and is charged for what was delivered: $name',
+    async ({ script, code, message, model = 'gpt-4o-mini' }) => {
+      const { db, upstream, tollgate } = product
+      const { id, keys } = await db.seedOrganization({ credits: 100, users: { alice: 50 } })
+      upstream.respond(script)
+      const before = upstream.requests.length
+      const call = openCall(tollgate, keys.alice, {
+        ...HELLO,
+        model,
+        stream: true,
+        stream_options: { include_usage: true },
+      })
 
-    const { body, complete } = await call.closed
+      const { body, complete } = await call.closed
 
-    expect([(await call.head).status, complete]).toEqual([200, true])
-    const [last, ...rest] = body.split('\n\n').slice(0, -1).reverse()
-    const named = begun.map((frame) => String(frame).replace('"model":"gpt-4o-mini"', `"model":"${model}"`))
-    expect(rest.reverse().map((frame) => `${frame}\n\n`)).toEqual(named)
-    const shown = { error: { message, type: 'server_error', param: null, code }, detail: message }
-    expect(JSON.parse(last?.slice(6) ?? '')).toEqual(shown)
-    const row = await rowOfRequest(product, call.requestId)
-    expect(row).toMatchObject({ credits_used: TWO_WORDS, provenance: 'estimated', outcome: 'cut_off' })
-    expect(await balanceOf(db.pool, id, 'alice')).toMatchObject({ used: TWO_WORDS, held: '0.000000' })
-    expect(upstream.requests).toHaveLength(before + 1)
-  })
+      expect([(await call.head).status, complete]).toEqual([200, true])
+      const [last, ...rest] = body.split('\n\n').slice(0, -1).reverse()
+      const named = begun.map((frame) => String(frame).replace('"model":"gpt-4o-mini"', `"model":"${model}"`))
+      expect(rest.reverse().map((frame) => `${frame}\n\n`)).toEqual(named)
+      const shown = { error: { message, type: 'server_error', param: null, code }, detail: message }
+      expect(JSON.parse(last?.slice(6) ?? '')).toEqual(shown)
+      const row = await rowOfRequest(product, call.requestId)
+      expect(row).toMatchObject({ credits_used: TWO_WORDS, provenance: 'estimated', outcome: 'cut_off' })
+      expect(await balanceOf(db.pool, id, 'alice')).toMatchObject({ used: TWO_WORDS, held: '0.000000' })
+      expect(upstream.requests).toHaveLength(before + 1)
+    },
+  )
 })
 
-test("a provider's own words are in no row a caller can read", async () => {
+test("A provider's own words are in no row a caller can read.", async () => {
   const { db, upstream, tollgate } = product
   const { keys } = await db.seedOrganization({ credits: 100, users: { alice: 50 } })
   upstream.respond(errorAnswer(401, { message: 'bad token 9f8e7d6c5b4a for tenant corp-internal at http://10.1.2.3' }))

@@ -94,7 +94,7 @@ function scripts(said: string): [name: string, script: Script][] {
   ]
 }
 
-test.each(SAID)('%s', async (said) => {
+test.each(SAID)('A known secret is removed from a text: %s.', async (said) => {
   const { keys } = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   for (const [name, script] of scripts(said)) {
     upstream.respond(script)
@@ -131,7 +131,7 @@ test.each(SAID)('%s', async (said) => {
   }
 })
 
-test('tests of keys tell what the status means, never what was said', async () => {
+test('Tests of keys tell what the status means, never what was said.', async () => {
   upstream.respond(errorAnswer(401, { message: SAID.join(' ') }))
   const answer = await fetch(`${tollgate.url}/api/v1/admin/platform-keys/openai/test`, {
     method: 'POST',
@@ -150,11 +150,11 @@ test.each([
   ['short is a word', 'short is a word'],
   ['abcdefghijklmnopabcdefghijklmnop', '[key]'],
   ['', ''],
-])('%s', (text, clean) => {
+])('A known secret is removed from a text: %s.', (text, clean) => {
   expect(withoutKnown(text, ['abcdefghijklmnop', 'short', ''])).toBe(clean)
 })
 
-test('no ten characters of a secret are left, wherever it was, and nothing else is removed', () => {
+test('No ten characters of a secret are left, wherever it was, and nothing else is removed.', () => {
   const word = fc.string({ unit: fc.constantFrom('a', 'b', 'c'), minLength: 8, maxLength: 30 })
   fc.assert(
     fc.property(fc.array(word, { minLength: 1, maxLength: 3 }), fc.array(word, { maxLength: 6 }), (secrets, texts) => {

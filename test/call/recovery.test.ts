@@ -90,7 +90,7 @@ async function expectAnswered(call: OpenCall, credits: string): Promise<void> {
 }
 
 describe('a process that was paused (SIGSTOP) and presumed dead', () => {
-  test('wakes to the response of a call that was recovered: it is corrected to its true price, and the process goes on', async () => {
+  test('A process that was paused (SIGSTOP) and presumed dead wakes to the response of a call that was recovered: it is corrected to its true price, and the process goes on.', async () => {
     const tollgate = await startForTest()
     const acme = await seed()
     const { call, reply } = await openJson(tollgate, acme.keys.alice)
@@ -109,7 +109,7 @@ describe('a process that was paused (SIGSTOP) and presumed dead', () => {
     expect(tollgate.output()).toContain('was declared dead; it goes on under another id')
   })
 
-  test('wakes in the stream: its caller gets all of it, and pays what all of it cost', async () => {
+  test('A process that was paused (SIGSTOP) and presumed dead wakes in the stream: its caller gets all of it, and pays what all of it cost.', async () => {
     const tollgate = await startForTest()
     const acme = await seed()
     const later = Promise.withResolvers<void>()
@@ -138,7 +138,7 @@ describe('a process that was paused (SIGSTOP) and presumed dead', () => {
     expect(await balanceOf(db.pool, acme.id, 'alice')).toMatchObject({ used: '0.765000', held: '0.000000' })
   })
 
-  test('wakes when the rest of the credits is spent: the call that ran is booked in full, the next one is refused', async () => {
+  test('A process that was paused (SIGSTOP) and presumed dead wakes when the rest of the credits is spent: the call that ran is booked in full, the next one is refused.', async () => {
     const tollgate = await startForTest()
     const acme = await seed(3.3)
     const { call, reply } = await openJson(tollgate, acme.keys.alice)
@@ -161,7 +161,7 @@ describe('a process that was paused (SIGSTOP) and presumed dead', () => {
     expect((await postChat(tollgate, acme.keys.alice, ASKED)).status).toBe(402)
   })
 
-  test('wakes to a new call: it gets a response, and never starts under the lease that has ended', async () => {
+  test('A process that was paused (SIGSTOP) and presumed dead wakes to a new call: it gets a response, and never starts under the lease that has ended.', async () => {
     const tollgate = await startForTest()
     const acme = await seed()
     tollgate.send('SIGSTOP')
@@ -188,7 +188,7 @@ describe('a process that was paused (SIGSTOP) and presumed dead', () => {
     expect(rows).toEqual([{ alive: true }])
   })
 
-  test('wakes between hold and call to a hold that was released: 503, and nothing goes out', async () => {
+  test('A process that was paused (SIGSTOP) and presumed dead wakes between hold and call to a hold that was released: 503, and nothing goes out.', async () => {
     const proxy = await startTcpProxy(db.url)
     onTestFinished(() => proxy.close())
     const tollgate = await startForTest(proxy.url)
@@ -213,7 +213,7 @@ describe('a process that was paused (SIGSTOP) and presumed dead', () => {
     expect(await balanceOf(db.pool, acme.id, 'alice')).toMatchObject({ used: '0.000000', held: '0.000000' })
   })
 
-  test('wakes to the failure of a call that was recovered: nothing was delivered, nothing is charged', async () => {
+  test('A process that was paused (SIGSTOP) and presumed dead wakes to the failure of a call that was recovered: nothing was delivered, nothing is charged.', async () => {
     const tollgate = await startForTest()
     const acme = await seed()
     const later = Promise.withResolvers<void>()
@@ -230,7 +230,7 @@ describe('a process that was paused (SIGSTOP) and presumed dead', () => {
     expect(await balanceOf(db.pool, acme.id, 'alice')).toMatchObject({ remaining: '100.000000', held: '0.000000' })
   })
 
-  test('does not try a call again whose hold was recovered: nothing covers it any more', async () => {
+  test('A process that was paused (SIGSTOP) and presumed dead does not try a call again whose hold was recovered: nothing covers it any more.', async () => {
     const tollgate = await startForTest()
     const acme = await seed()
     const later = Promise.withResolvers<void>()
@@ -277,7 +277,7 @@ function expectLeases(pids: number[], condition: string): Promise<void> {
 }
 
 describe('holds of a process that is gone', () => {
-  test('are recovered by two at once, each of them once', async () => {
+  test('Holds of a process that is gone are recovered by two at once, each of them once.', async () => {
     const other = await startForTest()
     const victim = await startForTest()
     upstream.respond('silence')
@@ -307,7 +307,7 @@ describe('holds of a process that is gone', () => {
       expect(await balanceOf(db.pool, id, 'alice')).toMatchObject({ used: '0.750000', held: '0.000000' })
   })
 
-  test('are recovered although a row of another organization is locked, and there once it is unlocked', async () => {
+  test('Holds of a process that is gone are recovered although a row of another organization is locked, and there once it is unlocked.', async () => {
     const victim = await startForTest()
     upstream.respond('silence')
     const [acme, globex] = [await seed(), await seed()]
@@ -340,7 +340,7 @@ describe('a reset with an open hold takes back what was spent before, and never 
     return { acme, ...open }
   }
 
-  test('that is settled', async () => {
+  test('A reset with an open hold that is settled takes back what was spent before, and never what is held.', async () => {
     const { acme, call, reply } = await openAfterOne(survivor)
     reply()
     await expectAnswered(call, TRUE)
@@ -352,7 +352,7 @@ describe('a reset with an open hold takes back what was spent before, and never 
     })
   })
 
-  test('that is recovered', async () => {
+  test('A reset with an open hold that is recovered takes back what was spent before, and never what is held.', async () => {
     const victim = await startForTest()
     const { acme, call } = await openAfterOne(victim)
     victim.kill()
@@ -367,7 +367,7 @@ describe('a reset with an open hold takes back what was spent before, and never 
 })
 
 describe('a provider that ignores the cap', () => {
-  test('is charged for what it counted, beyond the hold too, and the next call is refused', async () => {
+  test('A provider that ignores the cap is charged for what it counted, beyond the hold too, and the next call is refused.', async () => {
     const acme = await seed(5)
     const usage = { prompt_tokens: 11, completion_tokens: 400 }
     upstream.respond(chatAnswer({ model: 'metered', text: Array(400).fill(' word'), usage }))
@@ -383,7 +383,7 @@ describe('a provider that ignores the cap', () => {
     expect((await postChat(survivor, acme.keys.alice, ASKED)).status).toBe(402)
   })
 
-  test('that states what is not possible is booked at the quote, disputed', async () => {
+  test('A provider that states what is not possible is booked at the quote, disputed.', async () => {
     const acme = await seed()
     upstream.respond(chatAnswer({ model: 'metered', usage: { prompt_tokens: 1, completion_tokens: 2_100 } }))
     const call = openCall(survivor, acme.keys.alice, ASKED)

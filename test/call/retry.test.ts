@@ -63,7 +63,7 @@ async function alice(credits = 50): Promise<{ id: string; key: string }> {
 describe.for(['JSON', 'stream'])('a %s call', (kind) => {
   const body = { ...EXACT, stream: kind === 'stream' }
 
-  test('that fails twice and then succeeds is charged once', async () => {
+  test('A call that fails twice and then succeeds is charged once.', async () => {
     const { db, tollgate } = product
     const { id, key } = await alice()
     const asked = respondInTurn(failing, 'hangUp', answering)
@@ -78,7 +78,7 @@ describe.for(['JSON', 'stream'])('a %s call', (kind) => {
     expect(await balanceOf(db.pool, id, 'alice')).toMatchObject({ used: '0.150000', held: '0.000000' })
   })
 
-  test('that keeps failing is given up after two retries, with the first error, at no cost', async () => {
+  test('A call that keeps failing is given up after two retries, with the first error, at no cost.', async () => {
     const { db, tollgate } = product
     const { id, key } = await alice()
     const asked = respondInTurn(errorAnswer(503, { message: 'busy' }), failing)
@@ -96,7 +96,7 @@ describe.for(['JSON', 'stream'])('a %s call', (kind) => {
       script: errorAnswer(429, { message: 'No.' }, { headers: { 'retry-after': '30' } }),
       status: 429,
     },
-  ])('is not tried again after $name', async ({ script, status }) => {
+  ])('A call is not tried again after $name', async ({ script, status }) => {
     const { db, tollgate } = product
     const { id, key } = await alice()
     const asked = respondInTurn(script, answering)
@@ -105,7 +105,7 @@ describe.for(['JSON', 'stream'])('a %s call', (kind) => {
     expect(await rowsOf(db.pool, id)).toMatchObject([{ credits_used: '0.000000', outcome: 'failed' }])
   })
 
-  test('goes to the second deployment when the first is down', async () => {
+  test('A call goes to the second deployment when the first is down.', async () => {
     const { db, tollgate } = product
     const { id, key } = await alice()
     const asked = respondInTurn(answering)
@@ -123,7 +123,7 @@ describe.for(['JSON', 'stream'])('a %s call', (kind) => {
     expect(await rowsOf(db.pool, id)).toHaveLength(1)
   })
 
-  test('goes to the second account when the first is rejected', async () => {
+  test('A call goes to the second account when the first is rejected.', async () => {
     const { upstream, tollgate } = product
     const { key } = await alice()
     const asked = respondInTurn(errorAnswer(401, { message: 'No.' }), answering)
@@ -134,7 +134,7 @@ describe.for(['JSON', 'stream'])('a %s call', (kind) => {
     expect(sent).toEqual(['Bearer sk-first-account', 'Bearer sk-second-account'])
   })
 
-  test('fails when all deployments are down, and leaves one row', async () => {
+  test('A call fails when all deployments are down, and leaves one row.', async () => {
     const { db, tollgate } = product
     const { id, key } = await alice()
     const answer = await postChat(tollgate, key, { ...body, model: 'down' })
@@ -142,7 +142,7 @@ describe.for(['JSON', 'stream'])('a %s call', (kind) => {
     expect(await rowsOf(db.pool, id)).toMatchObject([{ credits_used: '0.000000', outcome: 'failed' }])
   })
 
-  test('goes to a dearer deployment only where its price is covered too', async () => {
+  test('A call goes to a dearer deployment only where its price is covered too.', async () => {
     const { db, tollgate } = product
     const asked = respondInTurn(answering)
     const poor = await alice(29)
@@ -160,7 +160,7 @@ describe.for(['JSON', 'stream'])('a %s call', (kind) => {
   })
 })
 
-test("the second deployment is asked with a cap of its own, not with the first one's", async () => {
+test("The second deployment is asked with a cap of its own, not with the first one's.", async () => {
   const { db, upstream, tollgate } = product
   const { keys } = await db.seedOrganization({ credits: 1_000, users: { alice: 900 } })
   respondInTurn(answering)
@@ -171,7 +171,7 @@ test("the second deployment is asked with a cap of its own, not with the first o
   expect(upstream.requests.at(-1)?.json).toMatchObject({ max_tokens: 16_384, max_completion_tokens: 16_384 })
 })
 
-test('a call that was granted less than it wanted is tried again under the hold it has', async () => {
+test('A call that was granted less than it wanted is tried again under the hold it has.', async () => {
   const { upstream, tollgate } = product
   const { key } = await alice(9)
   const asked = respondInTurn(failing, answering)
@@ -182,7 +182,7 @@ test('a call that was granted less than it wanted is tried again under the hold 
   expect(upstream.requests.at(-1)?.json).toMatchObject({ max_tokens: 300 })
 })
 
-test('nothing is tried again once something was passed on', async () => {
+test('Nothing is tried again once something was passed on.', async () => {
   const { tollgate } = product
   const { id, key } = await alice()
   const { frames } = chatStream({ model: 'exact', text: ['Hello', ' world'] })
@@ -195,7 +195,7 @@ test('nothing is tried again once something was passed on', async () => {
   expect(row).toMatchObject({ org_id: id, credits_used: '0.060000', provenance: 'estimated', outcome: 'cut_off' })
 })
 
-test('after its caller left, a call is not tried again', async () => {
+test('After its caller left, a call is not tried again.', async () => {
   const { upstream, tollgate } = product
   const { key } = await alice()
   const now = Promise.withResolvers<void>()

@@ -44,7 +44,7 @@ afterAll(async () => {
 
 const HELLO = { model: 'gpt-4o-mini', messages: [{ role: 'user', content: PROMPT }] }
 
-test('no secret and no prompt is in any response or any line of the log', async () => {
+test('No secret and no prompt is in any response or any line of the log.', async () => {
   const { keys } = await db.seedOrganization({ credits: 100, users: { alice: 50, bob: '0.000001' } })
   const secrets = [UPSTREAM_SECRET, MASTER_SECRET, keys.alice, keys.bob]
   const echo = `Bad key ${UPSTREAM_SECRET} in Authorization: Bearer ${UPSTREAM_SECRET}.`
@@ -93,7 +93,7 @@ test('no secret and no prompt is in any response or any line of the log', async 
   }
 })
 
-test('a caller’s key never goes to the provider, and the provider’s only there', async () => {
+test('A caller’s key never goes to the provider, and the provider’s only there.', async () => {
   const { keys } = await db.seedOrganization({ credits: 100, users: { alice: 50 } })
   upstream.respond(chat())
   await postChat(tollgate, keys.alice, HELLO, { headers: { cookie: 'session=abc', 'x-api-key': keys.alice } })
@@ -109,7 +109,7 @@ test.for([
   { args: ['start', '--config', 'CONFIG', '--port', '0'], code: 4 },
   { args: ['migrate', '--config', 'CONFIG'], code: 4 },
   { args: ['audit', '--config', 'CONFIG'], code: 4 },
-])('what $args.0 prints has no secret in it', async ({ args, code }) => {
+])('What $args.0 prints has no secret in it.', async ({ args, code }) => {
   const directory = await mkdtemp(join(tmpdir(), 'tollgate-secrets-'))
   const file = join(directory, 'config.yaml')
   await writeFile(file, config)

@@ -21,7 +21,7 @@ test.each([
   ['gpt-4o-mini', null],
   ['told', 'https://models.example/v1'],
   ['canned', 'mock'],
-])('%s, JSON and stream: %s', async (model, shown) => {
+])('Callers of %s see in JSON and in a stream that its API base is %s.', async (model, shown) => {
   const { tollgate, upstream } = product
   upstream.respond(chat())
   for (const stream of [false, true]) {
@@ -47,14 +47,14 @@ test.each([
   ['api_base: "http://10.1.2.3:8000/v1"', null],
   ['api_base: "http://vllm.internal/v1"', null],
   ['api_base: "http://127.0.0.1:1/v1"', null],
-])('of { %s } callers see %s', (params, shown) => {
+])('Of { %s } callers see %s.', (params, shown) => {
   const text = `model_list:\n  - {model_name: a, litellm_params: {model: openai/gpt-4o${params && `, ${params}`}}}\n`
   const { config } = loadConfig(text, 'config.yaml', {}, { embedded: true, providers: PROVIDERS })
   expect(config?.deployments[0]?.shownApiBase).toBe(shown)
 })
 
 test.each(['https://user:secret@host/v1', 'https://host/v1?key=1', 'not a URL'])(
-  'what the operator writes is a plain URL: %s stops the start',
+  'What the operator writes is a plain URL: %s stops the start.',
   (written) => {
     const text = `model_list:\n  - {model_name: a, litellm_params: {model: openai/gpt-4o}, model_info: {shown_api_base: "${written}"}}\n`
     const { config, problems } = loadConfig(text, 'config.yaml', {}, { embedded: true, providers: PROVIDERS })

@@ -29,7 +29,7 @@ async function start(drainSeconds: number): Promise<Tollgate> {
 }
 
 test.each(['SIGTERM', 'SIGINT'] as const)(
-  '%s: running calls finish and are settled, new ones are refused, exit 0',
+  'On %s running calls finish and are settled, new ones are refused, and the exit code is 0.',
   async (signal) => {
     const tollgate = await start(30)
     const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
@@ -69,7 +69,7 @@ test.each(['SIGTERM', 'SIGINT'] as const)(
   },
 )
 
-test('a stream that outlasts drain_seconds is stopped: finish reason length, charged for what was delivered, exit 0', async () => {
+test('A stream that outlasts drain_seconds is stopped with finish reason length and charged for what was delivered, and the exit code is 0.', async () => {
   const tollgate = await start(1)
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   const before = upstream.tally.calls

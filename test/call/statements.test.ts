@@ -39,14 +39,17 @@ function says(stream: boolean, usage: Record<string, unknown>, model = 'gpt-4o-m
 }
 
 describe('a statement that is possible', () => {
-  test.each(SHAPES)('is charged in full, to the cap that was sent (stream: $stream)', async ({ stream }) => {
-    const usage = { prompt_tokens: 11, completion_tokens: 2_000, total_tokens: 2_011 }
-    const answer = await ask(says(stream, usage), { max_tokens: 2_000, stream })
-    // (11 x 150 + 2 000 x 600) x 1.5
-    expect(await rowOf(answer)).toMatchObject({ credits_used: '1.802475', provenance: 'provider_usage' })
-  })
+  test.each(SHAPES)(
+    'A statement that is possible is charged in full, to the cap that was sent (stream: $stream).',
+    async ({ stream }) => {
+      const usage = { prompt_tokens: 11, completion_tokens: 2_000, total_tokens: 2_011 }
+      const answer = await ask(says(stream, usage), { max_tokens: 2_000, stream })
+      // (11 x 150 + 2 000 x 600) x 1.5
+      expect(await rowOf(answer)).toMatchObject({ credits_used: '1.802475', provenance: 'provider_usage' })
+    },
+  )
 
-  test('is charged and alarmed where it is more than 20 times what was counted here', async () => {
+  test('A statement that is possible is charged and alarmed where it is more than 20 times what was counted here.', async () => {
     const usage = { prompt_tokens: 11, completion_tokens: 2_000, total_tokens: 2_011 }
     const answer = await ask(says(false, usage), { max_tokens: 2_000 })
     const row = await rowOf(answer)
@@ -58,20 +61,20 @@ describe('a statement that is possible', () => {
     await product.tollgate.outputMatches(new RegExp(`"level":"error".*"call_id":"${row.call_id}".*FAR ABOVE`))
   })
 
-  test('is charged to the limit of the model where a stream set no cap', async () => {
+  test('A statement that is possible is charged to the limit of the model where a stream set no cap.', async () => {
     const usage = { prompt_tokens: 11, completion_tokens: 16_384, total_tokens: 16_395 }
     const answer = await ask(says(true, usage), { stream: true })
     // (11 x 150 + 16 384 x 600) x 1.5, of which 4 096 tokens were held
     expect(await rowOf(answer)).toMatchObject({ credits_used: '14.748075', provenance: 'provider_usage' })
   })
 
-  test('is charged for each choice', async () => {
+  test('A statement that is possible is charged for each choice.', async () => {
     const usage = { prompt_tokens: 11, completion_tokens: 300, total_tokens: 311 }
     const answer = await ask(says(false, usage), { max_tokens: 100, n: 3 })
     expect(await rowOf(answer)).toMatchObject({ credits_used: '0.272475', provenance: 'provider_usage' })
   })
 
-  test('may name all of the context window where a part of the request is larger than its own bytes', async () => {
+  test('A statement that is possible may name all of the context window where a part of the request is larger than its own bytes.', async () => {
     const content = [{ type: 'image_url', image_url: { url: 'https://example.com/a.png' } }]
     const usage = { prompt_tokens: 128_000, completion_tokens: 2, total_tokens: 128_002 }
     const answer = await ask(says(false, usage), { messages: [{ role: 'user', content }], max_tokens: 10 })
@@ -97,28 +100,31 @@ describe('a statement that is not possible', () => {
       },
       { name: 'input and output', usage: { prompt_tokens: 1e6, completion_tokens: 1e6 } },
     ].flatMap((one) => SHAPES.map((shape) => ({ ...one, ...shape }))),
-  )('is booked at the quote, and kept as the cost it may be: $name (stream: $stream)', async ({ usage, stream }) => {
-    const answer = await ask(says(stream, usage), { max_tokens: 100, stream })
-    const row = await rowOf(answer)
-    expect(row).toMatchObject({ ...disputed, credits_used: '0.092250' })
-    const {
-      prompt_tokens: prompt,
-      completion_tokens: completion,
-      prompt_tokens_details: inside,
-    } = usage as {
-      prompt_tokens: number
-      completion_tokens: number
-      prompt_tokens_details?: { cached_tokens: number }
-    }
-    const cached = BigInt(inside?.cached_tokens ?? 0)
-    const nano = (BigInt(prompt) - cached) * 150n + cached * 75n + BigInt(completion) * 600n
-    expect(row.api_cost).toBe(`${nano / 1_000_000_000n}.${String(nano % 1_000_000_000n).padStart(9, '0')}`)
-    expect(row.total_cost).toBe('0.000092250')
-    expect(row.details).toMatchObject({ stated_usage: { prompt_tokens: prompt, completion_tokens: completion } })
-    await product.tollgate.outputMatches(new RegExp(`"level":"error".*"call_id":"${row.call_id}".*DISPUTED`))
-  })
+  )(
+    'A statement that is not possible is booked at the quote, and kept as the cost it may be: $name (stream: $stream).',
+    async ({ usage, stream }) => {
+      const answer = await ask(says(stream, usage), { max_tokens: 100, stream })
+      const row = await rowOf(answer)
+      expect(row).toMatchObject({ ...disputed, credits_used: '0.092250' })
+      const {
+        prompt_tokens: prompt,
+        completion_tokens: completion,
+        prompt_tokens_details: inside,
+      } = usage as {
+        prompt_tokens: number
+        completion_tokens: number
+        prompt_tokens_details?: { cached_tokens: number }
+      }
+      const cached = BigInt(inside?.cached_tokens ?? 0)
+      const nano = (BigInt(prompt) - cached) * 150n + cached * 75n + BigInt(completion) * 600n
+      expect(row.api_cost).toBe(`${nano / 1_000_000_000n}.${String(nano % 1_000_000_000n).padStart(9, '0')}`)
+      expect(row.total_cost).toBe('0.000092250')
+      expect(row.details).toMatchObject({ stated_usage: { prompt_tokens: prompt, completion_tokens: completion } })
+      await product.tollgate.outputMatches(new RegExp(`"level":"error".*"call_id":"${row.call_id}".*DISPUTED`))
+    },
+  )
 
-  test('is booked at what was counted where that is more than the quote', async () => {
+  test('A statement that is not possible is booked at what was counted where that is more than the quote.', async () => {
     const text = Array.from({ length: 400 }, () => ' word')
     const usage = { prompt_tokens: 11, completion_tokens: 5_000, total_tokens: 5_011 }
     const answer = await ask(chatAnswer({ text, usage }), { max_tokens: 100 })
@@ -126,13 +132,13 @@ describe('a statement that is not possible', () => {
     expect(await rowOf(answer)).toMatchObject({ ...disputed, credits_used: '0.362025' })
   })
 
-  test('of a dearer model than all that was asked for can cost is not believed for its model', async () => {
+  test('A statement that is not possible of a dearer model than all that was asked for can cost is not believed for its model.', async () => {
     const usage = { prompt_tokens: 11, completion_tokens: 100, total_tokens: 111 }
     const answer = await ask(says(false, usage, 'o1-pro'), { max_tokens: 100 })
     expect(await rowOf(answer)).toMatchObject({ ...disputed, credits_used: '0.092250' })
   })
 
-  test('of tools beyond their uses is not believed', async () => {
+  test('A statement that is not possible of tools beyond their uses is not believed.', async () => {
     const usage = { prompt_tokens: 11, completion_tokens: 5, total_tokens: 16, cost: 9_000 }
     const answer = await ask(says(false, usage, 'openai/gpt-4o-mini'), { model: 'routed', max_tokens: 100 })
     const row = await rowOf(answer)
@@ -140,7 +146,7 @@ describe('a statement that is not possible', () => {
     expect(Number(row.credits_used)).toBeLessThan(1)
   })
 
-  test('is shown as it was charged', async () => {
+  test('A statement that is not possible is shown as it was charged.', async () => {
     const usage = { prompt_tokens: 11, completion_tokens: 1e9, total_tokens: 1e9 + 11 }
     const answer = await ask(says(false, usage, 'exact'), { model: 'exact', max_tokens: 100 })
     expect(answer.headers.get('x-credits-used')).toBe('3.000000')
@@ -151,24 +157,27 @@ describe('a statement that is not possible', () => {
 })
 
 describe('a server with `statement: counted`', () => {
-  test.each(SHAPES)('is charged at most what its bytes explain (stream: $stream)', async ({ stream }) => {
-    const usage = { prompt_tokens: 11, completion_tokens: 100, total_tokens: 111 }
-    const answer = await ask(says(stream, usage, 'exact'), { model: 'doubted', max_tokens: 100, stream })
-    expect(await rowOf(answer)).toMatchObject({
-      credits_used: '0.060000',
-      provenance: 'estimated',
-      api_cost: '0.002000000',
-      details: { stated_usage: { completion_tokens: 100 } },
-    })
-  })
+  test.each(SHAPES)(
+    'A server with `statement: counted` is charged at most what its bytes explain (stream: $stream).',
+    async ({ stream }) => {
+      const usage = { prompt_tokens: 11, completion_tokens: 100, total_tokens: 111 }
+      const answer = await ask(says(stream, usage, 'exact'), { model: 'doubted', max_tokens: 100, stream })
+      expect(await rowOf(answer)).toMatchObject({
+        credits_used: '0.060000',
+        provenance: 'estimated',
+        api_cost: '0.002000000',
+        details: { stated_usage: { completion_tokens: 100 } },
+      })
+    },
+  )
 
-  test('is charged less where it states less', async () => {
+  test('A server with `statement: counted` is charged less where it states less.', async () => {
     const usage = { prompt_tokens: 11, completion_tokens: 1, total_tokens: 12 }
     const answer = await ask(says(false, usage, 'exact'), { model: 'doubted', max_tokens: 100 })
     expect(await rowOf(answer)).toMatchObject({ credits_used: '0.030000', provenance: 'provider_usage' })
   })
 
-  test('is charged at what was counted where its statement is not possible', async () => {
+  test('A server with `statement: counted` is charged at what was counted where its statement is not possible.', async () => {
     const usage = { prompt_tokens: 11, completion_tokens: 1e9, total_tokens: 1e9 }
     const answer = await ask(says(false, usage, 'exact'), { model: 'doubted', max_tokens: 100 })
     expect(await rowOf(answer)).toMatchObject({ credits_used: '0.060000', provenance: 'disputed' })
@@ -180,7 +189,7 @@ describe('a statement in the middle of a stream', () => {
     sse({ model: 'exact', choices: [{ index: 0, delta: { content } }], ...(usage === undefined ? {} : { usage }) })
   const HUGE = { prompt_tokens: 10, completion_tokens: 1_000_000, total_tokens: 1_000_010 }
 
-  test('moves neither hold nor charge beyond the bytes that passed', async () => {
+  test('A statement in the middle of a stream moves neither hold nor charge beyond the bytes that passed.', async () => {
     const { db, upstream, tollgate } = product
     const acme = await db.seedOrganization({ credits: 100_000, users: { alice: 50_000 } })
     const never = new Promise<never>(() => {})
@@ -195,7 +204,7 @@ describe('a statement in the middle of a stream', () => {
     expect(Number(row.details.held)).toBeLessThanOrEqual(4_096 * 0.03)
   })
 
-  test('is not the bill of one that ends without another', async () => {
+  test('A statement in the middle of a stream is not the bill of one that ends without another.', async () => {
     const end = sse({ model: 'exact', choices: [{ index: 0, delta: {}, finish_reason: 'stop' }] })
     const answer = await ask(rawStream([chunk(' word', HUGE), chunk(' word'), end, 'data: [DONE]\n\n']), {
       model: 'exact',
@@ -208,7 +217,7 @@ describe('a statement in the middle of a stream', () => {
     expect(JSON.parse(frame.slice(6))).toMatchObject({ usage: { completion_tokens: 6, cost: 0.00018 } })
   })
 
-  test('that grows and shrinks counts as it was last', async () => {
+  test('A statement in the middle of a stream that grows and shrinks counts as it was last.', async () => {
     const usage = (completion_tokens: number) => ({ prompt_tokens: 10, completion_tokens })
     const end = sse({ model: 'exact', choices: [{ index: 0, delta: {}, finish_reason: 'stop' }], usage: usage(3) })
     const answer = await ask(rawStream([chunk(' word', usage(9)), chunk(' word', usage(2)), end]), {

@@ -125,19 +125,22 @@ const STREAMS: readonly Stream[] = [
 ]
 
 describe('stopped at any frame, a stream costs no more than read to its end', () => {
-  test.each(STREAMS)('$name', async ({ model, frames }) => {
-    const settler = createSettler(CONFIG)
-    onTestFinished(settler.close)
-    const stream = settler.stream({ model, messages: [{ role: 'user', content: PROMPT }], stream: true })
-    const whole = await stream.readToItsEnd(frames)
-    let before = 0n
-    for (let stop = 0; stop < frames.length; stop += 1) {
-      const charged = await stream.stoppedAfter(frames.slice(0, stop))
-      expect(charged, `stopped after ${stop} frames`).toBeLessThanOrEqual(whole)
-      // Nor is it cheaper to wait.
-      expect(charged, `stopped after ${stop} frames`).toBeGreaterThanOrEqual(before)
-      before = charged
-    }
-    expect(whole).toBeGreaterThan(0n)
-  })
+  test.each(STREAMS)(
+    'A stream that is stopped at any frame costs no more than read to its end: $name',
+    async ({ model, frames }) => {
+      const settler = createSettler(CONFIG)
+      onTestFinished(settler.close)
+      const stream = settler.stream({ model, messages: [{ role: 'user', content: PROMPT }], stream: true })
+      const whole = await stream.readToItsEnd(frames)
+      let before = 0n
+      for (let stop = 0; stop < frames.length; stop += 1) {
+        const charged = await stream.stoppedAfter(frames.slice(0, stop))
+        expect(charged, `stopped after ${stop} frames`).toBeLessThanOrEqual(whole)
+        // Nor is it cheaper to wait.
+        expect(charged, `stopped after ${stop} frames`).toBeGreaterThanOrEqual(before)
+        before = charged
+      }
+      expect(whole).toBeGreaterThan(0n)
+    },
+  )
 })

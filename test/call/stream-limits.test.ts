@@ -38,7 +38,7 @@ async function heldFor(callId: string): Promise<string> {
 }
 
 describe('a stream without a cap', () => {
-  test('starts with a hold for the first tokens; the cap sent where no limit is known is not held yet', async () => {
+  test('A stream without a cap starts with a hold for the first tokens; the cap sent where no limit is known is not held yet.', async () => {
     const { db, upstream, tollgate } = product
     const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
     const later = Promise.withResolvers<void>()
@@ -60,7 +60,7 @@ describe('a stream without a cap', () => {
     expect(row).toMatchObject({ credits_used: '4.500000', provenance: 'provider_usage', outcome: 'answered' })
   })
 
-  test('has its larger hold on the books while it runs', async () => {
+  test('A stream without a cap has its larger hold on the books while it runs.', async () => {
     const { db, upstream, tollgate } = product
     const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
     const later = Promise.withResolvers<void>()
@@ -78,7 +78,7 @@ describe('a stream without a cap', () => {
     expect(await balanceOf(db.pool, acme.id, 'alice')).toMatchObject({ used: '3.300000', held: '0.000000' })
   })
 
-  test('is noted with what it delivered in the step that extends its hold', async () => {
+  test('A stream without a cap is noted with what it delivered in the step that extends its hold.', async () => {
     const { db, upstream, tollgate } = product
     const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
     const later = Promise.withResolvers<void>()
@@ -121,7 +121,7 @@ describe('a stream without a cap', () => {
       extendedBy: 20,
     },
   ])(
-    'is stopped with finish reason length when the money is used up: $name',
+    'A stream without a cap is stopped with finish reason length when the money is used up: $name',
     async ({ text, overshoot, extendedBy }) => {
       const { db, upstream, tollgate } = product
       const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 9 } })
@@ -166,7 +166,7 @@ describe('a stream without a cap', () => {
   test.for([
     { name: 'small frames first', of: (content: string) => ({ content }) },
     { name: 'text in a delta of an unknown kind', of: (text: string) => ({ musings: [{ text }] }) },
-  ])('does not outrun its money, whatever its frames are like: $name', async ({ of }) => {
+  ])('A stream without a cap does not outrun its money, whatever its frames are like: $name', async ({ of }) => {
     const { db, upstream, tollgate } = product
     const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 9 } })
     const small = inStep(Array(50).fill(' word'))
@@ -189,7 +189,7 @@ describe('a stream without a cap', () => {
     expect(await balanceOf(db.pool, acme.id, 'alice')).toMatchObject({ remaining: '-1.500000', held: '0.000000' })
   })
 
-  test('that comes faster than it can be counted is read no further than its money, within a frame', async () => {
+  test('A stream without a cap that comes faster than it can be counted is read no further than its money, within a frame.', async () => {
     const { db, upstream, tollgate } = product
     const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 9 } })
     const { frames } = chatStream({
@@ -217,7 +217,7 @@ describe('a stream without a cap', () => {
     expect((await postChat(tollgate, acme.keys.alice, { ...EXACT, max_tokens: 1 })).status).toBe(402)
   })
 
-  test('of several choices ends each of them', async () => {
+  test('A stream without a cap of several choices ends each of them.', async () => {
     const { db, upstream, tollgate } = product
     const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
     const never = new Promise<never>(() => {})
@@ -239,7 +239,7 @@ describe('when less is granted than wanted', () => {
     { name: 'max_tokens', body: { max_tokens: 1_000 }, cap: 300 },
     { name: 'max_completion_tokens', body: { max_completion_tokens: 1_000 }, cap: 300 },
     { name: 'several choices', body: { n: 2, max_tokens: 400 }, cap: 150 },
-  ])('the cap that fits goes upstream and is told: $name', async ({ body, cap }) => {
+  ])('Where less is granted than wanted, the cap that fits goes upstream and is told: $name', async ({ body, cap }) => {
     const { db, upstream, tollgate } = product
     const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 9 } })
     upstream.respond(chat({ model: 'exact' }))
@@ -253,7 +253,7 @@ describe('when less is granted than wanted', () => {
     expect(await balanceOf(db.pool, acme.id, 'alice')).toMatchObject({ used: '0.150000', held: '0.000000' })
   })
 
-  test('a stream is capped too, and says so in its head', async () => {
+  test('A stream is capped too, and says so in its head.', async () => {
     const { db, upstream, tollgate } = product
     const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 3 } })
     upstream.respond(chat({ model: 'exact' }))
@@ -264,7 +264,7 @@ describe('when less is granted than wanted', () => {
     expect(upstream.requests.at(-1)?.json).toMatchObject({ max_tokens: 100 })
   })
 
-  test('what is granted in full is neither capped nor changed', async () => {
+  test('What is granted in full is neither capped nor changed.', async () => {
     const { db, upstream, tollgate } = product
     const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 9 } })
     upstream.respond(chat({ model: 'exact' }))
@@ -276,7 +276,7 @@ describe('when less is granted than wanted', () => {
     expect(upstream.requests.at(-1)?.body.toString()).toBe(body)
   })
 
-  test('below the least worth starting for, the call is refused', async () => {
+  test('A call is refused below the least worth starting for.', async () => {
     const { db, upstream, tollgate } = product
     const acme = await db.seedOrganization({ credits: 1_000, users: { alice: '0.479999', bob: '0.48' } })
     upstream.respond(chat({ model: 'exact' }))
@@ -301,7 +301,7 @@ describe('a call that can’t be watched gets a cap', () => {
       body: { model: 'o4-mini', stream: true },
       sent: { max_completion_tokens: 500, stream_options: { include_usage: true } },
     },
-  ])('$name', async ({ body, sent }) => {
+  ])('A call that can’t be watched gets a cap: $name', async ({ body, sent }) => {
     const { db, upstream, tollgate } = product
     const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
     upstream.respond(chat({ model: body.model }))
@@ -313,7 +313,7 @@ describe('a call that can’t be watched gets a cap', () => {
   })
 })
 
-test('while the provider is silent, comments keep the connection open; leaving then costs the input, failing nothing', async () => {
+test('While the provider is silent, comments keep the connection open; leaving then costs the input, failing nothing.', async () => {
   const { db, upstream, tollgate } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 100, bob: 100, carol: 100 } })
   const now = Promise.withResolvers<void>()

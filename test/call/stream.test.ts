@@ -13,7 +13,7 @@ const WITH_USAGE = { ...HELLO, stream_options: { include_usage: true } }
 const frames = chatStream().frames.map(String)
 const usageFrame = frames.at(-2) ?? ''
 
-test('frames arrive as the provider sent them; usage, asked for by us alone, stays here', async () => {
+test('Frames arrive as the provider sent them; usage, asked for by us alone, stays here.', async () => {
   const { db, upstream, tollgate } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   const answer = await postChat(tollgate, acme.keys.alice, HELLO)
@@ -23,7 +23,7 @@ test('frames arrive as the provider sent them; usage, asked for by us alone, sta
   await expectBooksMatch(db.pool, upstream.tally)
 })
 
-test('usage asked for comes with the cost, last before [DONE]', async () => {
+test('Usage asked for comes with the cost, last before [DONE].', async () => {
   const { db, upstream, tollgate } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   const answer = await postChat(tollgate, acme.keys.alice, WITH_USAGE)
@@ -63,7 +63,7 @@ test('The headers of a stream hold what is known when they leave, and nothing ab
   })
 })
 
-test('when the end has arrived, the call is on the books', async () => {
+test('When the end has arrived, the call is on the books.', async () => {
   const { db, tollgate } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   const answer = await postChat(tollgate, acme.keys.alice, HELLO)
@@ -75,7 +75,7 @@ test('when the end has arrived, the call is on the books', async () => {
   })
 })
 
-test('frames cut anywhere on the wire, in the middle of a character too, arrive whole', async () => {
+test('Frames cut anywhere on the wire, in the middle of a character too, arrive whole.', async () => {
   const { db, upstream, tollgate } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   const sent = chatStream({ text: ['na', 'ïve ', '😀', ' done'], split: everyByte })
@@ -87,7 +87,7 @@ test('frames cut anywhere on the wire, in the middle of a character too, arrive 
   await expectBooksMatch(db.pool, upstream.tally)
 })
 
-test('several choices and tool calls pass frame by frame', async () => {
+test('Several choices and tool calls pass frame by frame.', async () => {
   const { db, upstream, tollgate } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   const frame = (index: number, delta: unknown, finish: string | null) =>

@@ -45,7 +45,7 @@ const rowOf = ({ answer }: Result) => rowOfCall(product.db.pool, answer.headers.
 const SENT = { model: 'gpt-4o-mini', ...HELLO, stream: true }
 
 describe('a server that does not know stream_options', () => {
-  test('is asked once more without; the caller sees nothing of it; later streams are not asked', async () => {
+  test('A server that does not know stream_options is asked once more without; the caller sees nothing of it; later streams are not asked.', async () => {
     const first = await call('first', unknowing, { stream: true })
     expect(first.sent).toEqual([{ ...SENT, ...ASKED }, SENT])
     expect(first.answer.status).toBe(200)
@@ -59,7 +59,7 @@ describe('a server that does not know stream_options', () => {
     expect(await rowOf(second)).toMatchObject(COUNTED)
   })
 
-  test('has a usage frame made for a caller who asked, the first time and later', async () => {
+  test('A server that does not know stream_options has a usage frame made for a caller who asked, the first time and later.', async () => {
     for (const requests of [2, 1]) {
       const result = await call('second', unknowing, ASKED)
       expect(result.sent).toHaveLength(requests)
@@ -75,7 +75,7 @@ describe('a server that does not know stream_options', () => {
     }
   })
 
-  test('is found out by several streams at once, none of which fails because of it', async () => {
+  test('A server that does not know stream_options is found out by several streams at once, none of which fails because of it.', async () => {
     const bothAsked = Promise.withResolvers<void>()
     let asked = 0
     const together: Handler = async (request) => {
@@ -94,7 +94,7 @@ describe('a server that does not know stream_options', () => {
     expect(asked).toBe(2)
   })
 
-  test('is one server: others are asked on', async () => {
+  test('A server that does not know stream_options is one server: others are asked on.', async () => {
     const { sent, ...result } = await call('third', chat(), { stream: true })
     expect(sent).toEqual([{ ...SENT, ...ASKED }])
     expect(await rowOf({ sent, ...result })).toMatchObject(STATED)
@@ -109,7 +109,7 @@ describe('no request keeps a server from being asked for its usage:', () => {
     expect(await rowOf(honest)).toMatchObject(STATED)
   }
 
-  test('by options of its own, which no server gets to see', async () => {
+  test('No request keeps a server from being asked for its usage by options of its own, which no server gets to see.', async () => {
     const own = { stream: true, stream_options: { include_obfuscation: 'yes' } }
     const { answer, sent } = await call('fourth', chat(), own)
     expect(answer.status).toBe(200)
@@ -117,13 +117,13 @@ describe('no request keeps a server from being asked for its usage:', () => {
     await expectAskedOn('fourth')
   })
 
-  test('by options in a call that is no stream, which no server gets to see', async () => {
+  test('No request keeps a server from being asked for its usage by options in a call that is no stream, which no server gets to see.', async () => {
     const { answer, sent } = await call('fifth', chat(), { stream_options: { include_usage: true } })
     expect(answer.status).toBe(200)
     expect(sent).toEqual([{ model: 'gpt-4o-mini', ...HELLO }])
   })
 
-  test('by a refusal of such options in a call that is no stream', async () => {
+  test('No request keeps a server from being asked for its usage by a refusal of such options in a call that is no stream.', async () => {
     const wrong = refusal("'stream_options' is only allowed when 'stream' is enabled.", 'stream_options')
     const { answer, sent } = await call('fifth', () => wrong, { stream_options: { include_usage: true } })
     expect(answer.status).toBe(400)
@@ -132,7 +132,7 @@ describe('no request keeps a server from being asked for its usage:', () => {
     await expectAskedOn('fifth')
   })
 
-  test('by a request that is refused either way, in words that name the member', async () => {
+  test('No request keeps a server from being asked for its usage by a request that is refused either way, in words that name the member.', async () => {
     const wrong = refusal("Invalid value: 'stream_options'. Supported values are: 'user'.", 'messages[0].role')
     const { answer, sent } = await call('sixth', () => wrong, {
       stream: true,
@@ -144,7 +144,7 @@ describe('no request keeps a server from being asked for its usage:', () => {
     await expectAskedOn('sixth')
   })
 
-  test('by words of its own that the server quotes', async () => {
+  test('No request keeps a server from being asked for its usage by words of its own that the server quotes.', async () => {
     const wrong = refusal("'stream_options' is no role.")
     const { answer, sent } = await call('eighth', () => wrong, {
       stream: true,
@@ -155,7 +155,7 @@ describe('no request keeps a server from being asked for its usage:', () => {
     await expectAskedOn('eighth')
   })
 
-  test('by words of its own that the server stumbles over once', async () => {
+  test('No request keeps a server from being asked for its usage by words of its own that the server stumbles over once.', async () => {
     const quoted = refusal("'stream_options' is no role.")
     const { answer, sent } = await call('tenth', ({ json }) => (json?.stream_options ? quoted : plain()), {
       stream: true,
@@ -166,7 +166,7 @@ describe('no request keeps a server from being asked for its usage:', () => {
     await expectAskedOn('tenth')
   })
 
-  test('by such words, where the second try fails of something else', async () => {
+  test('No request keeps a server from being asked for its usage by such words, where the second try fails of something else.', async () => {
     const quoted = refusal("'stream_options' is no role.")
     const busy = errorAnswer(429, { message: 'Slow down', code: 'rate_limit_exceeded' })
     const { answer, sent } = await call('ninth', ({ json }) => (json?.stream_options ? quoted : busy), {
@@ -179,7 +179,7 @@ describe('no request keeps a server from being asked for its usage:', () => {
   })
 })
 
-test('a server that was not asked for ten minutes is asked again', () => {
+test('A server that was not asked for ten minutes is asked again.', () => {
   let now = 0
   const usageQuestionRefused = createUsageQuestionRefused(() => now)
   usageQuestionRefused.add('a')

@@ -61,7 +61,7 @@ const product = useProduct((url) => ({
 const HELLO = { model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'Say hello now' }] }
 const COUNTED = { prompt_tokens: 10, completion_tokens: 2, total_tokens: 12 }
 
-test('a JSON response without usage is counted here, marked estimated, and shown with the counts', async () => {
+test('A JSON response without usage is counted here, marked estimated, and shown with the counts.', async () => {
   const { db, upstream, tollgate } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   upstream.respond(chatAnswer({ usage: null }))
@@ -77,7 +77,7 @@ test('a JSON response without usage is counted here, marked estimated, and shown
   expect(row).toMatchObject({ credits_used: '0.004050', provenance: 'estimated', details: { usage: COUNTED } })
 })
 
-test('a stream without usage is counted here too, and the usage frame asked for is made', async () => {
+test('A stream without usage is counted here too, and the usage frame asked for is made.', async () => {
   const { db, upstream, tollgate } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   upstream.respond(chatStream({ usage: null }))
@@ -97,7 +97,7 @@ test('a stream without usage is counted here too, and the usage frame asked for 
   expect(row).toMatchObject({ credits_used: '0.004050', provenance: 'estimated', outcome: 'answered' })
 })
 
-test('what a stream shows after its usage was stated is counted on top, and marked estimated', async () => {
+test('What a stream shows after its usage was stated is counted on top, and marked estimated.', async () => {
   const { db, upstream, tollgate } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   const { frames } = chatStream({ usage: null })
@@ -117,7 +117,7 @@ test.each([
   ['null', { prompt_tokens: null, completion_tokens: 5, total_tokens: 16 }],
   ['beyond 2^53', { prompt_tokens: 11, completion_tokens: 1e300, total_tokens: 1e300 }],
   ['half missing', { prompt_tokens: 11 }],
-])('usage that can’t be (%s) counts as missing', async (_, usage) => {
+])('Usage that can’t be (%s) counts as missing.', async (_, usage) => {
   const { db, upstream, tollgate } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   upstream.respond(chatAnswer({ usage }))
@@ -129,7 +129,7 @@ test.each([
 })
 
 test.each([false, true])(
-  'nothing consumed beside a text is no statement: it is counted (stream: %s)',
+  'Nothing consumed beside a text is no statement: it is counted (stream: %s).',
   async (stream) => {
     const { db, upstream, tollgate } = product
     const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
@@ -154,7 +154,7 @@ test.each([
   ['priced', null, '0.630000'],
   ['priced', 'flex', '0.630000'],
   ['priced', 'priority', '1.260000'],
-])('%s that asked for flex and states %s costs %s', async (model, tier, credits) => {
+])('%s that asked for flex and states %s costs %s.', async (model, tier, credits) => {
   const { db, upstream, tollgate } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   const { frames } = chatAnswer()
@@ -163,7 +163,7 @@ test.each([
   expect([answer.status, answer.headers.get('x-credits-used')]).toEqual([200, credits])
 })
 
-test.each([false, true])('where nothing was delivered, a usage of zero is believed (stream: %s)', async (stream) => {
+test.each([false, true])('Where nothing was delivered, a usage of zero is believed (stream: %s).', async (stream) => {
   const { db, upstream, tollgate } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   const usage = { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 }
@@ -173,7 +173,7 @@ test.each([false, true])('where nothing was delivered, a usage of zero is believ
   expect(row).toMatchObject({ credits_used: '0.000000', provenance: 'provider_usage', outcome: 'answered' })
 })
 
-test('the model that served sets the price', async () => {
+test('The model that served sets the price.', async () => {
   const { db, upstream, tollgate } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   upstream.respond(chatAnswer({ model: 'gpt-4o-2024-08-06' }))
@@ -189,7 +189,7 @@ test.each([
   { model: 'priced', charge: '0.630000' },
   // The side the operator left to the data set costs what the model that served does: (11 x 20 000 + 5 x 10 000) x 1.5
   { model: 'half-priced', charge: '0.405000' },
-])('the operator’s price stands when another model served: $model', async ({ model, charge }) => {
+])('The operator’s price stands when another model served: $model', async ({ model, charge }) => {
   const { db, upstream, tollgate } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   upstream.respond(chatAnswer({ model: 'gpt-4o-2024-08-06' }))
@@ -199,7 +199,7 @@ test.each([
   expect(row).toMatchObject({ credits_used: charge, details: { served_model: 'gpt-4o-2024-08-06' } })
 })
 
-test('prices are those of the moment the call was admitted, also of a model that is known only when it has served', async () => {
+test('Prices are those of the moment the call was admitted, also of a model that is known only when it has served.', async () => {
   const { db, upstream } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   // On 10 June 2025 o3 went from $10 and $40 a million tokens to $2 and $8.
@@ -219,7 +219,7 @@ test('prices are those of the moment the call was admitted, also of a model that
   expect(admittedAfter.headers.get('x-credits-used')).toBe('0.093000')
 })
 
-test('sound without a price of its own is an unknown price; an operator’s default n is held for', async () => {
+test('Sound without a price of its own is an unknown price; an operator’s default n is held for.', async () => {
   const { db, upstream, tollgate } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   const refused = await postChat(tollgate, acme.keys.alice, { ...HELLO, modalities: ['text', 'audio'] })

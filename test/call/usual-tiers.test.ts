@@ -29,7 +29,7 @@ async function heldFor(key: string, body: object): Promise<string> {
   return rows[0].held
 }
 
-test('once a call that asked for no tier was served in a dearer one, the next is held at it', async () => {
+test('Once a call that asked for no tier was served in a dearer one, the next is held at it.', async () => {
   const { db, upstream } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   upstream.respond(() => answerIn('priority'))
@@ -42,7 +42,7 @@ test('once a call that asked for no tier was served in a dearer one, the next is
   expect(await heldFor(acme.keys.alice, { model: 'other' })).toBe(list)
 })
 
-test('a tier that was asked for tells nothing of calls that ask for none', async () => {
+test('A tier that was asked for tells nothing of calls that ask for none.', async () => {
   const { db, upstream } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   upstream.respond(() => answerIn('default'))

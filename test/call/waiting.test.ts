@@ -36,7 +36,7 @@ async function settleDown(): Promise<void> {
   for (let turn = 0; turn < 3; turn += 1) await get(product.tollgate, null, '/health/liveliness')
 }
 
-test('those who wait are let in one after another, in the order they came, and are told how long it took', async () => {
+test('Those who wait are let in one after another, in the order they came, and are told how long it took.', async () => {
   const { acme, first, done, seen } = await oneRuns(3.5)
   const waiting = []
   for (const user of ['second', 'third', 'fourth']) {
@@ -82,7 +82,7 @@ test('A caller who disconnects while waiting leaves the line.', async () => {
   expect(seen).toEqual(['first', 'stays'])
 })
 
-test('two calls of an agent with large caps run side by side', async () => {
+test('Two calls of an agent with large caps run side by side.', async () => {
   const { db, upstream, tollgate } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 300 } })
   upstream.respond({ frames: [], beforeHead: never })

@@ -57,7 +57,7 @@ describe.each(DIALECTS)('$provider', (dialect) => {
     return { payer, model: modelFor(payer, dialect) }
   }
 
-  test('generateText', async () => {
+  test('generateText of the AI SDK works.', async () => {
     const { payer, model } = await open()
     const { text, finishReason, usage, finalStep } = await generateText({ model, prompt: 'Hello' })
     expect(text).toBe(TEXT)
@@ -67,7 +67,7 @@ describe.each(DIALECTS)('$provider', (dialect) => {
     await product.expectBooked(payer, dialect, ['answered'])
   })
 
-  test('streamText', async () => {
+  test('streamText of the AI SDK works.', async () => {
     const { payer, model } = await open()
     const result = streamText({ model, prompt: 'Hello' })
     const parts: string[] = []
@@ -85,7 +85,7 @@ describe.each(DIALECTS)('$provider', (dialect) => {
     await product.expectBooked(payer, dialect, ['answered'])
   })
 
-  test('tools in several steps, whole', async () => {
+  test('Tools of the AI SDK work in several steps, whole.', async () => {
     const { payer, model } = await open()
     const result = await generateText({ model, prompt: 'Weather?', tools, stopWhen: isStepCount(3) })
     expect(result.steps.map(({ finishReason }) => finishReason)).toEqual(['tool-calls', 'stop'])
@@ -95,7 +95,7 @@ describe.each(DIALECTS)('$provider', (dialect) => {
     await product.expectBooked(payer, dialect, ['answered', 'answered'])
   })
 
-  test('tools in several steps, streamed', async () => {
+  test('Tools of the AI SDK work in several steps, streamed.', async () => {
     const { payer, model } = await open()
     const result = streamText({ model, prompt: 'Weather?', tools, stopWhen: isStepCount(3) })
     expect(await result.text).toBe(RAIN)
@@ -106,7 +106,7 @@ describe.each(DIALECTS)('$provider', (dialect) => {
     await product.expectBooked(payer, dialect, ['answered', 'answered'])
   })
 
-  test('an object of a schema, whole and streamed', async () => {
+  test('The AI SDK gets an object of a schema, whole and streamed.', async () => {
     const { payer, model } = await open()
     expect((await generateText({ model, prompt: 'A town', output })).output).toEqual(TOWN)
     const streamed = streamText({ model, prompt: 'A town', output })
@@ -122,7 +122,7 @@ describe.each(DIALECTS)('$provider', (dialect) => {
     ['account', 503, true],
     ['malformed', 400, false],
   ] as const)(
-    'an error before the answer (%s) is an APICallError with status %i',
+    'An error before the response (%s) is an APICallError with status %i.',
     async (failure, status, isRetryable) => {
       const { payer, model } = await open()
       const error = await thrown(generateText({ model, prompt: FAILURES[failure], maxRetries: 0 }))
@@ -133,7 +133,7 @@ describe.each(DIALECTS)('$provider', (dialect) => {
     },
   )
 
-  test('a stream that fails in the middle: what came, then the error; that much is charged', async () => {
+  test('A stream that fails in the middle gives what came, then the error, and that much is charged.', async () => {
     const { payer, model } = await open()
     const result = streamText({ model, prompt: FAILURES.inStream, maxRetries: 0, onError: () => {} })
     let text = ''

@@ -40,7 +40,7 @@ describe.each(DIALECTS)('$provider', (dialect) => {
     return { payer, model: modelFor(payer, dialect) }
   }
 
-  test('invoke', async () => {
+  test('invoke of LangChain works.', async () => {
     const { payer, model } = await open()
     const answer = await model.invoke('Hello')
     expect(answer.content).toBe(TEXT)
@@ -52,7 +52,7 @@ describe.each(DIALECTS)('$provider', (dialect) => {
     await product.expectBooked(payer, dialect, ['answered'])
   })
 
-  test('stream', async () => {
+  test('stream of LangChain works.', async () => {
     const { payer, model } = await open()
     let whole = new AIMessageChunk('')
     for await (const chunk of await model.stream('Hello')) whole = whole.concat(chunk)
@@ -62,7 +62,7 @@ describe.each(DIALECTS)('$provider', (dialect) => {
     await product.expectBooked(payer, dialect, ['answered'])
   })
 
-  test('bindTools: both calls, and the answer after their results', async () => {
+  test('bindTools makes both calls, and the model answers after their results.', async () => {
     const { payer, model } = await open()
     const bound = model.bindTools([weather])
     const asked: BaseMessageLike[] = [{ role: 'user', content: 'Weather?' }]
@@ -75,7 +75,7 @@ describe.each(DIALECTS)('$provider', (dialect) => {
     await product.expectBooked(payer, dialect, ['answered', 'answered'])
   })
 
-  test('bindTools, streamed: the calls are put together out of their pieces', async () => {
+  test('bindTools, streamed, puts the calls together out of their pieces.', async () => {
     const { payer, model } = await open()
     let whole = new AIMessageChunk('')
     for await (const chunk of await model.bindTools([weather]).stream('Weather?')) whole = whole.concat(chunk)
@@ -84,7 +84,7 @@ describe.each(DIALECTS)('$provider', (dialect) => {
     await product.expectBooked(payer, dialect, ['answered'])
   })
 
-  test.each(['jsonSchema', 'functionCalling'] as const)('withStructuredOutput by %s', async (method) => {
+  test.each(['jsonSchema', 'functionCalling'] as const)('withStructuredOutput works by %s.', async (method) => {
     const { payer, model } = await open()
     const town = model.withStructuredOutput(TOWN_SCHEMA, { name: 'town', method })
     expect(await town.invoke('A town')).toEqual(TOWN)
@@ -95,7 +95,7 @@ describe.each(DIALECTS)('$provider', (dialect) => {
     ['rate', 429, 'provider_rate_limited'],
     ['account', 503, 'provider_account'],
     ['malformed', 400, null],
-  ] as const)('an error before the answer (%s) keeps its status %i', async (failure, status, code) => {
+  ] as const)('An error before the response (%s) keeps its status %i.', async (failure, status, code) => {
     const { payer, model } = await open()
     const error = await thrown(model.invoke(FAILURES[failure]))
     expect(error).toMatchObject(code === null ? { status } : { status, code })
@@ -103,7 +103,7 @@ describe.each(DIALECTS)('$provider', (dialect) => {
     await product.expectBooked(payer, dialect, ['failed'])
   })
 
-  test('a stream that fails in the middle throws, after what came before; that much is charged', async () => {
+  test('A stream that fails in the middle throws, after what came before; that much is charged.', async () => {
     const { payer, model } = await open()
     let text = ''
     const read = async () => {

@@ -60,7 +60,7 @@ async function thrown(work: Promise<unknown>): Promise<APIError> {
 describe.each(DIALECTS)('$provider', (dialect) => {
   const { model } = dialect
 
-  test('create, with the response beside it', async () => {
+  test('create gives the completion, with the response beside it.', async () => {
     const payer = await product.payer()
     const { data, response, request_id } = await clientOf(payer)
       .chat.completions.create({ model, messages: say('Hello') })
@@ -75,7 +75,7 @@ describe.each(DIALECTS)('$provider', (dialect) => {
     await product.expectBooked(payer, dialect, ['answered'])
   })
 
-  test('create with stream: every chunk is one, one finish, one usage, last', async () => {
+  test('create with stream gives chunks, one finish and one usage, which comes last.', async () => {
     const payer = await product.payer()
     const stream = await clientOf(payer).chat.completions.create({
       model,
@@ -93,7 +93,7 @@ describe.each(DIALECTS)('$provider', (dialect) => {
     await product.expectBooked(payer, dialect, ['answered'])
   })
 
-  test('the stream helper: its events and the completion it puts together', async () => {
+  test('The stream helper gives its events and the completion it puts together.', async () => {
     const payer = await product.payer()
     let text = ''
     const stream = clientOf(payer)
@@ -109,7 +109,7 @@ describe.each(DIALECTS)('$provider', (dialect) => {
     await product.expectBooked(payer, dialect, ['answered'])
   })
 
-  test('the stream helper puts two calls together out of their pieces', async () => {
+  test('The stream helper puts two calls together out of their pieces.', async () => {
     const payer = await product.payer()
     const done: unknown[] = []
     const stream = clientOf(payer)
@@ -121,7 +121,7 @@ describe.each(DIALECTS)('$provider', (dialect) => {
     await product.expectBooked(payer, dialect, ['answered'])
   })
 
-  test('create answers both calls at once', async () => {
+  test('create gives both calls at once.', async () => {
     const payer = await product.payer()
     const { choices } = await clientOf(payer).chat.completions.create({
       model,
@@ -134,7 +134,7 @@ describe.each(DIALECTS)('$provider', (dialect) => {
     await product.expectBooked(payer, dialect, ['answered'])
   })
 
-  test.each([false, true])('runTools goes round (stream: %s), each round is a call of its own', async (stream) => {
+  test.each([false, true])('runTools goes round (stream: %s), and each round is a call of its own.', async (stream) => {
     const payer = await product.payer()
     const { completions } = clientOf(payer).chat
     const asked = { model, messages: say('Weather?'), tools: [RUN_WEATHER] }
@@ -144,7 +144,7 @@ describe.each(DIALECTS)('$provider', (dialect) => {
     await product.expectBooked(payer, dialect, ['answered', 'answered'])
   })
 
-  test('parse reads the schema’s object, whole and streamed', async () => {
+  test('parse reads the schema’s object, whole and streamed.', async () => {
     const payer = await product.payer()
     const { completions } = clientOf(payer).chat
     const response_format = zodResponseFormat(z.object({ city: z.string(), people: z.number() }), 'town')
@@ -155,7 +155,7 @@ describe.each(DIALECTS)('$provider', (dialect) => {
     await product.expectBooked(payer, dialect, ['answered', 'answered'])
   })
 
-  test('429: a RateLimitError, with the time to wait', async () => {
+  test('A 429 is a RateLimitError, with the time to wait.', async () => {
     const payer = await product.payer()
     const error = await thrown(
       clientOf(payer).chat.completions.create({ model, messages: say(FAILURES.rate), stream: true }),
@@ -167,7 +167,7 @@ describe.each(DIALECTS)('$provider', (dialect) => {
     await product.expectBooked(payer, dialect, ['failed'])
   })
 
-  test('our key is wrong: a 503, nothing of the key', async () => {
+  test('A wrong key of ours is a 503, with nothing of the key.', async () => {
     const payer = await product.payer()
     const error = await thrown(clientOf(payer).chat.completions.create({ model, messages: say(FAILURES.account) }))
     expect(error).toBeInstanceOf(InternalServerError)
@@ -176,7 +176,7 @@ describe.each(DIALECTS)('$provider', (dialect) => {
     await product.expectBooked(payer, dialect, ['failed'])
   })
 
-  test('the provider is down: a 503 that says so', async () => {
+  test('A provider that is down is a 503 that says so.', async () => {
     const payer = await product.payer()
     const error = await thrown(clientOf(payer).chat.completions.create({ model, messages: say(FAILURES.down) }))
     expect(error).toBeInstanceOf(InternalServerError)
@@ -184,7 +184,7 @@ describe.each(DIALECTS)('$provider', (dialect) => {
     await product.expectBooked(payer, dialect, ['failed'])
   })
 
-  test('400: a BadRequestError that says what the provider said', async () => {
+  test('A 400 is a BadRequestError that says what the provider said.', async () => {
     const payer = await product.payer()
     const error = await thrown(clientOf(payer).chat.completions.create({ model, messages: say(FAILURES.malformed) }))
     expect(error).toBeInstanceOf(BadRequestError)
@@ -193,7 +193,7 @@ describe.each(DIALECTS)('$provider', (dialect) => {
     await product.expectBooked(payer, dialect, ['failed'])
   })
 
-  test('a stream that fails in the middle throws, after what came before; that much is charged', async () => {
+  test('A stream that fails in the middle throws, after what came before; that much is charged.', async () => {
     const payer = await product.payer()
     const stream = await clientOf(payer).chat.completions.create({
       model,
@@ -226,7 +226,7 @@ describe('the client’s own retries', () => {
     }
   }
 
-  test('after a 429, as long as it says; the second call alone is charged', async () => {
+  test('The client retries after a 429, as long as it says, and the second call alone is charged.', async () => {
     const payer = await product.payer({
       upstream: failingOnce(
         errorAnswer(429, { message: 'slow', code: 'rate_limit_exceeded' }, { headers: { 'retry-after': '1' } }),
@@ -238,7 +238,7 @@ describe('the client’s own retries', () => {
     await product.expectBooked(payer, dialect, ['failed', 'answered'])
   })
 
-  test('after a 503, the second call alone is charged', async () => {
+  test('The client retries after a 503, and the second call alone is charged.', async () => {
     const payer = await product.payer({ upstream: failingOnce(errorAnswer(500, { message: 'broken' })) })
     const before = count()
     expect((await clientOf(payer, 2).chat.completions.create(hello)).choices[0]?.message.content).toBe(TEXT)
@@ -246,7 +246,7 @@ describe('the client’s own retries', () => {
     await product.expectBooked(payer, dialect, ['failed', 'answered'])
   })
 
-  test('not after a 402 for want of credits: x-should-retry is false', async () => {
+  test('The client does not retry after a 402 for want of credits: x-should-retry is false.', async () => {
     const payer = await product.payer({ allocated: 0 })
     const before = count()
     const error = await thrown(clientOf(payer, 2).chat.completions.create(hello))
@@ -255,7 +255,7 @@ describe('the client’s own retries', () => {
     expect(count()).toBe(before)
   })
 
-  test('after a 402 because a call of its own holds the credits: x-should-retry is true', async () => {
+  test('The client retries after a 402 because a call of its own holds the credits: x-should-retry is true.', async () => {
     const gate = Promise.withResolvers<void>()
     // Room for one call of 300 tokens, not for the 256 of another.
     const payer = await product.payer({

@@ -42,7 +42,7 @@ async function configFile(text: string): Promise<string> {
   return file
 }
 
-test('--help and --version answer on standard output', async () => {
+test('--help and --version print on standard output.', async () => {
   const help = await tollgate(['--help'])
   expect([help.code, help.stderr]).toEqual([0, ''])
   for (const word of [
@@ -85,11 +85,11 @@ test.each([
     ['key', 'create', '--org', 'a', '--user', 'u', '--role', 'king'],
     "--role must be one of member, admin, owner, billing_admin; it is 'king'.",
   ],
-])('a wrong call is exit code 2: %j', async (args, message) => {
+])('A wrong call is exit code 2: %j.', async (args, message) => {
   expect(await tollgate(args)).toEqual({ code: 2, stdout: '', stderr: `tollgate: ${message}\n` })
 })
 
-test('org create and key create print JSON; a key is stored as its hash only', async () => {
+test('org create and key create print JSON; a key is stored as its hash only.', async () => {
   const made = await tollgate(['org', 'create', '--name', 'acme', '--plan', 'hybrid', '--credits', '10000.5'])
   expect(made.code).toBe(0)
   expect(JSON.parse(made.stdout)).toEqual({ id: expect.any(String), name: 'acme', plan: 'hybrid', credits: '10000.5' })
@@ -128,7 +128,7 @@ test('org create and key create print JSON; a key is stored as its hash only', a
   expect(JSON.parse(second.stdout)).toMatchObject({ role: 'admin', remaining_credits: '5000' })
 })
 
-test('key create is all or nothing', async () => {
+test('key create is all or nothing.', async () => {
   await tollgate(['org', 'create', '--name', 'poor', '--credits', '1'])
   const refused = await tollgate(['key', 'create', '--org', 'poor', '--user', 'bob', '--allocate', '2'])
   expect(refused).toEqual({
@@ -145,7 +145,7 @@ test('key create is all or nothing', async () => {
   )
 })
 
-test('migrate says what it did; audit prints the differences and answers 1', async () => {
+test('migrate says what it did; audit prints the differences and exits with 1.', async () => {
   expect(await tollgate(['migrate'])).toMatchObject({ code: 0, stdout: 'The schema is up to date.\n' })
   expect((await tollgate(['audit'])).code).toBe(0)
   await tollgate(['org', 'create', '--name', 'wrong', '--credits', '10'])
@@ -170,7 +170,7 @@ test('migrate says what it did; audit prints the differences and answers 1', asy
   )
 })
 
-test('check-config names every problem with its line and answers 3; start refuses the same file', async () => {
+test('check-config names every problem with its line and exits with 3; start refuses the same file.', async () => {
   const file = await configFile(
     'model_list:\n  - model_name: a\n    litellm_params: {model: nowhere/x}\n  - model_name: b\n    litellm_params: {model: openai/gpt-4o, timeout: soon}\nunknown_thing: 1\n',
   )
@@ -187,7 +187,7 @@ test('check-config names every problem with its line and answers 3; start refuse
   expect((await tollgate(['check-config', '--config', join(folder, 'nothing.yaml')])).code).toBe(3)
 })
 
-test('a database that is not there is 4, without its password; a port that is taken is 5', async () => {
+test('A database that is not there is 4, without its password; a port that is taken is 5.', async () => {
   const away = await tollgate(['audit'], { DATABASE_URL: 'postgresql://user:planted-password@127.0.0.1:1/x' })
   expect(away.code).toBe(4)
   expect(away.stderr).toBe(
@@ -211,7 +211,7 @@ test('a database that is not there is 4, without its password; a port that is ta
   taken.close()
 })
 
-test('audit makes no store where there is none', async () => {
+test('audit makes no store where there is none.', async () => {
   const nowhere = join(folder, 'nowhere')
   const { code, stderr } = await tollgate(['audit', '--data-dir', nowhere], { DATABASE_URL: '' })
   expect([code, stderr]).toEqual([
@@ -221,7 +221,7 @@ test('audit makes no store where there is none', async () => {
   expect(existsSync(nowhere)).toBe(false)
 })
 
-test('a weak master key is refused on a real database', async () => {
+test('A weak master key is refused on a real database.', async () => {
   const weak = await tollgate(['start', '--port', '0'], { TOLLGATE_MASTER_KEY: 'sk-1234' })
   expect(weak.code).toBe(3)
   expect(weak.stderr).not.toContain('sk-1234')

@@ -31,7 +31,7 @@ async function disputed(): Promise<{ orgId: string; callId: string }> {
   return { orgId: acme.id, callId: String(answer.headers.get('x-litellm-call-id')) }
 }
 
-test('lists what was charged and what was stated', async () => {
+test('disputes lists what was charged and what was stated.', async () => {
   const { callId } = await disputed()
   const list = await tollgate('disputes', '--json')
   expect(list.code).toBe(0)
@@ -51,7 +51,7 @@ test.for([
   { terms: ['--as-stated'], charged: '30.000000' },
   { terms: ['--as-charged'], charged: '3.000000' },
   { terms: ['--credits', '1.5'], charged: '1.500000' },
-])('settles one at $terms, once', async ({ terms, charged }) => {
+])('disputes settle settles one at $terms, once.', async ({ terms, charged }) => {
   const { orgId, callId } = await disputed()
   const first = await tollgate('disputes', 'settle', '--call', callId, ...terms)
   expect(first.code).toBe(0)
@@ -63,7 +63,7 @@ test.for([
   expect((await tollgate('disputes', '--json')).stdout).not.toContain(callId)
 })
 
-test('settles no call that is not disputed, and none that does not exist', async () => {
+test('disputes settle settles no call that is not disputed, and none that does not exist.', async () => {
   const { db, upstream, tollgate: proxy } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   upstream.respond(chatAnswer())
@@ -83,7 +83,7 @@ test.each([
     args: ['--call', '00000000-0000-4000-8000-000000000000', '--as-stated', '--credits', '1'],
     says: 'Say once what the call shall cost',
   },
-])('refuses a command that leaves something open: $args', async ({ args, says }) => {
+])('disputes settle refuses a command that leaves something open: $args', async ({ args, says }) => {
   const ran = await tollgate('disputes', 'settle', ...args)
   expect(ran.code).toBe(2)
   expect(ran.stderr).toContain(says)

@@ -58,7 +58,7 @@ async function fileWith(text: string): Promise<string> {
   return file
 }
 
-test('--help names the commands and their environment', async () => {
+test('--help names the commands and their environment.', async () => {
   const { stdout } = await tollgate(['--help'])
   for (const word of [
     'keys rotate',
@@ -88,13 +88,13 @@ describe('keys rotate', () => {
       /^tollgate: The root key repeats a pattern/,
     ],
     ['no next one', {}, /^tollgate: Name a file with the next root key: openssl rand -base64 32 > next-root-key/],
-  ])('%s is exit code 3, with what to do', async (_, env, message) => {
+  ])('%s is exit code 3, with what to do.', async (_, env, message) => {
     const { code, stdout, stderr } = await tollgate(['keys', 'rotate'], env)
     expect({ code, stdout }).toEqual({ code: 3, stdout: '' })
     expect(stderr).toMatch(message)
   })
 
-  test('a next root key that can be guessed is refused', async () => {
+  test('A next root key that can be guessed is refused.', async () => {
     const file = await fileWith(Buffer.from('changeme-changeme-changeme-12345').toString('base64'))
     expect(await tollgate(['keys', 'rotate', '--new-root-key-file', file])).toEqual({
       code: 3,
@@ -103,7 +103,7 @@ describe('keys rotate', () => {
     })
   })
 
-  test('with the embedded store makes its own root key, and a running instance goes on', {
+  test('keys rotate makes its own root key with the embedded store, and a running instance goes on.', {
     timeout: 60_000,
   }, async () => {
     const dataDir = join(folder, 'data')
@@ -142,7 +142,7 @@ describe('keys rotate', () => {
   })
 })
 
-test('keys import-fernet seals every token it can open, once, and names the others', async () => {
+test('keys import-fernet seals every token it can open, once, and names the others.', async () => {
   const org = await db.seedOrganization({ credits: 0, users: { alice: 0 } })
   const [one, two, three] = FERNET.tokens
   await db.pool.query(

@@ -15,14 +15,14 @@ const db = useEmptyDatabase()
 const tollgate = (...args: string[]): Promise<Ran> => runCommand({ args, databaseUrl: db.url })
 const config = configFor('http://127.0.0.1:9/v1')
 
-test('migrate lists what it applied, and then says that the schema is up to date', async () => {
+test('migrate lists what it applied, and then says that the schema is up to date.', async () => {
   const first = await tollgate('migrate')
   expect([first.code, first.stderr]).toEqual([0, ''])
   expect(first.stdout).toMatch(/^Applied migration 000001-organizations\.\n.*Applied functions of \S+\.sql\.\n$/s)
   expect(await tollgate('migrate')).toEqual({ code: 0, stdout: 'The schema is up to date.\n', stderr: '' })
 })
 
-test('migrate --check answers 0, 1 or 4, and changes nothing', async () => {
+test('migrate --check exits with 0, 1 or 4, and changes nothing.', async () => {
   const notOurs = {
     code: 4,
     stdout: '',
@@ -50,7 +50,7 @@ test('migrate --check answers 0, 1 or 4, and changes nothing', async () => {
   expect(mended.stdout).toMatch(/^Put right: \S+ledger_audit\(\) was changed by hand\.\nApplied functions of \S+\.\n$/)
 })
 
-test('migrate --check makes no store where there is none', async () => {
+test('migrate --check makes no store where there is none.', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'tollgate-check-'))
   onTestFinished(() => rm(folder, { recursive: true, force: true }))
   const nowhere = join(folder, 'nowhere')
@@ -70,7 +70,7 @@ test.each([
   'keys import-fernet',
   'keys rotate',
   'start --port 0',
-])('%s writes nothing into a database that is not Tollgate’s, and answers 4', async (command) => {
+])('%s writes nothing into a database that is not Tollgate’s, and exits with 4.', async (command) => {
   await db.query('create table notes (text text)')
   const before = await db.objects()
   expect(await tollgate(...command.split(' '))).toEqual({
@@ -82,7 +82,7 @@ test.each([
 })
 
 test.each(['start --port 0', 'start --port 0 --migrate', 'migrate', 'migrate --check', 'audit'])(
-  '%s refuses a database of the time before the first release with 4',
+  '%s refuses a database of the time before the first release with 4.',
   async (command) => {
     await db.query('create table public.tollgate_migrations (id integer)')
     const ran = await tollgate(...command.split(' '))
@@ -93,7 +93,7 @@ test.each(['start --port 0', 'start --port 0 --migrate', 'migrate', 'migrate --c
   },
 )
 
-test('start refuses a schema that is too new with 4', async () => {
+test('start refuses a schema that is too new with 4.', async () => {
   await tollgate('migrate')
   await db.query("insert into tollgate.migrations values (999999, 'from-the-future', true)")
   const ran = await tollgate('start', '--port', '0', '--migrate')
@@ -101,7 +101,7 @@ test('start refuses a schema that is too new with 4', async () => {
   expect(ran.stderr).toContain('was migrated by a newer Tollgate (999999-from-the-future)')
 })
 
-test('start --migrate brings the schema up to date and starts; two at once both do', async () => {
+test('start --migrate brings the schema up to date and starts; two at once both do.', async () => {
   const start = () => startTollgate({ databaseUrl: db.url, config, flags: ['--migrate'] })
   const both = await Promise.all([start(), start()])
   for (const { stop } of both) expect(await stop()).toBe(0)

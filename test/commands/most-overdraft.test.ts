@@ -13,7 +13,7 @@ test.for([
   ['llama', 'of which media that the payer does not cover can be 78.6432 credits'],
   // A window of 9,000 tokens: nothing of it has to be held.
   ['small', 'of which media that the payer does not cover can be 27 credits'],
-])('media of %s are stated', ([name, words]) => {
+])('Media of %s are stated.', ([name, words]) => {
   const text = JSON.stringify({
     model_list: [
       { model_name: 'gpt-4o', litellm_params: { model: 'openai/gpt-4o', api_key: 'os.environ/K' } },

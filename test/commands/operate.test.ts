@@ -22,7 +22,7 @@ const call = (key: string) => {
   return postChat(product.tollgate, key, body)
 }
 
-test('an organization is made, funded, given members and keys, and shows what they spent', async () => {
+test('An organization is made, funded, given members and keys, and shows what they spent.', async () => {
   await json('org', 'create', '--name', 'acme', '--credits', '10')
   expect(await json('org', 'add-credits', '--org', 'acme', '--credits', '90.5')).toMatchObject({ total: '100.5' })
   expect(
@@ -59,7 +59,7 @@ test('an organization is made, funded, given members and keys, and shows what th
   expect(list.stdout).toMatch(/ acme +active +platform +1 +100\.5 +25 +0\.15 +0\n/)
 })
 
-test('a revoked key and a suspended organization are refused; one that is resumed calls again', async () => {
+test('A revoked key and a suspended organization are refused; one that is resumed calls again.', async () => {
   await json('org', 'create', '--name', 'globex', '--credits', '10')
   const made = await json('key', 'create', '--org', 'globex', '--user', 'bob', '--allocate', '5')
   const other = await json('key', 'create', '--org', 'globex', '--user', 'bob')
@@ -87,13 +87,13 @@ test.each([
   { args: ['member', 'add', '--org', 'x'], code: 2, says: '--user is missing' },
   { args: ['key', 'revoke', '--key', 'laptop'], code: 2, says: "--key must be the id of a key; it is 'laptop'" },
   { args: ['key', 'revoke', '--key', '00000000-0000-4000-8000-000000000000'], code: 1, says: 'There is no key' },
-])('$args: $says', async ({ args, code, says }) => {
+])('A command that can not be done says why: $args: $says', async ({ args, code, says }) => {
   const ran = await run(...args)
   expect(ran.code).toBe(code)
   expect(ran.stderr).toContain(says)
 })
 
-test('more than the pool has is allocated to nobody', async () => {
+test('More than the pool has is allocated to nobody.', async () => {
   await json('org', 'create', '--name', 'initech', '--credits', '10')
   const ran = await run('member', 'add', '--org', 'initech', '--user', 'carol', '--allocate', '11')
   expect(ran.code).toBe(1)
@@ -101,7 +101,7 @@ test('more than the pool has is allocated to nobody', async () => {
   expect(JSON.parse((await run('member', 'list', '--org', 'initech', '--json')).stdout)).toEqual([])
 })
 
-test('--help behind a command is about that command', async () => {
+test('--help behind a command is about that command.', async () => {
   const { code, stdout } = await run('member', 'allocate', '--help')
   expect(code).toBe(0)
   expect(stdout).toContain('usage: tollgate member allocate --org acme --user alice --credits 5000\n')

@@ -24,7 +24,7 @@ describe('providers', () => {
     ['xai/grok-4', 'xai', 'grok-4'],
     ['groq/openai/gpt-oss-20b', 'groq', 'openai/gpt-oss-20b'],
     ['openrouter/auto', 'openrouter', 'auto'],
-  ])('%s is %s', (model, provider, upstreamModel) => {
+  ])('The provider of %s is %s.', (model, provider, upstreamModel) => {
     const { deployments } = loaded(
       `model_list: [{model_name: m, litellm_params: {model: "${model}", mock_response: hi}}]`,
     )
@@ -32,7 +32,7 @@ describe('providers', () => {
   })
 
   test.each(['google/gemini-3', 'bedrock/claude', 'o0', 'llama', 'openai/', 'constructor/x'])(
-    '%s is refused',
+    'A provider that is given as %s is refused.',
     (model) => {
       const { config } = loadConfig(
         `model_list: [{model_name: m, litellm_params: {model: "${model}"}}]`,
@@ -44,7 +44,7 @@ describe('providers', () => {
     },
   )
 
-  test('* to * is every provider that has no wildcard of its own', () => {
+  test('* to * is every provider that has no wildcard of its own.', () => {
     const { deployments } = loaded(`model_list:
   - {model_name: "*", litellm_params: {model: "*"}}
   - {model_name: groq/*, litellm_params: {model: groq/*}}`)
@@ -55,7 +55,7 @@ describe('providers', () => {
     expect(new Set(deployments.map(({ id }) => id)).size).toBe(others.length + 1)
   })
 
-  test('* to * with one key for all is refused', () => {
+  test('* to * with one key for all is refused.', () => {
     const { problems } = loadConfig(
       'model_list: [{model_name: "*", litellm_params: {model: "*", api_key: os.environ/K}}]',
       'c',
@@ -69,7 +69,7 @@ describe('providers', () => {
 })
 
 describe('request defaults', () => {
-  test("allowed_openai_params are a deployment's own beside those of all", () => {
+  test('A deployment has allowed_openai_params of its own beside those of all.', () => {
     const mock = 'model: openai/gpt-4o, mock_response: hi'
     const { deployments, problems } = loaded(`model_list:
   - {model_name: a, litellm_params: {${mock}, allowed_openai_params: [num_ctx, 'messages[].prefix', think]}}
@@ -82,7 +82,7 @@ litellm_settings: {allowed_openai_params: [num_ctx, best_of]}`)
     expect(problems).toEqual([])
   })
 
-  test('request parameters and extra_body, never what the caller decides', () => {
+  test('Request defaults may be parameters and extra_body, never what the caller decides.', () => {
     const { deployments, problems } = loaded(`model_list:
   - model_name: m
     litellm_params:

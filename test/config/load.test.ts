@@ -79,7 +79,7 @@ router_settings:
     DATABASE_URL: 'postgresql://tollgate@db/tollgate',
   }
 
-  test('becomes deployments with everything resolved', () => {
+  test('A file people have becomes deployments with everything resolved.', () => {
     const config = load(text, env)
     expect(config.deployments[0]).toEqual({
       id: 'primary',
@@ -129,14 +129,14 @@ router_settings:
     expect(config.deployments[4]).toMatchObject({ provider: 'openrouter', upstreamModel: 'openai/gpt-4o-mini' })
   })
 
-  test('becomes settings, router_settings before litellm_settings', () => {
+  test('A file people have becomes settings, router_settings before litellm_settings.', () => {
     const config = load(text, env)
     expect(config).toMatchObject({ dropParams: true, numRetries: 1, requestTimeoutMs: 120_000, masterKey: KEY })
     expect(config.databaseUrl).toBe('postgresql://tollgate@db/tollgate')
     expect(config.modelGroupAlias).toEqual({ 'gpt-4': 'gpt-4o', old: 'claude' })
   })
 
-  test('names each setting without effect by line', () => {
+  test('A file people have names each setting without effect by line.', () => {
     const fix = 'accepted, has no effect here. Fix: nothing to do; it may be left out'
     expect(problemsOf(text, env)).toEqual([
       `w config.yaml:33: litellm_settings.set_verbose: ${fix}`,
@@ -149,7 +149,7 @@ router_settings:
     ])
   })
 
-  test('is frozen all the way down', () => {
+  test('A file people have is frozen all the way down.', () => {
     const config = load(text, env)
     expect(Object.isFrozen(config.deployments)).toBe(true)
     expect(Object.isFrozen(config.deployments[0]?.defaults)).toBe(true)
@@ -159,7 +159,7 @@ router_settings:
 })
 
 describe('what is wrong is said all at once', () => {
-  test('every problem, with line, path, what was found and the fix', () => {
+  test('Every problem is said at once, with line, path, what was found and the fix.', () => {
     const text = `model_list:
   - model_name: a
     litellm_params:
@@ -211,7 +211,7 @@ tollgate:
     ])
   })
 
-  test('a warning alone does not stop the start, an error does', () => {
+  test('A warning alone does not stop the start, an error does.', () => {
     expect(loadConfig('nonsense: 1', 'c.yaml', {}, { embedded: true, providers: PROVIDERS }).config).not.toBeNull()
     expect(loadConfig('model_list: 1', 'c.yaml', {}, { embedded: true, providers: PROVIDERS }).config).toBeNull()
   })
@@ -222,7 +222,7 @@ describe('YAML', () => {
     ['', 'w config.yaml: the file is empty, so there is no model to call. Fix: add a model_list'],
     ['# only a comment\n', 'w config.yaml: the file is empty, so there is no model to call. Fix: add a model_list'],
     ['tollgate: {}\n', 'w config.yaml: model_list: missing, so there is no model to call. Fix: add a model_list'],
-  ])('%j is allowed', (text, problem) => {
+  ])('YAML with %j is allowed.', (text, problem) => {
     expect(problemsOf(text)).toEqual([problem])
     expect(load(text).deployments).toEqual([])
   })
@@ -239,11 +239,11 @@ describe('YAML', () => {
     ],
     ['a: 1\nx: &x [*x]\n', 'config.yaml:2: the alias *x contains itself. Fix: write the value out'],
     ['- a\n- b\n', 'config.yaml: expected a map of settings, found a list. Fix: write "name: value" lines'],
-  ])('%j is an error with its line', (text, problem) => {
+  ])('YAML with %j is an error with its line.', (text, problem) => {
     expect(problemsOf(text).find((line) => line.startsWith('E'))).toContain(`E ${problem}`)
   })
 
-  test('anchors and merge keys', () => {
+  test('YAML may have anchors and merge keys.', () => {
     const config = load(
       `x: &base {api_key: os.environ/K, timeout: 30}
 model_list:
@@ -258,7 +258,7 @@ model_list:
     ])
   })
 
-  test('an alias bomb is refused', () => {
+  test('An alias bomb in YAML is refused.', () => {
     const levels = Array.from(
       { length: 12 },
       (_, level) => `l${level + 1}: &l${level + 1} [${Array(10).fill(`*l${level}`).join(', ')}]`,
@@ -281,7 +281,7 @@ describe('prices', () => {
     ['0.1', 100_000_000_000_000n],
     ['1e-16', 1n],
     ['0.0000001234567891', 123_456_790n],
-  ])('%s dollars per token is exact, or rounded up', (written, nanoDollarsPerMillion) => {
+  ])('%s dollars per token is exact, or rounded up.', (written, nanoDollarsPerMillion) => {
     const config = load(model(`      input_cost_per_token: ${written}\n`), { K: 'k' })
     expect(config.deployments[0]?.price).toEqual({
       input: nanoDollarsPerMillion,
@@ -297,7 +297,7 @@ describe('prices', () => {
   })
 
   test.each(['-0.1', '.nan', '.inf', '-.inf', '"12 cents"', '0x10', 'true', '[1]', '1e9'])(
-    '%s is an error',
+    'A price of %s is an error.',
     (written) => {
       const problems = problemsOf(model(`      input_cost_per_token: ${written}\n`), { K: 'k' })
       expect(problems.filter((line) => line.startsWith('E'))).toHaveLength(1)
@@ -307,13 +307,13 @@ describe('prices', () => {
     },
   )
 
-  test('a price per million tokens written by mistake is pointed out', () => {
+  test('A price per million tokens written by mistake is pointed out.', () => {
     expect(problemsOf(model('      input_cost_per_token: 0.15\n'), { K: 'k' })).toEqual([
       'w config.yaml:6: model_list[0].litellm_params.input_cost_per_token: costs are dollars per token, so this is $150000 per million tokens. Fix: divide a price per million tokens by 1000000',
     ])
   })
 
-  test('every bucket and tier, from litellm_params before model_info', () => {
+  test('Every bucket and tier may have a price, from litellm_params before model_info.', () => {
     const config = load(
       model(`      output_cost_per_token: 0.00001
     model_info:
@@ -347,13 +347,13 @@ describe('prices', () => {
     })
   })
 
-  test('null is not a price', () => {
+  test('A price of null is not a price.', () => {
     expect(load(model('      input_cost_per_token: null\n'), { K: 'k' }).deployments[0]?.price).toBeNull()
   })
 })
 
 describe('the tollgate section', () => {
-  test('defaults', () => {
+  test('The tollgate section has defaults.', () => {
     const { plans, powerLevels, allowBelowCost, toolFees, caps, leases, limits, numRetries, requestTimeoutMs } =
       load('')
     expect(plans).toEqual({ platform: { markup: 500_000n }, byok: { markup: 0n }, hybrid: { markup: 500_000n } })
@@ -393,7 +393,7 @@ describe('the tollgate section', () => {
     })
   })
 
-  test('values', () => {
+  test('The tollgate section takes values.', () => {
     const config = load(`tollgate:
   plans: {platform: {markup_percent: 12.5}, byok: {markup_percent: 2}, hybrid: {markup_percent: "0"}}
   power_levels: {eco: 0.75, precision: "3"}
@@ -440,7 +440,7 @@ describe('the tollgate section', () => {
 describe("the repository's config.yaml", () => {
   const text = readFileSync(new URL('../../config.yaml', import.meta.url), 'utf8')
 
-  test('starts without a key and without a word', () => {
+  test("The repository's config.yaml starts without a key and without a word.", () => {
     const { config, problems } = loadConfig(text, 'config.yaml', {}, { embedded: true, providers: PROVIDERS })
     expect(config?.deployments.map(({ modelName }) => modelName)).toEqual([
       'demo',
@@ -449,7 +449,7 @@ describe("the repository's config.yaml", () => {
     expect(problems.filter(({ quiet }) => quiet !== true)).toEqual([])
   })
 
-  test('says the defaults in its comments', () => {
+  test("The repository's config.yaml says the defaults in its comments.", () => {
     const uncommented = text.replace(/^# (?=tollgate:)/m, '').replace(/^#(?= {3,}\S)/gm, ' ')
     const { warnings: _, ...spelledOut } = load(uncommented.replace(/^.*(?:master_key|database_url).*$/gm, ''))
     const { warnings: __, ...defaults } = load(text)
@@ -459,7 +459,7 @@ describe("the repository's config.yaml", () => {
 })
 
 describe('check-config', () => {
-  test('says what serves what, from which key, at which price', () => {
+  test('check-config says what serves what, from which key, at which price.', () => {
     const config = load(
       `model_list:
   - {model_name: demo, litellm_params: {model: gpt-4o-mini, mock_response: hi}}
@@ -504,7 +504,7 @@ LiteLLM settings accepted without effect:
   line 8: litellm_settings.cache`)
   })
 
-  test('says who may call, from where and how often', () => {
+  test('check-config says who may call, from where and how often.', () => {
     const config = load(
       `model_list: [{model_name: demo, litellm_params: {model: gpt-4o-mini, mock_response: hi}}]
 general_settings: {litellm_key_header_name: X-My-Key}
@@ -544,7 +544,7 @@ rate limits, shared through Redis at redis.example.com:6379: 5 POST, 100 GET, 10
     ['REDIS_URL', 'localhost:6379'],
     ['REDIS_URL', 'http://localhost:6379'],
     ['REDIS_URL', 'redis://'],
-  ])('refuses %s=%s, naming the variable', (name, value) => {
+  ])('check-config refuses %s=%s, naming the variable.', (name, value) => {
     const { config, problems } = loadConfig(
       'model_list: []',
       'config.yaml',

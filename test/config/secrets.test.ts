@@ -20,7 +20,7 @@ function only(text: string, env: Env = {}) {
 }
 
 describe('keys', () => {
-  test('a literal key works and is warned about', () => {
+  test('A literal key works and is warned about.', () => {
     expect(only(deployment('api_key: sk-literal'))).toMatchObject({
       apiKey: 'sk-literal',
       apiKeySource: 'config.yaml',
@@ -28,7 +28,7 @@ describe('keys', () => {
     })
   })
 
-  test('a missing variable falls back to the provider’s own, and is named', () => {
+  test('A missing variable falls back to the provider’s own, and is named.', () => {
     expect(only(deployment('api_key: os.environ/NOPE'), { OPENAI_API_KEY: 'k\n' })).toMatchObject({
       apiKey: 'k',
       apiKeySource: 'OPENAI_API_KEY',
@@ -36,7 +36,7 @@ describe('keys', () => {
     })
   })
 
-  test('an empty variable is a missing one; without any key the deployment is for callers who bring theirs', () => {
+  test('An empty variable is a missing one; without any key the deployment is for callers who bring theirs.', () => {
     expect(only(deployment('api_key: null'), { OPENAI_API_KEY: '' })).toMatchObject({
       apiKey: null,
       apiKeySource: null,
@@ -44,21 +44,21 @@ describe('keys', () => {
     })
   })
 
-  test('a wildcard or a mock without a key is nothing to say at start', () => {
+  test('A wildcard or a mock without a key is not worth a word at start.', () => {
     const wildcard =
       'model_list: [{model_name: "x-*", litellm_params: {model: "openai/*", api_key: os.environ/OPENAI_API_KEY}}]'
     expect(only(wildcard).said).toEqual(['q the environment variable OPENAI_API_KEY is not set'])
     expect(only(deployment('mock_response: hi')).said).toEqual([])
   })
 
-  test('the file’s own variables count, before the environment', () => {
+  test('The file’s own variables count, before the environment.', () => {
     const text = `environment_variables: {A: from-file, B: os.environ/C}\n${deployment('api_key: os.environ/A, organization: os.environ/B')}`
     const env = { A: 'from-env', C: 'org-c' }
     expect(only(text, env)).toMatchObject({ apiKey: 'from-file', apiKeySource: 'A', organization: 'org-c' })
     expect(env).toEqual({ A: 'from-env', C: 'org-c' })
   })
 
-  test('the standard key goes to its provider and to this machine, not to another host', () => {
+  test('The standard key goes to its provider and to this machine, not to another host.', () => {
     const env = { OPENAI_API_KEY: 'k' }
     expect(only(deployment('api_base: "https://eu.api.openai.com/v1"'), env).apiKey).toBe('k')
     expect(only(deployment('api_base: "http://127.0.0.1:8080/v1/"'), env)).toMatchObject({
@@ -79,7 +79,7 @@ describe('keys', () => {
     ).toBe('k')
   })
 
-  test('a key that cannot be sent stops the start', () => {
+  test('A key that cannot be sent stops the start.', () => {
     const { config, problems } = loadConfig(
       deployment('api_key: os.environ/K'),
       'config.yaml',
@@ -94,18 +94,21 @@ describe('keys', () => {
 })
 
 describe('base URLs and headers', () => {
-  test.each(['ftp://x/v1', 'not a url', 'https://user:pw@x/v1', 'https://x/v1?a=b'])('%s is refused', (base) => {
-    const { config, problems } = loadConfig(
-      deployment(`api_base: "${base}"`),
-      'c',
-      {},
-      { embedded: true, providers: PROVIDERS },
-    )
-    expect(config).toBeNull()
-    expect(JSON.stringify(problems)).not.toContain(base)
-  })
+  test.each(['ftp://x/v1', 'not a url', 'https://user:pw@x/v1', 'https://x/v1?a=b'])(
+    'The base URL %s is refused.',
+    (base) => {
+      const { config, problems } = loadConfig(
+        deployment(`api_base: "${base}"`),
+        'c',
+        {},
+        { embedded: true, providers: PROVIDERS },
+      )
+      expect(config).toBeNull()
+      expect(JSON.stringify(problems)).not.toContain(base)
+    },
+  )
 
-  test('headers are texts that can be sent', () => {
+  test('Headers are texts that can be sent.', () => {
     const { extraHeaders } = only(
       deployment('api_key: os.environ/K, extra_headers: {X-Team: os.environ/T, X-Gone: os.environ/G, X-N: 7}'),
       { K: 'k', T: 't' },
@@ -124,7 +127,7 @@ describe('base URLs and headers', () => {
 describe('secrets stay where they are', () => {
   const SECRET = 'sk-PLANTEDplantedPLANTED0123456789'
 
-  test('in no problem, description or id', () => {
+  test('Secrets are in no problem, description or id.', () => {
     const env = { FROM_ENV: SECRET, DATABASE_URL: `postgres://u:${SECRET}@h/d` }
     const text = `environment_variables: {X: ${SECRET}, Y: [${SECRET}]}
 model_list:
@@ -151,13 +154,13 @@ tollgate: {plans: {platform: ${SECRET}}, ${SECRET}: 1}
     `${SECRET}`,
     `a: !x ${SECRET}`,
     `a: @${SECRET}`,
-  ])('in no YAML error', (text) => {
+  ])('Secrets are in no YAML error.', (text) => {
     expect(JSON.stringify(loadConfig(text, 'c', {}, { embedded: true, providers: PROVIDERS }).problems)).not.toMatch(
       /PLANTED/i,
     )
   })
 
-  test('in no description', () => {
+  test('Secrets are in no description.', () => {
     const text = `${deployment(`api_key: ${SECRET}, extra_headers: {Authorization: ${SECRET}}`)}general_settings: {master_key: ${SECRET}}\n`
     const { config } = loadConfig(text, 'config.yaml', {}, { embedded: true, providers: PROVIDERS })
     if (config === null) throw new Error('expected a config')
@@ -165,7 +168,7 @@ tollgate: {plans: {platform: ${SECRET}}, ${SECRET}: 1}
     expect(describeConfig(config) + JSON.stringify(config.warnings) + config.deployments[0]?.id).not.toMatch(/PLANTED/i)
   })
 
-  test('the id depends on what is written, not on the value of a variable', () => {
+  test('The id depends on what is written, not on the value of a variable.', () => {
     const id = (params: string, env: Env = {}) => only(deployment(params), env).id
     expect(id('api_key: os.environ/K', { K: 'one' })).toMatch(/^mdl_[0-9a-f]{16}$/)
     expect(id('api_key: os.environ/K', { K: 'one' })).toBe(id('api_key: os.environ/K', { K: 'two' }))
@@ -173,7 +176,7 @@ tollgate: {plans: {platform: ${SECRET}}, ${SECRET}: 1}
     expect(id('api_key: one')).not.toBe(id('api_key: two'))
   })
 
-  test('no two deployments share an id', () => {
+  test('No two deployments share an id.', () => {
     const text = `model_list:
   - {model_name: a, litellm_params: {model: openai/x, mock_response: hi}}
   - {model_name: b, litellm_params: {model: openai/x, mock_response: hi}}
@@ -200,7 +203,7 @@ describe('master keys', () => {
     'sk-change-me-please-change-me',
     'sk-121212121212121212121212',
     'my-secret-password-secret',
-  ])('%s stops the start, and is a warning in embedded mode', (key) => {
+  ])('A master key that is %s stops the start, and is a warning in embedded mode.', (key) => {
     const text = 'general_settings: {master_key: os.environ/MK}'
     const real = loadConfig(text, 'c', { MK: key }, { embedded: false, providers: PROVIDERS })
     expect(real.config).toBeNull()
@@ -212,16 +215,19 @@ describe('master keys', () => {
     ).toBe(true)
   })
 
-  test('a database in the file is a real one, whatever the caller thought', () => {
+  test('A database in the file is a real one, whatever the caller thought.', () => {
     const text = 'general_settings: {master_key: sk-1234, database_url: "postgres://h/d"}'
     expect(loadConfig(text, 'c', {}, { embedded: true, providers: PROVIDERS }).config).toBeNull()
   })
 
-  test.each([STRONG, 'sk-0f3a9c1e5b7d2846a0c4', 'sk-litellm-0f3a9c1e5b7d2846'])('%s is strong', (key) => {
-    expect(weaknessOf(key)).toBeNull()
-  })
+  test.each([STRONG, 'sk-0f3a9c1e5b7d2846a0c4', 'sk-litellm-0f3a9c1e5b7d2846'])(
+    'The master key %s is strong.',
+    (key) => {
+      expect(weaknessOf(key)).toBeNull()
+    },
+  )
 
-  test('from the environment when the file has none; the file wins', () => {
+  test('A master key comes from the environment when the file has none; the file wins.', () => {
     const masterKey = (text: string, env: Env) =>
       loadConfig(text, 'c', env, { embedded: false, providers: PROVIDERS }).config?.masterKey
     expect(masterKey('', {})).toBeNull()
@@ -231,7 +237,7 @@ describe('master keys', () => {
     expect(masterKey('general_settings: {master_key: os.environ/GONE}', { TOLLGATE_MASTER_KEY: STRONG })).toBe(STRONG)
   })
 
-  test('DATABASE_URL wins over the file', () => {
+  test('DATABASE_URL wins over the file.', () => {
     const text = 'general_settings: {database_url: "postgres://file/d"}'
     const url = (env: Env) => loadConfig(text, 'c', env, { embedded: false, providers: PROVIDERS }).config?.databaseUrl
     expect(url({})).toBe('postgres://file/d')

@@ -5,7 +5,7 @@ import { useDatabase } from '../support/database.ts'
 
 const db = useDatabase()
 
-test('a connection that breaks while somebody has it ends neither the process nor the pool', async () => {
+test('A connection that breaks while somebody has it ends neither the process nor the pool.', async () => {
   const database = connect(db.url)
   const client = await database.pool.connect()
   const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid')

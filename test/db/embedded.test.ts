@@ -115,7 +115,7 @@ async function gone(pid: number): Promise<void> {
 }
 
 describe('the embedded store', () => {
-  test('starts a server, serves a second opener with the same one, and stops it with the last', async () => {
+  test('The embedded store starts a server, serves a second opener with the same one, and stops it with the last.', async () => {
     expect(await embeddedStoreExists(dataDir)).toBe(false)
 
     const first = await open()
@@ -131,7 +131,7 @@ describe('the embedded store', () => {
     await second.close()
   })
 
-  test('is durable, listens on no TCP port, and has the same text rules on every machine', async () => {
+  test('The embedded store is durable, listens on no TCP port, and has the same text rules on every machine.', async () => {
     await useBefore()
     const store = await open()
 
@@ -153,7 +153,7 @@ describe('the embedded store', () => {
     expect(await query(store, `SELECT lower('ÄÖ') || ('a' > 'B')::text AS value`)).toEqual(['äötrue'])
   })
 
-  test('keeps its directories to their owner', async () => {
+  test('The embedded store keeps its directories to their owner.', async () => {
     await useBefore()
     await open()
 
@@ -163,7 +163,7 @@ describe('the embedded store', () => {
     expect((await stat(join(dataDir, 'postgres/postgres.log'))).mode & 0o777).toBe(0o600)
   })
 
-  test('keeps data over a restart', async () => {
+  test('The embedded store keeps data over a restart.', async () => {
     await useBefore()
     const before = await open()
     await query(before, 'CREATE TABLE kept AS SELECT 42 AS value')
@@ -175,7 +175,7 @@ describe('the embedded store', () => {
     expect(await query(after, 'SELECT value FROM kept')).toEqual([42])
   })
 
-  test('leaves the server to a client that is still connected', async () => {
+  test('The embedded store leaves the server to a client that is still connected.', async () => {
     await useBefore()
     const store = await open()
     const psql = new pg.Client({ connectionString: store.url })
@@ -188,7 +188,7 @@ describe('the embedded store', () => {
     await psql.end()
   })
 
-  test('finds the server of a starter that was killed', async () => {
+  test('The embedded store finds the server of a starter that was killed.', async () => {
     await useBefore()
     const { child, store: orphaned } = await openElsewhere()
     expect(orphaned.started).toBe(true)
@@ -206,7 +206,7 @@ describe('the embedded store', () => {
     await gone(postmaster)
   })
 
-  test('an idle process keeps the server when another one closes', async () => {
+  test('An idle process keeps the server when another one closes.', async () => {
     await useBefore()
     const { child } = await openElsewhere()
     const store = await open()
@@ -220,7 +220,7 @@ describe('the embedded store', () => {
     await expect(query(store, 'SELECT 1 AS value')).rejects.toMatchObject({ code: 'ENOENT' })
   })
 
-  test('recovers what was committed when the server itself was killed', async () => {
+  test('The embedded store recovers what was committed when the server itself was killed.', async () => {
     await useBefore()
     const { child, store: first } = await openElsewhere()
     const reader = { ...first, directory: '', psql: '', notes: [], close: async () => {} }
@@ -236,7 +236,7 @@ describe('the embedded store', () => {
     expect(await query(store, 'SELECT value FROM kept')).toEqual([42])
   })
 
-  test('starts a server again that dies while the store is open', async () => {
+  test('The embedded store starts a server again that dies while the store is open.', async () => {
     await useBefore()
     const { promise: restarted, resolve } = Promise.withResolvers<string>()
     const store = await open(dataDir, (line) => {
@@ -250,7 +250,7 @@ describe('the embedded store', () => {
     expect(await query(store, 'SELECT value FROM kept')).toEqual([42])
   })
 
-  test('starts although another program got the process id of the dead server', async () => {
+  test('The embedded store starts although another program got the process id of the dead server.', async () => {
     await useBefore()
     const place = await findPlace(dataDir, systemDir)
     const other = spawn('sleep', ['60'], { stdio: 'ignore', uid: place.user.uid, gid: place.user.gid })
@@ -266,14 +266,14 @@ describe('the embedded store', () => {
     expect(await query(again, 'SELECT 1 AS value')).toEqual([1])
   })
 
-  test('two processes that open a fresh directory at once share one server', async () => {
+  test('Two processes that open a fresh directory at once share one server.', async () => {
     const [elsewhere, here] = await Promise.all([openElsewhere(), open()])
 
     expect([elsewhere.store.started, here.started].filter(Boolean)).toEqual([true])
     expect(here.url).toBe(elsewhere.store.url)
   })
 
-  test('an opener that meets a closing server gets one that stays', async () => {
+  test('An opener that meets a closing server gets one that stays.', async () => {
     await useBefore()
     let current = await open()
     for (let round = 0; round < 8; round++) {
@@ -285,7 +285,7 @@ describe('the embedded store', () => {
     await expect(query(current, 'SELECT 1 AS value')).rejects.toMatchObject({ code: 'ENOENT' })
   })
 
-  test('serves a data directory whose path is too long for a socket', async () => {
+  test('The embedded store serves a data directory whose path is too long for a socket.', async () => {
     const deep = join(base, 'x'.repeat(60), 'y'.repeat(60), 'data')
     await useBefore(deep)
     const store = await open(deep)
@@ -300,7 +300,7 @@ describe('the embedded store', () => {
     expect((await stat(socketDirectory)).mode & 0o777).toBe(0o700)
   })
 
-  test('serves a data directory with characters that shells and settings treat specially', async () => {
+  test('The embedded store serves a data directory with characters that shells and settings treat specially.', async () => {
     const store = await open(join(base, `a b,c'd"e$HOME;f%20%g\\é`))
 
     expect(await query(store, 'SELECT 1 AS value')).toEqual([1])
@@ -308,7 +308,7 @@ describe('the embedded store', () => {
 })
 
 describe('the embedded store refuses', () => {
-  test('a cluster of another PostgreSQL version, untouched', async () => {
+  test('The embedded store refuses a cluster of another PostgreSQL version, untouched.', async () => {
     await useBefore()
     const path = join(dataDir, 'postgres/cluster/PG_VERSION')
     await writeFile(path, '16\n')
@@ -319,7 +319,7 @@ describe('the embedded store refuses', () => {
     expect(await readFile(path, 'utf8')).toBe('16\n')
   })
 
-  test('a planted link in place of its directory', async () => {
+  test('The embedded store refuses a planted link in place of its directory.', async () => {
     await mkdir(join(base, 'elsewhere'))
     await mkdir(dataDir)
     await symlink(join(base, 'elsewhere'), join(dataDir, 'postgres'))
@@ -327,13 +327,13 @@ describe('the embedded store refuses', () => {
     await expect(open()).rejects.toThrow(`${dataDir}/postgres is a link or a file`)
   })
 
-  test('a file in place of the data directory, by name', async () => {
+  test('The embedded store refuses a file in place of the data directory, by name.', async () => {
     await writeFile(dataDir, '')
 
     await expect(open()).rejects.toThrow(`Can't use the data directory ${dataDir}: EEXIST`)
   })
 
-  test("a server that does not start, with the server's own words", async () => {
+  test("The embedded store refuses a server that does not start, with the server's own words.", async () => {
     await useBefore()
     await writeFile(join(dataDir, 'postgres/cluster/postgresql.auto.conf'), 'shared_buffers = nonsense\n')
 
@@ -349,7 +349,7 @@ describe.runIf(isRoot)('as root, over a data directory the unprivileged user can
     dataDir = join(base, 'private', 'data')
   })
 
-  test('lives in the system directory, says so, and is found again', async () => {
+  test('The embedded store of root lives in the system directory where its user can not reach the data directory, says so, and is found again.', async () => {
     const store = await open()
 
     const record = JSON.parse(await readFile(join(dataDir, 'postgres.json'), 'utf8'))
@@ -363,7 +363,7 @@ describe.runIf(isRoot)('as root, over a data directory the unprivileged user can
     expect(await query(await open(), 'SELECT value FROM kept')).toEqual([42])
   })
 
-  test('follows a data directory that was moved, and gives its ledger to no copy and no successor', async () => {
+  test('The embedded store of root follows a data directory that was moved, and gives its ledger to no copy and no successor.', async () => {
     const store = await open()
     await query(store, 'CREATE TABLE kept AS SELECT 42 AS value')
     await store.close()
@@ -377,7 +377,7 @@ describe.runIf(isRoot)('as root, over a data directory the unprivileged user can
     await expect(query(successor, 'SELECT value FROM kept')).rejects.toThrow('relation "kept" does not exist')
   })
 
-  test('is a new one for a new data directory at the path of one that was removed, and names the earlier', async () => {
+  test('The embedded store of root is a new one for a new data directory at the path of one that was removed, and names the earlier.', async () => {
     const first = await open()
     await query(first, 'CREATE TABLE kept AS SELECT 42 AS value')
     await first.close()
@@ -397,19 +397,19 @@ describe.runIf(isRoot)('as root, over a data directory the unprivileged user can
     expect(await query(await open(), 'SELECT value FROM kept')).toEqual([42])
   })
 
-  test('is one store for two processes that begin it at once', async () => {
+  test('The embedded store of root is one store for two processes that begin it at once.', async () => {
     const [one, other] = await Promise.all([openElsewhere(), openElsewhere()])
     expect(one.store.url).toBe(other.store.url)
   })
 
-  test('refuses a system directory that others can write', async () => {
+  test('The embedded store of root refuses a system directory that others can write.', async () => {
     await mkdir(systemDir)
     await chmod(systemDir, 0o777)
 
     await expect(open()).rejects.toThrow(`${systemDir} can be written by others than root`)
   })
 
-  test('runs a copy of binaries that only root can read', async () => {
+  test('The embedded store of root runs a copy of binaries that only root can read.', async () => {
     const { user } = await findPlace(dataDir, systemDir)
     const found = findBinaries()
     const hidden = join(base, 'private', 'native')

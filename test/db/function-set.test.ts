@@ -37,7 +37,7 @@ const refusal = (work: Promise<unknown>): Promise<unknown> =>
 const auditFile = () => files.functions.files.find(({ sql }) => /function \S*ledger_audit\(/.test(sql))!.name
 
 describe('of two versions', () => {
-  test('the newer replaces what the older applied, file by file, and the older leaves it then', async () => {
+  test('Of two versions the newer replaces what the older applied, file by file, and the older leaves it then.', async () => {
     await migrate(db.url, { files: answering(1, 7) })
     expect(await checkSchema(db.url, answering(2, 8))).toMatchObject({
       upToDate: false,
@@ -53,7 +53,7 @@ describe('of two versions', () => {
     expect(await requireSchema(db.url, answering(2, 8))).toBe(null)
   })
 
-  test('the newer is not started before its functions are there', async () => {
+  test('The newer of two versions is not started before its functions are there.', async () => {
     await migrate(db.url, { files: answering(1, 7) })
     const error = await refusal(requireSchema(db.url, answering(2, 8)))
     expect(error).toBeInstanceOf(SchemaBehindError)
@@ -64,14 +64,14 @@ describe('of two versions', () => {
     })
   })
 
-  test('a higher number alone is noted, so that an older text never comes back', async () => {
+  test('A higher number alone is noted, so that an older text never comes back.', async () => {
     await migrate(db.url, { files: answering(1, 7) })
     expect((await checkSchema(db.url, answering(1, 8))).upToDate).toBe(true)
     expect(await migrate(db.url, { files: answering(1, 8) })).toEqual(nothing)
     expect(await setNumber()).toBe(8)
   })
 
-  test('two texts under one number are told apart, and the later one is applied', async () => {
+  test('Two texts under one number are told apart, and the later one is applied.', async () => {
     await migrate(db.url, { files: answering(1, 7) })
     expect(describePlan(await checkSchema(db.url, answering(2, 7)))).toEqual([
       'functions of answer.sql are to be applied (another text has the same number)',
@@ -87,7 +87,7 @@ describe('a function changed by hand', () => {
     db.query(`do $$ begin
       execute replace(pg_get_functiondef('${name}'::regproc), 'select', 'select /* by hand */'); end $$`)
 
-  test('is named, stops the start, and is put right by migrate', async () => {
+  test('A function changed by hand is named, stops the start, and is put right by migrate.', async () => {
     await migrate(db.url)
     await change('tollgate.ledger_audit')
     const drift = [{ name: expect.stringMatching(/^(public|tollgate)\.ledger_audit\(\)$/), change: 'changed' }]
@@ -109,7 +109,7 @@ describe('a function changed by hand', () => {
     ['its volatility', 'alter function tollgate.answer() stable'],
     ['its name', 'alter function tollgate.answer() rename to question'],
     ['its being there', 'drop function tollgate.answer()'],
-  ])('in %s is found and put right', async (_what, statement) => {
+  ])('A function changed by hand in %s is found and put right.', async (_what, statement) => {
     await migrate(db.url, { files: answering(1) })
     await db.query(statement)
     const plan = await checkSchema(db.url, answering(1))
@@ -119,7 +119,7 @@ describe('a function changed by hand', () => {
     expect(await answer()).toBe(1)
   })
 
-  test('that a newer version brought is not put right by an older one, which says so', async () => {
+  test('A function changed by hand that a newer version brought is not put right by an older one, which says so.', async () => {
     await migrate(db.url, { files: answering(2, 8) })
     await db.query('alter function tollgate.answer() stable')
     const older = answering(1, 7)
@@ -133,7 +133,7 @@ describe('a function changed by hand', () => {
     expect((await migrate(db.url, { files: answering(2, 8) })).mended.length).toBe(1)
   })
 
-  test('of no file, such as one an older version still calls, is named until somebody puts it back', async () => {
+  test('A function changed by hand of no file, such as one an older version still calls, is named until somebody puts it back.', async () => {
     await migrate(db.url, { files: answering(1, 7) })
     const without = { ...files, functions: { ...files.functions, number: 8 } }
     await migrate(db.url, { files: without })
@@ -148,14 +148,14 @@ describe('a function changed by hand', () => {
     expect((await checkSchema(db.url, without)).upToDate).toBe(true)
   })
 
-  test('is not the clock of money, which tests replace', async () => {
+  test('A function changed by hand is not the clock of money, which tests replace.', async () => {
     await migrate(db.url)
     await db.query(`do $$ begin
       execute replace(pg_get_functiondef((select oid from pg_proc where proname = 'tollgate_now')), 'clock_timestamp', 'now'); end $$`)
     expect((await checkSchema(db.url)).upToDate).toBe(true)
   })
 
-  test('is not one that an operator added under the same name', async () => {
+  test('A function changed by hand is not one that an operator added under the same name.', async () => {
     await migrate(db.url)
     await db.query('create function public.deduct_credits(text) returns text language sql as $$ select $1 $$')
     expect(await migrate(db.url, { files: answering(1) })).toMatchObject({ functions: ['answer.sql'], mended: [] })
@@ -164,7 +164,7 @@ describe('a function changed by hand', () => {
   })
 })
 
-test('a trigger of ours that was switched off is named, and switched on again by migrate', async () => {
+test('A trigger of ours that was switched off is named, and switched on again by migrate.', async () => {
   await migrate(db.url)
   const name = 'trigger credit_usage_attribution_append_only on public.credit_usage_attribution'
   await db.query('alter table credit_usage_attribution disable trigger credit_usage_attribution_append_only')
@@ -176,7 +176,7 @@ test('a trigger of ours that was switched off is named, and switched on again by
 })
 
 describe('the check', () => {
-  test('refuses a database that is not Tollgate’s, and writes nothing into it', async () => {
+  test('The check refuses a database that is not Tollgate’s, and writes nothing into it.', async () => {
     await db.query('create table notes (text text)')
     const before = await db.objects()
     const error = await refusal(checkSchema(db.url))
@@ -187,7 +187,7 @@ describe('the check', () => {
     expect(await db.objects()).toEqual(before)
   })
 
-  test('refuses a database of the time before the first release, and one that is too new', async () => {
+  test('The check refuses a database of the time before the first release, and one that is too new.', async () => {
     await db.query('create table public.tollgate_migrations (id integer)')
     expect(await refusal(checkSchema(db.url))).toBeInstanceOf(FormerSchemaError)
     await db.query('drop table public.tollgate_migrations')
@@ -196,14 +196,14 @@ describe('the check', () => {
     expect(await refusal(checkSchema(db.url))).toBeInstanceOf(SchemaTooNewError)
   })
 
-  test('names every migration that is missing', async () => {
+  test('The check names every migration that is missing.', async () => {
     await migrate(db.url)
     const next = { id: 999_999, name: 'next', breaking: true, sql: 'select 1' }
     const plan = await checkSchema(db.url, { ...files, migrations: [...files.migrations, next] })
     expect(describePlan(plan)).toEqual(['migration 999999-next is missing'])
   })
 
-  test('needs no more rights than to read the two tables, and says which where it has none', async () => {
+  test('The check needs no more rights than to read the two tables, and says which where it has none.', async () => {
     await migrate(db.url)
     const role = `reader_${db.name}`
     await db.onServer(`create role ${role} login`)

@@ -33,7 +33,7 @@ const refusal = (work: Promise<MigrateReport>): Promise<unknown> =>
   )
 const nothing = { created: false, migrations: [], functions: [], mended: [], newerSet: null, sameNumber: false }
 
-test('an empty database gets every migration and every function, in order, and then none', async () => {
+test('An empty database gets every migration and every function, in order, and then none.', async () => {
   expect(await migrate(db.url)).toEqual({
     ...nothing,
     created: true,
@@ -81,7 +81,7 @@ test('Two databases of one server that are migrated at once make the roles they 
 })
 
 describe('a program of another version', () => {
-  test('that is older refuses a schema that it does not understand, and names what it lacks', async () => {
+  test('A program of another version that is older refuses a schema that it does not understand, and names what it lacks.', async () => {
     await migrate(db.url, { files: withMigrations(extra({ breaking: true })) })
     const error = await refusal(migrate(db.url))
     expect(error).toBeInstanceOf(SchemaTooNewError)
@@ -92,12 +92,12 @@ describe('a program of another version', () => {
     })
   })
 
-  test('that is older works with a newer schema that breaks nothing', async () => {
+  test('A program of another version that is older works with a newer schema that breaks nothing.', async () => {
     await migrate(db.url, { files: withMigrations(extra({})) })
     expect(await migrate(db.url)).toEqual(nothing)
   })
 
-  test('gets a migration applied that an older one left out, though a newer one is there', async () => {
+  test('A program of another version gets a migration applied that an older one left out, though a newer one is there.', async () => {
     await migrate(db.url, { files: withMigrations(extra({})) })
     const late = extra({ id: 999_998, name: 'late', sql: 'create table late (id integer)' })
     const report = await migrate(db.url, { files: withMigrations(late, extra({})) })
@@ -106,7 +106,7 @@ describe('a program of another version', () => {
 })
 
 describe('what fails is rolled back as a whole and named', () => {
-  test('a migration, on an empty database', async () => {
+  test('A migration that fails is rolled back as a whole and named, on an empty database.', async () => {
     const broken = extra({ name: 'broken', sql: 'create table half (id integer);\nselect 1 / 0' })
     const error = await refusal(migrate(db.url, { files: withMigrations(broken) }))
     expect(error).toBeInstanceOf(MigrationError)
@@ -117,7 +117,7 @@ describe('what fails is rolled back as a whole and named', () => {
     expect((await migrate(db.url)).created).toBe(true)
   })
 
-  test('a function file, with its line, after a migration that would have worked', async () => {
+  test('A function file that fails is rolled back as a whole and named with its line, after a migration that would have worked.', async () => {
     await migrate(db.url)
     const before = await db.objects()
     const broken = { name: 'broken.sql', hash: 'x', sql: 'create or replace function one() returns int\n  languag sql' }
@@ -133,12 +133,12 @@ describe('what fails is rolled back as a whole and named', () => {
     expect(await migrate(db.url)).toEqual(nothing)
   })
 
-  test('a migration that ends the transaction by itself', async () => {
+  test('A migration that ends the transaction by itself is rolled back as a whole and named.', async () => {
     const ending = extra({ name: 'ending', sql: 'commit; begin' })
     expect(await refusal(migrate(db.url, { files: withMigrations(ending) }))).toBeInstanceOf(MigrationError)
   })
 
-  test('a migration that waits for a lock, which somebody holds, for five seconds', async () => {
+  test('A migration that waits five seconds for a lock that somebody holds is rolled back as a whole and named.', async () => {
     await migrate(db.url)
     const holder = new pg.Client({ connectionString: db.url })
     await holder.connect()
@@ -179,7 +179,7 @@ test("Where the list of migrations can't be written because its row is locked, n
 })
 
 describe('a database of somebody else', () => {
-  test('with a table of the same name is left as it is, and the table is named', async () => {
+  test('A database of somebody else with a table of the same name is left as it is, and the table is named.', async () => {
     await db.query('create table public.organizations (theirs integer)')
     const before = await db.objects()
     const error = await refusal(migrate(db.url))
@@ -192,7 +192,7 @@ describe('a database of somebody else', () => {
     expect(await db.objects()).toEqual(before)
   })
 
-  test('with a function of the same name and arguments is left as it is, and the function is named', async () => {
+  test('A database of somebody else with a function of the same name and arguments is left as it is, and the function is named.', async () => {
     const [file] = files.functions.files
     const theirs = 'create function public.bill(p integer) returns integer language sql as $$ select 1 $$'
     await db.query(theirs)
@@ -210,7 +210,7 @@ describe('a database of somebody else', () => {
     expect(await db.objects()).toEqual(['bill(integer)'])
   })
 
-  test('of the time before the first release is refused in one sentence', async () => {
+  test('A database of somebody else of the time before the first release is refused in one sentence.', async () => {
     await db.query('create table public.tollgate_migrations (id integer)')
     const before = await db.objects()
     const error = await refusal(migrate(db.url))
@@ -224,7 +224,7 @@ describe('a database of somebody else', () => {
   })
 })
 
-test('a role whose name is the schema’s gets the tables of the contract in public all the same', async () => {
+test('A role whose name is the schema’s gets the tables of the contract in public all the same.', async () => {
   await migrate(db.url)
   expect(await db.query('select current_user as role')).toEqual([{ role: 'tollgate' }])
   expect(await db.query("select to_regclass('public.organizations')::text as table")).toEqual([

@@ -18,7 +18,7 @@ async function makeRole(kind: string): Promise<{ name: string; url: string }> {
   return { name, url: db.url.replace('//tollgate@', `//${name}@`) }
 }
 
-test('the owner migrates; the role of the app starts, serves a call, audits the books, and owns nothing', async () => {
+test('The owner migrates; the role of the app starts, serves a call, audits the books, and owns nothing.', async () => {
   const owner = await makeRole('owner')
   const app = await makeRole('app')
   await db.onServer(`alter database ${db.name} owner to ${owner.name}`)
@@ -65,7 +65,7 @@ test('the owner migrates; the role of the app starts, serves a call, audits the 
   ).toEqual([])
 })
 
-test('the role of the app can change neither schema nor state', async () => {
+test('The role of the app can change neither schema nor state.', async () => {
   const owner = await makeRole('owner')
   const app = await makeRole('app')
   await db.onServer(`alter database ${db.name} owner to ${owner.name}; grant tollgate_app to ${app.name}`)

@@ -33,7 +33,7 @@ const compose: { services: Record<string, Service>; volumes: Record<string, unkn
 const services = Object.entries(compose.services)
 const PINNED = /^[\w./-]+:[\w.-]+@sha256:[0-9a-f]{64}$/
 
-test('there are the containers we know of', () => {
+test('There are the containers we know of, and no other.', () => {
   expect(Object.keys(compose.services)).toEqual([
     'make-secrets',
     'migrate',
@@ -45,7 +45,7 @@ test('there are the containers we know of', () => {
   ])
 })
 
-test.each(services)('%s has no right it does not need', (name, service) => {
+test.each(services)('%s has no right it does not need.', (name, service) => {
   expect(service.cap_drop).toEqual(['ALL'])
   expect(service.cap_add).toBeUndefined()
   expect(service.privileged).toBeUndefined()
@@ -58,7 +58,7 @@ test.each(services)('%s has no right it does not need', (name, service) => {
   expect(service.volumes?.some((volume) => volume.includes('docker.sock'))).toBe(false)
 })
 
-test.each(services)('%s takes a bounded share of the machine, and leaves no core', (_, service) => {
+test.each(services)('%s takes a bounded share of the machine, and leaves no core.', (_, service) => {
   expect(service.mem_limit).toMatch(/^\d+[mg]$/)
   expect(service.pids_limit).toBeGreaterThan(0)
   expect(service.ulimits).toEqual({ core: 0, nofile: expect.any(Number) })
@@ -68,12 +68,12 @@ test.each(services)('%s takes a bounded share of the machine, and leaves no core
   })
 })
 
-test.each(services)('%s is built here or pinned by digest', (_, service) => {
+test.each(services)('%s is built here or pinned by digest.', (_, service) => {
   if (service.build === undefined) expect(service.image).toMatch(PINNED)
   else expect([service.build, service.image]).toEqual(['.', 'tollgate'])
 })
 
-test('the image is made from one base, pinned by digest, of the Node that package.json pins', async () => {
+test('The image is made from one base, pinned by digest, of the Node that package.json pins.', async () => {
   const dockerfile = await read('Dockerfile')
   const bases = [...dockerfile.matchAll(/^FROM (\S+)/gm)].map(([, base]) => base)
   expect(bases).toHaveLength(2)
@@ -84,7 +84,7 @@ test('the image is made from one base, pinned by digest, of the Node that packag
   expect(dockerfile).toMatch(/^USER 10001:10001$/m)
 })
 
-test('each container mounts its own secrets and no other, read only', () => {
+test('Each container mounts its own secrets and no other, read only.', () => {
   const mounted = services.flatMap(([name, { volumes = [] }]) =>
     volumes.filter((volume) => volume.startsWith('secrets')).map((volume) => `${name} ${volume}`),
   )
@@ -102,7 +102,7 @@ test('each container mounts its own secrets and no other, read only', () => {
   )
 })
 
-test('no secret stands in the file, and none in an environment variable that is ours to make', () => {
+test('No secret stands in the file, and none in an environment variable that is ours to make.', () => {
   for (const [, { environment = {} }] of services) {
     for (const [name, value] of Object.entries(environment))
       if (value !== null && /PASSWORD|SECRET|TOKEN|KEY|URL/.test(name))
@@ -110,7 +110,7 @@ test('no secret stands in the file, and none in an environment variable that is 
   }
 })
 
-test('the program starts as a role that owns nothing, after another migrated', () => {
+test('The program starts as a role that owns nothing, after another migrated.', () => {
   const command = (name: string, ...args: string[]) => [
     'node',
     `--env-file=/run/tollgate/${name}.env`,

@@ -67,7 +67,7 @@ function urlOf(user: string, password: string): string {
   return `postgresql://${user}:${password}@${socket}/unicorn_db?sslmode=disable`
 }
 
-test('secrets are made once, random, and read by nobody but who mounts the folder', async () => {
+test('Secrets are made once, random, and read by nobody but who mounts the folder.', async () => {
   expect(await sh('make-secrets.sh', [secrets])).toEqual({ code: 0, said: '' })
   const made = await everySecret()
   expect(Object.keys(made)).toEqual([

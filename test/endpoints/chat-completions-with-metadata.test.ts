@@ -49,7 +49,7 @@ describe('A call of the internal LLM API', () => {
       { model: 'gpt-4o-mini', messages, temperature: 0.7, max_tokens: 500, stream: false, power_level: 'balanced' },
     ],
     ['L4', { model: 'gpt-4o-mini', messages, temperature: 0.3, power_level: 'eco' }],
-  ])('%s says what it cost in _metadata, and the credits differ by exactly that', async (_, body) => {
+  ])('%s says what it cost in _metadata, and the credits differ by exactly that.', async (_, body) => {
     const org = await seed()
     const before = await credits(org.keys.alice)
     const { status, headers, json } = await post(org.keys.alice, body)
@@ -74,7 +74,7 @@ describe('A call of the internal LLM API', () => {
       expect(headers.get(name)).not.toBeNull()
   })
 
-  test('has _metadata there and only there', async () => {
+  test('A call of the internal LLM API has _metadata there and only there.', async () => {
     const org = await seed()
     const body = { model: 'gpt-4o-mini', messages }
     const plain = await post(org.keys.alice, body, {}, '/v1/chat/completions')
@@ -84,7 +84,7 @@ describe('A call of the internal LLM API', () => {
     expect(Object.keys(rest)).toEqual(Object.keys(plain.json))
   })
 
-  test('takes the power level of the header before that of the body; an unknown one is balanced', async () => {
+  test('A call of the internal LLM API takes the power level of the header before that of the body; an unknown one is balanced.', async () => {
     const org = await seed()
     const level = async (body: string, header?: string) =>
       (
@@ -98,7 +98,7 @@ describe('A call of the internal LLM API', () => {
     expect(await level('turbo')).toBe('balanced')
   })
 
-  test('L6 streams to [DONE] without _metadata', async () => {
+  test('L6: a call of the internal LLM API streams to [DONE] without _metadata.', async () => {
     const org = await seed()
     const { status, headers, text } = await post(
       org.keys.alice,
@@ -113,7 +113,7 @@ describe('A call of the internal LLM API', () => {
     expect(text).not.toContain('_metadata')
   })
 
-  test('is charged once under one Idempotency-Key, and answered the same', async () => {
+  test('A call of the internal LLM API is charged once under one Idempotency-Key, and answered the same.', async () => {
     const org = await seed()
     const key = { 'idempotency-key': randomUUID() }
     const [first, second] = [
@@ -124,7 +124,7 @@ describe('A call of the internal LLM API', () => {
     expect(micro(await credits(org.keys.alice))).toBe(micro(400) - micro(first.json._metadata.cost_incurred))
   })
 
-  test('that is not covered is refused for both kinds of reader', async () => {
+  test('A call of the internal LLM API that is not covered is refused for both kinds of reader.', async () => {
     const org = await seed()
     const { status, headers, json } = await post(org.keys.poor, { model: 'gpt-4o-mini', messages })
     expect({ status, code: json.error.code }).toEqual({ status: 402, code: 'insufficient_credits' })
@@ -132,7 +132,7 @@ describe('A call of the internal LLM API', () => {
     expect(headers.get('x-should-retry')).toBe('false')
   })
 
-  test('L16: serves the SDK of OpenAI', async () => {
+  test('L16: the internal LLM API serves the SDK of OpenAI.', async () => {
     const org = await seed()
     const client = new OpenAI({ baseURL: `${product.tollgate.url}/api/v1/llm`, apiKey: org.keys.alice })
     const answer = await client.chat.completions.create({

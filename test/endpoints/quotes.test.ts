@@ -61,7 +61,7 @@ interface Quote {
 const withQuote = (id: string) => ({ headers: { 'X-Tollgate-Quote': id } })
 
 describe('A quote', () => {
-  test('says the most a call can cost, what is held and what is expected, and moves no balance', async () => {
+  test('A quote says the most a call can cost, what is held and what is expected, and moves no balance.', async () => {
     const { keys, id } = await seed()
     const before = product.upstream.requests.length
     const { status, quote } = await quoteFor(keys.alice, { model: 'rose', messages: MESSAGES, max_tokens: 100 })
@@ -89,7 +89,7 @@ describe('A quote', () => {
     })
   })
 
-  test('expects what the caller is used to from calls of that model', async () => {
+  test('A quote expects what the caller is used to from calls of that model.', async () => {
     const { keys } = await seed()
     const body = { model: 'rose', messages: MESSAGES }
     const first = await quoteFor(keys.alice, body)
@@ -103,7 +103,7 @@ describe('A quote', () => {
     expect((await quoteFor(keys.alice, { ...body, model: 'fell' })).quote.expected.basis).toBe('estimate')
   })
 
-  test('is made without the history where that takes too long to read', async () => {
+  test('A quote is made without the history where that takes too long to read.', async () => {
     const { keys } = await seed()
     const body = { model: 'rose', messages: MESSAGES }
     await postChat(product.tollgate, keys.alice, body)
@@ -118,7 +118,7 @@ describe('A quote', () => {
     expect((await quoteFor(keys.alice, body)).quote.expected).toMatchObject({ basis: 'history', output_tokens: 5 })
   })
 
-  test('of a body of several megabytes is for all of it', async () => {
+  test('A quote of a body of several megabytes is for all of it.', async () => {
     const { keys } = await seed()
     const body = (end: string) => ({
       model: 'exact',
@@ -132,7 +132,7 @@ describe('A quote', () => {
     expect((await postChat(product.tollgate, keys.alice, body('a'), withQuote(quote.quote_id))).status).toBe(200)
   })
 
-  test('is as much as its provider can state, to the token: beyond that the call is disputed and costs less', async () => {
+  test('A quote is as much as its provider can state, to the token: beyond that the call is disputed and costs less.', async () => {
     const { keys } = await seed()
     for (const [stream, n] of [
       [false, 1],
@@ -156,7 +156,7 @@ describe('A quote', () => {
     product.upstream.respond(chat())
   })
 
-  test('is the most over all who may serve the call', async () => {
+  test('A quote is the most over all who may serve the call.', async () => {
     const { keys } = await seed()
     const cap = { messages: MESSAGES, max_tokens: 100 }
     const cheap = await quoteFor(keys.alice, { model: 'rose', ...cap })
@@ -165,7 +165,7 @@ describe('A quote', () => {
     expect(either.quote.max_credits).toBeGreaterThan(cheap.quote.max_credits * 2.9)
   })
 
-  test('has the same version as long as the price is the same', async () => {
+  test('A quote has the same version as long as the price is the same.', async () => {
     const { keys } = await seed()
     const version = async (body: object, headers = {}) => {
       const { quote } = await quoteFor(keys.alice, { messages: MESSAGES, ...body }, headers)
@@ -177,7 +177,7 @@ describe('A quote', () => {
     expect(await version({ model: 'rose' }, { 'X-Power-Level': 'precision' })).not.toBe(usual)
   })
 
-  test("costs nothing where the caller's own key pays, and neither does the call", async () => {
+  test("A quote costs nothing where the caller's own key pays, and neither does the call.", async () => {
     const body = { model: 'rose', messages: MESSAGES }
     for (const [plan, isFree] of [
       ['byok', true],
@@ -203,7 +203,7 @@ describe('A quote', () => {
     }
   })
 
-  test('fetches nothing of what its request names', async () => {
+  test('A quote fetches nothing of what its request names.', async () => {
     const { keys } = await seed()
     const before = product.upstream.requests.length
     const image = { type: 'image_url', image_url: { url: `${product.upstream.url}/cat.png` } }
@@ -216,7 +216,7 @@ describe('A quote', () => {
     expect(product.upstream.requests.length).toBe(before)
   })
 
-  test('is refused for what the call would be refused for, and for an endpoint that has none', async () => {
+  test('A quote is refused for what the call would be refused for, and for an endpoint that has none.', async () => {
     const { keys } = await seed()
     const code = async (body: unknown, path?: string) => {
       const { status, quote } = await quoteFor(keys.alice, body, {}, path)
@@ -241,7 +241,7 @@ describe('A quote', () => {
     expect(named.status).toBe(200)
   })
 
-  test('is made sixty times a minute for a caller, and leaves no row', async () => {
+  test('A quote is made sixty times a minute for a caller, and leaves no row.', async () => {
     const { keys } = await seed()
     const size =
       'select sum(pg_relation_size(c.oid))::text as bytes from pg_class c join pg_namespace n on n.oid = relnamespace and nspname = $1'
@@ -264,27 +264,30 @@ describe('A call with a quote', () => {
     { model: 'soared', charge: '0.210000', without: '0.420000', cost: '0.000210000' },
     // What was agreed on holds in both directions: whoever wants the new price leaves the quote out.
     { model: 'fell', charge: '0.031500', without: '0.021000', cost: '0.000010500' },
-  ])('is charged $charge where the price $model, $without without it', async ({ model, charge, without, cost }) => {
-    const { keys } = await seed()
-    for (const stream of [false, true]) {
-      const body = { model, messages: MESSAGES, stream }
-      const { quote } = await quoteFor(keys.alice, body)
-      const answer = await postChat(other!, keys.alice, body, withQuote(quote.quote_id))
-      expect(answer.status).toBe(200)
-      const row = await rowOfCall(product.db.pool, answer.headers.get('x-litellm-call-id'))
-      expect(row).toMatchObject({
-        credits_used: charge,
-        api_cost: cost,
-        details: { quoted_price: quote.price.version },
-      })
-      const plain = await postChat(other!, keys.alice, body)
-      const row2 = await rowOfCall(product.db.pool, plain.headers.get('x-litellm-call-id'))
-      expect(row2).toMatchObject({ credits_used: without, api_cost: cost })
-      expect(row2.details.quoted_price).toBeUndefined()
-    }
-  })
+  ])(
+    'A call with a quote is charged $charge where the price $model, $without without it.',
+    async ({ model, charge, without, cost }) => {
+      const { keys } = await seed()
+      for (const stream of [false, true]) {
+        const body = { model, messages: MESSAGES, stream }
+        const { quote } = await quoteFor(keys.alice, body)
+        const answer = await postChat(other!, keys.alice, body, withQuote(quote.quote_id))
+        expect(answer.status).toBe(200)
+        const row = await rowOfCall(product.db.pool, answer.headers.get('x-litellm-call-id'))
+        expect(row).toMatchObject({
+          credits_used: charge,
+          api_cost: cost,
+          details: { quoted_price: quote.price.version },
+        })
+        const plain = await postChat(other!, keys.alice, body)
+        const row2 = await rowOfCall(product.db.pool, plain.headers.get('x-litellm-call-id'))
+        expect(row2).toMatchObject({ credits_used: without, api_cost: cost })
+        expect(row2.details.quoted_price).toBeUndefined()
+      }
+    },
+  )
 
-  test('is made by the level that was quoted, where it states none', async () => {
+  test('A call with a quote is made by the level that was quoted, where it states none.', async () => {
     const { keys } = await seed()
     const body = { model: 'rose', messages: MESSAGES }
     const { quote } = await quoteFor(keys.alice, body, { 'X-Power-Level': 'precision' })
@@ -296,7 +299,7 @@ describe('A call with a quote', () => {
     expect((await postChat(other!, keys.alice, body, same)).headers.get('x-credits-used')).toBe('0.063000')
   })
 
-  test('may be made again while the quote holds, also through the internal API', async () => {
+  test('A call with a quote may be made again while the quote holds, also through the internal API.', async () => {
     const { keys } = await seed()
     const body = { model: 'rose', messages: MESSAGES }
     const { quote } = await quoteFor(keys.alice, body, {}, '/api/v1/llm/quotes')
@@ -306,7 +309,7 @@ describe('A call with a quote', () => {
     }
   })
 
-  test("of another endpoint's dialect is quoted where the quote names it", async () => {
+  test("A call with a quote of another endpoint's dialect is quoted where the quote names it.", async () => {
     const { keys } = await seed()
     const body = { model: 'rose', max_tokens: 100, messages: MESSAGES }
     const { status, quote } = await quoteFor(keys.alice, body, {}, '/v1/quotes?endpoint=/v1/messages')
@@ -316,7 +319,7 @@ describe('A call with a quote', () => {
     expect(quote.max_credits).toBeGreaterThan(0.0315)
   })
 
-  test('is repeated by its Idempotency-Key with the same quote only', async () => {
+  test('A call with a quote is repeated by its Idempotency-Key with the same quote only.', async () => {
     const { keys } = await seed()
     const body = { model: 'rose', messages: MESSAGES }
     const { quote } = await quoteFor(keys.alice, body)
@@ -332,7 +335,7 @@ describe('A call with a quote', () => {
     ])
   })
 
-  test('of a deployment that was not quoted is refused', async () => {
+  test('A call with a quote of a deployment that was not quoted is refused.', async () => {
     const { keys } = await seed()
     const body = { model: 'either', messages: MESSAGES }
     const moved = { ...body, model: 'rose' }
@@ -428,27 +431,30 @@ describe('A quote is refused before anything is held, and nobody is called', () 
       code: 'quote_void',
       change: async (id) => sign({ ...claimsOf(id), list: 'genai-prices@0.0.1' }, await secretOf()),
     },
-  ])('$what: $code', async ({ code, change, asks = body, level }) => {
-    const { keys, id: org } = await seed()
-    const { quote } = await quoteFor(keys.alice, body)
-    const before = product.upstream.requests.length
-    const headers = {
-      'X-Tollgate-Quote': await change(quote.quote_id),
-      ...(level === undefined ? {} : { 'X-Power-Level': level }),
-    }
-    const answer = await postChat(product.tollgate, keys.alice, asks, { headers })
-    expect([answer.status, (answer.json().error as { code: string }).code]).toEqual([400, code])
-    expect(answer.headers.get('x-should-retry')).toBe('false')
-    expect(product.upstream.requests.length).toBe(before)
-    expect(await balanceOf(product.db.pool, org, 'alice')).toMatchObject({ used: '0.000000', held: '0.000000' })
-    const { rows } = await product.db.pool.query(
-      'select count(*)::int as holds from tollgate.ledger_holds where org_id = $1',
-      [org],
-    )
-    expect(rows).toEqual([{ holds: 0 }])
-  })
+  ])(
+    'A quote is refused before anything is held, and nobody is called: $what: $code',
+    async ({ code, change, asks = body, level }) => {
+      const { keys, id: org } = await seed()
+      const { quote } = await quoteFor(keys.alice, body)
+      const before = product.upstream.requests.length
+      const headers = {
+        'X-Tollgate-Quote': await change(quote.quote_id),
+        ...(level === undefined ? {} : { 'X-Power-Level': level }),
+      }
+      const answer = await postChat(product.tollgate, keys.alice, asks, { headers })
+      expect([answer.status, (answer.json().error as { code: string }).code]).toEqual([400, code])
+      expect(answer.headers.get('x-should-retry')).toBe('false')
+      expect(product.upstream.requests.length).toBe(before)
+      expect(await balanceOf(product.db.pool, org, 'alice')).toMatchObject({ used: '0.000000', held: '0.000000' })
+      const { rows } = await product.db.pool.query(
+        'select count(*)::int as holds from tollgate.ledger_holds where org_id = $1',
+        [org],
+      )
+      expect(rows).toEqual([{ holds: 0 }])
+    },
+  )
 
-  test('of another user, and of another organization with a user of that name', async () => {
+  test('A quote of another user, and of another organization with a user of that name, is refused before anything is held.', async () => {
     const [acme, globex] = [await seed(), await seed()]
     const { quote } = await quoteFor(acme.keys.alice, body)
     for (const key of [acme.keys.bob, globex.keys.alice]) {

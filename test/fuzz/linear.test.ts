@@ -92,7 +92,7 @@ async function expectLinear(work: (bytes: number) => () => void): Promise<void> 
 }
 
 describe.each(Object.keys(DIALECTS) as (keyof typeof DIALECTS)[])('a request to a model of %s', (dialect) => {
-  test.each(HOSTILE_BODIES)('of $name', async ({ make }) => {
+  test.each(HOSTILE_BODIES)('Twice the bytes of a request take twice the work: $name', async ({ make }) => {
     await expectLinear((bytes) => {
       const text = make(bytes, 'm')
       return () => handle(text, DIALECTS[dialect])
@@ -103,25 +103,28 @@ describe.each(Object.keys(DIALECTS) as (keyof typeof DIALECTS)[])('a request to 
 const REQUEST = parseRequest(Buffer.from('{"model":"m","messages":[{"role":"user","content":"x"}],"stream":true}'))
 
 describe.each([64_000, 100])('a stream in pieces of %d bytes', (size) => {
-  test.each(HOSTILE_STREAMS)('of $dialect: $name', async ({ dialect, make }) => {
-    const { provider, model } = DIALECTS[dialect]
-    const context: ResponseContext = { request: REQUEST, model, choices: 1, callId: 'call', created: 1 }
-    await expectLinear((bytes) => {
-      const all = make(bytes)
-      return () => {
-        const reader = provider.chat.readStream(context)
-        let position = 0
-        for (let at = 0; at < all.length; at += size) {
-          reader.push(all.subarray(at, at + size))
-          // As the meter looks while it runs.
-          if (at % (size * 16) === 0) position = reader.textSince(position).position
+  test.each(HOSTILE_STREAMS)(
+    'Twice the bytes of a stream take twice the work: $dialect: $name',
+    async ({ dialect, make }) => {
+      const { provider, model } = DIALECTS[dialect]
+      const context: ResponseContext = { request: REQUEST, model, choices: 1, callId: 'call', created: 1 }
+      await expectLinear((bytes) => {
+        const all = make(bytes)
+        return () => {
+          const reader = provider.chat.readStream(context)
+          let position = 0
+          for (let at = 0; at < all.length; at += size) {
+            reader.push(all.subarray(at, at + size))
+            // As the meter looks while it runs.
+            if (at % (size * 16) === 0) position = reader.textSince(position).position
+          }
+          reader.end()
+          reader.outputText()
+          reader.shownText()
+          reader.usageFrame('1', {})
+          reader.stopFrames()
         }
-        reader.end()
-        reader.outputText()
-        reader.shownText()
-        reader.usageFrame('1', {})
-        reader.stopFrames()
-      }
-    })
-  })
+      })
+    },
+  )
 })

@@ -75,12 +75,12 @@ describe('without a list', () => {
     ['http://[fe80::1]/', 'fe80::1'],
     ['http://[fd00:ec2::254]/', 'fd00:ec2::254'],
     ['http://[ff02::1]/', 'ff02::1'],
-  ])('%s is refused', async (url, host) => {
+  ])('The address %s is refused without a list.', async (url, host) => {
     expect(await refusal(guardOf().check(url))).toBe(cantCall(host, NOT_PUBLIC))
   })
 
   test.each([['https://8.8.8.8/v1'], ['http://8.8.8.8/v1'], ['https://172.32.0.1/'], ['https://[2606:4700::1111]/']])(
-    '%s is allowed',
+    'The address %s is allowed without a list.',
     async (url) => {
       expect((await guardOf().check(url)).href).toBe(new URL(url).href)
     },
@@ -97,11 +97,11 @@ describe('without a list', () => {
     ['//8.8.8.8/', 'what was given', 'it is not a URL'],
     ['https://', 'what was given', 'it is not a URL'],
     ['http://256.1.1.1/', 'what was given', 'it is not a URL'],
-  ])('%s is refused for what it is', async (url, host, why) => {
+  ])('The address %s is refused for what it is.', async (url, host, why) => {
     expect(await refusal(guardOf().check(url))).toBe(cantCall(host, why))
   })
 
-  test('a name is judged by all its addresses, and the answer does not tell them', async () => {
+  test('A name is judged by all its addresses, and the response does not tell them.', async () => {
     names.answer('public.test', () => ['93.184.216.34', '2606:4700::1111'])
     names.answer('inside.test', () => ['10.7.7.7'])
     names.answer('both.test', () => ['93.184.216.34', '10.7.7.7'])
@@ -116,7 +116,7 @@ describe('without a list', () => {
 })
 
 describe('what the operator lists', () => {
-  test('a host with its port, and nothing beside it', async () => {
+  test('A host that the operator lists is allowed with its port, and nothing beside it.', async () => {
     names.answer('ollama.test', () => ['10.7.7.7'])
     names.answer('other.test', () => ['10.7.7.7'])
     const guard = guardOf('ollama.test:11434')
@@ -131,7 +131,7 @@ describe('what the operator lists', () => {
     )
   })
 
-  test('a range', async () => {
+  test('A range that the operator lists is allowed.', async () => {
     const guard = guardOf('10.1.0.0/16', '[fd00::/8]:8080', '192.168.1.1:3000', 'fd12::1')
     for (const url of ['http://10.1.2.3/', 'http://[fd00::1]:8080/', 'http://192.168.1.1:3000/', 'http://[fd12::1]/'])
       expect(await refusal(guard.check(url))).toBe('allowed')
@@ -140,7 +140,7 @@ describe('what the operator lists', () => {
   })
 
   test.each(['', 'a b', '10.0.0.0/33', '10.0.0.0/8/8', 'host/8', 'host:port', 'host:99999', 'http://host'])(
-    '%j is not understood, which stops the start',
+    'A listed address of %j is not understood, which stops the start.',
     (entry) => {
       expect(() => createAddressGuard([entry])).toThrow('is not an address to allow')
     },
@@ -150,7 +150,7 @@ describe('what the operator lists', () => {
 describe('a connection', () => {
   const options = { method: 'GET', timeoutMs: 5_000, maxBytes: 6 } as const
 
-  test('goes where the judged answer pointed; the name is asked once', async () => {
+  test('A connection goes where the judged answer pointed; the name is asked once.', async () => {
     names.answer('listed.test', () => ['127.0.0.1'])
     const answer = await guardedRequest(
       guardOf(`listed.test:${port}`),
@@ -162,7 +162,7 @@ describe('a connection', () => {
     expect(names.lookups('listed.test')).toBe(1)
   })
 
-  test('of a name that was public when it was stored and is not any more is refused', async () => {
+  test('A connection of a name that was public when it was stored and is not any more is refused.', async () => {
     names.answer('rebinding.test', (lookup) => (lookup === 0 ? ['93.184.216.34'] : ['127.0.0.1']))
     const guard = guardOf()
     expect(await refusal(guard.check('http://rebinding.test/'))).toBe('allowed')
@@ -172,7 +172,7 @@ describe('a connection', () => {
     expect(names.lookups('rebinding.test')).toBe(2)
   })
 
-  test('is refused for addresses too, which no name server is asked about', async () => {
+  test('A connection is refused for addresses too, which no name server is asked about.', async () => {
     expect(await refusal(guardedRequest(guardOf(), `http://127.0.0.1:${port}/`, options))).toBe(
       cantCall('127.0.0.1', `port ${port} is not a web server's`),
     )
@@ -182,7 +182,7 @@ describe('a connection', () => {
     expect(seen).toEqual([])
   })
 
-  test('follows no redirect', async () => {
+  test('A connection follows no redirect.', async () => {
     const answer = await guardedRequest(guardOf(`127.0.0.1:${port}`), `http://127.0.0.1:${port}/away`, options)
     expect(answer.status).toBe(302)
     expect(seen).toEqual([`GET 127.0.0.1:${port}/away`])

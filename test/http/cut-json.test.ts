@@ -119,7 +119,7 @@ const CASES = [
 ]
 
 describe.for(CASES)('$name', ({ parts }) => {
-  test('is cut out, and is to every provider what it was', async () => {
+  test('A medium is cut out, and is to every provider what it was.', async () => {
     const text = body(parts, { messages: [{ role: 'user', name: 'bob', content: parts }] })
     const long = await parseLong(text)
     expect(long.cuts).toBeDefined()
@@ -129,7 +129,7 @@ describe.for(CASES)('$name', ({ parts }) => {
   })
 })
 
-test('where messages are written anew, media go upstream as they came', async () => {
+test('Where messages are written anew, media go upstream as they came.', async () => {
   const calls = [{ id: 'call_1__sig_q1Y', type: 'function', function: { name: 'f', arguments: '{}' } }]
   const messages = [
     { role: 'user', content: [image(url('image/png', BYTES.png))] },
@@ -143,7 +143,7 @@ test('where messages are written anew, media go upstream as they came', async ()
     expect(use(long, model), model).toEqual(use(parseJsonObject(Buffer.from(text)), model))
 })
 
-test('a body is read the same however its bytes are cut', async () => {
+test('A body is read the same however its bytes are cut.', async () => {
   const text = body([image(url('image/png', BYTES.png)), sound(BYTES.wav.toString('base64'))])
   const whole = use(parseJsonObject(Buffer.from(text)), 'hearing')
   for (const piece of [1_000, 4_097, 65_537, text.length]) {
@@ -195,7 +195,7 @@ const LEFT_WHOLE = [
   },
 ]
 
-test.for(LEFT_WHOLE)('$name: the body is parsed whole', async ({ text }) => {
+test.for(LEFT_WHOLE)('The body is parsed whole: $name', async ({ text }) => {
   const long = await parseLong(text)
   expect(long.cuts).toBeUndefined()
   expect(long.text.toString()).toBe(text)
@@ -232,12 +232,12 @@ test.for([
     text: `{"model":"m","messages":[{"role":"user","content":[${part.slice(0, -5)}`,
     error: /not valid JSON/,
   },
-])('$name is refused as ever', async ({ text, error }) => {
+])('A body is refused as ever: $name', async ({ text, error }) => {
   await expect(parseLong(text)).rejects.toThrow(error)
   expect(() => parseJsonObject(Buffer.from(text))).toThrow(error)
 })
 
-test('a caller who writes what looks like a mark is sent on as written', async () => {
+test('A caller who writes what looks like a mark is sent on as written.', async () => {
   const prefix = '~00000000000000000000000000000000:'
   const parts = [
     image(`data:image/png;base64,AAAA${prefix}000000~`),
@@ -250,7 +250,7 @@ test('a caller who writes what looks like a mark is sent on as written', async (
   expect(use(long, 'openai')).toEqual(use(parseJsonObject(Buffer.from(text)), 'openai'))
 })
 
-test('marks are drawn anew for each request', async () => {
+test('Marks are drawn anew for each request.', async () => {
   const text = body([image(url('image/png', BYTES.png))])
   const marks = await Promise.all(
     Array.from({ length: 20 }, async () => (await parseLong(text)).text.toString().split('~')[1]),

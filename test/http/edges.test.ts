@@ -32,7 +32,7 @@ function preflight(origin: string, path = '/v1/chat/completions'): Promise<Respo
 
 describe('a preflight', () => {
   test.each([['/v1/chat/completions'], ['/api/v1/llm/byok/keys'], ['/api/v1/admin/platform-keys'], ['/no/such/route']])(
-    'passes without a credential for a listed origin: %s',
+    'A preflight passes without a credential for a listed origin: %s.',
     async (path) => {
       const answer = await preflight(APP, path)
       expect(answer.status).toBe(204)
@@ -49,7 +49,7 @@ describe('a preflight', () => {
   )
 
   test.each([STRANGER, 'null', `${APP}.evil.example`, 'http://app.example.com'])(
-    'is refused for an origin that is not listed: %s',
+    'A preflight is refused for an origin that is not listed: %s.',
     async (origin) => {
       const answer = await preflight(origin)
       expect(answer.status).toBe(400)
@@ -66,7 +66,7 @@ describe('a call from a page', () => {
   const body = { model: 'exact', max_tokens: 10, messages: [{ role: 'user', content: 'Hi' }] }
 
   test.each([{ stream: false }, { stream: true }])(
-    'of a listed origin can read what it cost, also where it streams: %j',
+    'A call from a page of a listed origin can read what it cost, also where it streams: %j.',
     async (how) => {
       const { keys } = await product.db.seedOrganization({ credits: 100, users: { alice: 100 } })
       const answer = await postChat(product.tollgate, keys.alice, { ...body, ...how }, { headers: { origin: APP } })
@@ -83,7 +83,7 @@ describe('a call from a page', () => {
     },
   )
 
-  test('of another origin is served, and the page can not read it.', async () => {
+  test('A call from a page of another origin is served, and the page can not read it.', async () => {
     const { keys } = await product.db.seedOrganization({ credits: 100, users: { alice: 100 } })
     const answer = await postChat(product.tollgate, keys.alice, body, { headers: { origin: STRANGER } })
     expect(answer.status).toBe(200)
@@ -91,7 +91,7 @@ describe('a call from a page', () => {
     expect(answer.headers.get('vary')).toBe('Origin')
   })
 
-  test('that is refused can read why.', async () => {
+  test('A call from a page that is refused can read why.', async () => {
     const answer = await postChat(product.tollgate, null, body, { headers: { origin: APP } })
     expect(answer.status).toBe(401)
     expect(answer.headers.get('access-control-allow-origin')).toBe(APP)
@@ -100,7 +100,7 @@ describe('a call from a page', () => {
 
 describe('every response', () => {
   test.each(['/docs', '/openapi.json', '/health/liveness', '/v1/models', '/no/such/route'])(
-    'tells browsers not to guess, not to frame, and to name no address: %s',
+    'Every response tells browsers not to guess, not to frame, and to name no address: %s.',
     async (path) => {
       const { headers } = await fetch(`${product.tollgate.url}${path}`)
       expect(headers.get('x-content-type-options')).toBe('nosniff')
@@ -110,7 +110,7 @@ describe('every response', () => {
     },
   )
 
-  test('asks for TLS from now on where a trusted proxy says that it came over TLS.', async () => {
+  test('Every response asks for TLS from now on where a trusted proxy says that it came over TLS.', async () => {
     const { headers } = await fetch(`${product.tollgate.url}/health/liveness`, {
       headers: { 'x-forwarded-proto': 'https' },
     })
@@ -121,7 +121,7 @@ describe('every response', () => {
 describe('behind a trusted proxy', () => {
   const from = (address: string) => ({ 'x-forwarded-for': address })
 
-  test('the audit log names the caller, not the proxy.', async () => {
+  test('The audit log names the caller, not the proxy.', async () => {
     const put = await fetch(`${product.tollgate.url}/api/v1/admin/platform-keys/groq`, {
       method: 'PUT',
       headers: {
@@ -136,7 +136,7 @@ describe('behind a trusted proxy', () => {
     expect(rows).toEqual([{ ip: '203.0.113.8' }])
   })
 
-  test('keys that nobody has are counted for the caller, not for the proxy.', async () => {
+  test('Keys that nobody has are counted for the caller, not for the proxy.', async () => {
     const guess = async (address: string) => {
       const key = `uc_${randomBytes(32).toString('hex')}`
       const answer = await postChat(product.tollgate, key, {}, { headers: from(address) })
@@ -164,11 +164,11 @@ describe('the list of origins', () => {
     ['http://localhost:*', 'http://localhost:80.evil.example', false],
     ['http://[::1]:3000', 'http://[::1]:3000', true],
     ['*', 'https://app.example.com', false],
-  ])('%s lists %s: %s', (entry, origin, expected) => {
+  ])('%s lists %s: %s.', (entry, origin, expected) => {
     expect(createCors([entry]).isListed(origin)).toBe(expected)
   })
 
-  test('with "*" lets every page call, without cookies.', () => {
+  test('The list of origins with "*" lets every page call, without cookies.', () => {
     const set = new Map<string, string>()
     const outgoing = { setHeader: (name: string, value: string) => void set.set(name, value) }
     createCors(['*', APP]).open({ headers: { origin: STRANGER } } as never, outgoing as never)

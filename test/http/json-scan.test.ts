@@ -40,7 +40,7 @@ const text = fc.oneof(
 const json = fc.json({ maxDepth: 5, stringUnit: 'binary' })
 
 describe('any JSON text, cut anywhere', () => {
-  test('has as many members as are parsed', () => {
+  test('Any JSON text, cut anywhere, has as many members as are parsed.', () => {
     fc.assert(
       fc.property(fc.dictionary(text, text), fc.integer({ min: 1, max: 90 }), (object, cut) => {
         const written = Buffer.from(JSON.stringify(object))
@@ -49,7 +49,7 @@ describe('any JSON text, cut anywhere', () => {
     )
   })
 
-  test('passes a limit that it just reaches, and not one below', () => {
+  test('Any JSON text, cut anywhere, passes a limit that it just reaches, and not one below.', () => {
     fc.assert(
       fc.property(json, fc.integer({ min: 1, max: 90 }), (written, cut) => {
         const value: unknown = JSON.parse(written)
@@ -69,11 +69,11 @@ test.for([
   { name: 'elements', bytes: `[${'0,'.repeat(1_000_001)}`, stops: 'values at 2000000' },
   { name: 'members', bytes: `{${'"a":1,'.repeat(1_000_001)}`, stops: 'values at 6000000' },
   { name: 'empty lists', bytes: `[${'[],'.repeat(500_001)}`, stops: 'values at 1500000' },
-])('stops at the byte that is too much: $name', ({ bytes, stops }) => {
+])('The count of members stops at the byte that is too much: $name', ({ bytes, stops }) => {
   expect(scan(Buffer.from(bytes), NONE, 10)).toBe(stops)
 })
 
-test('a string ends at the first quote that is not escaped, however far', () => {
+test('A string ends at the first quote that is not escaped, however far.', () => {
   fc.assert(
     fc.property(fc.array(text), (parts) => {
       const string = Buffer.from(JSON.stringify(parts.join('')))

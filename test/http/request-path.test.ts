@@ -49,11 +49,11 @@ test.each([
   ['/v1/models/%c0%af', '/v1/models/%25c0%25af'],
   ['/v1/chat\\completions', '/v1/chat%5Ccompletions'],
   ['/v1/models/%00', '/v1/models/%00'],
-])('%s is %s', (target, path) => {
+])('The path %s is %s.', (target, path) => {
   expect(requestPath(target)).toBe(path)
 })
 
-test('whatever is sent, its form is its own form', () => {
+test('Whatever is sent as a path, its form is its own form.', () => {
   const piece = fc.constantFrom(
     '/',
     '.',
@@ -105,7 +105,7 @@ function ask(
   })
 }
 
-test('every spelling of a route is served as that route, and asks for the same rights', async () => {
+test('Every spelling of a route is served as that route, and asks for the same rights.', async () => {
   const { keys } = await product.db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   const bearer = (key: string) => ({ authorization: `Bearer ${key}` })
   const body = JSON.stringify({ model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'Hello' }] })
@@ -141,7 +141,7 @@ test('every spelling of a route is served as that route, and asks for the same r
     expect((await ask('GET', path, { 'x-forwarded-for': '10.0.0.1' })).status, path).toBe(401)
 })
 
-test('what is in a path is never our failure', async () => {
+test('What is in a path is never our failure.', async () => {
   const names = [
     '%00',
     '%',
@@ -172,7 +172,7 @@ test('what is in a path is never our failure', async () => {
   }
 })
 
-test('no other place reads the path of a request', async () => {
+test('No other place reads the path of a request.', async () => {
   const source = fileURLToPath(new URL('../../src/', import.meta.url))
   const files = (await readdir(source, { recursive: true })).filter((file) => file.endsWith('.ts'))
   const found: string[] = []

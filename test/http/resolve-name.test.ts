@@ -35,14 +35,14 @@ afterAll(async () => {
   await rm(directory, { recursive: true })
 })
 
-test('a name has its addresses of both families', async () => {
+test('A name has its addresses of both families.', async () => {
   expect(await resolve('both.example', false)).toEqual([
     { address: '203.0.113.7', family: 4 },
     { address: '2001:db8::7', family: 6 },
   ])
 })
 
-test('the hosts file comes first, in any case of letters, with every line of a name', async () => {
+test('The hosts file comes first, in any case of letters, with every line of a name.', async () => {
   expect(await resolve('WRITTEN.example', false)).toEqual([{ address: '10.0.0.1', family: 4 }])
   expect(await resolve('alias', false)).toEqual([
     { address: '10.0.0.1', family: 4 },
@@ -50,18 +50,18 @@ test('the hosts file comes first, in any case of letters, with every line of a n
   ])
 })
 
-test('a name that the operator lists is completed by the search domains, another is not', async () => {
+test('A name that the operator lists is completed by the search domains, another is not.', async () => {
   expect(await resolve('vllm', true)).toEqual([{ address: '10.1.2.3', family: 4 }])
   expect(await resolve('vllm', false)).toEqual([])
   expect(await resolve('nobody.example', true)).toEqual([])
 })
 
-test('without the files of the system names are asked for all the same', async () => {
+test('Without the files of the system names are asked for all the same.', async () => {
   const bare = createResolveName({ hostsFile: '/nowhere', resolvFile: '/nowhere', servers: [names.address] })
   expect(await bare('written.example', true)).toEqual([{ address: '203.0.113.8', family: 4 }])
 })
 
-test('a silent name server leaves the threads of libuv free', async () => {
+test('A silent name server leaves the threads of libuv free.', async () => {
   const silent = createSocket('udp4')
   silent.bind(0, '127.0.0.1')
   await once(silent, 'listening')

@@ -27,7 +27,7 @@ describe('half of a surrogate pair is refused by its place', () => {
     ['in a name', '{"a":{"x\\ud800":1}}', 'a.x\\ud800'],
     ['in a name above a good text', '{"a":[{"\\udead":"text"}]}', 'a[0].\\udead'],
     ['beside an escaped backslash', '{"a":"\\\\\\ud800"}', 'a'],
-  ])('%s', (_, text, place) => {
+  ])('Half of a surrogate pair is refused by its place: %s.', (_, text, place) => {
     expect(refused(text)).toBe(place)
   })
 })
@@ -39,6 +39,6 @@ test.each([
   ['a backslash and letters', '{"a":"\\\\ud800"}'],
   ['Hangul, which begins with d too', '{"a":"\\ud7a3"}'],
   ['no text at all', '{"a":[1,null,true,{}]}'],
-])('%s is text', (_, text) => {
+])('%s is text.', (_, text) => {
   expect(refused(text)).toBeNull()
 })

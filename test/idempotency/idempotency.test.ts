@@ -21,7 +21,7 @@ async function seeded() {
   return { db, upstream, acme, key: randomUUID(), callsBefore: upstream.tally.calls }
 }
 
-test('a finished JSON call is answered again, byte for byte, and neither made nor charged again', async () => {
+test('A finished JSON call is answered again, byte for byte, and neither made nor charged again.', async () => {
   const { db, upstream, acme, key, callsBefore } = await seeded()
   const first = await send(acme.keys.alice, key)
   const second = await send(acme.keys.alice, key)
@@ -38,7 +38,7 @@ test('a finished JSON call is answered again, byte for byte, and neither made no
   await expectBooksMatch(db.pool, upstream.tally)
 })
 
-test('while the first runs, a second is refused with 409 and told to come back', async () => {
+test('While the first call runs, a second one under the same key is refused with 409 and told to come back.', async () => {
   const { db, upstream, acme, key, callsBefore } = await seeded()
   const gate = Promise.withResolvers<void>()
   upstream.respond(chatAnswer({ beforeHead: gate.promise }))
@@ -59,7 +59,7 @@ test('while the first runs, a second is refused with 409 and told to come back',
   expect(await rowsOf(db.pool, acme.id)).toHaveLength(1)
 })
 
-test('of two at the same time one is made', async () => {
+test('Of two calls at the same time under one key one is made.', async () => {
   const { db, upstream, acme, key, callsBefore } = await seeded()
   const refused = Promise.withResolvers<void>()
   upstream.respond(chatAnswer({ beforeHead: refused.promise }))
@@ -73,7 +73,7 @@ test('of two at the same time one is made', async () => {
   expect(await balanceOf(db.pool, acme.id, 'alice')).toMatchObject({ used: '0.006975' })
 })
 
-test('of sixteen at the same time one is made, and nothing of the others is held or charged', async () => {
+test('Of sixteen calls at the same time under one key one is made, and nothing of the others is held or charged.', async () => {
   const { db, upstream, acme, key, callsBefore } = await seeded()
   const refused = Promise.withResolvers<void>()
   upstream.respond(chatAnswer({ beforeHead: refused.promise }))
@@ -91,7 +91,7 @@ test('of sixteen at the same time one is made, and nothing of the others is held
   expect(await balanceOf(db.pool, acme.id, 'alice')).toMatchObject({ used: '0.006975', held: '0.000000' })
 })
 
-test('another request under the same key is a 409, not the first one’s answer', async () => {
+test('Another request under the same key is a 409, not the first one’s response.', async () => {
   const { upstream, acme, key, callsBefore } = await seeded()
   await send(acme.keys.alice, key)
   const other = await send(acme.keys.alice, key, { ...HELLO, temperature: 0 })
@@ -101,7 +101,7 @@ test('another request under the same key is a 409, not the first one’s answer'
   expect(upstream.tally.calls - callsBefore).toBe(1)
 })
 
-test('a finished stream is not repeated: 409 names the call', async () => {
+test('A finished stream is not repeated: 409 names the call.', async () => {
   const { db, upstream, acme, key, callsBefore } = await seeded()
   upstream.respond(chatStream())
   const first = await send(acme.keys.alice, key, { ...HELLO, stream: true })
@@ -120,7 +120,7 @@ test('a finished stream is not repeated: 409 names the call', async () => {
   expect(await rowsOf(db.pool, acme.id)).toHaveLength(1)
 })
 
-test.each([false, true])('a call that failed frees its key (stream: %s)', async (stream) => {
+test.each([false, true])('A call that failed frees its key (stream: %s).', async (stream) => {
   const { db, upstream, acme, key } = await seeded()
   upstream.respond(errorAnswer(400, { message: 'no', type: 'invalid_request_error' }))
   expect((await send(acme.keys.alice, key, { ...HELLO, stream })).status).toBe(400)
@@ -133,13 +133,13 @@ test.each([false, true])('a call that failed frees its key (stream: %s)', async 
   ])
 })
 
-test('a call refused before it was made frees its key', async () => {
+test('A call refused before it was made frees its key.', async () => {
   const { acme, key } = await seeded()
   expect((await send(acme.keys.alice, key, { ...HELLO, model: 'nonexistent' })).status).toBe(404)
   expect((await send(acme.keys.alice, key)).status).toBe(200)
 })
 
-test('a call that is refused leaves no key, and what was answered is repeated whatever is left to spend', async () => {
+test('A call that is refused leaves no key, and what was answered is repeated whatever is left to spend.', async () => {
   const { db, acme, key } = await seeded()
   const first = await send(acme.keys.alice, key)
   const poor = await db.seedOrganization({ credits: 1, users: { alice: 0 } })
@@ -150,7 +150,7 @@ test('a call that is refused leaves no key, and what was answered is repeated wh
   expect((await send(acme.keys.alice, key)).body).toBe(first.body)
 })
 
-test('a response that is larger than what is kept names its call', async () => {
+test('A response that is larger than what is kept names its call.', async () => {
   const { upstream, acme, key, callsBefore } = await seeded()
   upstream.respond(chatAnswer({ text: ['x'.repeat(ANSWER_BYTES_MAX)] }))
   const first = await send(acme.keys.alice, key)
@@ -162,7 +162,7 @@ test('a response that is larger than what is kept names its call', async () => {
   expect(upstream.tally.calls - callsBefore).toBe(1)
 })
 
-test('of one user the newest thousand responses are kept: an older one names its call', async () => {
+test('Of one user the newest thousand responses are kept: an older one names its call.', async () => {
   const { db, upstream, acme, key, callsBefore } = await seeded()
   const first = await send(acme.keys.alice, key)
   await db.pool.query(
@@ -188,7 +188,7 @@ test('of one user the newest thousand responses are kept: an older one names its
   expect(upstream.tally.calls - callsBefore).toBe(2)
 })
 
-test('keys older than a day are forgotten, a thousand at a time, but for those of calls that run', async () => {
+test('Keys older than a day are forgotten, a thousand at a time, but for those of calls that run.', async () => {
   const { db, upstream, acme, key, callsBefore } = await seeded()
   await db.pool.query(
     `insert into tollgate.idempotency_keys (org_id, user_id, key, body_hash, call_id, state)
@@ -209,7 +209,7 @@ test('keys older than a day are forgotten, a thousand at a time, but for those o
   expect((await runs).status).toBe(200)
 })
 
-test('the same key of another user is another key', async () => {
+test('The same key of another user is another key.', async () => {
   const { upstream, acme, key, callsBefore } = await seeded()
   const [alice, bob] = [await send(acme.keys.alice, key), await send(acme.keys.bob, key, { ...HELLO, top_p: 1 })]
   expect([alice.status, bob.status]).toEqual([200, 200])
@@ -217,7 +217,7 @@ test('the same key of another user is another key', async () => {
   expect(upstream.tally.calls - callsBefore).toBe(2)
 })
 
-test('it is repeated for 24 hours, and made anew after', async () => {
+test('A response is repeated for 24 hours, and the call is made anew after.', async () => {
   const { db, upstream, acme, key, callsBefore } = await seeded()
   const first = await send(acme.keys.alice, key)
   await db.moveClock('23 hours 59 minutes')
@@ -230,7 +230,7 @@ test('it is repeated for 24 hours, and made anew after', async () => {
   expect(await balanceOf(db.pool, acme.id, 'alice')).toMatchObject({ used: '0.013950' })
 })
 
-test('another power level under the same key is a different request; the same in other words is not', async () => {
+test('Another power level under the same key is a different request; the same in other words is not.', async () => {
   const { tollgate } = product
   const { acme, key, callsBefore, upstream } = await seeded()
   const at = (level: string | null, body: object = HELLO) =>
@@ -263,7 +263,7 @@ describe('a key that a crash left running', () => {
     return { acme, key, upstream, callsBefore, callId }
   }
 
-  test('finds the charge its call left, also after an hour: 409 names the call, and nothing is paid again', async () => {
+  test('A key that a crash left running finds the charge its call left, also after an hour: 409 names the call, and nothing is paid again.', async () => {
     const { acme, key, upstream, callsBefore, callId } = await left()
     for (const wait of ['61 seconds', '61 minutes']) {
       await product.db.moveClock(wait)
@@ -275,7 +275,7 @@ describe('a key that a crash left running', () => {
     expect(upstream.tally.calls - callsBefore).toBe(1)
   })
 
-  test('is free where its call cost nothing', async () => {
+  test('A key that a crash left running is free where its call cost nothing.', async () => {
     const { db, upstream, acme, key } = await seeded()
     upstream.respond(errorAnswer(400, { message: 'no', type: 'invalid_request_error' }))
     const first = await send(acme.keys.alice, key)
@@ -293,7 +293,7 @@ describe('a key that a crash left running', () => {
   })
 })
 
-test.each(['', 'with space', 'ü', 'x'.repeat(256)])('a malformed key is a 400: %.20s', async (key) => {
+test.each(['', 'with space', 'ü', 'x'.repeat(256)])('A malformed key is a 400: %.20s.', async (key) => {
   const { upstream, acme, callsBefore } = await seeded()
   const answer = await send(acme.keys.alice, key)
   expect(answer.status).toBe(400)

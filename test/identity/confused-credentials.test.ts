@@ -182,7 +182,7 @@ describe('Who sends two credentials', () => {
       () => [['Cookie', 'my_session_token=of-root; session_token=of-alice; session_tokens=of-root']],
       'alice by session',
     ],
-  ])('%s', async (_, headers, expected) => {
+  ])('Of two credentials in one request, %s.', async (_, headers, expected) => {
     expect(await ask(headers())).toBe(expected)
   })
 })
@@ -223,11 +223,11 @@ describe('A credential', () => {
     ],
     ['in the address is not', () => [], '401 missing_api_key', `/auth/session?key=KEY&api_key=KEY&access_token=KEY`],
     ['for a proxy is not', () => [['Proxy-Authorization', alice()]], '401 missing_api_key'],
-  ])('%s', async (_, headers, expected, path) => {
+  ])('A credential %s.', async (_, headers, expected, path) => {
     expect(await ask(headers(), path?.replaceAll('KEY', acme.keys.alice))).toBe(expected)
   })
 
-  test('in the address is in no line of the log', () => {
+  test('A credential in the address is in no line of the log.', () => {
     expect(product.tollgate.output()).not.toContain(acme.keys.alice)
   })
 })
@@ -349,7 +349,7 @@ describe('A user or an organization that is not the credential’s', () => {
       ],
       'alice by api_key',
     ],
-  ])('%s', async (_, headers, expected) => {
+  ])('A user or an organization that is not the credential’s %s.', async (_, headers, expected) => {
     expect(await ask(headers())).toBe(expected)
   })
 })

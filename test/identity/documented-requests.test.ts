@@ -98,11 +98,11 @@ describe('A call of a service', () => {
         power_level: 'balanced',
       },
     ],
-  ])('%s is answered', async (_, key, body) => {
+  ])('The documented call of a service works: %s.', async (_, key, body) => {
     expect(await contentOf(await send('/chat/completions', body, bearer(key)))).toEqual([200, 'Hi there'])
   })
 
-  test('L6: a stream at X-Power-Level eco ends with [DONE]', async () => {
+  test('L6: a stream at X-Power-Level eco ends with [DONE].', async () => {
     const body = { model: 'gpt-4o-mini', messages: MESSAGES, stream: true }
     const answer = await send('/chat/completions', body, { ...bearer(LOOPNET), 'X-Power-Level': 'eco' })
     const text = await answer.text()
@@ -113,14 +113,14 @@ describe('A call of a service', () => {
     ])
   })
 
-  test('L11: the key is in X-Service-Key, and the user in the body is no authority', async () => {
+  test('L11: the key is in X-Service-Key, and the user in the body is no authority.', async () => {
     const body = { model: 'gpt-4o-mini', messages: MESSAGES, user: 'loopnet-service' }
     const answer = await send('/chat/completions', body, { 'X-Service-Key': LOOPNET })
     expect(await payerOf(answer)).toBe('loopnet-service')
     expect(await contentOf(answer)).toEqual([200, 'Hi there'])
   })
 
-  test('L14: the member in X-User-ID pays', async () => {
+  test('L14: the member in X-User-ID pays.', async () => {
     const headers = { ...bearer(LOOPNET), 'X-User-ID': 'jane@loopnet.example' }
     const answer = await send('/chat/completions', { model: 'gpt-4o-mini', messages: MESSAGES }, headers)
     expect(answer.status).toBe(200)
@@ -131,7 +131,7 @@ describe('A call of a service', () => {
   test.each([
     { name: 'gpt-3.5-turbo', user: 'user-1' },
     { name: 'gpt-4', user: 'user-2' },
-  ])('L13: without a credential $name is a 401 that both kinds of readers understand', async ({ name, user }) => {
+  ])('L13: without a credential $name is a 401 that both kinds of readers understand.', async ({ name, user }) => {
     const answer = await send('/chat/completions', { model: name, messages: MESSAGES, user, max_tokens: 50 }, {})
     expect([answer.status, await answer.json()]).toMatchObject([
       401,
@@ -140,7 +140,7 @@ describe('A call of a service', () => {
   })
 })
 
-test('L10: a provider key is stored by a service, for its own calls', async () => {
+test('L10: a provider key is stored by a service, for its own calls.', async () => {
   const body = {
     provider: 'openrouter',
     api_key: `sk-or-v1-${'0f'.repeat(32)}`,
@@ -150,7 +150,7 @@ test('L10: a provider key is stored by a service, for its own calls', async () =
   expect([answer.status, await answer.json()]).toMatchObject([200, { success: true }])
 })
 
-test('L15: a browser sends its session cookie', async () => {
+test('L15: a browser sends its session cookie.', async () => {
   await storedSessions(product.db.database).save('of-jane', { user: { user_id: 'jane@loopnet.example' } }, 60)
   const body = { model: 'gpt-4o-mini', messages: MESSAGES }
   const headers = {
@@ -163,7 +163,7 @@ test('L15: a browser sends its session cookie', async () => {
   expect(await contentOf(answer)).toEqual([200, 'Hi there'])
 })
 
-test.each(['a service key', 'an API key'])('L16: the OpenAI SDK calls with %s', async (which) => {
+test.each(['a service key', 'an API key'])('L16: the OpenAI SDK calls with %s.', async (which) => {
   const { key, hash, preview } = newApiKey()
   if (which === 'an API key')
     await product.db.pool.query(

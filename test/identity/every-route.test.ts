@@ -276,7 +276,7 @@ test.each([
   { what: 'a key of no form', headers: bearer("' or 1=1 --".replaceAll(' ', '')), code: 'invalid_api_key' },
   { what: 'a token that nobody issued', headers: bearer('eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIn0.x'), code: undefined },
   { what: 'an unknown session', headers: { cookie: `session_token=${unknown}` }, code: undefined },
-])('$what is a 401 on every route, whatever else is wrong with the request', async ({ headers, code }) => {
+])('$what is a 401 on every route, whatever else is wrong with the request.', async ({ headers, code }) => {
   expect(await unlike({ status: 401, ...(code === undefined ? {} : { code }) }, headers)).toEqual([])
 })
 
@@ -293,7 +293,7 @@ test.each([
     more: { kind: 'service_key', name: 'gone', is_active: false },
     code: 'invalid_api_key',
   },
-])('$what is a 401 on every route', async ({ more, code }) => {
+])('$what is a 401 on every route.', async ({ more, code }) => {
   expect(await unlike({ status: 401, code }, bearer(await storeKey('the-owner', more)))).toEqual([])
 })
 
@@ -335,7 +335,7 @@ async function refusalsOf(role: Role, credential: (at: number) => Promise<Record
   return wrong
 }
 
-test.each(ROLES)('%s does what the table allows, and nothing else', async (role) => {
+test.each(ROLES)('%s does what the table allows, and nothing else.', async (role) => {
   expect(await refusalsOf(role, async () => bearer(keys.get(role)))).toEqual([])
 })
 

@@ -61,7 +61,7 @@ function visit(path: string, headers: Record<string, string> = {}): Promise<Resp
 }
 
 describe('a login', () => {
-  test('leaves for the provider with a challenge, a state and a nonce of its own each time.', async () => {
+  test('A login leaves for the provider with a challenge, a state and a nonce of its own each time.', async () => {
     const answers = [await visit('/auth/login'), await visit('/auth/login')]
     const [one, other] = answers.map((answer) => new URL(answer.headers.get('location') ?? ''))
     expect(answers.map(({ status }) => status)).toEqual([302, 302])
@@ -83,7 +83,7 @@ describe('a login', () => {
     expect(answers[0]?.headers.get('cache-control')).toBe('no-store')
   })
 
-  test('behind TLS keeps its secrets in a cookie that only our host over TLS can set or get.', async () => {
+  test('A login behind TLS keeps its secrets in a cookie that only our host over TLS can set or get.', async () => {
     const answer = await visit('/auth/login', {
       'x-forwarded-proto': 'https',
       'x-forwarded-host': 'gate.example.com',
@@ -117,7 +117,7 @@ describe('a login', () => {
       403,
       'login_refused',
     ],
-  ])('that ends %s gives no session.', async (_, make, status, code) => {
+  ])('A login that ends %s gives no session.', async (_, make, status, code) => {
     const begun = await visit('/auth/login')
     const state = new URL(begun.headers.get('location') ?? '').searchParams.get('state') ?? ''
     const [query, cookie] = make(state, begun.headers.get('set-cookie')?.split(';')[0] ?? '')
@@ -130,9 +130,12 @@ describe('a login', () => {
 })
 
 describe('where a login leads', () => {
-  test.each(['/', '/usage?from=1#top', '/auth/session', '/a/b%20c'])('%s is a page of ours.', (path) => {
-    expect(returnTo(path)).toBe(path)
-  })
+  test.each(['/', '/usage?from=1#top', '/auth/session', '/a/b%20c'])(
+    '%s is a page of ours, where a login may lead.',
+    (path) => {
+      expect(returnTo(path)).toBe(path)
+    },
+  )
 
   test.each([
     undefined,
@@ -148,7 +151,7 @@ describe('where a login leads', () => {
     '/.//evil.example',
     'javascript:alert(1)',
     '/x\\..\\..\\evil',
-  ])('%j is none.', (path) => {
+  ])('%j is no page of ours, and no login leads there.', (path) => {
     expect(returnTo(path)).toBe(AFTER_LOGIN)
   })
 })
@@ -162,7 +165,7 @@ describe.skipIf(!browserInstalled())('in a browser', () => {
   afterAll(() => browser.close())
 
   test.each(['the database', 'Redis'])(
-    'a user logs in, is known, and logs out; the session is in %s.',
+    'A user logs in in a browser, is known, and logs out; the session is in %s.',
     async (where) => {
       const product = where === 'Redis' ? withRedis : tollgate
       if (product === null) return expect(redisInstalled()).toBe(false)

@@ -38,14 +38,14 @@ const ADMIN_ONLY: Permission[] = [
 ]
 
 describe('the table of permissions', () => {
-  test('a system administrator may do everything, in every organization', () => {
+  test('A system administrator may do everything, in every organization.', () => {
     for (const permission of ALL) {
       expect([permission, can(inRole('system_admin'), permission, HOME)]).toEqual([permission, true])
       expect([permission, can(inRole('system_admin'), permission, OTHER)]).toEqual([permission, true])
     }
   })
 
-  test('nobody but a system administrator may do what has no role', () => {
+  test('Nobody but a system administrator may do what has no role.', () => {
     const operators = ALL.filter((permission) => PERMISSIONS[permission].roles.length === 0)
     expect(operators).toEqual([
       'organizations:manage',
@@ -60,7 +60,7 @@ describe('the table of permissions', () => {
       expect(operators.filter((permission) => can(inRole(role), permission))).toEqual([])
   })
 
-  test('owners and admins manage an organization; a billing admin is not an admin of it', () => {
+  test('Owners and admins manage an organization; a billing admin is not an admin of it.', () => {
     const allowed = (role: Role) => ADMIN_ONLY.filter((permission) => can(inRole(role), permission))
     expect(allowed('owner')).toEqual(ADMIN_ONLY)
     expect(allowed('admin')).toEqual(ADMIN_ONLY)
@@ -69,14 +69,14 @@ describe('the table of permissions', () => {
     expect(allowed('service')).toEqual([])
   })
 
-  test('only the owner hands an organization over', () => {
+  test('Only the owner hands an organization over.', () => {
     const roles = (['owner', 'admin', 'billing_admin', 'member', 'service'] as const).filter((role) =>
       can(inRole(role), 'organization:transfer'),
     )
     expect(roles).toEqual(['owner'])
   })
 
-  test('a role counts in its own organization only', () => {
+  test('A role counts in its own organization only.', () => {
     const caller = inRole('owner', {
       memberships: new Map([
         [HOME, 'owner'],
@@ -87,7 +87,7 @@ describe('the table of permissions', () => {
     expect(can(caller, 'pool:read', 'no such organization')).toBe(false)
   })
 
-  test('scopes take away from a role and never add to it', () => {
+  test('Scopes take away from a role and never add to it.', () => {
     const scopes = new Set<Permission>(['llm:inference', 'allocations:change'])
     expect(ALL.filter((permission) => can(inRole('member', { scopes }), permission))).toEqual(['llm:inference'])
     expect(ALL.filter((permission) => can(inRole('system_admin', { scopes }), permission, OTHER))).toEqual([
@@ -98,7 +98,7 @@ describe('the table of permissions', () => {
 })
 
 describe('a refusal', () => {
-  test('has the text that callers know', () => {
+  test('A refusal has the text that callers know.', () => {
     expect(refusalOf(() => requirePermission(inRole('member'), 'allocations:change'))).toEqual([
       403,
       'permission_denied',
@@ -121,7 +121,7 @@ describe('a refusal', () => {
     ])
   })
 
-  test('names the permission that the credential lacks', () => {
+  test('A refusal names the permission that the credential lacks.', () => {
     const caller = inRole('owner', { scopes: new Set<Permission>(['llm:inference']) })
     expect(refusalOf(() => requirePermission(caller, 'pool:read'))).toEqual([
       403,
@@ -130,7 +130,7 @@ describe('a refusal', () => {
     ])
   })
 
-  test('tells a user without an organization what to do', () => {
+  test('A refusal tells a user without an organization what to do.', () => {
     const nobody = inRole('none', { memberships: new Map() })
     expect(can(nobody, 'organizations:read_own')).toBe(true)
     expect(refusalOf(() => requirePermission(nobody, 'llm:inference'))).toEqual([

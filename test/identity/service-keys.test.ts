@@ -59,7 +59,7 @@ async function member(organization: string, user: string, credits: number, role 
 }
 
 describe('a configured service', () => {
-  test('has an organization with the plan platform from the first start on, and no credits in it', async () => {
+  test('A configured service has an organization with the plan platform from the first start on, and no credits in it.', async () => {
     const { rows } = await product.db.pool.query(
       `select o.name, s.subscription_plan as plan, a.user_id, a.follows_pool, a.reset_period
         from organizations o join organization_subscriptions s on s.org_id = o.id
@@ -79,7 +79,7 @@ describe('a configured service', () => {
     expect([refused.status, refused.json()]).toMatchObject([402, { error: { code: 'insufficient_credits' } }])
   })
 
-  test('pays from what its organization has not handed to users, and leaves the rest to be handed out', async () => {
+  test('A configured service pays from what its organization has not handed to users, and leaves the rest to be handed out.', async () => {
     const id = await organizationId('loopnet')
     await product.db.pool.query('select add_credits_to_pool($1, 640)', [id])
     const answer = await call(LOOPNET)
@@ -96,7 +96,7 @@ describe('a configured service', () => {
     expect(await poolOf('loopnet')).toEqual({ total: '640', available: '130', used: '3' })
   })
 
-  test('never takes what is allocated to others', async () => {
+  test('A configured service never takes what is allocated to others.', async () => {
     const id = await organizationId('centerdeep')
     await product.db.pool.query('select add_credits_to_pool($1, 8)', [id])
     await member('centerdeep', 'dora', 4)
@@ -109,7 +109,7 @@ describe('a configured service', () => {
     expect(await poolOf('centerdeep')).toEqual({ total: '8', available: '0', used: '3' })
   })
 
-  test('sends its key as a bearer token, in X-Service-Key, or where another SDK puts it', async () => {
+  test('A configured service sends its key as a bearer token, in X-Service-Key, or where another SDK puts it.', async () => {
     for (const headers of [
       { 'X-Service-Key': LOOPNET },
       { 'x-api-key': LOOPNET },
@@ -120,7 +120,7 @@ describe('a configured service', () => {
       expect([Object.keys(headers), (await call(null, headers)).status]).toEqual([Object.keys(headers), 200])
   })
 
-  test('calls the models it is restricted to, and is shown no others', async () => {
+  test('A configured service calls the models it is restricted to, and is shown no others.', async () => {
     const refused = await call(LOOPNET, {}, { ...BODY, model: 'o4-mini' })
     expect([refused.status, refused.json()]).toMatchObject([
       403,
@@ -132,7 +132,7 @@ describe('a configured service', () => {
     expect([hidden.status, hidden.json()]).toMatchObject([403, { error: { code: 'model_not_allowed' } }])
   })
 
-  test('calls the routes it is restricted to, which is decided before anything else', async () => {
+  test('A configured service calls the routes it is restricted to, which is decided before anything else.', async () => {
     const refused = await get(product.tollgate, LOOPNET, '/api/v1/admin/audit-log?limit=nonsense')
     expect([refused.status, refused.json()]).toMatchObject([
       403,
@@ -144,7 +144,7 @@ describe('a configured service', () => {
 })
 
 describe('a service that acts as members', () => {
-  test('has the member pay who is named in X-User-ID', async () => {
+  test('A service that acts as members has the member pay who is named in X-User-ID.', async () => {
     await member('loopnet', 'alice', 10)
     const answer = await call(LOOPNET, { 'X-User-ID': 'alice' })
     expect(answer.status).toBe(200)
@@ -155,13 +155,13 @@ describe('a service that acts as members', () => {
     expect(answer.headers.get('x-credits-remaining')).toBe('7.000')
   })
 
-  test('gets no right that a member has and a service has not', async () => {
+  test('A service that acts as members gets no right that a member has and a service has not.', async () => {
     await member('loopnet', 'owner', 1, 'owner')
     const answer = await get(product.tollgate, LOOPNET, '/api/v1/llm/byok/keys?scope=organization')
     expect([answer.status, answer.json()]).toMatchObject([403, { error: { code: 'permission_denied' } }])
   })
 
-  test('does not act as a user who is not a member', async () => {
+  test('A service that acts as members does not act as a user who is not a member.', async () => {
     await product.db.seedOrganization({ name: 'elsewhere', credits: 10, users: { mallory: 5 } })
     for (const user of ['mallory', 'nobody', 'x'.repeat(300)]) {
       const answer = await call(LOOPNET, { 'X-User-ID': user })
@@ -169,27 +169,27 @@ describe('a service that acts as members', () => {
     }
   })
 
-  test('must be allowed to; one that is not is refused rather than charged itself', async () => {
+  test('A service that acts as members must be allowed to; one that is not is refused rather than charged itself.', async () => {
     const answer = await call(CENTERDEEP, { 'X-User-ID': 'dora' })
     expect([answer.status, answer.json()]).toMatchObject([403, { error: { code: 'act_as_not_allowed' } }])
   })
 })
 
 describe('a request that names two keys', () => {
-  test('is refused where they disagree, and served where they are the same', async () => {
+  test('A request that names two keys is refused where they disagree, and served where they are the same.', async () => {
     const refused = await call(LOOPNET, { 'x-api-key': CENTERDEEP })
     expect([refused.status, refused.json()]).toMatchObject([401, { error: { code: 'ambiguous_api_key' } }])
     expect((await call(LOOPNET, { 'x-api-key': LOOPNET })).status).toBe(200)
   })
 
-  test('is the caller of x-litellm-api-key, whatever a proxy put into Authorization', async () => {
+  test('A request that names two keys is the caller of x-litellm-api-key, whatever a proxy put into Authorization.', async () => {
     expect((await call('eyJhbGciOiJub25lIn0.of.another', { 'x-litellm-api-key': LOOPNET })).status).toBe(200)
     expect((await call(LOOPNET, { 'x-litellm-api-key': 'sk-nobodys-key-00000000' })).status).toBe(401)
   })
 })
 
 describe('X-Org-ID', () => {
-  test('is refused where it names another organization, no organization, or no id', async () => {
+  test('X-Org-ID is refused where it names another organization, no organization, or no id.', async () => {
     const other = await product.db.seedOrganization({ credits: 10, users: { erin: 5 } })
     const own = await organizationId('loopnet')
     const status = async (key: string, id: string) => {
@@ -207,7 +207,7 @@ describe('X-Org-ID', () => {
     expect(await status(MASTER_KEY, '7d0e7a0e-0000-4000-8000-000000000000')).toEqual([404, 'organization_not_found'])
   })
 
-  test('of a suspended organization is refused', async () => {
+  test('X-Org-ID of a suspended organization is refused.', async () => {
     const { id, keys } = await product.db.seedOrganization({ credits: 10, users: { frank: 5 } })
     await product.db.pool.query(`update organizations set status = 'suspended' where id = $1`, [id])
     const answer = await call(keys.frank, { 'X-Org-ID': id })

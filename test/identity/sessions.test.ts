@@ -63,7 +63,7 @@ describe.skipIf(!redisInstalled())('a session in Redis', () => {
     return { status: answer.status, body: (await answer.json()) as Record<string, unknown> }
   }
 
-  test('pays for a call as its user.', async () => {
+  test('A session in Redis pays for a call as its user.', async () => {
     const headers = await seed('pays', { user: { user_id: 'alice', email: 'alice@example.com', role: 'viewer' } })
     const answer = await postChat(tollgate, null, BODY, { headers })
     expect([answer.status, answer.body]).toEqual([200, expect.any(String)])
@@ -95,7 +95,7 @@ describe.skipIf(!redisInstalled())('a session in Redis', () => {
     ],
     ['no role', { user: { user_id: 'alice' } }, 403],
     ['a role beside its user', { user: { user_id: 'alice' }, roles: ['admin'] }, 403],
-  ])('with %s is a system administrator or not: %j', async (name, session, status) => {
+  ])('A session in Redis with %s is a system administrator or not: %j.', async (name, session, status) => {
     const headers = await seed(`roles-${name.replaceAll(' ', '-')}`, session)
     expect((await read(headers, ADMIN_ROUTE)).status).toBe(status)
   })
@@ -107,7 +107,7 @@ describe.skipIf(!redisInstalled())('a session in Redis', () => {
     ['no user', { csrf_token: 'x' }],
     ['a user without an id', { user: { email: 'alice@example.com', user_id: '' } }],
     ['an id that can be none', { user: { user_id: 'a\0b' } }],
-  ])('that holds %s is 401.', async (name, session) => {
+  ])('A session in Redis that holds %s is 401.', async (name, session) => {
     const headers = await seed(`broken-${name.replaceAll(' ', '-')}`, session)
     expect(await read(headers)).toEqual({
       status: 401,
@@ -118,13 +118,13 @@ describe.skipIf(!redisInstalled())('a session in Redis', () => {
     })
   })
 
-  test('that does not exist is 401, before anything else is looked at.', async () => {
+  test('A session in Redis that does not exist is 401, before anything else is looked at.', async () => {
     const headers = { cookie: 'session_token=nobody', origin: 'https://evil.example' }
     const answer = await postChat(tollgate, null, '{', { headers })
     expect([answer.status, answer.json().detail]).toEqual([401, 'Invalid or expired session. Please login again.'])
   })
 
-  test('gives way to a key that is sent beside it.', async () => {
+  test('A session in Redis gives way to a key that is sent beside it.', async () => {
     const { cookie } = await seed('beside', { user: { user_id: 'root', role: 'admin' } })
     const answer = await fetch(`${tollgate.url}/auth/session`, {
       headers: { cookie, authorization: `Bearer ${acme.keys.alice}` },
@@ -132,7 +132,7 @@ describe.skipIf(!redisInstalled())('a session in Redis', () => {
     expect(await answer.json()).toMatchObject({ user_id: 'alice', credential: 'api_key' })
   })
 
-  test('that was removed is refused a second later.', async () => {
+  test('A session in Redis that was removed is refused a second later.', async () => {
     const headers = await seed('removed', { user: { user_id: 'alice' } })
     expect((await read(headers)).status).toBe(200)
     await client.del('session:removed')
@@ -164,21 +164,24 @@ describe.skipIf(!redisInstalled())('a session in Redis', () => {
         { origin: 'https://evil.example', 'sec-fetch-site': 'cross-site' },
         200,
       ],
-    ])('%s: %s %j', async (_, method, stated, status) => {
-      const token = `page-${method}-${status}-${JSON.stringify(stated).replaceAll(/\W/g, '')}`
-      const { cookie } = await seed(token, { user: { user_id: 'alice' } })
-      const headers: Record<string, string> = { cookie, ...stated }
-      if (stated.origin === 'OWN') headers.origin = tollgate.url
-      if (stated.origin === 'OWN-TLS') headers.origin = tollgate.url.replace('http:', 'https:')
-      const path = method === 'POST' ? '/auth/logout' : '/auth/session'
-      const answer = await fetch(`${tollgate.url}${path}`, { method, headers })
-      expect(answer.status).toBe(status)
-      // What was refused changed nothing.
-      expect(await client.exists(`session:${token}`)).toBe(method === 'POST' && status === 200 ? 0 : 1)
-    })
+    ])(
+      'A request from a page with a session is answered as its origin deserves: %s: %s %j.',
+      async (_, method, stated, status) => {
+        const token = `page-${method}-${status}-${JSON.stringify(stated).replaceAll(/\W/g, '')}`
+        const { cookie } = await seed(token, { user: { user_id: 'alice' } })
+        const headers: Record<string, string> = { cookie, ...stated }
+        if (stated.origin === 'OWN') headers.origin = tollgate.url
+        if (stated.origin === 'OWN-TLS') headers.origin = tollgate.url.replace('http:', 'https:')
+        const path = method === 'POST' ? '/auth/logout' : '/auth/session'
+        const answer = await fetch(`${tollgate.url}${path}`, { method, headers })
+        expect(answer.status).toBe(status)
+        // What was refused changed nothing.
+        expect(await client.exists(`session:${token}`)).toBe(method === 'POST' && status === 200 ? 0 : 1)
+      },
+    )
   })
 
-  test('can not be checked while Redis does not respond: 503 and no pass, and callers with keys feel nothing.', async () => {
+  test('A session in Redis can not be checked while Redis does not respond: 503 and no pass, and callers with keys feel nothing.', async () => {
     const headers = await seed('away', { user: { user_id: 'alice' } })
     redis.send('SIGSTOP')
     try {

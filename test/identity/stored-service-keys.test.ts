@@ -44,7 +44,9 @@ function turns(key: unknown, status: number) {
 }
 
 describe('tollgate service-key', () => {
-  test('makes a key with its organization, which is listed and revoked', { timeout: 120_000 }, async () => {
+  test('Tollgate service-key makes a key with its organization, which is listed and revoked.', {
+    timeout: 120_000,
+  }, async () => {
     const made = await run('service-key', 'create', '--name', 'search', '--org', 'search-inc', '--models', 'exact')
     expect(made).toMatchObject({
       name: 'search',
@@ -67,7 +69,9 @@ describe('tollgate service-key', () => {
     await turns(made.key, 401)
   })
 
-  test('gives a key limits of its own, which its next key has too', { timeout: 120_000 }, async () => {
+  test('Tollgate service-key gives a key limits of its own, which its next key has too.', {
+    timeout: 120_000,
+  }, async () => {
     const flags = ['--requests-per-minute', '2', '--tokens-per-minute=5000', '--calls-at-once', '7']
     const limits = { requests_per_minute: 2, tokens_per_minute: 5000, calls_at_once: 7 }
     expect(await run('service-key', 'create', '--name', 'slow', '--org', 'slow-inc', ...flags)).toMatchObject(limits)
@@ -99,7 +103,7 @@ describe('tollgate service-key', () => {
 })
 
 describe('/api/v1/admin/service-keys', () => {
-  test('makes, lists, rotates and revokes, and leaves an entry in the audit log each time, never a key', async () => {
+  test('/api/v1/admin/service-keys makes, lists, rotates and revokes, and leaves an entry in the audit log each time, never a key.', async () => {
     const made = await send('POST', PATH, {
       name: 'partner',
       organization: 'partner-inc',
@@ -169,12 +173,12 @@ describe('/api/v1/admin/service-keys', () => {
     [{ name: 'x', organization: 'o', requests_per_minute: 2_147_483_648 }, 'requests_per_minute'],
     [{ name: 'x', organization: 'o', tokens_per_minute: 1.5 }, 'tokens_per_minute'],
     [{ name: 'x', organization: 'o', expires_at: 'tomorrow' }, 'expires_at'],
-  ])('refuses %j and names the member', async (body, param) => {
+  ])('/api/v1/admin/service-keys refuses %j and names the member.', async (body, param) => {
     const answer = await send('POST', PATH, body)
     expect([answer.status, answer.json()]).toMatchObject([422, { error: { param } }])
   })
 
-  test('is for system administrators', async () => {
+  test('/api/v1/admin/service-keys is for system administrators.', async () => {
     const { keys } = await product.db.seedOrganization({ credits: 0, users: { owner: 0 } })
     for (const [method, path] of [
       ['GET', PATH],

@@ -41,7 +41,7 @@ afterAll(async () => {
 })
 
 describe('a token that the provider issued', () => {
-  test('pays for a call as its user.', async () => {
+  test('A token that the provider issued pays for a call as its user.', async () => {
     const answer = await postChat(tollgate, await provider.token('alice'), BODY, { headers: { 'x-org-id': acme.id } })
     expect([answer.status, answer.body]).toEqual([200, expect.any(String)])
     const { rows } = await db.pool.query('select org_id, user_id from credit_usage_attribution where call_id = $1', [
@@ -50,7 +50,7 @@ describe('a token that the provider issued', () => {
     expect(rows).toEqual([{ org_id: acme.id, user_id: 'alice' }])
   })
 
-  test('acts in the organization that its claim names.', async () => {
+  test('A token that the provider issued acts in the organization that its claim names.', async () => {
     provider.claims.set('alice', { organization: ['beta'] })
     const answer = await postChat(tollgate, await provider.token('alice'), BODY)
     expect(answer.status).toBe(200)
@@ -65,18 +65,18 @@ describe('a token that the provider issued', () => {
     provider.claims.delete('alice')
   })
 
-  test('of a user without an organization is 403.', async () => {
+  test('A token that the provider issued of a user without an organization is 403.', async () => {
     const answer = await postChat(tollgate, await provider.token('carol'), BODY)
     expect([answer.status, answer.json().detail]).toEqual([403, expect.any(String)])
   })
 
-  test('that names an organization its user is no member of is 403.', async () => {
+  test('A token that the provider issued that names an organization its user is no member of is 403.', async () => {
     provider.claims.set('bob', { organization: 'beta' })
     expect((await postChat(tollgate, await provider.token('bob'), BODY)).status).toBe(403)
     provider.claims.delete('bob')
   })
 
-  test('with a role of administrators is a system administrator; with another one it is not.', async () => {
+  test('A token that the provider issued with a role of administrators is a system administrator; with another one it is not.', async () => {
     provider.claims.set('root', { realm_access: { roles: ['viewer', 'tollgate-admin'] } })
     expect((await get(tollgate, await provider.token('root'), '/api/v1/admin/platform-keys')).status).toBe(200)
     provider.claims.set('bob', { realm_access: { roles: ['not-tollgate-admin', 'tollgate-admins'] } })
@@ -84,7 +84,7 @@ describe('a token that the provider issued', () => {
     provider.claims.delete('bob')
   })
 
-  test('of a member who was removed is refused a second later, however long it is good.', async () => {
+  test('A token that the provider issued of a member who was removed is refused a second later, however long it is good.', async () => {
     await db.pool.query("insert into organization_members (org_id, user_id) values ($1, 'dave')", [beta.id])
     await db.pool.query("select allocate_credits_to_user($1, 'dave', 10)", [beta.id])
     const token = await provider.token('dave')

@@ -140,7 +140,7 @@ describe('a token that must not pass', () => {
     ['is unsigned in other letters', async () => unsigned('nOnE'), 'invalid_token'],
     ['states two issuers', () => provider.forge({ iss: [provider.issuer, stranger.issuer] }), 'invalid_token'],
     ['is for an audience that begins as ours', () => provider.forge({ aud: `${AUDIENCE}-2` }), 'invalid_token'],
-  ])('%s.', async (_, make, code) => {
+  ])('A token does not pass that %s.', async (_, make, code) => {
     expect(await fresh()(await make())).toBe(`401 ${code}`)
   })
 

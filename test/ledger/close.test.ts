@@ -31,7 +31,7 @@ async function recovered(organizationId: string, delivered: number): Promise<str
 }
 
 describe('settling', () => {
-  test('charges the true cost and gives back the rest of the hold', async () => {
+  test('Settling charges the true cost and gives back the rest of the hold.', async () => {
     const org = await seed()
     const { callId } = await hold(db.pool, org.id, { output: 50 })
     expect(await close(db.pool, org.id, callId, 12.345678)).toEqual({
@@ -62,7 +62,7 @@ describe('settling', () => {
     ])
   })
 
-  test('a settled call answers what the first settle booked', async () => {
+  test('A settled call answers what the first settle booked.', async () => {
     const org = await seed()
     const { callId } = await hold(db.pool, org.id, { output: 50 })
     await close(db.pool, org.id, callId, 20)
@@ -102,7 +102,7 @@ describe('settling', () => {
     })
   })
 
-  test('works on after the organization was suspended and the allocation switched off', async () => {
+  test('Settling works on after the organization was suspended and the allocation switched off.', async () => {
     const org = await seed()
     const { callId } = await hold(db.pool, org.id, { output: 50 })
     await db.pool.query("update organizations set status = 'suspended' where id = $1", [org.id])
@@ -122,7 +122,7 @@ describe('settling', () => {
 })
 
 describe('releasing', () => {
-  test('gives the hold back and leaves a row of nothing', async () => {
+  test('Releasing gives the hold back and leaves a row of nothing.', async () => {
     const org = await seed()
     const { callId } = await hold(db.pool, org.id, { output: 50 })
     expect(await close(db.pool, org.id, callId, null)).toMatchObject({
@@ -143,7 +143,7 @@ describe('releasing', () => {
 })
 
 describe('a settle that comes after', () => {
-  test('a release books the charge once, as a correction', async () => {
+  test('A settle that comes after a release books the charge once, as a correction.', async () => {
     const org = await seed()
     const { callId } = await hold(db.pool, org.id, { output: 50 })
     await close(db.pool, org.id, callId, null)
@@ -153,7 +153,7 @@ describe('a settle that comes after', () => {
     expect(await spent(org.id)).toEqual({ pool: '20', alice: '20', held: '0', overage: '0' })
   })
 
-  test('a recovery books what is missing once, as a correction', async () => {
+  test('A settle that comes after a recovery books what is missing once, as a correction.', async () => {
     const org = await seed()
     const callId = await recovered(org.id, 15)
     expect(await close(db.pool, org.id, callId, 20)).toMatchObject({ charged: '20', remaining: '80' })
@@ -162,14 +162,14 @@ describe('a settle that comes after', () => {
     expect(await spent(org.id)).toEqual({ pool: '20', alice: '20', held: '0', overage: '0' })
   })
 
-  test('a recovery that charged as much changes nothing', async () => {
+  test('A settle that comes after a recovery that charged as much changes nothing.', async () => {
     const org = await seed()
     const callId = await recovered(org.id, 20)
     expect(await close(db.pool, org.id, callId, 20)).toMatchObject({ charged: '20', remaining: '80' })
     expect(await entries(callId)).toEqual(['charge 20'])
   })
 
-  test('a recovery that charged more gives back the difference once, by a row of the journal', async () => {
+  test('A settle that comes after a recovery that charged more gives back the difference once, by a row of the journal.', async () => {
     const org = await seed()
     const callId = await recovered(org.id, 50)
     expect(await close(db.pool, org.id, callId, 20)).toMatchObject({ charged: '20', remaining: '80' })
@@ -187,7 +187,7 @@ describe('a settle that comes after', () => {
     expect(rows).toEqual([{ kind: 'correction', pool_total: '30.000000', user_id: 'alice' }])
   })
 
-  test('a recovery that charged more brings an allocation back above zero', async () => {
+  test('A settle that comes after a recovery that charged more brings an allocation back above zero.', async () => {
     const org = await seed()
     const callId = await recovered(org.id, 110)
     expect((await spent(org.id)).overage).toBe('10')
@@ -213,13 +213,16 @@ describe('a settle that comes late answers what the key has spent', () => {
     { name: 'a recovery that charged less', state: 'recovered', charge: 20, spent: '27' },
     { name: 'a recovery that charged as much', state: 'recovered', charge: 15, spent: '22' },
     { name: 'a recovery that charged more', state: 'recovered', charge: 5, spent: '12' },
-  ] as const)('after $name, and when it is sent again', async ({ state, charge, spent: keyUsed }) => {
-    const org = await seed()
-    const callId = await late(org.id, org.keyIds.alice, state)
-    const answer = { charged: `${charge}`, remaining: `${100 - 7 - charge}`, key_used: keyUsed }
-    expect(await close(db.pool, org.id, callId, charge)).toEqual(answer)
-    expect(await close(db.pool, org.id, callId, charge)).toEqual(answer)
-  })
+  ] as const)(
+    'A settle that comes late answers what the key has spent after $name, and when it is sent again.',
+    async ({ state, charge, spent: keyUsed }) => {
+      const org = await seed()
+      const callId = await late(org.id, org.keyIds.alice, state)
+      const answer = { charged: `${charge}`, remaining: `${100 - 7 - charge}`, key_used: keyUsed }
+      expect(await close(db.pool, org.id, callId, charge)).toEqual(answer)
+      expect(await close(db.pool, org.id, callId, charge)).toEqual(answer)
+    },
+  )
 
   test('A late settle in a batch with others tells it too.', async () => {
     const orgs = [await seed(), await seed()]
@@ -239,25 +242,28 @@ describe('a settle that comes late answers what the key has spent', () => {
 })
 
 describe('a limit that was lowered while its calls ran', () => {
-  test.each([1, 2])('keeps its new amount when %i of them are closed in one batch', async (count) => {
-    const org = await seed()
-    const window_start = '1970-01-01T00:00:00Z'
-    const limits: Limit[] = [{ kind: 'key', id: org.keyIds.alice, window_start, limit_amount: 100 }]
-    const closes = []
-    for (let i = 0; i < count; i += 1) {
-      const { callId } = await hold(db.pool, org.id, { output: 20, limits })
-      closes.push({ state: 'settled' as const, closing: settlementOf(holdRequest(org, { callId }), 5n * credit) })
-    }
-    const where = "where kind = 'key' and id = $1"
-    await db.pool.query(`update tollgate.ledger_limits set limit_amount = 10 ${where}`, [org.keyIds.alice])
-    const client = new pg.Client({ connectionString: db.url })
-    onTestFinished(() => client.end())
-    await client.connect()
-    expect(await sendCloses(client, closes)).toMatchObject(closes.map(() => ({ charged: '5.000000' })))
-    const { rows } = await db.pool.query(
-      `select trim_scale(limit_amount) as limit, trim_scale(held) as held, trim_scale(used) as used from tollgate.ledger_limits ${where}`,
-      [org.keyIds.alice],
-    )
-    expect(rows).toEqual([{ limit: '10', held: '0', used: `${5 * count}` }])
-  })
+  test.each([1, 2])(
+    'A limit that was lowered while its calls ran keeps its new amount when %i of them are closed in one batch.',
+    async (count) => {
+      const org = await seed()
+      const window_start = '1970-01-01T00:00:00Z'
+      const limits: Limit[] = [{ kind: 'key', id: org.keyIds.alice, window_start, limit_amount: 100 }]
+      const closes = []
+      for (let i = 0; i < count; i += 1) {
+        const { callId } = await hold(db.pool, org.id, { output: 20, limits })
+        closes.push({ state: 'settled' as const, closing: settlementOf(holdRequest(org, { callId }), 5n * credit) })
+      }
+      const where = "where kind = 'key' and id = $1"
+      await db.pool.query(`update tollgate.ledger_limits set limit_amount = 10 ${where}`, [org.keyIds.alice])
+      const client = new pg.Client({ connectionString: db.url })
+      onTestFinished(() => client.end())
+      await client.connect()
+      expect(await sendCloses(client, closes)).toMatchObject(closes.map(() => ({ charged: '5.000000' })))
+      const { rows } = await db.pool.query(
+        `select trim_scale(limit_amount) as limit, trim_scale(held) as held, trim_scale(used) as used from tollgate.ledger_limits ${where}`,
+        [org.keyIds.alice],
+      )
+      expect(rows).toEqual([{ limit: '10', held: '0', used: `${5 * count}` }])
+    },
+  )
 })

@@ -29,7 +29,7 @@ async function deducted(work: Promise<unknown>): Promise<boolean> {
 }
 
 describe('many at once', () => {
-  test('deduct_credits for ten times what is there: exactly what is there is spent', async () => {
+  test('Many deduct_credits at once for ten times what is there spend exactly what is there.', async () => {
     const org = await db.seedOrganization({ credits: 500, users: { alice: 500 } })
     const calls = Array.from({ length: 100 }, (_, index) =>
       deducted(
@@ -44,7 +44,7 @@ describe('many at once', () => {
     })
   })
 
-  test('64 holds with money for ten: ten are held', async () => {
+  test('Of 64 holds at once with money for ten, ten are held.', async () => {
     const org = await db.seedOrganization({ credits: 1_000, users: { alice: 100 } })
     const answers = await Promise.all(Array.from({ length: 64 }, () => hold(eight.pool, org.id, { output: 10 })))
     expect(answers.filter((answer) => answer.outcome === 'held')).toHaveLength(10)
@@ -52,7 +52,7 @@ describe('many at once', () => {
     expect((await balances(db.pool, org.id)).pool.held).toBe('100')
   })
 
-  test('holds and deductions together take what is there, and no more', async () => {
+  test('Holds and deductions together take what is there, and no more.', async () => {
     const org = await db.seedOrganization({ credits: 1_000, users: { alice: 100 } })
     const calls = Array.from({ length: 64 }, (_, index) =>
       index % 2 === 0
@@ -64,7 +64,7 @@ describe('many at once', () => {
     expect(Number(pool.held) + Number(pool.used)).toBe(100)
   })
 
-  test('allocations of one pool hand out what it has, and no more', async () => {
+  test('Allocations of one pool at once hand out what it has, and no more.', async () => {
     const org = await db.seedOrganization({ credits: 100, users: { alice: 0 } })
     const calls = Array.from({ length: 40 }, (_, index) =>
       deducted(eight.pool.query('select allocate_credits_to_user($1, $2, 10)', [org.id, `user-${index % 4}`])),
@@ -73,7 +73,7 @@ describe('many at once', () => {
     expect((await balances(db.pool, org.id)).pool).toMatchObject({ total: '100', allocated: '100' })
   })
 
-  test('purchases make one pool', async () => {
+  test('Purchases at once make one pool.', async () => {
     const { rows } = await db.pool.query<{ id: string }>("insert into organizations (name) values ('new') returning id")
     const id = rows[0]?.id ?? ''
     await Promise.all(Array.from({ length: 16 }, () => eight.pool.query('select add_credits_to_pool($1, 5)', [id])))
@@ -81,7 +81,7 @@ describe('many at once', () => {
   })
 })
 
-test('a settle and a hold of different organizations lock the limits they share in the same order', async () => {
+test('A settle and a hold of different organizations lock the limits they share in the same order.', async () => {
   const acme = await db.seedOrganization({ credits: 100, users: { alice: 100 } })
   const other = await db.seedOrganization({ credits: 100, users: { alice: 100 } })
   const limit = (kind: string): Limit => ({
@@ -137,28 +137,31 @@ describe('two batches of the same calls in different orders lock the holds by th
     { name: 'closings', first: closeAll, second: closeAll },
     { name: 'checkpoints', first: noteAll, second: noteAll },
     { name: 'a closing and a checkpoint', first: closeAll, second: noteAll },
-  ])('$name', async ({ first, second }) => {
-    const org = await db.seedOrganization({ credits: 1_000, users: { alice: 1_000 } })
-    const [one, other] = [await session(), await session()]
-    const owner = randomUUID()
-    await db.pool.query(
-      "insert into tollgate.ledger_processes (id, host, pid, version, lease_until) values ($1, 'test', 1, 'test', 'infinity')",
-      [owner],
-    )
-    for (let round = 0; round < 4; round += 1) {
-      const calls = Array.from({ length: 16 }, () => holdRequest(org, { output: 2n * credit }))
-      await sendHolds(one, owner, calls)
-      // Both have begun, and stand somewhere among the holds, before either can come to its end.
-      const lock = `select from tollgate.ledger_holds where call_id = '${calls[8]?.callId}' for update`
-      const [answers, others] = await inLine(db.pool, lock, 2, () =>
-        Promise.all([first(one, calls), second(other, [...calls].reverse())]),
+  ])(
+    'Two batches of the same calls in different orders lock the holds by their ids, without a deadlock: $name',
+    async ({ first, second }) => {
+      const org = await db.seedOrganization({ credits: 1_000, users: { alice: 1_000 } })
+      const [one, other] = [await session(), await session()]
+      const owner = randomUUID()
+      await db.pool.query(
+        "insert into tollgate.ledger_processes (id, host, pid, version, lease_until) values ($1, 'test', 1, 'test', 'infinity')",
+        [owner],
       )
-      expect([answers.length, others.length]).toEqual([16, 16])
-      await closeAll(one, calls)
-    }
-    // Four rounds of sixteen calls at a credit.
-    expect(await balances(db.pool, org.id)).toMatchObject({ pool: { used: '64', held: '0' }, entries: 64 })
-  })
+      for (let round = 0; round < 4; round += 1) {
+        const calls = Array.from({ length: 16 }, () => holdRequest(org, { output: 2n * credit }))
+        await sendHolds(one, owner, calls)
+        // Both have begun, and stand somewhere among the holds, before either can come to its end.
+        const lock = `select from tollgate.ledger_holds where call_id = '${calls[8]?.callId}' for update`
+        const [answers, others] = await inLine(db.pool, lock, 2, () =>
+          Promise.all([first(one, calls), second(other, [...calls].reverse())]),
+        )
+        expect([answers.length, others.length]).toEqual([16, 16])
+        await closeAll(one, calls)
+      }
+      // Four rounds of sixteen calls at a credit.
+      expect(await balances(db.pool, org.id)).toMatchObject({ pool: { used: '64', held: '0' }, entries: 64 })
+    },
+  )
 
   async function session(): Promise<pg.Client> {
     const client = new pg.Client({ connectionString: db.url })
@@ -177,7 +180,7 @@ function randomIntegers(seed: number): (below: number) => number {
   }
 }
 
-test('500 operations of all kinds over three organizations that share limits: no deadlock, and the books are right', async () => {
+test('500 operations of all kinds over three organizations that share limits end without a deadlock, and the books are right.', async () => {
   const next = randomIntegers(8_084)
   const orgs = await Promise.all(
     Array.from({ length: 3 }, () => db.seedOrganization({ credits: 2_000, users: { alice: 500, bob: 500 } })),
@@ -218,7 +221,7 @@ test('500 operations of all kinds over three organizations that share limits: no
   expect(open.length).toBeGreaterThan(50)
 })
 
-test('a hold that commits while the batch that closes it waits: the batch is done again, and closes it', async () => {
+test('A hold that commits while the batch that closes it waits: the batch is done again, and closes it.', async () => {
   const org = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   const [released, late] = [holdRequest(org), holdRequest(org)]
   const first = await hold(db.pool, org.id, { callId: released.callId, output: 10 })

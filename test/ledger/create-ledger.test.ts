@@ -51,7 +51,7 @@ describe('the ledger', () => {
   })
   const seed = () => db.seedOrganization({ credits: 1_000, users: { alice: 100 } })
 
-  test('holds, extends and settles in microcredits, and knows what the key has spent', async () => {
+  test('The ledger holds, extends and settles in microcredits, and knows what the key has spent.', async () => {
     const org = await seed()
     const first = request(org, 40n * credit, 5n * credit)
     expect(await ledger.hold(first)).toEqual({
@@ -78,7 +78,7 @@ describe('the ledger', () => {
     expect(opened.troubles).toEqual([])
   })
 
-  test('402 insufficient_credits', async () => {
+  test('The ledger refuses a hold with 402 insufficient_credits.', async () => {
     const error = await refused(ledger.hold(request(await seed(), 200n * credit, 100n * credit)))
     expect(error.status).toBe(402)
     expect(error.headers).toEqual({ 'x-should-retry': 'false' })
@@ -98,7 +98,7 @@ describe('the ledger', () => {
     })
   })
 
-  test('402 credits_in_flight', async () => {
+  test('The ledger refuses a hold with 402 credits_in_flight.', async () => {
     const org = await seed()
     await ledger.hold(request(org, 59_500_000n))
     const error = await refused(ledger.hold(request(org, 50n * credit)))
@@ -114,7 +114,7 @@ describe('the ledger', () => {
     )
   })
 
-  test('403 no_allocation, 403 organization_suspended', async () => {
+  test('The ledger refuses a hold with 403 no_allocation and 403 organization_suspended.', async () => {
     const org = await seed()
     const stranger = { ...request(org, credit), userId: 'nobody' }
     const noAllocation = await refused(ledger.hold(stranger))
@@ -155,7 +155,7 @@ describe('while the database is away', () => {
     message: 'The ledger is not available, so no paid call can start. Try again shortly.',
   }
 
-  test('no call is held: 503, and nothing is left behind when it is back', async () => {
+  test('While the database is away no call is held: 503, and nothing is left behind when it is back.', async () => {
     const call = request(org, credit)
     proxy.cut()
     expect(await refused(ledger.hold(call))).toMatchObject(unavailable)
@@ -167,7 +167,7 @@ describe('while the database is away', () => {
     expect(['released', undefined]).toContain(await holdState(call.callId))
   })
 
-  test('a hold that was taken but whose answer was lost is given back', async () => {
+  test('A hold that was taken but whose answer was lost is given back.', async () => {
     await ledger.hold(request(org, 0n))
     const call = request(org, 50n * credit)
     proxy.loseAnswers()
@@ -181,7 +181,7 @@ describe('while the database is away', () => {
     expect((await balances(db.pool, org.id)).users.alice).toEqual({ allocated: '100', used: '0', held: '1' })
   })
 
-  test('a settlement is pending, and on the books once when it is back', async () => {
+  test('While the database is away a settlement is pending, and on the books once when it is back.', async () => {
     const call = request(org, 50n * credit)
     await ledger.hold(call)
     proxy.cut()
@@ -194,7 +194,7 @@ describe('while the database is away', () => {
     expect((await balances(db.pool, org.id)).users.alice).toEqual({ allocated: '100', used: '20', held: '0' })
   })
 
-  test('a settlement that was booked but whose answer was lost is not booked again', async () => {
+  test('A settlement that was booked but whose answer was lost is not booked again.', async () => {
     const [first, call] = [request(org, 0n), request(org, 50n * credit)]
     await ledger.hold(first)
     await ledger.settle(settlementOf(first, 0n))
@@ -209,7 +209,7 @@ describe('while the database is away', () => {
     expect((await balances(db.pool, org.id)).pool.used).toBe('20')
   })
 
-  test('a release is repeated until it is booked', async () => {
+  test('While the database is away a release is repeated until it is booked.', async () => {
     const call = request(org, 50n * credit)
     await ledger.hold(call)
     proxy.cut()
@@ -220,7 +220,7 @@ describe('while the database is away', () => {
     expect(await holdState(call.callId)).toBe('released')
   })
 
-  test('a hold is not extended', async () => {
+  test('While the database is away a hold is not extended.', async () => {
     const call = request(org, 50n * credit)
     await ledger.hold(call)
     proxy.cut()
@@ -230,7 +230,7 @@ describe('while the database is away', () => {
 })
 
 describe('when a commit is ambiguous', () => {
-  test('what was committed and lost its answer is done once: a hold, its extension, its settlement', async () => {
+  test('What was committed and lost its response is done once: a hold, its extension, its settlement.', async () => {
     const proxy = await startTcpProxy(db.url)
     onTestFinished(() => proxy.close())
     const { ledger } = await openLedger({ databaseUrl: proxy.url, onFinish: onTestFinished })
@@ -258,7 +258,7 @@ describe('when a commit is ambiguous', () => {
 
 describe('what is on disk when it is answered', () => {
   test.each(['on', 'off'])(
-    'settlements are, holds and their progress need not be; the database says %s',
+    'Settlements are on disk when they are answered, holds and their progress need not be; the database says %s.',
     async (by) => {
       const name = new URL(db.url.replace(/@[^/]+/, '@host')).pathname.slice(1)
       await db.pool.query(`alter database ${name} set synchronous_commit = ${by}`)
@@ -300,7 +300,7 @@ describe('what is on disk when it is answered', () => {
     },
   )
 
-  test('a purchase and an allocation are, too', async () => {
+  test('A purchase and an allocation are on disk when they are answered.', async () => {
     const org = await db.seedOrganization({ credits: 1_000, users: { alice: 100 } })
     const client = await db.pool.connect()
     try {
@@ -318,7 +318,7 @@ describe('what is on disk when it is answered', () => {
 })
 
 describe('answers', () => {
-  test('calls of one moment go out in one transaction, and each is answered for itself: money for 10 of 64', async () => {
+  test('Calls of one moment go out in one transaction, and each is answered for itself: money for 10 of 64.', async () => {
     const { ledger } = await openLedger({ databaseUrl: db.url, onFinish: onTestFinished })
     const org = await db.seedOrganization({ credits: 1_000, users: { alice: 100 } })
     const calls = Array.from({ length: 64 }, () => holdRequest(org))

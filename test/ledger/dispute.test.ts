@@ -73,7 +73,7 @@ describe('a disputed charge', () => {
     })
   })
 
-  test('is settled once, as charged too, whoever says it again and at once', async () => {
+  test('A disputed charge is settled once, as charged too, whoever says it again and at once.', async () => {
     const org = await seed()
     const callId = await disputedCall(org.id)
     const lock = `select from tollgate.ledger_holds where call_id = '${callId}' for update`
@@ -88,7 +88,7 @@ describe('a disputed charge', () => {
     expect(await settle(callId, 90)).toEqual({ outcome: 'already_settled', charged: '40' })
   })
 
-  test('moves the limits the call was counted in by the difference, and no call', async () => {
+  test('A disputed charge moves the limits the call was counted in by the difference, and no call.', async () => {
     const org = await seed()
     const window = '2030-01-01T00:00:00Z'
     const limits = [
@@ -120,7 +120,7 @@ describe('a disputed charge', () => {
     expect(await close(db.pool, org.id, callId, 99)).toMatchObject({ charged: '45' })
   })
 
-  test('whose recovery was too high is found by a row of nothing, and settled', async () => {
+  test('A disputed charge whose recovery was too high is found by a row of nothing, and settled.', async () => {
     const org = await seed()
     const { callId } = await hold(db.pool, org.id, { output: 50 })
     await close(db.pool, org.id, callId, 50)

@@ -10,7 +10,7 @@ const db = useDatabase()
 const seed = (alice = 100) => db.seedOrganization({ credits: 1_000, users: { alice, bob: 100 } })
 
 describe('a hold', () => {
-  test('sets credits aside, apart from what is spent', async () => {
+  test('A hold sets credits aside, apart from what is spent.', async () => {
     const org = await seed()
     expect(await hold(db.pool, org.id, { input: 1, output: 40, least: 5 })).toMatchObject({
       outcome: 'held',
@@ -26,7 +26,7 @@ describe('a hold', () => {
     expect(rows).toEqual([{ ok: true }])
   })
 
-  test('takes what is left where that covers the least', async () => {
+  test('A hold takes what is left where that covers the least.', async () => {
     const org = await seed()
     expect(await hold(db.pool, org.id, { input: 2, output: 500, least: 98 })).toMatchObject({
       outcome: 'held',
@@ -34,7 +34,7 @@ describe('a hold', () => {
     })
   })
 
-  test('counts the input at a token a byte where what runs would need the rest at that', async () => {
+  test('A hold counts the input at a token a byte where what runs would need the rest at that.', async () => {
     const org = await seed()
     const call = { input: 10, inputBytes: 30, output: 5 }
     const first = await hold(db.pool, org.id, call)
@@ -47,7 +47,7 @@ describe('a hold', () => {
     expect(await hold(db.pool, org.id, { input: 1, inputBytes: 22, output: 1 })).toMatchObject({ held: '2' })
   })
 
-  test.each(['in one batch', 'one by one'])('leaves every running stream its next step: %s', async (how) => {
+  test.each(['in one batch', 'one by one'])('A hold leaves every running stream its next step: %s.', async (how) => {
     const org = await seed()
     const stream = { input: 0, output: 30, step: 30 }
     const answers =
@@ -74,7 +74,7 @@ describe('a hold', () => {
   })
 
   test.each(['in one batch', 'one by one'])(
-    'admits a burst, %s, only as far as it is covered at a token a byte: 120 calls on money for 7 are 7 calls',
+    'A hold admits a burst, %s, only as far as it is covered at a token a byte: 120 calls on money for 7 are 7 calls.',
     async (how) => {
       const org = await db.seedOrganization({ credits: 1_000, users: { alice: 70 } })
       const burst = Array.from({ length: 120 }, () => ({ input: 1, inputBytes: 9, output: 1 }))
@@ -87,7 +87,7 @@ describe('a hold', () => {
     },
   )
 
-  test('leaves the uncertain part out where nothing else would cover the call, and keeps it from others', async () => {
+  test('A hold leaves the uncertain part out where nothing else would cover the call, and keeps it from others.', async () => {
     const org = await seed()
     const call = { input: 90, inputBytes: 95, uncertain: 60, output: 10 }
     const other = await hold(db.pool, org.id, { input: 0, output: 20 })
@@ -102,7 +102,7 @@ describe('a hold', () => {
     expect(await hold(db.pool, org.id, call)).toMatchObject({ outcome: 'insufficient', required: '45', available: '0' })
   })
 
-  test('leaves it out for one call of an organization at a time, whoever of its users makes the next one', async () => {
+  test('A hold leaves it out for one call of an organization at a time, whoever of its users makes the next one.', async () => {
     const org = await db.seedOrganization({ credits: 1_000, users: { alice: 50, bob: 50, carol: 100 } })
     const call = { input: 90, uncertain: 60, output: 10 }
     const first = await hold(db.pool, org.id, call)
@@ -117,14 +117,14 @@ describe('a hold', () => {
     expect(await hold(db.pool, org.id, { ...call, user: 'bob' })).toMatchObject({ outcome: 'held', held: '50' })
   })
 
-  test('waits for running calls where they leave enough for all of it', async () => {
+  test('A hold waits for running calls where they leave enough for all of it.', async () => {
     const org = await seed()
     await hold(db.pool, org.id, { output: 20 })
     const call = { input: 90, uncertain: 60, output: 10 }
     expect(await hold(db.pool, org.id, call)).toMatchObject({ outcome: 'in_flight', required: '100', available: '80' })
   })
 
-  test('covers all of it under a further limit', async () => {
+  test('A hold covers all of it under a further limit.', async () => {
     const org = await seed()
     const budget = { kind: 'team', id: 'uncertain', window_start: '2031-01-01T00:00:00Z', limit_amount: 100 }
     const call = { input: 101, uncertain: 60, output: 10, limits: [budget] }
@@ -136,7 +136,7 @@ describe('a hold', () => {
     expect(await hold(db.pool, org.id, {})).toMatchObject({ outcome: 'held', held: '0' })
   })
 
-  test('answers the same when it is sent again, and takes nothing more', async () => {
+  test('A hold answers the same when it is sent again, and takes nothing more.', async () => {
     const org = await seed()
     const callId = randomUUID()
     const first = await hold(db.pool, org.id, { callId, input: 1, output: 40 })
@@ -148,7 +148,7 @@ describe('a hold', () => {
     expect((await balances(db.pool, org.id)).pool.held).toBe('41')
   })
 
-  test('sent twice at once is one hold', async () => {
+  test('A hold sent twice at once is one hold.', async () => {
     const org = await seed()
     const callId = randomUUID()
     const lock = `select from organization_credit_pools where org_id = '${org.id}' for update`
@@ -160,7 +160,7 @@ describe('a hold', () => {
 })
 
 describe('the holds of a batch', () => {
-  test('together take no more than their user has, each in its turn', async () => {
+  test('The holds of a batch together take no more than their user has, each in its turn.', async () => {
     const org = await seed()
     const answers = await holdBatch(db.pool, org.id, [{ output: 50 }, { output: 51 }, { output: 50 }])
     expect(answers).toMatchObject([
@@ -171,7 +171,7 @@ describe('the holds of a batch', () => {
     expect((await balances(db.pool, org.id)).users.alice).toEqual({ allocated: '100', used: '0', held: '100' })
   })
 
-  test('together take no more than the pool has, whatever each of their users has left', async () => {
+  test('The holds of a batch together take no more than the pool has, whatever each of their users has left.', async () => {
     const org = await db.seedOrganization({ credits: 160, users: { alice: 60, bob: 40, carol: 60 } })
     const { callId } = await hold(db.pool, org.id, { user: 'bob', output: 40 })
     await close(db.pool, org.id, callId, 120, 'bob')
@@ -185,7 +185,7 @@ describe('the holds of a batch', () => {
 })
 
 describe('a hold is refused, and nothing changes,', () => {
-  test('when money is out: insufficient', async () => {
+  test('A hold is refused, and nothing changes, when money is out: insufficient.', async () => {
     const org = await seed()
     expect(await hold(db.pool, org.id, { input: 51, output: 100, least: 50 })).toMatchObject({
       outcome: 'insufficient',
@@ -196,7 +196,7 @@ describe('a hold is refused, and nothing changes,', () => {
     expect((await balances(db.pool, org.id)).pool.held).toBe('0')
   })
 
-  test('when running calls have it: in_flight', async () => {
+  test('A hold is refused, and nothing changes, when running calls have it: in_flight.', async () => {
     const org = await seed()
     const running = await hold(db.pool, org.id, { output: 60 })
     expect(await hold(db.pool, org.id, { output: 41 })).toMatchObject({
@@ -209,7 +209,7 @@ describe('a hold is refused, and nothing changes,', () => {
     expect(await hold(db.pool, org.id, { output: 41 })).toMatchObject({ outcome: 'held' })
   })
 
-  test('when running calls have what is left of the overage: in_flight', async () => {
+  test('A hold is refused, and nothing changes, when running calls have what is left of the overage: in_flight.', async () => {
     const org = await seed()
     await db.pool.query(
       'update organization_credit_pools set allow_overage = true, overage_limit = 50 where org_id = $1',
@@ -234,7 +234,7 @@ describe('a hold is refused, and nothing changes,', () => {
   })
 })
 
-test.each([1, 2])('an organization suspended while %i of its calls wait in line has no hold', async (count) => {
+test.each([1, 2])('An organization suspended while %i of its calls wait in line has no hold.', async (count) => {
   const org = await seed()
   const suspend = `select 1 from organization_credit_pools where org_id = '${org.id}' for update;
     update organizations set status = 'suspended' where id = '${org.id}'`
@@ -243,7 +243,7 @@ test.each([1, 2])('an organization suspended while %i of its calls wait in line 
   expect(answers.map(({ outcome }) => outcome)).toEqual(calls.map(() => 'suspended'))
 })
 
-test('an allocation whose organization has no pool is none, whoever asks, and the audit names it', async () => {
+test('An allocation whose organization has no pool is none, whoever asks, and the audit names it.', async () => {
   const [org, other] = [await seed(), await seed()]
   const owner = randomUUID()
   const client = new pg.Client({ connectionString: db.url })
@@ -286,7 +286,7 @@ test('an allocation whose organization has no pool is none, whoever asks, and th
 })
 
 describe('extending a hold', () => {
-  test('makes it the size wanted; sent again, it changes nothing', async () => {
+  test('Extending a hold makes it the size wanted; sent again, it changes nothing.', async () => {
     const org = await seed()
     const { callId } = await hold(db.pool, org.id, { output: 10 })
     expect(await extend(db.pool, callId, 30)).toEqual({ outcome: 'extended', held: '30' })
@@ -295,7 +295,7 @@ describe('extending a hold', () => {
     expect((await balances(db.pool, org.id)).users.alice?.held).toBe('30')
   })
 
-  test('takes what is left where that covers the least, else refuses', async () => {
+  test('Extending a hold takes what is left where that covers the least, else refuses.', async () => {
     const org = await seed()
     const { callId } = await hold(db.pool, org.id, { output: 10 })
     await hold(db.pool, org.id, { output: 50 })

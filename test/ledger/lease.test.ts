@@ -39,7 +39,7 @@ async function datesOf(id: string): Promise<{ until: string; stopped: string | n
 }
 
 describe('a lease', () => {
-  test('lasts three renewals, is given up at the end, and then nothing is held', async () => {
+  test('A lease lasts three renewals, is given up at the end, and then nothing is held.', async () => {
     const opened = await openLedger({ databaseUrl: db.url, onFinish: onTestFinished, renewSeconds: 20 })
     expect(await processOf(opened.owner())).toEqual({ valid: true, seconds: 60, stopped: false, dead: false })
     expect(opened.ledger.open).toBe(true)
@@ -88,7 +88,7 @@ describe('a lease', () => {
   })
 
   test.for(['2019-03-31T00:59:58.000Z', '2041-10-27T01:00:00.000Z'])(
-    'is taken, renewed and given up by the clock of money, which says %s',
+    'A lease is taken, renewed and given up by the clock of money, which says %s.',
     async (now) => {
       const later = (seconds: number) => new Date(Date.parse(now) + seconds * 1000).toISOString()
       await db.setNow(now)
@@ -108,7 +108,7 @@ describe('a lease', () => {
     },
   )
 
-  test('the database refuses a hold of a process whose lease is over there', async () => {
+  test('The database refuses a hold of a process whose lease is over there.', async () => {
     const org = await seed()
     const opened = await openLedger({ databaseUrl: db.url, onFinish: onTestFinished, renewSeconds: 60 })
     await db.pool.query(
@@ -163,7 +163,7 @@ describe('a lease', () => {
 })
 
 describe('a process that was stopped and wakes late', () => {
-  test('is not open, and its settlement of a recovered call is a correction; nothing is booked twice', async () => {
+  test('A process that was stopped and wakes late is not open, and its settlement of a recovered call is a correction; nothing is booked twice.', async () => {
     const org = await seed()
     const sleeper = await startLedgerProcess({
       databaseUrl: db.url,
@@ -215,7 +215,7 @@ describe('a process that was stopped and wakes late', () => {
   })
 })
 
-test('a database that turns read-only stops calls, and once it takes writes again they start without a restart', async () => {
+test('A database that turns read-only stops calls, and once it takes writes again they start without a restart.', async () => {
   const org = await seed()
   const opened = await openLedger({ databaseUrl: db.url, onFinish: onTestFinished, renewSeconds: 0.2 })
   const { ledger, troubles } = opened
@@ -251,7 +251,7 @@ test('a database that turns read-only stops calls, and once it takes writes agai
   else expect((await holdOf(meanwhile.callId))?.state).toBe('open')
 })
 
-test('a database that says nothing more keeps no process from ending, and what was not booked waits in the spool', async () => {
+test('A database that says nothing more keeps no process from ending, and what was not booked waits in the spool.', async () => {
   const org = await seed()
   const opened = await openLedger({ databaseUrl: proxy.url, onFinish: onTestFinished, bookingWaitMs: 250 })
   const call = holdRequest(org)

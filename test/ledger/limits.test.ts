@@ -17,7 +17,7 @@ async function counters(id: string): Promise<string[]> {
   return rows.map((row) => row.line)
 }
 
-test('a hold counts on the limits of its call, and its charge too', async () => {
+test('A hold counts on the limits of its call, and its charge too.', async () => {
   const org = await seed()
   const limits: Limit[] = [
     { kind: 'team', id: org.id, window_start: march, limit_amount: 100 },
@@ -48,7 +48,7 @@ test('a hold counts on the limits of its call, and its charge too', async () => 
 })
 
 describe('a limit that has too little left', () => {
-  test('refuses by name, and neither pool, allocation nor any other limit is touched', async () => {
+  test('A limit that has too little left refuses by name, and neither pool, allocation nor any other limit is touched.', async () => {
     const org = await seed()
     const limits: Limit[] = [
       { kind: 'end_user', id: org.id, window_start: march, limit_amount: 1_000 },
@@ -72,7 +72,7 @@ describe('a limit that has too little left', () => {
     expect(rows).toEqual([])
   })
 
-  test('grants a part where that covers the least', async () => {
+  test('A limit that has too little left grants a part where that covers the least.', async () => {
     const org = await seed()
     const limits: Limit[] = [{ kind: 'key', id: org.id, window_start: march, limit_amount: 30 }]
     expect(await hold(db.pool, org.id, { output: 400, least: 30, limits })).toMatchObject({
@@ -81,7 +81,7 @@ describe('a limit that has too little left', () => {
     })
   })
 
-  test('refuses the call after the last one, while that runs too', async () => {
+  test('A limit that has too little left refuses the call after the last one, while that runs too.', async () => {
     const org = await seed()
     const limits: Limit[] = [{ kind: 'quota', id: org.id, window_start: march, unit: 'calls', limit_amount: 1 }]
     const { callId } = await hold(db.pool, org.id, { output: 1, limits })
@@ -91,7 +91,7 @@ describe('a limit that has too little left', () => {
     expect(await hold(db.pool, org.id, { output: 0, limits })).toMatchObject(refused)
   })
 
-  test('refuses to extend, or extends by what it has left', async () => {
+  test('A limit that has too little left refuses to extend, or extends by what it has left.', async () => {
     const org = await seed()
     const limits: Limit[] = [{ kind: 'key', id: org.id, window_start: march, limit_amount: 30 }]
     const { callId } = await hold(db.pool, org.id, { output: 10, limits })
@@ -101,7 +101,7 @@ describe('a limit that has too little left', () => {
   })
 })
 
-test('a hold gives back to the window it was taken from, also when another one has begun', async () => {
+test('A hold gives back to the window it was taken from, also when another one has begun.', async () => {
   const org = await seed()
   const window = (window_start: string): Limit[] => [{ kind: 'key', id: org.id, window_start, limit_amount: 100 }]
   const old = await hold(db.pool, org.id, { output: 60, limits: window(march) })
@@ -112,7 +112,7 @@ test('a hold gives back to the window it was taken from, also when another one h
   expect(await counters(org.id)).toEqual(['key 03: 0 held, 25 used', 'key 04: 0 held, 0 used'])
 })
 
-test('a settle after a release counts on the limits, and as a call', async () => {
+test('A settle after a release counts on the limits, and as a call.', async () => {
   const org = await seed()
   const limits: Limit[] = [
     { kind: 'key', id: org.id, window_start: march },
@@ -167,7 +167,7 @@ describe('the key of a call', () => {
     expect(await counters(org.id)).toEqual(['key 01: 0 held, 10 used'])
   })
 
-  test('given a budget while its call runs is counted when that is over, and bound from the next call on', async () => {
+  test('The key of a call given a budget while its call runs is counted when that is over, and bound from the next call on.', async () => {
     const org = await seed()
     const running = await hold(db.pool, org.id, { output: 60, keyId: org.id })
     await budget(org.id, 50)
@@ -180,20 +180,23 @@ describe('the key of a call', () => {
     })
   })
 
-  test.each(['alone', 'in a batch'])('whose row counts calls is counted in calls: %s', async (how) => {
-    const org = await seed()
-    await db.pool.query(
-      "insert into tollgate.ledger_limits (kind, id, window_start, unit) values ('key', $1, '1970-01-01T00:00:00Z', 'calls')",
-      [org.id],
-    )
-    const calls = [{ output: 60, keyId: org.id }, ...(how === 'alone' ? [] : [{ output: 5 }])]
-    const [first] = await holdBatch(db.pool, org.id, calls)
-    expect(await counters(org.id)).toEqual(['key 01: 1 held, 0 used'])
-    await close(db.pool, org.id, first?.callId ?? '', 45)
-    expect(await counters(org.id)).toEqual(['key 01: 0 held, 1 used'])
-  })
+  test.each(['alone', 'in a batch'])(
+    'The key of a call whose row counts calls is counted in calls: %s.',
+    async (how) => {
+      const org = await seed()
+      await db.pool.query(
+        "insert into tollgate.ledger_limits (kind, id, window_start, unit) values ('key', $1, '1970-01-01T00:00:00Z', 'calls')",
+        [org.id],
+      )
+      const calls = [{ output: 60, keyId: org.id }, ...(how === 'alone' ? [] : [{ output: 5 }])]
+      const [first] = await holdBatch(db.pool, org.id, calls)
+      expect(await counters(org.id)).toEqual(['key 01: 1 held, 0 used'])
+      await close(db.pool, org.id, first?.callId ?? '', 45)
+      expect(await counters(org.id)).toEqual(['key 01: 0 held, 1 used'])
+    },
+  )
 
-  test('named twice, as a key and as a limit, is counted once', async () => {
+  test('The key of a call named twice, as a key and as a limit, is counted once.', async () => {
     const org = await seed()
     const limits: Limit[] = [{ kind: 'key', id: org.id, window_start: '1970-01-01T00:00:00Z' }]
     const { callId } = await hold(db.pool, org.id, { output: 60, keyId: org.id, limits })

@@ -16,7 +16,7 @@ async function seedWithOverage(limit: number | null): Promise<string> {
 const overage = async (id: string) => (await balances(db.pool, id)).pool.overage
 
 describe('where overage is allowed', () => {
-  test('the users of an organization go below zero together by its limit at most', async () => {
+  test('Where overage is allowed the users of an organization go below zero together by its limit at most.', async () => {
     const id = await seedWithOverage(50)
     const alice = await hold(db.pool, id, { output: 130 })
     expect(alice).toMatchObject({ outcome: 'held', held: '130', remaining: '-30' })
@@ -37,7 +37,7 @@ describe('where overage is allowed', () => {
     expect(await overage(id)).toBe('50')
   })
 
-  test('many at once go below zero by the limit, exactly', async () => {
+  test('Where overage is allowed many at once go below zero by the limit, exactly.', async () => {
     const id = await seedWithOverage(50)
     const users = ['alice', 'bob']
     const holds = Array.from({ length: 60 }, (_, index) =>
@@ -48,7 +48,7 @@ describe('where overage is allowed', () => {
     expect(await balances(db.pool, id)).toMatchObject({ pool: { held: '250', overage: '50' } })
   })
 
-  test('deduct_credits and has_sufficient_credits have it too', async () => {
+  test('Where overage is allowed deduct_credits and has_sufficient_credits have it too.', async () => {
     const id = await seedWithOverage(50)
     const { rows } = await db.pool.query(
       "select has_sufficient_credits($1, 'alice', 150) as yes, has_sufficient_credits($1, 'alice', 150.000001) as no",
@@ -62,7 +62,7 @@ describe('where overage is allowed', () => {
     })
   })
 
-  test('credits given to a user who is below zero make room', async () => {
+  test('Credits given to a user who is below zero make room.', async () => {
     const id = await seedWithOverage(50)
     await db.pool.query("select deduct_credits($1, 'alice', 150, 'valuation')", [id])
     await db.pool.query("select allocate_credits_to_user($1, 'alice', 20)", [id])
@@ -70,7 +70,7 @@ describe('where overage is allowed', () => {
     expect(await hold(db.pool, id, { output: 21 })).toMatchObject({ outcome: 'insufficient', available: '20' })
   })
 
-  test('a reset makes room as far as the pool reaches', async () => {
+  test('Where overage is allowed a reset makes room as far as the pool reaches.', async () => {
     const id = await seedWithOverage(50)
     await db.pool.query("select deduct_credits($1, 'alice', 150, 'valuation')", [id])
     await db.moveClock('65 days')
@@ -89,7 +89,7 @@ describe('where overage is allowed', () => {
   })
 })
 
-test('the pool of callers without an organization has overage without a limit', async () => {
+test('The pool of callers without an organization has overage without a limit.', async () => {
   const { rows } = await db.pool.query<{ id: string }>("select id from organizations where name = 'default'")
   const id = rows[0]?.id ?? ''
   await db.pool.query("select allocate_credits_to_user($1, 'master', 0)", [id])

@@ -65,7 +65,7 @@ const soon = { timeout: 10_000, interval: 10 }
 const closed = (callId: string) => expect.poll(() => stateOf(callId), soon).not.toBe('open')
 
 describe('the holds of a process that is gone', () => {
-  test('are charged at their last checkpoint, and released without one', async () => {
+  test('The holds of a process that is gone are charged at their last checkpoint, and released without one.', async () => {
     const org = await seed()
     const [charged, nothing, zero] = [
       holdRequest(org, { requestId: 'req-1', context: { deployment: 'openai-1', key_id: 'k' } }),
@@ -98,7 +98,7 @@ describe('the holds of a process that is gone', () => {
     expect(ledger.open).toBe(true)
   })
 
-  test('are left alone while its lease is valid, and until it is over for long enough', async () => {
+  test('The holds of a process that is gone are left alone while its lease is valid, and until it is over for long enough.', async () => {
     const org = await seed()
     const call = holdRequest(org)
     const owner = await leaveBehind([[call, 1_000_000n]])
@@ -119,7 +119,7 @@ describe('the holds of a process that is gone', () => {
     expect(await stateOf(call.callId)).toBe('recovered')
   })
 
-  test('two processes recover at once: each hold once', async () => {
+  test('Two processes recover at once: each hold once.', async () => {
     const orgs = await Promise.all(Array.from({ length: 4 }, seed))
     // More of one organization than one step takes.
     const calls = orgs.flatMap((org, i) => Array.from({ length: i === 0 ? 450 : 20 }, () => holdRequest(org)))
@@ -149,7 +149,7 @@ describe('the holds of a process that is gone', () => {
     expect(rows).toEqual([{ rows: 510, calls: 510 }])
   })
 
-  test('an organization whose pool somebody holds keeps no other from being recovered', async () => {
+  test('An organization whose pool somebody holds keeps no other from being recovered.', async () => {
     const orgs = (await Promise.all(Array.from({ length: 5 }, seed))).sort((a, b) => (a.id < b.id ? -1 : 1))
     const calls = orgs.map((org) => holdRequest(org))
     const [locked, ...others] = calls as [HoldRequest, ...HoldRequest[]]
@@ -172,7 +172,7 @@ describe('the holds of a process that is gone', () => {
     expect(await rowsOf(locked.callId)).toEqual(['charge 1 0.0005 0.0005 recovered recovered'])
   })
 
-  test('are recovered at once where it stopped, and not again', async () => {
+  test('The holds of a process that is gone are recovered at once where it stopped, and not again.', async () => {
     const org = await seed()
     const stopping = await open()
     const call = holdRequest(org)
@@ -242,7 +242,7 @@ describe('a call that is closed again', () => {
     return micro(users.alice?.allocated) - micro(users.alice?.used) - micro(users.alice?.held)
   }
 
-  test('settled twice: the first charge stands, and is answered', async () => {
+  test('A call that is settled twice keeps the first charge, which is answered again.', async () => {
     const { org, call, opened } = await held()
     const first = { state: 'settled', charged: 3_000_001n, remaining: 9_996_999_999n }
     expect(await opened.ledger.settle(settlementOf(call, 3_000_001n))).toMatchObject(first)
@@ -253,7 +253,7 @@ describe('a call that is closed again', () => {
     expect(await leftOf(org)).toBe(9_996_999_999n)
   })
 
-  test('settled and released in one batch: one charge', async () => {
+  test('A call that is settled and released in one batch has one charge.', async () => {
     const { call, opened } = await held()
     await Promise.all([
       opened.ledger.settle(settlementOf(call, 3_000_000n)),
@@ -264,7 +264,7 @@ describe('a call that is closed again', () => {
     expect(await rowsOf(call.callId)).toEqual(['charge 3 0.002 0.001 provider_usage answered'])
   })
 
-  test('settled after it was released: what it cost, once', async () => {
+  test('A call that is settled after it was released is charged what it cost, once.', async () => {
     const { org, call, opened } = await held()
     await opened.ledger.release(releaseOf(call))
     expect(await opened.ledger.settle(settlementOf(call, 3_000_000n))).toMatchObject({ charged: 3_000_000n })
@@ -277,7 +277,7 @@ describe('a call that is closed again', () => {
     expect(await leftOf(org)).toBe(9_997_000_000n)
   })
 
-  test('settled without a hold row: in full, once', async () => {
+  test('A call that is settled without a hold row is booked in full, once.', async () => {
     const org = await seed()
     const { ledger } = await open()
     const call = holdRequest(org)
@@ -292,23 +292,28 @@ describe('a call that is closed again', () => {
     ['less', 1_500_000n, [], ['4.5 4.5 4.5']],
     ['nothing', 0n, [], ['6 6 6']],
     ['the same', 6_000_000n, [], []],
-  ])('settled at %s than was recovered: the difference, signed, once', async (_, charge, attributed, journalled) => {
-    const org = await seed()
-    const call = holdRequest(org)
-    await leaveBehind([[call, 6_000_000n]])
-    const { ledger } = await open()
-    await closed(call.callId)
-    const first = { state: 'settled', charged: charge, remaining: 10_000n * credit - charge }
-    expect(await ledger.settle(settlementOf(call, charge))).toMatchObject(first)
-    expect(await ledger.settle(settlementOf(call, 100n * credit))).toMatchObject({
-      charged: journalled.length + attributed.length > 0 ? charge : 100n * credit,
-    })
-    const again =
-      journalled.length + attributed.length > 0 ? [] : ['correction 94 0.063666667 0.030333333 provider_usage answered']
-    expect(await rowsOf(call.callId)).toEqual(['charge 6 0.003 0.003 recovered recovered', ...attributed, ...again])
-    expect(await correctionsOf(call.callId)).toEqual(journalled)
-    expect(await leftOf(org)).toBe(10_000n * credit - (again.length > 0 ? 100n * credit : charge))
-    await ledger.release(releaseOf(call))
-    expect(await stateOf(call.callId)).toBe('recovered')
-  })
+  ])(
+    'A call that is settled at %s than was recovered is booked by the difference, signed, once.',
+    async (_, charge, attributed, journalled) => {
+      const org = await seed()
+      const call = holdRequest(org)
+      await leaveBehind([[call, 6_000_000n]])
+      const { ledger } = await open()
+      await closed(call.callId)
+      const first = { state: 'settled', charged: charge, remaining: 10_000n * credit - charge }
+      expect(await ledger.settle(settlementOf(call, charge))).toMatchObject(first)
+      expect(await ledger.settle(settlementOf(call, 100n * credit))).toMatchObject({
+        charged: journalled.length + attributed.length > 0 ? charge : 100n * credit,
+      })
+      const again =
+        journalled.length + attributed.length > 0
+          ? []
+          : ['correction 94 0.063666667 0.030333333 provider_usage answered']
+      expect(await rowsOf(call.callId)).toEqual(['charge 6 0.003 0.003 recovered recovered', ...attributed, ...again])
+      expect(await correctionsOf(call.callId)).toEqual(journalled)
+      expect(await leftOf(org)).toBe(10_000n * credit - (again.length > 0 ? 100n * credit : charge))
+      await ledger.release(releaseOf(call))
+      expect(await stateOf(call.callId)).toBe('recovered')
+    },
+  )
 })

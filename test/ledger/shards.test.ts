@@ -74,7 +74,7 @@ async function lockRows(
 }
 
 describe('group commit', () => {
-  test('what comes while a batch is in flight goes out with the next one', async () => {
+  test('What comes while a batch is in flight goes out with the next one.', async () => {
     const org = await seed()
     const { shards, batches } = holdShards()
     const first = shards.run(holdRequest(org))
@@ -95,7 +95,7 @@ describe('group commit', () => {
     expect(batches).toEqual([128, 128, 44])
   })
 
-  test('a job that was not sent can be taken back, one that was sent can not', async () => {
+  test('A job that was not sent can be taken back, one that was sent can not.', async () => {
     const org = await seed()
     const { shards, batches } = holdShards()
     const first = shards.run(holdRequest(org))
@@ -125,7 +125,7 @@ test('Where a batch has fewer results than calls, none is taken for another.', a
 })
 
 describe('one element that the database refuses', () => {
-  test('is refused alone, wherever it stands in the batch', async () => {
+  test('One element that the database refuses is refused alone, wherever it stands in the batch.', async () => {
     const org = await seed()
     const { shards, errors } = holdShards()
     const calls = Array.from({ length: 33 }, (_, i) =>
@@ -139,7 +139,7 @@ describe('one element that the database refuses', () => {
     expect((await balances(db.pool, org.id)).pool.held).toBe('30')
   })
 
-  test('a call that is taken back while its batch is halved is not sent', async () => {
+  test('A call that is taken back while its batch is halved is not sent.', async () => {
     const org = await seed()
     const proxy = await startTcpProxy(db.url)
     onTestFinished(() => proxy.close())
@@ -168,7 +168,7 @@ describe('one element that the database refuses', () => {
 })
 
 describe('a batch that was rolled back because of others is done again', () => {
-  test('40P01: a session locks an allocation, then its pool', async () => {
+  test('A batch that was rolled back because a session locks an allocation, then its pool (40P01), is done again.', async () => {
     const org = await seed()
     const name = (await db.pool.query<{ name: string }>('select current_database() as name')).rows[0]?.name
     // The batch looks for a deadlock once: after the other session has stepped into it, and before it gives up waiting.
@@ -187,7 +187,7 @@ describe('a batch that was rolled back because of others is done again', () => {
     expect((await balances(db.pool, org.id)).pool.held).toBe('10')
   })
 
-  test('40001: somebody else changed the row meanwhile', async () => {
+  test('A batch that was rolled back because somebody else changed the row meanwhile (40001) is done again.', async () => {
     const org = await seed()
     const name = (await db.pool.query<{ name: string }>('select current_database() as name')).rows[0]?.name
     await db.pool.query(`alter database ${name} set default_transaction_isolation = 'repeatable read'`)
@@ -214,7 +214,7 @@ async function waiting(): Promise<number[]> {
   return rows.map(({ pid }) => pid)
 }
 
-test('a hold that commits while the batch that closes it waits for a row is closed, and nobody gets the answer of another', async () => {
+test('A hold that commits while the batch that closes it waits for a row is closed, and nobody gets the response of another.', async () => {
   const org = await seed()
   const { ledger } = await openLedger({ databaseUrl: db.url, onFinish: onTestFinished })
   const [released, late] = [holdRequest(org), holdRequest(org)]
@@ -230,7 +230,7 @@ test('a hold that commits while the batch that closes it waits for a row is clos
   expect((await balances(db.pool, org.id)).pool).toMatchObject({ used: '5', held: '0' })
 })
 
-test('a batch whose backend is terminated in the middle is sent again', async () => {
+test('A batch whose backend is terminated in the middle is sent again.', async () => {
   const org = await seed()
   const { shards, errors } = holdShards()
   const other = await lockRows('select 1 from organization_credit_pools where org_id = $1 for update', [org.id])
@@ -243,7 +243,7 @@ test('a batch whose backend is terminated in the middle is sent again', async ()
   expect((await balances(db.pool, org.id)).pool.held).toBe('10')
 })
 
-test('a batch waits 250 ms for a lock, and runs two seconds', async () => {
+test('A batch waits 250 ms for a lock, and runs two seconds.', async () => {
   const shards = createShards<string, string>({
     url: db.url,
     name: 'settings',
@@ -276,7 +276,7 @@ const locks: Record<string, { statement: string; holdsMayGoOn?: true }> = {
 describe.each(Object.entries(locks))(
   'a session that holds the %s of one organization',
   (_, { statement, holdsMayGoOn }) => {
-    test('stops nobody else', async () => {
+    test('A session that holds a row of one organization stops nobody else.', async () => {
       const orgs = await Promise.all(Array.from({ length: 32 }, seed))
       const [victim, ...others] = orgs as [Org, ...Org[]]
       const { ledger, spoolDirectory, close } = await openLedger({
@@ -332,7 +332,7 @@ async function spooledText(directory: string): Promise<string> {
   return (await Promise.all(names.map((name) => readFile(join(directory, name), 'latin1')))).join('')
 }
 
-test('five sessions hold five pools, more than there are ways around: the others go on', async () => {
+test('Five sessions hold five pools, more than there are ways around, and the others go on.', async () => {
   const orgs = await Promise.all(Array.from({ length: 12 }, seed))
   const { ledger } = await openLedger({ databaseUrl: db.url, onFinish: onTestFinished })
   const locked = orgs.slice(0, 5)

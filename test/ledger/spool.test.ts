@@ -84,7 +84,7 @@ async function killedAfterAnswer(
 }
 
 describe('a settlement the database could not take', () => {
-  test('is on disk when its answer is out: a process killed at that moment has lost nothing', async () => {
+  test('A settlement the database could not take is on disk when its response is out: a process killed at that moment has lost nothing.', async () => {
     const org = await seed()
     const { call, process } = await killedAfterAnswer(org, 3_000_001n)
     expect(await rowsOf(call.callId)).toEqual([])
@@ -118,7 +118,7 @@ describe('a settlement the database could not take', () => {
     expect((await balances(db.pool, org.id)).users.alice).toEqual({ allocated: '100', used: '3.000001', held: '0' })
   })
 
-  test('is booked by its own process when the database is back, and its file goes with it', async () => {
+  test('A settlement the database could not take is booked by its own process when the database is back, and its file goes with it.', async () => {
     const org = await seed()
     const opened = await openLedger({ databaseUrl: proxy.url, onFinish: onTestFinished, bookingWaitMs: 250 })
     const call = holdRequest(org)
@@ -133,7 +133,7 @@ describe('a settlement the database could not take', () => {
     expect(await readdir(opened.spoolDirectory)).toEqual([])
   })
 
-  test('is kept where its process ends before the database is back, and booked by the next one', async () => {
+  test('A settlement the database could not take is kept where its process ends before the database is back, and booked by the next one.', async () => {
     const org = await seed()
     const opened = await openLedger({ databaseUrl: proxy.url, onFinish: onTestFinished, bookingWaitMs: 250 })
     const call = holdRequest(org)
@@ -150,7 +150,7 @@ describe('a settlement the database could not take', () => {
     await expect.poll(() => rowsOf(call.callId), soon).toEqual(['charge 3'])
   })
 
-  test('is adopted only when its process is dead: the file of a live one is locked', async () => {
+  test('A settlement the database could not take is adopted only when its process is dead: the file of a live one is locked.', async () => {
     const org = await seed()
     const process = await startProcess()
     const call = holdRequest(org)
@@ -175,7 +175,7 @@ describe('a settlement the database could not take', () => {
     ['more', 9_000_000n, ['charge 4', 'correction 5'], []],
     ['less', 1_500_000n, ['charge 4'], ['2.5']],
   ])(
-    'replayed after its call was recovered at %s is a correction to the true charge',
+    'A settlement the database could not take replayed after its call was recovered at %s is a correction to the true charge.',
     async (_, charge, rows, given) => {
       const org = await seed()
       const { call, process } = await killedAfterAnswer(org, charge, 4_000_000n)
@@ -261,7 +261,7 @@ describe('a spool', () => {
     expect(await readdir(directory)).toEqual([])
   })
 
-  test('gives back what was put in, and forgets what is booked', async () => {
+  test('A spool gives back what was put in, and forgets what is booked.', async () => {
     const org = await seed()
     const directory = await temporaryDirectory(onTestFinished)
     const [first, second] = [holdRequest(org), holdRequest(org, { userId: '\ud800"\\{NULL}😀', requestId: '' })]
@@ -280,7 +280,7 @@ describe('a spool', () => {
     other.close()
   })
 
-  test('an entry that can not be read stays in its file, and its neighbours are booked', async () => {
+  test('An entry that can not be read stays in its file, and its neighbours are booked.', async () => {
     const org = await seed()
     const directory = await temporaryDirectory(onTestFinished)
     const { rows } = await db.pool.query<{ ledger_id: string }>('select ledger_id from tollgate.ledger_identity')
@@ -304,7 +304,7 @@ describe('a spool', () => {
     kept.close()
   })
 
-  test('whose directory was removed: no paid call starts, what ran is booked, and the process lives', async () => {
+  test('A spool whose directory was removed: no paid call starts, what ran is booked, and the process lives.', async () => {
     const org = await seed()
     const directory = await temporaryDirectory(onTestFinished)
     const opened = await openOver(directory, { renewSeconds: 0.1 })
@@ -326,7 +326,7 @@ describe('a spool', () => {
     expect((await balances(db.pool, org.id)).users.alice).toEqual({ allocated: '100', used: '3', held: '0' })
   })
 
-  test('a file that is no spool troubles the operator and nobody else', async () => {
+  test('A file that is no spool troubles the operator and nobody else.', async () => {
     const org = await seed()
     const directory = await temporaryDirectory(onTestFinished)
     await writeFile(join(directory, 'broken.spool'), 'no database'.repeat(1_000))
@@ -343,7 +343,7 @@ describe('a full disk', () => {
     return (await process.troubles()).filter(({ what }) => what === 'spool').map(({ callId }) => callId)
   }
 
-  test('no paid call starts, what ran is booked all the same, and calls start when there is room again', async () => {
+  test('While a disk is full no paid call starts, what ran is booked all the same, and calls start when there is room again.', async () => {
     const org = await seed()
     const process = await startProcess({ renewSeconds: 0.3 })
     const [first, second] = [holdRequest(org), holdRequest(org)]
@@ -370,7 +370,7 @@ describe('a full disk', () => {
     expect((await balances(db.pool, org.id)).users.alice).toEqual({ allocated: '100', used: '5', held: '10' })
   })
 
-  test('an answer is withheld until its settlement fits, though the database is still away', async () => {
+  test('While a disk is full a response is withheld until its settlement fits, though the database is still away.', async () => {
     const org = await seed()
     const process = await startProcess({ renewSeconds: 0.2 })
     const call = holdRequest(org)

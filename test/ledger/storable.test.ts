@@ -24,7 +24,7 @@ describe('storableText', () => {
     ['ab😀', 'ab\ufffd', 3],
     ['\u2028\ufeff\u007f\r\n\t', '\u2028\ufeff\u007f\r\n\t', 10],
     ['x'.repeat(11), 'x'.repeat(10), 10],
-  ])('%j is %j', (text, stored, max) => {
+  ])('storableText makes of %j what can be stored: %j.', (text, stored, max) => {
     expect(storableText(text, max)).toBe(stored)
   })
 })
@@ -43,13 +43,13 @@ describe('storableJson', () => {
     ['a long text', { text: 'x'.repeat(20_000) }, `{"text":"${'x'.repeat(10_000)}"}`],
     ['a long key', { ['k'.repeat(20_000)]: 1n }, `{"${'k'.repeat(200)}":"1"}`],
     ['a text cut in the middle of a character', `${'x'.repeat(9_999)}😀`, `"${'x'.repeat(9_999)}\ufffd"`],
-  ])('%s', (_, value, text) => {
+  ])('storableJson makes what can be stored: %s.', (_, value, text) => {
     expect(storableJson(value)).toBe(text)
   })
 })
 
 describe('array literals', () => {
-  test('are read back by PostgreSQL as they were', async () => {
+  test('Array literals are read back by PostgreSQL as they were.', async () => {
     const texts = [
       '',
       'NULL',
@@ -133,7 +133,7 @@ async function rowOf(callId: string): Promise<unknown> {
 describe.each(Object.entries(hostile))('%s', (_, { text, ...as }) => {
   const { service = text, request = text, value = text, key = text } = as
 
-  test('is stored as far as it can be, and touches no neighbour in its batch', async () => {
+  test('A value is stored as far as it can be, and touches no neighbour in its batch.', async () => {
     const org = await seed()
     const { ledger } = await openLedger({ databaseUrl: db.url, onFinish: onTestFinished })
     const strange = holdRequest(org, { serviceName: text, requestId: text, context: { [text]: [text] } })
@@ -182,7 +182,7 @@ describe.each(Object.entries(hostile))('%s', (_, { text, ...as }) => {
     }
   })
 
-  test('as the id of a key is counted as far as it can be stored', async () => {
+  test('A value as the id of a key is counted as far as it can be stored.', async () => {
     const org = await seed()
     const { ledger } = await openLedger({ databaseUrl: db.url, onFinish: onTestFinished })
     const strange = holdRequest(org, { keyId: `${org.id} ${text}` })
@@ -208,7 +208,7 @@ async function transactionsOf({ id }: Org): Promise<number | undefined> {
 describe('an amount beyond every column', () => {
   const enormous = 10n ** 30n
 
-  test('asked for as a hold is refused alone: for want of money, or because it can not be stored', async () => {
+  test('An amount beyond every column asked for as a hold is refused alone: for want of money, or because it can not be stored.', async () => {
     const org = await seed()
     const unlimited = await seed()
     await db.pool.query(
@@ -242,7 +242,7 @@ describe('an amount beyond every column', () => {
     expect((await balances(db.pool, unlimited.id)).pool.held).toBe('10')
   })
 
-  test('settled stays pending alone, is alarmed and kept', async () => {
+  test('An amount beyond every column settled stays pending alone, is alarmed and kept.', async () => {
     const org = await seed()
     const { ledger, troubles } = await openLedger({ databaseUrl: db.url, onFinish: onTestFinished })
     const calls = Array.from({ length: 4 }, () => holdRequest(org)) as [
@@ -271,7 +271,7 @@ describe('an amount beyond every column', () => {
 describe('a value that can not be written at all', () => {
   const nested = JSON.parse('['.repeat(20_000) + ']'.repeat(20_000))
 
-  test('is refused alone, and its lane goes on', async () => {
+  test('A value that can not be written at all is refused alone, and its lane goes on.', async () => {
     const org = await seed()
     const { ledger } = await openLedger({ databaseUrl: db.url, onFinish: onTestFinished })
     const calls = [holdRequest(org), holdRequest(org, { context: nested }), holdRequest(org)]

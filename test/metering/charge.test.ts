@@ -38,7 +38,7 @@ describe('a charge', () => {
     })
   })
 
-  test('prices each bucket at its own rate', () => {
+  test('A charge prices each bucket at its own rate.', () => {
     const rates = {
       input: 1n,
       cacheRead: 10n,
@@ -71,7 +71,7 @@ describe('a charge', () => {
     })
   })
 
-  test('rounds once, up: a third of a nano-dollar costs one, and no sum of parts costs more than the whole', () => {
+  test('A charge rounds once, up: a third of a nano-dollar costs one, and no sum of parts costs more than the whole.', () => {
     const rates = { ...MINI, input: 333_333n, output: 333_333n }
     expect(charged({ input: 1 }, { price: priced([{ above: 0, rates }]) }).microcredits).toBe(1n)
     expect(charged({ input: 1, output: 2 }, { price: priced([{ above: 0, rates }]) }).microcredits).toBe(1n)
@@ -87,7 +87,7 @@ describe('a charge', () => {
     ['50 % at eco, below cost allowed', { markup: 500_000n, level: 500_000n, allowBelowCost: true }, 337_500n],
     ['the flex tier', { tier: 500_000n }, 225_000n],
     ['the priority tier at 50 %', { tier: 2_000_000n, markup: 500_000n }, 1_350_000n],
-  ])('with %s', (_, factors, microcredits) => {
+  ])('A charge is multiplied with %s.', (_, factors, microcredits) => {
     const result = charged({ input: 1_000, output: 500 }, factors)
     expect(result.microcredits).toBe(microcredits)
     expect(result.markupApplied).toBe(microcredits - result.apiCost)
@@ -111,7 +111,7 @@ describe('a charge', () => {
     },
   )
 
-  test('adds tool fees, which a service tier does not touch', () => {
+  test('A charge adds tool fees, which a service tier does not touch.', () => {
     const price = priced([{ above: 0, rates: MINI }], { toolFees: { web_search: 10_000_000n } })
     const result = charged({ input: 1_000, toolFees: { web_search: 2 } }, { price, tier: 2_000_000n, markup: 500_000n })
     expect(result.apiCost).toBe(20_300_000n)
@@ -119,7 +119,7 @@ describe('a charge', () => {
     expect(result.parts).toMatchObject({ input: 450_000n, tools: 30_000_000n })
   })
 
-  test("takes the provider's own bill over the data set, and the operator's price over both", () => {
+  test("A charge takes the provider's own bill over the data set, and the operator's price over both.", () => {
     const usage = { input: 1_000, output: 500 }
     const billed = charged(usage, { providerCost: 900_000n * COST_SCALE, markup: 500_000n })
     expect(billed).toMatchObject({ microcredits: 1_350_000n, apiCost: 900_000n })
@@ -128,20 +128,20 @@ describe('a charge', () => {
     expect(operated.apiCost).toBe(450_000n)
   })
 
-  test('rounds a bill once, after the markup', () => {
+  test('A charge rounds a bill once, after the markup.', () => {
     // 1.2 nano-dollars, and half as much again: 1.8, which is 2 and not 3.
     const billed = charged({ input: 1 }, { providerCost: (12n * COST_SCALE) / 10n, markup: 500_000n })
     expect(billed).toMatchObject({ microcredits: 2n, apiCost: 2n })
   })
 
-  test('has cached sound at its own rate where one is listed, else at that of cached text', () => {
+  test('A charge has cached sound at its own rate where one is listed, else at that of cached text.', () => {
     const rates = { ...mini.tiers[0]!.rates, cacheReadAudio: 200_000_000n }
     const listed = { ...mini, tiers: [{ above: 0, rates }] }
     expect(charged({ cacheReadAudio: 1_000 }, { price: listed }).microcredits).toBe(200_000n)
     expect(charged({ cacheReadAudio: 1_000 }).microcredits).toBe(75_000n)
   })
 
-  test('prices each model that served at its own price', () => {
+  test('A charge prices each model that served at its own price.', () => {
     const dear = {
       ...mini,
       tiers: [{ above: 0, rates: { ...mini.tiers[0]!.rates, input: 10n ** 9n, output: 10n ** 10n } }],
@@ -157,7 +157,7 @@ describe('a charge', () => {
     expect(operated.microcredits).toBe(charged({ input: 1_000, output: 500 }).microcredits)
   })
 
-  test('takes a stated bill of zero as zero', () => {
+  test('A charge takes a stated bill of zero as zero.', () => {
     expect(charged({ input: 1_000 }, { providerCost: 0n }).microcredits).toBe(0n)
   })
 
@@ -223,7 +223,7 @@ const anyFactors = fc.record({
 })
 
 describe('for any usage, price and factors', () => {
-  test('parts add up to the charge, reasoning lies inside output, and cost is covered', () => {
+  test('Parts add up to the charge, reasoning lies inside output, and cost is covered.', () => {
     fc.assert(
       fc.property(anyUsage, anyPrice, anyFactors, (usage, price, factors) => {
         const { microcredits, apiCost, markupApplied, parts } = charge({ usage, price, ...factors })
@@ -235,7 +235,7 @@ describe('for any usage, price and factors', () => {
     )
   })
 
-  test('the charge is the exact rational number, rounded up', () => {
+  test('The charge is the exact rational number, rounded up.', () => {
     fc.assert(
       fc.property(anyUsage, anyPrice, anyFactors, (usage, price, { markup, level, tier }) => {
         const rates = inputTokens(usage) > (price.tiers[1]?.above ?? 0) ? price.tiers[1]?.rates : price.tiers[0]?.rates
@@ -260,7 +260,7 @@ describe('for any usage, price and factors', () => {
     )
   })
 
-  test('more output never costs less', () => {
+  test('More output never costs less.', () => {
     fc.assert(
       fc.property(anyUsage, anyPrice, anyFactors, fc.nat(100_000), (usage, price, factors, more) => {
         const less = charge({ usage, price, ...factors }).microcredits
@@ -271,7 +271,7 @@ describe('for any usage, price and factors', () => {
     )
   })
 
-  test('a quote covers every charge within its counts', () => {
+  test('A quote covers every charge within its counts.', () => {
     fc.assert(
       fc.property(
         anyUsage,

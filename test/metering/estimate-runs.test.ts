@@ -17,7 +17,7 @@ const LENGTHS = [1, 2, 3]
 
 describe('the fast estimate is never below', () => {
   test(
-    'a run of any character',
+    'The fast estimate is never below a run of any character.',
     () => {
       const vocabularies = VOCABULARIES.map(([name]) => get_encoding(name))
       const below: string[] = []
@@ -40,7 +40,7 @@ describe('the fast estimate is never below', () => {
   )
 
   test.each(VOCABULARIES)(
-    'a run of any token of %s',
+    'The fast estimate is never below a run of any token of %s.',
     (name, tokens) => {
       const vocabulary = get_encoding(name)
       const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })

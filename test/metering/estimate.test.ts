@@ -22,18 +22,18 @@ function estimated(request: Parameters<typeof estimateChatInput>[0]): InputEstim
 describe('the estimate of a text', () => {
   const ratios = Object.entries(SAMPLES).map(([name, text]) => ({ name, ratio: estimateText(text) / exact(text) }))
 
-  test('is not below the tokenizer on 95 % of realistic texts, and close on the others', () => {
+  test('The estimate of a text is not below the tokenizer on 95 % of realistic texts, and close on the others.', () => {
     const below = ratios.filter(({ ratio }) => ratio < 1)
     expect(below.length / ratios.length, below.map(({ name }) => name).join(', ')).toBeLessThanOrEqual(0.05)
     for (const { ratio } of below) expect(ratio).toBeGreaterThan(0.85)
   })
 
-  test('is at most one and a half times the tokenizer at the median', () => {
+  test('The estimate of a text is at most one and a half times the tokenizer at the median.', () => {
     const sorted = ratios.map(({ ratio }) => ratio).sort((a, b) => a - b)
     expect(sorted[Math.floor(sorted.length / 2)]).toBeLessThanOrEqual(1.5)
   })
 
-  test('is zero for nothing, and never more than a token a byte', () => {
+  test('The estimate of a text is zero for nothing, and never more than a token a byte.', () => {
     expect(estimateText('')).toBe(0)
     fc.assert(
       fc.property(fc.string({ unit: 'binary', maxLength: 200 }), (text) => {
@@ -45,24 +45,24 @@ describe('the estimate of a text', () => {
     )
   })
 
-  test('counts a blank that no word follows', () => {
+  test('The estimate of a text counts a blank that no word follows.', () => {
     expect([' ', '\t', 'a ', 'a b'].map(estimateText)).toEqual([1, 1, 2, 2])
   })
 
-  test('counts what repeats itself by its bytes', () => {
+  test('The estimate of a text counts what repeats itself by its bytes.', () => {
     expect(['z'.repeat(9), 'жж', '中', '中中', 'onon', 'onononon', '\u0001\u0001', '\r\r'].map(estimateText)).toEqual([
       9, 4, 3, 6, 3, 8, 2, 2,
     ])
   })
 
-  test('takes a token a byte beyond four mebibytes, which no context holds', () => {
+  test('The estimate of a text takes a token a byte beyond four mebibytes, which no context holds.', () => {
     const word = 'word '
     const most = word.repeat(Math.floor((4 * 1024 * 1024) / word.length))
     expect(estimateText(most)).toBeLessThan(most.length / 4)
     expect(estimateText(`${most}é${word}`)).toBe(most.length + 2 + word.length)
   })
 
-  test('bears halves of surrogate pairs', () => {
+  test('The estimate of a text bears halves of surrogate pairs.', () => {
     // Half of one becomes a replacement character, of three bytes.
     expect(estimateText('\ud83d')).toBe(3)
     expect(estimateText('a\udc00b')).toBeGreaterThan(0)
@@ -70,7 +70,7 @@ describe('the estimate of a text', () => {
 })
 
 describe('the estimate of a chat request', () => {
-  test('frames each message and primes the answer, as OpenAI counts', () => {
+  test('The estimate of a chat request frames each message and primes the response, as OpenAI counts.', () => {
     // "Hello!" is 2 tokens and 6 bytes; a message 4, the answer 3
     expect(estimated({ messages: [{ role: 'user', content: 'Hello!' }] })).toEqual({
       tokens: estimateText('Hello!') + 7,
@@ -86,7 +86,7 @@ describe('the estimate of a chat request', () => {
     })
   })
 
-  test('counts names, text parts, refusals, tool calls and reasoning', () => {
+  test('The estimate of a chat request counts names, text parts, refusals, tool calls and reasoning.', () => {
     const plain = estimated({ messages: [{ role: 'assistant' }] })
     for (const message of [
       { role: 'assistant', name: 'planner' },
@@ -105,7 +105,7 @@ describe('the estimate of a chat request', () => {
     }
   })
 
-  test('counts definitions of tools and schemas not below their JSON text', () => {
+  test('The estimate of a chat request counts definitions of tools and schemas not below their JSON text.', () => {
     const tool = JSON.parse(SAMPLES.toolDefinition) as unknown
     const empty = estimated({ messages: [] }).tokens
     for (const request of [
@@ -119,7 +119,7 @@ describe('the estimate of a chat request', () => {
     }
   })
 
-  test('keeps images, files and audio apart from text', () => {
+  test('The estimate of a chat request keeps images, files and audio apart from text.', () => {
     const content = [
       { type: 'text', text: 'What is this?' },
       { type: 'image_url', image_url: { url: 'https://example.com/cat.png', detail: 'low' } },
@@ -134,7 +134,7 @@ describe('the estimate of a chat request', () => {
     })
   })
 
-  test('names what nothing bounds', () => {
+  test('The estimate of a chat request names what nothing bounds.', () => {
     const messages = [
       {
         role: 'user',
@@ -153,18 +153,18 @@ describe('the estimate of a chat request', () => {
     ])
   })
 
-  test('counts a web search where one is asked for', () => {
+  test('The estimate of a chat request counts a web search where one is asked for.', () => {
     expect(estimated({ messages: [], web_search_options: {} }).toolFees).toEqual({ web_search: 1 })
     expect(estimated({ messages: [], web_search_options: null }).toolFees).toEqual({})
   })
 
-  test('bears values nested a hundred thousand deep, and wide ones', () => {
+  test('The estimate of a chat request bears values nested a hundred thousand deep, and wide ones.', () => {
     const deep = JSON.parse(`${'['.repeat(100_000)}1${']'.repeat(100_000)}`) as unknown
     expect(estimated({ messages: [{ role: 'user', content: 'x' }], tools: deep }).tokens).toBeGreaterThan(100_000)
     expect(estimated({ messages: [], tools: Array(300_000).fill(0) }).tokens).toBeGreaterThan(300_000)
   })
 
-  test('never throws, and never counts more tokens than bytes', () => {
+  test('The estimate of a chat request never throws, and never counts more tokens than bytes.', () => {
     fc.assert(
       fc.property(fc.anything({ withNullPrototype: true }), fc.json(), (value, json) => {
         for (const part of [value, JSON.parse(json) as unknown]) {
@@ -184,7 +184,7 @@ describe('the estimate of a chat request', () => {
   })
 })
 
-test('a text beside an image does not hide the image', () => {
+test('A text beside an image does not hide the image.', () => {
   const image = { type: 'image_url', image_url: { url: 'https://example.com/a.png' } }
   const of = (part: object) =>
     estimateChatInput(

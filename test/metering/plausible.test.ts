@@ -86,9 +86,12 @@ describe('input', () => {
       rounds: 0,
       most: 1_765 + UNSEEN_PROMPT,
     },
-  ])('$name', ({ estimate, window: contextWindow, rounds: toolRounds, most }) => {
-    expect(possibleInput({ estimate, contextWindow, toolRounds })).toBe(most)
-  })
+  ])(
+    'The most input that is possible is bounded: $name',
+    ({ estimate, window: contextWindow, rounds: toolRounds, most }) => {
+      expect(possibleInput({ estimate, contextWindow, toolRounds })).toBe(most)
+    },
+  )
 })
 
 test.each([
@@ -97,9 +100,12 @@ test.each([
   { cap: 100, limit: null, choices: 3, overrun: 0, most: 300 },
   { cap: 32, limit: null, choices: 2, overrun: 1, most: 66 },
   { cap: null, limit: null, choices: 1, overrun: 0, most: 0 },
-])('output: cap $cap, limit $limit, $choices choices is at most $most', ({ cap, limit, choices, overrun, most }) => {
-  expect(possibleOutput(cap, limit, choices, overrun)).toBe(most)
-})
+])(
+  'Output with cap $cap, limit $limit and $choices choices is at most $most',
+  ({ cap, limit, choices, overrun, most }) => {
+    expect(possibleOutput(cap, limit, choices, overrun)).toBe(most)
+  },
+)
 
 describe('a statement', () => {
   const possible: Possible = { input: 1_000, output: 100, hears: true, speaks: true, toolUses: {}, surcharge: 0n }
@@ -122,14 +128,14 @@ describe('a statement', () => {
     // 1 000 tokens more at 150 / 10^6 are less than a nano-dollar; the surcharge pays for them.
     { name: 'beyond, within the surcharge', usage: { input: 2_000 }, bounds: { ...possible, surcharge: 1n }, is: true },
     { name: 'beyond the surcharge too', usage: { input: 1e12 }, bounds: { ...possible, surcharge: 1n }, is: false },
-  ])('$name', ({ usage, bounds, is }) => {
+  ])('A statement is possible or not: $name', ({ usage, bounds, is }) => {
     expect(isPossible({ ...NO_USAGE, ...usage }, bounds, PRICE, MILLION)).toBe(is)
   })
 
   test.each<[string, Partial<Usage>]>([
     ['sound in a request that has none', { audioInput: 1 }],
     ['speech nobody asked for', { audioOutput: 1 }],
-  ])('%s is possible at the price of text, and at no other', (_, usage) => {
+  ])('%s is possible at the price of text, and at no other.', (_, usage) => {
     const dearer = { ...PRICE, tiers: [{ above: 0, rates: { ...RATES, audioInput: 151n, audioOutput: 601n } }] }
     const isBelieved = (bounds: Possible, price: Price) => isPossible({ ...NO_USAGE, ...usage }, bounds, price, MILLION)
     expect(isBelieved({ ...possible, hears: false, speaks: false }, PRICE)).toBe(true)
@@ -137,13 +143,13 @@ describe('a statement', () => {
     expect(isBelieved(possible, dearer)).toBe(true)
   })
 
-  test('free tokens beyond what is possible are not possible either', () => {
+  test('Free tokens beyond what is possible are not possible either.', () => {
     const free = { ...PRICE, tiers: [{ above: 0, rates: { ...RATES, input: 0n, output: 0n } }] }
     expect(isPossible({ ...NO_USAGE, output: 101 }, possible, free, MILLION)).toBe(false)
   })
 })
 
-test('the most a call can be charged is the dearest rate of each side, times the tier, and the markup', () => {
+test('The most a call can be charged is the dearest rate of each side, times the tier, and the markup.', () => {
   const possible: Possible = {
     input: 128_000,
     output: 16_384,
@@ -159,7 +165,7 @@ test('the most a call can be charged is the dearest rate of each side, times the
   expect(most).toBe((numerator * 3n + 2n * MILLION * MILLION - 1n) / (2n * MILLION * MILLION))
 })
 
-test('a tier that the input can not reach does not count', () => {
+test('A tier that the input can not reach does not count.', () => {
   const tiers = [...PRICE.tiers, { above: 200_000, rates: { ...RATES, output: 9_999n } }]
   const possible: Possible = { input: 200_000, output: 100, hears: true, speaks: true, toolUses: {}, surcharge: 0n }
   const cost = (input: number) => possibleCost({ ...possible, input }, { ...PRICE, tiers }, MILLION)
@@ -167,7 +173,7 @@ test('a tier that the input can not reach does not count', () => {
   expect(cost(200_001)).toBe((200_001n * 150n + 100n * 9_999n) * MILLION)
 })
 
-test('what was stated in the middle is cut down to the bytes that passed', () => {
+test('What was stated in the middle is cut down to the bytes that passed.', () => {
   const usage = { ...NO_USAGE, input: 10, output: 1_000_000, reasoning: 999_000, audioOutput: 5, imageOutput: 7 }
   expect(cutToPassed(usage, 30)).toEqual({ ...usage, output: 30, reasoning: 30, audioOutput: 0, imageOutput: 0 })
   const small = { ...NO_USAGE, input: 10, output: 30 }

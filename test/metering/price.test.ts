@@ -28,7 +28,7 @@ function operated(model: string, written: Partial<OperatorPrice>): Price | null 
 }
 
 describe('the data set', () => {
-  test('gives integers: gpt-4o-mini costs 150,000,000 nano-dollars per million input tokens', () => {
+  test('The data set gives integers: gpt-4o-mini costs 150,000,000 nano-dollars per million input tokens.', () => {
     expect(listed('openai', 'gpt-4o-mini')).toEqual({
       source: 'data_set',
       reference: `${DATA_SET} openai/gpt-4o-mini`,
@@ -52,45 +52,45 @@ describe('the data set', () => {
     })
   })
 
-  test('is the installed package, which every reference names', () => {
+  test('The data set is the installed package, which every reference names.', () => {
     const path = new URL('../../node_modules/@pydantic/genai-prices/package.json', import.meta.url)
     expect(DATA_SET).toBe(`genai-prices@${JSON.parse(readFileSync(path, 'utf8')).version}`)
   })
 
-  test('answers for the provider that was meant, and for no other of a similar name', () => {
+  test('The data set answers for the provider that was meant, and for no other of a similar name.', () => {
     expect(listed('x-ai', 'grok-4.6')?.reference).toBe(`${DATA_SET} x-ai/grok-4.6`)
     expect(listed('xai', 'grok-4.6')).toBeNull()
     expect(listed('nobody', 'gpt-4o-mini')).toBeNull()
   })
 
-  test('reads a float with noise as the price it stands for: 0.18000000000000002 is 0.18', () => {
+  test('The data set reads a float with noise as the price it stands for: 0.18000000000000002 is 0.18.', () => {
     expect(listed('huggingface_together', 'Qwen/Qwen3-VL-8B-Instruct')?.tiers[0]?.rates.input).toBe(180_000_000n)
   })
 
-  test('has no price for an unknown model, and none for a row without numbers: zero must be written', () => {
+  test('The data set has no price for an unknown model, and none for a row without numbers: zero must be written.', () => {
     expect(listed('openai', 'no-such-model')).toBeNull()
     expect(listed('openrouter', 'allenai/molmo-7b-d:free')).toBeNull()
     expect(listed('openai', 'whisper-1')).toBeNull()
   })
 
-  test('changes price on the day the provider did', () => {
+  test('The data set changes price on the day the provider did.', () => {
     expect(listed('openai', 'o3', new Date('2025-06-09T23:59:59Z'))?.tiers[0]?.rates.output).toBe(40_000_000_000n)
     expect(listed('openai', 'o3', new Date('2025-06-10T00:00:00Z'))?.tiers[0]?.rates.output).toBe(8_000_000_000n)
   })
 
-  test('prices cached sound apart where it lists it', () => {
+  test('The data set prices cached sound apart where it lists it.', () => {
     const rates = listed('google', 'gemini-2.5-flash')?.tiers[0]?.rates
     expect([rates?.cacheRead, rates?.cacheReadAudio]).toEqual([30_000_000n, 100_000_000n])
     expect(listed('openai', 'gpt-4o-mini')?.tiers[0]?.rates).not.toHaveProperty('cacheReadAudio')
   })
 
-  test('prices sound apart where it lists it', () => {
+  test('The data set prices sound apart where it lists it.', () => {
     const rates = listed('openai', 'gpt-audio')?.tiers[0]?.rates
     expect(rates?.audioInput).toBe(32_000_000_000n)
     expect(rates?.audioOutput).toBe(64_000_000_000n)
   })
 
-  test('has whole-request tiers: more tokens than the threshold, not as many', () => {
+  test('The data set has whole-request tiers: more tokens than the threshold, not as many.', () => {
     const price = listed('openai', 'gpt-6-luna') as Price
     expect(price.tiers.map((tier) => tier.above)).toEqual([0, 272_000])
     expect(ratesFor(price, 271_999).input).toBe(100_000_000n)
@@ -100,7 +100,7 @@ describe('the data set', () => {
     expect(ratesFor(price, 0).output).toBe(500_000_000n)
   })
 
-  test('every listed model of every provider either has a whole price or none', () => {
+  test('Every listed model of every provider either has a whole price or none.', () => {
     for (const [name, id] of Object.entries({
       openai: 'openai',
       anthropic: 'anthropic',
@@ -119,7 +119,7 @@ describe('the data set', () => {
 })
 
 describe('the operator', () => {
-  test('wins, bucket by bucket; cached input costs what uncached does unless written', () => {
+  test('The operator wins, bucket by bucket; cached input costs what uncached does unless written.', () => {
     const price = operated('gpt-4o-mini', { input: 200_000_000n, output: 700_000_000n })
     expect(price?.source).toBe('operator')
     expect(price?.reference).toBe('config.yaml')
@@ -128,28 +128,28 @@ describe('the operator', () => {
     expect(cached?.tiers[0]?.rates.cacheRead).toBe(50_000_000n)
   })
 
-  test('may price one side and leave the other to the data set', () => {
+  test('The operator may price one side and leave the other to the data set.', () => {
     const price = operated('gpt-4o-mini', { output: 700_000_000n })
     expect(price?.reference).toBe(`config.yaml, ${DATA_SET} openai/gpt-4o-mini`)
     expect(price?.tiers[0]?.rates).toMatchObject({ input: 150_000_000n, cacheRead: 75_000_000n, output: 700_000_000n })
   })
 
-  test('prices a model nobody lists, whole or not at all', () => {
+  test('The operator prices a model nobody lists, whole or not at all.', () => {
     expect(operated('in-house', { input: 1n, output: 2n })?.tiers[0]?.rates).toMatchObject({ input: 1n, output: 2n })
     expect(operated('in-house', { input: 1n })).toBeNull()
     expect(operated('in-house', { output: 1n })).toBeNull()
   })
 
-  test('makes a model free by writing zero, sound included', () => {
+  test('The operator makes a model free by writing zero, sound included.', () => {
     const rates = operated('gpt-audio', { input: 0n, output: 0n })?.tiers[0]?.rates ?? {}
     expect(new Set(Object.values(rates))).toEqual(new Set([0n]))
   })
 
-  test('who wrote nothing has no price: the data set stands', () => {
+  test('The operator who wrote nothing has no price: the data set stands.', () => {
     expect(operated('gpt-4o-mini', {})).toEqual(listed('openai', 'gpt-4o-mini'))
   })
 
-  test('has tiers of its own; what a tier leaves out is as below it', () => {
+  test('The operator has tiers of its own; what a tier leaves out is as below it.', () => {
     const price = operated('in-house', {
       input: 10n,
       output: 20n,
@@ -164,11 +164,11 @@ describe('the operator', () => {
     expect(ratesFor(price, 200_001)).toMatchObject({ input: 15n, output: 40n, cacheRead: 3n })
   })
 
-  test('who prices a model flat is not overruled by a tier of the data set', () => {
+  test('The operator who prices a model flat is not overruled by a tier of the data set.', () => {
     expect(operated('gpt-6-luna', { input: 10n, output: 20n })?.tiers).toHaveLength(1)
   })
 
-  test('sets tool fees over the data set', () => {
+  test('The operator sets tool fees over the data set.', () => {
     const price = findPrice({
       listed: { provider: 'openai', model: 'gpt-4o' },
       at,
@@ -180,7 +180,7 @@ describe('the operator', () => {
 })
 
 describe('the price book', () => {
-  test('answers as the search does, and the same object the second time', () => {
+  test('The price book answers as the search does, and the same object the second time.', () => {
     const book = createPriceBook()
     const operator = { ...NOTHING_WRITTEN, input: 5n, output: 6n }
     for (const question of [
@@ -197,7 +197,7 @@ describe('the price book', () => {
     }
   })
 
-  test('stays right when more names are asked for than it remembers', () => {
+  test('The price book stays right when more names are asked for than it remembers.', () => {
     const book = createPriceBook()
     for (let i = 0; i < 2_500; i++)
       expect(book.find({ listed: { provider: 'groq', model: `unknown-${i}` }, at, operator: null })).toBeNull()

@@ -36,14 +36,14 @@ function quoted(more: Partial<QuoteInput>, estimate: Partial<QuoteInput['estimat
 }
 
 describe('a quote', () => {
-  test('prices the input twice, as estimated and as a token a byte', () => {
+  test('A quote prices the input twice, as estimated and as a token a byte.', () => {
     // 1,000 x 150 nano-dollars x 1.5, and four times as much
     const { input, inputBytes } = quoted({}, { tokens: 1_000, bytes: 4_000 })
     expect(input).toBe(225_000n)
     expect(inputBytes).toBe(900_000n)
   })
 
-  test('adds media to both, sound at its own rate, and tool fees', () => {
+  test('A quote adds media to both, sound at its own rate, and tool fees.', () => {
     const price = priced([{ above: 0, rates: RATES }], { toolFees: { web_search: 10_000_000n } })
     const { input, inputBytes } = quoted(
       { price },
@@ -54,24 +54,24 @@ describe('a quote', () => {
     expect(inputBytes).toBe(15_442_500n)
   })
 
-  test('multiplies output by the choices asked for', () => {
+  test('A quote multiplies output by the choices asked for.', () => {
     expect(quoted({}).outputFor(100)).toBe(90_000n)
     expect(quoted({ choices: 3 }).outputFor(100)).toBe(270_000n)
     expect(quoted({ choices: 3 }).outputTokensIn(270_000n)).toBe(100)
     expect(quoted({ choices: 3 }).outputTokensIn(269_999n)).toBe(99)
   })
 
-  test('prices output as sound where the request asks for sound', () => {
+  test('A quote prices output as sound where the request asks for sound.', () => {
     expect(quoted({ audioOutput: true }).outputFor(100)).toBe(3_000_000n)
   })
 
-  test('prices input at what writing it to the cache costs, for an hour only where asked', () => {
+  test('A quote prices input at what writing it to the cache costs, for an hour only where asked.', () => {
     const price = priced([{ above: 0, rates: { ...RATES, cacheWrite5m: 200_000_000n } }])
     expect(quoted({ price }, { tokens: 1_000 }).input).toBe(300_000n)
     expect(quoted({ price, longCacheWrites: true }, { tokens: 1_000 }).input).toBe(450_000n)
   })
 
-  test('takes the dearest tier that the bytes can reach, for output too', () => {
+  test('A quote takes the dearest tier that the bytes can reach, for output too.', () => {
     const long = { ...RATES, input: 300_000_000n, output: 900_000_000n }
     const price = priced([
       { above: 0, rates: RATES },
@@ -83,13 +83,13 @@ describe('a quote', () => {
     expect(reaching.input).toBe(22_500_000n)
   })
 
-  test('covers predicted text at the output rate, beyond any cap', () => {
+  test('A quote covers predicted text at the output rate, beyond any cap.', () => {
     // 100 x 150 + 40 x 600 nano-dollars, x 1.5; a token a byte: 400 x 150 + 160 x 600
     const { input, inputBytes } = quoted({}, { tokens: 100, bytes: 400, predicted: { tokens: 40, bytes: 160 } })
     expect([input, inputBytes]).toEqual([58_500n, 234_000n])
   })
 
-  test('covers media and sound at most, and tells what of it may be left unheld', () => {
+  test('A quote covers media and sound at most, and tells what of it may be left unheld.', () => {
     // 128,000 x 150 x 1.5 for media, which are said to be 28,000 at least; sound is known exactly.
     const least = { media: 28_000, audioInput: 128_000, window: true }
     expect(quoted({}, { media: 128_000, least: { media: 28_000, audioInput: 0, window: false } })).toMatchObject({
@@ -105,12 +105,12 @@ describe('a quote', () => {
     expect(quoted({}, image).uncertain).toBe(BigInt((128_000 - 1_510) * 150 * 1.5))
   })
 
-  test('covers a window of sound where what nothing bounds may be sound', () => {
+  test('A quote covers a window of sound where what nothing bounds may be sound.', () => {
     const bytes = quoted({}, { tokens: 10, contextBound: true, unboundedSound: true })
     expect([bytes.input, bytes.inputBytes]).toEqual([1_920_000_000n, 1_920_000_000n])
   })
 
-  test('covers the whole context window where nothing else bounds the input', () => {
+  test('A quote covers the whole context window where nothing else bounds the input.', () => {
     expect(quoted({}, { tokens: 10, contextBound: true }).input).toBe(28_800_000n)
     const unknown = priced([{ above: 0, rates: RATES }], { contextWindow: null })
     expect(() => quoted({ price: unknown }, { contextBound: true })).toThrow(RangeError)
@@ -135,7 +135,7 @@ describe('a quote', () => {
     expect(quoted({}).outputTokensIn(-5n)).toBe(0)
   })
 
-  test('inverts exactly: the tokens that fit, fit, and one more does not', () => {
+  test('A quote inverts exactly: the tokens that fit, fit, and one more does not.', () => {
     const rate = fc.bigInt({ min: 1_000_000n, max: 200_000_000_000n })
     const factors = fc.record({
       markup: fc.constantFrom(0n, 125_000n, 500_000n),

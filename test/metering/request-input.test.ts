@@ -28,7 +28,7 @@ function seen(request: ChatInput, unpackId: UnpackId = openai.chat.unpackId) {
 }
 
 describe('of a request', () => {
-  test('a message is framed by three tokens and its role, as OpenAI says', () => {
+  test('A message is framed by three tokens and its role, as OpenAI says.', () => {
     expect(seen({ messages: MESSAGES })).toEqual({ sure: ['Hi'], held: [], framing: 3 + 3 + 1 })
     expect(seen({ messages: [{ role: 'a role nobody knows', content: 'Hi' }] }).sure).toEqual([
       'a role nobody knows',
@@ -43,11 +43,11 @@ describe('of a request', () => {
     ['function_call', { name: 'find' }],
     ['extra_body', { google: { cached_content: 'x' } }],
     ['a member of tomorrow', ['text']],
-  ] as const)('%s is held', ([name, value]) => {
+  ] as const)('%s is held.', ([name, value]) => {
     expect(seen({ messages: MESSAGES, [name]: value })).toMatchObject({ sure: ['Hi'], held: [JSON.stringify(value)] })
   })
 
-  test('media beside what a part says it is are held too', () => {
+  test('Media beside what a part says it is are held too.', () => {
     const image_url = { url: 'https://example.com/a.png' }
     const content = [{ type: 'text', text: 'x', image_url }]
     expect(seen({ messages: [{ role: 'user', content }] }).held).toContain('media image_url')
@@ -56,11 +56,11 @@ describe('of a request', () => {
     expect(seen({ messages: [{ role: 'user', content: images }] }).held).toEqual(['media image_url', '{}'])
   })
 
-  test.for(['response_format', 'tools', 'functions'])('%s is held, and counted where nobody stated usage', (name) => {
+  test.for(['response_format', 'tools', 'functions'])('%s is held, and counted where nobody stated usage.', (name) => {
     expect(seen({ messages: MESSAGES, [name]: [{ type: 'x' }] }).sure).toEqual(['Hi', '[{"type":"x"}]'])
   })
 
-  test('what tells the provider how to answer, whom to bill or what to remember is not input', () => {
+  test('What tells the provider how to answer, whom to bill or what to remember is not input.', () => {
     const request = {
       ...{ model: 'm', stream: true, n: 2, user: 'u', metadata: { a: 'b' }, stop: ['x'], logit_bias: { 1: 2 } },
       ...{ reasoning_effort: 'low', temperature: 1, a_number: 7, a_switch: true, nothing: null },
@@ -68,12 +68,12 @@ describe('of a request', () => {
     expect(seen({ ...request, messages: MESSAGES })).toEqual(seen({ messages: MESSAGES }))
   })
 
-  test('a prediction is held as input, and as output', () => {
+  test('A prediction is held as input, and as output.', () => {
     const prediction = { type: 'content', content: 'old text' }
     expect(seen({ messages: MESSAGES, prediction }).held).toEqual([JSON.stringify(prediction), 'predicted "old text"'])
   })
 
-  test('names, ids, reasoning and arguments are held', () => {
+  test('Names, ids, reasoning and arguments are held.', () => {
     const call = { id: 'call_1', type: 'function', function: { name: 'find', arguments: '{"a":1}' } }
     const messages = [
       { role: 'assistant', name: 'Ada', reasoning_content: 'because', tool_calls: [call] },
@@ -85,7 +85,7 @@ describe('of a request', () => {
     })
   })
 
-  test('an id counts with what it carries for the provider that is called', () => {
+  test('An id counts with what it carries for the provider that is called.', () => {
     const block = {
       type: 'web_search_tool_result',
       content: Array.from({ length: 1_000 }, (_, i) => `word ${i}`).join(),
@@ -96,7 +96,7 @@ describe('of a request', () => {
     expect(seen({ messages }, openai.chat.unpackId).held).toEqual(['toolu_1'])
   })
 
-  test("a file's name counts, its data does not", () => {
+  test("A file's name counts, its data does not.", () => {
     const content = [{ type: 'file', file: { file_data: 'AAAA', filename: 'otters.pdf' }, title: 'Otters' }]
     expect(seen({ messages: [{ role: 'user', content }] }).held).toEqual([
       'media file',

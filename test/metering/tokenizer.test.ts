@@ -16,7 +16,7 @@ function tokenizer(): Tokenizer {
 }
 
 describe('the tokenizer', () => {
-  test('counts as the published vocabularies do', async () => {
+  test('The tokenizer counts as the published vocabularies do.', async () => {
     const { count } = tokenizer()
     for (const encoding of ['o200k_base', 'cl100k_base'] as const) {
       const vocabulary = get_encoding(encoding)
@@ -27,15 +27,15 @@ describe('the tokenizer', () => {
     }
   })
 
-  test('reads special tokens as the text they are in a message', async () => {
+  test('The tokenizer reads special tokens as the text they are in a message.', async () => {
     expect(await tokenizer().count('<|endoftext|>', 'o200k_base')).toBeGreaterThan(1)
   })
 
-  test('counts nothing as nothing', async () => {
+  test('The tokenizer counts nothing as nothing.', async () => {
     expect(await tokenizer().count('', 'o200k_base')).toBe(0)
   })
 
-  test('counts large texts in its thread, within half a percent of the whole', async () => {
+  test('The tokenizer counts large texts in its thread, within half a percent of the whole.', async () => {
     const { count } = tokenizer()
     const text = [SAMPLES.prose, SAMPLES.russian, SAMPLES.chinese, SAMPLES.typescript, SAMPLES.emoji]
       .join('\n')
@@ -52,12 +52,12 @@ describe('the tokenizer', () => {
     expect(counts[1]).toBe(1)
   })
 
-  test('counts a megabyte of one letter, which merged whole would take minutes', async () => {
+  test('The tokenizer counts a megabyte of one letter, which merged whole would take minutes.', async () => {
     // 8 letters a token, in pieces of 512
     expect(await tokenizer().count('a'.repeat(1_048_576), 'o200k_base')).toBe(131_072)
   })
 
-  test('takes a text beyond a mebibyte by its parts, within a hundredth where they are alike', async () => {
+  test('The tokenizer takes a text beyond a mebibyte by its parts, within a hundredth where they are alike.', async () => {
     const { count } = tokenizer()
     const line = `${SAMPLES.prose} ${SAMPLES.russian}\n`
     const mebibyte = line.repeat(Math.floor(1_048_576 / line.length))
@@ -65,7 +65,7 @@ describe('the tokenizer', () => {
     expect(Math.abs(five! / 5 - one!)).toBeLessThan(one! / 100)
   })
 
-  test('lets organizations take turns: a short text is counted before a long one that came first', async () => {
+  test('The tokenizer lets organizations take turns: a short text is counted before a long one that came first.', async () => {
     const { count } = tokenizer()
     const order: string[] = []
     const long = Array.from({ length: 4 }, () =>
@@ -76,11 +76,11 @@ describe('the tokenizer', () => {
     expect(order).toEqual(['short 2001', 'long', 'long', 'long', 'long'])
   })
 
-  test('cuts no character in two', async () => {
+  test('The tokenizer cuts no character in two.', async () => {
     expect(await tokenizer().count(`a${'😀'.repeat(3_000)}`, 'o200k_base')).toBe(3_001)
   })
 
-  test('rejects when closed, what is being counted included', async () => {
+  test('The tokenizer rejects when closed, what is being counted included.', async () => {
     const created = createTokenizer()
     const counting = expect(created.count('word '.repeat(200_000), 'o200k_base')).rejects.toThrow('closed')
     await created.close()

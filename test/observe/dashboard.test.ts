@@ -36,7 +36,7 @@ async function panels(): Promise<Panel[]> {
   return (JSON.parse(await read('grafana/tollgate.json')) as { panels: Panel[] }).panels
 }
 
-test('every metric has a panel, and every panel a metric', async () => {
+test('Every metric has a panel, and every panel a metric.', async () => {
   const acme = await product.db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   for (const stream of [false, true]) await postChat(product.tollgate, acme.keys.alice, { ...HELLO, stream })
   const { series, own } = await printed()
@@ -46,7 +46,7 @@ test('every metric has a panel, and every panel a metric', async () => {
   expect(own.filter((name) => !asked.some((one) => one.replace(/_(?:bucket|sum|count)$/, '') === name))).toEqual([])
 })
 
-test('every panel has queries on the data source that was chosen, a unit, and a place of its own', async () => {
+test('Every panel has queries on the data source that was chosen, a unit, and a place of its own.', async () => {
   const taken = new Set<string>()
   for (const { type, title, targets = [], fieldConfig, gridPos } of await panels()) {
     for (let column = gridPos.x; column < gridPos.x + gridPos.w; column += 1) {
@@ -62,7 +62,7 @@ test('every panel has queries on the data source that was chosen, a unit, and a 
   }
 })
 
-test('alerts ask for metrics there are', async () => {
+test('Alerts ask for metrics there are.', async () => {
   const { series } = await printed()
   const { groups } = parse(await read('prometheus/alerts.yml')) as { groups: { rules: { expr: string }[] }[] }
   const rules = groups.flatMap(({ rules: some }) => some)

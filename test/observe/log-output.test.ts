@@ -26,7 +26,7 @@ async function textOf(stream: ChildProcess['stderr']): Promise<string> {
   return text
 }
 
-test('nobody reads: the program runs on, its memory stays, and it ends when it wants to', async () => {
+test('Where nobody reads the log, the program runs on, its memory stays, and it ends when it wants to.', async () => {
   const child = logging(`
     const before = process.memoryUsage().rss
     for (let n = 0; n < 200_000; n += 1) {
@@ -42,7 +42,7 @@ test('nobody reads: the program runs on, its memory stays, and it ends when it w
   expect((await ended)[0]).toBe(0)
 })
 
-test('who comes back reads whole lines in order, and how many are missing between them', async () => {
+test('Who comes back to the log reads whole lines in order, and how many are missing between them.', async () => {
   const child = logging(`
     for (let n = 0; n < 3_000; n += 1) output.write(line(n))
     say('written')
@@ -67,14 +67,14 @@ test('who comes back reads whole lines in order, and how many are missing betwee
   expect(lines.at(-1)).toEqual({ n: 'last' })
 })
 
-test('a line larger than the whole backlog is left out and told at once', async () => {
+test('A line larger than the whole backlog is left out and told at once.', async () => {
   const child = logging(`
     output.write('x'.repeat(${BACKLOG + 1}))
     output.write(line(1))`)
   expect((await textOf(child.stderr)).split('\n').map((line) => line.slice(0, 8))).toEqual(['{"level"', '{"n":1} ', ''])
 })
 
-test('a crash leaves what was written before it', async () => {
+test('A crash leaves what was written before it.', async () => {
   const child = logging(`
     for (let n = 0; n < 300; n += 1) output.write(line(n))
     throw new Error('out of the blue')`)
@@ -88,7 +88,7 @@ test('a crash leaves what was written before it', async () => {
 test.each([
   ['a reader that is gone', '2> >(exec true)'],
   ['a disk that is full', '2>/dev/full'],
-])('%s does not end the program', async (_, redirection) => {
+])('%s does not end the program.', async (_, redirection) => {
   const source = `
     import { setTimeout as pause } from 'node:timers/promises'
     import { createLogOutput } from ${JSON.stringify(MODULE)}

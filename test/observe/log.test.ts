@@ -63,42 +63,48 @@ function expectClean(lines: readonly string[]): void {
   }
 }
 
-test.for([...Object.values(SECRETS), ...IN_TEXTS])('wherever it is put: %s', (secret) => {
-  const { lines, log } = capture()
-  const error = new Error(`outer ${secret}`, { cause: new TypeError(`inner ${secret}`) })
-  error.name = `Named ${secret}`
-  for (const level of ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const) {
-    log[level](`a message with ${secret} in it`)
-    log[level]('a format: %s %j', secret, { deep: secret })
-    log[level]({ value: secret, [secret]: 'as a key', list: [secret, { deeper: { deepest: secret } }] }, 'nested')
-    log[level]({ err: error }, 'with an error')
-    log[level](error)
-    log.child({ bound: secret })[level]('bound')
-  }
-  expect(lines).toHaveLength(36)
-  expectClean(lines)
-})
+test.for([...Object.values(SECRETS), ...IN_TEXTS])(
+  'A secret is left out of the log wherever it is put: %s.',
+  (secret) => {
+    const { lines, log } = capture()
+    const error = new Error(`outer ${secret}`, { cause: new TypeError(`inner ${secret}`) })
+    error.name = `Named ${secret}`
+    for (const level of ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const) {
+      log[level](`a message with ${secret} in it`)
+      log[level]('a format: %s %j', secret, { deep: secret })
+      log[level]({ value: secret, [secret]: 'as a key', list: [secret, { deeper: { deepest: secret } }] }, 'nested')
+      log[level]({ err: error }, 'with an error')
+      log[level](error)
+      log.child({ bound: secret })[level]('bound')
+    }
+    expect(lines).toHaveLength(36)
+    expectClean(lines)
+  },
+)
 
-test.for(Object.entries(NAMED))('under the name %s, at any depth', ([name, secret]) => {
-  const { lines, log } = capture()
-  log.trace({ [name]: secret }, 'at the top')
-  log.trace({ headers: { [name]: secret }, request: { headers: { [name]: secret } } }, 'headers')
-  log.trace({ a: { b: { c: [{ [name]: secret }] } } }, 'deep')
-  log.trace({ text: JSON.stringify({ [name]: secret }) }, 'JSON in a text')
-  log.child({ [name]: secret }).trace('bound')
-  expect(lines).toHaveLength(5)
-  expectClean(lines)
-})
+test.for(Object.entries(NAMED))(
+  'A secret is left out of the log under the name %s, at any depth.',
+  ([name, secret]) => {
+    const { lines, log } = capture()
+    log.trace({ [name]: secret }, 'at the top')
+    log.trace({ headers: { [name]: secret }, request: { headers: { [name]: secret } } }, 'headers')
+    log.trace({ a: { b: { c: [{ [name]: secret }] } } }, 'deep')
+    log.trace({ text: JSON.stringify({ [name]: secret }) }, 'JSON in a text')
+    log.child({ [name]: secret }).trace('bound')
+    expect(lines).toHaveLength(5)
+    expectClean(lines)
+  },
+)
 
 test.for([
   'provider_usage xai-grok-4-fast hf_model task-force sku-1 basic usage of token counts',
   '{"call_id":"66768aa0-6d20-4a64-8940-aa93acc36ed4","prompt_tokens":9,"key_id":"b1","apiBase":"https://api.openai.com/v1"}',
   'http://127.0.0.1:8084/v1/chat/completions user@example.com',
-])('what is no secret stays: %s', (text) => {
+])('What is no secret stays: %s.', (text) => {
   expect(withoutSecrets(text)).toBe(text)
 })
 
-test('a long line costs time in proportion to its length, whatever is in it', () => {
+test('A long line costs time in proportion to its length, whatever is in it.', () => {
   for (const piece of [
     '"',
     '"a',
@@ -122,7 +128,7 @@ const HELLO = { model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'Say h
 const about = (lines: readonly string[], callId: string | null) =>
   lines.map((line) => JSON.parse(line) as Record<string, unknown>).filter((line) => line.call_id === callId)
 
-test('the product at trace level: a provider that quotes every kind of key it has seen', async () => {
+test('The product at trace level logs no key, though a provider quotes every kind of key it has seen.', async () => {
   const { db, upstream } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   const tollgate = await serveInProcess(db.url, upstream.url, SECRETS.openai)
@@ -145,7 +151,7 @@ test('the product at trace level: a provider that quotes every kind of key it ha
   for (const line of tollgate.lines) for (const key of [acme.keys.alice, MASTER_KEY]) expect(line).not.toContain(key)
 })
 
-test('whatever goes wrong with a call, each line about it says its request, also after the caller was answered', async () => {
+test('Whatever goes wrong with a call, each line about it says its request, also after the caller was answered.', async () => {
   const { db, upstream } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   const proxy = await startTcpProxy(db.url)

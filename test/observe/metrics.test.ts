@@ -12,7 +12,7 @@ import { growth, scrape } from './samples.ts'
 const product = useProduct(() => ({ litellm_settings: { num_retries: 0 } }))
 const HELLO = { model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'Say hello' }] }
 
-test('calls, tokens and credits are what the books say', async () => {
+test('Calls, tokens and credits are what the books say.', async () => {
   const { tollgate, upstream, db } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   const before = await scrape(tollgate)
@@ -56,7 +56,7 @@ test('calls, tokens and credits are what the books say', async () => {
     expect(after.get(series)! - (before.get(series) ?? 0), series).toBe(count)
 })
 
-test('what is refused and what fails is counted once, by a code of ours', async () => {
+test('What is refused and what fails is counted once, by a code of ours.', async () => {
   const { tollgate, upstream, db } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500, bob: 0 } })
   const before = await scrape(tollgate)
@@ -80,7 +80,7 @@ test('what is refused and what fails is counted once, by a code of ours', async 
   })
 })
 
-test('usage that does not add up and charges beyond belief are counted', async () => {
+test('Usage that does not add up and charges beyond belief are counted.', async () => {
   const { tollgate, upstream, db } = product
   const acme = await db.seedOrganization({ credits: 100_000, users: { alice: 50_000 } })
   const before = await scrape(tollgate)
@@ -95,7 +95,7 @@ test('usage that does not add up and charges beyond belief are counted', async (
   })
 })
 
-test('a running call is seen: its hold, and how old that is', async () => {
+test('A running call is seen: its hold, and how old that is.', async () => {
   const { tollgate, upstream, db } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   const gate = Promise.withResolvers<void>()
@@ -124,7 +124,7 @@ test('a running call is seen: its hold, and how old that is', async () => {
   expect(after.get('tollgate_open_hold_age_seconds_max')).toBe(0)
 })
 
-test('while the database is silent a scrape answers without what only it knows; the spool shows', async () => {
+test('While the database is silent a scrape answers without what only it knows; the spool shows.', async () => {
   const { upstream, db } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   const proxy = await startTcpProxy(db.url)
@@ -208,20 +208,20 @@ test.for([
   { from: '192.0.2.1', headers: bearer(OTHER), open: false },
   { from: '192.0.2.1', headers: bearer(''), open: false },
   { from: '192.0.2.1', headers: { authorization: TOKEN }, open: false },
-])('from $from with $headers: $open', ({ from, headers, open }) => {
+])('A scrape from $from with $headers is let in: $open', ({ from, headers, open }) => {
   const access = createMetricsAccess({ masterKey: MASTER_KEY, token: TOKEN })
   const enter = () => access({ headers, socket: { remoteAddress: from } as never })
   if (open) expect(enter).not.toThrow()
   else expect(enter).toThrow(expect.objectContaining({ status: 401, code: 'metrics_key_required' }))
 })
 
-test('without any key configured nobody else gets in, whatever they send', () => {
+test('Without any key configured nobody else gets in, whatever they send.', () => {
   const access = createMetricsAccess({ masterKey: null, token: null })
   for (const headers of [{}, bearer(''), bearer('null'), bearer('undefined')])
     expect(() => access({ headers, socket: { remoteAddress: '192.0.2.1' } as never })).toThrow()
 })
 
-test('over HTTP: a forwarded request needs a key, and a refusal has the envelope of every error', async () => {
+test('Over HTTP: a forwarded request needs a key, and a refusal has the envelope of every error.', async () => {
   const { tollgate } = product
   expect((await get(tollgate, null, '/metrics')).status).toBe(200)
   const forwarded = await fetch(`${tollgate.url}/metrics`, { headers: { 'x-forwarded-for': '192.0.2.1' } })
@@ -240,7 +240,7 @@ async function statusFromAfar(url: string, key: string): Promise<number> {
   return answer.status
 }
 
-test('a metrics token that can be guessed stops the start; a good one opens /metrics and nothing else', async () => {
+test('A metrics token that can be guessed stops the start; a good one opens /metrics and nothing else.', async () => {
   const { db, upstream } = product
   const start = (token: string) =>
     startTollgate({ databaseUrl: db.url, config: configFor(upstream.url), env: { TOLLGATE_METRICS_TOKEN: token } })
@@ -255,7 +255,7 @@ test('a metrics token that can be guessed stops the start; a good one opens /met
   expect((await postChat(tollgate, TOKEN, HELLO)).status).toBe(401)
 })
 
-test('no label tells who called or what was asked for', async () => {
+test('No label tells who called or what was asked for.', async () => {
   const { tollgate, db, upstream } = product
   const acme = await db.seedOrganization({ name: 'label-organization', credits: 1_000, users: { 'label-user': 500 } })
   upstream.respond(chat({ model: 'label-served-model' }))

@@ -16,7 +16,7 @@ function capture() {
   return { lines, refusals: createRefusalLog(log) }
 }
 
-test('ten of each code are logged in a second, the rest is one count at its end', () => {
+test('Ten of each code are logged in a second, the rest is one count at its end.', () => {
   const { lines, refusals } = capture()
   for (let n = 0; n < 1_000; n += 1) refusals.refused({ status: 401, code: 'invalid_api_key' })
   for (let n = 0; n < 10; n += 1) refusals.refused({ status: 404, code: 'not_found' })
@@ -38,7 +38,7 @@ test('ten of each code are logged in a second, the rest is one count at its end'
   expect(lines).toMatchObject([{ level: 'info', code: 'invalid_api_key', msg: 'refused' }])
 })
 
-test('codes a provider makes up have sixty lines a second between them, not ten each', () => {
+test('Codes a provider makes up have sixty lines a second between them, not ten each.', () => {
   const { lines, refusals } = capture()
   for (let n = 0; n < 10_000; n += 1) refusals.refused({ status: 400, code: `made_up_${n}` })
   expect(lines).toHaveLength(60)
@@ -56,11 +56,11 @@ test.each([
   ],
   ['deep down', [[{ a: ['x'.repeat(11), 'y'] }]], [[{ a: [`${'x'.repeat(10)}…`, 'y'] }]]],
   ['what fits', { a: '"123456789', b: '' }, { a: '"123456789', b: '' }],
-])('a line is JSON after it was cut: %s', (_, value, cut) => {
+])('A line is JSON after it was cut: %s.', (_, value, cut) => {
   expect(JSON.parse(cutStrings(JSON.stringify(value), 10))).toEqual(cut)
 })
 
-test('what a caller chooses is cut, in every line and at every place', async () => {
+test('What a caller chooses is cut, in every line and at every place.', async () => {
   const tollgate = await serveInProcess(db.url, 'http://127.0.0.1:9', 'sk-test')
   const { keys } = await db.seedOrganization({ credits: 100, users: { alice: 50 } })
   const long = 'a'.repeat(12_000)

@@ -12,7 +12,7 @@ const db = useDatabase()
 const HELLO = { model: 'long-lines', max_tokens: 20, messages: [{ role: 'user', content: 'Hello' }] }
 const FAILING = 900
 
-test('nobody reads standard error', async () => {
+test('A call is served although nobody reads standard error.', async () => {
   const upstream = await startUpstream()
   onTestFinished(() => upstream.close())
   const tollgate = await startTollgate({

@@ -80,7 +80,7 @@ describe("OpenAI's client", () => {
     stream_options: { include_usage: true },
   })
 
-  test.each([false, true])('with messages pushed by hand, streaming %s', async (stream) => {
+  test.each([false, true])("OpenAI's client works with messages pushed by hand, streaming %s.", async (stream) => {
     const messages: OpenAI.ChatCompletionMessageParam[] = [{ role: 'user', content: QUESTION }]
     for (let turn = 0; turn < 3; turn += 1) {
       const completion = stream
@@ -100,7 +100,7 @@ describe("OpenAI's client", () => {
     await expectThreeTurns()
   })
 
-  test('with its tool runner', async () => {
+  test("OpenAI's client works with its tool runner.", async () => {
     const runner = client().chat.completions.runTools({
       model: MODEL,
       messages: [{ role: 'user', content: QUESTION }],
@@ -111,7 +111,7 @@ describe("OpenAI's client", () => {
     await expectThreeTurns()
   })
 
-  test('with its tool runner, streaming', async () => {
+  test("OpenAI's client works with its tool runner, streaming.", async () => {
     const runner = client().chat.completions.runTools({
       model: MODEL,
       messages: [{ role: 'user', content: QUESTION }],
@@ -123,7 +123,7 @@ describe("OpenAI's client", () => {
     await expectThreeTurns()
   })
 
-  test('parses an answer in a form', async () => {
+  test("OpenAI's client parses a response in a form.", async () => {
     const content = [{ type: 'text', text: '{"age":3}' }]
     const said = { type: 'message', model: MODEL, content, stop_reason: 'end_turn', usage: USAGE }
     product.upstream.respond({ headers: { 'content-type': 'application/json' }, frames: [JSON.stringify(said)] })
@@ -160,14 +160,14 @@ describe('Vercel AI SDK', () => {
     },
   })
 
-  test('generateText', async () => {
+  test('generateText of the Vercel AI SDK works.', async () => {
     const { text, steps } = await generateText(options())
     expect(text).toBe('Rain, but for Rome.')
     expect(steps[0]?.reasoningText).toBe(THOUGHT)
     await expectThreeTurns()
   })
 
-  test('streamText', async () => {
+  test('streamText of the Vercel AI SDK works.', async () => {
     const result = streamText(options())
     expect(await result.text).toBe('Rain, but for Rome.')
     expect((await result.steps)[0]?.reasoningText).toBe(THOUGHT)
@@ -191,7 +191,7 @@ describe('LangChain', () => {
       modelKwargs: { reasoning_effort: 'medium' },
     }).bindTools([weather, now])
 
-  test.each([false, true])('bindTools, streaming %s', async (stream) => {
+  test.each([false, true])('bindTools of LangChain works, streaming %s.', async (stream) => {
     const messages: BaseMessageLike[] = [{ role: 'user', content: QUESTION }]
     for (let turn = 0; turn < 3; turn += 1) {
       let answer = new AIMessageChunk('')

@@ -161,7 +161,7 @@ function joinTexts(content: readonly Json[]): Json[] {
 }
 
 describe('a turn of Claude', () => {
-  test('comes back to it as it was, from a client that echoes what it got', () => {
+  test('A turn of Claude comes back to it as it was, from a client that echoes what it got.', () => {
     fc.assert(
       fc.property(turns, fc.nat(), (content, seed) => {
         expect(echoed(whole(content))).toEqual(content)
@@ -170,7 +170,7 @@ describe('a turn of Claude', () => {
     )
   })
 
-  test('comes back up to its last call, from a client that keeps content and tool calls only', () => {
+  test('A turn of Claude comes back up to its last call, from a client that keeps content and tool calls only.', () => {
     fc.assert(
       fc.property(turns, fc.nat(), (content, seed) => {
         const last = content.findLastIndex(({ type }) => type === 'tool_use')
@@ -183,7 +183,7 @@ describe('a turn of Claude', () => {
     )
   })
 
-  test('is not broken by a client that changed it', () => {
+  test('A turn of Claude is not broken by a client that changed it.', () => {
     fc.assert(
       fc.property(turns, words, (content, text) => {
         const turn = echoed({ ...whole(content), content: text }) as Json[]
@@ -199,36 +199,39 @@ describe('blocks in an id', () => {
   const turn = (id: string) => echoed({ content: 'A', tool_calls: [{ id, function: { name: 'f', arguments: '{}' } }] })
   const use = { type: 'tool_use', id: 'toolu_1', name: 'f', input: {} }
 
-  test('are letters, digits, _ and - alone', () => {
+  test('Blocks in an id are letters, digits, _ and - alone.', () => {
     expect(idWithBlocks('toolu_1', blocks)).toMatch(/^toolu_1__sig_[A-Za-z0-9_-]+$/)
     expect(idWithBlocks('toolu_1', [])).toBe('toolu_1')
   })
 
-  test('too large for one are left out', () => {
+  test('Blocks too large for an id are left out.', () => {
     const noise = Array.from({ length: 40_000 }, (_, i) => Math.imul(i, 2_654_435_761).toString(36)).join('')
     expect(
       idWithBlocks('toolu_1', [{ ...blocks[0]!, block: { type: 'thinking', thinking: noise, signature: 's' } }]),
     ).toBe('toolu_1')
   })
 
-  test.each(['', 'AAAA', '!!!!', 'q1ZQ'])('that are damaged are none: %j', (payload) => {
+  test.each(['', 'AAAA', '!!!!', 'q1ZQ'])('Blocks in an id that are damaged are none: %j.', (payload) => {
     expect(turn(`toolu_1__sig_${payload}`)).toEqual([{ type: 'text', text: 'A' }, use])
   })
 
-  test("of another model's are cut off", () => {
+  test("Blocks in an id of another model's are cut off.", () => {
     expect(turn('toolu_1__gsig_abc')).toEqual([{ type: 'text', text: 'A' }, use])
   })
 
-  test('that deflate better than any thought are not made', () => {
+  test('Blocks in an id that deflate better than any thought are not made.', () => {
     const block = { type: 'thinking', thinking: 'x'.repeat(100_000), signature: 's' }
     expect(idWithBlocks('toolu_1', [{ ...blocks[0]!, block }])).toBe('toolu_1')
   })
 
-  test.each([50_000, 4_000_000])('that unpack to more than 32 times of them are none: %d characters', (length) => {
-    expect(turn(bombOf(length))).toEqual([{ type: 'text', text: 'A' }, use])
-  })
+  test.each([50_000, 4_000_000])(
+    'Blocks in an id that unpack to more than 32 times of them are none: %d characters.',
+    (length) => {
+      expect(turn(bombOf(length))).toEqual([{ type: 'text', text: 'A' }, use])
+    },
+  )
 
-  test('may unpack to two megabytes in one request, and are refused beyond', () => {
+  test('Blocks in an id may unpack to two megabytes in one request, and are refused beyond.', () => {
     const refusals = (count: number) => {
       const calls = Array.from({ length: count }, () => ({ id: PACKED, type: 'function', function: { name: 'f' } }))
       const messages = [{ role: 'user', content: 'Hi', tool_calls: calls }]

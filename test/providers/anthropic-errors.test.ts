@@ -29,11 +29,11 @@ describe('an error of Anthropic', () => {
     [504, { type: 'timeout_error', message: 'x' }, 'timeout'],
     [529, { type: 'overloaded_error', message: 'Overloaded' }, 'overloaded'],
     [529, '', 'overloaded'],
-  ])('%i %j is %s', (status, error, kind) => {
+  ])('An error of Anthropic is read: %i %j is %s.', (status, error, kind) => {
     expect(read(status, error)).toMatchObject({ kind, status })
   })
 
-  test('helps the caller mend a request, without ids and keys', () => {
+  test('An error of Anthropic helps the caller mend a request, without ids and keys.', () => {
     const words = 'messages.0: bad thing in req_011CX88ZmBumGkvj of sk-ant-api03-abcdef'
     const { message, internal, type } = read(400, { type: 'invalid_request_error', message: words })
     expect(message).toBe('messages.0: bad thing in [id] of [key]')
@@ -42,22 +42,25 @@ describe('an error of Anthropic', () => {
     expect(internal).toBe('invalid_request_error')
   })
 
-  test.each([401, 403, 429, 500, 529])("keeps the provider's own words of a %i to the operator", (status) => {
-    const { message, internal } = read(status, { type: 'x', message: 'secret words sk-ant-api03-abcdef' })
-    expect(message).not.toContain('secret')
-    expect(internal).toContain('secret words [key]')
-  })
+  test.each([401, 403, 429, 500, 529])(
+    "An error of Anthropic keeps the provider's own words of a %i to the operator.",
+    (status) => {
+      const { message, internal } = read(status, { type: 'x', message: 'secret words sk-ant-api03-abcdef' })
+      expect(message).not.toContain('secret')
+      expect(internal).toContain('secret words [key]')
+    },
+  )
 
   test.each<[Record<string, string>, number | null]>([
     [{}, null],
     [{ 'retry-after': '12' }, 12_000],
     [{ 'retry-after': 'soon' }, null],
     [{ 'retry-after': '-1' }, null],
-  ])('says when to try again: %j', (headers, ms) => {
+  ])('An error of Anthropic says when to try again: %j.', (headers, ms) => {
     expect(read(429, { type: 'rate_limit_error', message: 'm' }, headers).retryAfterMs).toBe(ms)
   })
 
-  test('may stand where an answer was due', () => {
+  test('An error of Anthropic may stand where a response was due.', () => {
     const context = { request: null as never, model: 'm', choices: 1, callId: 'c', created: 1 }
     const body = Buffer.from('{"type":"error","error":{"type":"overloaded_error","message":"x"}}')
     expect(anthropic.chat.readResponse(body, context)).toMatchObject({ kind: 'overloaded', status: null })

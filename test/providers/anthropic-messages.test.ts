@@ -4,13 +4,13 @@ import { HAIKU, type Json, prepare, refused, sent, text, USER } from './anthropi
 const messages = (list: unknown[], model = HAIKU) => sent({ messages: list }, { model })
 
 describe('messages', () => {
-  test('of system and developer at the start become the system prompt', () => {
+  test('Messages of system and developer at the start become the system prompt.', () => {
     expect(
       messages([{ role: 'system', content: 'A' }, { role: 'developer', content: [text('B'), text('')] }, USER]),
     ).toMatchObject({ system: [text('A'), text('B')], messages: [{ role: 'user', content: [text('Hi')] }] })
   })
 
-  test('of system alone are what was said', () => {
+  test('Messages of system alone are what was said.', () => {
     const body = messages([{ role: 'system', content: 'Greet' }])
     expect(body).toMatchObject({ messages: [{ role: 'user', content: [text('Greet')] }] })
     expect(body).not.toHaveProperty('system')
@@ -29,7 +29,7 @@ describe('messages', () => {
     ['as what it is', 'claude-opus-4-8', behind, ['user', 'system']],
     ['as text of the user, where the user goes on', 'claude-opus-4-8', [...behind, USER], ['user']],
     ['as text of the user', 'claude-sonnet-5', behind, ['user']],
-  ])('of system in the middle stay in their place, %s', (_, model, list, roles) => {
+  ])('Messages of system in the middle stay in their place, %s.', (_, model, list, roles) => {
     const body = messages(list, model)
     expect((body.messages as Json[]).map(({ role }) => role)).toEqual(roles)
     expect(body).not.toHaveProperty('system')
@@ -37,18 +37,18 @@ describe('messages', () => {
     expect(JSON.stringify(body)).toContain(JSON.stringify(own))
   })
 
-  test('of the same role in a row are one, without blank text', () => {
+  test('Messages of the same role in a row are one, without blank text.', () => {
     expect(messages([USER, { role: 'user', content: ' ' }, { role: 'user', content: 'you' }]).messages).toEqual([
       { role: 'user', content: [text('Hi'), text('you')] },
     ])
   })
 
-  test('with a name are refused, or lose it', () => {
+  test('Messages with a name are refused, or lose it.', () => {
     expect(refused({ messages: [{ ...USER, name: 'Bob' }] })).toEqual([['messages[].name', true]])
     expect(messages([{ ...USER, name: 'Bob' }]).messages).toEqual([{ role: 'user', content: [text('Hi')] }])
   })
 
-  test('begun for the assistant end without white space, and only older models continue them', () => {
+  test('Messages begun for the assistant end without white space, and only older models continue them.', () => {
     const list = [USER, { role: 'assistant', content: 'I say: \n' }]
     expect(messages(list).messages).toEqual([
       { role: 'user', content: [text('Hi')] },
@@ -66,7 +66,7 @@ describe('messages', () => {
   const use = (id: string, input: unknown, name = 'add') => ({ type: 'tool_use', id, name, input })
   const result = (id: string, value: string) => ({ type: 'tool_result', tool_use_id: id, content: [text(value)] })
 
-  test('with tool calls: results together and first, whatever stands between them', () => {
+  test('Messages with tool calls have their results together and first, whatever stands between them.', () => {
     const list = [
       USER,
       { role: 'assistant', content: null, tool_calls: [call('a', '{"x":1}'), call('b', '')] },
@@ -85,7 +85,7 @@ describe('messages', () => {
     ])
   })
 
-  test('keep arguments to the digit', () => {
+  test('Messages keep arguments to the digit.', () => {
     const args = '{"id":9007199254740993,"price":1.0,"tiny":1e-400,"n":[1,2.50]}'
     const list = [
       USER,
@@ -101,12 +101,12 @@ describe('messages', () => {
     ['"x"', { arguments: '"x"' }],
     ['null', { arguments: 'null' }],
     [' ', {}],
-  ])('keep arguments that are no object: %s', (args, input) => {
+  ])('Messages keep arguments that are no object: %s.', (args, input) => {
     const [, said] = messages([USER, { role: 'assistant', tool_calls: [call('a', args)] }]).messages as Json[]
     expect(said).toEqual({ role: 'assistant', content: [use('a', input)] })
   })
 
-  test('have ids Claude takes, the same for call and result', () => {
+  test('Messages have ids Claude takes, the same for call and result.', () => {
     const list = [
       USER,
       { role: 'assistant', tool_calls: [call('call:1/2', '{}'), call('', '{}'), call('', '{}')] },
@@ -124,7 +124,7 @@ describe('messages', () => {
     expect(answered).toEqual([ids[1], ids[2], ids[0], ids[3]])
   })
 
-  test('of the older kind, functions, are the same', () => {
+  test('Messages of the older kind, functions, are the same.', () => {
     const list = [
       USER,
       { role: 'assistant', content: null, function_call: { name: 'add', arguments: '{"a":1}' } },
@@ -147,7 +147,7 @@ describe('messages', () => {
     ['thought once', [USER, { ...called, thinking_blocks: [thought] }, answered, again, onceMore], true],
     ['thought too late', [USER, called, answered, { ...again, thinking_blocks: [thought] }, onceMore], false],
     ['is new', [USER, called, answered, { role: 'assistant', content: 'A' }, USER], true],
-  ])('of a turn that %s are continued thinking by budget: %s', (_, list, thinks) => {
+  ])('Messages of a turn that %s are continued thinking by budget: %s.', (_, list, thinks) => {
     const body = sent({ messages: list, reasoning_effort: 'low' })
     expect(body.thinking).toEqual(thinks ? { type: 'enabled', budget_tokens: 1_024 } : undefined)
     // Adaptive thinking does not ask for them.
@@ -155,7 +155,7 @@ describe('messages', () => {
     expect(adaptive.thinking).toEqual({ type: 'adaptive' })
   })
 
-  test('take reasoning back only where Claude signed it', () => {
+  test('Messages take reasoning back only where Claude signed it.', () => {
     const said = { role: 'assistant', content: 'A', reasoning_content: 'hm' }
     expect(messages([USER, said, USER]).messages).toContainEqual({ role: 'assistant', content: [text('A')] })
     expect(messages([USER, { ...said, thinking_blocks: [thought] }, USER]).messages).toContainEqual({
@@ -210,7 +210,7 @@ describe('content parts', () => {
       { ...text('B'), cache_control: { type: 'ephemeral', ttl: '1h' } },
       { ...text('B'), cache_control: { type: 'ephemeral', ttl: '1h' } },
     ],
-  ])('%s', (_, value, block) => {
+  ])('Content parts are translated: %s.', (_, value, block) => {
     expect(part(value)).toEqual(block)
   })
 
@@ -220,14 +220,14 @@ describe('content parts', () => {
     [image('data:image/svg+xml;base64,PHN2Zz4='), 'messages[0].content[0].image_url.url'],
     [image('ftp://x'), 'messages[0].content[0].image_url.url'],
     [file({ file_data: 'data:application/zip;base64,UEsDBA==' }), 'messages[0].content[0].file'],
-  ])('that Claude does not take are refused by their place: %j', (value, place) => {
+  ])('Content parts that Claude does not take are refused by their place: %j.', (value, place) => {
     expect(refused({ messages: [{ role: 'user', content: [value] }] })).toEqual([[place, false]])
     const thought = { type: 'thinking', thinking: 'hm', signature: 's' }
     const said = { role: 'assistant', content: [value], thinking_blocks: [thought] }
     expect(refused({ messages: [said, USER] })).toEqual([[place, false]])
   })
 
-  test('keep four cache hints, the last ones', () => {
+  test('Content parts keep four cache hints, the last ones.', () => {
     const hinted = (value: string) => ({ ...text(value), cache_control: { type: 'ephemeral' } })
     const body = messages([{ role: 'user', content: ['1', '2', '3', '4', '5', '6'].map(hinted) }])
     const [said] = body.messages as { content: Json[] }[]

@@ -20,11 +20,11 @@ describe('a Claude model by its name', () => {
     ['us.anthropic.claude-sonnet-4-5-20250929-v1:0', 64_000, 'manual'],
     ['claude-instant-1.2', 4_096, 'none'],
     ['house-model', null, 'adaptive'],
-  ])('%s', (name, maxOutputTokens, thinking) => {
+  ])('A Claude model is known by its name: %s.', (name, maxOutputTokens, thinking) => {
     expect(claudeModel(name)).toMatchObject({ maxOutputTokens, thinking })
   })
 
-  test('hides thoughts from 4.0 on, where the request lets it think', () => {
+  test('A Claude model hides thoughts from 4.0 on, where the request lets it think.', () => {
     expect(claudeFacts('claude-3-7-sonnet-20250219').hiddenReasoning).toBe(false)
     expect(claudeFacts('claude-sonnet-4-5').hiddenReasoning).toBe(true)
     expect(claudeFacts('claude-sonnet-4-5', {}).hiddenReasoning).toBe(false)
@@ -34,7 +34,7 @@ describe('a Claude model by its name', () => {
     expect(claudeFacts('claude-opus-5', {}).hiddenReasoning).toBe(true)
   })
 
-  test('adds hidden prompts for what the request asks for', () => {
+  test('A Claude model adds hidden prompts for what the request asks for.', () => {
     const always = (json: Record<string, unknown>) => claudeFacts('claude-haiku-4-5', json).hiddenInput.always
     expect(always({})).toBe(8)
     expect(always({ reasoning_effort: 'low' })).toBe(43)
@@ -50,11 +50,11 @@ describe('a Claude model by its name', () => {
     ['standard us', 'claude-opus-5', 1_100_000n],
     ['batch us', 'claude-opus-5', 550_000n],
     ['standard us', 'claude-sonnet-4-5', 1_000_000n],
-  ])('in tier %s of %s', (tier, model, millionths) => {
+  ])('A Claude model has the price of its tier: %s of %s.', (tier, model, millionths) => {
     expect(anthropic.tierMultiplier(tier, model)).toBe(millionths)
   })
 
-  test('is priced as the one that served', () => {
+  test('A Claude model is priced as the one that served.', () => {
     expect(anthropic.pricedAs('claude-haiku-4-5', 'claude-haiku-4-5-20251001')).toBe('claude-haiku-4-5-20251001')
     expect(anthropic.pricedAs('claude-haiku-4-5', null)).toBe('claude-haiku-4-5')
   })
@@ -95,11 +95,11 @@ describe('tokens of media', () => {
     ['claude-haiku-4-5', { type: 'file', file: { file_id: 'f' } }, { bound: null, expected: 2_000 }],
     ['claude-haiku-4-5', { type: 'input_audio' }, { bound: null, expected: 1_500 }],
     ['claude-haiku-4-5', null, { bound: null, expected: 1_500 }],
-  ])('of %s', (model, part, size) => {
+  ])('Tokens of media are counted: %s.', (model, part, size) => {
     expect(anthropic.chat.mediaTokens(model)(part)).toEqual(size)
   })
 
-  test('in the id of a call are those of the blocks it carries', () => {
+  test('Tokens of media in the id of a call are those of the blocks it carries.', () => {
     const block = {
       type: 'web_search_tool_result',
       content: Array.from({ length: 5_000 }, (_, i) => `word ${i % 500}`).join(),

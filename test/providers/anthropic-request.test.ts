@@ -5,7 +5,7 @@ import type { ProviderCall } from '../../providers/provider.ts'
 import { ADD, HAIKU, type Json, prepare, refused, sent, text, USER } from './anthropic-call.ts'
 
 describe('a request to Anthropic', () => {
-  test('goes where the public API is, with our key in a header', () => {
+  test('A request to Anthropic goes where the public API is, with our key in a header.', () => {
     const { origin, path, headers } = prepare({})
     expect(origin + path).toBe('https://api.anthropic.com/v1/messages')
     expect(headers).toEqual({
@@ -22,12 +22,12 @@ describe('a request to Anthropic', () => {
     ['http://127.0.0.1:8000', 'http://127.0.0.1:8000/v1/messages'],
     ['http://127.0.0.1:8000/v1', 'http://127.0.0.1:8000/v1/messages'],
     ['https://x.example/anthropic/v1?a=1', 'https://x.example/anthropic/v1/messages?a=1'],
-  ])('goes to %s where the operator says so', (apiBase, url) => {
+  ])('A request to Anthropic goes to %s where the operator says so.', (apiBase, url) => {
     const { origin, path } = prepare({}, { apiBase })
     expect(origin + path).toBe(url)
   })
 
-  test("has the operator's headers, its beta features joined with those needed", () => {
+  test("A request to Anthropic has the operator's headers, its beta features joined with those needed.", () => {
     const file = { role: 'user', content: [{ type: 'file', file: { file_id: 'file_1' } }] }
     const extraHeaders = { 'Anthropic-Beta': 'context-1m-2025-08-07', 'X-Team': 'a' }
     const { headers } = prepare({ messages: [file], stream: true }, { extraHeaders, apiKey: null })
@@ -39,7 +39,7 @@ describe('a request to Anthropic', () => {
     expect(headers).not.toHaveProperty('x-api-key')
   })
 
-  test('is the least there can be', () => {
+  test('A request to Anthropic is the least there can be.', () => {
     expect(sent({})).toEqual({
       model: HAIKU,
       max_tokens: 64_000,
@@ -57,18 +57,18 @@ describe('a request to Anthropic', () => {
     ['the operator set', {}, { defaults: { max_tokens: 50 } }, 50],
     ["the caller asks for over the operator's", { max_completion_tokens: 80 }, { defaults: { max_tokens: 500 } }, 80],
     ['the model can make, however much is asked for', { max_tokens: 1_000_000 }, {}, 64_000],
-  ])('is for as many tokens as %s', (_, json, rest, most) => {
+  ])('A request to Anthropic is for as many tokens as %s.', (_, json, rest, most) => {
     expect(sent(json, rest).max_tokens).toBe(most)
   })
 
-  test("has the operator's defaults where the caller says nothing", () => {
+  test("A request to Anthropic has the operator's defaults where the caller says nothing.", () => {
     expect(sent({ temperature: 0.1 }, { defaults: { temperature: 0.9, stop: ['END'] } })).toMatchObject({
       temperature: 0.1,
       stop_sequences: ['END'],
     })
   })
 
-  test('carries the rest over, under its name there', () => {
+  test('A request to Anthropic carries the rest over, under its name there.', () => {
     const json = {
       temperature: 1.7,
       top_k: 5,
@@ -135,12 +135,12 @@ describe('a request to Anthropic', () => {
     ],
     [{ tools: [{ type: 'custom', custom: { name: 'x' } }] }, 'tools[0]', false],
     [{ response_format: { type: 'grammar' } }, 'response_format', true],
-  ])('is refused by name: %j', (json, param, droppable) => {
+  ])('A request to Anthropic is refused by name: %j.', (json, param, droppable) => {
     expect(refused(json)).toEqual([[param, droppable]])
   })
 
   test.each(['joe@example.com', 'id: joe@mail.example.org', '+41 (44) 555-01-02', '0445550102'])(
-    'names a user by a hash where Anthropic would refuse the name: %s',
+    'A request to Anthropic names a user by a hash where Anthropic would refuse the name: %s.',
     (user) => {
       const { metadata } = sent({ user }) as { metadata: { user_id: string } }
       expect(metadata.user_id).toBe(createHash('sha256').update(user).digest('hex'))
@@ -148,13 +148,13 @@ describe('a request to Anthropic', () => {
   )
 
   test.each(['u-1', '6f1c9a50-6f5c-4f0e-9a8e-3d9a5f6c2b11', 'team@night', '12345'])(
-    'names other users as they are: %s',
+    'A request to Anthropic names other users as they are: %s.',
     (user) => {
       expect(sent({ user }).metadata).toEqual({ user_id: user })
     },
   )
 
-  test('leaves out what is to be dropped', () => {
+  test('A request to Anthropic leaves out what is to be dropped.', () => {
     expect(sent({ seed: 1, stop: ['\n'], top_k: 3 }, { drop: ['seed', 'stop'] })).not.toHaveProperty('stop_sequences')
     expect(anthropic.chat.refuses({ model: 'x', messages: [USER], top_k: 3 }, HAIKU)).toEqual([])
   })
@@ -171,7 +171,7 @@ describe('sampling', () => {
     ['claude-sonnet-5', { top_p: 0.5 }, ['top_p'], {}],
     [HAIKU, { temperature: 0, reasoning_effort: 'low' }, ['temperature'], {}],
     [HAIKU, { temperature: 1, reasoning_effort: 'low' }, [], {}],
-  ])('of %s with %j', (model, json, params, kept) => {
+  ])('Sampling is what %s takes, of %j.', (model, json, params, kept) => {
     expect(refused(json, model).map(([param]) => param)).toEqual(params)
     const { temperature, top_p, top_k } = sent(json, { model })
     expect(JSON.parse(JSON.stringify({ temperature, top_p, top_k }))).toEqual(kept)
@@ -200,26 +200,26 @@ describe('reasoning effort', () => {
     ['claude-opus-5', 'none', {}, { thinking: { type: 'disabled' } }],
     ['claude-sonnet-5-5', 'none', {}, { thinking: { type: 'between_tools' } }],
     ['claude-opus-9-1', 'low', {}, adaptive('low', 'summarized')],
-  ])('of %s: %s', (model, effort, rest, expected) => {
+  ])('Reasoning effort of %s is translated: %s.', (model, effort, rest, expected) => {
     const json = { reasoning_effort: effort, ...rest }
     expect(refused(json, model)).toEqual([])
     const { thinking, output_config } = sent(json, { model })
     expect(JSON.parse(JSON.stringify({ thinking, output_config }))).toEqual(expected)
   })
 
-  test('is refused by models that never think, and where it can not be turned off', () => {
+  test('Reasoning effort is refused by models that never think, and where it can not be turned off.', () => {
     expect(refused({ reasoning_effort: 'low' }, 'claude-3-5-haiku-20241022')).toEqual([['reasoning_effort', true]])
     expect(refused({ reasoning_effort: 'none' }, 'claude-3-5-haiku-20241022')).toEqual([])
     expect(refused({ reasoning_effort: 'none' }, 'claude-fable-5')).toEqual([['reasoning_effort', true]])
     expect(refused({ reasoning_effort: 'none' }, 'claude-opus-5-5')).toEqual([['reasoning_effort', true]])
   })
 
-  test("Anthropic's own members are sent as they are", () => {
+  test("Anthropic's own members are sent as they are.", () => {
     const own = { thinking: { type: 'enabled', budget_tokens: 2_000 }, output_config: { effort: 'low' } }
     expect(sent({ ...own, reasoning_effort: 'high' })).toMatchObject(own)
   })
 
-  test('gives way to a forced tool', () => {
+  test('Reasoning effort gives way to a forced tool.', () => {
     const body = sent({ reasoning_effort: 'high', tools: [ADD], tool_choice: 'required' })
     expect(body).toMatchObject({ tool_choice: { type: 'any' } })
     expect(body).not.toHaveProperty('thinking')

@@ -30,7 +30,7 @@ const text = (value: string, citations?: unknown[]) => ({
 })
 
 describe('an answer of Claude', () => {
-  test('is a chat completion, with usage in its meaning and our cost', () => {
+  test('A response of Claude is a chat completion, with usage in its meaning and our cost.', () => {
     const read = answer([text('Hé'), text('llo')])
     expect(JSON.parse(read.body('0.000123', null).toString())).toEqual({
       id: 'msg_1',
@@ -67,11 +67,11 @@ describe('an answer of Claude', () => {
     expect(read.finishReasons).toEqual(['stop'])
   })
 
-  test('shows no cost where none is ours', () => {
+  test('A response of Claude shows no cost where none is ours.', () => {
     expect(JSON.parse(answer([]).body(null, null).toString()).usage).not.toHaveProperty('cost')
   })
 
-  test('without usage leaves with ours, and tells what is to be counted', () => {
+  test('A response of Claude without usage leaves with ours, and tells what is to be counted.', () => {
     const read = answer(
       [
         { type: 'thinking', thinking: 'hm ', signature: 's' },
@@ -88,7 +88,7 @@ describe('an answer of Claude', () => {
     })
   })
 
-  test('with tool calls has their arguments to the digit', () => {
+  test('A response of Claude with tool calls has their arguments to the digit.', () => {
     const input = '{"id":9007199254740993,"n":1.0}'
     const raw = `{"type":"message","content":[{"type":"tool_use","id":"t1","name":"f","input":${input}},{"type":"tool_use","id":"t2","name":"g","input":{}}],"stop_reason":"tool_use"}`
     const { message, finish_reason } = JSON.parse(answer(null, {}, raw).body('0', {}).toString()).choices[0]
@@ -113,12 +113,12 @@ describe('an answer of Claude', () => {
     ['refusal', 'content_filter', 'refusal'],
     ['something_new', 'stop', 'something_new'],
     [null, 'stop', undefined],
-  ])('that ends with %s', (stop_reason, finish, native) => {
+  ])('A response of Claude has its finish reason: it ends with %s.', (stop_reason, finish, native) => {
     const { finish_reason, native_finish_reason } = choice([text('x')], { stop_reason })
     expect([finish_reason, native_finish_reason]).toEqual([finish, native])
   })
 
-  test('that declines says why', () => {
+  test('A response of Claude that declines says why.', () => {
     const stop_details = { type: 'refusal', category: 'cyber', explanation: 'Blocked under the policy.' }
     expect(choice([], { stop_reason: 'refusal', stop_details }).message).toEqual({
       role: 'assistant',
@@ -127,7 +127,7 @@ describe('an answer of Claude', () => {
     })
   })
 
-  test('shows its thoughts, and carries what Claude wants back', () => {
+  test('A response of Claude shows its thoughts, and carries what Claude wants back.', () => {
     const thought = { type: 'thinking', thinking: 'hm', signature: 's1' }
     const hidden = { type: 'redacted_thinking', data: 'xyz' }
     const searched = { type: 'server_tool_use', id: 'srv', name: 'web_search', input: { query: 'q' } }
@@ -136,7 +136,7 @@ describe('an answer of Claude', () => {
     expect(message.thinking_blocks).toEqual([thought, hidden, { ...searched, at: { text: 1, tools: 0 } }])
   })
 
-  test('has its citations as annotations', () => {
+  test('A response of Claude has its citations as annotations.', () => {
     const page = {
       type: 'web_search_result_location',
       url: 'https://x',
@@ -166,7 +166,7 @@ describe('an answer of Claude', () => {
     ])
   })
 
-  test('in a form is its content, and nothing was called', () => {
+  test('A response of Claude in a form is its content, and nothing was called.', () => {
     const formed = choice([{ type: 'tool_use', id: 'a', name: 'tollgate_answer', input: { age: 3 } }], {
       stop_reason: 'tool_use',
     })
@@ -174,7 +174,7 @@ describe('an answer of Claude', () => {
     expect(formed.message).not.toHaveProperty('tool_calls')
   })
 
-  test('is not thrown off by what is no block', () => {
+  test('A response of Claude is not thrown off by what is no block.', () => {
     expect(choice([null, 5, {}, { type: 'fallback' }, { type: 'text' }, text('x')]).message.content).toBe('x')
   })
 })

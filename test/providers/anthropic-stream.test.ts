@@ -83,7 +83,7 @@ const ROLE = { role: 'assistant', content: '' }
 describe('a stream of Claude', () => {
   const stream = start() + openText() + event('ping') + text('Hé') + text('llo 👋') + close(0) + finish()
 
-  test.each(SPLITS)('becomes chunks, cut %s', (_, split) => {
+  test.each(SPLITS)('A stream of Claude becomes chunks, cut %s.', (_, split) => {
     const { bytes, done, error, reader } = read(stream, split)
     expect(bytes).toBe(
       ['{"role":"assistant","content":""}', '{"content":"Hé"}', '{"content":"llo 👋"}', '{}']
@@ -99,7 +99,7 @@ describe('a stream of Claude', () => {
     expect(reader.outputText()).toBe('')
   })
 
-  test('holds everything back until there is content, so that a call that fails before can be made again', () => {
+  test('A stream of Claude holds everything back until there is content, so that a call that fails before can be made again.', () => {
     const reader = anthropic.chat.readStream(context)
     expect(reader.push(Buffer.from(start() + openText() + event('ping'))).bytes).toBeNull()
     const { bytes, error } = reader.push(
@@ -109,7 +109,7 @@ describe('a stream of Claude', () => {
     expect(error).toMatchObject({ kind: 'overloaded', message: 'Anthropic is overloaded. Try again shortly.' })
   })
 
-  test('that fails in the middle keeps its input, and what it said is counted', () => {
+  test('A stream of Claude that fails in the middle keeps its input, and what it said is counted.', () => {
     const broken = start({ input_tokens: 812, output_tokens: 1 }) + openText() + text('The answer')
     const overloaded = event('error', { error: { type: 'overloaded_error', message: 'Overloaded' } })
     const { reader, error } = read(broken + overloaded + text('more'))
@@ -122,16 +122,16 @@ describe('a stream of Claude', () => {
   test.each([
     ['nothing', ''],
     ['no end', start() + openText() + text('x')],
-  ])('with %s is broken off', (_, broken) => {
+  ])('A stream of Claude with %s is broken off.', (_, broken) => {
     expect(read(broken)).toMatchObject({ done: false, error: { kind: 'failed' } })
   })
 
-  test('is over with its stop reason, should the last event be missing', () => {
+  test('A stream of Claude is over with its stop reason, should the last event be missing.', () => {
     const { done, error } = read(stream.replace(event('message_stop'), ''))
     expect({ done, error }).toEqual({ done: true, error: null })
   })
 
-  test('ends once, and nothing follows', () => {
+  test('A stream of Claude ends once, and nothing follows.', () => {
     const { bytes, reader } = read(stream + text('more') + finish('max_tokens'))
     expect(choices(bytes).filter((choice) => choice.finish_reason !== null)).toHaveLength(1)
     expect(reader.finishReasons).toEqual(['stop'])
@@ -141,12 +141,12 @@ describe('a stream of Claude', () => {
     ['max_tokens', 'length', undefined],
     ['refusal', 'content_filter', 'refusal'],
     ['pause_turn', 'stop', 'pause_turn'],
-  ])('that ends with %s', (reason, word, native) => {
+  ])('A stream of Claude has its finish reason: it ends with %s.', (reason, word, native) => {
     const last = choices(read(start() + openText() + text('x') + finish(reason)).bytes).at(-1)
     expect([last?.finish_reason, last?.native_finish_reason]).toEqual([word, native])
   })
 
-  test('that declines says why, though it says nothing else', () => {
+  test('A stream of Claude that declines says why, though it says nothing else.', () => {
     const declined = start() + finish('refusal', { output_tokens: 5 }, { stop_details: { explanation: 'Blocked.' } })
     expect(choices(read(declined).bytes).map((choice) => [choice.delta, choice.finish_reason])).toEqual([
       [ROLE, null],
@@ -155,7 +155,7 @@ describe('a stream of Claude', () => {
     ])
   })
 
-  test('states its usage at the end, over what it began with', () => {
+  test('A stream of Claude states its usage at the end, over what it began with.', () => {
     const began = {
       input_tokens: 43,
       output_tokens: 3,
@@ -172,7 +172,7 @@ describe('a stream of Claude', () => {
     expect(frame).toMatchObject({ choices: [], usage: { prompt_tokens: 70, completion_tokens: 7, cost: 0.5 } })
   })
 
-  test('that ends without stating it is counted', () => {
+  test('A stream of Claude that ends without stating it is counted.', () => {
     const { reader } = read(start() + openText() + text('x') + finish('end_turn', null))
     expect(reader.reading.usage).toMatchObject({ input: 10, output: 0 })
     expect(reader.outputText()).toBe('x')
@@ -180,7 +180,7 @@ describe('a stream of Claude', () => {
     expect(frame.usage).toEqual({ prompt_tokens: 10, completion_tokens: 1 })
   })
 
-  test('tells what it showed since a position', () => {
+  test('A stream of Claude tells what it showed since a position.', () => {
     const reader = anthropic.chat.readStream(context)
     reader.push(Buffer.from(start() + openText() + text('a')))
     const first = reader.textSince(0)
@@ -192,7 +192,7 @@ describe('a stream of Claude', () => {
     expect(reader.textSince(second.position)).toEqual({ text: '', position: second.position })
   })
 
-  test('stopped by us is ended for the caller, once', () => {
+  test('A stream of Claude that is stopped by us is ended for the caller, once.', () => {
     const reader = anthropic.chat.readStream(context)
     reader.push(Buffer.from(start() + openText() + text('a')))
     expect(choices(reader.stopFrames().toString())).toMatchObject([{ delta: {}, finish_reason: 'length' }])
@@ -209,7 +209,7 @@ describe('tool calls in a stream', () => {
     tool_calls: [{ index, id, type: 'function', function: { name, arguments: value } }],
   })
 
-  test.each(SPLITS)('are numbered from 0, each whole, cut %s', (_, split) => {
+  test.each(SPLITS)('Tool calls in a stream are numbered from 0, each whole, cut %s.', (_, split) => {
     const stream =
       start() +
       openText() +
@@ -233,7 +233,7 @@ describe('tool calls in a stream', () => {
     ])
   })
 
-  test('that are long go out as they come', () => {
+  test('Tool calls in a stream that are long go out as they come.', () => {
     const long = 'x'.repeat(1_100)
     const stream =
       start() + openTool('t1', 'write') + args(`{"t":"${long}`) + args('y"}') + close(0) + finish('tool_use')
@@ -245,12 +245,12 @@ describe('tool calls in a stream', () => {
     ])
   })
 
-  test('may have their arguments at the start', () => {
+  test('Tool calls in a stream may have their arguments at the start.', () => {
     const whole = open(0, { type: 'tool_use', id: 't1', name: 'f', input: { a: 1 } })
     expect(deltas(start() + whole + close(0) + finish('tool_use'))[1]).toEqual(call(0, 't1', 'f', '{"a":1}'))
   })
 
-  test('of a message that begins a second time are those of the second', () => {
+  test('Tool calls in a stream of a message that begins a second time are those of the second.', () => {
     const first = start() + thought('one', 's1') + openTool('t1', 'f', 1) + args('{"a":', 1)
     const second = start(undefined, 'msg_2') + thought('two', 's2') + openTool('t2', 'f', 1) + args('{"a":2}', 1)
     const shown = deltas(first + second + close(1) + finish('tool_use'))
@@ -261,18 +261,18 @@ describe('tool calls in a stream', () => {
     expect(shown.at(-2)?.thinking_blocks).toEqual([{ type: 'thinking', thinking: 'two', signature: 's2' }])
   })
 
-  test('half shown when a second message begins can not be taken back: the stream fails', () => {
+  test('A tool call that is half shown when a second message begins can not be taken back: the stream fails.', () => {
     const half = start() + openTool('t1', 'f') + args('x'.repeat(2_000))
     expect(read(half + start(undefined, 'msg_2')).error).toMatchObject({ kind: 'failed' })
   })
 
-  test('survive a message announced twice', () => {
+  test('Tool calls in a stream survive a message announced twice.', () => {
     const stream = start() + start() + openTool('t1', 'f') + args('{}') + start() + close(0) + finish('tool_use')
     expect(deltas(stream)[1]).toEqual(call(0, 't1', 'f', '{}'))
     expect(read(stream).reader.reading.usage).toMatchObject({ input: 10, output: 7 })
   })
 
-  test('that carry an answer in a form are its content', () => {
+  test('Tool calls in a stream that carry a response in a form are its content.', () => {
     const stream =
       start() + openTool('t1', 'tollgate_answer') + args('{"a"') + args(':1}') + close(0) + finish('tool_use')
     expect(choices(read(stream).bytes).map((choice) => [choice.delta, choice.finish_reason])).toEqual([
@@ -287,7 +287,7 @@ describe('tool calls in a stream', () => {
 })
 
 describe('thoughts in a stream', () => {
-  test('are shown as they come, and signed at the end, in their places', () => {
+  test('Thoughts in a stream are shown as they come, and signed at the end, in their places.', () => {
     const stream =
       start() +
       thought('hm', 's1') +
@@ -313,7 +313,7 @@ describe('thoughts in a stream', () => {
     ])
   })
 
-  test('and what server-side tools did are carried whole', () => {
+  test('Thoughts in a stream and what server-side tools did are carried whole.', () => {
     const found = { type: 'web_search_tool_result', tool_use_id: 's', content: [{ encrypted_content: 'e' }] }
     const stream =
       start() +
@@ -336,7 +336,7 @@ describe('thoughts in a stream', () => {
     ])
   })
 
-  test('come with citations as annotations, once', () => {
+  test('Thoughts in a stream come with citations as annotations, once.', () => {
     const cite = (url: string) => delta(0, { type: 'citations_delta', citation: { url, title: 'T' } })
     const stream = start() + openText() + text('abc') + cite('https://x') + cite('https://y') + close(0) + finish()
     const place = { start_index: 0, end_index: 3, title: 'T' }
@@ -350,7 +350,7 @@ describe('thoughts in a stream', () => {
     ])
   })
 
-  test('a fallback says who served', () => {
+  test('A fallback says who served.', () => {
     const changed = open(0, { type: 'fallback', from: { model: 'a' }, to: { model: 'claude-opus-4-8' } })
     expect(read(start() + changed + close(0) + finish()).reader.reading.model).toBe('claude-opus-4-8')
   })
@@ -368,7 +368,7 @@ describe('a stream that is damaged', () => {
     close(2) +
     finish('tool_use', { input_tokens: 10, output_tokens: 5 })
 
-  test('is passed over where it makes no sense', () => {
+  test('A stream that is damaged is passed over where it makes no sense.', () => {
     const junk = 'data: null\n\ndata: {broken\n\ndata: 12\n\nevent: x\n\n: comment\n\nid: 5\ndata: {"type":5}\n\n'
     const odd =
       event('content_block_delta') + event('content_block_stop') + event('message_delta') + event('unheard_of')
@@ -377,7 +377,7 @@ describe('a stream that is damaged', () => {
     )
   })
 
-  test('never throws, never shows a broken frame, and never counts below zero', () => {
+  test('A stream that is damaged never throws, never shows a broken frame, and never counts below zero.', () => {
     const bytes = Buffer.from(sound)
     const damage = fc.array(fc.record({ at: fc.nat(bytes.length - 1), byte: fc.nat(255) }), {
       minLength: 1,
@@ -398,7 +398,7 @@ describe('a stream that is damaged', () => {
     )
   })
 
-  test('is the same however it is cut', () => {
+  test('A stream that is damaged is the same however it is cut.', () => {
     const { bytes } = read(sound)
     fc.assert(
       fc.property(fc.nat(), fc.integer({ min: 1, max: 300 }), (seed, mean) => {
@@ -411,7 +411,7 @@ describe('a stream that is damaged', () => {
     }
   })
 
-  test('with a line that never ends is refused at a limit', () => {
+  test('A stream that is damaged with a line that never ends is refused at a limit.', () => {
     const reader = anthropic.chat.readStream(context)
     const endless = Buffer.alloc(4 * 1024 * 1024, 0x78)
     expect(() => {

@@ -17,13 +17,13 @@ describe('tools', () => {
       { tool_choice: 'required', parallel_tool_calls: false },
       { type: 'any', disable_parallel_tool_use: true },
     ],
-  ])('chosen: %s', (_, json, choice) => {
+  ])('Tools are chosen as the caller says: %s.', (_, json, choice) => {
     const body = sent({ tools: [ADD], ...json })
     expect(body.tools).toEqual([ADD_TOOL])
     expect(body.tool_choice ?? {}).toEqual(choice)
   })
 
-  test('are left to those allowed', () => {
+  test('Tools are left to those allowed.', () => {
     const other = { type: 'function', function: { name: 'other' } }
     const allowed = { mode: 'required', tools: [{ type: 'function', function: { name: 'add' } }] }
     expect(sent({ tools: [ADD, other], tool_choice: { type: 'allowed_tools', allowed_tools: allowed } })).toMatchObject(
@@ -31,14 +31,14 @@ describe('tools', () => {
     )
   })
 
-  test('can not be forced on the newest models', () => {
+  test('Tools can not be forced on the newest models.', () => {
     const json = { tools: [ADD], tool_choice: 'required' }
     expect(refused(json, 'claude-opus-5-5')).toEqual([['tool_choice', true]])
     expect(sent(json, { model: 'claude-opus-5-5', drop: ['tool_choice'] })).not.toHaveProperty('tool_choice')
     expect(refused(json, 'claude-opus-5')).toEqual([])
   })
 
-  test('without any, a choice is nothing', () => {
+  test('Without any tools, a choice is nothing.', () => {
     expect(sent({ tools: [], tool_choice: 'auto', parallel_tool_calls: false })).not.toHaveProperty('tool_choice')
   })
 
@@ -60,19 +60,19 @@ describe('tools', () => {
       { $ref: '#/$defs/A', $defs: { A: { type: 'object', title: 'A' } } },
       { type: 'object', title: 'A', $defs: { A: { type: 'object', title: 'A' } } },
     ],
-  ])('have an object for parameters: %j', (parameters, expected) => {
+  ])('Tools have an object for parameters: %j.', (parameters, expected) => {
     expect(schema(parameters)?.input_schema).toEqual(expected)
   })
 
   test.each([{ anyOf: [] }, { type: 'string' }, true, { oneOf: [{}] }, { $ref: 'https://x' }])(
-    'with parameters that are none are refused: %j',
+    'Tools with parameters that are none are refused: %j.',
     (parameters) => {
       const tools = [{ type: 'function', function: { name: 'f', parameters } }]
       expect(refused({ tools })).toEqual([['tools[0].function.parameters', false]])
     },
   )
 
-  test('that are strict close every object; what strictness does not know is told in words', () => {
+  test('Tools that are strict close every object; what strictness does not know is told in words.', () => {
     const parameters = {
       type: 'object',
       properties: { n: { type: 'integer', minimum: 1, description: 'Count' }, o: { type: 'object', properties: {} } },
@@ -93,14 +93,14 @@ describe('tools', () => {
     })
   })
 
-  test('of the older kind are the same', () => {
+  test('Tools of the older kind are the same.', () => {
     expect(sent({ functions: [ADD.function], function_call: { name: 'add' } })).toMatchObject({
       tools: [ADD_TOOL],
       tool_choice: { type: 'tool', name: 'add' },
     })
   })
 
-  test("of Anthropic's own are sent as they are, and held for", () => {
+  test("Tools of Anthropic's own are sent as they are, and held for.", () => {
     const code = { type: 'code_execution_20250825', name: 'code_execution' }
     const json = { tools: [code, { type: 'web_search_20250305', name: 'web_search', max_uses: 3 }] }
     expect(sent(json).tools).toEqual(json.tools)
@@ -119,7 +119,7 @@ describe('tools', () => {
     ])
   })
 
-  test("for a search are Anthropic's, by OpenAI's member", () => {
+  test("Tools for a search are Anthropic's, by OpenAI's member.", () => {
     const location = { type: 'approximate', approximate: { country: 'FR', city: 'Paris' } }
     const json = { web_search_options: { search_context_size: 'low', user_location: location } }
     expect(sent(json).tools).toEqual([
@@ -135,7 +135,7 @@ describe('tools', () => {
     ])
   })
 
-  test('name the models an advisor consults, for the hold', () => {
+  test('Tools name the models an advisor consults, for the hold.', () => {
     const advisor = { type: 'advisor_20260301', name: 'advisor', model: 'claude-opus-4-8' }
     expect(anthropic.chat.mayServe({ tools: [advisor, ADD] })).toEqual(['claude-opus-4-8'])
   })
@@ -145,7 +145,7 @@ describe('answers in a form', () => {
   const person = { type: 'object', properties: { age: { type: 'integer' } }, required: ['age'] }
   const form = (schema: Json) => ({ response_format: { type: 'json_schema', json_schema: { name: 'person', schema } } })
 
-  test('are structured output where the model has it', () => {
+  test('Responses in a form are structured output where the model has it.', () => {
     expect(sent({ ...form(person), reasoning_effort: 'low' }, { model: 'claude-opus-4-8' })).toMatchObject({
       output_config: {
         format: { type: 'json_schema', schema: { ...person, additionalProperties: false } },
@@ -154,7 +154,7 @@ describe('answers in a form', () => {
     })
   })
 
-  test('are the call of a tool where it has not', () => {
+  test('Responses in a form are the call of a tool where it has not.', () => {
     const body = sent(form(person), { model: 'claude-sonnet-4-20250514' })
     expect(body.tools).toEqual([
       { name: 'tollgate_answer', description: 'Gives the answer, in this form.', input_schema: person },
@@ -162,13 +162,13 @@ describe('answers in a form', () => {
     expect(body.tool_choice).toEqual({ type: 'tool', name: 'tollgate_answer', disable_parallel_tool_use: true })
   })
 
-  test("leave the caller's own tools a turn before", () => {
+  test("Responses in a form leave the caller's own tools a turn before.", () => {
     const body = sent({ ...form(person), tools: [ADD] }, { model: 'claude-sonnet-4-20250514' })
     expect((body.tools as Json[]).map(({ name }) => name)).toEqual(['add', 'tollgate_answer'])
     expect(body.tool_choice).toEqual({ type: 'any' })
   })
 
-  test('are asked for in words where no schema can hold them', () => {
+  test('Responses in a form are asked for in words where no schema can hold them.', () => {
     const plain = sent({ response_format: { type: 'json_object' } })
     expect(plain.system).toEqual([
       text(expect.stringMatching(/^Answer with one valid JSON object/) as unknown as string),
@@ -181,7 +181,7 @@ describe('answers in a form', () => {
     expect(told.system).toEqual([text('S'), text(expect.stringContaining(JSON.stringify(open)) as unknown as string)])
   })
 
-  test('with an open object use the tool, which is not strict', () => {
+  test('Responses in a form with an open object use the tool, which is not strict.', () => {
     const body = sent(form({ ...person, additionalProperties: { type: 'string' } }))
     expect(body).not.toHaveProperty('output_config')
     expect((body.tools as Json[])[0]?.name).toBe('tollgate_answer')

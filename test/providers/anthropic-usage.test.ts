@@ -7,7 +7,7 @@ const MODEL = 'claude-sonnet-4-6'
 const read = (raw: unknown) => readClaudeUsage(raw, MODEL)
 
 describe("Claude's usage", () => {
-  test('leaves the cached out of its input, and tells how long it was written for', () => {
+  test("Claude's usage leaves the cached out of its input, and tells how long it was written for.", () => {
     const raw = {
       input_tokens: 3,
       cache_read_input_tokens: 100,
@@ -39,11 +39,11 @@ describe("Claude's usage", () => {
     ['no split', { cache_creation_input_tokens: 7 }, { cacheWrite5m: 7, cacheWrite1h: 0 }],
     ['nulls', { cache_creation_input_tokens: null, cache_read_input_tokens: null, cache_creation: null }, {}],
     ['a split alone', { cache_creation: { ephemeral_1h_input_tokens: 5 } }, { cacheWrite1h: 5 }],
-  ])('with %s', (_, raw, expected) => {
+  ])("Claude's usage is read with %s.", (_, raw, expected) => {
     expect(read({ input_tokens: 1, output_tokens: 1, ...(raw as object) })?.usage).toMatchObject(expected as object)
   })
 
-  test('whose split does not make up the total is charged for the total, and said to be inconsistent', () => {
+  test("Claude's usage whose split does not make up the total is charged for the total, and said to be inconsistent.", () => {
     const raw = (hour: number, minutes: number) => ({
       input_tokens: 1,
       output_tokens: 1,
@@ -64,11 +64,11 @@ describe("Claude's usage", () => {
     { input_tokens: -1, output_tokens: 1 },
     { input_tokens: 1.5, output_tokens: 1 },
     { input_tokens: '1', output_tokens: 1 },
-  ])('that states nothing usable is none: %j', (raw) => {
+  ])("Claude's usage that states nothing usable is none: %j.", (raw) => {
     expect(read(raw)).toBeNull()
   })
 
-  test('in iterations is their sum, cached parts included', () => {
+  test("Claude's usage in iterations is their sum, cached parts included.", () => {
     const raw = {
       input_tokens: 181,
       output_tokens: 8,
@@ -84,7 +84,7 @@ describe("Claude's usage", () => {
     })
   })
 
-  test('of several models is told apart, fees and thoughts with the one that answered', () => {
+  test("Claude's usage of several models is told apart, fees and thoughts with the one that answered.", () => {
     const raw = {
       input_tokens: 30,
       output_tokens: 12,
@@ -105,7 +105,7 @@ describe("Claude's usage", () => {
     })
   })
 
-  test('of a model that declined before it wrote anything is not billed', () => {
+  test("Claude's usage of a model that declined before it wrote anything is not billed.", () => {
     const iterations = [
       { type: 'message', model: 'claude-fable-5', input_tokens: 408, output_tokens: 0 },
       { type: 'fallback_message', model: MODEL, input_tokens: 412, output_tokens: 264 },
@@ -121,12 +121,12 @@ describe("Claude's usage", () => {
     })
   })
 
-  test('with iterations that can not be read is what stands at the top, and inconsistent', () => {
+  test("Claude's usage with iterations that can not be read is what stands at the top, and inconsistent.", () => {
     const raw = { input_tokens: 5, output_tokens: 1, iterations: [{ input_tokens: 'x' }] }
     expect(read(raw)).toMatchObject({ usage: { input: 5, output: 1 }, consistent: false })
   })
 
-  test('says where it was served, which has a price', () => {
+  test("Claude's usage says where it was served, which has a price.", () => {
     const tier = (rest: object) => read({ input_tokens: 1, output_tokens: 1, ...rest })?.serviceTier
     expect(tier({})).toBeNull()
     expect(tier({ inference_geo: 'us' })).toBe('standard us')
@@ -134,7 +134,7 @@ describe("Claude's usage", () => {
     expect(tier({ service_tier: 'standard', inference_geo: 'global' })).toBe('standard')
   })
 
-  test('in a stream is what was said last, member by member', () => {
+  test("Claude's usage in a stream is what was said last, member by member.", () => {
     const start = { input_tokens: 43, output_tokens: 1, cache_creation: { ephemeral_1h_input_tokens: 5 } }
     expect(laterUsage(start, { input_tokens: 61, output_tokens: 2, cache_read_input_tokens: null })).toEqual({
       ...start,
@@ -146,7 +146,7 @@ describe("Claude's usage", () => {
   })
 })
 
-test('buckets are disjoint and sum to what was stated, whatever was stated', () => {
+test('Buckets are disjoint and sum to what was stated, whatever was stated.', () => {
   const tokens = fc.nat(1_000_000)
   const counts = fc.record({ input: tokens, output: tokens, read: tokens, minutes: tokens, hour: tokens })
   const raw = (c: { input: number; output: number; read: number; minutes: number; hour: number }) => ({

@@ -30,7 +30,7 @@ describe.each(providerNames())('the reader of %s', (name) => {
   const stream = wireOf(name).stream(SAID, ODD)
   const answer = wireOf(name).answer(SAID)
 
-  test('takes any broken stream', () => {
+  test('A reader takes any broken stream.', () => {
     fc.assert(
       fc.property(seed, seed, (breakage, cut) => {
         const reader = provider.chat.readStream(contextFor(true))
@@ -44,7 +44,7 @@ describe.each(providerNames())('the reader of %s', (name) => {
     )
   })
 
-  test('takes any broken answer', () => {
+  test('A reader takes any broken response.', () => {
     fc.assert(
       fc.property(seed, (breakage) => {
         const read = provider.chat.readResponse(broken(answer, breakage), contextFor(false))
@@ -59,7 +59,7 @@ describe.each(providerNames())('the reader of %s', (name) => {
     )
   })
 
-  test('takes any broken error', () => {
+  test('A reader takes any broken error.', () => {
     const errors = [
       '{"error":{"message":"no","type":"x","code":"y","param":"z"}}',
       '{"error":"no","code":"y"}',
@@ -83,7 +83,7 @@ describe.each(providerNames())('the reader of %s', (name) => {
     ['a line that never ends', 'x'],
     ['JSON that never ends', '{"a":'],
     ['a frame of endless lines', 'data: x\n'],
-  ])('refuses %s before it has kept 40 MB', (_, run) => {
+  ])('A reader refuses %s before it has kept 40 MB.', (_, run) => {
     const reader = provider.chat.readStream(contextFor(true))
     reader.push(Buffer.from('data: '))
     const megabyte = Buffer.from(run.repeat(Math.ceil(2 ** 20 / run.length)))
@@ -106,7 +106,7 @@ describe.each(providerNames())('the reader of %s', (name) => {
     ['empty data', 'data:\n\n'],
     ['data that is no JSON', 'data: [[[[\n\n'],
     ['objects that mean nothing', 'data: {}\n\n'],
-  ])('takes a megabyte of %s and keeps none of it', (_, piece) => {
+  ])('A reader takes a megabyte of %s and keeps none of it.', (_, piece) => {
     const reader = provider.chat.readStream(contextFor(true))
     reader.push(Buffer.from(piece.repeat(Math.ceil(2 ** 20 / piece.length))))
     reader.end()
@@ -126,7 +126,7 @@ describe('the product', () => {
   })
   afterAll(() => product.upstream.respond({ frames: [] }))
 
-  test.each(providerNames())('closes every call in the books, whatever %s sends', async (name) => {
+  test.each(providerNames())('The product closes every call in the books, whatever %s sends.', async (name) => {
     const wire = wireOf(name)
     const body = { model: `broken-${name}`, messages: [{ role: 'user', content: 'Hello' }], max_tokens: 200 }
     for (let run = 1; run <= 40; run += 1) {

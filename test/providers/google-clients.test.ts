@@ -132,38 +132,41 @@ describe('openai for Node', () => {
   const client = () => new OpenAI({ apiKey: payer.apiKey, baseURL: payer.baseURL, maxRetries: 0 })
   const first = { role: 'user' as const, content: 'What is the weather?' }
 
-  it.each([false, true])('a loop over tools, every message pushed as received (streamed: %s)', async (streams) => {
-    const messages: OpenAI.ChatCompletionMessageParam[] = [first]
-    for (let turn = 0; turn < 4; turn += 1) {
-      const params = { model: MODEL, messages, tools: TOOLS, reasoning_effort: 'low' as const }
-      const completion = streams
-        ? await client()
-            .chat.completions.stream({ ...params, stream_options: { include_usage: true } })
-            .finalChatCompletion()
-        : await client().chat.completions.create(params)
-      const message = completion.choices[0]!.message
-      messages.push(message)
-      expect(completion.usage).toMatchObject({
-        prompt_tokens: 50,
-        completion_tokens: 50,
-        total_tokens: 100,
-        cost: CHARGE.dollars,
-      })
-      if (message.tool_calls === undefined) break
-      for (const call of message.tool_calls) {
-        if (call.type !== 'function') throw new Error('not a function')
-        messages.push({
-          role: 'tool',
-          tool_call_id: call.id,
-          content: RUN[call.function.name]!(JSON.parse(call.function.arguments)),
+  it.each([false, true])(
+    "OpenAI's client for Node loops over tools, every message pushed as received (streamed: %s).",
+    async (streams) => {
+      const messages: OpenAI.ChatCompletionMessageParam[] = [first]
+      for (let turn = 0; turn < 4; turn += 1) {
+        const params = { model: MODEL, messages, tools: TOOLS, reasoning_effort: 'low' as const }
+        const completion = streams
+          ? await client()
+              .chat.completions.stream({ ...params, stream_options: { include_usage: true } })
+              .finalChatCompletion()
+          : await client().chat.completions.create(params)
+        const message = completion.choices[0]!.message
+        messages.push(message)
+        expect(completion.usage).toMatchObject({
+          prompt_tokens: 50,
+          completion_tokens: 50,
+          total_tokens: 100,
+          cost: CHARGE.dollars,
         })
+        if (message.tool_calls === undefined) break
+        for (const call of message.tool_calls) {
+          if (call.type !== 'function') throw new Error('not a function')
+          messages.push({
+            role: 'tool',
+            tool_call_id: call.id,
+            content: RUN[call.function.name]!(JSON.parse(call.function.arguments)),
+          })
+        }
       }
-    }
-    expect(messages.at(-1)?.content).toBe(TEXT)
-    await expectWholeConversation(2)
-  })
+      expect(messages.at(-1)?.content).toBe(TEXT)
+      await expectWholeConversation(2)
+    },
+  )
 
-  it('the tool runner', async () => {
+  it("The tool runner of OpenAI's client for Node works.", async () => {
     const run = ({ name, parameters }: { name: string; parameters: Json }) => ({
       type: 'function' as const,
       function: { name, description: name, parameters, parse: JSON.parse, function: RUN[name]! },
@@ -178,7 +181,7 @@ describe('openai for Node', () => {
     await expectWholeConversation(0)
   })
 
-  it('parse', async () => {
+  it("parse of OpenAI's client for Node works.", async () => {
     const completion = await client().chat.completions.parse({
       model: MODEL,
       messages: [first],
@@ -199,13 +202,13 @@ describe('the Vercel AI SDK', () => {
     now: tool({ inputSchema: z.object({}), execute: () => 'noon' }),
   }
 
-  it('generateText over three steps', async () => {
+  it('generateText of the Vercel AI SDK works over three steps.', async () => {
     const { text, steps } = await generateText({ model: model(), prompt: 'Weather?', tools, stopWhen: isStepCount(5) })
     expect([text, steps[0]?.reasoningText]).toEqual([TEXT, 'Round 0.'])
     await expectWholeConversation(2)
   })
 
-  it('streamText over three steps', async () => {
+  it('streamText of the Vercel AI SDK works over three steps.', async () => {
     const result = streamText({ model: model(), prompt: 'Weather?', tools, stopWhen: isStepCount(5) })
     expect(await result.text).toBe(TEXT)
     await expectWholeConversation(2)
@@ -222,7 +225,7 @@ describe('LangChain.js', () => {
     langChainTool(() => 'noon', { name: 'now', description: 'n', schema: z.object({}) }),
   ]
 
-  it.each([false, true])('a loop over tools (streamed: %s)', async (streams) => {
+  it.each([false, true])('LangChain.js loops over tools (streamed: %s).', async (streams) => {
     const model = new ChatOpenAI({
       model: MODEL,
       apiKey: payer.apiKey,

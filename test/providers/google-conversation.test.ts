@@ -114,7 +114,7 @@ function event(role: string, part: Json): string {
 }
 
 describe('a random conversation', () => {
-  it('arrives with every word, call, result and picture, in order', () => {
+  it('A random conversation arrives with every word, call, result and picture, in order.', () => {
     const turns = fc.array(fc.oneof(userTurn, systemTurn, assistantTurn), { minLength: 1, maxLength: 8 })
     fc.assert(
       fc.property(fc.array(text, { maxLength: 2 }), text, turns, (system, opening, rest) => {
@@ -206,42 +206,47 @@ const CLIENTS: Readonly<Record<string, (message: Json) => Json>> = {
 }
 
 describe('a random answer comes back as Gemini gave it', () => {
-  it.each(Object.keys(CLIENTS))('from a client that echoes it %s', (client) => {
-    const parts = fc.record({
-      thought: fc.option(text, { nil: null }),
-      said: fc.option(text, { nil: null }),
-      calls: fc.array(madeCall, { minLength: 1, maxLength: 3 }),
-    })
-    fc.assert(
-      fc.property(parts, fc.constantFrom(answered, streamed), ({ thought, said, calls: made }, receive) => {
-        const given: Json[] = [
-          ...(thought === null ? [] : [{ text: thought, thought: true }]),
-          ...(said === null ? [] : [{ text: said }]),
-          ...made,
-        ]
-        const message = CLIENTS[client]!(receive(given))
-        const results = (message.tool_calls as Json[]).map(({ id }) => ({
-          role: 'tool',
-          tool_call_id: id,
-          content: 'ok',
-        }))
-        const { contents } = contentsOf([{ role: 'user', content: 'x' }, message, ...results])
-        const [, back, answers] = contents
-        const isFull = client === 'with all members'
-        const expected = isFull ? given : given.filter((part) => part.thought !== true)
-        const isSigned = made.some((part) => part.thoughtSignature !== undefined)
-        const firstCall = expected.find((part) => 'functionCall' in part)
-        expect(back?.parts.map(withoutId)).toEqual(
-          expected.map((part) =>
-            part === firstCall && !isSigned ? { ...part, thoughtSignature: 'skip_thought_signature_validator' } : part,
-          ),
-        )
-        const ids = back?.parts.flatMap((part) => (part.functionCall as Json | undefined)?.id ?? [])
-        expect(answers?.parts.map((part) => (part.functionResponse as Json).id)).toEqual(ids)
-      }),
-      { numRuns: 150 },
-    )
-  })
+  it.each(Object.keys(CLIENTS))(
+    'A random response comes back as Gemini gave it from a client that echoes it %s.',
+    (client) => {
+      const parts = fc.record({
+        thought: fc.option(text, { nil: null }),
+        said: fc.option(text, { nil: null }),
+        calls: fc.array(madeCall, { minLength: 1, maxLength: 3 }),
+      })
+      fc.assert(
+        fc.property(parts, fc.constantFrom(answered, streamed), ({ thought, said, calls: made }, receive) => {
+          const given: Json[] = [
+            ...(thought === null ? [] : [{ text: thought, thought: true }]),
+            ...(said === null ? [] : [{ text: said }]),
+            ...made,
+          ]
+          const message = CLIENTS[client]!(receive(given))
+          const results = (message.tool_calls as Json[]).map(({ id }) => ({
+            role: 'tool',
+            tool_call_id: id,
+            content: 'ok',
+          }))
+          const { contents } = contentsOf([{ role: 'user', content: 'x' }, message, ...results])
+          const [, back, answers] = contents
+          const isFull = client === 'with all members'
+          const expected = isFull ? given : given.filter((part) => part.thought !== true)
+          const isSigned = made.some((part) => part.thoughtSignature !== undefined)
+          const firstCall = expected.find((part) => 'functionCall' in part)
+          expect(back?.parts.map(withoutId)).toEqual(
+            expected.map((part) =>
+              part === firstCall && !isSigned
+                ? { ...part, thoughtSignature: 'skip_thought_signature_validator' }
+                : part,
+            ),
+          )
+          const ids = back?.parts.flatMap((part) => (part.functionCall as Json | undefined)?.id ?? [])
+          expect(answers?.parts.map((part) => (part.functionResponse as Json).id)).toEqual(ids)
+        }),
+        { numRuns: 150 },
+      )
+    },
+  )
 })
 
 function withoutId(part: Json): Json {

@@ -47,19 +47,19 @@ describe('errors', () => {
     [503, 'UNAVAILABLE', 'The model is overloaded. Please try again later.', [], 'overloaded'],
     [504, 'DEADLINE_EXCEEDED', 'Deadline expired before operation could complete.', [], 'timeout'],
     [499, 'CANCELLED', 'The operation was cancelled.', [], 'failed'],
-  ])('%i %s: %s', (status, word, message, details, kind) => {
+  ])('An error of Google is read: %i %s: %s.', (status, word, message, details, kind) => {
     expect(read(status, error(status, word, message, details)).kind).toBe(kind)
     expect(read(status, [error(status, word, message, details)]).kind).toBe(kind)
   })
 
-  it('waits as long as Google says', () => {
+  it('An error of Google waits as long as Google says.', () => {
     const info = { '@type': 'type.googleapis.com/google.rpc.RetryInfo', retryDelay: '34.4s' }
     expect(read(429, error(429, 'RESOURCE_EXHAUSTED', 'slow down', [info])).retryAfterMs).toBe(34_400)
     expect(read(429, error(429, 'RESOURCE_EXHAUSTED', 'slow down'), { 'retry-after': '7' }).retryAfterMs).toBe(7_000)
     expect(read(503, error(503, 'UNAVAILABLE', 'x')).retryAfterMs).toBeNull()
   })
 
-  it('shows what is about the request, and never keys or projects', () => {
+  it('An error of Google shows what is about the request, and never keys or projects.', () => {
     const asked = read(
       400,
       error(400, 'INVALID_ARGUMENT', 'Bad field in projects/acme-1234, key AIzaSyA0123456789abcdefghij'),
@@ -73,7 +73,7 @@ describe('errors', () => {
     expect(ours.internal).toBe('PERMISSION_DENIED  Key [key] of [project] was suspended')
   })
 
-  it('any body is an error', () => {
+  it('Any body is an error.', () => {
     for (const body of ['', '<html>', 'null', '[]', '{"error":"x"}', '{"error":{"details":[null,7]}}']) {
       expect(google.readError(502, {}, Buffer.from(body)).kind).toBe('failed')
     }

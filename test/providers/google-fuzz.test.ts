@@ -144,7 +144,7 @@ function readAll(bytes: Buffer, size: number): void {
 }
 
 describe('mutated streams', () => {
-  it('are read to their end', () => {
+  it('Mutated streams are read to their end.', () => {
     fc.assert(
       fc.property(
         fc.constantFrom(...SEEDS),
@@ -161,7 +161,7 @@ describe('mutated streams', () => {
     )
   })
 
-  it('of values of the wrong kind too', () => {
+  it('Mutated streams of values of the wrong kind too.', () => {
     fc.assert(
       fc.property(fc.array(twisted, { minLength: 1, maxLength: 4 }), (chunks) => {
         readAll(streamOf(chunks), 1_000)
@@ -175,7 +175,7 @@ describe('mutated streams', () => {
     )
   })
 
-  it('an endless line is refused at a limit', () => {
+  it('An endless line is refused at a limit.', () => {
     const reader = google.chat.readStream(CONTEXT)
     const piece = Buffer.alloc(1024 * 1024, 'x')
     expect(() => {
@@ -185,7 +185,7 @@ describe('mutated streams', () => {
 })
 
 describe('odd requests', () => {
-  it('are refused or translated, never a crash', () => {
+  it('Odd requests are refused or translated, never a crash.', () => {
     const value = fc.jsonValue({ maxDepth: 3 })
     const message = fc.record(
       {

@@ -12,12 +12,12 @@ describe('models', () => {
     ['gemini-2.0-flash', 8_192, false],
     ['gemini-2.5-flash-image', 32_768, false],
     ['gemma-3-27b-it', 8_192, false],
-  ])('%s', (name, most, thinks) => {
+  ])('A model of Google is known by its name: %s.', (name, most, thinks) => {
     const { maxOutputTokens, hiddenReasoning } = google.model(name)
     expect([maxOutputTokens, hiddenReasoning]).toEqual([most, thinks])
   })
 
-  it('are priced by the version that served', () => {
+  it('Models are priced by the version that served.', () => {
     expect(google.pricedAs('gemini-3-pro-preview', 'models/gemini-3.1-pro-preview')).toBe('gemini-3.1-pro-preview')
     expect(google.pricedAs('models/gemini-2.5-pro', null)).toBe('gemini-2.5-pro')
     expect(google.listedAs('gemini-2.5-pro')).toEqual({ provider: 'google', model: 'gemini-2.5-pro' })
@@ -69,11 +69,11 @@ describe('media', () => {
       { bound: null, expected: 1_500, least: 1_500 },
     ],
     ['nothing known', { type: 'hologram' }, { bound: null, expected: 1_500 }],
-  ])('%s', (_, part, size) => {
+  ])('Media for Google are counted: %s.', (_, part, size) => {
     expect(google.chat.mediaTokens('gemini-2.5-flash')(part)).toEqual(size)
   })
 
-  it('counts whole pictures and larger pages from generation 3 on', () => {
+  it('Media for Google are whole pictures and larger pages from generation 3 on.', () => {
     const tokens = google.chat.mediaTokens('gemini-3-flash-preview')
     expect([tokens(image(png(4_032, 3_024))), tokens(file(data('application/pdf', document(3))))]).toEqual([
       exactly(1_120),
@@ -81,7 +81,7 @@ describe('media', () => {
     ])
   })
 
-  it('counts in the id of a call what it carries for Gemini', () => {
+  it('A medium in the id of a call counts what it carries for Gemini.', () => {
     expect(google.chat.unpackId('call_1__gsig_QUJD')).toEqual({ id: 'call_1', carried: 'QUJD' })
     expect(google.chat.unpackId('call_1__sig_QUJD')).toEqual({ id: 'call_1', carried: '' })
   })

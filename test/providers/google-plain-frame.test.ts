@@ -32,7 +32,7 @@ function read(text: string): ReturnType<typeof parsed> | null {
 }
 
 describe('a plain frame', () => {
-  it('is read as it would be parsed, whatever its text is', () => {
+  it('A plain frame is read as it would be parsed, whatever its text is.', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), fc.boolean(), (text, thought) => {
         const whole = frame(`"text": ${JSON.stringify(text)}${thought ? ',"thought": true' : ''}`)
@@ -50,13 +50,13 @@ describe('a plain frame', () => {
       true,
     ],
     ['{"promptTokenCount":7,"candidatesTokenCount":3,"trafficType":"ON_DEMAND"}', true],
-  ])('keeps its usage: %s', (usage, covers) => {
+  ])('A plain frame keeps its usage: %s.', (usage, covers) => {
     const whole = frame('"text": "x"', usage)
     expect(read(whole)).toEqual(parsed(whole))
     expect(readPlainFrame(whole)?.coversResponse).toBe(covers)
   })
 
-  it('is read without the blanks too', () => {
+  it('A plain frame is read without the blanks too.', () => {
     const whole = frame('"text":"x"').replaceAll(': ', ':')
     expect(read(whole)).toEqual(parsed(whole))
   })
@@ -81,7 +81,7 @@ describe('a plain frame', () => {
     ['half an escape', frame('"text": "a\\u12"')],
     ['a very long text', frame(`"text": "${'x'.repeat(20_000)}"`)],
     ['nothing', ''],
-  ])('is none with %s', (_, whole) => {
+  ])('A plain frame is none with %s.', (_, whole) => {
     expect(readPlainFrame(whole)).toBeNull()
   })
 })
@@ -107,7 +107,7 @@ describe('a stream of plain frames', () => {
     maxLength: 6,
   })
 
-  it('says the same as one of frames that have to be parsed', () => {
+  it('A stream of plain frames says the same as one of frames that have to be parsed.', () => {
     fc.assert(
       fc.property(frames, (list) => {
         const texts = list.map(({ text, thought, usage: { prompt, answer, thoughts, tier }, ends }) => {

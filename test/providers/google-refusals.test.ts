@@ -11,7 +11,7 @@ const refused = (json: Json, model = 'gemini-2.5-flash') =>
     .map(({ param, droppable }) => [param, droppable])
 
 describe('members', () => {
-  it('ordinary requests are refused nothing', () => {
+  it('Ordinary requests are refused nothing.', () => {
     expect(
       refused({
         stream: true,
@@ -48,11 +48,11 @@ describe('members', () => {
     [{ tools: TOOLS, parallel_tool_calls: false }, 'parallel_tool_calls'],
     [{ tools: TOOLS, response_format: { type: 'json_object' } }, 'response_format'],
     [{ reasoning_effort: 'low', extra_body: { google: { thinking_config: {} } } }, 'reasoning_effort'],
-  ])('%j may be left out by the operator', (json, param) => {
+  ])('%j may be left out by the operator.', (json, param) => {
     expect(refused(json)).toEqual([[param, true]])
   })
 
-  it('values that are no text are refused, whatever they pretend to be', () => {
+  it('Values that are no text are refused, whatever they pretend to be.', () => {
     const odd = { toString: '', valueOf: 1 }
     expect(refused({ reasoning_effort: odd })).toEqual([['reasoning_effort', true]])
     expect(refused({ messages: [USER, { role: 'tool', tool_call_id: odd }], service_tier: odd })).toEqual([
@@ -61,7 +61,7 @@ describe('members', () => {
     ])
   })
 
-  it('what a generation can do is not refused to it', () => {
+  it('What a generation can do is not refused to it.', () => {
     expect(refused({ presence_penalty: 0.1 }, 'gemini-2.0-flash')).toEqual([])
     expect(refused({ tools: TOOLS, response_format: { type: 'json_object' } }, 'gemini-3-flash-preview')).toEqual([])
     expect(refused({ reasoning_effort: 'none' }, 'gemini-2.5-pro')).toEqual([['reasoning_effort', true]])
@@ -96,7 +96,7 @@ describe('members', () => {
       'messages[1].tool_calls[0].function.arguments',
     ],
     [{ messages: [USER, { role: 'assistant', audio: { id: 'a' } }] }, 'messages[1].audio'],
-  ])('%j is always refused', (json, param) => {
+  ])('%j is always refused.', (json, param) => {
     expect(refused(json)).toEqual([[param, false]])
   })
 })

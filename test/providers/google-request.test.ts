@@ -28,7 +28,7 @@ const call = (id: string, name: string, args: string, more: Json = {}) => ({
 const TOOL = { type: 'function', function: { name: 'look', parameters: { type: 'object', properties: {} } } }
 
 describe('where it goes', () => {
-  it('the key is in a header, and in no address', () => {
+  it('The key is in a header, and in no address.', () => {
     const whole = prepared({})
     expect(whole.origin + whole.path).toBe(
       'https://generativelanguage.googleapis.com/v1beta/models/gemini-2.5-flash:generateContent',
@@ -38,12 +38,12 @@ describe('where it goes', () => {
     expect(prepared({ stream: true }).path).toBe('/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse')
   })
 
-  it('a name never leads to another path', () => {
+  it('A name never leads to another path.', () => {
     expect(prepared({}, { model: 'models/../../x?y' }).path).toBe('/v1beta/models/..%2F..%2Fx%3Fy:generateContent')
     expect(prepared({}, { model: 'models/gemini-2.5-pro' }).path).toBe('/v1beta/models/gemini-2.5-pro:generateContent')
   })
 
-  it('an api_base replaces host and version; without a path the version is added', () => {
+  it('An api_base replaces host and version; without a path the version is added.', () => {
     const at = (apiBase: string) => prepared({}, { apiBase })
     expect(at('http://127.0.0.1:9/v1').path).toBe('/v1/models/gemini-2.5-flash:generateContent')
     expect(at('http://127.0.0.1:9').path).toBe('/v1beta/models/gemini-2.5-flash:generateContent')
@@ -51,7 +51,7 @@ describe('where it goes', () => {
 })
 
 describe('messages', () => {
-  it('opening system and developer messages are the instruction, later ones stay in place', () => {
+  it('Opening system and developer messages are the instruction, later ones stay in place.', () => {
     const body = sent({
       messages: [
         { role: 'system', content: 'Be kind.' },
@@ -70,7 +70,7 @@ describe('messages', () => {
     ])
   })
 
-  it('consecutive roles are one content, empty texts none, and the user comes first', () => {
+  it('Consecutive roles are one content, empty texts none, and the user comes first.', () => {
     expect(contents([USER, { role: 'user', name: 'bob', content: '' }, { role: 'user', content: 'Bye' }])).toEqual([
       { role: 'user', parts: [{ text: 'Hello' }, { text: 'Bye' }] },
     ])
@@ -82,14 +82,14 @@ describe('messages', () => {
     expect(contents([{ role: 'system', content: 'Only this' }])).toEqual([{ role: 'user', parts: [{ text: ' ' }] }])
   })
 
-  it('a last assistant message is the beginning of the answer', () => {
+  it('A last assistant message is the beginning of the response.', () => {
     expect(contents([USER, { role: 'assistant', content: 'Once' }])).toEqual([
       { role: 'user', parts: [{ text: 'Hello' }] },
       { role: 'model', parts: [{ text: 'Once' }] },
     ])
   })
 
-  it('all results of a turn stand together, in the order of the calls, by name and id, as text', () => {
+  it('All results of a turn stand together, in the order of the calls, by name and id, as text.', () => {
     expect(
       contents([
         USER,
@@ -126,7 +126,7 @@ describe('messages', () => {
     ])
   })
 
-  it('arguments keep the digits they were written with', () => {
+  it('Arguments keep the digits they were written with.', () => {
     const messages = [
       USER,
       { role: 'assistant', tool_calls: [call('a', 'look', '{"id":9007199254740993,"share":1.0,"at":"é"}')] },
@@ -135,7 +135,7 @@ describe('messages', () => {
     expect(prepared({ messages }).body.toString()).toContain('"args":{"id":9007199254740993,"share":1.0,"at":"é"}')
   })
 
-  it('signatures come back from ids and from extra content; calls nobody signed are said to be so, once a turn', () => {
+  it('Signatures come back from ids and from extra content; calls nobody signed are said to be so, once a turn.', () => {
     const signed = 'Ab+/cd=='
     const turn = (calls: Json[], more: Json = {}, model = 'gemini-3-pro-preview') =>
       (contents([USER, { role: 'assistant', content: null, tool_calls: calls, ...more }], model) as Json[])[1]?.parts
@@ -156,7 +156,7 @@ describe('messages', () => {
     expect(turn([inId], {}, 'gemini-2.0-flash')).toEqual([{ functionCall: { name: 'look', args: {}, id: 'x1' } }])
   })
 
-  it('thoughts, the tools Google ran, and pictures go back as they came', () => {
+  it('Thoughts, the tools Google ran, and pictures go back as they came.', () => {
     const ran = { executableCode: { code: 'print(1)', language: 'PYTHON' } }
     const message = {
       role: 'assistant',
@@ -217,13 +217,13 @@ describe('content parts', () => {
       { type: 'video_url', video_url: { url: 'data:video/mp4;base64,AAAA' } },
       { inlineData: { mimeType: 'video/mp4', data: 'AAAA' } },
     ],
-  ])('%j', (given, expected) => {
+  ])('A content part is translated for Gemini: %j.', (given, expected) => {
     expect(part(given)).toEqual(expected)
   })
 })
 
 describe('members', () => {
-  it('sampling, caps, stops, choices and log probabilities', () => {
+  it('Sampling, caps, stops, choices and log probabilities are carried over to Gemini.', () => {
     expect(
       config({
         temperature: 0.5,
@@ -253,7 +253,7 @@ describe('members', () => {
     expect(config({ presence_penalty: 0.5 }, 'gemini-2.0-flash')).toEqual({ presencePenalty: 0.5 })
   })
 
-  it("the gateway's cap wins, then the caller's, then the operator's; what is dropped is not sent", () => {
+  it("The gateway's cap wins, then the caller's, then the operator's; what is dropped is not sent.", () => {
     const defaults = { max_tokens: 9, temperature: 1 }
     const of = (json: Json, more: Partial<ProviderCall>) => sent(json, { defaults, ...more }).generationConfig
     expect(of({ max_tokens: 20 }, { outputCap: 5 })).toEqual({ maxOutputTokens: 5, temperature: 1 })
@@ -269,17 +269,17 @@ describe('members', () => {
     ['gemini-3.1-pro-preview', 'minimal', { thinkingLevel: 'low', includeThoughts: true }],
     ['gemini-3-pro-preview', 'medium', { thinkingLevel: 'high', includeThoughts: true }],
     ['gemini-4-argon', 'medium', { thinkingLevel: 'medium', includeThoughts: true }],
-  ])('reasoning_effort on %s: %s', (model, effort, thinking) => {
+  ])('reasoning_effort on %s is translated: %s.', (model, effort, thinking) => {
     expect(google.chat.refuses({ reasoning_effort: effort }, model)).toEqual([])
     expect(config({ reasoning_effort: effort }, model)).toEqual({ thinkingConfig: thinking })
   })
 
-  it('thinking may be set as for the compatible endpoint', () => {
+  it('Thinking may be set as for the compatible endpoint.', () => {
     const extra_body = { google: { thinking_config: { thinking_budget: 64, include_thoughts: true } } }
     expect(config({ extra_body })).toEqual({ thinkingConfig: { thinkingBudget: 64, includeThoughts: true } })
   })
 
-  it('response formats', () => {
+  it('Response formats are carried over to Gemini.', () => {
     const schema = { type: 'object', properties: { a: { $ref: '#/$defs/x' } }, additionalProperties: false }
     expect(
       config({ response_format: { type: 'json_schema', json_schema: { name: 'x', strict: true, schema } } }),
@@ -291,7 +291,7 @@ describe('members', () => {
     expect(config({ response_format: { type: 'text' } })).toBeUndefined()
   })
 
-  it('tools and which may be called', () => {
+  it('Tools, and which may be called, are carried over to Gemini.', () => {
     const other = { type: 'function', function: { name: 'other', description: 'Does', strict: true } }
     const of = (json: Json) => {
       const { tools, toolConfig } = sent({ tools: [TOOL, other], ...json })
@@ -319,7 +319,7 @@ describe('members', () => {
     })
   })
 
-  it("Google's own tools, asked for in any of their names", () => {
+  it("Google's own tools can be asked for in any of their names.", () => {
     expect(sent({ web_search_options: {} }).tools).toEqual([{ googleSearch: {} }])
     expect(sent({ tools: [{ type: 'code_interpreter' }, { urlContext: {} }, { google_search: {} }] }).tools).toEqual([
       { googleSearch: {} },
@@ -334,7 +334,7 @@ describe('members', () => {
     expect(mixed.toolConfig).toEqual({ includeServerSideToolInvocations: true })
   })
 
-  it('service tiers and safety settings', () => {
+  it('Service tiers and safety settings are carried over to Gemini.', () => {
     const safety = [{ category: 'HARM_CATEGORY_HARASSMENT', threshold: 'BLOCK_NONE' }]
     const body = sent({ service_tier: 'flex', safety_settings: safety })
     expect([body.serviceTier, body.safetySettings]).toEqual(['flex', safety])
@@ -347,14 +347,14 @@ describe('members', () => {
 describe("Google's OpenAI-compatible endpoint", () => {
   const apiBase = 'https://generativelanguage.googleapis.com/v1beta/openai'
 
-  it('gets the bytes as they are, less what it does not know', () => {
+  it("Google's OpenAI-compatible endpoint gets the bytes as they are, less what it does not know.", () => {
     const { path, headers, body } = prepared({ user: 'u', prompt_cache_key: 'k', seed: 1 }, { apiBase })
     expect(path).toBe('/v1beta/openai/chat/completions')
     expect(headers.authorization).toBe('Bearer AIzaSecret')
     expect(body.toString()).toBe('{"model":"gemini-2.5-flash","messages":[{"role":"user","content":"Hello"}],"seed":1}')
   })
 
-  it('gets its signatures back where it gave them', () => {
+  it("Google's OpenAI-compatible endpoint gets its signatures back where it gave them.", () => {
     const messages = [
       USER,
       { role: 'assistant', tool_calls: [call('c1__gsig_AAAA', 'look', '{}')] },

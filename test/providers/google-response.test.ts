@@ -29,7 +29,7 @@ const message = (parts: Json[], more: Json = {}) =>
   choiceOf({ content: { parts, role: 'model' }, finishReason: 'STOP', ...more })?.message
 
 describe('a whole answer', () => {
-  it('is a chat completion with our price', () => {
+  it('A whole response is a chat completion with our price.', () => {
     const body = {
       candidates: [
         { content: { parts: [{ text: 'Hel' }, { text: 'lo' }], role: 'model' }, finishReason: 'STOP', index: 0 },
@@ -77,7 +77,7 @@ describe('a whole answer', () => {
     expect([finishReasons, outputText()]).toEqual([['stop'], ''])
   })
 
-  it('without usage is counted, and shows what was counted', () => {
+  it('A whole response without usage is counted, and shows what was counted.', () => {
     const body = {
       candidates: [{ content: { parts: [{ text: 'T', thought: true }, { text: 'Hi' }] }, finishReason: 'STOP' }],
     }
@@ -87,7 +87,7 @@ describe('a whole answer', () => {
     expect(JSON.parse(answer.body(null, { total_tokens: 9 }).toString()).usage).toEqual({ total_tokens: 9 })
   })
 
-  it('tool calls: unique ids with their signature, digits as written, STOP means tool_calls', () => {
+  it('Tool calls have unique ids with their signature, and digits as written, and STOP means tool_calls.', () => {
     const text = `{"candidates":[{"content":{"parts":[{"text":"Hm","thought":true},{"functionCall":{"name":"a","args":{"n":1.0,"id":9007199254740993}},"thoughtSignature":"Ab+/"},{"functionCall":{"name":"b"}},{"functionCall":{"name":"c","args":{},"id":"own-1"}}]},"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":1,"candidatesTokenCount":1}}`
     const { choices } = shown(text)
     expect(choices[0]?.finish_reason).toBe('tool_calls')
@@ -117,14 +117,14 @@ describe('a whole answer', () => {
     ['PROHIBITED_CONTENT', 'content_filter', null],
     ['MALFORMED_FUNCTION_CALL', 'stop', 'The model gave no answer (MALFORMED_FUNCTION_CALL): print(x'],
     ['OTHER', 'stop', 'The model gave no answer (OTHER): print(x'],
-  ])('%s is %s', (native, reason, refusal) => {
+  ])('The finish reason %s is %s.', (native, reason, refusal) => {
     const choice = choiceOf({ content: {}, finishReason: native, finishMessage: 'print(x' })
     expect([choice?.finish_reason, choice?.message]).toEqual([reason, { role: 'assistant', content: null, refusal }])
     const isExact = native === 'STOP' || native === 'MAX_TOKENS'
     expect(choice?.native_finish_reason).toBe(isExact ? undefined : native)
   })
 
-  it('a blocked prompt is an answer that was filtered, and is billed', () => {
+  it('A blocked prompt is a response that was filtered, and is billed.', () => {
     const answer = read({
       promptFeedback: { blockReason: 'SAFETY' },
       usageMetadata: { promptTokenCount: 9, totalTokenCount: 9 },
@@ -133,7 +133,7 @@ describe('a whole answer', () => {
     expect(JSON.parse(answer.body('0', {}).toString()).choices[0].message.content).toBeNull()
   })
 
-  it('signatures of text, pictures, and what Google ran are kept in extra members', () => {
+  it('Signatures of text, pictures, and what Google ran are kept in extra members.', () => {
     const ran = { codeExecutionResult: { outcome: 'OUTCOME_OK', output: '1' } }
     expect(
       message([
@@ -157,7 +157,7 @@ describe('a whole answer', () => {
     })
   })
 
-  it('grounding becomes annotations, in characters, and searches are counted by generation', () => {
+  it('Grounding becomes annotations, in characters, and searches are counted by generation.', () => {
     const groundingMetadata = {
       webSearchQueries: ['a', 'b', 'a', ''],
       groundingChunks: [{ web: { uri: 'https://x.example', title: 'X' } }],
@@ -173,7 +173,7 @@ describe('a whole answer', () => {
     expect(read(body('gemini-3-flash-preview')).reading.usage?.toolFees).toEqual({ web_search: 2 })
   })
 
-  it('log probabilities', () => {
+  it('Log probabilities are carried over from Gemini.', () => {
     const logprobsResult = {
       chosenCandidates: [{ token: 'é', logProbability: -0.5 }],
       topCandidates: [{ candidates: [{ token: 'a', logProbability: -1 }] }],
@@ -186,7 +186,7 @@ describe('a whole answer', () => {
     })
   })
 
-  it('several candidates are several choices', () => {
+  it('Several candidates are several choices.', () => {
     const candidate = (index: number, parts: Json[]) => ({ index, content: { parts }, finishReason: 'STOP' })
     const call = { functionCall: { name: 'a', args: {} } }
     const { choices } = shown({ candidates: [candidate(0, [call]), candidate(1, [call])], usageMetadata: USAGE })
@@ -195,12 +195,12 @@ describe('a whole answer', () => {
     expect(new Set(ids).size).toBe(2)
   })
 
-  it('says when text was billed without a token for it', () => {
+  it('A whole response says when text was billed without a token for it.', () => {
     const body = { candidates: [{ content: { parts: [{ text: 'Hi' }] }, finishReason: 'STOP' }] }
     expect(read({ ...body, usageMetadata: { promptTokenCount: 4, totalTokenCount: 4 } }).reading.consistent).toBe(false)
   })
 
-  it('what is no answer is none, and an error is one', () => {
+  it('What is no answer is none, and an error is one.', () => {
     for (const body of ['', 'null', '[]', '{}', '{"candidates":[]}', '<html>']) {
       expect(google.chat.readResponse(Buffer.from(body), CONTEXT)).toBeNull()
     }
@@ -218,12 +218,12 @@ describe("an answer of Google's OpenAI-compatible endpoint", () => {
       usage: { prompt_tokens: 35, completion_tokens: 12, total_tokens: 109 },
     })
 
-  it('bills thoughts that stand only in the total', () => {
+  it("A response of Google's OpenAI-compatible endpoint bills thoughts that stand only in the total.", () => {
     const { reading } = answer({ index: 0, finish_reason: 'stop', message: { role: 'assistant', content: 'x' } })
     expect([reading.usage?.input, reading.usage?.output, reading.consistent]).toEqual([35, 74, true])
   })
 
-  it('gives calls without an id one, with the signature of the message', () => {
+  it("A response of Google's OpenAI-compatible endpoint gives calls without an id one, with the signature of the message.", () => {
     const calls = ['a', 'b'].map((name) => ({ id: '', type: 'function', function: { name, arguments: '{}' } }))
     const said = { role: 'assistant', tool_calls: calls, extra_content: { google: { thought_signature: 'AAAA' } } }
     const { finishReasons, body } = answer({ index: 0, finish_reason: 'stop', message: said })

@@ -72,7 +72,7 @@ describe('a stream', () => {
     chunk([{ text: '', thoughtSignature: 'AAAA' }], usage(9, 6, 12), { finishReason: 'STOP' }),
   ].join('')
 
-  it('is chunks of OpenAI with one role, one finish reason, and no usage', () => {
+  it('A stream is chunks of OpenAI with one role, one finish reason, and no usage.', () => {
     const result = play([stream])
     const head = { id: 'r1', object: 'chat.completion.chunk', created: 1_700_000_000, model: 'gemini' }
     const one = (delta: Json, finish_reason: string | null = null) => ({
@@ -94,7 +94,7 @@ describe('a stream', () => {
     expect([shown.choices, shown.usage.completion_tokens, shown.usage.cost, shown.id]).toEqual([[], 18, 0.5, 'r1'])
   })
 
-  it('reads the same wherever the network cuts it', () => {
+  it('A stream reads the same wherever the network cuts it.', () => {
     const bytes = Buffer.from(stream)
     const whole = play([bytes]).text
     for (let at = 0; at <= bytes.length; at += 1)
@@ -115,7 +115,7 @@ describe('a stream', () => {
     ).toBe(whole)
   })
 
-  it('goes on after a finish reason, and ends with the last one', () => {
+  it('A stream goes on after a finish reason, and ends with the last one.', () => {
     const result = play([
       chunk([{ text: 'One' }], usage(9, 1), { finishReason: 'STOP' }),
       chunk([{ text: 'Two' }], usage(300, 2), { finishReason: 'MAX_TOKENS' }),
@@ -123,7 +123,7 @@ describe('a stream', () => {
     expect([content(result), finishes(result), result.reader.reading.usage?.input]).toEqual(['OneTwo', ['length'], 300])
   })
 
-  it('usage may fall: the last counts', () => {
+  it('Usage may fall: the last counts.', () => {
     const result = play([
       chunk([{ text: 'a' }], usage(169, 0)),
       chunk([{ text: 'b' }], usage(79, 12), { finishReason: 'STOP' }),
@@ -131,7 +131,7 @@ describe('a stream', () => {
     expect(result.reader.reading.usage).toMatchObject({ input: 79, output: 12 })
   })
 
-  it('while it runs, text is covered by usage only where the answer was counted in it', () => {
+  it('While a stream runs, text is covered by usage only where the response was counted in it.', () => {
     const reader = google.chat.readStream(CONTEXT)
     reader.push(Buffer.from(chunk([{ text: 'abc' }], usage(169, 0))))
     expect([reader.outputText(), reader.reading.usage?.output]).toEqual(['abc', 0])
@@ -143,7 +143,7 @@ describe('a stream', () => {
     expect([reader.outputText(), reader.textSince(0).text, reader.reading.usage?.output]).toEqual(['', '', 5])
   })
 
-  it('a last frame without answer tokens is billed as it is, and said to contradict itself', () => {
+  it('A last frame without answer tokens is billed as it is, and said to contradict itself.', () => {
     const result = play([
       chunk([{ text: 'abc' }], usage(9, 2)),
       chunk([{ text: '' }], usage(87, 0, 78), { finishReason: 'STOP' }),
@@ -157,7 +157,7 @@ describe('a stream', () => {
     ])
   })
 
-  it('tool calls are numbered from 0, whole, and end the choice with tool_calls', () => {
+  it('Tool calls are numbered from 0, whole, and end the choice with tool_calls.', () => {
     const call = (name: string, more: Json = {}) => ({ functionCall: { name, args: { a: 1 } }, ...more })
     const result = play([
       chunk([call('x', { thoughtSignature: 'AAAA' })], usage(9, 1)),
@@ -172,7 +172,7 @@ describe('a stream', () => {
     expect(finishes(result)).toEqual(['tool_calls'])
   })
 
-  it('choices are told apart', () => {
+  it('Choices are told apart.', () => {
     const at = (index: number, text: string, more: Json = {}) => ({ content: { parts: [{ text }] }, index, ...more })
     const both = frame({ candidates: [at(0, 'a'), at(1, 'b')] })
     const end = frame({
@@ -188,19 +188,19 @@ describe('a stream', () => {
     expect([said(0).join(''), said(1).join('')]).toEqual(['ac', 'bd'])
   })
 
-  it('a blocked prompt is one filtered choice', () => {
+  it('A blocked prompt is one filtered choice.', () => {
     const result = play([frame({ promptFeedback: { blockReason: 'SAFETY' }, usageMetadata: usage(9, 0) })])
     expect(deltas(result)).toEqual([{ role: 'assistant', content: '' }, {}])
     expect([finishes(result), result.reader.reading.usage?.input]).toEqual([['content_filter'], 9])
   })
 
-  it('a prompt that was billed for no answer at all is an answer that says so', () => {
+  it('A prompt that was billed for no answer at all is a response that says so.', () => {
     const result = play([frame({ usageMetadata: usage(9, 0), modelVersion: 'gemini-2.5-flash' })])
     expect(deltas(result)[0]?.refusal).toBe('The model gave no answer (NO_CANDIDATES)')
     expect([finishes(result), result.done, result.reader.reading.usage?.input]).toEqual([['stop'], true, 9])
   })
 
-  it('a call that made no sense is no empty success', () => {
+  it('A call that made no sense is no empty success.', () => {
     const result = play([
       frame({
         candidates: [{ finishReason: 'MALFORMED_FUNCTION_CALL', finishMessage: 'print(' }],
@@ -219,12 +219,12 @@ describe('a stream', () => {
     ['nothing', []],
     ['text without a finish reason', [chunk([{ text: 'a' }], usage(9, 1))]],
     ['half a frame', [chunk([{ text: 'a' }], usage(9, 1)).slice(0, -30)]],
-  ])('%s at the end is an error', (_, pieces) => {
+  ])('A finish reason of %s at the end of a stream is an error.', (_, pieces) => {
     const { done, error } = play(pieces)
     expect([done, error?.kind]).toEqual([false, 'failed'])
   })
 
-  it('an error in the middle keeps what was stated', () => {
+  it('An error in the middle keeps what was stated.', () => {
     const failed = { error: { code: 503, message: 'The model is overloaded.', status: 'UNAVAILABLE' } }
     for (const last of [
       frame(failed),
@@ -237,7 +237,7 @@ describe('a stream', () => {
     }
   })
 
-  it('can be stopped', () => {
+  it('A stream can be stopped.', () => {
     const reader = google.chat.readStream({ ...CONTEXT, choices: 2 })
     reader.push(Buffer.from(chunk([{ text: 'a' }], usage(9, 1))))
     const frames = reader
@@ -250,7 +250,7 @@ describe('a stream', () => {
     )
   })
 
-  it('sources come with the end', () => {
+  it('Sources come with the end.', () => {
     const groundingMetadata = {
       webSearchQueries: ['q'],
       groundingChunks: [{ web: { uri: 'https://x.example', title: 'X' } }],
@@ -289,7 +289,7 @@ describe("a stream of Google's OpenAI-compatible endpoint", () => {
     'data: [DONE]\n\n',
   ].join('')
 
-  it('gets indexes, ids and the right finish reason; thoughts are billed', () => {
+  it("A stream of Google's OpenAI-compatible endpoint gets indexes, ids and the right finish reason; thoughts are billed.", () => {
     const result = play([stream])
     const calls = deltas(result).flatMap((delta) => (delta?.tool_calls as Json[] | undefined) ?? [])
     expect(calls.map(({ index, id }) => [index, id])).toEqual([
@@ -302,7 +302,7 @@ describe("a stream of Google's OpenAI-compatible endpoint", () => {
     expect([result.reader.reading.usage?.input, result.reader.reading.usage?.output]).toEqual([150, 111])
   })
 
-  it('reads the same wherever the network cuts it', () => {
+  it("A stream of Google's OpenAI-compatible endpoint reads the same wherever the network cuts it.", () => {
     const bytes = Buffer.from(stream)
     const whole = play([bytes]).text
     for (let at = 0; at <= bytes.length; at += 1)

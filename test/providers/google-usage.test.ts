@@ -7,7 +7,7 @@ const read = (raw: unknown) => (isGoogleUsage(raw) ? readGoogleUsage(raw) : null
 const stated = (raw: unknown) => read(raw)?.usage ?? null
 
 describe('usageMetadata', () => {
-  it('has four addends; thoughts are output, what tools read is input, cached is inside the prompt', () => {
+  it('usageMetadata has four addends; thoughts are output, what tools read is input, cached is inside the prompt.', () => {
     const raw = {
       promptTokenCount: 1107,
       cachedContentTokenCount: 1081,
@@ -20,7 +20,7 @@ describe('usageMetadata', () => {
     expect(read(raw)?.consistent).toBe(true)
   })
 
-  it('sound and pictures are apart, sound in the cache is cached', () => {
+  it('Sound and pictures are apart, sound in the cache is cached.', () => {
     expect(
       stated({
         promptTokenCount: 300,
@@ -56,7 +56,7 @@ describe('usageMetadata', () => {
     })
   })
 
-  it('left out is 0; a prompt left out is what the total leaves; no count at all is no usage', () => {
+  it('What is left out is 0; a prompt left out is what the total leaves; no count at all is no usage.', () => {
     expect(stated({ promptTokenCount: 14, totalTokenCount: 14 })).toEqual({ ...NO_USAGE, input: 14 })
     expect(stated({ candidatesTokenCount: 4, totalTokenCount: 14 })).toEqual({ ...NO_USAGE, input: 10, output: 4 })
     expect(stated({ candidatesTokenCount: 4 })).toBeNull()
@@ -67,13 +67,13 @@ describe('usageMetadata', () => {
     for (const nothing of [null, undefined, 7, [], 'x', {}]) expect(stated(nothing)).toBeNull()
   })
 
-  it('says where the numbers contradict each other', () => {
+  it('usageMetadata says where the numbers contradict each other.', () => {
     const consistent = (raw: unknown) => read(raw)?.consistent
     expect(consistent({ promptTokenCount: 5, candidatesTokenCount: 5, totalTokenCount: 11 })).toBe(false)
     expect(consistent({ promptTokenCount: 5, cachedContentTokenCount: 6 })).toBe(false)
   })
 
-  it('buckets never overlap: they sum up to the addends, whatever is stated', () => {
+  it('Buckets never overlap: they sum up to the addends, whatever is stated.', () => {
     const tokens = fc.nat(1_000_000)
     const details = fc.option(
       fc.array(

@@ -44,7 +44,7 @@ function read(frames: readonly string[]): {
 }
 
 describe('a stream of Groq', () => {
-  test('states its usage three times, which is once', () => {
+  test('A stream of Groq states its usage three times, which is once.', () => {
     const { out, done, reader } = read([
       sse(FIRST),
       HELLO,
@@ -61,7 +61,7 @@ describe('a stream of Groq', () => {
     )
   })
 
-  test('states it only inside x_groq, from where it is shown', () => {
+  test('A stream of Groq states it only inside x_groq, from where it is shown.', () => {
     const { out, reader } = read([
       sse(FIRST),
       HELLO,
@@ -75,7 +75,7 @@ describe('a stream of Groq', () => {
     )
   })
 
-  test('fails by a named event: what came before it stays, nothing after it is read', () => {
+  test('A stream of Groq fails by a named event: what came before it stays, nothing after it is read.', () => {
     const failure = {
       message: 'Failed to call a function. See failed_generation.',
       type: 'invalid_request_error',
@@ -110,7 +110,7 @@ describe('a compound system of Groq', () => {
     return answer
   }
 
-  test('says what each of its models took', () => {
+  test('A compound system of Groq says what each of its models took.', () => {
     const models = [part(MODEL, 100, 20), part('openai/gpt-oss-120b', 200, 50)]
     expect(answerOf(models).reading.byModel).toEqual([
       { model: MODEL, usage: { ...NO_USAGE, input: 100, output: 20 } },
@@ -123,11 +123,11 @@ describe('a compound system of Groq', () => {
     ['miss a count', [part(MODEL, 100, 20), { model: 'b', usage: { prompt_tokens: 200 } }]],
     ['are none', []],
     ['are something else', 'all of them'],
-  ])('is taken as a whole where its parts %s', (_, models) => {
+  ])('A compound system of Groq is taken as a whole where its parts %s.', (_, models) => {
     expect(answerOf(models).reading).toMatchObject({ byModel: null, usage: { input: 300, output: 70 } })
   })
 
-  test('tells which tools it ran, and is priced as its largest model until it tells which ran', () => {
+  test('A compound system of Groq tells which tools it ran, and is priced as its largest model until it tells which ran.', () => {
     const ran = [{ type: 'search' }, { type: 'search' }, { type: 'python' }, { type: 'visit' }]
     expect(answerOf([], ran).reading.usage?.toolFees).toEqual({ web_search: 2, code_execution: 1, visit: 1 })
     expect(groq.pricedAs('groq/compound', null)).toBe(MODEL)
@@ -142,13 +142,13 @@ describe('a request to Groq', () => {
     [{ n: 1, logprobs: false, logit_bias: null, temperature: 0, seed: 1, user: 'u' }, []],
     [{ logprobs: true, top_logprobs: 2 }, ['top_logprobs', 'logprobs']],
     [{ logit_bias: { 7: 1 }, store: true, metadata: {} }, ['logit_bias', 'metadata', 'store']],
-  ])('can’t hold all of %j: %j', (json, params) => {
+  ])('A request to Groq can’t hold all of %j: %j.', (json, params) => {
     const refused = groq.chat.refuses(json, MODEL)
     expect(refused.map(({ param }) => param)).toEqual(params)
     expect(refused.every(({ droppable }) => droppable)).toBe(true)
   })
 
-  test('may use tools of Groq’s own', () => {
+  test('A request to Groq may use tools of Groq’s own.', () => {
     const tools = [
       { type: 'function', function: { name: 'f' } },
       { type: 'browser_search' },
@@ -164,7 +164,7 @@ describe('a request to Groq', () => {
   })
 })
 
-test('a rate limit of Groq says in its text when to come back', () => {
+test('A rate limit of Groq says in its text when to come back.', () => {
   const read = (wait: string) => {
     const message = `Rate limit reached for model x on tokens per minute. Please try again in ${wait}. Need more?`
     const error = { message, type: 'tokens', code: 'rate_limit_exceeded' }

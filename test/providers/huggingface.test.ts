@@ -42,13 +42,13 @@ describe('the price of a call', () => {
     ['org/model:fastest', 'org/model:groq'],
     ['org/model:cheapest', 'org/model:groq'],
     ['org/model:auto', 'org/model:groq'],
-  ])('can’t be known of %s: another name is proposed', (model, proposed) => {
+  ])('The price of a call can’t be known of %s: another name is proposed.', (model, proposed) => {
     expect(huggingface.unpriced(model)).toBe(
       `HuggingFace chooses who serves '${model}', so its price can't be known. Add a provider: '${proposed}', for one.`,
     )
   })
 
-  test('is that of the name that was asked for, whatever served', () => {
+  test('The price of a call is that of the name that was asked for, whatever served.', () => {
     expect(huggingface.unpriced(MODEL)).toBeNull()
     expect(huggingface.pricedAs(MODEL, 'zai-glm-4.6')).toBe(MODEL)
     expect(huggingface.pricedAs(MODEL, null)).toBe(MODEL)
@@ -56,7 +56,7 @@ describe('the price of a call', () => {
 })
 
 describe('a stream of HuggingFace', () => {
-  test('without spaces, [DONE] and OpenAI’s words leaves as OpenAI would write it', () => {
+  test('A stream of HuggingFace without spaces, [DONE] and OpenAI’s words leaves as OpenAI would write it.', () => {
     const bare = (data: object) => `data:${JSON.stringify(data)}\n\n`
     const { out, done, reader } = read([bare(HELLO), bare(chunk({ content: '.' }, 'eos_token'))])
     expect(out).toBe(sse(named(HELLO)) + sse(named(chunk({ content: '.' }, 'stop'))))
@@ -66,7 +66,7 @@ describe('a stream of HuggingFace', () => {
     expect(reader.outputText()).toBe('Hello.')
   })
 
-  test('states usage on the finish frame, or in every one: the last counts', () => {
+  test('A stream of HuggingFace states usage on the finish frame, or in every one: the last counts.', () => {
     const grown = { prompt_tokens: 11, completion_tokens: 1, total_tokens: 12 }
     const { out, reader } = read([
       sse({ ...HELLO, usage: grown }),
@@ -76,7 +76,7 @@ describe('a stream of HuggingFace', () => {
     expect(reader.reading.usage).toEqual({ ...NO_USAGE, input: 11, output: 5 })
   })
 
-  test('may state cached tokens on top of its usage, where OpenAI’s clients don’t look', () => {
+  test('A stream of HuggingFace may state cached tokens on top of its usage, where OpenAI’s clients don’t look.', () => {
     const { reader } = read([sse({ ...HEAD, choices: [], usage: { ...USAGE, cached_tokens: 4 } })])
     expect(reader.reading.usage).toEqual({ ...NO_USAGE, input: 7, cacheRead: 4, output: 5 })
     const { usage } = JSON.parse(reader.usageFrame('0.1', {}).toString().slice(6))
@@ -92,7 +92,7 @@ test.each([
   ['tool_use', 'tool_calls'],
   ['STOP', 'stop'],
   ['something new', 'stop'],
-])('an answer that ended with %s ended with %s', (reason, shown) => {
+])('A response that ended with %s ended with %s.', (reason, shown) => {
   const choices = [{ index: 0, message: { role: 'assistant', content: 'x' }, finish_reason: reason }]
   const answer = huggingface.chat.readResponse(Buffer.from(JSON.stringify({ choices, usage: USAGE })), context)
   if (answer === null || 'kind' in answer) throw new Error('this is an answer')
@@ -108,7 +108,7 @@ describe('an error of HuggingFace', () => {
       Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)),
     )
 
-  test('may be plain text, which is what is said', () => {
+  test('An error of HuggingFace may be plain text, which is what is said.', () => {
     const text = 'Failed to deserialize the JSON body: missing field `messages` at line 1'
     expect(read(422, text, 'text/plain; charset=utf-8')).toMatchObject({ kind: 'bad_request', message: text })
     expect(read(422, '<html>nothing</html>', 'text/html').message).toBe(
@@ -124,11 +124,11 @@ describe('an error of HuggingFace', () => {
     [400, { detail: 'Input too short' }, 'bad_request'],
     [400, { code: 400, reason: 'INVALID_REQUEST_BODY', message: 'bad body' }, 'bad_request'],
     [504, '', 'timeout'],
-  ])('%i %j is %s', (status, body, kind) => {
+  ])('An error of HuggingFace is read: %i %j is %s.', (status, body, kind) => {
     expect(read(status, body).kind).toBe(kind)
   })
 
-  test('has its words wherever they stand', () => {
+  test('An error of HuggingFace has its words wherever they stand.', () => {
     expect(read(422, { error: 'Template error: no template', error_type: 'template_error' })).toMatchObject({
       message: 'Template error: no template',
       type: 'template_error',

@@ -13,7 +13,7 @@ const change = (text: string, changes: readonly Change[]): string =>
   changeMembers(Buffer.from(text), objectMembers(Buffer.from(text)), changes).toString()
 
 describe('members of an object', () => {
-  test('are found with their bytes, in order', () => {
+  test('Members of an object are found with their bytes, in order.', () => {
     const text = Buffer.from(' { "a" : 1.0 ,\n"\\u0062":[{"}":"]\\""}], "ü": "né" } ')
     const shown = objectMembers(text).map(({ key, start, valueStart, end }) => [
       key,
@@ -27,11 +27,11 @@ describe('members of an object', () => {
     ])
   })
 
-  test.each(['{}', ' { } ', '{\n}'])('are none in %j', (text) => {
+  test.each(['{}', ' { } ', '{\n}'])('Members of an object are none in %j.', (text) => {
     expect(objectMembers(Buffer.from(text))).toEqual([])
   })
 
-  test('are found in an object inside the text', () => {
+  test('Members of an object are found in an object inside the text.', () => {
     const text = Buffer.from('{"usage": {"cost": 1}}')
     expect(objectMembers(text, 10).map(({ key }) => key)).toEqual(['cost'])
   })
@@ -46,7 +46,7 @@ describe('members of an object', () => {
     ['{"constructor":1,"__proto__":2}', null],
     ['{"__proto__":1,"__proto__":2}', ['__proto__']],
     ['{"":0,"":1}', ['']],
-  ])('that stand twice are told, at any depth: %s', (text, path) => {
+  ])('Members of an object that stand twice are told, at any depth: %s.', (text, path) => {
     expect(duplicateMember(Buffer.from(text))).toEqual(path)
     // The cheap sign of it: fewer members were parsed than stand in the text.
     const scan = createJsonScan({ depth: 9, values: 99 }, (limit) => expect.fail(limit))
@@ -73,11 +73,11 @@ describe('changing members', () => {
       [{ key: 'n', value: '2' }],
       '{"seed":9007199254740993,"x":1e400,"y":-0.10,"n":2}',
     ],
-  ])('%s leaves every other byte', (_, before, changes, after) => {
+  ])('A change of %s leaves every other byte.', (_, before, changes, after) => {
     expect(change(before, changes)).toBe(after)
   })
 
-  test('holds for any object, however it is written', () => {
+  test('A change of members holds for any object, however it is written.', () => {
     fc.assert(
       fc.property(anyObject, fc.array(anyChange, { maxLength: 4 }), (members, wanted) => {
         const changes = [...new Map(wanted.map((one) => [one.key, one])).values()]

@@ -62,7 +62,7 @@ describe('a name that a server may take for another', () => {
     [['m\u0430x_tokens'], null],
     [['metadata', 'User'], null],
     [['x'.repeat(1_000_000)], null],
-  ] as [Path, string | null][])('%j -> %s', (path, known) => {
+  ] as [Path, string | null][])('A server may take one name for another: %j is %s.', (path, known) => {
     expect(aliasOf(path, KNOWN_ANYWHERE)).toBe(known)
   })
 })
@@ -70,7 +70,7 @@ describe('a name that a server may take for another', () => {
 describe('what stands beyond a shape', () => {
   const found = (value: unknown) => strangersIn(value, KNOWN).map(({ path }) => path)
 
-  test('is found at every depth, once, with its place', () => {
+  test('What stands beyond a shape is found at every depth, once, with its place.', () => {
     expect(
       found({
         model: 'm',
@@ -82,7 +82,7 @@ describe('what stands beyond a shape', () => {
     ).toEqual([['temperature', 'x'], ['stop', 1, 'y'], ['messages', 0, 'content', 0, 'z'], ['foo']])
   })
 
-  test("is nothing where names are the caller's own", () => {
+  test("What stands beyond a shape is nothing where names are the caller's own.", () => {
     const schema = { type: 'object', properties: { Max_Tokens: { type: 'string' } }, $defs: {} }
     expect(
       found({

@@ -25,7 +25,7 @@ function prepare(name: Name, text: string, rest: Partial<ProviderCall> = {}) {
 const sent = (name: Name, text: string, rest: Partial<ProviderCall> = {}) => prepare(name, text, rest).body.toString()
 
 describe.for(NAMES)('a request to %s', (name) => {
-  test('goes where its public API is, with our key in a header', () => {
+  test("A request of OpenAI's dialect goes where its public API is, with our key in a header.", () => {
     const places = {
       openai: 'https://api.openai.com/v1',
       groq: 'https://api.groq.com/openai/v1',
@@ -44,7 +44,7 @@ describe.for(NAMES)('a request to %s', (name) => {
     })
   })
 
-  test('has its own name of the model, and every other byte as it came', () => {
+  test("A request of OpenAI's dialect has its own name of the model, and every other byte as it came.", () => {
     const rest = ',\n "seed": 9007199254740993, "temperature": 1.0, "reasoning": {"x": 1e2}'
     expect(sent(name, body(rest))).toBe(body(rest, MODELS[name]))
     // Not even copied where nothing changes.
@@ -52,7 +52,7 @@ describe.for(NAMES)('a request to %s', (name) => {
     expect(prepare(name, body(), { request }).body).toBe(request.text)
   })
 
-  test('asks for usage in a stream, in our words only, and is silent where it may not ask', () => {
+  test("A request of OpenAI's dialect asks for usage in a stream, in our words only, and is silent where it may not ask.", () => {
     expect(sent(name, body(', "stream": true'))).toBe(
       body(', "stream": true,"stream_options":{"include_usage":true}', MODELS[name]),
     )
@@ -68,7 +68,7 @@ describe.for(NAMES)('a request to %s', (name) => {
     }
   })
 
-  test('is without the members to be left out, whether the caller or the operator set them', () => {
+  test("A request of OpenAI's dialect is without the members to be left out, whether the caller or the operator set them.", () => {
     const dropped = sent(name, body(', "n": 2, "top_p": 0.5, "logit_bias": {"1": 2}'), {
       drop: ['n', 'logit_bias', 'stop'],
       defaults: { stop: ['x'], seed: 7 },
@@ -96,7 +96,7 @@ describe('the cap on output', () => {
     ['groq', undefined, '"max_tokens": 90', { max_tokens: 90 }],
     ['xai', 'grok-4', '"max_tokens": 90', { max_tokens: 90 }],
     ['openrouter', undefined, '"max_completion_tokens": 90', { max_completion_tokens: 90 }],
-  ])('of the caller stands at %s (%s) where it is taken: %s', ([name, model, caps, expected]) => {
+  ])('The cap on output of the caller stands at %s (%s) where it is taken: %s.', ([name, model, caps, expected]) => {
     const options = model === undefined ? {} : { model }
     expect(capsOf(sent(name, body(`, ${caps}`), options))).toEqual(expected)
   })
@@ -109,18 +109,18 @@ describe('the cap on output', () => {
     ['groq', undefined, '', { max_completion_tokens: 50 }],
     ['groq', undefined, ', "max_tokens": 90', { max_tokens: 50 }],
     ['xai', 'grok-4', ', "max_tokens": 90, "max_completion_tokens": 80', { max_tokens: 50, max_completion_tokens: 50 }],
-  ])('of ours takes its place at %s (%s): %s', ([name, model, caps, expected]) => {
+  ])('The cap on output of ours takes its place at %s (%s): %s.', ([name, model, caps, expected]) => {
     const options = model === undefined ? {} : { model }
     expect(capsOf(sent(name, body(caps), { ...options, outputCap: 50 }))).toEqual(expected)
   })
 
-  test('of the operator is a default like others, and no second one beside the caller’s', () => {
+  test('The cap on output of the operator is a default like others, and no second one beside the caller’s.', () => {
     const defaults = { max_completion_tokens: 70 }
     expect(capsOf(sent('huggingface', body(', "max_tokens": 90'), { defaults }))).toEqual({ max_tokens: 90 })
     expect(capsOf(sent('openai', body(', "max_tokens": 90'), { defaults }))).toEqual({ max_tokens: 90 })
   })
 
-  test('that changes its name leaves every other byte alone', () => {
+  test('The cap on output that changes its name leaves every other byte alone.', () => {
     expect(sent('huggingface', body(', "max_completion_tokens": 90, "top_p": 1.0'))).toBe(
       body(', "top_p": 1.0,"max_tokens":90', MODELS.huggingface),
     )
@@ -128,7 +128,7 @@ describe('the cap on output', () => {
 })
 
 describe('a conversation that began with another provider', () => {
-  test('leaves without what that one signed into the ids of its tool calls', () => {
+  test('A conversation that began with another provider leaves without what that one signed into the ids of its tool calls.', () => {
     const id = 'toolu_1__sig_eJxLTEoGAAJNASc'
     const messages = [
       {
@@ -151,13 +151,13 @@ describe("the operator's own cap", () => {
     ['huggingface', MODELS.huggingface, { max_tokens: 300, max_completion_tokens: 500 }, { max_tokens: 500 }],
     ['openai', 'o4-mini', { max_tokens: 500 }, { max_completion_tokens: 500 }],
     ['openai', 'gpt-4o-mini', { max_tokens: 500 }, { max_tokens: 500 }],
-  ])('stands where the model takes it: %s %s %j', (name, model, defaults, caps) => {
+  ])("The operator's own cap stands where the model takes it: %s %s %j.", (name, model, defaults, caps) => {
     const json = JSON.parse(sent(name, body(), { model, defaults: defaults as Record<string, unknown> }))
     const { max_tokens, max_completion_tokens } = json
     expect(JSON.parse(JSON.stringify({ max_tokens, max_completion_tokens }))).toEqual(caps)
   })
 
-  test('replaces a null of the caller where that is the place', () => {
+  test("The operator's own cap replaces a null of the caller where that is the place.", () => {
     const defaults = { max_completion_tokens: 500 }
     expect(JSON.parse(sent('huggingface', body(', "max_tokens": null'), { defaults })).max_tokens).toBe(500)
   })

@@ -76,7 +76,7 @@ describe.for(NAMES)('%s', (name) => {
       null,
       'The context window is 9',
     ],
-  ])('%s', ([, status, message, shownStatus, code, retryAfter, shown]) => {
+  ])("An error of OpenAI's dialect is read: %s.", ([, status, message, shownStatus, code, retryAfter, shown]) => {
     const wrapped = worded(name, status, message)
     const { code: own, ...error } = answered(read(name, status, wrapped))
     expect({ ...error, code: own }).toMatchObject({
@@ -89,7 +89,7 @@ describe.for(NAMES)('%s', (name) => {
     if (retryAfter !== null) expect(error.type).toBe(shownStatus === 429 ? 'rate_limit_error' : 'server_error')
   })
 
-  test('a stated wait is passed on, in whole seconds upwards', () => {
+  test('A stated wait is passed on, in whole seconds upwards.', () => {
     const wait = (status: number, headers: Record<string, string>) =>
       answered(read(name, status, worded(name, status, 'Wait'), headers)).retryAfter
     expect(wait(429, { 'retry-after': '7' })).toBe('7')
@@ -111,7 +111,7 @@ describe.for(NAMES)('%s', (name) => {
     ['team 7f1c9a52-30b7-4a3c-9d0e-52d1f6f0b1aa', 'team [account]'],
     ['user user_2aBcDeFgHiJkLm', 'user [account]'],
     ['project proj_Ab12Cd34Ef56', 'project [account]'],
-  ])('no caller reads of whose account it is: %s', ([words, shown]) => {
+  ])('No caller reads of whose account it is: %s.', ([words, shown]) => {
     const refused = read(name, 400, worded(name, 400, `Not allowed for the ${words}, try another.`))
     expect(answered(refused)).toMatchObject({ status: 400, message: `Not allowed for the ${shown}, try another.` })
     const leak = words.slice(words.indexOf(' ') + 1)
@@ -122,7 +122,7 @@ describe.for(NAMES)('%s', (name) => {
     }
   })
 
-  test('a body that is no error says no more than its status', () => {
+  test('A body that is no error says no more than its status.', () => {
     for (const body of ['', '<html>502</html>', '[]', 'null', '{}', '{"error":7}', '{"error":']) {
       expect(answered(read(name, 400, body))).toEqual({
         status: 400,
@@ -209,7 +209,7 @@ describe('one of a kind', () => {
       },
       { status: 404, code: 'model_not_found', param: 'model', message: 'Nobody serves it.' },
     ],
-  ])('%s', ([, name, status, body, expected]) => {
+  ])('An error that only one provider has is read: %s.', ([, name, status, body, expected]) => {
     expect(answered(read(name, status, body))).toMatchObject(expected)
   })
 })
@@ -224,7 +224,7 @@ describe('a server that does not know stream_options', () => {
     [400, { message: 'Unknown.', param: 'stream' }, null],
     [500, { message: 'stream_options crashed' }, null],
     [429, { message: 'stream_options', code: 'rate_limit_exceeded' }, null],
-  ])('says so with a %i %j', ([status, error, rejected]) => {
+  ])('A server that does not know stream_options says so with a %i %j.', ([status, error, rejected]) => {
     expect(rejects(status, error)).toBe(rejected)
   })
 })

@@ -28,11 +28,11 @@ describe('the facts of a model', () => {
     ['gpt-5.4-2026-03-05', 128_000, true, 'o200k_base'],
     ['gpt-6-luna', 128_000, true, 'o200k_base'],
     ['something-else', null, false, 'o200k_base'],
-  ])('%s', (name, maxOutputTokens, hiddenReasoning, encoding) => {
+  ])('The facts of a model are known: %s.', (name, maxOutputTokens, hiddenReasoning, encoding) => {
     expect(openAiModel(name)).toMatchObject({ maxOutputTokens, hiddenReasoning, encoding })
   })
 
-  test('service tiers multiply the price', () => {
+  test('Service tiers multiply the price.', () => {
     expect(
       ['flex', 'priority', 'default', 'auto', 'scale', null, undefined, 'toString'].map(serviceTierMultiplier),
     ).toEqual([500_000n, 2_000_000n, 1_000_000n, 1_000_000n, 1_000_000n, 1_000_000n, 1_000_000n, 1_000_000n])
@@ -65,7 +65,7 @@ describe('an image', () => {
     ['gpt-4.1-mini', png(1_800, 2_400), 'high', 2_489],
     ['gpt-4.1-mini', png(1_024, 1_024), 'low', 1_659],
     ['gpt-6-sol', png(1_024, 1_024), 'auto', 1_229],
-  ])('of %s with its size in the request', (model, url, detail, tokens) => {
+  ])('The size of an image in the request is its price: %s.', (model, url, detail, tokens) => {
     expect(image(model, url, detail)).toEqual(exactly(tokens))
   })
 
@@ -73,11 +73,11 @@ describe('an image', () => {
     ['JPEG', make.jpeg(1_024, 1_024)],
     ['GIF', make.gif([1_024, 1_024], [[0, 0, 1_024, 1_024]])],
     ['WebP', make.riff('WEBP', [make.vp8(1_024, 1_024)])],
-  ])('is measured as %s too', (_, bytes) => {
+  ])('An image is measured as %s too.', (_, bytes) => {
     expect(image('gpt-4o', url(bytes))).toEqual(exactly(765))
   })
 
-  test('of unknown size is held as the largest, and expected to be 1,024 pixels wide and high', () => {
+  test('An image of unknown size is held as the largest, and expected to be 1,024 pixels wide and high.', () => {
     for (const unknown of ['https://example.com/a.png', 'data:image/png;base64,AAAA', url(make.png(0, 0))])
       expect(image('gpt-4o', unknown)).toEqual({ bound: 1_445, expected: 765 })
     expect(image('gpt-4.1-nano', 'https://example.com/a.png')).toEqual({ bound: 3_779, expected: 2_520 })
@@ -92,7 +92,7 @@ describe('other media', () => {
   const sound = (data: string) => tokens({ type: 'input_audio', input_audio: { data, format: 'mp3' } })
   const file = (file_data: string) => openAiMediaTokens('gpt-4o')({ type: 'file', file: { file_data } })
 
-  test('audio is ten tokens a second: of what its frames prove, else of what its model can hear', () => {
+  test('Audio is ten tokens a second: of what its frames prove, else of what its model can hear.', () => {
     expect(sound(make.wav(60).toString('base64'))).toEqual(exactly(601))
     expect(sound(url(make.wav(60), 'audio/wav'))).toEqual(exactly(601))
     expect(sound(make.mp3(1_000).toString('base64'))).toEqual(exactly(262))
@@ -100,7 +100,7 @@ describe('other media', () => {
     expect(tokens({ type: 'input_audio', input_audio: {} }).bound).toBeNull()
   })
 
-  test('a document is the text and the image of its pages, a file by id is bounded by nothing', () => {
+  test('A document is the text and the image of its pages, a file by id is bounded by nothing.', () => {
     expect(file(url(make.pdf(make.pages(3)), 'application/pdf'))).toEqual({ bound: 3 * 4_445, expected: 3 * 765 })
     expect(file(url(Buffer.from('%PDF packed'), 'application/pdf'))).toEqual({ bound: 4_445_000, expected: 1_765 })
     expect(file('A'.repeat(40_000))).toEqual({ bound: 30_000, expected: 7_500 })

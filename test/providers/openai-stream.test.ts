@@ -57,22 +57,25 @@ describe('a stream that is as it should be', () => {
   const shown = [content('Hé'), content('llo 😀'), finish()].join('')
   const stream = shown + usage() + DONE
 
-  test.each(SPLITS)('is forwarded as received but for usage and [DONE], cut %s', (_, split) => {
-    const { out, done, error, reader } = read(stream, split)
-    expect(out).toBe(shown)
-    expect({ done, error }).toEqual({ done: true, error: null })
-    expect(reader.reading).toEqual({
-      usage: STATED,
-      consistent: true,
-      model: 'gpt-4o-mini-2024-07-18',
-      serviceTier: null,
-      cost: null,
-      byModel: null,
-    })
-    expect(reader.finishReasons).toEqual(['stop'])
-  })
+  test.each(SPLITS)(
+    'A stream that is as it should be is forwarded as received but for usage and [DONE], cut %s.',
+    (_, split) => {
+      const { out, done, error, reader } = read(stream, split)
+      expect(out).toBe(shown)
+      expect({ done, error }).toEqual({ done: true, error: null })
+      expect(reader.reading).toEqual({
+        usage: STATED,
+        consistent: true,
+        model: 'gpt-4o-mini-2024-07-18',
+        serviceTier: null,
+        cost: null,
+        byModel: null,
+      })
+      expect(reader.finishReasons).toEqual(['stop'])
+    },
+  )
 
-  test('is the same at every single cut', () => {
+  test('A stream that is as it should be is the same at every single cut.', () => {
     for (let at = 1; at < stream.length; at += 1) {
       const { out, reader } = read(stream, cutBefore([at]))
       expect(out).toBe(shown)
@@ -80,7 +83,7 @@ describe('a stream that is as it should be', () => {
     }
   })
 
-  test('keeps members and numbers we know nothing of', () => {
+  test('A stream that is as it should be keeps members and numbers we know nothing of.', () => {
     const odd = frame(
       '"x":1.0,"seed":9007199254740993 , "obfuscation":"Qw","choices":[{"index":0,"delta":{"content":"a"},"logprobs":null,"finish_reason":null}]',
     )
@@ -94,7 +97,7 @@ describe('a stream that is as it should be', () => {
     '{"error":{"message":"x"}}',
     'data: [DONE]\n\n',
     '\\"usage\\":',
-  ])('is not touched by text that says %s', (text) => {
+  ])('A stream that is as it should be is not touched by text that says %s.', (text) => {
     const saying = [
       content('a'),
       content(text),
@@ -111,30 +114,30 @@ describe('a stream that is as it should be', () => {
     }
   })
 
-  test('may hold one huge frame', () => {
+  test('A stream that is as it should be may hold one huge frame.', () => {
     const huge = content('é"\\'.repeat(300_000))
     expect(read(huge + finish() + usage() + DONE, every(4096)).out).toBe(huge + finish())
   })
 
-  test('has a finish reason for each choice', () => {
+  test('A stream that is as it should be has a finish reason for each choice.', () => {
     const { out, reader } = read(finish('stop', 1) + finish('length', 0) + usage() + DONE, whole, 2)
     expect(out).toBe(finish('stop', 1) + finish('length', 0))
     expect([...reader.finishReasons].sort()).toEqual(['length', 'stop'])
   })
 
-  test('tells the tier it was served at', () => {
+  test('A stream that is as it should be tells the tier it was served at.', () => {
     const { reader } = read(frame('"service_tier":"priority","choices":[]') + finish() + usage() + DONE)
     expect(reader.reading.serviceTier).toBe('priority')
   })
 
-  test('may begin with a frame that names no model', () => {
+  test('A stream that is as it should be may begin with a frame that names no model.', () => {
     const azure = 'data: {"choices":[],"created":0,"id":"","model":"","object":"","prompt_filter_results":[]}\n\n'
     const { out, reader } = read(azure + content('a') + finish() + usage() + DONE)
     expect(out).toBe(azure + content('a') + finish())
     expect(reader.reading.model).toBe('gpt-4o-mini-2024-07-18')
   })
 
-  test('may say more after its usage', () => {
+  test('A stream that is as it should be may say more after its usage.', () => {
     const extra = frame('"choices":[],"moderation":{"flagged":false}')
     const { out, reader } = read(content('a') + finish() + usage() + extra + DONE)
     expect(out).toBe(content('a') + finish() + extra)
@@ -153,7 +156,7 @@ describe('a stream in another form leaves in the canonical one', () => {
     ['ids after the data', (content('é') + finish() + usage() + DONE).replaceAll('\n\n', '\nid: 7\n\n')],
     ['empty lines between', `\n\n\n${content('é')}\n\n${finish()}\n${usage()}${DONE}`],
     ['a [DONE] with spaces', `${content('é') + finish() + usage()}data: [DONE] \n\n`],
-  ])('%s', (_, stream) => {
+  ])('A stream in another form leaves in the canonical one: %s.', (_, stream) => {
     for (const [, split] of SPLITS) {
       const { out, done, reader } = read(stream, split)
       expect(out).toBe(canonical)
@@ -163,7 +166,7 @@ describe('a stream in another form leaves in the canonical one', () => {
     }
   })
 
-  test('data over several lines', () => {
+  test('Data over several lines leave a stream in the canonical form.', () => {
     const { out, reader } = read(
       `data: {${HEAD},\ndata: "choices":[{"index":0,"delta":{"content":"a b"},"finish_reason":null}]}\n\n`,
     )
@@ -173,7 +176,7 @@ describe('a stream in another form leaves in the canonical one', () => {
 })
 
 describe('usage', () => {
-  test('stated again replaces what was stated before', () => {
+  test('Usage stated again replaces what was stated before.', () => {
     const { out, reader } = read(
       content('a') + usage('"prompt_tokens":1,"completion_tokens":1') + finish() + usage() + DONE,
     )
@@ -181,7 +184,7 @@ describe('usage', () => {
     expect(reader.reading.usage).toEqual(STATED)
   })
 
-  test('on a frame with choices is taken out of it and nothing else', () => {
+  test('Usage on a frame with choices is taken out of it and nothing else.', () => {
     const last = (counts: string) =>
       frame(`"choices":[{"index":0,"delta":{"content":"b"},"finish_reason":"stop"}]${counts},"x":1.0`)
     const { out, reader } = read(content('a') + last(`, "usage": {${COUNTS}}`) + DONE)
@@ -194,7 +197,7 @@ describe('usage', () => {
     })
   })
 
-  test('inside x_groq is taken out of it and nothing else, and is read where it stands alone', () => {
+  test('Usage inside x_groq is taken out of it and nothing else, and is read where it stands alone.', () => {
     const last = (nested: string) =>
       frame(`"choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"x_groq":{"id":"r"${nested}}`)
     const { out, reader } = read(content('a') + last(`,"usage":{${COUNTS}}`) + DONE)
@@ -205,7 +208,7 @@ describe('usage', () => {
     )
   })
 
-  test('beside an empty delta after the finish, takes the frame with it', () => {
+  test('Usage beside an empty delta after the finish, takes the frame with it.', () => {
     const beside = frame(
       `"choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}],"usage":{${COUNTS}}`,
     )
@@ -216,21 +219,21 @@ describe('usage', () => {
     ['a text', '"usage":"none"'],
     ['negative', '"usage":{"prompt_tokens":-1,"completion_tokens":5}'],
     ['without output', '"usage":{"prompt_tokens":5}'],
-  ])("that can't be believed is missing, and not shown: %s", (_, stated) => {
+  ])("Usage that can't be believed is missing, and not shown: %s.", (_, stated) => {
     const { out, reader } = read(content('a') + finish() + frame(`"choices":[],${stated}`) + DONE)
     expect(out).toBe(content('a') + finish())
     expect(reader.reading.usage).toBeNull()
     expect(reader.outputText()).toBe('a')
   })
 
-  test('that does not add up is told', () => {
+  test('Usage that does not add up is told.', () => {
     const { reader } = read(
       content('a') + finish() + usage('"prompt_tokens":35,"completion_tokens":12,"total_tokens":109') + DONE,
     )
     expect(reader.reading).toMatchObject({ usage: { input: 35, output: 12 }, consistent: false })
   })
 
-  test("is shown in the provider's own frame, with our cost as it is written", () => {
+  test("Usage is shown in the provider's own frame, with our cost as it is written.", () => {
     const own = frame(
       `"service_tier":"default","choices":[], "usage" : {${COUNTS}, "x":1.0,"cost":0.9},"system_fingerprint":"fp"`,
     )
@@ -238,7 +241,7 @@ describe('usage', () => {
     expect(reader.usageFrame('0.00000123', null).toString()).toBe(own.replace('"cost":0.9', '"cost":0.00000123'))
   })
 
-  test('is shown in the likeness of the stream where it stated none', () => {
+  test('Usage is shown in the likeness of the stream where it stated none.', () => {
     const { reader } = read(
       frame('"system_fingerprint":"fp_1","choices":[{"index":0,"delta":{"content":"a"},"finish_reason":null}]') +
         finish() +
@@ -263,21 +266,21 @@ describe('usage', () => {
 })
 
 describe('the end of a stream', () => {
-  test('is said by [DONE], and what follows is not shown', () => {
+  test('The end of a stream is said by [DONE], and what follows is not shown.', () => {
     const { out, done, reader } = read(content('a') + finish() + DONE + content('b') + usage())
     expect(out).toBe(content('a') + finish())
     expect(done).toBe(true)
     expect(reader.reading.usage).toBeNull()
   })
 
-  test('may come without [DONE]', () => {
+  test('The end of a stream may come without [DONE].', () => {
     const { out, done, reader } = read(content('a') + finish() + usage())
     expect(out).toBe(content('a') + finish())
     expect(done).toBe(false)
     expect(reader.reading.usage).toEqual(STATED)
   })
 
-  test('may come before the last frame has ended', () => {
+  test('The end of a stream may come before the last frame has ended.', () => {
     for (const stream of [
       content('a') + finish() + usage().trimEnd(),
       content('a') + finish() + usage().slice(0, -1),
@@ -287,18 +290,18 @@ describe('the end of a stream', () => {
     expect(read(content('a') + finish().trimEnd()).out).toBe(content('a') + finish())
   })
 
-  test('in the middle of a frame shows nothing of it', () => {
+  test('The end of a stream in the middle of a frame shows nothing of it.', () => {
     expect(read(content('a') + content('bcd').slice(0, -20)).out).toBe(content('a'))
   })
 
-  test('a second finish reason that says nothing new is dropped', () => {
+  test('A second finish reason that says nothing new is dropped.', () => {
     const again = frame('"choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":"stop"}]')
     const { out, reader } = read(content('a') + finish() + again + usage() + DONE)
     expect(out).toBe(content('a') + finish())
     expect(reader.finishReasons).toEqual(['stop'])
   })
 
-  test('is made for choices that have none', () => {
+  test('The end of a stream is made for choices that have none.', () => {
     const { reader } = read(content('a') + finish('stop', 1), whole, 3)
     const frames = reader
       .stopFrames()
@@ -325,7 +328,7 @@ describe('a stream that fails', () => {
     ['in a frame', `data: ${FAILURE}\n\n`],
     ['in a named event', `event: error\ndata: ${FAILURE}\n\n`],
     ['in a chunk', frame('"choices":[],"error":{"code":502,"message":"bad gateway"}')],
-  ])('says so %s, and nothing after it is shown', (_, failure) => {
+  ])('A stream that fails says so %s, and nothing after it is shown.', (_, failure) => {
     for (const [, split] of SPLITS) {
       const { out, done, error } = read(content('a') + failure + content('b') + DONE, split)
       expect(out).toBe(content('a'))
@@ -334,13 +337,13 @@ describe('a stream that fails', () => {
     }
   })
 
-  test('may state its usage along with the error', () => {
+  test('A stream that fails may state its usage along with the error.', () => {
     const { error, reader } = read(content('a') + frame(`"choices":[],"error":{"code":429},"usage":{${COUNTS}}`))
     expect(error).toMatchObject({ kind: 'rate_limit', status: 429 })
     expect(reader.reading.usage).toEqual(STATED)
   })
 
-  test("tells the provider's own code from its account", () => {
+  test("A stream that fails tells the provider's own code from its account.", () => {
     const { error } = read(
       'data: {"error":{"message":"x","type":"insufficient_quota","code":"insufficient_quota"}}\n\n',
     )
@@ -350,7 +353,7 @@ describe('a stream that fails', () => {
     })
   })
 
-  test('is not thrown off by frames that are no chunks', () => {
+  test('A stream that fails is not thrown off by frames that are no chunks.', () => {
     const junk = 'data: {"choices":[null,1,{"index":0,"delta":"x"}]}\n\n'
     const { reader } = read(`data: null\n\ndata: {broken\n\ndata: 12\n\n${junk}${content('a')}${finish()}`)
     expect(reader.outputText()).toBe('a')
@@ -359,7 +362,7 @@ describe('a stream that fails', () => {
 })
 
 describe('what a stream has shown', () => {
-  test('is all of it: text, refusals, reasoning, names and arguments of tools, over all choices', () => {
+  test('What a stream has shown is all of it: text, refusals, reasoning, names and arguments of tools, over all choices.', () => {
     const deltas = [
       '{"role":"assistant","content":""}',
       '{"reasoning_content":"think "}',
@@ -387,12 +390,12 @@ describe('what a stream has shown', () => {
       choice: '"delta":{"content":"c"},"message":{"content":"abc"}',
       text: 'c',
     },
-  ])('is $name', ({ choice, text }) => {
+  ])('What a stream has shown is $name', ({ choice, text }) => {
     const { reader } = read(frame(`"choices":[{"index":0,${choice},"finish_reason":null}]`) + finish(), everyByte)
     expect([reader.hasContent, reader.outputText()]).toEqual([true, text])
   })
 
-  test('need not be kept once usage is stated', () => {
+  test('What a stream has shown need not be kept once usage is stated.', () => {
     expect(read(content('a') + finish() + usage() + DONE, everyByte).reader.outputText()).toBe('')
   })
 })
@@ -404,13 +407,13 @@ describe('a finish reason', () => {
     ['MAX_TOKENS', 'length'],
     ['nobody knows', 'stop'],
     ['tool_calls', 'tool_calls'],
-  ])('%s is %s to the caller', (theirs, ours) => {
+  ])('The finish reason %s is %s to the caller.', (theirs, ours) => {
     const { out, reader } = read(content('a') + finish(theirs) + DONE)
     expect(out).toBe(content('a') + finish(ours))
     expect(reader.finishReasons).toEqual([ours])
   })
 
-  test('of an error is one', () => {
+  test('A finish reason of an error is one.', () => {
     const { out, error } = read(content('a') + frame('"choices":[{"index":0,"delta":{},"finish_reason":"error"}]'))
     expect(out).toBe(content('a'))
     expect(error?.kind).toBe('failed')

@@ -3,7 +3,7 @@ import { readOpenAiUsage } from '../../providers/openai-usage.ts'
 import { NO_USAGE, usageRecord } from '../../providers/usage.ts'
 
 describe('usage of OpenAI', () => {
-  test('is taken apart into buckets that do not overlap', () => {
+  test('Usage of OpenAI is taken apart into buckets that do not overlap.', () => {
     const raw = {
       prompt_tokens: 1_000,
       completion_tokens: 500,
@@ -34,7 +34,7 @@ describe('usage of OpenAI', () => {
     expect(usageRecord(reading?.usage ?? NO_USAGE)).toEqual(raw)
   })
 
-  test('is complete without details and without a total', () => {
+  test('Usage of OpenAI is complete without details and without a total.', () => {
     expect(readOpenAiUsage({ prompt_tokens: 7, completion_tokens: 3 })).toEqual({
       usage: { ...NO_USAGE, input: 7, output: 3 },
       total: null,
@@ -46,7 +46,7 @@ describe('usage of OpenAI', () => {
     ).toBe(true)
   })
 
-  test('may be zero where zero was said', () => {
+  test('Usage of OpenAI may be zero where zero was said.', () => {
     expect(readOpenAiUsage({ prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 })?.usage).toEqual(NO_USAGE)
   })
 
@@ -63,11 +63,11 @@ describe('usage of OpenAI', () => {
     ['not a number', { prompt_tokens: Number.NaN, completion_tokens: 3 }],
     ['infinity', { prompt_tokens: 3, completion_tokens: Number.POSITIVE_INFINITY }],
     ['more than an integer holds', { prompt_tokens: 2 ** 60, completion_tokens: 3 }],
-  ])('is missing, not zero: %s', (_, raw) => {
+  ])('Usage of OpenAI is missing, not zero: %s.', (_, raw) => {
     expect(readOpenAiUsage(raw)).toBeNull()
   })
 
-  test('with a part larger than its whole is cut down and marked', () => {
+  test('Usage of OpenAI with a part larger than its whole is cut down and marked.', () => {
     const reading = readOpenAiUsage({
       prompt_tokens: 100,
       completion_tokens: 10,
@@ -79,14 +79,14 @@ describe('usage of OpenAI', () => {
     expect(reading?.consistent).toBe(false)
   })
 
-  test('with a total that is not the sum is marked', () => {
+  test('Usage of OpenAI with a total that is not the sum is marked.', () => {
     expect(readOpenAiUsage({ prompt_tokens: 11, completion_tokens: 25, total_tokens: 727 })).toMatchObject({
       total: 727,
       consistent: false,
     })
   })
 
-  test('ignores a part that is not a count', () => {
+  test('Usage of OpenAI ignores a part that is not a count.', () => {
     const reading = readOpenAiUsage({
       prompt_tokens: 5,
       completion_tokens: 5,

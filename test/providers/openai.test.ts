@@ -30,7 +30,7 @@ const sent = (text: string, rest: Partial<ProviderCall> = {}): string =>
   openai.chat.prepare(call(text, rest)).body.toString()
 
 describe('a request to OpenAI', () => {
-  test('goes where the public API is, with our key', () => {
+  test('A request to OpenAI goes where the public API is, with our key.', () => {
     const { origin, path, headers } = openai.chat.prepare(call(body(), { organization: 'org-1' }))
     expect(origin).toBe('https://api.openai.com')
     expect(path).toBe('/v1/chat/completions')
@@ -48,11 +48,11 @@ describe('a request to OpenAI', () => {
     ['http://127.0.0.1:8000', 'http://127.0.0.1:8000', '/chat/completions'],
     ['http://127.0.0.1:8000/v1/', 'http://127.0.0.1:8000', '/v1/chat/completions'],
     ['https://x.example/openai/v1?api-version=1', 'https://x.example', '/openai/v1/chat/completions?api-version=1'],
-  ])('goes to %s where the operator says so', (apiBase, origin, path) => {
+  ])('A request to OpenAI goes to %s where the operator says so.', (apiBase, origin, path) => {
     expect(openai.chat.prepare(call(body(), { apiBase }))).toMatchObject({ origin, path })
   })
 
-  test("has no Authorization without a key, and the operator's headers", () => {
+  test("A request to OpenAI has no Authorization without a key, and the operator's headers.", () => {
     const { headers } = openai.chat.prepare(
       call(body(), { apiKey: null, extraHeaders: { 'X-Team': 'a', 'User-Agent': 'b' } }),
     )
@@ -61,7 +61,7 @@ describe('a request to OpenAI', () => {
     expect(headers).not.toHaveProperty('User-Agent')
   })
 
-  test("our key wins over a header of the operator's", () => {
+  test("Our key wins over a header of the operator's.", () => {
     expect(
       openai.chat.prepare(call(body(), { extraHeaders: { Authorization: 'Bearer x' } })).headers.authorization,
     ).toBe('Bearer sk-1')
@@ -70,19 +70,19 @@ describe('a request to OpenAI', () => {
   test.each([
     ['', 'application/json'],
     [', "stream": true, "stream_options": {"include_usage":true}', 'text/event-stream'],
-  ])("is the caller's own buffer when nothing must change %#", (rest, accept) => {
+  ])("A request to OpenAI is the caller's own buffer when nothing must change %#.", (rest, accept) => {
     const prepared = call(body(`${rest}, "seed": 9007199254740993, "temperature": 1.0, "x": "\\u00e9"`))
     const { body: bytes, headers } = openai.chat.prepare(prepared)
     expect(bytes).toBe(prepared.request.text)
     expect(headers.accept).toBe(accept)
   })
 
-  test("has the provider's name of the model, and every other byte as it was", () => {
+  test("A request to OpenAI has the provider's name of the model, and every other byte as it was.", () => {
     const rest = ',\n  "seed": 9007199254740993, "temperature": 1.0'
     expect(sent(body(rest), { model: 'gpt-4o' })).toBe(body(rest).replace('gpt-4o-mini', 'gpt-4o'))
   })
 
-  test('is without what is ours', () => {
+  test('A request to OpenAI is without what is ours.', () => {
     expect(sent(body(', "power_level": "eco", "task_type": "x", "privacy_required": true, "user": "u"'))).toBe(
       body(', "user": "u"'),
     )
@@ -97,16 +97,16 @@ describe('a request to OpenAI', () => {
       ', "stream_options": {"include_usage":true}',
     ],
     [', "stream_options": {"include_obfuscation": false}', ', "stream_options": {"include_usage":true}'],
-  ])('asks for usage in every stream, in our words only: %s', (own, asked) => {
+  ])('A request to OpenAI asks for usage in every stream, in our words only: %s.', (own, asked) => {
     expect(sent(body(`, "stream": true${own}`))).toBe(body(`, "stream": true${asked}`))
   })
 
-  test('does not ask for it outside of streams', () => {
+  test('A request to OpenAI does not ask for it outside of streams.', () => {
     expect(sent(body(', "stream": false'))).toBe(body(', "stream": false'))
     expect(sent(body(', "stream_options": {"include_usage": true}'))).toBe(body())
   })
 
-  test("has the operator's defaults where the caller says nothing", () => {
+  test("A request to OpenAI has the operator's defaults where the caller says nothing.", () => {
     const defaults = { temperature: 0.5, top_p: 0.9, stop: ['x'] }
     expect(JSON.parse(sent(body(', "temperature": 1.0, "top_p": null'), { defaults }))).toEqual({
       ...JSON.parse(body()),
@@ -151,19 +151,19 @@ describe('a request to OpenAI', () => {
       { max_completion_tokens: 100 },
     ],
     ['over null', ', "max_tokens": null', {}, { max_completion_tokens: 100 }],
-  ])('has our cap %s%s', (_, rest, options, caps) => {
+  ])('A request to OpenAI has our cap %s%s.', (_, rest, options, caps) => {
     const { max_tokens, max_completion_tokens } = JSON.parse(sent(body(rest), { outputCap: 100, ...options }))
     const found = Object.entries({ max_tokens, max_completion_tokens }).filter(([, value]) => typeof value === 'number')
     expect(Object.fromEntries(found)).toEqual(caps)
   })
 
-  test("has one cap when the caller's stands in another member than the operator's", () => {
+  test("A request to OpenAI has one cap when the caller's stands in another member than the operator's.", () => {
     expect(sent(body(', "max_completion_tokens": 50'), { defaults: { max_tokens: 500 } })).toBe(
       body(', "max_completion_tokens": 50'),
     )
   })
 
-  test('tells which priced tools it uses', () => {
+  test('A request to OpenAI tells which priced tools it uses.', () => {
     const uses = (rest: string, model: string) =>
       openai.chat.serverTools(parseRequest(Buffer.from(body(rest))).json, model)
     const typed = (kind: string) => ({ kind, uses: 1, addsInput: true, billedByUse: false })
@@ -182,7 +182,7 @@ describe('an answer of OpenAI', () => {
   const CHOICES =
     '"choices": [{"index": 0, "message": {"role": "assistant", "content": "né"}, "finish_reason": "stop"}]'
 
-  test('is read, and leaves with our cost and nothing else changed', () => {
+  test('A response of OpenAI is read, and leaves with our cost and nothing else changed.', () => {
     const text = `{\n  "id": "a", "model": "gpt-4o-mini-2024-07-18", "service_tier": "default",\n  ${CHOICES},\n  ${USAGE}\n}\n`
     const answer = answerOf(text)
     expect(answer?.reading).toEqual({
@@ -201,7 +201,7 @@ describe('an answer of OpenAI', () => {
     )
   })
 
-  test("loses the provider's own cost", () => {
+  test("A response of OpenAI loses the provider's own cost.", () => {
     const text = `{${CHOICES},"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2,"cost":0.7,"x":1}}`
     expect(answerOf(text)?.body('0.000001', {}).toString()).toBe(text.replace('0.7', '0.000001'))
   })
@@ -210,7 +210,7 @@ describe('an answer of OpenAI', () => {
     ['none', ''],
     ['null', ',"usage":null'],
     ['unusable', ',"usage":{"prompt_tokens":-4}'],
-  ])('without usage leaves with ours: %s', (_, usage) => {
+  ])('A response of OpenAI without usage leaves with ours: %s.', (_, usage) => {
     const answer = answerOf(`{${CHOICES}${usage}}`)
     expect(answer?.reading).toMatchObject({ usage: null, model: null })
     expect(JSON.parse(answer?.body('0.5', { prompt_tokens: 3, completion_tokens: 1 }).toString() ?? '').usage).toEqual({
@@ -246,11 +246,11 @@ describe('an answer of OpenAI', () => {
       message: { reasoning_signature: 'abc', name: 'abc', tool_call_id: 'abc' },
       text: '',
     },
-  ])('counts $where', ({ message, text }) => {
+  ])('A response of OpenAI counts $where', ({ message, text }) => {
     expect(answerOf(JSON.stringify({ choices: [{ message }] }))?.outputText()).toBe(text)
   })
 
-  test('shows all it said, over all choices', () => {
+  test('A response of OpenAI shows all it said, over all choices.', () => {
     const message = {
       content: null,
       refusal: 'no',
@@ -266,7 +266,7 @@ describe('an answer of OpenAI', () => {
   })
 
   test.each(['', 'upstream connect error', '[]', 'null', '{}', '{"choices":{}}', '{"choices":['])(
-    'is none: %j',
+    'A body is no response of OpenAI: %j.',
     (text) => {
       expect(answerOf(text)).toBeNull()
     },
@@ -305,11 +305,11 @@ describe('an error of OpenAI', () => {
     [504, '', 'timeout'],
     [529, '', 'overloaded'],
     [302, '', 'failed'],
-  ])('%i %j is %s', (status, error, kind) => {
+  ])('An error of OpenAI is read: %i %j is %s.', (status, error, kind) => {
     expect(read(status, error)).toMatchObject({ kind, status })
   })
 
-  test('keeps what helps the caller mend a request', () => {
+  test('An error of OpenAI keeps what helps the caller mend a request.', () => {
     const error = {
       message: 'Unsupported value',
       type: 'invalid_request_error',
@@ -319,11 +319,14 @@ describe('an error of OpenAI', () => {
     expect(read(400, error)).toMatchObject(error)
   })
 
-  test.each([401, 403, 429, 500, 503])("keeps the provider's own words of a %i to the operator", (status) => {
-    const { message, internal } = read(status, { message: 'secret words' })
-    expect(message).not.toContain('secret words')
-    expect(internal).not.toBe('')
-  })
+  test.each([401, 403, 429, 500, 503])(
+    "An error of OpenAI keeps the provider's own words of a %i to the operator.",
+    (status) => {
+      const { message, internal } = read(status, { message: 'secret words' })
+      expect(message).not.toContain('secret words')
+      expect(internal).not.toBe('')
+    },
+  )
 
   test.each([
     ['key sk-proj-abcDEF123456 is wrong', 'key [key] is wrong'],
@@ -335,11 +338,11 @@ describe('an error of OpenAI', () => {
       "Missing parameter: 'web_search_options.user_location.type'",
     ],
     ["Unknown parameter: 'key_points'", "Unknown parameter: 'key_points'"],
-  ])('is freed of keys and account ids: %s', (message, shown) => {
+  ])('An error of OpenAI is freed of keys and account ids: %s.', (message, shown) => {
     expect(read(400, { message }).message).toBe(shown)
   })
 
-  test('holds nothing of the prompt in what the operator logs', () => {
+  test('An error of OpenAI holds nothing of the prompt in what the operator logs.', () => {
     const error = {
       message: 'can not parse: my secret diary',
       type: 'invalid_request_error',
@@ -349,7 +352,7 @@ describe('an error of OpenAI', () => {
     expect(read(400, error).internal).toBe('invalid_request_error bad messages')
   })
 
-  test('holds no key in what the operator logs either', () => {
+  test('An error of OpenAI holds no key in what the operator logs either.', () => {
     expect(read(401, { message: 'Incorrect API key provided: sk-abcd1234efgh5678' }).internal).not.toContain('abcd1234')
   })
 
@@ -359,7 +362,7 @@ describe('an error of OpenAI', () => {
     [{ 'retry-after-ms': '250', 'retry-after': '3' }, 250],
     [{ 'retry-after': 'Wed, 21 Oct 2026 07:28:00 GMT' }, null],
     [{ 'retry-after': '-1' }, null],
-  ])('says when to try again: %j', (headers, ms) => {
+  ])('An error of OpenAI says when to try again: %j.', (headers, ms) => {
     expect(read(429, { message: 'm' }, headers).retryAfterMs).toBe(ms)
   })
 })

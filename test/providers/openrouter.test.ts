@@ -62,11 +62,11 @@ describe('the bill of OpenRouter', () => {
     ['nothing usable: text', { cost: '0.1' }, null],
     ['nothing usable: negative', { cost: -0.1 }, null],
     ['nothing at all', {}, null],
-  ])('is %s', (_, usage, cost) => {
+  ])('The bill of OpenRouter is %s.', (_, usage, cost) => {
     expect(billed(usage).reading.cost).toBe(cost)
   })
 
-  test('is not shown: our cost stands in its place', () => {
+  test('The bill of OpenRouter is not shown: our cost stands in its place.', () => {
     const usage = { ...OWN, cost_in_usd_ticks: 5, completion_tokens_details: { reasoning_tokens: 0 } }
     expect(JSON.parse(billed(usage).body('0.0063', {}).toString()).usage).toEqual({
       ...USAGE,
@@ -75,7 +75,7 @@ describe('the bill of OpenRouter', () => {
     })
   })
 
-  test('comes with the searches it holds', () => {
+  test('The bill of OpenRouter comes with the searches it holds.', () => {
     expect(billed({ server_tool_use_details: { web_search_requests: 2 } }).reading.usage?.toolFees).toEqual({
       web_search: 2,
     })
@@ -89,7 +89,7 @@ describe('a stream of OpenRouter', () => {
     return { out: part.bytes?.toString() ?? '', error: part.error, reader }
   }
 
-  test('loses its comments, its bill, and the role and the finish reason said again', () => {
+  test('A stream of OpenRouter loses its comments, its bill, and the role and the finish reason said again.', () => {
     const comment = ': OPENROUTER PROCESSING\n\n'
     const again = sse(chunk({ role: 'assistant', content: '' }, 'stop', { usage: { ...USAGE, ...OWN } }))
     const { out, reader } = read([comment, comment, HELLO, comment, STOP, again, 'data: [DONE]\n\n'])
@@ -103,7 +103,7 @@ describe('a stream of OpenRouter', () => {
     })
   })
 
-  test('that finishes only beside its usage finishes once, without the usage', () => {
+  test('A stream of OpenRouter that finishes only beside its usage finishes once, without the usage.', () => {
     const { out } = read([
       HELLO,
       sse(chunk({ content: '' }, 'stop', { usage: { ...USAGE, ...OWN } })),
@@ -112,7 +112,7 @@ describe('a stream of OpenRouter', () => {
     expect(out).toBe(HELLO + sse(chunk({ content: '' }, 'stop')))
   })
 
-  test('fails inside a chunk, whose usage still counts', () => {
+  test('A stream of OpenRouter fails inside a chunk, whose usage still counts.', () => {
     const failed = { ...chunk({ content: '' }, 'error'), error: { code: 502, message: 'Upstream idle' } }
     const { out, error, reader } = read([HELLO, sse({ ...failed, usage: { ...USAGE, ...OWN } }), HELLO])
     expect(out).toBe(HELLO)
@@ -136,18 +136,18 @@ describe('an error of OpenRouter', () => {
     [429, { message: 'Provider returned error', metadata: { raw: 'is rate-limited upstream' } }, 'rate_limit'],
     [502, { message: 'Provider returned error' }, 'failed'],
     [503, { message: 'No instances available' }, 'overloaded'],
-  ])('%i %j is %s', (status, error, kind) => {
+  ])('An error of OpenRouter is read: %i %j is %s.', (status, error, kind) => {
     expect(read(status, error)).toMatchObject({ kind, status })
   })
 
-  test('says what the provider behind it found wrong, without account ids', () => {
+  test('An error of OpenRouter says what the provider behind it found wrong, without account ids.', () => {
     const raw = JSON.stringify({ error: { message: 'Bad schema for org-Ab12Cd34Ef56, user_2aBcDeFgHiJk' } })
     expect(read(400, { message: 'Provider returned error', metadata: { raw, provider_name: 'OpenAI' } }).message).toBe(
       'Bad schema for [account], [account]',
     )
   })
 
-  test('may come as an answer', () => {
+  test('An error of OpenRouter may come as a response.', () => {
     expect(answerOf({ error: { code: 502, message: 'Provider returned error' }, ...user })).toMatchObject({
       kind: 'failed',
       status: 502,
@@ -157,12 +157,12 @@ describe('an error of OpenRouter', () => {
 })
 
 describe('a request to OpenRouter', () => {
-  test('may be served by any model it lists', () => {
+  test('A request to OpenRouter may be served by any model it lists.', () => {
     expect(openrouter.chat.mayServe({ models: ['a/b', 7, 'c/d'] })).toEqual(['a/b', 'c/d'])
     expect(openrouter.chat.mayServe({ models: 'a/b' })).toEqual([])
   })
 
-  test('has one choice', () => {
+  test('A request to OpenRouter has one choice.', () => {
     expect(openrouter.chat.refuses({ n: 2 }, MODEL)).toMatchObject([{ param: 'n', droppable: true }])
     expect(openrouter.chat.refuses({ n: 1, logprobs: true, seed: 1 }, MODEL)).toEqual([])
   })
@@ -174,7 +174,7 @@ describe('a request to OpenRouter', () => {
     [MODEL, { web_search_options: {} }, ['web_search']],
     [MODEL, { tools: [{ type: 'function' }, { type: 'openrouter:datetime' }] }, ['datetime']],
     [MODEL, { plugins: [], tools: [] }, []],
-  ])('of %s with %j may use the tools %j', (model, json, kinds) => {
+  ])('A request to OpenRouter of %s with %j may use the tools %j.', (model, json, kinds) => {
     expect(openrouter.chat.serverTools(json, model)).toEqual(
       kinds.map((kind) => ({ kind, uses: 1, addsInput: true, billedByUse: false })),
     )
@@ -186,7 +186,7 @@ describe('what a request to OpenRouter may cost unseen', () => {
     [{ models: ['openai/gpt-4o:online'] }, ['web_search']],
     [{ models: ['perplexity/sonar'] }, ['web_search']],
     [{ models: ['openai/gpt-4o', 7] }, []],
-  ])('is searched by any model that may serve: %j', (json, kinds) => {
+  ])('What a request to OpenRouter may cost unseen is searched by any model that may serve: %j.', (json, kinds) => {
     expect(openrouter.chat.serverTools(json, MODEL).map(({ kind }) => kind)).toEqual(kinds)
   })
 
@@ -196,7 +196,10 @@ describe('what a request to OpenRouter may cost unseen', () => {
     [{ include_reasoning: false }, true],
     [{ models: ['openai/o3'] }, true],
     [{ models: ['x-ai/grok-4'] }, true],
-  ])('is reasoning that is left out, or of another model: %j', (json, hidden) => {
-    expect(openrouter.model('deepseek/deepseek-r1', json).hiddenReasoning).toBe(hidden)
-  })
+  ])(
+    'What a request to OpenRouter may cost unseen is reasoning that is left out, or of another model: %j.',
+    (json, hidden) => {
+      expect(openrouter.model('deepseek/deepseek-r1', json).hiddenReasoning).toBe(hidden)
+    },
+  )
 })

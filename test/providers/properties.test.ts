@@ -80,7 +80,7 @@ describe.each(providerNames())('%s', (name) => {
   const provider = chatProviderOf(name)
   const wire = wireOf(name)
 
-  test('a stream means the same however it is cut', () => {
+  test('A stream means the same however it is cut.', () => {
     const cut = fc.tuple(fc.integer({ min: 1, max: 1e9 }), fc.integer({ min: 1, max: 200 }))
     fc.assert(
       fc.property(said, quirks, cut, (answer, odd, [seed, mean]) => {
@@ -93,7 +93,7 @@ describe.each(providerNames())('%s', (name) => {
     )
   })
 
-  test('a stream says what was said, ends once, and keeps its usage back', () => {
+  test('A stream says what was said, ends once, and keeps its usage back.', () => {
     fc.assert(
       fc.property(said, quirks, (answer, odd) => {
         const { out, error, reading, finishReasons, usageFrame } = read(provider, wire.stream(answer, odd), whole)
@@ -125,7 +125,7 @@ describe.each(providerNames())('%s', (name) => {
     )
   })
 
-  test('a stream that breaks off anywhere leaves whole frames behind', () => {
+  test('A stream that breaks off anywhere leaves whole frames behind.', () => {
     const answer: Said = {
       thoughts: ['Hm'],
       text: ['Hé', 'llo 😀'],
@@ -140,7 +140,7 @@ describe.each(providerNames())('%s', (name) => {
     }
   })
 
-  test('of random usage, the buckets sum to the total that was stated', () => {
+  test('Of random usage, the buckets sum to the total that was stated.', () => {
     fc.assert(
       fc.property(counts, (random) => {
         const { usage, consistent } = readResponse(provider, wire.answerWith(wire.usage(random))).reading
@@ -153,7 +153,7 @@ describe.each(providerNames())('%s', (name) => {
     )
   })
 
-  test('usage that makes no sense is missing or cut down to what it is a part of, never a reason to throw', () => {
+  test('Usage that makes no sense is missing or cut down to what it is a part of, never a reason to throw.', () => {
     const nonsense = fc.oneof(
       tokens,
       fc.constantFrom(null, -1, 1.5, 1e300, '12', true, [], {}, Number.MAX_SAFE_INTEGER, '9'.repeat(400)),
@@ -174,7 +174,7 @@ describe.each(providerNames())('%s', (name) => {
   })
 
   test.each([[null], ['none'], [7], [[]], [{}], [{ prompt_tokens: {}, input_tokens: {}, promptTokenCount: {} }]])(
-    'usage %j is none',
+    'Usage %j is none.',
     (usage) => {
       const answer = readResponse(provider, wire.answerWith(usage))
       expect(answer.reading.usage).toBeNull()

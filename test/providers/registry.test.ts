@@ -24,11 +24,11 @@ describe('a provider of the registry', () => {
     ['huggingface', 'Qwen/Qwen3-VL-8B-Instruct', null],
     ['huggingface', 'Qwen/Qwen3-VL-8B-Instruct:fastest', null],
     ['openai', 'no-such-model', null],
-  ])('%s lists %s as %s', (name, model, reference) => {
+  ])('%s lists %s as %s.', (name, model, reference) => {
     expect(referenceOf(name, model)).toBe(reference)
   })
 
-  test('stands under its own name', () => {
+  test('A provider of the registry stands under its own name.', () => {
     for (const name of providerNames()) expect(PROVIDERS[name]?.name).toBe(name)
     expect(findProvider('toString')).toBeNull()
   })

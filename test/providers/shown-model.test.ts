@@ -8,13 +8,13 @@ const frame = (model: string, text: string) =>
   )
 
 describe('A frame that was not read', () => {
-  test('shows the name that was asked for, frame after frame.', () => {
+  test('A frame that was not read shows the name that was asked for, frame after frame.', () => {
     const { rename } = createShownModel('mine')
     for (const text of ['a', 'b', 'model', '\\"model\\":\\"gpt-4o\\"'])
       expect(rename(frame('gpt-4o', text)).toString()).toBe(frame('mine', text).toString())
   })
 
-  test('follows a provider that names another model in the middle.', () => {
+  test('A frame that was not read follows a provider that names another model in the middle.', () => {
     const { rename } = createShownModel('mine')
     for (const model of ['gpt-4o', 'gpt-4o-mini', 'mine', 'gpt-4o'])
       expect(rename(frame(model, 'x')).toString()).toBe(frame('mine', 'x').toString())
@@ -28,19 +28,19 @@ describe('A frame that was not read', () => {
     ['is no JSON', Buffer.from('{"model":"gpt-4o","choices":[')],
     ['breaks off in the name', Buffer.from('{"id":"c1","model":"gpt')],
     ['names a model inside a choice only', Buffer.from('{"choices":[{"model":"gpt-4o"}]}')],
-  ])('is passed on as the same bytes where it %s.', (_, payload) => {
+  ])('A frame that was not read is passed on as the same bytes where it %s.', (_, payload) => {
     const { rename } = createShownModel('mine')
     expect(rename(payload)).toBe(payload)
     expect(rename(payload)).toBe(payload)
   })
 
-  test('keeps what stands inside a choice under the same name.', () => {
+  test('A frame that was not read keeps what stands inside a choice under the same name.', () => {
     const { rename } = createShownModel('mine')
     const inside = Buffer.from('{"choices":[{"model":"gpt-4o"}],"model":"gpt-4o"}')
     expect(rename(inside).toString()).toBe('{"choices":[{"model":"gpt-4o"}],"model":"mine"}')
   })
 
-  test('escapes a name as JSON does.', () => {
+  test('A frame that was not read escapes a name as JSON does.', () => {
     expect(createShownModel('a"b').rename(frame('gpt-4o', 'x')).toString()).toBe(frame('a\\"b', 'x').toString())
   })
 })

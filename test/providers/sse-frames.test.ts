@@ -35,17 +35,17 @@ const SPLITS: [string, Split][] = [
 ]
 
 describe('frames of a stream', () => {
-  test.each(SPLITS)('are the same however the stream is cut: %s', (_, split) => {
+  test.each(SPLITS)('Frames of a stream are the same however the stream is cut: %s.', (_, split) => {
     expect(read(split(STREAM))).toEqual({ out: STREAM.toString(), frames: FRAMES })
   })
 
-  test('are the same at every single cut', () => {
+  test('Frames of a stream are the same at every single cut.', () => {
     for (let at = 1; at < STREAM.length; at += 1) {
       expect(read(cutBefore([at])(STREAM))).toEqual({ out: STREAM.toString(), frames: FRAMES })
     }
   })
 
-  test('are forwarded, replaced or dropped one by one, in order', () => {
+  test('Frames of a stream are forwarded, replaced or dropped one by one, in order.', () => {
     const judge = (frame: string): Verdict => {
       if (frame.startsWith(':')) return null
       return frame.startsWith('data:x') ? Buffer.from('data: y\n\n') : true
@@ -55,14 +55,14 @@ describe('frames of a stream', () => {
     }
   })
 
-  test('side by side and unchanged leave as one slice of what came in', () => {
+  test('Frames of a stream side by side and unchanged leave as one slice of what came in.', () => {
     const chunk = Buffer.from('data: 1\n\ndata: 2\n\n')
     const out = createSseFrames(() => true).push(chunk)
     expect(out?.buffer).toBe(chunk.buffer)
     expect(out?.length).toBe(chunk.length)
   })
 
-  test('wait until they are complete', () => {
+  test('Frames of a stream wait until they are complete.', () => {
     const scanner = createSseFrames(() => true)
     expect(scanner.push(Buffer.from('data: 1\n'))).toBeNull()
     expect(scanner.push(Buffer.from('\ndata: 2'))?.toString()).toBe('data: 1\n\n')
@@ -71,26 +71,26 @@ describe('frames of a stream', () => {
     expect(scanner.end()).toBeNull()
   })
 
-  test('without an end are ended with the stream', () => {
+  test('Frames of a stream without an end are ended with the stream.', () => {
     expect(read([Buffer.from('data: 1\n\ndata: 2')])).toEqual({
       out: 'data: 1\n\ndata: 2\n\n',
       frames: ['data: 1\n\n', 'data: 2\n\n'],
     })
   })
 
-  test('may be huge', () => {
+  test('Frames of a stream may be huge.', () => {
     const frame = `data: ${'é'.repeat(1_000_000)}\n\n`
     expect(read(every(1000)(Buffer.from(`${frame}data: 2\n\n`))).frames).toEqual([frame, 'data: 2\n\n'])
   })
 
-  test('are not without limit', () => {
+  test('Frames of a stream are not without limit.', () => {
     const scanner = createSseFrames(() => true)
     const megabyte = Buffer.alloc(1024 * 1024, 'x')
     for (let i = 0; i < 32; i += 1) expect(scanner.push(megabyte)).toBeNull()
     expect(() => scanner.push(megabyte)).toThrow('a frame of the stream is too large')
   })
 
-  test('hold for any stream and any cut', () => {
+  test('Frames of a stream are right for any stream and any cut.', () => {
     const line = fc
       .stringMatching(/^(data:|data: |event: |: )?[a-zé😀\r"{}]{0,6}$/u)
       .filter((text) => text !== '' && !text.endsWith('\r'))
@@ -123,11 +123,11 @@ describe('a frame', () => {
     ['data: 1\nid: 2\n\n', null],
     ['\ndata: 1\n\n', null],
     ['\n\n', null],
-  ])('is a single line of data, or not: %j', (frame, payload) => {
+  ])('A frame is a single line of data, or not: %j.', (frame, payload) => {
     expect(dataLine(Buffer.from(frame))?.toString() ?? null).toBe(payload)
   })
 
-  test('of any form has an event and joined data', () => {
+  test('A frame of any form has an event and joined data.', () => {
     expect(parseFrame(Buffer.from(': c\r\nevent: error\r\ndata: {\r\ndata:}\r\n\r\n'))).toEqual({
       event: 'error',
       data: '{\n}',
@@ -140,7 +140,7 @@ describe('a frame', () => {
     ['data:12\n\n', false],
     ['data: 1\r\n\r\n', false],
     ['data: 1\n\r\n', false],
-  ])('is canonical or not: %j', (frame, canonical) => {
+  ])('A frame is canonical or not: %j.', (frame, canonical) => {
     expect(isCanonical(Buffer.from(frame))).toBe(canonical)
   })
 })

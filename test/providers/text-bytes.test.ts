@@ -17,11 +17,11 @@ test.for([
   ['a delta with spaces is one', Buffer.from('data: {"choices": [{"delta" : {"content": "ab"}}]}\n\n'), 15],
   ['a frame of another form counts whole', Buffer.from('data: {"choices":[{"text":"ab"}]}\n\n'), 35],
   ['names that are escaped too', Buffer.from('data: {"ch\\u006fices":[{"d\\u0065lta":{"content":"ab"}}]}\n\n'), 58],
-] as const)('%s', ([, bytes, expected]) => {
+] as const)('The bytes of text in a frame are counted: %s.', ([, bytes, expected]) => {
   expect(textBytes(bytes)).toBe(expected)
 })
 
-test('a stream never shows more text than its reader says, whatever its deltas are', () => {
+test('A stream never shows more text than its reader says, whatever its deltas are.', () => {
   const text = fc.string({ unit: 'grapheme' })
   const delta = fc.dictionary(fc.constantFrom('content', 'reasoning', 'refusal', 'musings', 'delta', 'role'), text)
   fc.assert(

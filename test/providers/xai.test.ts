@@ -35,19 +35,19 @@ const USAGE = {
 }
 
 describe('usage of xAI', () => {
-  test('has its reasoning added to the output, where it is billed', () => {
+  test('Usage of xAI has its reasoning added to the output, where it is billed.', () => {
     const { reading } = answerOf(USAGE)
     expect(reading.usage).toEqual({ ...NO_USAGE, input: 24, cacheRead: 8, output: 109, reasoning: 100 })
     expect(reading).toMatchObject({ consistent: true, cost: null, model: 'grok-3-mini-high' })
   })
 
-  test('is believed about where reasoning is: a total that fits only one reading says which', () => {
+  test('Usage of xAI is believed about where reasoning is: a total that fits only one reading says which.', () => {
     const inside = { ...USAGE, completion_tokens: 109 }
     expect(answerOf(inside).reading.usage).toMatchObject({ output: 109, reasoning: 100 })
     expect(answerOf({ ...USAGE, total_tokens: undefined }).reading.usage).toMatchObject({ output: 109 })
   })
 
-  test('is shown in OpenAI’s meaning, with our cost and without its bill', () => {
+  test('Usage of xAI is shown in OpenAI’s meaning, with our cost and without its bill.', () => {
     const { usage } = JSON.parse(
       answerOf({ ...USAGE, cost_in_usd_ticks: 12_345 })
         .body('0.000001852', {})
@@ -64,11 +64,11 @@ describe('usage of xAI', () => {
     ['a part of a tick', 1.5, null],
     ['text', '12345', null],
     ['beyond belief', 1e17, null],
-  ])('bills %s', (_, ticks, cost) => {
+  ])('Usage of xAI bills %s.', (_, ticks, cost) => {
     expect(answerOf({ ...USAGE, cost_in_usd_ticks: ticks }).reading.cost).toBe(cost)
   })
 
-  test('counts the sources a live search read', () => {
+  test('Usage of xAI counts the sources a live search read.', () => {
     expect(answerOf({ ...USAGE, num_sources_used: 3 }).reading.usage?.toolFees).toEqual({ live_search: 3 })
     expect(answerOf(USAGE).reading.usage?.toolFees).toEqual({})
   })
@@ -92,11 +92,11 @@ describe('a request to xAI', () => {
     ['grok-4-fast-non-reasoning', { stop: 'x' }, []],
     ['grok-3', { logit_bias: { 5: 1 } }, ['logit_bias']],
     ['grok-4', { stop: null, temperature: 0.2, n: 2 }, []],
-  ])('of %s can’t hold %j: %j', (model, json, params) => {
+  ])('A request to xAI of %s can’t hold %j: %j.', (model, json, params) => {
     expect(refused(json, model)).toEqual(params)
   })
 
-  test('may search: as many sources as it allows, and all they hold is input', () => {
+  test('A request to xAI may search: as many sources as it allows, and all they hold is input.', () => {
     const tools = (json: Record<string, unknown>) => xai.chat.serverTools(json, 'grok-4')
     expect(tools({ search_parameters: { mode: 'auto', max_search_results: 5 } })).toEqual([
       { kind: 'live_search', uses: 5, addsInput: true, billedByUse: false },
@@ -116,7 +116,7 @@ describe('an error of xAI', () => {
   const read = (status: number, error: string, code = CODE) =>
     xai.readError(status, {}, Buffer.from(JSON.stringify({ code, error })))
 
-  test('about our key is a 400, and nothing of the key is said', () => {
+  test('An error of xAI about our key is a 400, and nothing of the key is said.', () => {
     const { kind, message } = read(400, 'Incorrect API key provided: ab***yz. See https://console.x.ai.')
     expect(kind).toBe('auth')
     expect(message).toBe(
@@ -124,7 +124,7 @@ describe('an error of xAI', () => {
     )
   })
 
-  test.each([429, 403])('about spent credits comes as %i', (status) => {
+  test.each([429, 403])('An error of xAI about spent credits comes as %i.', (status) => {
     const words = 'Your team has used all available credits or reached its monthly spending limit.'
     expect(read(status, words, 'Some resource has been exhausted').kind).toBe('quota')
   })
@@ -134,7 +134,7 @@ describe('an error of xAI', () => {
     [400, 'Model grok-99 does not exist or your team has no access to it.', 'model_not_found'],
     [400, 'Model grok-4 does not support parameter presencePenalty.', 'bad_request'],
     [400, "This model's maximum prompt length is 131072 but the request contains 200001 tokens.", 'context_length'],
-  ])('%i %j is %s', (status, words, kind) => {
+  ])('An error of xAI is read: %i %j is %s.', (status, words, kind) => {
     expect(read(status, words).kind).toBe(kind)
   })
 })

@@ -16,35 +16,38 @@ describe('After a failure', () => {
   const mineElsewhere = own('mine elsewhere')
   const another = own('another key', 'other')
 
-  test.each(ALL)('of the kind %s, candidates of the platform are tried in turn.', (kind) => {
+  test.each(ALL)('After a failure of the kind %s, candidates of the platform are tried in turn.', (kind) => {
     expect(nextCandidate(kind, first, [first, second], true)).toBe(second)
     expect(nextCandidate(kind, second, [first, second], true)).toBe(first)
     expect(nextCandidate(kind, first, [first], true)).toBe(first)
   })
 
   test.each(['overloaded', 'failed', 'unreachable'] as const)(
-    'of the kind %s, the caller’s own account is asked again, never the platform’s.',
+    'After a failure of the kind %s, the caller’s own account is asked again, never the platform’s.',
     (kind) => {
       expect(nextCandidate(kind, mine, [mine, first], true)).toBe(mine)
       expect(nextCandidate(kind, mine, [mine, mineElsewhere, first], true)).toBe(mineElsewhere)
     },
   )
 
-  test.each(['auth', 'quota'] as const)('of the kind %s, the same key is not tried elsewhere.', (kind) => {
-    expect(nextCandidate(kind, mine, [mine, mineElsewhere, first], true)).toBe(first)
-    expect(nextCandidate(kind, mine, [mine, another, first], true)).toBe(another)
-    expect(nextCandidate(kind, mine, [mine, mineElsewhere], true)).toBe(mine)
-  })
+  test.each(['auth', 'quota'] as const)(
+    'After a failure of the kind %s, the same key is not tried elsewhere.',
+    (kind) => {
+      expect(nextCandidate(kind, mine, [mine, mineElsewhere, first], true)).toBe(first)
+      expect(nextCandidate(kind, mine, [mine, another, first], true)).toBe(another)
+      expect(nextCandidate(kind, mine, [mine, mineElsewhere], true)).toBe(mine)
+    },
+  )
 
-  test('of a rate limit, the same key may do for another model.', () => {
+  test('After a failure of a rate limit, the same key may do for another model.', () => {
     expect(nextCandidate('rate_limit', mine, [mine, mineElsewhere, first], true)).toBe(mineElsewhere)
   })
 
-  test('without tries left, only the platform’s account follows the caller’s.', () => {
+  test('After a failure without tries left, only the platform’s account follows the caller’s.', () => {
     expect(nextCandidate('auth', mine, [mine, another, first], false)).toBe(first)
   })
 
-  test('of the platform’s account, the caller’s is not asked again.', () => {
+  test('After a failure of the platform’s account, the caller’s is not asked again.', () => {
     expect(nextCandidate('auth', first, [mine, first], true)).toBe(first)
   })
 })
@@ -63,7 +66,7 @@ describe('The wait before the next attempt', () => {
     ['as long as the provider says', failed('rate_limit', 1_500), false, 0, 1_500],
     ['none where another is asked', failed('rate_limit', 60_000), true, 0, 0],
     ['none where another key is tried', failed('auth'), true, 0, 0],
-  ])('is %s.', (_, failure, isElsewhere, tries, wait) => {
+  ])('The wait before the next attempt is %s.', (_, failure, isElsewhere, tries, wait) => {
     expect(waitBefore(failure, isElsewhere, tries)).toBe(wait)
   })
 
@@ -73,7 +76,7 @@ describe('The wait before the next attempt', () => {
     ['a time-out, which may have been paid for', failed('timeout'), true, 0],
     ['a bad request', failed('bad_request'), true, 0],
     ['a key that was rejected, at the same candidate', failed('auth'), false, 0],
-  ])('ends the attempts after %s.', (_, failure, isElsewhere, tries) => {
+  ])('The wait before the next attempt ends the attempts after %s.', (_, failure, isElsewhere, tries) => {
     expect(waitBefore(failure, isElsewhere, tries)).toBeNull()
   })
 })

@@ -23,29 +23,29 @@ function firsts(candidates: readonly RoutedCandidate[]): Record<string, number> 
 }
 
 describe('The candidates of a call', () => {
-  test('are all tried, each once.', () => {
+  test('The candidates of a call are all tried, each once.', () => {
     const order = orderCandidates([candidate('a'), candidate('b'), candidate('c')], seeded(1))
     expect(idsOf(order).sort()).toEqual(['a', 'b', 'c'])
   })
 
-  test('share the calls of their group evenly where no weights are set.', () => {
+  test('The candidates of a call share the calls of their group evenly where no weights are set.', () => {
     const { a = 0, b = 0 } = firsts([candidate('a'), candidate('b')])
     expect(a + b).toBe(1_000)
     expect(Math.abs(a - 500)).toBeLessThan(50)
   })
 
-  test('share the calls of their group by weight.', () => {
+  test('The candidates of a call share the calls of their group by weight.', () => {
     const { a = 0, b = 0 } = firsts([candidate('a', 3), candidate('b', 1)])
     expect(a + b).toBe(1_000)
     expect(Math.abs(a - 750)).toBeLessThan(50)
   })
 
-  test('of a weight of zero are tried last, and are tried.', () => {
+  test('The candidates of a call of a weight of zero are tried last, and are tried.', () => {
     const order = orderCandidates([candidate('never', 0), candidate('always', 1)], seeded(3))
     expect(idsOf(order)).toEqual(['always', 'never'])
   })
 
-  test('of a group come before those of the group that stands in for it, whatever their weights.', () => {
+  test('The candidates of a call of a group come before those of the group that stands in for it, whatever their weights.', () => {
     const candidates = [candidate('a', 1), candidate('b', 1), candidate('other', 1_000, 'fallback')]
     for (let seed = 1; seed <= 50; seed += 1)
       expect(idsOf(orderCandidates(candidates, seeded(seed))).at(-1)).toBe('other')

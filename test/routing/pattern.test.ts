@@ -4,7 +4,7 @@ import { compareSpecificity, fillPattern, matchPattern } from '../../src/routing
 
 const text = (alphabet: string, maxLength: number) => fc.string({ unit: fc.constantFrom(...alphabet), maxLength })
 
-test('matches as a greedy regular expression would, where every star is at least one character', () => {
+test('A pattern matches as a greedy regular expression would, where every star is at least one character.', () => {
   fc.assert(
     fc.property(text('ab*', 8), text('ab', 12), (pattern, name) => {
       const expression = new RegExp(`^${pattern.replaceAll('*', '(.+)')}$`)
@@ -14,7 +14,7 @@ test('matches as a greedy regular expression would, where every star is at least
   )
 })
 
-test('what matched, put back into the pattern, is the name', () => {
+test('What matched, put back into the pattern, is the name.', () => {
   fc.assert(
     fc.property(text('ab*', 8), text('ab', 12), (pattern, name) => {
       const texts = matchPattern(pattern, name)
@@ -23,11 +23,11 @@ test('what matched, put back into the pattern, is the name', () => {
   )
 })
 
-test('a text with a dollar sign is put in as it is', () => {
+test('A text with a dollar sign is put in as it is.', () => {
   expect(fillPattern('a-*-*', ['$&', '$1'])).toBe('a-$&-$1')
 })
 
-test('specificity: text before the first star, then fewest stars, then most text', () => {
+test('The most specific pattern has the most text before the first star, then the fewest stars, then the most text.', () => {
   const sorted = ['*', 'a*', 'ab*', 'ab**', 'ab*c'].sort(compareSpecificity)
   expect(sorted).toEqual(['ab*c', 'ab*', 'ab**', 'a*', '*'])
 })

@@ -22,7 +22,7 @@ function upstream(router: Router, model: string): string[] | null {
 }
 
 describe('route', () => {
-  test('alias, then exact name, then wildcard', () => {
+  test('A route is found by alias, then by exact name, then by wildcard.', () => {
     const pairs: [string, string][] = [
       ['gpt-4o', 'openai/gpt-4o'],
       ['fast', 'groq/llama'],
@@ -36,7 +36,7 @@ describe('route', () => {
     expect(upstream(router, 'openai/gpt-4o')).toEqual(['openai/gpt-4o', 'openai:gpt-4o'])
   })
 
-  test('a group keeps all its deployments in the file’s order', () => {
+  test('A group keeps all its deployments in the file’s order.', () => {
     const router = routerOf([
       ['m', 'openai/a'],
       ['x', 'openai/x'],
@@ -48,7 +48,7 @@ describe('route', () => {
     expect(upstream(router, 'w-1')).toEqual(['w-1', 'openai:1', 'groq:g-1'])
   })
 
-  test('the most specific wildcard wins, whatever the order', () => {
+  test('The most specific wildcard wins, whatever the order.', () => {
     const pairs: [string, string][] = [
       ['*', 'openrouter/*'],
       ['openai/*', 'openai/*'],
@@ -65,7 +65,7 @@ describe('route', () => {
     }
   })
 
-  test('several stars are put in place in order', () => {
+  test('Several stars of a route are put in place in order.', () => {
     const router = routerOf([
       ['team-*/*/v*', 'openrouter/*/*:*'],
       ['fixed-*', 'openai/gpt-4o'],
@@ -76,7 +76,7 @@ describe('route', () => {
     expect(upstream(router, 'team-a/v2')).toBeNull()
   })
 
-  test('a bare name is tried again under its provider', () => {
+  test('A bare name is tried again under its provider.', () => {
     const router = routerOf([
       ['openai/*', 'openai/*'],
       ['anthropic/claude-opus-5', 'anthropic/claude-opus-5'],
@@ -92,14 +92,14 @@ describe('route', () => {
     expect(upstream(router, 'llama')).toBeNull()
   })
 
-  test('* to * serves names with and without prefix', () => {
+  test('* to * serves names with and without prefix.', () => {
     const router = routerOf([['*', '*']])
     expect(upstream(router, 'gpt-4o')).toEqual(['openai/gpt-4o', 'openai:gpt-4o'])
     expect(upstream(router, 'groq/openai/gpt-oss-20b')).toEqual(['groq/openai/gpt-oss-20b', 'groq:openai/gpt-oss-20b'])
     expect(upstream(router, 'mystery')).toBeNull()
   })
 
-  test('a prefix is not sent to the provider whose prefix it is', () => {
+  test('A prefix is not sent to the provider whose prefix it is.', () => {
     expect(upstream(routerOf([['*', 'openai/*']]), 'openai/gpt-4o')).toEqual(['openai/gpt-4o', 'openai:gpt-4o'])
     expect(upstream(routerOf([['*', 'openrouter/*']]), 'openrouter/auto')).toEqual([
       'openrouter/auto',
@@ -108,7 +108,7 @@ describe('route', () => {
   })
 
   test.each(['', 'openai/', 'openai/*', '*', 'nothing', '__proto__', `openai/${'x'.repeat(600)}`])(
-    '%j finds nothing',
+    '%j finds no route.',
     (model) => {
       expect(upstream(routerOf([['openai/*', 'openai/*']]), model)).toBeNull()
     },
@@ -116,7 +116,7 @@ describe('route', () => {
 })
 
 describe('listModels', () => {
-  test('concrete names and aliases that lead somewhere; wildcards only where there is a key; no pattern', () => {
+  test('The list has concrete names and aliases that lead somewhere, wildcards only where there is a key, and no pattern.', () => {
     const router = routerOf(
       [
         ['demo', 'openai/gpt-4o'],
@@ -136,7 +136,7 @@ describe('listModels', () => {
     for (const name of names) expect(router.route(name)).not.toBeNull()
   })
 
-  test('a narrower wildcard lists what it can serve, under its own names', () => {
+  test('A narrower wildcard lists what it can serve, under its own names.', () => {
     const names = routerOf(
       [
         ['my-*', 'openai/gpt-4o-*'],
@@ -149,7 +149,7 @@ describe('listModels', () => {
     expect(names.every((name) => name.startsWith('my-'))).toBe(true)
   })
 
-  test('Gemini is listed without Vertex AI’s models, Hugging Face by server', () => {
+  test('Gemini is listed without Vertex AI’s models, Hugging Face by server.', () => {
     const names = routerOf(
       [
         ['gemini/*', 'gemini/*'],

@@ -22,7 +22,7 @@ const invalid: [amount: string | null, message: string][] = [
   ['1.2345678', 'Invalid amount: credits have at most six decimals, got 1.2345678'],
 ]
 
-test.each(Object.entries(functions))('%s refuses what is no amount, and writes nothing', async (_name, sql) => {
+test.each(Object.entries(functions))('%s refuses what is no amount, and writes nothing.', async (_name, sql) => {
   const org = await db.seedOrganization({ credits: 100, users: { alice: 50 } })
   const before = await balances(db.pool, org.id)
   for (const [amount, message] of invalid) {
@@ -32,7 +32,7 @@ test.each(Object.entries(functions))('%s refuses what is no amount, and writes n
   expect(await balances(db.pool, org.id)).toEqual(before)
 })
 
-test.each([['-0.01'], ['NaN'], [null]])('a purchase for %s dollars is refused', async (paid) => {
+test.each([['-0.01'], ['NaN'], [null]])('A purchase for %s dollars is refused.', async (paid) => {
   const org = await db.seedOrganization({ credits: 100, users: { alice: 50 } })
   const error = await refusal(db.pool.query('select add_credits_to_pool($1, 1, $2)', [org.id, paid]))
   expect(error.code).toBe('P0001')
@@ -40,7 +40,7 @@ test.each([['-0.01'], ['NaN'], [null]])('a purchase for %s dollars is refused', 
   expect((await balances(db.pool, org.id)).pool.total).toBe('100')
 })
 
-test('six decimals are exact, and trailing zeros beyond them are no decimals', async () => {
+test('Six decimals are exact, and trailing zeros beyond them are no decimals.', async () => {
   const org = await db.seedOrganization({ credits: '0.000003', users: { alice: '0.000003' } })
   expect((await balances(db.pool, org.id)).pool.total).toBe('0.000003')
   await db.pool.query(functions.deduct_credits, [org.id, '0.0000010000'])
@@ -52,7 +52,7 @@ test('six decimals are exact, and trailing zeros beyond them are no decimals', a
   })
 })
 
-test('a hundred times a tenth is ten, exactly', async () => {
+test('A hundred times a tenth is ten, exactly.', async () => {
   const org = await db.seedOrganization({ credits: 10, users: { alice: 10 } })
   await db.pool.query("select deduct_credits($1, 'alice', 0.1, 'valuation') from generate_series(1, 100)", [org.id])
   expect((await balances(db.pool, org.id)).users.alice).toEqual({ allocated: '10', used: '10', held: '0' })

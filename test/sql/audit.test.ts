@@ -251,7 +251,7 @@ const WRONGS: Wrong[] = [
 ]
 
 describe('the audit', () => {
-  test.each(WRONGS)('finds that $finding, and nothing else: $stored, not $recomputed', async (wrong) => {
+  test.each(WRONGS)('The audit finds that $finding, and nothing else: $stored, not $recomputed', async (wrong) => {
     const client = await db.pool.connect()
     try {
       await client.query('begin')
@@ -281,7 +281,7 @@ describe('the audit', () => {
     }
   })
 
-  test('is of one moment: what is committed between its two questions is in neither answer', async () => {
+  test('The audit is of one moment: what is committed between its two questions is in neither answer.', async () => {
     const before = await audit(db.database)
     expect(before).toMatchObject({ charges: expect.any(Number), findings: [] })
     /** Sees each answer of the audit before the audit does. */

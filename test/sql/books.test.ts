@@ -14,7 +14,7 @@ describe('the books', () => {
     'delete from credit_usage_attribution where false',
     'truncate credit_usage_attribution',
     'truncate organizations cascade',
-  ])('refuse to be rewritten: %s', async (statement) => {
+  ])('The books refuse to be rewritten: %s.', async (statement) => {
     const org = await db.seedOrganization({ credits: 100, users: { alice: 50 } })
     await db.pool.query("select deduct_credits($1, 'alice', 5, 'valuation')", [org.id])
     const before = await balances(db.pool, org.id)
@@ -24,7 +24,7 @@ describe('the books', () => {
     expect(await balances(db.pool, org.id)).toEqual(before)
   })
 
-  test('keep their organization: it is deactivated, not deleted', async () => {
+  test('The books keep their organization: it is deactivated, not deleted.', async () => {
     const org = await db.seedOrganization({ credits: 100, users: { alice: 50 } })
     const error = await refusal(db.pool.query('delete from organizations where id = $1', [org.id]))
     // Up to PostgreSQL 17 a RESTRICT has the code of any foreign key.
@@ -33,14 +33,14 @@ describe('the books', () => {
     expect((await balances(db.pool, org.id)).pool.total).toBe('100')
   })
 
-  test('keep the allocation a charge was booked on', async () => {
+  test('The books keep the allocation a charge was booked on.', async () => {
     const org = await db.seedOrganization({ credits: 100, users: { alice: 50 } })
     await db.pool.query("select deduct_credits($1, 'alice', 5, 'valuation')", [org.id])
     const error = await refusal(db.pool.query('delete from user_credit_allocations where org_id = $1', [org.id]))
     expect(['23001', '23503']).toContain(error.code)
   })
 
-  test('journal what was bought and handed out, by whom', async () => {
+  test('Journal what was bought and handed out, by whom.', async () => {
     const org = await db.seedOrganization({ credits: 100, users: { alice: 50 } })
     await db.pool.query('select add_credits_to_pool($1, 7, 0.50)', [org.id])
     await db.pool.query("select allocate_credits_to_user($1, 'bob', 20, 'alice')", [org.id])
@@ -82,7 +82,7 @@ describe('the audit', () => {
       'update user_credit_allocations set allocated_credits = 51',
       'allocation.allocated_credits is not the sum of the journal',
     ],
-  ])('finds it when somebody runs %s', async (statement, finding) => {
+  ])('The audit finds it when somebody runs %s.', async (statement, finding) => {
     const org = await db.seedOrganization({ credits: 100, users: { alice: 50 } })
     await db.pool.query("select deduct_credits($1, 'alice', 5, 'valuation')", [org.id])
     const client = await db.pool.connect()

@@ -17,7 +17,7 @@ async function list(sql: string, parameters: unknown[] = []): Promise<string[]> 
 }
 
 describe('the schema that callers know', () => {
-  test('has the indexes of the five tables', async () => {
+  test('The schema that callers know has the indexes of the five tables.', async () => {
     const names = await list('select indexname as name from pg_indexes where tablename = any($1)', [tables])
     expect(names).toEqual(
       expect.arrayContaining([
@@ -44,7 +44,7 @@ describe('the schema that callers know', () => {
     expect(names.length).toBeGreaterThanOrEqual(30)
   })
 
-  test('has the seven foreign keys of the five tables, none that deletes books', async () => {
+  test('The schema that callers know has the seven foreign keys of the five tables, none that deletes books.', async () => {
     const { rows } = await db.pool.query(
       `select conrelid::regclass::text as "from", confrelid::regclass::text as "to", confdeltype as on_delete
       from pg_constraint where contype = 'f' and conrelid = any($1::text[]::regclass[]) order by 1, 2`,
@@ -61,7 +61,7 @@ describe('the schema that callers know', () => {
     ])
   })
 
-  test('keeps credits as numeric(20,6) and costs as numeric(20,9)', async () => {
+  test('The schema that callers know keeps credits as numeric(20,6) and costs as numeric(20,9).', async () => {
     const { rows } = await db.pool.query<{ name: string; type: string }>(
       `select attname as name, format_type(atttypid, atttypmod) as type from pg_attribute
       where attrelid = any($1::text[]::regclass[]) and attnum > 0
@@ -91,7 +91,7 @@ describe('the schema that callers know', () => {
       'org_billing_metrics',
       'org_id org_name invoice_count total_revenue failed_payments total_credits_used active_users',
     ],
-  ])('has the view %s', async (view, columns) => {
+  ])('The schema that callers know has the view %s.', async (view, columns) => {
     const names = await list(
       "select column_name as name from information_schema.columns where table_schema = 'public' and table_name = $1 order by ordinal_position",
       [view],
@@ -99,7 +99,7 @@ describe('the schema that callers know', () => {
     expect(names).toEqual(columns.split(' '))
   })
 
-  test('allows one active subscription of an organization', async () => {
+  test('The schema that callers know allows one active subscription of an organization.', async () => {
     const org = await db.seedOrganization({ credits: 0, users: { alice: 0 } })
     const subscribe = (status: string) =>
       db.pool.query(
@@ -112,7 +112,7 @@ describe('the schema that callers know', () => {
 })
 
 describe('the views', () => {
-  test('org_billing_metrics does not multiply invoices by usage', async () => {
+  test('org_billing_metrics does not multiply invoices by usage.', async () => {
     const org = await db.seedOrganization({ name: 'metrics', credits: 100, users: { alice: 50, bob: 50 } })
     await db.pool.query(
       `insert into org_billing_history (org_id, event_type, amount, payment_status)
@@ -136,7 +136,7 @@ describe('the views', () => {
     ])
   })
 
-  test('org_billing_summary, user_multi_org_credits and top_credit_users_by_org say what was booked', async () => {
+  test('org_billing_summary, user_multi_org_credits and top_credit_users_by_org say what was booked.', async () => {
     const org = await db.seedOrganization({ name: 'summary', credits: 100, users: { alice: 50, bob: 20 } })
     await db.pool.query("select deduct_credits($1, 'alice', 10, 'valuation')", [org.id])
     await db.pool.query("select deduct_credits($1, 'alice', 5, 'bulk_export')", [org.id])

@@ -28,7 +28,7 @@ async function journal(organizationId: string): Promise<unknown[]> {
 }
 
 describe('a reset', () => {
-  test('gives a user the period anew, when something next touches the allocation', async () => {
+  test('A reset gives a user the period anew, when something next touches the allocation.', async () => {
     await db.setNow('2030-03-10T08:00:00Z')
     const org = await db.seedOrganization({ credits: 1_000, users: { alice: 100 } })
     await deduct(org.id, 70)
@@ -46,7 +46,7 @@ describe('a reset', () => {
     expect(await dates(org.id)).toMatchObject({ reset: '2030-05-10T08:00:00' })
   })
 
-  test('is done once, whoever asks first, and after many idle months too', async () => {
+  test('A reset is done once, whoever asks first, and after many idle months too.', async () => {
     await db.setNow('2030-03-10T08:00:00Z')
     const org = await db.seedOrganization({ credits: 1_000, users: { alice: 100 } })
     await deduct(org.id, 70)
@@ -56,7 +56,7 @@ describe('a reset', () => {
     expect(await dates(org.id)).toMatchObject({ reset: '2030-10-10T08:00:00' })
   })
 
-  test('is counted by has_sufficient_credits, which changes nothing', async () => {
+  test('A reset is counted by has_sufficient_credits, which changes nothing.', async () => {
     await db.setNow('2030-03-10T08:00:00Z')
     const org = await db.seedOrganization({ credits: 120, users: { alice: 100 } })
     await deduct(org.id, 70)
@@ -76,7 +76,7 @@ describe('a reset', () => {
     expect((await refusal(deduct(org.id, 0.000001))).message).toBe('Insufficient credits: 0 available, 0.000001 needed')
   })
 
-  test('leaves what running calls hold', async () => {
+  test('A reset leaves what running calls hold.', async () => {
     await db.setNow('2030-03-10T08:00:00Z')
     const org = await db.seedOrganization({ credits: 1_000, users: { alice: 100 } })
     await deduct(org.id, 50)
@@ -93,7 +93,7 @@ describe('a reset', () => {
     expect((await balances(db.pool, org.id)).users.alice).toEqual({ allocated: '100', used: '25', held: '0' })
   })
 
-  test('gives back what the pool still has, when that is less', async () => {
+  test('A reset gives back what the pool still has, when that is less.', async () => {
     const org = await db.seedOrganization({ credits: 120, users: { alice: 100 } })
     await deduct(org.id, 90)
     await db.moveClock('65 days')
@@ -109,7 +109,7 @@ describe('a reset', () => {
   test.each([
     ['daily', '2030-03-11T08:00:00'],
     ['weekly', '2030-03-17T08:00:00'],
-  ])('comes %s', async (period, due) => {
+  ])('A reset comes %s.', async (period, due) => {
     await db.setNow('2030-03-10T08:00:00Z')
     const org = await db.seedOrganization({ credits: 1_000, users: { alice: 100 } })
     await db.pool.query(
@@ -128,7 +128,7 @@ describe('a reset', () => {
     expect(await dates(org.id)).toMatchObject({ reset: expected })
   })
 
-  test('never comes where the period is never', async () => {
+  test('A reset never comes where the period is never.', async () => {
     const org = await db.seedOrganization({ credits: 1_000, users: { alice: 100 } })
     await db.pool.query(
       "update user_credit_allocations set reset_period = 'never', next_reset_date = null where org_id = $1",
@@ -139,7 +139,7 @@ describe('a reset', () => {
     expect((await refusal(deduct(org.id, 1))).message).toBe('Insufficient credits: 0 available, 1 needed')
   })
 
-  test('comes once more where the period was changed to never while a date was set, and then no more', async () => {
+  test('A reset comes once more where the period was changed to never while a date was set, and then no more.', async () => {
     const org = await db.seedOrganization({ credits: 1_000, users: { alice: 100 } })
     await db.pool.query("update user_credit_allocations set reset_period = 'never' where org_id = $1", [org.id])
     await deduct(org.id, 100)
@@ -154,7 +154,7 @@ describe('a reset', () => {
     ['on time', ['2030-02-28', '2030-03-31', '2030-04-30', '2030-05-31']],
     ['late', ['2030-03-01', '2030-04-03', '2030-05-09', '2030-06-07']],
     ['after months', ['2030-06-07']],
-  ])('stays at the end of the month, taken %s', async (_when, days) => {
+  ])('A reset stays at the end of the month, taken %s.', async (_when, days) => {
     await db.setNow('2030-01-31T08:00:00Z')
     const org = await db.seedOrganization({ credits: 1_000, users: { alice: 100 } })
     expect(await dates(org.id)).toMatchObject({ reset: '2030-02-28T08:00:00' })
@@ -165,7 +165,7 @@ describe('a reset', () => {
     expect(await dates(org.id)).toMatchObject({ reset: '2030-06-30T08:00:00' })
   })
 
-  test('knows leap years', async () => {
+  test('A reset knows leap years.', async () => {
     await db.setNow('2031-12-30T08:00:00Z')
     const org = await db.seedOrganization({ credits: 1_000, users: { alice: 100 } })
     for (const [now, next] of [
@@ -181,7 +181,7 @@ describe('a reset', () => {
     }
   })
 
-  test.each(['Pacific/Kiritimati', 'America/St_Johns'])('is not moved by a session in %s', async (zone) => {
+  test.each(['Pacific/Kiritimati', 'America/St_Johns'])('A reset is not moved by a session in %s.', async (zone) => {
     // 23:30 UTC is the next day in one of them, and a summer time begins in the other.
     await db.setNow('2030-02-28T23:30:00Z')
     const org = await db.seedOrganization({ credits: 1_000, users: { alice: 100 } })
@@ -216,7 +216,7 @@ describe('a refresh of the pool', () => {
   }
   const total = async (id: string) => (await balances(db.pool, id)).pool.total
 
-  test('adds once for each period that has passed', async () => {
+  test('A refresh of the pool adds once for each period that has passed.', async () => {
     await db.setNow('2030-01-31T00:00:00Z')
     const id = await refreshed(40, '2030-02-28T00:00:00Z')
     await db.setNow('2030-02-27T23:59:59Z')
@@ -231,7 +231,7 @@ describe('a refresh of the pool', () => {
     expect(await total(id)).toBe('220')
   })
 
-  test('pays for a reset that is due at the same time', async () => {
+  test('A refresh of the pool pays for a reset that is due at the same time.', async () => {
     await db.setNow('2030-01-15T00:00:00Z')
     const id = await refreshed(60, '2030-02-15T00:00:00Z')
     await deduct(id, 100)
@@ -246,7 +246,7 @@ describe('a refresh of the pool', () => {
     ['active', '140'],
     ['past_due', '100'],
     ['canceled', '100'],
-  ])('needs a subscription that runs: %s', async (status, expected) => {
+  ])('A refresh of the pool needs a subscription that runs: %s.', async (status, expected) => {
     await db.setNow('2030-01-15T00:00:00Z')
     const id = await refreshed(40, '2030-02-15T00:00:00Z')
     await db.pool.query('update organization_subscriptions set status = $2 where org_id = $1', [id, status])

@@ -21,7 +21,7 @@ async function attribution(organizationId: string): Promise<unknown[]> {
 }
 
 describe('the functions callers use from SQL', () => {
-  test('there is one of each, with the names of its parameters, and it answers a boolean', async () => {
+  test('There is one of each function that callers use from SQL, with the names of its parameters, and it answers a boolean.', async () => {
     const { rows } = await db.pool.query(
       `select proname as name, pg_get_function_arguments(oid) as arguments, prorettype::regtype::text as result, prosecdef
       from pg_proc where proname in
@@ -66,12 +66,12 @@ describe('the functions callers use from SQL', () => {
     ['5000.000001', false],
     [5_001, false],
     [0, true],
-  ])('S1: has_sufficient_credits for %s of 5000 answers %s', async (needed, expected) => {
+  ])('S1: has_sufficient_credits for %s of 5000 answers %s.', async (needed, expected) => {
     const org = await seed()
     expect(await value('SELECT has_sufficient_credits($1,$2,$3)', [org.id, 'alice', needed])).toBe(expected)
   })
 
-  test('S1: a user without an allocation, or with one that is switched off, has none', async () => {
+  test('S1: a user without an allocation, or with one that is switched off, has none.', async () => {
     const org = await seed()
     expect(await value('SELECT has_sufficient_credits($1,$2,$3)', [org.id, 'nobody', 1])).toBe(false)
     await db.pool.query('update user_credit_allocations set is_active = false where org_id = $1', [org.id])
@@ -86,7 +86,7 @@ describe('the functions callers use from SQL', () => {
       `SELECT deduct_credits(p_org_id := $1, p_user_id := $2, p_credits_used := $3, p_service_type := $4,
         p_service_name := $5, p_request_id := $6, p_request_metadata := $7)`,
     ],
-  ])('S2, S4: deduct_credits called with %s books one charge', async (_style, sql) => {
+  ])('S2, S4: deduct_credits called with %s books one charge.', async (_style, sql) => {
     const org = await seed()
     const parameters = [org.id, 'alice', 50, 'company_enrichment', 'loopnet', 'req_1_0a', JSON.stringify(metadata)]
     expect(await value(sql, parameters)).toBe(true)
@@ -110,14 +110,14 @@ describe('the functions callers use from SQL', () => {
     })
   })
 
-  test('S2: NULL for the service name, the request id and the metadata', async () => {
+  test('S2: deduct_credits takes NULL for the service name, the request id and the metadata.', async () => {
     const org = await seed()
     const parameters = [org.id, 'alice', '2', 'valuation', null, null, null]
     expect(await value('SELECT deduct_credits($1,$2,$3,$4,$5,$6,$7)', parameters)).toBe(true)
     expect(await attribution(org.id)).toMatchObject([{ service_name: null, request_id: null, request_metadata: null }])
   })
 
-  test('S3: deduct_credits with four arguments, an int or a numeric string', async () => {
+  test('S3: deduct_credits takes four arguments, an int or a numeric string.', async () => {
     const org = await seed()
     expect(await value('SELECT deduct_credits($1,$2,$3,$4)', [org.id, 'alice', 10, 'contact_lookup'])).toBe(true)
     expect(await value('SELECT deduct_credits($1,$2,$3,$4)', [org.id, 'alice', '0.25', 'contact_lookup'])).toBe(true)
@@ -128,7 +128,7 @@ describe('the functions callers use from SQL', () => {
     expect(await value(remaining, [org.id, 'alice'])).toBe('4979.750000')
   })
 
-  test('S4: has_sufficient_credits, add_credits_to_pool and allocate_credits_to_user by name', async () => {
+  test('S4: has_sufficient_credits, add_credits_to_pool and allocate_credits_to_user can be called by name.', async () => {
     const org = await seed()
     const has = 'SELECT has_sufficient_credits(p_org_id := $1, p_user_id := $2, p_credits_needed := $3)'
     const add = 'SELECT add_credits_to_pool(p_org_id => $1, p_credits_amount => $2, p_purchase_amount => $3)'
@@ -143,7 +143,7 @@ describe('the functions callers use from SQL', () => {
     })
   })
 
-  test('S6, S7: members and the analytics of a caller', async () => {
+  test('S6, S7: members and the analytics of a caller can be read.', async () => {
     const org = await seed()
     expect(await value('SELECT 1 FROM organization_members WHERE org_id=$1 AND user_id=$2', [org.id, 'alice'])).toBe(1)
     for (const [amount, request] of [
@@ -172,7 +172,7 @@ describe('the functions callers use from SQL', () => {
     ])
   })
 
-  test('S8: add_credits_to_pool makes the pool of an organization that has none, and counts what was paid', async () => {
+  test('S8: add_credits_to_pool makes the pool of an organization that has none, and counts what was paid.', async () => {
     const { rows } = await db.pool.query("insert into organizations (name) values ('without a pool') returning id")
     const id: string = rows[0].id
     expect(await value('SELECT add_credits_to_pool($1,$2)', [id, 10])).toBe(true)
@@ -192,7 +192,7 @@ describe('the functions callers use from SQL', () => {
     ])
   })
 
-  test.skipIf(!psqlInstalled())('from psql, positional and by name', async () => {
+  test.skipIf(!psqlInstalled())('The functions can be called from psql, positional and by name.', async () => {
     const org = await seed()
     const result = await db.psql(`
       SELECT has_sufficient_credits('${org.id}', 'alice', 50);
@@ -206,7 +206,7 @@ describe('the functions callers use from SQL', () => {
     expect(result).toEqual({ code: 0, stdout: 't\nt\nt\nt\nt\nt\n4946.5', stderr: '' })
   })
 
-  test.skipIf(!psqlInstalled())('from psql, a refusal has SQLSTATE P0001', async () => {
+  test.skipIf(!psqlInstalled())('A refusal in psql has SQLSTATE P0001.', async () => {
     const org = await seed()
     const result = await db.psql(`SELECT deduct_credits('${org.id}', 'alice', 5001, 'valuation');`)
     expect(result.code).toBe(3)
@@ -235,7 +235,7 @@ describe('a refusal', () => {
       'Insufficient credits in pool: 5000 available, 5000.5 needed',
     ],
     ['no user', 'SELECT allocate_credits_to_user($1,$2,$3)', ['', 5], 'Invalid user: the user id must not be empty'],
-  ])('%s: P0001 with its message, nothing written', async (_what, sql, parameters, message) => {
+  ])('%s is refused with P0001 and its message, and nothing is written.', async (_what, sql, parameters, message) => {
     const org = await seed()
     const before = await balances(db.pool, org.id)
     const error = await refusal(db.pool.query(sql, [org.id, ...parameters]))
@@ -246,7 +246,7 @@ describe('a refusal', () => {
     expect(await balances(db.pool, org.id)).toEqual(before)
   })
 
-  test('an allocation that is switched off, and one of an organization that is suspended', async () => {
+  test('An allocation that is switched off, and one of an organization that is suspended, are refused.', async () => {
     const org = await seed()
     const deduct = () => refusal(db.pool.query("select deduct_credits($1, 'alice', 1, 'valuation')", [org.id]))
     await db.pool.query("update organizations set status = 'suspended' where id = $1", [org.id])
@@ -259,7 +259,7 @@ describe('a refusal', () => {
     expect((await balances(db.pool, org.id)).entries).toBe(0)
   })
 
-  test('an organization that does not exist', async () => {
+  test('An organization that does not exist is refused.', async () => {
     const unknown = '00000000-0000-4000-8000-000000000000'
     const allocate = db.pool.query("select allocate_credits_to_user($1, 'alice', 1)", [unknown])
     expect(await refusal(allocate)).toMatchObject({ code: 'P0001', message: `No credit pool found for org ${unknown}` })
@@ -272,7 +272,7 @@ describe('a refusal', () => {
     })
   })
 
-  test("aborts the caller's transaction, with what it did before", async () => {
+  test("A refusal aborts the caller's transaction, with what it did before.", async () => {
     const org = await seed()
     const client = await db.pool.connect()
     try {

@@ -43,7 +43,7 @@ async function seeded(): Promise<Deduction> {
 const entries = async (org: string) => (await balances(db.pool, org)).entries
 
 describe('the same deduction under the same request id', () => {
-  test('is one charge for ten minutes, and answers true each time', async () => {
+  test('The same deduction under the same request id is one charge for ten minutes, and answers true each time.', async () => {
     const call = await seeded()
     expect(await deduct(call)).toBe(true)
     expect(await deduct({ ...call, metadata: { a: 1, b: 2 } })).toBe(true)
@@ -52,7 +52,7 @@ describe('the same deduction under the same request id', () => {
     expect(await balances(db.pool, call.org)).toMatchObject({ users: { alice: { used: '50' } }, entries: 1 })
   })
 
-  test('is a new charge after ten minutes', async () => {
+  test('The same deduction under the same request id is a new charge after ten minutes.', async () => {
     const call = await seeded()
     await deduct(call)
     await db.moveClock('10 minutes 1 second')
@@ -67,13 +67,13 @@ describe('the same deduction under the same request id', () => {
     expect(await entries(call.org)).toBe(1)
   })
 
-  test('is one charge when both are sent at once', async () => {
+  test('The same deduction under the same request id is one charge when both are sent at once.', async () => {
     const call = await seeded()
     expect(await Promise.all(Array.from({ length: 8 }, () => deduct(call)))).toEqual(Array(8).fill(true))
     expect(await balances(db.pool, call.org)).toMatchObject({ users: { alice: { used: '50' } }, entries: 1 })
   })
 
-  test('answers true even when nothing is left to charge', async () => {
+  test('The same deduction under the same request id answers true even when nothing is left to charge.', async () => {
     const call = { ...(await seeded()), amount: 500 }
     await deduct(call)
     expect(await deduct(call)).toBe(true)

@@ -32,7 +32,7 @@ const readable = [
 ]
 
 describe('the role tollgate_caller', () => {
-  test('executes the four functions', async () => {
+  test('The role tollgate_caller executes the four functions.', async () => {
     const org = await seed()
     await asCaller(async (client) => {
       await client.query("select has_sufficient_credits($1, 'alice', 1)", [org.id])
@@ -47,7 +47,7 @@ describe('the role tollgate_caller', () => {
     })
   })
 
-  test('reads the tables and views of the contract, and nothing else', async () => {
+  test('The role tollgate_caller reads the tables and views of the contract, and nothing else.', async () => {
     const { rows } = await db.pool.query<{ name: string }>(
       `select relname as name from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'v', 'm', 'p')
         and has_table_privilege('tollgate_caller', oid, 'select') order by relname`,
@@ -56,7 +56,7 @@ describe('the role tollgate_caller', () => {
     for (const name of readable) await asCaller((client) => client.query(`select * from ${name}`))
   })
 
-  test('writes no table', async () => {
+  test('The role tollgate_caller writes no table.', async () => {
     const { rows } = await db.pool.query(
       `select relname from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'v', 'm', 'p', 'S')
         and has_table_privilege('tollgate_caller', oid, 'insert, update, delete, truncate, references, trigger')`,
@@ -74,7 +74,7 @@ describe('the role tollgate_caller', () => {
     }
   })
 
-  test('reads and writes nothing of the schema tollgate', async () => {
+  test('The role tollgate_caller reads and writes nothing of the schema tollgate.', async () => {
     const { rows } = await db.pool.query(
       `select relname from pg_class where relnamespace = 'tollgate'::regnamespace and relkind in ('r', 'v', 'm', 'p', 'S')
         and has_table_privilege('tollgate_caller', oid, 'select, insert, update, delete, truncate, references, trigger')`,
@@ -82,7 +82,7 @@ describe('the role tollgate_caller', () => {
     expect(rows).toEqual([])
   })
 
-  test('executes nothing that lies beneath', async () => {
+  test('The role tollgate_caller executes nothing that lies beneath.', async () => {
     const { rows } = await db.pool.query<{ name: string }>(
       `select proname as name from pg_proc where pronamespace in ('public'::regnamespace, 'tollgate'::regnamespace)
         and has_function_privilege('tollgate_caller', oid, 'execute') order by proname`,
@@ -103,7 +103,7 @@ describe('the role tollgate_caller', () => {
   })
 })
 
-test('no function of ours can be executed by just anybody', async () => {
+test('No function of ours can be executed by just anybody.', async () => {
   const { rows } = await db.pool.query(
     `select proname from pg_proc where pronamespace in ('public'::regnamespace, 'tollgate'::regnamespace)
       and exists (select from aclexplode(coalesce(proacl, acldefault('f', proowner))) where grantee = 0)`,
@@ -111,7 +111,7 @@ test('no function of ours can be executed by just anybody', async () => {
   expect(rows).toEqual([])
 })
 
-test('every function that writes or runs with our rights has a search path of its own, temporary objects last', async () => {
+test('Every function that writes or runs with our rights has a search path of its own, temporary objects last.', async () => {
   const { rows } = await db.pool.query(
     `select proname, proconfig from pg_proc where pronamespace in ('public'::regnamespace, 'tollgate'::regnamespace)
       and proname <> 'tollgate_now' and prosqlbody is null

@@ -8,17 +8,17 @@ import { dumpSchema } from './dump-schema.ts'
 const db = useDatabase()
 const advice = 'run `npm run sql:seal` and commit what it writes'
 
-test('sql/schema.sql is the schema that the migrations and functions make', async () => {
+test('sql/schema.sql is the schema that the migrations and functions make.', async () => {
   const written = await readFile(new URL('schema.sql', SQL_FOLDER), 'utf8')
   expect(await dumpSchema(db.url), `sql/schema.sql is not what a migrated database has: ${advice}`).toBe(written)
 })
 
-test('the number of the function set was raised when a text changed', async () => {
+test('The number of the function set was raised when a text changed.', async () => {
   const { functions } = await readSchemaFiles()
   expect(hashOfSet(functions.files), `sql/functions changed, and set.json did not: ${advice}`).toBe(functions.hash)
 })
 
-test('every file of sql/functions is in the function set, and every file of sql/migrations has a number of its own', async () => {
+test('Every file of sql/functions is in the function set, and every file of sql/migrations has a number of its own.', async () => {
   const { migrations, functions } = await readSchemaFiles()
   const present = await readdir(new URL('functions/', SQL_FOLDER))
   expect(new Set(functions.files.map(({ name }) => name)), advice).toEqual(

@@ -3,7 +3,7 @@ import { useDatabase } from '../support/database.ts'
 
 const db = useDatabase()
 
-test('tollgate_whole shows whole credits: what is left rounded down, what is used rounded up', async () => {
+test('tollgate_whole shows whole credits: what is left rounded down, what is used rounded up.', async () => {
   const org = await db.seedOrganization({ credits: '1000.9', users: { alice: '100.5' } })
   await db.pool.query("select deduct_credits($1, 'alice', 10.2, 'valuation')", [org.id])
   const client = await db.pool.connect()

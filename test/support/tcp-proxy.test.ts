@@ -41,7 +41,7 @@ async function marks(): Promise<unknown[]> {
   return rows.map(({ mark }) => mark)
 }
 
-test('a withheld commit is committed, and its connection broken', async () => {
+test('A withheld commit is committed, and its connection broken.', async () => {
   const client = await connected()
   const withheld = proxy.withholdCommit('set_mark')
   await client.query('select 1')
@@ -50,7 +50,7 @@ test('a withheld commit is committed, and its connection broken', async () => {
   expect(await marks()).toEqual(['a'])
 })
 
-test('a statement that is prepared already is withheld too, as often as asked, and no more', async () => {
+test('A statement that is prepared already is withheld too, as often as asked, and no more.', async () => {
   const both = [await connected(), await connected()]
   for (const [i, client] of both.entries()) await setMark(client, `b${i}`)
   const withheld = proxy.withholdCommit('set_mark', 2)
@@ -61,7 +61,7 @@ test('a statement that is prepared already is withheld too, as often as asked, a
   expect(await marks()).toEqual(['a', 'b0', 'b1', 'c0', 'c1', 'd'])
 })
 
-test('an error is no commit: it passes, and the next commit is withheld', async () => {
+test('An error is no commit: it passes, and the next commit is withheld.', async () => {
   const client = await connected()
   const withheld = proxy.withholdCommit('set_mark')
   await expect(setMark(client, 'a')).rejects.toMatchObject({ code: '23505' })
@@ -69,7 +69,7 @@ test('an error is no commit: it passes, and the next commit is withheld', async 
   expect(await withheld).toBe(1)
 })
 
-test('what has not been withheld by the restore passes', async () => {
+test('What has not been withheld by the restore passes.', async () => {
   const client = await connected()
   const withheld = proxy.withholdCommit('set_mark', 3)
   proxy.restore()
@@ -78,7 +78,7 @@ test('what has not been withheld by the restore passes', async () => {
   expect(await marks()).toContain('f')
 })
 
-test('a stall keeps what is sent, both ways, and delivers it by the restore', async () => {
+test('A stall keeps what is sent, both ways, and delivers it by the restore.', async () => {
   const client = await connected()
   proxy.stall()
   const answer = setMark(client, 'g')
@@ -91,7 +91,7 @@ test('a stall keeps what is sent, both ways, and delivers it by the restore', as
   expect(await marks()).toContain('g')
 })
 
-test('broken connections are broken, and new ones pass', async () => {
+test('Broken connections are broken, and new ones pass.', async () => {
   const client = await connected()
   const sleeping = client.query('select pg_sleep(5)')
   proxy.breakConnections()
@@ -99,7 +99,7 @@ test('broken connections are broken, and new ones pass', async () => {
   await setMark(await connected(), 'h')
 })
 
-test('a server is reached over TCP as well', async () => {
+test('A server is reached over TCP as well.', async () => {
   const second = await startTcpProxy(proxy.url)
   const client = await connected(second.url)
   expect((await client.query('select current_database() as name')).rows).toEqual([

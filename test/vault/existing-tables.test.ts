@@ -68,7 +68,7 @@ describe.each(Object.keys(TABLES))('made %s', (made) => {
     await onServer(`drop database ${name} with (force)`)
   })
 
-  test('they keep their rows and their own way of being written; keys are read, imported and changed', async () => {
+  test('Existing tables keep their rows and their own way of being written; keys are read, imported and changed.', async () => {
     await migrate(url)
     const roots = [newRootKey()]
     const fernetKeys = [readFernetKey(fixture.encryptionKey)!]

@@ -24,7 +24,7 @@ const reasonOf = (token: string, keys = [key]) => {
   }
 }
 
-test.each(fixture.tokens)('$text is read', ({ text, token }) => {
+test.each(fixture.tokens)('$text is read.', ({ text, token }) => {
   expect(isFernetToken(token)).toBe(true)
   expect(openFernet(token, [key])).toBe(text)
   expect(openFernet(token, [other, key])).toBe(text)
@@ -35,13 +35,13 @@ test('Text that is not a Fernet key is read as null.', () => {
     expect(readFernetKey(text)).toBeNull()
 })
 
-test('without a key, or under another one, a token is refused and says which', () => {
+test('Without a key, or under another one, a token is refused and says which.', () => {
   expect(reasonOf(first, [])).toBe('no_fernet_key')
   expect(reasonOf(fixture.tokenOfOther)).toBe('fernet_refused')
   expect(reasonOf(fixture.tokenOfOther, [key, other])).toBe('sk-ant-other-0123456789abcdef')
 })
 
-test('every bit counts, and so does every byte of the length', () => {
+test('Every bit counts, and so does every byte of the length.', () => {
   const bytes = Buffer.from(first, 'base64url')
   for (let at = 0; at < bytes.length; at++) {
     const changed = Buffer.from(bytes)

@@ -37,7 +37,7 @@ test('Keys are sealed and opened by KMS, which is also told the place of the key
   ])
 })
 
-test('a message that was moved, cut or changed is refused for good', async () => {
+test('A message that was moved, cut or changed is refused for good.', async () => {
   const sealer = createSealer()
   const sealed = await sealer.seal(KEY, here, root)
   const elsewhere = contextOf('groq', { kind: 'platform' })

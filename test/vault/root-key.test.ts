@@ -23,7 +23,7 @@ const read = (env: Record<string, string>, embedded = false) =>
   )
 
 describe('outside the embedded store', () => {
-  test('a root key is needed', async () => {
+  test('Outside the embedded store a root key is needed.', async () => {
     expect(await read({})).toBe(
       'There is no root key to seal provider keys with. Set TOLLGATE_ROOT_KEY to 32 random bytes in base64 (openssl rand ' +
         '-base64 32) or TOLLGATE_ROOT_KEY_FILE to a file with them, the same on every instance, and keep it: without it ' +
@@ -43,7 +43,7 @@ describe('outside the embedded store', () => {
       'ab'.repeat(32),
       `The root key in TOLLGATE_ROOT_KEY has 48 bytes instead of 32 (hex is not taken, base64 is), or lost characters when it was copied. ${HOW}`,
     ],
-  ])('%j is refused', async (text, message) => {
+  ])('%j is refused as a root key.', async (text, message) => {
     expect(await read({ TOLLGATE_ROOT_KEY: text })).toBe(message)
   })
 
@@ -64,17 +64,17 @@ describe('outside the embedded store', () => {
       base64(Buffer.from('603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4', 'hex')),
       'is a published example',
     ],
-  ])('%s can be guessed, and is refused', async (_, text, weakness) => {
+  ])('%s can be guessed, and is refused as a root key.', async (_, text, weakness) => {
     expect(await read({ TOLLGATE_ROOT_KEY: text })).toBe(
       `The root key ${weakness}, so provider keys would not be safe. ${HOW}`,
     )
   })
 
-  test('random ones are not called weak', () => {
+  test('Random root keys are not called weak.', () => {
     for (let n = 0; n < 1_000; n++) expect(rootWeakness(rawRoot(randomBytes(32)))).toBeNull()
   })
 
-  test('one is taken from the variable or from a file, several are all known, and their names tell nothing', async () => {
+  test('A root key is taken from the variable or from a file, several are all known, and their names tell nothing.', async () => {
     const file = join(folder, 'keys')
     const next = base64(randomBytes(32))
     await writeFile(file, `${strong}\n${next}\n`)
@@ -92,7 +92,7 @@ describe('outside the embedded store', () => {
     )
   })
 
-  test('a key in KMS is named by its ARN', async () => {
+  test('A key in KMS is named by its ARN.', async () => {
     const arn = 'arn:aws:kms:eu-central-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab'
     expect(await read({ TOLLGATE_KMS_KEY_ARN: arn })).toEqual([arn])
     expect(await read({ TOLLGATE_KMS_KEY_ARN: arn, TOLLGATE_ROOT_KEY: strong })).toEqual([arn, expect.any(String)])
@@ -102,7 +102,7 @@ describe('outside the embedded store', () => {
 })
 
 describe('with the embedded store', () => {
-  test('a root key is made once, for its owner only', async () => {
+  test('With the embedded store a root key is made once, for its owner only.', async () => {
     const both = await Promise.all([read({}, true), read({}, true)])
     expect(both[0]).toEqual(both[1])
     expect(await read({}, true)).toEqual(both[0])
@@ -111,7 +111,7 @@ describe('with the embedded store', () => {
     expect(rootWeakness(rawRoot(Buffer.from(await readFile(file, 'utf8'), 'base64')))).toBeNull()
   })
 
-  test('a weak one is a warning, a short one still no key', async () => {
+  test('With the embedded store a weak root key is a warning, and a short one is still no key.', async () => {
     const { warnings } = await readRootConfig(
       { TOLLGATE_ROOT_KEY: base64(new Uint8Array(32)) },
       { embedded: true, dataDir: folder },

@@ -191,7 +191,7 @@ test('During a rotation an instance may start with either root key.', async () =
   expect(await sealedBy()).toEqual([next.name])
 })
 
-test('a key that was being stored when the root key changed is not left behind under the old one', async () => {
+test('A key that was being stored when the root key changed is not left behind under the old one.', async () => {
   const next = newRootKey()
   const vault = await openTestVault(db, { roots: [root] })
   const blocker = await db.pool.connect()
@@ -222,7 +222,7 @@ test('a key that was being stored when the root key changed is not left behind u
   expect(await sealedBy()).toEqual([next.name])
 })
 
-test('a key that did not open before is named, and the others are sealed anew', async () => {
+test('A key that did not open before is named, and the others are sealed anew.', async () => {
   await db.pool.query("update platform_settings set value = left(value, -8) where key = 'openai_api_key'")
   const next = newRootKey()
   const report = await rotate(db.database, {

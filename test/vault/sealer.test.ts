@@ -75,13 +75,13 @@ test('A sealed key says which root key it needs.', async () => {
 })
 
 test.each(['', 'sk-in-clear', 'tollgate:', 'tollgate:x:', 'tollgate:x:%%%%', '\0'])(
-  '%j was not sealed',
+  '%j was not sealed.',
   async (text) => {
     expect(await reasonOf(text)).toBe('not_sealed')
   },
 )
 
-test('the SDK is loaded with the first key, and of it only what a root key needs', () => {
+test('The SDK is loaded with the first key, and of it only what a root key needs.', () => {
   const source = (name: string) => JSON.stringify(fileURLToPath(new URL(`../../src/vault/${name}`, import.meta.url)))
   const program = `import { createRequire } from 'node:module'
     import ${source('vault.ts')}

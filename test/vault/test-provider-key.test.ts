@@ -44,22 +44,25 @@ describe('the question', () => {
     ['groq', '/v1/models', 'authorization', 'Bearer '],
     ['xai', '/v1/models', 'authorization', 'Bearer '],
     ['google', '/v1/models', 'x-goog-api-key', ''],
-  ])('to %s is GET %s with the key in %s alone', async (name, path, header, before) => {
-    const { upstream } = product
-    upstream.respond(jsonAnswer({ data: [] }))
-    const result = await testerAt(upstream.url)(formatOf(name), goodKey(name))
-    expect(result).toMatchObject({ ok: true, status_code: 200, detail: `${formatOf(name).label} accepts the key.` })
-    const { method, path: asked, headers } = upstream.requests.at(-1)!
-    expect([method, asked]).toEqual(['GET', path])
-    const { [header]: sent, ...others } = headers
-    expect(sent).toBe(`${before}${goodKey(name)}`)
-    expect(JSON.stringify(others)).not.toContain(goodKey(name))
-  })
+  ])(
+    'The question whether a key is good is, to %s, GET %s with the key in %s alone.',
+    async (name, path, header, before) => {
+      const { upstream } = product
+      upstream.respond(jsonAnswer({ data: [] }))
+      const result = await testerAt(upstream.url)(formatOf(name), goodKey(name))
+      expect(result).toMatchObject({ ok: true, status_code: 200, detail: `${formatOf(name).label} accepts the key.` })
+      const { method, path: asked, headers } = upstream.requests.at(-1)!
+      expect([method, asked]).toEqual(['GET', path])
+      const { [header]: sent, ...others } = headers
+      expect(sent).toBe(`${before}${goodKey(name)}`)
+      expect(JSON.stringify(others)).not.toContain(goodKey(name))
+    },
+  )
 
   test.each([
     ['anthropic', '/v1/models'],
     ['google', '/v1beta/models'],
-  ])('to %s at a bare host is GET %s', async (name, path) => {
+  ])('The question whether a key is good is, to %s at a bare host, GET %s.', async (name, path) => {
     const { upstream } = product
     upstream.respond(jsonAnswer({ data: [] }))
     await testerAt(new URL(upstream.url).origin)(formatOf(name), goodKey(name))
@@ -77,7 +80,7 @@ test.each([
   ['groq', 429, /limits how often/],
   ['openai', 503, /failed with status 503/],
   ['openai', 302, /status 302/],
-])('%s answers %i', async (name, status, detail) => {
+])('%s responds with %i to the question whether a key is good.', async (name, status, detail) => {
   const { upstream } = product
   const location = { location: `${upstream.url}/elsewhere` }
   upstream.respond(errorAnswer(status, { message: goodKey(name) }, status === 302 ? { headers: location } : {}))
@@ -98,7 +101,7 @@ test.each(['hangUp', 'nobody'])('A provider that gives no response (%s) is a res
 describe('the route', () => {
   const run = (name: string, body?: unknown) => product.send('POST', `${ROUTE}/${name}/test`, body)
 
-  test('tests what is stored, else what the environment has, else what is sent', async () => {
+  test('The route that tests a provider key tests what is stored, else what the environment has, else what is sent.', async () => {
     product.upstream.respond(jsonAnswer({ data: [] }))
     const sent = () => product.upstream.requests.at(-1)?.headers.authorization
     expect((await run('groq')).json()).toEqual({
@@ -119,7 +122,7 @@ describe('the route', () => {
     expect([none.status, none.json().detail]).toEqual([404, 'OpenAI API key not configured'])
   })
 
-  test('asks no private address, and sends a stored key to none but the provider’s', async () => {
+  test('The route that tests a provider key asks no private address, and sends a stored key to none but the provider’s.', async () => {
     const { upstream } = product
     upstream.respond(jsonAnswer({ data: [] }))
     await product.send('PUT', `${ROUTE}/openai`, { api_key: goodKey('openai') })
@@ -142,7 +145,7 @@ describe('the route', () => {
     expect(upstream.requests).toHaveLength(before)
   })
 
-  test('is to be had ten times a minute', async () => {
+  test('The route that tests a provider key works ten times a minute.', async () => {
     product.upstream.respond(jsonAnswer({ data: [] }))
     // Other tests of this file may have asked in this minute too.
     for (let i = 0; i < 10; i++) await run('groq')

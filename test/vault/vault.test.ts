@@ -49,7 +49,7 @@ const organization = async (): Promise<KeyOwner> => {
 }
 
 describe('a stored key', () => {
-  test('is its owner’s and nobody else’s', async () => {
+  test('A stored key is its owner’s and nobody else’s.', async () => {
     const acme = await organization()
     for (const [index, owner] of [platform, acme, alice, bob].entries())
       await vault.save('openai', owner, `${KEY}-${index}`, change)
@@ -62,7 +62,7 @@ describe('a stored key', () => {
     expect(await other.find('openai', { kind: 'user', id: 'nul\0' })).toBeNull()
   })
 
-  test('stands sealed under the documented names', async () => {
+  test('A stored key stands sealed under the documented names.', async () => {
     const providers = [
       'openrouter',
       'openai',
@@ -93,7 +93,7 @@ describe('a stored key', () => {
     expect(await vault.find('gemini', alice)).toBe(KEY)
   })
 
-  test('is listed by its mask, with who changed it last', async () => {
+  test('A stored key is listed by its mask, with who changed it last.', async () => {
     await vault.save('openai', alice, KEY, change)
     await vault.save('groq', alice, 'gsk_short12', { ...change, actor: 'alice' })
     await vault.setEnabled('openai', alice, false, { ...change, actor: 'bob' })
@@ -113,7 +113,7 @@ describe('a stored key', () => {
     expect(await vault.list(bob)).toEqual([])
   })
 
-  test('can be replaced, switched off and on, and removed; there is nothing to do where there is none', async () => {
+  test('A stored key can be replaced, switched off and on, and removed; there is nothing to do where there is none.', async () => {
     await vault.save('openai', platform, KEY, change)
     expect(await vault.save('openai', platform, NEXT, change)).toMatchObject({ mask: 'sk-proj...cdef', enabled: true })
     expect(await vault.find('openai', platform)).toBe(NEXT)
@@ -128,7 +128,7 @@ describe('a stored key', () => {
   })
 
   test.each(['', 'short', 'sk-with space', 'sk-with\nbreak', 'sk-ключ-0123456', `sk-${'x'.repeat(4_100)}`])(
-    'is refused where it could not be sent: %j',
+    'A stored key is refused where it could not be sent: %j.',
     async (key) => {
       const error = await vault.save('openai', platform, key, change).catch((thrown: unknown) => thrown)
       expect(error).toMatchObject({ status: 400, code: 'invalid_provider_key' })
@@ -136,7 +136,7 @@ describe('a stored key', () => {
     },
   )
 
-  test('needs an owner that exists', async () => {
+  test('A stored key needs an owner that exists.', async () => {
     const nobody: KeyOwner = { kind: 'organization', id: '00000000-0000-4000-8000-000000000000' }
     await expect(vault.save('openai', nobody, KEY, change)).rejects.toMatchObject({ status: 404 })
     for (const provider of ['provisioning', 'google', 'Open AI', ''])
@@ -146,7 +146,7 @@ describe('a stored key', () => {
 })
 
 describe('the cache', () => {
-  test('answers without a promise, without the database', async () => {
+  test('The cache answers without a promise, without the database.', async () => {
     await vault.save('openai', platform, KEY, change)
     expect(vault.find('openai', platform)).toBeInstanceOf(Promise)
     expect(vault.find('groq', alice)).toBeInstanceOf(Promise)
@@ -164,7 +164,7 @@ describe('the cache', () => {
     expect(connections).toBe(0)
   })
 
-  test('hears of what another process or psql changed; its own clock stands still meanwhile', async () => {
+  test('The cache hears of what another process or psql changed; its own clock stands still meanwhile.', async () => {
     await vault.save('openai', platform, KEY, change)
     const other = await open()
     expect(await other.find('openai', platform)).toBe(KEY)
@@ -178,28 +178,31 @@ describe('the cache', () => {
     await vi.waitFor(async () => expect(await other.find('openai', platform)).toBeNull())
   })
 
-  test.each(['cut', 'stall'] as const)('uses nothing older than a second when the connection is %s', async (way) => {
-    await vault.save('openai', platform, KEY, change)
-    const proxy = await startTcpProxy(db.url)
-    try {
-      const other = await open({ databaseUrl: proxy.url })
-      expect(await other.find('openai', platform)).toBe(KEY)
-      proxy[way]()
-      await vault.save('openai', platform, NEXT, change)
-      other.clock.now += 1_000
-      expect(await other.find('openai', platform)).toBe(NEXT)
-      if (way === 'cut')
-        await vi.waitFor(() => expect(other.logged()).toContain('changes of provider keys are not heard'))
-      proxy.restore()
-      // Heard again, with the clock standing still.
-      await vi.waitFor(async () => {
-        await vault.save('openai', platform, KEY, change)
-        await vi.waitFor(async () => expect(await other.find('openai', platform)).toBe(KEY), 200)
-      }, 10_000)
-    } finally {
-      await proxy.close()
-    }
-  })
+  test.each(['cut', 'stall'] as const)(
+    'The cache uses nothing older than a second when the connection is %s.',
+    async (way) => {
+      await vault.save('openai', platform, KEY, change)
+      const proxy = await startTcpProxy(db.url)
+      try {
+        const other = await open({ databaseUrl: proxy.url })
+        expect(await other.find('openai', platform)).toBe(KEY)
+        proxy[way]()
+        await vault.save('openai', platform, NEXT, change)
+        other.clock.now += 1_000
+        expect(await other.find('openai', platform)).toBe(NEXT)
+        if (way === 'cut')
+          await vi.waitFor(() => expect(other.logged()).toContain('changes of provider keys are not heard'))
+        proxy.restore()
+        // Heard again, with the clock standing still.
+        await vi.waitFor(async () => {
+          await vault.save('openai', platform, KEY, change)
+          await vi.waitFor(async () => expect(await other.find('openai', platform)).toBe(KEY), 200)
+        }, 10_000)
+      } finally {
+        await proxy.close()
+      }
+    },
+  )
 })
 
 describe('a row that does not open', () => {
@@ -231,7 +234,7 @@ describe('a row that does not open', () => {
     return value('openai_api_key')
   }
 
-  test('because it was moved from another row', async () => {
+  test('A row does not open because it was moved from another row.', async () => {
     await vault.save('anthropic', alice, KEY, change)
     const { rows } = await db.pool.query(
       "select api_key_encrypted as sealed from user_provider_keys where user_id = 'alice'",
@@ -241,23 +244,23 @@ describe('a row that does not open', () => {
     )
   })
 
-  test('because it was cut', async () => {
+  test('A row does not open because it was cut.', async () => {
     expect(await spoil((await sealed()).slice(0, -40))).toBe(
       'it was cut or changed since it was sealed; save the key again',
     )
   })
 
-  test('because a bit was flipped', async () => {
+  test('A row does not open because a bit was flipped.', async () => {
     const text = await sealed()
     const flipped = text.replace(/.{8}$/, (end) => `${end[0] === 'A' ? 'B' : 'A'}${end.slice(1)}`)
     expect(await spoil(flipped)).toBe('it was cut or changed since it was sealed; save the key again')
   })
 
-  test('because it stands there in clear', async () => {
+  test('A row does not open because it stands there in clear.', async () => {
     expect(await spoil(KEY)).toBe('it is not sealed, so it was not stored by Tollgate; save the key again')
   })
 
-  test('because it was sealed under another root key', async () => {
+  test('A row does not open because it was sealed under another root key.', async () => {
     // Who still runs would register its root key again.
     await vault.close()
     const stranger = newRootKey()
@@ -272,7 +275,7 @@ describe('a row that does not open', () => {
     )
   })
 
-  test('is no row at all when it is empty', async () => {
+  test('A row that is empty is no row at all.', async () => {
     await vault.save('openai', platform, KEY, change)
     for (const empty of ['', null]) {
       await db.pool.query("update platform_settings set value = $1 where key = 'openai_api_key'", [empty])
@@ -283,7 +286,7 @@ describe('a row that does not open', () => {
   })
 })
 
-test('a Fernet token is read while its key is there, and named where it is not', async () => {
+test('A Fernet token is read while its key is there, and named where it is not.', async () => {
   const { encryptionKey, tokens } = JSON.parse(readFileSync(new URL('./fernet-tokens.json', import.meta.url), 'utf8'))
   await db.pool.query(
     "insert into platform_settings (key, value, category) values ('openai_api_key', $1, 'api_keys')",
@@ -302,7 +305,7 @@ test.each([
   ['a header behind it', 'sk-proj-0123456789\r\nX-Other: 1'],
   ['a character no header has', 'sk-proj-0123456789…'],
   ['nothing in it', ''],
-])('a Fernet token with %s is refused by name: no header carries it', async (_, text) => {
+])('A Fernet token with %s is refused by name: no header carries it.', async (_, text) => {
   const fernetKey = { signing: randomBytes(16), encryption: randomBytes(16) }
   await db.pool.query(
     "insert into platform_settings (key, value, category) values ('openai_api_key', $1, 'api_keys')",
@@ -324,7 +327,7 @@ function fernetToken(text: string, { signing, encryption }: FernetKey): string {
   return token.toString('base64').replaceAll('+', '-').replaceAll('/', '_')
 }
 
-test('a process with another root key does not start, and is told what to do', async () => {
+test('A process with another root key does not start, and is told what to do.', async () => {
   const stranger = newRootKey()
   await expect(open({ roots: [stranger] })).rejects.toThrow(
     new RegExp(
@@ -347,7 +350,7 @@ describe('the audit log', () => {
       .map(({ action, subject, actor, ip, request_id }) => [action, subject, actor, ip, request_id].join(' '))
       .reverse()
 
-  test('has every change, by whom and from where, and no value', async () => {
+  test('The audit log has every change, by whom and from where, and no value.', async () => {
     const acme = (await organization()) as { kind: 'organization'; id: string }
     await vault.save('openai', acme, KEY, change)
     await vault.save('openai', acme, NEXT, { actor: 'eve\0\ud800', ip: null, requestId: null })
@@ -371,7 +374,7 @@ describe('the audit log', () => {
     expect(rows[0].text).not.toMatch(/FIRST|SECOND|tollgate:[0-9a-f]/)
   })
 
-  test('has what psql did too', async () => {
+  test('The audit log has what psql did too.', async () => {
     await db.pool.query(
       "insert into platform_settings (key, value, category) values ('x_api_key', 'v', 'api_keys'), ('theme', 'dark', 'ui')",
     )
@@ -388,7 +391,7 @@ describe('the audit log', () => {
     ])
   })
 
-  test('stands and falls with the change', async () => {
+  test('The audit log stands and falls with the change.', async () => {
     const nobody: KeyOwner = { kind: 'organization', id: '00000000-0000-4000-8000-000000000000' }
     await expect(vault.save('openai', nobody, KEY, change)).rejects.toThrow('There is no such organization.')
     expect(await entries()).toEqual([])
@@ -398,11 +401,11 @@ describe('the audit log', () => {
     "update tollgate.audit_log set actor = 'nobody'",
     'delete from tollgate.audit_log',
     'truncate tollgate.audit_log',
-  ])('refuses: %s', async (statement) => {
+  ])('The audit log refuses a query: %s.', async (statement) => {
     await expect(db.pool.query(statement)).rejects.toThrow('audit_log is append-only')
   })
 
-  test('is read page by page, newest first', async () => {
+  test('The audit log is read page by page, newest first.', async () => {
     for (let n = 0; n < 3; n++) await vault.save('openai', platform, `${KEY}${n}`, { ...change, requestId: `${n}` })
     const [newest] = await listAuditEntries(db.database, { limit: 1 })
     const rest = await listAuditEntries(db.database, {

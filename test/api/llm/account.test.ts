@@ -33,7 +33,7 @@ async function charge(orgId: string, credits: number) {
 }
 
 describe('L7: credits', () => {
-  test('are what is left, without what running calls hold', async () => {
+  test('L7: credits are what is left, without what running calls hold.', async () => {
     const org = await seed()
     await charge(org.id, 0.5)
     const { callId } = await hold(product.db.pool, org.id, { output: 100 })
@@ -69,7 +69,7 @@ describe('L7: credits', () => {
     await close(product.db.pool, org.id, callId, null)
   })
 
-  test('are allocated by an admin, out of the pool, and never below zero', async () => {
+  test('L7: credits are allocated by an admin, out of the pool, and never below zero.', async () => {
     const org = await seed()
     const allocate = (key: string | null, body: object) => send('POST', '/api/v1/credits/allocate', key, body)
     const body = { user_id: 'mark', amount: '50.5', source: 'bonus' }
@@ -98,7 +98,7 @@ describe('L7: credits', () => {
     expect((await allocate(MASTER_KEY, { ...body, org_id: org.id })).json.balance).toBe('201')
   })
 
-  test('are deducted by an admin or a service, and a row says for what', async () => {
+  test('L7: credits are deducted by an admin or a service, and a row says for what.', async () => {
     const org = await seed()
     const deduct = (key: string | null, body: object) => send('POST', '/api/v1/credits/deduct', key, body)
     const body = {
@@ -135,7 +135,7 @@ describe('L7: credits', () => {
     expect((await deduct(org.keys.alice, { ...body, user_id: 'nobody', request_id: 'r3' })).status).toBe(403)
   })
 
-  test('of somebody else are for the operator', async () => {
+  test('L7: credits of somebody else are for the operator.', async () => {
     const org = await seed()
     const path = `/api/v1/llm/credits?user_id=alice&org_id=${org.id}`
     expect((await send('GET', path, MASTER_KEY)).json).toMatchObject({ user_id: 'alice', credits_remaining: 400 })
@@ -150,7 +150,7 @@ describe('L7: credits', () => {
       expect((await send('GET', open, null)).status).toBe(401)
   })
 
-  test('are not given to a user without an allocation', async () => {
+  test('L7: credits are not given to a user without an allocation.', async () => {
     const org = await seed()
     await product.db.pool.query("select tollgate.ledger_end_allocation($1, 'mark', 'admin')", [org.id])
     expect(await send('GET', '/api/v1/llm/credits', org.keys.mark)).toMatchObject({
@@ -159,7 +159,7 @@ describe('L7: credits', () => {
     })
   })
 
-  test('have a history of all that moved them, with refunds, page by page', async () => {
+  test('L7: credits have a history of all that moved them, with refunds, page by page.', async () => {
     const org = await seed()
     const callId = await charge(org.id, 30)
     const refund = await send('POST', `/api/v1/admin/calls/${callId}/refunds`, MASTER_KEY, {
@@ -202,7 +202,7 @@ describe('L7: credits', () => {
 })
 
 describe('A refund', () => {
-  test('is for the operator, with a reason, and at most the charge', async () => {
+  test('A refund is for the operator, with a reason, and at most the charge.', async () => {
     const org = await seed()
     const callId = await charge(org.id, 30)
     const path = `/api/v1/admin/calls/${callId}/refunds`
@@ -219,7 +219,7 @@ describe('A refund', () => {
 })
 
 describe('L8: usage', () => {
-  test('is one object for both kinds of reader', async () => {
+  test('L8: usage is one object for both kinds of reader.', async () => {
     const org = await seed()
     await charge(org.id, 10)
     await charge(org.id, 5)
@@ -256,7 +256,7 @@ describe('L8: usage', () => {
   })
 })
 
-test('The tokens of calls are in their usage and in the history', async () => {
+test('The tokens of calls are in their usage and in the history.', async () => {
   const org = await seed()
   const body = { model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'Hello' }] }
   for (let n = 0; n < 2; n += 1)
@@ -270,7 +270,7 @@ test('The tokens of calls are in their usage and in the history', async () => {
 })
 
 describe('L9: models', () => {
-  test('are listed with their prices', async () => {
+  test('L9: models are listed with their prices.', async () => {
     const org = await seed()
     const { json } = await send('GET', '/api/v1/llm/models', org.keys.alice)
     expect(json.object).toBe('list')
@@ -294,7 +294,7 @@ describe('L9: models', () => {
     expect((await send('GET', '/api/v1/llm/models?limit=1&offset=1', org.keys.alice)).json.data).toHaveLength(1)
   })
 
-  test('are sorted by provider, with the price of the plan', async () => {
+  test('L9: models are sorted by provider, with the price of the plan.', async () => {
     const org = await seed()
     const { json } = await send('GET', '/api/v1/llm/models/categorized', org.keys.alice)
     expect(json).toMatchObject({
@@ -309,7 +309,7 @@ describe('L9: models', () => {
     })
   })
 
-  test('are shown to anybody in short', async () => {
+  test('L9: models are shown to anybody in short.', async () => {
     const { status, json } = await send('GET', '/api/v1/llm/models/curated?app=loopnet', null)
     expect(status).toBe(200)
     expect(json).toMatchObject({
@@ -322,7 +322,7 @@ describe('L9: models', () => {
 })
 
 describe('Without Stripe', () => {
-  test('a purchase is refused with 501 and never answered as if it were one', async () => {
+  test('Without Stripe a purchase is refused with 501 and never answered as if it were one.', async () => {
     const org = await seed()
     for (const [path, body] of [
       ['/api/v1/llm/credits/purchase', { amount: 10, stripe_token: 'tok' }],
@@ -337,10 +337,13 @@ describe('Without Stripe', () => {
 })
 
 describe('Health', () => {
-  test.each(['/api/v1/llm/health', '/api/v1/health', '/api/v1/system/status'])('is told by %s', async (path) => {
-    expect(await send('GET', path, null)).toEqual({
-      status: 200,
-      json: { status: 'healthy', litellm_proxy: 'up', timestamp: expect.any(String) },
-    })
-  })
+  test.each(['/api/v1/llm/health', '/api/v1/health', '/api/v1/system/status'])(
+    'Health is told by %s.',
+    async (path) => {
+      expect(await send('GET', path, null)).toEqual({
+        status: 200,
+        json: { status: 'healthy', litellm_proxy: 'up', timestamp: expect.any(String) },
+      })
+    },
+  )
 })

@@ -46,36 +46,39 @@ describe('Buying credits', () => {
     [10, 10_000],
     [50, 55_000],
     [100, 120_000],
-  ])('for $%i opens a page of Stripe, and %i credits are there once it is paid', async (amount, credits) => {
-    const org = await seed()
-    const { status, json } = await post('/llm/credits/purchase', org.keys.olga, { amount, stripe_token: 'tok_visa' })
-    expect({ status, json }).toEqual({
-      status: 200,
-      json: {
-        success: true,
-        status: 'requires_payment',
-        checkout_url: expect.stringMatching(/^https:\/\/checkout\.stripe\.test\/cs_/),
-        transaction_id: expect.stringMatching(/^cs_/),
-        credits,
-        credits_added: 0,
-        new_balance: 400,
-      },
-    })
-    expect(stripe.sessions.at(-1)).toMatchObject({
-      mode: 'payment',
-      'line_items[0][price_data][unit_amount]': String(amount * 100),
-      'metadata[tollgate_org_id]': org.id,
-      'payment_intent_data[metadata][tollgate_org_id]': org.id,
-    })
-    expect((await pool(org.id)).total).toBe('1000')
-    expect(await event('checkout.session.completed', paidSession(stripe, amount * 100).session)).toEqual({
-      status: 200,
-      outcome: 'booked',
-    })
-    expect((await pool(org.id)).total).toBe(String(1_000 + credits))
-  })
+  ])(
+    'Buying credits for $%i opens a page of Stripe, and %i credits are there once it is paid.',
+    async (amount, credits) => {
+      const org = await seed()
+      const { status, json } = await post('/llm/credits/purchase', org.keys.olga, { amount, stripe_token: 'tok_visa' })
+      expect({ status, json }).toEqual({
+        status: 200,
+        json: {
+          success: true,
+          status: 'requires_payment',
+          checkout_url: expect.stringMatching(/^https:\/\/checkout\.stripe\.test\/cs_/),
+          transaction_id: expect.stringMatching(/^cs_/),
+          credits,
+          credits_added: 0,
+          new_balance: 400,
+        },
+      })
+      expect(stripe.sessions.at(-1)).toMatchObject({
+        mode: 'payment',
+        'line_items[0][price_data][unit_amount]': String(amount * 100),
+        'metadata[tollgate_org_id]': org.id,
+        'payment_intent_data[metadata][tollgate_org_id]': org.id,
+      })
+      expect((await pool(org.id)).total).toBe('1000')
+      expect(await event('checkout.session.completed', paidSession(stripe, amount * 100).session)).toEqual({
+        status: 200,
+        outcome: 'booked',
+      })
+      expect((await pool(org.id)).total).toBe(String(1_000 + credits))
+    },
+  )
 
-  test('of a sum that is not sold is refused', async () => {
+  test('Buying credits of a sum that is not sold is refused.', async () => {
     const org = await seed()
     for (const amount of [11, 0, -10, 'ten', 9.999, 10.001, '10.004', '1e1', '0x0a', ' 10', '', 1e21])
       expect(await post('/llm/credits/purchase', org.keys.olga, { amount })).toMatchObject({
@@ -84,7 +87,7 @@ describe('Buying credits', () => {
       })
   })
 
-  test('leads back to the address the operator stated, whatever host the request names, or to the page that is asked for', async () => {
+  test('Buying credits leads back to the address the operator stated, whatever host the request names, or to the page that is asked for.', async () => {
     const org = await seed()
     await request(`${product.tollgate.url}/api/v1/llm/credits/purchase`, {
       method: 'POST',
@@ -103,7 +106,7 @@ describe('Buying credits', () => {
       expect((await post('/llm/credits/purchase', org.keys.olga, { amount: 10, success_url })).status).toBe(422)
   })
 
-  test('by somebody who is alone in an organization gives the credits to that user', async () => {
+  test('Buying credits by somebody who is alone in an organization gives the credits to that user.', async () => {
     const org = await product.db.seedOrganization({ credits: 0, users: { ida: 0 } })
     await post('/llm/credits/purchase', org.keys.ida, { amount: 10 })
     await event('checkout.session.completed', paidSession(stripe, 1_000).session)
@@ -115,7 +118,7 @@ describe('Buying credits', () => {
 })
 
 describe('A webhook', () => {
-  test('that comes twice, and twice at once, books once', async () => {
+  test('A webhook that comes twice, and twice at once, books once.', async () => {
     const { org, session } = await buy(10)
     const outcomes = await Promise.all([1, 2, 3].map(() => event('checkout.session.completed', session)))
     expect(outcomes.map(({ outcome }) => outcome).sort()).toEqual(['booked', 'known', 'known'])
@@ -130,7 +133,7 @@ describe('A webhook', () => {
     ])
   })
 
-  test('that is not signed, or by somebody else, books nothing', async () => {
+  test('A webhook that is not signed, or by somebody else, books nothing.', async () => {
     const { org, session } = await buy(10)
     expect((await event('checkout.session.completed', session, 'whsec_other')).status).toBe(400)
     const unsigned = await fetch(`${product.tollgate.url}/api/v1/webhooks/stripe`, { method: 'POST', body: '{}' })
@@ -143,7 +146,7 @@ describe('A webhook', () => {
     ['of another product', { metadata: {} }],
     ['that is not paid yet', { payment_status: 'unpaid' }],
     ['in another currency', { currency: 'eur' }],
-  ])('about a session %s is ignored', async (_, change: Record<string, unknown>) => {
+  ])('A webhook about a session %s is ignored.', async (_, change: Record<string, unknown>) => {
     const { org, session } = await buy(10)
     const metadata = { ...session.metadata, ...(change.metadata as object) }
     const changed = {
@@ -155,13 +158,13 @@ describe('A webhook', () => {
     expect((await pool(org.id)).total).toBe('1000')
   })
 
-  test('of a kind that is not handled is ignored', async () => {
+  test('A webhook of a kind that is not handled is ignored.', async () => {
     expect(await event('customer.created', { id: 'cus_1' })).toEqual({ status: 200, outcome: 'ignored' })
   })
 })
 
 describe('Money that goes back', () => {
-  test('deducts the credits that are not allocated, by the part that was refunded', async () => {
+  test('Money that goes back deducts the credits that are not allocated, by the part that was refunded.', async () => {
     const { org, session, metadata, payment_intent } = await buy(10)
     await event('checkout.session.completed', session)
     const charge = { id: 'ch_1', payment_intent, metadata }
@@ -176,7 +179,7 @@ describe('Money that goes back', () => {
     expect((await pool(org.id)).total).toBe('1000')
   })
 
-  test('before the purchase is booked is sent again by Stripe: nothing is lost', async () => {
+  test('Money that goes back before the purchase is booked is sent again by Stripe: nothing is lost.', async () => {
     const { org, session, metadata, payment_intent } = await buy(10)
     const refund = () => event('charge.refunded', { id: 'ch_1', payment_intent, metadata, amount_refunded: 1_000 })
     expect((await refund()).status).toBe(409)
@@ -185,7 +188,7 @@ describe('Money that goes back', () => {
     expect((await pool(org.id)).total).toBe('1000')
   })
 
-  test('after the credits were given away suspends the organization, and says what is owed', async () => {
+  test('Money that goes back after the credits were given away suspends the organization, and says what is owed.', async () => {
     const { org, session, payment_intent } = await buy(10)
     await event('checkout.session.completed', session)
     await product.db.pool.query("select allocate_credits_to_user($1, 'mark', 9000)", [org.id])
@@ -201,7 +204,7 @@ describe('Money that goes back', () => {
     expect((await pool(org.id)).total).toBe('11000')
   })
 
-  test('of a payment that has nothing to do with us is ignored', async () => {
+  test('Money that goes back of a payment that has nothing to do with us is ignored.', async () => {
     const stranger = { id: 'ch_9', payment_intent: 'pi_stranger', metadata: {}, amount_refunded: 100 }
     expect(await event('charge.refunded', stranger)).toEqual({ status: 200, outcome: 'ignored' })
   })
@@ -222,7 +225,7 @@ describe('Adding credits by a payment', () => {
     return id
   }
 
-  test('that Stripe confirms is done once, by an admin', async () => {
+  test('Adding credits by a payment that Stripe confirms is done once, by an admin.', async () => {
     const org = await seed()
     const body = { credits: 55_000, purchase_amount: 50, stripe_payment_id: payment(org.id) }
     expect(await post(`/org-billing/credits/${org.id}/add`, org.keys.olga, body)).toMatchObject({
@@ -252,7 +255,7 @@ describe('Adding credits by a payment', () => {
       'more dollars than it is',
       (id: string) => ({ credits: 10, purchase_amount: 50.01, stripe_payment_id: payment(id) }),
     ],
-  ])('is refused with %s', async (_, body: (id: string) => unknown) => {
+  ])('Adding credits by a payment is refused with %s.', async (_, body: (id: string) => unknown) => {
     const org = await seed()
     expect(await post(`/org-billing/credits/${org.id}/add`, org.keys.olga, body(org.id))).toMatchObject({
       status: 402,

@@ -65,7 +65,7 @@ describe('Callers without a credential', () => {
     ['GET', '/billing/test-org-id/history?limit=0', undefined],
     ['GET', '/organizations', undefined],
     ['DELETE', '/subscriptions/x', undefined],
-  ])('are refused with 401 by %s %s with the body %s', async (method, path, body) => {
+  ])('Callers without a credential are refused with 401 by %s %s with the body %s.', async (method, path, body) => {
     const answer = await send(method, path, null, body)
     expect(answer.status).toBe(401)
     expect(answer.json.detail).toEqual(expect.any(String))
@@ -73,7 +73,7 @@ describe('Callers without a credential', () => {
 })
 
 describe('B1: the organizations of a caller', () => {
-  test('are listed with plan and credits', async () => {
+  test('B1: the organizations of a caller are listed with plan and credits.', async () => {
     const org = await seed()
     await product.db.pool.query("select deduct_credits($1, 'mark', 103, 'valuation')", [org.id])
     const { status, json } = await send('GET', '/billing/user', org.keys.mark)
@@ -99,7 +99,7 @@ describe('B1: the organizations of a caller', () => {
     })
   })
 
-  test('are an empty list with zeros for a caller who belongs to none', async () => {
+  test('B1: the organizations of a caller are an empty list with zeros for a caller who belongs to none.', async () => {
     const { status, json } = await send('GET', '/billing/user', MASTER_KEY)
     expect(status).toBe(200)
     expect(json.organizations).toEqual([])
@@ -108,7 +108,7 @@ describe('B1: the organizations of a caller', () => {
 })
 
 describe('B2: the credit pool', () => {
-  test('has its fields, credits as integers and dollars as a text', async () => {
+  test('B2: the credit pool has its fields, credits as integers and dollars as a text.', async () => {
     const org = await seed()
     const { status, json } = await send('GET', `/credits/${org.id}`, org.keys.mark)
     expect({ status, json }).toEqual({
@@ -132,7 +132,7 @@ describe('B2: the credit pool', () => {
     })
   })
 
-  test('is shown to members only, and to the operator', async () => {
+  test('B2: the credit pool is shown to members only, and to the operator.', async () => {
     const [org, other] = [await seed(), await seed()]
     for (const id of [org.id, randomUUID(), 'test-org-llm-001', "x' or 1=1"])
       refused(
@@ -145,7 +145,7 @@ describe('B2: the credit pool', () => {
       refused(await send('GET', `/credits/${id}`, MASTER_KEY), 404, 'Credit pool not found')
   })
 
-  test('keeps amounts that a float would change', async () => {
+  test('B2: the credit pool keeps amounts that a float would change.', async () => {
     const org = await product.db.seedOrganization({ credits: '9999999999999.123457', users: { olga: 0 } })
     expect((await send('GET', `/credits/${org.id}`, org.keys.olga)).text).toContain(
       '"total_credits":9999999999999.123457,',
@@ -154,7 +154,7 @@ describe('B2: the credit pool', () => {
 })
 
 describe('B3: usage', () => {
-  test('is broken down by service and by user', async () => {
+  test('B3: usage is broken down by service and by user.', async () => {
     const org = await seed()
     await product.db.pool.query("select deduct_credits($1, 'olga', 100, 'company_enrichment')", [org.id])
     await product.db.pool.query("select deduct_credits($1, 'mark', 3, 'property_search')", [org.id])
@@ -180,7 +180,7 @@ describe('B3: usage', () => {
       expect((await send('GET', `/credits/${org.id}/usage?days=${days}`, org.keys.mark)).status).toBe(422)
   })
 
-  test('of nothing is zeros', async () => {
+  test('B3: the usage of nothing is zeros.', async () => {
     const org = await seed()
     const { json } = await send('GET', `/credits/${org.id}/usage`, org.keys.mark)
     expect(json).toMatchObject({ total_credits_used: 0, user_count: 0, service_breakdown: {}, top_users: [] })
@@ -193,7 +193,7 @@ describe('B4: adding credits', () => {
     ['?credits=5000', undefined, 15_000],
     ['?credits=50&purchase_amount=0', undefined, 10_050],
     ['', { credits: 50, purchase_amount: '0.50', stripe_payment_id: 'pi_1' }, 10_050],
-  ])('%s %o is done by the operator', async (query, body, total) => {
+  ])('B4: credits are added by the operator: %s %o.', async (query, body, total) => {
     const org = await seed()
     const { status, json } = await send('POST', `/credits/${org.id}/add${query}`, MASTER_KEY, body)
     expect({ status, json }).toEqual({
@@ -207,7 +207,7 @@ describe('B4: adding credits', () => {
     })
   })
 
-  test('for money is in the billing history', async () => {
+  test('B4: credits that are added for money are in the billing history.', async () => {
     const org = await seed()
     await send('POST', `/credits/${org.id}/add?credits=5000&purchase_amount=50.00`, MASTER_KEY)
     await send('POST', `/credits/${org.id}/add?credits=5000`, MASTER_KEY)
@@ -239,7 +239,7 @@ describe('B4: adding credits', () => {
     ['?credits=10&purchase_amount=NaN', undefined],
     ['', { credits: null }],
     ['', { credits: '10', purchase_amount: [] }],
-  ])('%s %o is refused with 422 and adds nothing', async (query, body) => {
+  ])('B4: %s %o is refused with 422 and adds nothing.', async (query, body) => {
     const org = await seed()
     const answer = await send('POST', `/credits/${org.id}/add${query}`, MASTER_KEY, body)
     expect(answer.status).toBe(422)
@@ -247,7 +247,7 @@ describe('B4: adding credits', () => {
     expect((await send('GET', `/credits/${org.id}`, MASTER_KEY)).json.total_credits).toBe(10_000)
   })
 
-  test('is for the operator alone where the configuration says nothing else', async () => {
+  test('B4: credits are added by the operator alone where the configuration says nothing else.', async () => {
     const org = await seed()
     for (const user of ['olga', 'mark'] as const)
       refused(
@@ -261,7 +261,7 @@ describe('B4: adding credits', () => {
     }
   })
 
-  test('is done once under one Idempotency-Key, also when both are sent at once', async () => {
+  test('B4: credits are added once under one Idempotency-Key, also when both requests are sent at once.', async () => {
     const org = await seed()
     const key = { 'idempotency-key': randomUUID() }
     const add = (credits: number) =>
@@ -272,7 +272,7 @@ describe('B4: adding credits', () => {
     expect((await send('GET', `/credits/${org.id}`, MASTER_KEY)).json.total_credits).toBe(10_100)
   })
 
-  test('B11: without an organization in the path goes to the one that is named', async () => {
+  test('B11: a request without an organization in the path goes to the one that is named.', async () => {
     const org = await seed()
     const { status, json } = await send('POST', `/credits/add?credits=5&org_id=${org.id}`, MASTER_KEY)
     expect({ status, total: json.total_credits }).toEqual({ status: 200, total: 10_005 })
@@ -298,7 +298,7 @@ describe('B5: allocating credits', () => {
     created_at: TIME,
   })
 
-  test('adds to what the member has', async () => {
+  test('B5: an allocation adds to what the member has.', async () => {
     const org = await seed()
     const { status, json } = await send('POST', `/credits/${org.id}/allocate`, org.keys.olga, body)
     expect({ status, json }).toEqual({ status: 200, json: shape(org.id) })
@@ -314,7 +314,7 @@ describe('B5: allocating credits', () => {
     )
   })
 
-  test('for good keeps what it says: never', async () => {
+  test('B5: an allocation for good keeps what it says: never.', async () => {
     const org = await seed()
     const never = { user_id: 'mark', allocated_credits: 1, reset_period: 'never' }
     expect((await send('POST', `/credits/${org.id}/allocate`, org.keys.olga, never)).json).toMatchObject({
@@ -323,7 +323,7 @@ describe('B5: allocating credits', () => {
     })
   })
 
-  test('is refused for the right reason', async () => {
+  test('B5: an allocation is refused for the right reason.', async () => {
     const org = await seed()
     const allocate = (sent: unknown, key = org.keys.olga, id = org.id) =>
       send('POST', `/credits/${id}/allocate`, key, sent)
@@ -344,7 +344,7 @@ describe('B5: allocating credits', () => {
     expect((await send('GET', `/credits/${org.id}`, org.keys.olga)).json.allocated_credits).toBe(1_500)
   })
 
-  test('B6: what was allocated is listed as an array, the newest first', async () => {
+  test('B6: what was allocated is listed as an array, the newest first.', async () => {
     const org = await seed()
     await send('POST', `/credits/${org.id}/allocate`, org.keys.olga, body)
     const { status, json } = await send('GET', `/credits/${org.id}/allocations`, org.keys.olga)
@@ -358,7 +358,7 @@ describe('B5: allocating credits', () => {
     )
   })
 
-  test('a user sees the own ones, an admin those of members', async () => {
+  test('A user sees the own allocations, an admin those of members.', async () => {
     const org = await seed()
     for (const key of [org.keys.mark, org.keys.olga, MASTER_KEY]) {
       const { status, json } = await send('GET', '/credits/user/mark', key)
@@ -381,7 +381,7 @@ describe('B7 to B9: subscriptions', () => {
     trial_days: 7,
   })
 
-  test('B7: one is created in its trial, at the price of the catalogue', async () => {
+  test('B7: a subscription is created in its trial, at the price of the catalogue.', async () => {
     const org = await withoutPlan()
     const { status, json } = await send('POST', '/subscriptions', org.keys.olga, {
       ...body(org.id),
@@ -407,7 +407,7 @@ describe('B7 to B9: subscriptions', () => {
     refused(await send('POST', '/subscriptions', org.keys.olga, body(org.id)), 409, /has a subscription already/)
   })
 
-  test('B7: what does not fit is refused', async () => {
+  test('B7: a subscription that does not fit is refused.', async () => {
     const org = await withoutPlan()
     const create = (sent: unknown, key = org.keys.olga) => send('POST', '/subscriptions', key, sent)
     refused(await create(body(org.id), org.keys.mark), 403, 'Not authorized to create subscription')
@@ -430,7 +430,7 @@ describe('B7 to B9: subscriptions', () => {
     expect(alias.json).toMatchObject({ subscription_plan: 'byok', monthly_price: '30.00', status: 'active' })
   })
 
-  test('B9: the plan goes up and down by its names, and the history says so', async () => {
+  test('B9: the plan goes up and down by its names, and the history says so.', async () => {
     const org = await withoutPlan()
     refused(await send('GET', `/subscriptions/${org.id}`, org.keys.mark), 404, 'No active subscription found')
     refused(
@@ -475,7 +475,7 @@ describe('B7 to B9: subscriptions', () => {
 })
 
 describe('B10: dashboards', () => {
-  test('of an organization have both spellings of its plan', async () => {
+  test('B10: the dashboards of an organization have both spellings of its plan.', async () => {
     const org = await withoutPlan()
     await send('POST', '/subscriptions', org.keys.olga, {
       org_id: org.id,
@@ -526,7 +526,7 @@ describe('B10: dashboards', () => {
     refused(await send('GET', `/billing/org/${randomUUID()}`, MASTER_KEY), 404, 'Organization not found')
   })
 
-  test('of the system are for the operator', async () => {
+  test('B10: the dashboards of the system are for the operator.', async () => {
     const org = await withoutPlan()
     await send('POST', '/subscriptions', org.keys.olga, {
       org_id: org.id,
@@ -567,7 +567,7 @@ describe('B10: dashboards', () => {
     refused(await send('GET', '/billing/system', org.keys.olga), 403, 'System admin access required')
   })
 
-  test('the history is for admins, with its bounds', async () => {
+  test('B10: the history is for admins, with its bounds.', async () => {
     const org = await seed()
     refused(
       await send('GET', `/billing/${org.id}/history`, org.keys.mark),

@@ -39,7 +39,7 @@ describe('A deduction', () => {
     ...more,
   })
 
-  test('charges a member, once for one request id', async () => {
+  test('A deduction charges a member, once for one request id.', async () => {
     const org = await seed()
     const body = deduct(org.id)
     for (let time = 0; time < 2; time++) {
@@ -59,7 +59,7 @@ describe('A deduction', () => {
     ])
   })
 
-  test('that does not fit is refused and changes nothing', async () => {
+  test('A deduction that does not fit is refused and changes nothing.', async () => {
     const org = await seed()
     const tooMuch = await send('POST', '/credits/deduct', org.keys.olga, deduct(org.id, { credits_used: 501 }))
     expect(tooMuch).toMatchObject({
@@ -81,7 +81,7 @@ describe('A deduction', () => {
 })
 
 describe('The paths of an older client', () => {
-  test('read and change the same books', async () => {
+  test('The paths of an older client read and change the same books.', async () => {
     const org = await seed()
     const sale = { amount: 5000, transaction_type: 'purchase', payment_method: 'stripe', description: 'test' }
     expect(await send('POST', `/credits/${org.id}/transaction`, org.keys.olga, sale)).toMatchObject({
@@ -119,7 +119,7 @@ describe('The paths of an older client', () => {
     expect((await send('GET', `/usage/${org.id}/olga`, org.keys.mark)).status).toBe(403)
   })
 
-  test('B4 as Ops-Center had it: an admin of the organization adds credits where the configuration allows it', async () => {
+  test('B4 as Ops-Center had it: an admin of the organization adds credits where the configuration allows it.', async () => {
     const org = await seed()
     const add = await send('POST', `/credits/${org.id}/add?credits=5000&purchase_amount=50.00`, org.keys.olga)
     expect(add.json).toMatchObject({ success: true, total_credits: 15_000, available_credits: 13_500 })
@@ -131,7 +131,7 @@ describe('The paths of an older client', () => {
     expect(own.json.total_credits).toBe(15_007)
   })
 
-  test('a plan costs what the configuration says', async () => {
+  test('A plan costs what the configuration says.', async () => {
     const org = await seed()
     const { json } = await send('PUT', `/subscriptions/${org.id}/upgrade?new_plan=byok`, org.keys.olga)
     expect(json).toMatchObject({ new_plan: 'byok', new_price: 31.5 })
@@ -139,7 +139,7 @@ describe('The paths of an older client', () => {
 })
 
 describe('Organizations and members', () => {
-  test('are made, listed, renamed, suspended and transferred by those who may', async () => {
+  test('Organizations and members are made, listed, renamed, suspended and transferred by those who may.', async () => {
     const name = `org-${randomUUID()}`
     const made = await send('POST', '/organizations', MASTER_KEY, { name, owner_id: 'olga' })
     expect(made).toMatchObject({ status: 201, json: { name, status: 'active' } })
@@ -163,7 +163,7 @@ describe('Organizations and members', () => {
     expect(all.find((one: { id: string }) => one.id === id)).toMatchObject({ role: null, member_count: 2 })
   })
 
-  test('an owner sees the own organization, adds, changes and removes members', async () => {
+  test('An owner sees the own organization, adds, changes and removes members.', async () => {
     const org = await seed()
     expect((await send('GET', '/organizations', org.keys.olga)).json).toMatchObject([
       { id: org.id, role: 'owner', member_count: 2 },
@@ -198,7 +198,7 @@ describe('Organizations and members', () => {
       ).toBe(403)
   })
 
-  test('an admin who is no owner makes and removes no owner', async () => {
+  test('An admin who is no owner makes and removes no owner.', async () => {
     const org = await seed()
     await send('PATCH', `/organizations/${org.id}/members/mark`, org.keys.olga, { role: 'admin' })
     const members = `/organizations/${org.id}/members`
@@ -214,7 +214,7 @@ describe('Organizations and members', () => {
       expect(answer.status).toBe(403)
   })
 
-  test('somebody is invited by a token; a key does not prove who accepts it', async () => {
+  test('Somebody is invited by a token; a key does not prove who accepts it.', async () => {
     const org = await seed()
     const invitations = `/organizations/${org.id}/invitations`
     const sent = await send('POST', invitations, org.keys.olga, { email: 'p@example.com', role: 'admin' })

@@ -53,7 +53,7 @@ describe('A dispute', () => {
     ['that was lost takes them', [CREATED, WITHDRAWN, UPDATED, LOST], 10_000],
     ['that is only asked about leaves them', [INQUIRY, INQUIRY_CLOSED], 0],
     ['that began as a question takes them', [INQUIRY, WITHDRAWN, LOST], 10_000],
-  ])('%s, whatever order its events come in', async (_, events, taken) => {
+  ])('A dispute %s, whatever order its events come in.', async (_, events, taken) => {
     const { org } = await buy()
     const all = orders(events)
     await Promise.all(
@@ -72,7 +72,7 @@ describe('A dispute', () => {
     expect(await totalOf(org)).toBe(String(1_000 + all.length * (10_000 - taken)))
   })
 
-  test('and a second one of the same payment are two', async () => {
+  test('A dispute and a second one of the same payment are two.', async () => {
     const { org, session, payment_intent } = await buy()
     await book(session)
     for (const [id, amount] of [
@@ -85,7 +85,7 @@ describe('A dispute', () => {
     expect(await totalOf(org)).toBe('9000')
   })
 
-  test('of a payment that is not booked yet is sent again by Stripe, once Stripe says that the payment is ours', async () => {
+  test('A dispute of a payment that is not booked yet is sent again by Stripe, once Stripe says that the payment is ours.', async () => {
     const { org, session, payment_intent, metadata } = await buy()
     const dispute = { id: `dp_${payment_intent}`, payment_intent, amount: 1_000, status: 'needs_response' }
     expect(await event(CREATED.type, dispute)).toEqual({ status: 200, outcome: 'ignored' })

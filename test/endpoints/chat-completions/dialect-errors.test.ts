@@ -58,14 +58,14 @@ async function failed(
 }
 
 describe.for([{}, { stream: true }])('before an answer %j', (body) => {
-  test('xAI: a wrong key is the operator’s trouble, loud in the log', async () => {
+  test('xAI: a wrong key is the operator’s trouble, loud in the log.', async () => {
     const wrongKey = xaiError(400, 'Incorrect API key provided: ab***yz. You can obtain one from https://console.x.ai.')
     const { answer, message, line } = await failed('xai', wrongKey, { status: 503, code: 'provider_account' }, body)
     expect([message, answer.headers.get('retry-after')]).toEqual([`xAI ${ACCOUNT}`, '2'])
     expect(line).toContain(LOUD)
   })
 
-  test('xAI: spent credits are too, a rate limit is not', async () => {
+  test('xAI: spent credits are the operator’s trouble too, a rate limit is not.', async () => {
     const spent = `Your team ${TEAM} has either used all available credits or reached its monthly spending limit.`
     const { message, line } = await failed('xai', xaiError(429, spent), { status: 503, code: 'provider_account' }, body)
     expect(message).toBe(`xAI ${ACCOUNT}`)
@@ -75,7 +75,7 @@ describe.for([{}, { stream: true }])('before an answer %j', (body) => {
     expect(answer.headers.get('retry-after')).toBe('9')
   })
 
-  test('Groq: a rate limit says when to come back, a request too large is one', async () => {
+  test('Groq: a rate limit says when to come back, a request too large is one.', async () => {
     const org = 'in organization `org_01hq3v5x7z9b1d` on tokens per minute (TPM)'
     const limit = { type: 'tokens', code: 'rate_limit_exceeded' }
     const limited = errorAnswer(429, { message: `Limit reached ${org}. Please try again in 11.455s.`, ...limit })
@@ -88,7 +88,7 @@ describe.for([{}, { stream: true }])('before an answer %j', (body) => {
     )
   })
 
-  test('OpenRouter: no money, moderation, too long a prompt', async () => {
+  test('OpenRouter: no money, moderation and a prompt too long have their own errors.', async () => {
     const unpaid = routedError(402, 'This request requires more credits, or fewer max_tokens.')
     const { message, line } = await failed('openrouter', unpaid, { status: 503, code: 'provider_account' }, body)
     expect(message).toBe(`OpenRouter ${ACCOUNT}`)
@@ -105,7 +105,7 @@ describe.for([{}, { stream: true }])('before an answer %j', (body) => {
     expect(told.message).toBe('Key [key] of [account] may not use this tool')
   })
 
-  test('HuggingFace: plain text is passed on', async () => {
+  test('HuggingFace: plain text is passed on.', async () => {
     const text = 'Failed to deserialize the JSON body: missing field `messages` at its end'
     const wanted = { status: 400, code: 'bad_request', type: 'invalid_request_error' }
     const { message } = await failed('huggingface', textAnswer(422, text), wanted, body)
@@ -114,7 +114,7 @@ describe.for([{}, { stream: true }])('before an answer %j', (body) => {
 })
 
 describe('in the place of an answer', () => {
-  test('OpenRouter: an error in a 200 without choices', async () => {
+  test('OpenRouter: an error in a 200 without choices is an error.', async () => {
     const script = routedError(502, 'Provider returned error')
     const { message } = await failed('openrouter', { ...script, status: 200 }, { status: 503, code: 'provider_failed' })
     expect(message).toBe('OpenRouter failed to answer. Try again shortly.')
@@ -135,7 +135,7 @@ const chunk = (choice: object, rest: object = {}) =>
 const ROUTED_FAILURE = { error: { code: 502, message: 'Upstream idle', metadata: {} } }
 
 describe('a stream that fails before its first content has the status of its failure:', () => {
-  test('Groq', async () => {
+  test('A stream of Groq that fails before its first content has the status of its failure.', async () => {
     const { message } = await failed(
       'groq',
       rawStream([FAILED_EVENT]),
@@ -145,7 +145,7 @@ describe('a stream that fails before its first content has the status of its fai
     expect(message).toBe('Failed to call a function.')
   })
 
-  test('OpenRouter', async () => {
+  test('A stream of OpenRouter that fails before its first content has the status of its failure.', async () => {
     const script = rawStream([
       ': OPENROUTER PROCESSING\n\n',
       chunk({ delta: { content: '' }, finish_reason: 'error' }, ROUTED_FAILURE),
@@ -191,17 +191,20 @@ describe('a stream that fails later ends with one error frame, charged for what 
       },
       row: { credits_used: '0.300000', provenance: 'provider_cost' },
     },
-  ])('$name', async ({ model, last, error, row }) => {
-    const { db, upstream, tollgate } = product
-    const acme = await db.seedOrganization({ credits: 100, users: { alice: 50 } })
-    upstream.respond(rawStream([content, last, content]))
-    const body = { model, ...HELLO, stream: true, stream_options: { include_usage: true } }
-    const call = openCall(tollgate, acme.keys.alice, body)
-    const { body: shown, complete } = await call.closed
-    expect([(await call.head).status, complete]).toEqual([200, true])
-    const named = content.replace('"model":"m"', `"model":${JSON.stringify(model)}`)
-    expect(shown).toBe(named + sse({ error, detail: error.message }))
-    expect(await rowOfRequest(product, call.requestId)).toMatchObject({ ...row, outcome: 'cut_off' })
-    expect(await balanceOf(db.pool, acme.id, 'alice')).toMatchObject({ used: row.credits_used, held: '0.000000' })
-  })
+  ])(
+    'A stream that fails later ends with one error frame, charged for what was delivered or stated: $name',
+    async ({ model, last, error, row }) => {
+      const { db, upstream, tollgate } = product
+      const acme = await db.seedOrganization({ credits: 100, users: { alice: 50 } })
+      upstream.respond(rawStream([content, last, content]))
+      const body = { model, ...HELLO, stream: true, stream_options: { include_usage: true } }
+      const call = openCall(tollgate, acme.keys.alice, body)
+      const { body: shown, complete } = await call.closed
+      expect([(await call.head).status, complete]).toEqual([200, true])
+      const named = content.replace('"model":"m"', `"model":${JSON.stringify(model)}`)
+      expect(shown).toBe(named + sse({ error, detail: error.message }))
+      expect(await rowOfRequest(product, call.requestId)).toMatchObject({ ...row, outcome: 'cut_off' })
+      expect(await balanceOf(db.pool, acme.id, 'alice')).toMatchObject({ used: row.credits_used, held: '0.000000' })
+    },
+  )
 })

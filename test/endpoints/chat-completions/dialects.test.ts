@@ -84,7 +84,7 @@ describe('xAI', () => {
   }
 
   test.for(bothWays(thought, { model: 'grok-3-mini-high' }))(
-    'reasoning beside completion_tokens is charged, and shown inside: %s',
+    'xAI: reasoning beside completion_tokens is charged, and shown inside: %s.',
     async ([, body, script]) => {
       // (24 x 300 + 8 x 75 + 109 x 500) x 1.5 nano-dollars
       const expected = { credits: '0.093450', provenance: 'provider_usage' }
@@ -94,14 +94,14 @@ describe('xAI', () => {
   )
 
   test.for(bothWays({ ...thought, cost_in_usd_ticks: 12_345 }))(
-    'its bill is the price, rounded up once, after the markup: %s',
+    'xAI: its bill is the price, rounded up once, after the markup: %s.',
     async ([, body, script]) => {
       // 1 234.5 nano-dollars x 1.5 is 1 851.75; rounded before the markup it would be 1 853.
       await charged('grok', script, { credits: '0.001852', provenance: 'provider_cost' }, body)
     },
   )
 
-  test('a bill of nothing is not believed; the operator’s own price comes before any bill', async () => {
+  test('xAI: a bill of nothing is not believed; the operator’s own price comes before any bill.', async () => {
     const free = chatAnswer({ usage: { ...thought, cost_in_usd_ticks: 0 } })
     await charged('grok', free, { credits: '0.093450', provenance: 'provider_usage' })
     const billed = chatAnswer({ usage: { ...thought, cost_in_usd_ticks: 12_345 } })
@@ -120,7 +120,7 @@ describe('Groq', () => {
   test.for([
     ['three times', { usage: USAGE }, [sse({ ...HEAD, choices: [], usage: USAGE })]],
     ['only inside x_groq', {}, []],
-  ] as const)('usage stated %s is charged once, and is one frame', async ([, beside, after]) => {
+  ] as const)('Groq: usage stated %s is charged once, and is one frame.', async ([, beside, after]) => {
     const finish = chunk({}, 'stop', { x_groq: { id: 'r', usage: USAGE }, ...beside })
     const script = rawStream([chunk({ content: 'Hi' }), finish, ...after, 'data: [DONE]\n\n'])
     const { answer } = await charged('llama', script, expected, STREAM)
@@ -132,7 +132,7 @@ describe('Groq', () => {
     expect(frames[3]).toBe('data: [DONE]')
   })
 
-  test('a compound system is priced model by model', async () => {
+  test('Groq: a compound system is priced model by model.', async () => {
     const part = (model: string, prompt: number, completion: number) => ({
       model,
       usage: { prompt_tokens: prompt, completion_tokens: completion, total_tokens: prompt + completion },
@@ -149,11 +149,14 @@ describe('Groq', () => {
 describe('OpenRouter', () => {
   const bill = { ...USAGE, is_byok: false, cost_details: { upstream_inference_cost: null } }
 
-  test.for(bothWays({ ...bill, cost: 0.0123 }))('its bill is the price, fees and all: %s', async ([, body, script]) => {
-    const expected = { credits: '18.450000', provenance: 'provider_cost' }
-    const { usage } = await charged('routed', script, expected, body)
-    expect(usage).toEqual({ ...USAGE, cost: 0.01845 })
-  })
+  test.for(bothWays({ ...bill, cost: 0.0123 }))(
+    'OpenRouter: its bill is the price, fees and all: %s.',
+    async ([, body, script]) => {
+      const expected = { credits: '18.450000', provenance: 'provider_cost' }
+      const { usage } = await charged('routed', script, expected, body)
+      expect(usage).toEqual({ ...USAGE, cost: 0.01845 })
+    },
+  )
 
   test.for<[string, string, object, string, string]>([
     [
@@ -175,11 +178,11 @@ describe('OpenRouter', () => {
     ['tokens where the bill is none', 'routed', { cost: 'free' }, '0.006975', 'provider_usage'],
     // (11 x 1 000 + 5 x 2 000) x 1.5
     ['the operator’s own price before it', 'routed-priced', { cost: 0.0123 }, '0.031500', 'provider_usage'],
-  ])('charged is %s', async ([, model, rest, credits, provenance]) => {
+  ])('OpenRouter: what is charged is %s.', async ([, model, rest, credits, provenance]) => {
     await charged(model, chatAnswer({ usage: { ...bill, ...rest } }), { credits, provenance })
   })
 
-  test('another model that served keeps the bill; without one it is priced as itself', async () => {
+  test('OpenRouter: another model that served keeps the bill; without one it is priced as itself.', async () => {
     const model = 'anthropic/claude-opus-4.1'
     const billed = chatAnswer({ model, usage: { ...bill, cost: 0.0005 } })
     await charged('routed', billed, { credits: '0.750000', provenance: 'provider_cost' })
@@ -187,7 +190,7 @@ describe('OpenRouter', () => {
     await charged('routed', chatAnswer({ model, usage: USAGE }), { credits: '0.810000', provenance: 'provider_usage' })
   })
 
-  test('comments stay behind, and a finish reason said twice is said once', async () => {
+  test('OpenRouter: comments stay behind, and a finish reason said twice is said once.', async () => {
     const choice = { index: 0, delta: { role: 'assistant', content: '' }, finish_reason: 'stop' }
     const head = { id: 'gen-1', model: 'openai/gpt-4o-mini', object: 'chat.completion.chunk', created: 1 }
     const hello = sse({ ...head, choices: [{ index: 0, delta: { content: 'Hi' }, finish_reason: null }] })
@@ -200,7 +203,7 @@ describe('OpenRouter', () => {
     expect(answer.body).toBe(named('routed', `${hello}${stop}${usage}data: [DONE]\n\n`))
   })
 
-  test('all models of the request are held for; one without a price is refused by its name', async () => {
+  test('OpenRouter: all models of the request are held for; one without a price is refused by its name.', async () => {
     const { db, upstream, tollgate } = product
     const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
     const [cheap, dear] = ['openai/gpt-4o-mini', 'anthropic/claude-opus-4.1']
@@ -234,27 +237,30 @@ describe('OpenRouter', () => {
 })
 
 describe('HuggingFace', () => {
-  test.for(['bare', 'bare:fastest', 'bare:cheapest'])('%s: no provider named, no price, no call', async (model) => {
-    const { db, upstream, tollgate } = product
-    const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
-    const before = upstream.requests.length
-    const answer = await postChat(tollgate, acme.keys.alice, { ...HELLO, model })
-    const detail = `HuggingFace chooses who serves 'org/model${model.slice(4)}', so its price can't be known. Add a provider: 'org/model:groq', for one. The operator can set input_cost_per_token and output_cost_per_token for it.`
-    expect([answer.status, answer.json()]).toEqual([
-      400,
-      { error: { message: detail, type: 'invalid_request_error', param: 'model', code: 'unknown_price' }, detail },
-    ])
-    expect(upstream.requests).toHaveLength(before)
-  })
+  test.for(['bare', 'bare:fastest', 'bare:cheapest'])(
+    'HuggingFace: %s names no provider, so there is no price and no call.',
+    async (model) => {
+      const { db, upstream, tollgate } = product
+      const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
+      const before = upstream.requests.length
+      const answer = await postChat(tollgate, acme.keys.alice, { ...HELLO, model })
+      const detail = `HuggingFace chooses who serves 'org/model${model.slice(4)}', so its price can't be known. Add a provider: 'org/model:groq', for one. The operator can set input_cost_per_token and output_cost_per_token for it.`
+      expect([answer.status, answer.json()]).toEqual([
+        400,
+        { error: { message: detail, type: 'invalid_request_error', param: 'model', code: 'unknown_price' }, detail },
+      ])
+      expect(upstream.requests).toHaveLength(before)
+    },
+  )
 
-  test('is priced as it was asked for, whoever the answer says it is; the operator’s price needs no provider', async () => {
+  test('HuggingFace: a call is priced as it was asked for, whoever the response says it is; the operator’s price needs no provider.', async () => {
     // A name that has a price of its own, $0.10 and $0.50.
     const served = chatAnswer({ model: 'openai/gpt-oss-20b:groq', usage: USAGE })
     await charged('hugged', served, { credits: '0.015660', provenance: 'provider_usage' })
     await charged('hugged-priced', served, { credits: '0.031500', provenance: 'provider_usage' })
   })
 
-  test('a stream without spaces, usage, [DONE] and OpenAI’s words is counted, and ends like OpenAI’s', async () => {
+  test('HuggingFace: a stream without spaces, usage, [DONE] and OpenAI’s words is counted, and ends like OpenAI’s.', async () => {
     const frame = (content: string, finish: string | null) => ({
       id: '',
       object: 'chat.completion.chunk',
@@ -272,7 +278,7 @@ describe('HuggingFace', () => {
     expect(usage).toMatchObject({ prompt_tokens: 10, completion_tokens: 2, total_tokens: 12 })
   })
 
-  test('takes the cap as max_tokens', async () => {
+  test('HuggingFace: the cap is sent as max_tokens.', async () => {
     const { db, upstream, tollgate } = product
     const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
     upstream.respond(chatAnswer({ usage: USAGE }))
@@ -288,7 +294,7 @@ describe('OpenAI', () => {
     ['default', '0.095625'],
     ['flex', '0.047813'],
     ['priority', '0.191250'],
-  ])('the tier that served sets the price: %s', async ([tier, credits]) => {
+  ])('OpenAI: the tier that served sets the price: %s.', async ([tier, credits]) => {
     const { frames, ...rest } = chatAnswer({ model: 'gpt-5', usage: USAGE })
     const body = { ...(JSON.parse(String(frames[0])) as object), service_tier: tier }
     const script = { ...rest, frames: [JSON.stringify(body)] }
@@ -305,12 +311,12 @@ describe('OpenAI', () => {
       },
       { model: 'gpt-5.6' },
     ),
-  )('what was read from and written to the cache has its own rates: %s', async ([, body, script]) => {
+  )('OpenAI: what was read from and written to the cache has its own rates: %s.', async ([, body, script]) => {
     // (500 x 4 000 + 300 x 400 + 200 x 5 000 + 10 x 20 000) x 1.5
     await charged('gpt-5.6', script, { credits: '4.980000', provenance: 'provider_usage' }, body)
   })
 
-  test('a model that reasons gets its cap where it takes it', async () => {
+  test('OpenAI: a model that reasons gets its cap where it takes it.', async () => {
     const { db, upstream, tollgate } = product
     const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
     upstream.respond(chatAnswer({ model: 'gpt-5', usage: USAGE }))

@@ -57,14 +57,14 @@ describe('goes out in these bytes, and is charged as they read:', () => {
     // Stored at no price of its own, and answered here and now.
     ['a completion to be kept', ',"store":true', ',"store":true'],
     ['ways of sampling', ',"top_k":5,"min_p":0.10', ',"top_k":5,"min_p":0.10'],
-  ])('%s', async ([, rest, out]) => {
+  ])('A request goes out in these bytes, and is charged as they read: %s.', async ([, rest, out]) => {
     const result = await call(written(rest))
     expect(result.answer.status).toBe(200)
     expect(result.sent).toEqual([written(out)])
     expect(await rowsOf(product.db.pool, result.orgId)).toMatchObject([CHARGED])
   })
 
-  test('a conversation as any client sends it back', async () => {
+  test('A conversation goes out as any client sends it back.', async () => {
     const messages = [
       {
         role: 'system',
@@ -103,7 +103,7 @@ describe('goes out in these bytes, and is charged as they read:', () => {
 })
 
 describe('drop_params', () => {
-  test('leaves out what is not known, at every depth, and not a digit else', async () => {
+  test('drop_params leaves out what is not known, at every depth, and not a digit else.', async () => {
     const messages = '"messages":[{"role":"user","content":[{"type":"text","text":"hi","x":1}],"id":"m1"}]'
     const tools =
       '"tools":[{"type":"function","function":{"name":"f","parameters":{"maximum":1.0,"x":9007199254740993},"x":1}}]'
@@ -118,7 +118,7 @@ describe('drop_params', () => {
 })
 
 describe('allowed_openai_params', () => {
-  test('lets through what is named, as it came, and nothing else', async () => {
+  test('Allowed_openai_params lets through what is named, as it came, and nothing else.', async () => {
     const body = `{"model":"allowing","messages":[{"role":"user","content":"hi","id":"m1"}],"num_predict":1.50,"extra_body":{"a":1}}`
     const { answer, sent } = await call(body)
     expect([answer.status, sent]).toEqual([200, [body.replace('allowing', 'gpt-4o-mini')]])
@@ -127,7 +127,7 @@ describe('allowed_openai_params', () => {
     await expectNothingHappened(product, other)
   })
 
-  test('counts what they hold as input', async () => {
+  test('Allowed_openai_params counts what they hold as input.', async () => {
     const held = async (extra: string) =>
       heldFor(product, await call(written(`,"max_tokens":10,"foo":${extra}`, 'everything')))
     const [small, large] = [await held('"a"'), await held(JSON.stringify('words '.repeat(10_000)))]
@@ -142,17 +142,20 @@ describe('allowed_openai_params', () => {
     ['in a name', `${LONG}:1`, `{${LONG}:1}`],
     ['below a name that is never input', `"audio":{"foo":${LONG}}`, `{"foo":${LONG}}`],
     ['below a name that is never input with other providers', `"thinking":{"a":${LONG}}`, `{"thinking":{"a":${LONG}}}`],
-  ])('counts a text %s once: as much is held as for the same text in a message', async ([, member, text]) => {
-    const holding = async (content: string, more: string) => {
-      const messages = JSON.stringify([{ role: 'user', content }])
-      const body = `{"model":"everything","messages":${messages}${more}}`
-      const { details } = await rowOfCall(product.db.pool, (await call(body)).answer.headers.get('x-litellm-call-id'))
-      return details.held
-    }
-    expect(await holding('', `,${member}`)).toBe(await holding(text, ''))
-  })
+  ])(
+    'Allowed_openai_params counts a text %s once: as much is held as for the same text in a message.',
+    async ([, member, text]) => {
+      const holding = async (content: string, more: string) => {
+        const messages = JSON.stringify([{ role: 'user', content }])
+        const body = `{"model":"everything","messages":${messages}${more}}`
+        const { details } = await rowOfCall(product.db.pool, (await call(body)).answer.headers.get('x-litellm-call-id'))
+        return details.held
+      }
+      expect(await holding('', `,${member}`)).toBe(await holding(text, ''))
+    },
+  )
 
-  test('believes no cap: a call is held at the most its model writes, or not made', async () => {
+  test('Allowed_openai_params believes no cap: a call is held at the most its model writes, or not made.', async () => {
     const result = await call(written(',"max_tokens":1,"lift":true', 'everything'))
     expect(result.sent).toEqual([
       written(',"max_tokens":1,"lift":true,"max_completion_tokens":1').replace('everything', 'gpt-4o-mini'),
@@ -167,7 +170,7 @@ describe('allowed_openai_params', () => {
     expect((await postChat(tollgate, poor.keys.bob, written(',"max_tokens":1', 'everything'))).status).toBe(200)
   })
 
-  test('lets a stream that shows its output grow its hold, and holds one that hides it in full', async () => {
+  test('Allowed_openai_params lets a stream that shows its output grow its hold, and holds one that hides it in full.', async () => {
     const shown = await heldFor(product, await call(written(',"stream":true,"max_tokens":1,"lift":true', 'everything')))
     // 4 096 tokens at $0.60 a million, and 50 %.
     expect(shown).toBeGreaterThan(3.6864)
@@ -224,14 +227,14 @@ describe('OpenRouter is told the prices of the quote', () => {
       ',"provider":{"sort":"price"}',
       '{"sort":"price","max_price":{"prompt":1,"completion":2}}',
     ],
-  ])('%s', async ([, model, rest, provider]) => {
+  ])('OpenRouter is told the prices of the quote: %s.', async ([, model, rest, provider]) => {
     const { answer, sent } = await bound(model, rest)
     expect(answer.status).toBe(200)
     expect(sent.map((body) => JSON.parse(body))).toEqual([JSON.parse(out(provider))])
   })
 })
 
-test('what a provider is thought not to honour goes to it by the operator’s word', async () => {
+test('What a provider is thought not to honour goes to it by the operator’s word.', async () => {
   const rest = ',"max_completion_tokens":9,"max_tokens":9,"logprobs":true'
   const { answer, sent } = await call(written(rest, 'llama'))
   expect([answer.status, sent]).toEqual([200, [written(rest, 'llama-3.3-70b-versatile')]])
@@ -239,14 +242,14 @@ test('what a provider is thought not to honour goes to it by the operator’s wo
   expectRefusal(other.answer, { status: 400, code: 'unsupported_parameter', param: 'logit_bias' })
 })
 
-test('Groq, which refuses its mere name, is not sent store: false', async () => {
+test('Groq, which refuses its mere name, is not sent store: false.', async () => {
   const caps = ',"max_completion_tokens":9,"max_tokens":9'
   const { answer, sent } = await call(written(`${caps},"store":false`, 'llama'))
   expect(answer.status).toBe(200)
   expect(sent).toEqual([written(caps, 'llama-3.3-70b-versatile')])
 })
 
-test('a cheaper tier is charged where the answer states it, and only held at the list price', async () => {
+test('A cheaper tier is charged where the response states it, and only held at the list price.', async () => {
   const unstated = await call(written(',"service_tier":"flex"'))
   expect(await rowsOf(product.db.pool, unstated.orgId)).toMatchObject([CHARGED])
 })

@@ -72,7 +72,7 @@ describe('is refused by name, before anything is called or held:', () => {
       'web_search_options.Search_Context_Size',
       'search_context_size',
     ],
-  ])('%s', async ([, rest, param, word]) => {
+  ])('Content that only some server reads is refused by name: %s.', async ([, rest, param, word]) => {
     for (const model of ['gpt-4o-mini', 'dropping', 'everything', 'claude']) {
       const result = await call(written(rest, model))
       const said = expectRefusal(result.answer, { status: 400, code: 'invalid_request', param })
@@ -81,7 +81,7 @@ describe('is refused by name, before anything is called or held:', () => {
     }
   })
 
-  test('content that only some server reads', async () => {
+  test('Content that only some server reads.', async () => {
     const messages = [
       ['{"role":"user","content":"hi","Content":"long"}', 'messages[0].Content'],
       ['{"role":"user","content":"hi","content":"long"}', 'messages[0].content'],
@@ -127,7 +127,7 @@ describe('is refused by name, before anything is called or held:', () => {
     ['the same where all is let through', ',"deferred":true', 'deferred', 'everything'],
     ['a call in the background', ',"background":1', 'background', 'everything'],
     ['the same where it could be left out', ',"background":true', 'background', 'dropping'],
-  ])('%s', async ([, rest, param, model]) => {
+  ])('Content that only some server reads is refused by name: %s.', async ([, rest, param, model]) => {
     const result = await call(written(rest, model))
     expectRefusal(result.answer, { status: 400, code: 'unsupported_parameter', param })
     await expectNothingHappened(product, result)
@@ -142,14 +142,14 @@ describe('is refused by name, before anything is called or held:', () => {
     [',"max_tokens":[9]', 'max_tokens'],
     [',"stream":"true"', 'stream'],
     [',"stream_options":[]', 'stream_options'],
-  ])('a value that servers read differently: %s', async ([rest, param]) => {
+  ])('A value that servers read differently is refused by name: %s.', async ([rest, param]) => {
     const result = await call(written(rest))
     expectRefusal(result.answer, { status: 400, code: 'invalid_request', param })
     await expectNothingHappened(product, result)
   })
 })
 
-test('the refusal says what to do', async () => {
+test('The refusal of a member says what to do.', async () => {
   const { answer } = await call(written(',"top_n":3'))
   expect(answer.json().detail).toBe(
     "'top_n' is no parameter that OpenAI is known to take. Leave it out, or ask the operator for drop_params: true or allowed_openai_params: ['top_n'].",
@@ -160,7 +160,7 @@ test('the refusal says what to do', async () => {
   )
 })
 
-test('thirty thousand members that nobody knows are refused, or left out, in no time', async () => {
+test('Thirty thousand members that nobody knows are refused, or left out, in no time.', async () => {
   const many = Array.from({ length: 30_000 }, (_, n) => `"a${n}":0`).join()
   const begun = performance.now()
   const { answer } = await call(written(`,${many}`))

@@ -45,7 +45,7 @@ async function thrown(work: Promise<unknown>): Promise<unknown> {
   )
 }
 
-test('chat', async () => {
+test('OpenAI’s client gets a chat completion.', async () => {
   const { client } = await openAi()
   const { data, response, request_id } = await client.chat.completions.create(HELLO).withResponse()
   expect(data.choices[0]?.message.content).toBe('Hello world')
@@ -54,7 +54,7 @@ test('chat', async () => {
   expect(response.headers.get('x-credits-used')).toBe('0.006975')
 })
 
-test('streaming: for await', async () => {
+test('OpenAI’s client streams with for await.', async () => {
   const { client } = await openAi()
   const stream = await client.chat.completions.create({
     ...HELLO,
@@ -71,7 +71,7 @@ test('streaming: for await', async () => {
   expect(usage).toEqual({ prompt_tokens: 11, completion_tokens: 5, total_tokens: 16, cost: 0.000006975 })
 })
 
-test('streaming: .stream() with its events and the completion it puts together', async () => {
+test('OpenAI’s client streams with .stream(), its events and the completion it puts together.', async () => {
   const { client } = await openAi()
   const deltas: string[] = []
   const stream = client.chat.completions.stream(HELLO).on('content', (delta) => deltas.push(delta))
@@ -102,7 +102,7 @@ const toolUser: Handler = ({ json }) => {
   })
 }
 
-test('tools: runTools goes round, each round is a call of its own', async () => {
+test('runTools goes round, and each round is a call of its own.', async () => {
   const { client, upstream, db, acme } = await openAi()
   upstream.respond(toolUser)
   const runner = client.chat.completions.runTools({
@@ -124,7 +124,7 @@ test('tools: runTools goes round, each round is a call of its own', async () => 
   expect((await rowsOf(db.pool, acme.id)).map(({ credits_used }) => credits_used)).toEqual(['0.006975', '0.006975'])
 })
 
-test('structured output', async () => {
+test('OpenAI’s client reads structured output.', async () => {
   const { client, upstream } = await openAi()
   upstream.respond(chatAnswer({ text: ['{"city":"Oslo","people":700000}'] }))
   const format = zodResponseFormat(z.object({ city: z.string(), people: z.number() }), 'town')
@@ -133,7 +133,7 @@ test('structured output', async () => {
   expect(upstream.requests.at(-1)?.json?.response_format).toEqual(JSON.parse(JSON.stringify(format)))
 })
 
-test('abort in the middle of a stream: upstream stops, what was delivered is charged', async () => {
+test('An abort in the middle of a stream stops upstream, and what was delivered is charged.', async () => {
   const { client, upstream, db, callsBefore } = await openAi()
   const never = new Promise<void>(() => {})
   upstream.respond(chatStream({ text: ['Hello', ' world', ' never'], gate: (i) => (i === 3 ? never : undefined) }))
@@ -153,7 +153,7 @@ test('abort in the middle of a stream: upstream stops, what was delivered is cha
   })
 })
 
-test('abort before the answer is the client’s own error, and the call is charged once', async () => {
+test('An abort before the response is the client’s own error, and the call is charged once.', async () => {
   const { client, upstream, db, acme, traffic, callsBefore } = await openAi()
   const gate = Promise.withResolvers<void>()
   upstream.respond(chatAnswer({ beforeHead: gate.promise }))
@@ -168,7 +168,7 @@ test('abort before the answer is the client’s own error, and the call is charg
   expect(await rowsOf(db.pool, acme.id)).toMatchObject([{ credits_used: '0.006975', provenance: 'provider_usage' }])
 })
 
-test('401 is an AuthenticationError, not retried', async () => {
+test('A 401 is an AuthenticationError, which is not retried.', async () => {
   const { client, traffic } = await openAi()
   const error = await thrown(client.withOptions({ apiKey: `uc_${'0'.repeat(64)}` }).chat.completions.create(HELLO))
   expect(error).toBeInstanceOf(AuthenticationError)
@@ -176,14 +176,14 @@ test('401 is an AuthenticationError, not retried', async () => {
   expect(traffic.sent).toBe(1)
 })
 
-test('404 is a NotFoundError', async () => {
+test('A 404 is a NotFoundError.', async () => {
   const { client } = await openAi()
   const error = await thrown(client.chat.completions.create({ ...HELLO, model: 'nonexistent' }))
   expect(error).toBeInstanceOf(NotFoundError)
   expect(error).toMatchObject({ status: 404, code: 'model_not_found', param: 'model' })
 })
 
-test('400 is a BadRequestError, ours and the provider’s', async () => {
+test('A 400 is a BadRequestError, ours and the provider’s.', async () => {
   const { client, upstream } = await openAi()
   const ours = await thrown(client.chat.completions.create({ ...HELLO, messages: [] }))
   expect(ours).toBeInstanceOf(BadRequestError)
@@ -202,7 +202,7 @@ test('400 is a BadRequestError, ours and the provider’s', async () => {
   expect((theirs as Error).message).toBe('400 Invalid temperature')
 })
 
-test('402 is an APIError with its status, and not retried', async () => {
+test('A 402 is an APIError with its status, which is not retried.', async () => {
   const { client, traffic, upstream, callsBefore } = await openAi({ allocated: 0 })
   const error = await thrown(client.chat.completions.create(HELLO))
   expect(error).toBeInstanceOf(APIError)
@@ -211,7 +211,7 @@ test('402 is an APIError with its status, and not retried', async () => {
   expect(upstream.tally.calls).toBe(callsBefore)
 })
 
-test('429 of the provider is a RateLimitError', async () => {
+test('A 429 of the provider is a RateLimitError.', async () => {
   const { client, upstream } = await openAi({ maxRetries: 0 })
   upstream.respond(
     errorAnswer(429, { message: 'slow', code: 'rate_limit_exceeded' }, { headers: { 'retry-after': '60' } }),
@@ -222,7 +222,7 @@ test('429 of the provider is a RateLimitError', async () => {
   expect((error as APIError).headers?.get('retry-after')).toBe('60')
 })
 
-test('503 is an InternalServerError', async () => {
+test('A 503 is an InternalServerError.', async () => {
   const { client, upstream } = await openAi({ maxRetries: 0 })
   upstream.respond(errorAnswer(401, { message: 'Incorrect API key provided: sk-test', code: 'invalid_api_key' }))
   const error = await thrown(client.chat.completions.create(HELLO))
@@ -231,7 +231,7 @@ test('503 is an InternalServerError', async () => {
   expect((error as Error).message).not.toContain('sk-test')
 })
 
-test('the client’s own retry after a 503 gets the answer, charged once', async () => {
+test('The client’s own retry after a 503 gets the response, and is charged once.', async () => {
   const { client, upstream, db, acme, traffic } = await openAi()
   let refused = false
   upstream.respond((request) => {

@@ -25,7 +25,7 @@ function refusal(run: () => unknown): { status: number; code: string; param: str
 }
 
 describe('a request that is read', () => {
-  test('keeps its bytes and tells what we rely on', () => {
+  test('A request that is read keeps its bytes and tells what we rely on.', () => {
     const text = Buffer.from(
       `{ "model": "gpt-4o", ${MESSAGES}, "stream": true, "n": 3, "max_tokens": 50, "seed": 9007199254740993, "stream_options": {"include_usage": true} }`,
     )
@@ -35,7 +35,7 @@ describe('a request that is read', () => {
     expect(read).toMatchObject({ model: 'gpt-4o', stream: true, includeUsage: true, choices: 3, outputCap: 50 })
   })
 
-  test('has defaults for what is missing or null', () => {
+  test('A request that is read has defaults for what is missing or null.', () => {
     for (const rest of [
       '',
       ',"stream":null,"n":null,"max_tokens":null,"max_completion_tokens":null,"stream_options":null',
@@ -55,18 +55,18 @@ describe('a request that is read', () => {
     ['"max_tokens":7,"max_completion_tokens":8', 8],
     ['"max_tokens":9,"max_completion_tokens":8', 9],
     ['"max_tokens":1.0', 1],
-  ])('is covered up to the larger of its caps: %s', (caps, cap) => {
+  ])('A request that is read is covered up to the larger of its caps: %s.', (caps, cap) => {
     expect(parse(`{"model":"m",${MESSAGES},${caps}}`).outputCap).toBe(cap)
   })
 
-  test('may have nested members of the same name, unknown ones and names of prototypes', () => {
+  test('A request that is read may have nested members of the same name, unknown ones and names of prototypes.', () => {
     const read = parse(`{"model":"m",${MESSAGES},"x":{"model":"n"},"__proto__":{"stream":true},"toString":1}`)
     expect(read.stream).toBe(false)
     expect(read.model).toBe('m')
     expect(read.strangers.map(({ path }) => path)).toEqual([['x'], ['__proto__'], ['toString']])
   })
 
-  test('may nest 256 levels and hold brackets in strings', () => {
+  test('A request that is read may nest 256 levels and hold brackets in strings.', () => {
     const deep = `${'['.repeat(255)}${']'.repeat(255)}`
     expect(parse(`{"model":"m",${MESSAGES},"x":${deep},"y":"${'{['.repeat(400)}\\""}`).model).toBe('m')
   })
@@ -86,7 +86,7 @@ describe('a request that is refused', () => {
     ['a byte order mark', `\ufeff{"model":"m",${MESSAGES}}`],
     ['a control character in a string', `{"model":"m\u0001",${MESSAGES}}`],
     ['brackets that never open', ']]]]'],
-  ])('is not JSON: %s', (_, text) => {
+  ])('A request that is refused is not JSON: %s.', (_, text) => {
     expect(refusal(() => parse(text))).toEqual(invalidJson)
   })
 
@@ -95,7 +95,7 @@ describe('a request that is refused', () => {
     ['an overlong slash', [0xc0, 0xaf]],
     ['a surrogate', [0xed, 0xa0, 0x80]],
     ['a cut sequence', [0xe2, 0x82]],
-  ])('is not UTF-8: %s', (_, bytes) => {
+  ])('A request that is refused is not UTF-8: %s.', (_, bytes) => {
     const text = Buffer.concat([Buffer.from('{"model":"'), Buffer.from(bytes), Buffer.from(`",${MESSAGES}}`)])
     expect(refusal(() => parseRequest(text))).toEqual(invalidJson)
   })
@@ -140,7 +140,7 @@ describe('a request that is refused', () => {
     ['any member twice', `{"model":"m",${MESSAGES},"x":1,"x":1}`, 'x'],
     ['257 levels', `{"model":"m",${MESSAGES},"x":${'['.repeat(256)}${']'.repeat(256)}}`, 'request_body'],
     ['a million levels', '[{'.repeat(500_000), 'request_body'],
-  ])('is not what we can meter: %s', (_, text, param) => {
+  ])('A request that is refused is not what we can meter: %s.', (_, text, param) => {
     expect(refusal(() => parse(text))).toEqual({ status: 400, code: 'invalid_request', param })
   })
 })
@@ -191,7 +191,7 @@ describe('a request over HTTP', () => {
     ['a JSON dialect', { 'content-type': 'application/vnd.api+json' }],
     ['none', {}],
     ['identity coding', { 'content-encoding': 'identity' }],
-  ])('is read: content type %s', async (_, headers) => {
+  ])('A request over HTTP is read: content type %s.', async (_, headers) => {
     expect(await send(headers, BODY)).toMatchObject({ model: 'm', text: Buffer.from(BODY) })
   })
 
@@ -201,36 +201,36 @@ describe('a request over HTTP', () => {
     ['multipart', { 'content-type': 'multipart/form-data; boundary=x' }, 'unsupported_media_type'],
     ['JSON lines', { 'content-type': 'application/jsonl' }, 'unsupported_media_type'],
     ['gzip', { 'content-encoding': 'gzip' }, 'unsupported_encoding'],
-  ])('is refused with 415: %s', async (_, headers, code) => {
+  ])('A request over HTTP is refused with 415: %s.', async (_, headers, code) => {
     expect(await send(headers, BODY)).toMatchObject({ status: 415, code, param: null })
   })
 
   test.each<[string, Record<string, string>]>([
     ['by its stated length', {}],
     ['while it comes in', { 'transfer-encoding': 'chunked' }],
-  ])('is refused with 413 when it is too large, told %s', async (_, headers) => {
+  ])('A request over HTTP is refused with 413 when it is too large, told %s.', async (_, headers) => {
     const body = `{"model":"m",${MESSAGES},"x":"${'x'.repeat(LIMIT)}"}`
     expect(await send(headers, body)).toMatchObject({ status: 413, code: 'request_too_large', param: null })
   })
 
-  test('is refused with 413 when it holds too many values, before it is whole', async () => {
+  test('A request over HTTP is refused with 413 when it holds too many values, before it is whole.', async () => {
     const body = `{"model":"m",${MESSAGES},"x":[${'0,'.repeat(VALUES)}`
     const refused = { status: 413, code: 'too_many_values', param: 'request_body', limit: 'body_values' }
     expect(await send({ 'content-length': `${LIMIT}` }, body)).toMatchObject(refused)
   })
 
-  test('that stops coming is refused with 408', async () => {
+  test('A request over HTTP that stops coming is refused with 408.', async () => {
     const refused = { status: 408, code: 'body_timeout', headers: { 'Retry-After': '1' }, limit: 'silent' }
     expect(await send({ 'content-length': '100' }, '{"model":')).toMatchObject(refused)
   })
 
-  test('of just the limit is read', async () => {
+  test('A request over HTTP of just the limit is read.', async () => {
     const body = BODY.replace('hi', 'h'.repeat(LIMIT - BODY.length + 2))
     expect(Buffer.byteLength(body)).toBe(LIMIT)
     expect(await send({}, body)).toMatchObject({ model: 'm' })
   })
 
-  test('that breaks off is refused with 400', async () => {
+  test('A request over HTTP that breaks off is refused with 400.', async () => {
     const { port } = server.address() as AddressInfo
     const arrived = once(server, 'request') as Promise<[IncomingMessage]>
     const outgoing = request({
@@ -249,7 +249,7 @@ describe('a request over HTTP', () => {
   })
 })
 
-test('a cap no price could be held for is refused', () => {
+test('A cap no price could be held for is refused.', () => {
   const body = (cap: number) => Buffer.from(`{"model":"m","messages":[{}],"max_tokens":${cap}}`)
   expect(parseRequest(body(2_147_483_647)).outputCap).toBe(2_147_483_647)
   expect(() => parseRequest(body(2_147_483_648))).toThrow('"max_tokens" must be an integer from 1 to 2147483647.')
@@ -267,12 +267,12 @@ describe('what some server would take for another form of it is refused', () => 
     ['models', 'gpt-4o'],
     ['modalities', 'audio'],
     ['modalities', ['Audio']],
-  ])('%s: %j', (name, value) => {
+  ])('What some server would take for another form of it is refused: %s: %j.', (name, value) => {
     const text = `{"model":"m",${MESSAGES},"${name}":${JSON.stringify(value)}}`
     expect(refusal(() => parse(text))).toEqual({ status: 400, code: 'invalid_request', param: name })
   })
 
-  test('a part in the place of the list of parts', () => {
+  test('A part in the place of the list of parts is refused.', () => {
     const text = '{"model":"m","messages":[{"role":"user","content":{"type":"image_url","image_url":{"url":"x"}}}]}'
     expect(refusal(() => parse(text)).param).toBe('messages[0].content')
   })

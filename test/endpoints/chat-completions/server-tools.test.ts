@@ -40,19 +40,22 @@ test.for([
   { model: 'oss-exact', params: { tools: [{ type: 'code_interpreter' }], stream: true }, kind: 'code_interpreter' },
   // One of two is set.
   { model: 'routed-exact', params: { plugins: [{ id: 'web' }, { id: 'file-parser' }] }, kind: 'file_parser' },
-])('without a surcharge it is refused, naming the setting: $kind at $model', async ({ model, params, kind }) => {
-  const { db, upstream, tollgate } = product
-  const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
-  const before = upstream.requests.length
-  const answer = await postChat(tollgate, acme.keys.alice, { model, ...HELLO, ...params })
-  const message = expectRefusal(answer, { status: 400, code: 'unbounded_tool', param: kind })
-  expect(message).toBe(
-    `What the provider's tool '${kind}' reads is billed as input and can't be known before the call. The operator can set tollgate.tool_surcharges.${kind}: dollars to hold for such a call.`,
-  )
-  expect(upstream.requests).toHaveLength(before)
-  const { rows } = await db.pool.query('select 1 from tollgate.ledger_holds where org_id = $1', [acme.id])
-  expect(rows).toEqual([])
-})
+])(
+  'A server tool without a surcharge is refused, naming the setting: $kind at $model',
+  async ({ model, params, kind }) => {
+    const { db, upstream, tollgate } = product
+    const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
+    const before = upstream.requests.length
+    const answer = await postChat(tollgate, acme.keys.alice, { model, ...HELLO, ...params })
+    const message = expectRefusal(answer, { status: 400, code: 'unbounded_tool', param: kind })
+    expect(message).toBe(
+      `What the provider's tool '${kind}' reads is billed as input and can't be known before the call. The operator can set tollgate.tool_surcharges.${kind}: dollars to hold for such a call.`,
+    )
+    expect(upstream.requests).toHaveLength(before)
+    const { rows } = await db.pool.query('select 1 from tollgate.ledger_holds where org_id = $1', [acme.id])
+    expect(rows).toEqual([])
+  },
+)
 
 describe('with a surcharge', () => {
   // A hundred output tokens are 3 credits.
@@ -83,7 +86,7 @@ describe('with a surcharge', () => {
       params: { search_parameters: { mode: 'off' } },
       held: '3.000000',
     },
-  ])('it is in the hold, exactly: $name', async ({ model, params, held }) => {
+  ])('With a surcharge the server tool is in the hold, exactly: $name', async ({ model, params, held }) => {
     const { db, upstream, tollgate } = product
     const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
     const later = Promise.withResolvers<void>()
@@ -103,7 +106,7 @@ describe('with a surcharge', () => {
     expect(rows).toEqual([{ hold: held, allocation: held, pool: held }])
   })
 
-  test('who can’t cover it is refused', async () => {
+  test('Who can’t cover the surcharge of a server tool is refused.', async () => {
     const { db, upstream, tollgate } = product
     const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 17 } })
     const before = upstream.requests.length
@@ -141,7 +144,7 @@ describe('the charge is the true one', () => {
       // (11 x 300 + 5 x 500 + 3 x 100 000) x 1.5
       row: { credits_used: '0.458700', provenance: 'provider_usage' },
     },
-  ])('$name', async ({ model, params, usage, row }) => {
+  ])('The charge of a server tool is the true one: $name', async ({ model, params, usage, row }) => {
     const { db, upstream, tollgate } = product
     const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
     upstream.respond(chatAnswer({ usage, model: model === 'grok' ? 'grok-3-mini' : 'openai/gpt-4o-mini' }))
@@ -151,7 +154,7 @@ describe('the charge is the true one', () => {
     expect(await rowOfCall(db.pool, answer.headers.get('x-litellm-call-id'))).toMatchObject(row)
   })
 
-  test('a compound system’s tools are counted as it says it ran them', async () => {
+  test('A compound system’s tools are counted as it says it ran them.', async () => {
     const { db, upstream, tollgate } = product
     const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
     const message = { role: 'assistant', content: 'x', executed_tools: [{ type: 'search' }, { type: 'search' }] }
@@ -164,7 +167,7 @@ describe('the charge is the true one', () => {
     expect(row.details).toMatchObject({ tool_uses: { web_search: 2 } })
   })
 
-  test('a tool that is billed by use and adds no input needs a fee, not a surcharge', async () => {
+  test('A tool that is billed by use and adds no input needs a fee, not a surcharge.', async () => {
     const { db, upstream, tollgate } = product
     const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
     upstream.respond(chatAnswer({ usage: USAGE, model: 'gpt-4o-search-preview' }))

@@ -60,7 +60,7 @@ test.for(cases)('$model, with $credits credits, is sent a cap of $cap and a budg
 })
 
 test.for(['claude', 'routed'] as const)(
-  'where no budget fits, the call is refused and nothing goes out: %s',
+  'Where no budget fits, the call is refused and nothing goes out: %s.',
   async (model) => {
     const { db, upstream, tollgate } = product
     const acme = await db.seedOrganization({ credits: 10_000, users: { alice: '38.399999' } })

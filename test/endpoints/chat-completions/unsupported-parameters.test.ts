@@ -52,21 +52,24 @@ const upstreamName = (model: Model) => MODELS[model].slice(MODELS[model].indexOf
 describe.for(REFUSED)('$model with $params', ({ model, params, named }) => {
   const provider = MODELS[model].slice(0, MODELS[model].indexOf('/')) as keyof typeof LABELS
 
-  test.for([{}, { stream: true }])(`is refused, naming ${named}, and nothing is called or held: %j`, async (kind) => {
-    const { db, upstream, tollgate } = product
-    const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
-    const before = upstream.requests.length
-    const answer = await postChat(tollgate, acme.keys.alice, { model, ...HELLO, ...params, ...kind })
-    const expected = { status: 400, code: 'unsupported_parameter', type: 'invalid_request_error', param: named }
-    expect(expectRefusal(answer, expected)).toBe(
-      `${LABELS[provider]} can't honour '${named}' for this model. Leave it out, or ask the operator for drop_params: true.`,
-    )
-    expect(upstream.requests).toHaveLength(before)
-    const { rows } = await db.pool.query('select 1 from tollgate.ledger_holds where org_id = $1', [acme.id])
-    expect(rows).toEqual([])
-  })
+  test.for([{}, { stream: true }])(
+    `A request is refused, naming ${named}, and nothing is called or held: %j.`,
+    async (kind) => {
+      const { db, upstream, tollgate } = product
+      const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
+      const before = upstream.requests.length
+      const answer = await postChat(tollgate, acme.keys.alice, { model, ...HELLO, ...params, ...kind })
+      const expected = { status: 400, code: 'unsupported_parameter', type: 'invalid_request_error', param: named }
+      expect(expectRefusal(answer, expected)).toBe(
+        `${LABELS[provider]} can't honour '${named}' for this model. Leave it out, or ask the operator for drop_params: true.`,
+      )
+      expect(upstream.requests).toHaveLength(before)
+      const { rows } = await db.pool.query('select 1 from tollgate.ledger_holds where org_id = $1', [acme.id])
+      expect(rows).toEqual([])
+    },
+  )
 
-  test('goes out without it where the operator drops such parameters', async () => {
+  test('A request goes out without the parameter where the operator drops such parameters.', async () => {
     const { db, upstream, tollgate } = product
     const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
     upstream.respond(chat({ model: upstreamName(model) }))
@@ -77,7 +80,7 @@ describe.for(REFUSED)('$model with $params', ({ model, params, named }) => {
   })
 })
 
-test('one choice is held for where n was dropped', async () => {
+test('One choice is held for where n was dropped.', async () => {
   const { db, upstream, tollgate } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500, bob: 500 } })
   const held = async (key: string, params: object): Promise<string> => {
@@ -95,7 +98,7 @@ test('one choice is held for where n was dropped', async () => {
   expect(await held(acme.keys.bob, { n: 8 })).toBe(one)
 })
 
-test('what the operator preset is dropped like what the caller wrote', async () => {
+test('What the operator preset is dropped like what the caller wrote.', async () => {
   const { db, upstream, tollgate } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   upstream.respond(chat({ model: 'o3' }))
@@ -106,7 +109,7 @@ test('what the operator preset is dropped like what the caller wrote', async () 
   expect(upstream.requests.at(-1)?.json).toEqual({ ...HELLO, ...also('grok'), model: 'grok-4', temperature: 0.2 })
 })
 
-test('what says nothing is not refused', async () => {
+test('A parameter that says nothing is not refused.', async () => {
   const { db, upstream, tollgate } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   for (const [model, params] of [

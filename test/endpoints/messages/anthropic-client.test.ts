@@ -71,35 +71,38 @@ function resultsOf(message: Pick<Anthropic.Message, 'content'>): Anthropic.Messa
 const ROW = { outcome: 'answered', provenance: 'provider_usage', charge: '1.134000' }
 
 describe('Claude', () => {
-  test.each(['whole', 'streamed'])('hears every turn as it was sent, and is heard as it answered: %s', async (how) => {
-    const { client, orgId } = await payer(claude)
-    const messages: Anthropic.MessageParam[] = [QUESTION]
-    const said: Anthropic.Message[] = []
-    for (let turn = 0; turn < 3; turn += 1) {
-      const message =
-        how === 'whole'
-          ? await client.messages.create(asked(MODEL, messages))
-          : await client.messages.stream(asked(MODEL, messages)).finalMessage()
-      said.push(message)
-      messages.push({ role: 'assistant', content: message.content }, resultsOf(message))
-    }
-    expect(said.map(({ model, stop_reason }) => [model, stop_reason])).toEqual([
-      [MODEL, 'tool_use'],
-      [MODEL, 'tool_use'],
-      [MODEL, 'end_turn'],
-    ])
-    expect(said[2]?.content.at(-1)).toEqual({ type: 'text', text: 'Rain, but for Rome.' })
-    // The client keeps of a stream's usage what it knows.
-    const cost = how === 'whole' ? { cost: 0.001134 } : {}
-    for (const { usage } of said) expect(usage).toMatchObject({ ...USAGE, ...cost })
-    const { requests } = product.upstream
-    expect(requests.map(({ path, headers }) => [path, headers['x-api-key'], headers['anthropic-version']])).toEqual(
-      Array(3).fill(['/v1/messages', 'sk-test-upstream', '2026-10-21']),
-    )
-    await expectBooked(orgId, [ROW, ROW, ROW])
-  })
+  test.each(['whole', 'streamed'])(
+    'Claude hears every turn as it was sent, and is heard as it answered: %s.',
+    async (how) => {
+      const { client, orgId } = await payer(claude)
+      const messages: Anthropic.MessageParam[] = [QUESTION]
+      const said: Anthropic.Message[] = []
+      for (let turn = 0; turn < 3; turn += 1) {
+        const message =
+          how === 'whole'
+            ? await client.messages.create(asked(MODEL, messages))
+            : await client.messages.stream(asked(MODEL, messages)).finalMessage()
+        said.push(message)
+        messages.push({ role: 'assistant', content: message.content }, resultsOf(message))
+      }
+      expect(said.map(({ model, stop_reason }) => [model, stop_reason])).toEqual([
+        [MODEL, 'tool_use'],
+        [MODEL, 'tool_use'],
+        [MODEL, 'end_turn'],
+      ])
+      expect(said[2]?.content.at(-1)).toEqual({ type: 'text', text: 'Rain, but for Rome.' })
+      // The client keeps of a stream's usage what it knows.
+      const cost = how === 'whole' ? { cost: 0.001134 } : {}
+      for (const { usage } of said) expect(usage).toMatchObject({ ...USAGE, ...cost })
+      const { requests } = product.upstream
+      expect(requests.map(({ path, headers }) => [path, headers['x-api-key'], headers['anthropic-version']])).toEqual(
+        Array(3).fill(['/v1/messages', 'sk-test-upstream', '2026-10-21']),
+      )
+      await expectBooked(orgId, [ROW, ROW, ROW])
+    },
+  )
 
-  test('gets the bytes that were sent, but for the name of the model', async () => {
+  test('Claude gets the bytes that were sent, but for the name of the model.', async () => {
     const { key } = await payer(claude)
     const body = `{ "model": "${MODEL}" , "max_tokens":100,"temperature": 1.0, "messages":[{"role":"user","content":"Hi \\u00e4"}] ,"context_management": {"edits":[{"type":"clear_tool_uses_20250919"}]}}`
     const response = await fetch(`${product.tollgate.url}/v1/messages?beta=true`, {
@@ -122,7 +125,7 @@ describe('Claude', () => {
     )
   })
 
-  test('is stopped when the credits are used up: the open block is closed, and the message ends for its length', async () => {
+  test('Claude is stopped when the credits are used up: the open block is closed, and the message ends for its length.', async () => {
     const words = Array.from({ length: 6_000 }, () => 'words and more words ')
     const { client, orgId } = await payer(streamOf(words), 25)
     const stream = client.messages.stream({ model: MODEL, max_tokens: 60_000, messages: [QUESTION] })
@@ -143,7 +146,7 @@ describe('Claude', () => {
     ['thread', { thread: { type: 'new' } }],
     ['speed', { speed: 'fast' }],
     ['billing_policy', { billing_policy: { type: 'x', bill_to: 'others' } }],
-  ])('is not asked with %s, whose price nobody knows', async (param, members) => {
+  ])('Claude is not asked with %s, whose price nobody knows.', async (param, members) => {
     const { client, orgId } = await payer(claude)
     const body = { ...asked(MODEL), ...members } as Anthropic.MessageCreateParamsNonStreaming
     await expect(client.messages.create(body)).rejects.toMatchObject({
@@ -156,56 +159,61 @@ describe('Claude', () => {
 })
 
 describe('A model of another provider', () => {
-  test.each(['whole', 'streamed'])('is asked in its own dialect, and answers in Anthropic’s: %s', async (how) => {
-    const calls = [
-      { index: 0, id: 'call_1', type: 'function', function: { name: 'weather', arguments: '{"city":"Oslo"}' } },
-      { index: 1, id: 'call_2', type: 'function', function: { name: 'now', arguments: '' } },
-    ]
-    const { client, orgId } = await payer(({ json }) => (json?.stream === true ? callStream(calls) : callAnswer(calls)))
-    const messages: Anthropic.MessageParam[] = [QUESTION]
-    const message =
-      how === 'whole'
-        ? await client.messages.create(asked('gpt', messages))
-        : await client.messages.stream(asked('gpt', messages)).finalMessage()
-    expect(message).toMatchObject({
-      type: 'message',
-      role: 'assistant',
-      model: 'gpt',
-      content: [
-        { type: 'text', text: 'I look it up.' },
-        { type: 'tool_use', id: 'call_1', name: 'weather', input: { city: 'Oslo' } },
-        { type: 'tool_use', id: 'call_2', name: 'now', input: {} },
-      ],
-      stop_reason: 'tool_use',
-      usage: { input_tokens: 11, output_tokens: 5, ...(how === 'whole' ? { cost: 0.000006975 } : {}) },
-    })
-    messages.push({ role: 'assistant', content: message.content }, resultsOf(message))
-    product.upstream.respond(({ json }) => (json?.stream === true ? chatStream() : chatAnswer()))
-    const last =
-      how === 'whole'
-        ? await client.messages.create(asked('gpt', messages))
-        : await client.messages.stream(asked('gpt', messages)).finalMessage()
-    expect([last.content, last.stop_reason]).toEqual([[{ type: 'text', text: 'Hello world' }], 'end_turn'])
-    expect(product.upstream.requests[1]?.json?.messages).toEqual([
-      { role: 'system', content: 'Be brief.' },
-      { role: 'user', content: QUESTION.content },
-      {
+  test.each(['whole', 'streamed'])(
+    'A model of another provider is asked in its own dialect, and answers in Anthropic’s: %s.',
+    async (how) => {
+      const calls = [
+        { index: 0, id: 'call_1', type: 'function', function: { name: 'weather', arguments: '{"city":"Oslo"}' } },
+        { index: 1, id: 'call_2', type: 'function', function: { name: 'now', arguments: '' } },
+      ]
+      const { client, orgId } = await payer(({ json }) =>
+        json?.stream === true ? callStream(calls) : callAnswer(calls),
+      )
+      const messages: Anthropic.MessageParam[] = [QUESTION]
+      const message =
+        how === 'whole'
+          ? await client.messages.create(asked('gpt', messages))
+          : await client.messages.stream(asked('gpt', messages)).finalMessage()
+      expect(message).toMatchObject({
+        type: 'message',
         role: 'assistant',
-        content: 'I look it up.',
-        tool_calls: [
-          { id: 'call_1', type: 'function', function: { name: 'weather', arguments: '{"city":"Oslo"}' } },
-          { id: 'call_2', type: 'function', function: { name: 'now', arguments: '{}' } },
+        model: 'gpt',
+        content: [
+          { type: 'text', text: 'I look it up.' },
+          { type: 'tool_use', id: 'call_1', name: 'weather', input: { city: 'Oslo' } },
+          { type: 'tool_use', id: 'call_2', name: 'now', input: {} },
         ],
-      },
-      { role: 'tool', tool_call_id: 'call_1', content: 'noon' },
-      { role: 'tool', tool_call_id: 'call_2', content: 'noon' },
-    ])
-    // 11 tokens at $0.15 a million and 5 at $0.60, and half of it on top.
-    const row = { outcome: 'answered', provenance: 'provider_usage', charge: '0.006975' }
-    await expectBooked(orgId, [row, row])
-  })
+        stop_reason: 'tool_use',
+        usage: { input_tokens: 11, output_tokens: 5, ...(how === 'whole' ? { cost: 0.000006975 } : {}) },
+      })
+      messages.push({ role: 'assistant', content: message.content }, resultsOf(message))
+      product.upstream.respond(({ json }) => (json?.stream === true ? chatStream() : chatAnswer()))
+      const last =
+        how === 'whole'
+          ? await client.messages.create(asked('gpt', messages))
+          : await client.messages.stream(asked('gpt', messages)).finalMessage()
+      expect([last.content, last.stop_reason]).toEqual([[{ type: 'text', text: 'Hello world' }], 'end_turn'])
+      expect(product.upstream.requests[1]?.json?.messages).toEqual([
+        { role: 'system', content: 'Be brief.' },
+        { role: 'user', content: QUESTION.content },
+        {
+          role: 'assistant',
+          content: 'I look it up.',
+          tool_calls: [
+            { id: 'call_1', type: 'function', function: { name: 'weather', arguments: '{"city":"Oslo"}' } },
+            { id: 'call_2', type: 'function', function: { name: 'now', arguments: '{}' } },
+          ],
+        },
+        { role: 'tool', tool_call_id: 'call_1', content: 'noon' },
+        { role: 'tool', tool_call_id: 'call_2', content: 'noon' },
+      ])
+      // 11 tokens at $0.15 a million and 5 at $0.60, and half of it on top.
+      const row = { outcome: 'answered', provenance: 'provider_usage', charge: '0.006975' }
+      await expectBooked(orgId, [row, row])
+    },
+  )
 
-  test('refuses what only Claude can honour, by name', async () => {
+  test('A model of another provider refuses what only Claude can honour, by name.', async () => {
     const { client } = await payer(claude)
     const body = { ...asked('gpt'), tools: [{ type: 'bash_20250124', name: 'bash' }] } as unknown
     await expect(client.messages.create(body as Anthropic.MessageCreateParamsNonStreaming)).rejects.toMatchObject({
@@ -215,7 +223,7 @@ describe('A model of another provider', () => {
   })
 })
 
-test('An Idempotency-Key of a chat completion is not repeated to who asks the same of another endpoint', async () => {
+test('An Idempotency-Key of a chat completion is not repeated to who asks the same of another endpoint.', async () => {
   const { key, orgId } = await payer(({ json }) => (json?.stream === true ? chatStream() : chatAnswer()))
   const body = JSON.stringify({ model: 'gpt', max_tokens: 50, messages: [QUESTION] })
   const post = (path: string) =>
@@ -233,7 +241,7 @@ test('An Idempotency-Key of a chat completion is not repeated to who asks the sa
 })
 
 describe('An error', () => {
-  test('comes in Anthropic’s envelope, and a client that is out of credits does not ask again', async () => {
+  test('An error comes in Anthropic’s envelope, and a client that is out of credits does not ask again.', async () => {
     const { client } = await payer(claude, 0)
     const failure = await client.messages.create(asked(MODEL)).catch((error: unknown) => error)
     expect(failure).toBeInstanceOf(Anthropic.APIError)
@@ -245,13 +253,13 @@ describe('An error', () => {
   test.each([
     ['of a credential', 401, 'authentication_error', { key: 'sk-nobody', model: MODEL }],
     ['of a model nobody serves', 404, 'not_found_error', { key: null, model: 'nobody' }],
-  ])('%s too', async (_, status, type, { key, model }) => {
+  ])('An error comes in Anthropic’s envelope: %s.', async (_, status, type, { key, model }) => {
     const { key: own } = await payer(claude)
     const client = new Anthropic({ baseURL: product.tollgate.url, apiKey: key ?? own, maxRetries: 0 })
     await expect(client.messages.create(asked(model))).rejects.toMatchObject({ status, error: { error: { type } } })
   })
 
-  test('of the provider in the middle of a stream is an event that the client throws', async () => {
+  test('An error of the provider in the middle of a stream is an event that the client throws.', async () => {
     const event = (type: string, members: Json) => `event: ${type}\ndata: ${JSON.stringify({ type, ...members })}\n\n`
     const { client } = await payer({
       headers: { 'content-type': 'text/event-stream' },
@@ -265,7 +273,7 @@ describe('An error', () => {
     await expect(client.messages.stream(asked(MODEL)).finalMessage()).rejects.toThrow('overloaded')
   })
 
-  test('before the first content keeps its status', async () => {
+  test('An error before the first content keeps its status.', async () => {
     const { client } = await payer(errorAnswer(529, { message: 'Overloaded', type: 'overloaded_error' }))
     await expect(client.messages.stream(asked(MODEL)).finalMessage()).rejects.toMatchObject({
       status: 503,

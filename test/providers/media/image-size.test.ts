@@ -6,11 +6,11 @@ import { png } from './build.ts'
 import { IMAGES } from './crafted.ts'
 
 describe('the size of an image', () => {
-  test.for(IMAGES)('is proved or unknown for $name', ({ bytes, size }) => {
+  test.for(IMAGES)('The size of an image is proved or unknown for $name', ({ bytes, size }) => {
     expect(imageSize(bytes)).toEqual(size === null ? null : { width: size[0], height: size[1] })
   })
 
-  test('is never found in a file that was cut short, but for bytes behind a JPEG', () => {
+  test('The size of an image is never found in a file that was cut short, but for bytes behind a JPEG.', () => {
     for (const { name, bytes, size } of IMAGES) {
       if (size === null || name.includes('second picture')) continue
       for (let length = 0; length < bytes.length; length++)
@@ -18,7 +18,7 @@ describe('the size of an image', () => {
     }
   })
 
-  test('is read from damaged bytes without an error', () => {
+  test('The size of an image is read from damaged bytes without an error.', () => {
     const damaged = fc.tuple(fc.constantFrom(...IMAGES), fc.array(fc.tuple(fc.nat(400), fc.nat(255)), { maxLength: 6 }))
     fc.assert(
       fc.property(damaged, ([{ bytes }, changes]) => {
@@ -30,7 +30,7 @@ describe('the size of an image', () => {
     )
   })
 
-  test('goes by the bytes, whatever type a data URL states', () => {
+  test('The size of an image goes by the bytes, whatever type a data URL states.', () => {
     const base64 = png(40, 30).toString('base64')
     const size = { width: 40, height: 30 }
     for (const type of ['image/png', 'image/jpeg', 'text/plain', ''])
@@ -63,11 +63,11 @@ describe('base64', () => {
     ['QQ= =', null],
     ['QU\fJD', null],
     ['====', null],
-  ] as const)('%j is %j', ([base64, plain]) => {
+  ] as const)('Base64 of %j is %j.', ([base64, plain]) => {
     expect(decodeBase64(base64)?.toString('latin1') ?? null).toBe(plain)
   })
 
-  test('is looked through in time linear in its length', () => {
+  test('Base64 is looked through in time linear in its length.', () => {
     const started = performance.now()
     expect(decodeBase64(`A${' '.repeat(1_000_000)}!`)).toBeNull()
     expect(performance.now() - started).toBeLessThan(1_000)

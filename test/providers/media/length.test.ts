@@ -32,7 +32,7 @@ describe('a WAV file', () => {
       riff('WAVE', [riffChunk('data', Buffer.alloc(9)), riffChunk('junk', wavFormat())]),
       null,
     ],
-  ])('%s', ([, bytes, seconds]) => {
+  ])('The length of a WAV file is proved or unknown: %s.', ([, bytes, seconds]) => {
     expect(soundSeconds(bytes)).toBe(seconds)
   })
 })
@@ -52,7 +52,7 @@ describe('an MP3 file', () => {
     ['is unknown when a tag hides it', join([text('ID3\x04\0\0'), Buffer.from([0xff, 0, 0, 0]), mp3(100)]), null],
     ['is unknown when it is something else', Buffer.alloc(3_000), null],
     ['is unknown when there is nothing', Buffer.alloc(0), null],
-  ])('%s', ([, bytes, seconds]) => {
+  ])('The length of an MP3 file is proved or unknown: %s.', ([, bytes, seconds]) => {
     const found = soundSeconds(bytes)
     if (seconds === null) expect(found).toBeNull()
     else expect(found).toBeCloseTo(seconds, 9)
@@ -79,7 +79,7 @@ describe('a film', () => {
     ['is unknown when it may be extended', mp4(1, { inside: [box('mvex', Buffer.alloc(8))] }), null],
     ['is unknown when cut off', mp4(10).subarray(0, -1), null],
     ['is unknown when another kind', Buffer.alloc(100, 1), null],
-  ])('%s', ([, bytes, seconds]) => {
+  ])('The length of a film is proved or unknown: %s.', ([, bytes, seconds]) => {
     expect(mp4Seconds(bytes)).toBe(seconds)
   })
 })
@@ -115,26 +115,26 @@ describe('other sound', () => {
       ogg(1, granule, ...Array.from({ length: count }, () => Buffer.from([0x78, 1, 2]))),
     ])
 
-  test('as FLAC is as long as its frames, or as it says where that is more', () => {
+  test('Sound as FLAC is as long as its frames, or as it says where that is more.', () => {
     expect(flacSeconds(flac(10))).toBeCloseTo((10 * 4_096) / 44_100, 9)
     expect(flacSeconds(flac(10, 441_000))).toBeCloseTo(10, 9)
     expect(flacSeconds(flac(0))).toBeNull()
   })
 
-  test('as Opus is as long as its packets, or as its pages say where that is more', () => {
+  test('Sound as Opus is as long as its packets, or as its pages say where that is more.', () => {
     expect(soundSeconds(opus(50))).toBeCloseTo(50 * 0.02, 9)
     expect(soundSeconds(opus(50, 480_000))).toBe(10)
     expect(soundSeconds(join([opus(5), ogg(2, 0, text('x'))]))).toBeNull()
     expect(soundSeconds(ogg(1, 0, text('\x01vorbis')))).toBeNull()
   })
 
-  test('as AAC is as long as its frames', () => {
+  test('Sound as AAC is as long as its frames.', () => {
     const frame = Buffer.from([0xff, 0xf1, 0x50, 0x80, 0x02, 0x1f, 0xfc, 0, 0, 0, 0, 0, 0, 0, 0, 0])
     expect(soundSeconds(join(Array(10).fill(frame)))).toBeCloseTo((10 * 1_024) / 44_100, 9)
     expect(soundSeconds(join([frame, text('x'), frame]))).toBeNull()
   })
 
-  test('of unknown length is expected to have the usual rate of its container', () => {
+  test('Sound of unknown length is expected to have the usual rate of its container.', () => {
     expect(soundLength(Buffer.alloc(48_000).toString('base64'))).toEqual({ bound: null, expected: 3 })
     expect(soundLength(join([text('OggS'), Buffer.alloc(23_996)]).toString('base64'))).toEqual({
       bound: null,

@@ -6,11 +6,11 @@ import { join, objectStream, type PdfObjects, pages, pdf } from './build.ts'
 import { PDFS } from './crafted.ts'
 
 describe('the pages of a PDF', () => {
-  test.for(PDFS)('are proved or unknown for $name', ({ bytes, pages: expected }) => {
+  test.for(PDFS)('The pages of a PDF are proved or unknown for $name', ({ bytes, pages: expected }) => {
     expect(pdfPages(bytes)?.count ?? null).toBe(expected)
   })
 
-  test('are counted in trees of any shape, packed or not', () => {
+  test('The pages of a PDF are counted in trees of any shape, packed or not.', () => {
     const shape = fc.array(fc.integer({ min: 1, max: 6 }), { minLength: 1, maxLength: 12 })
     fc.assert(
       fc.property(shape, fc.boolean(), (branches, isPacked) => {
@@ -30,7 +30,7 @@ describe('the pages of a PDF', () => {
     )
   })
 
-  test('are read from damaged bytes without an error', () => {
+  test('The pages of a PDF are read from damaged bytes without an error.', () => {
     const changes = fc.array(fc.tuple(fc.nat(2_000), fc.nat(255)), { maxLength: 8 })
     fc.assert(
       fc.property(fc.constantFrom(...PDFS), changes, ({ bytes }, list) => {
@@ -47,21 +47,21 @@ describe('the pages of a PDF', () => {
     ['strings that never end', '1 0 obj << /A ('],
     ['names with signs', '/a#b'],
     ['small objects', '1 0 obj<<>>endobj '],
-  ])('takes time linear in the bytes for %s', ([, piece]) => {
+  ])('Counting the pages of a PDF takes time linear in the bytes for %s.', ([, piece]) => {
     const bytes = Buffer.from(piece!.repeat(Math.ceil(2_000_000 / piece!.length)))
     const started = performance.now()
     expect(pdfPages(bytes)).toBeNull()
     expect(performance.now() - started).toBeLessThan(5_000)
   })
 
-  test('of a thousand are counted too', () => {
+  test('The pages of a PDF of a thousand are counted too.', () => {
     const many: PdfObjects = pages(1_000)
     expect(pdfPages(pdf(many))?.count).toBe(1_000)
     expect(pdfPages(pdf([], { streams: [objectStream(9_999, many)] }))?.count).toBe(1_000)
   })
 })
 
-test('the files of a request share what they may inflate to beyond four times their size', () => {
+test('The files of a request share what they may inflate to beyond four times their size.', () => {
   const text = `1 0 <</A 1>>${' '.repeat(8_000_000)}`
   const objects = deflateSync(text, { level: 9 })
   const dictionary = `<< /Type /ObjStm /N 1 /First 4 /Filter /FlateDecode /Length ${objects.length} >>`
