@@ -1,11 +1,14 @@
 /** A request for a response as its provider gets it: the caller's bytes, with only those members changed that must be. */
+import { bareId, CARRIED_MARKS } from '../carried-id.ts'
 import { parseExactJson } from '../exact-json.ts'
+import { asObject } from '../json.ts'
 import { type Change, changeMembers } from '../json-members.ts'
 import { NEVER_SENT } from '../known-members/additions.ts'
 import { isThere, openAiRequest, removeAt } from '../openai-body.ts'
 import type { OpenAiFacts } from '../openai-facts.ts'
 import type { UpstreamRequest } from '../provider.ts'
 import type { ResponsesCall } from '../responses.ts'
+import { LETTER_ESCAPE } from '../text-bytes.ts'
 import { responseDefaults } from './defaults.ts'
 import type { ResponsesFacts } from './facts.ts'
 import { toolBound } from './tools.ts'
@@ -30,7 +33,7 @@ function upstreamBody(dialect: OpenAiFacts, facts: ResponsesFacts, call: Respons
   const asked = { ...defaults, ...json }
   const most = toolBound(asked, facts)
   if (most !== null) changes.push({ key: 'max_tool_calls', value: String(most) })
-  changes.push(...pruned(call), ...stateless(dialect, facts, call, asked))
+  changes.push(...pruned(call), ...shortIds(call), ...stateless(dialect, facts, call, asked))
   for (const [key, value] of Object.entries(dialect.adds?.({ ...call, defaults }) ?? {})) changes.push({ key, value })
   const needed = changes.filter((change) => !isThere(request, change))
   return needed.length === 0 ? request.text : changeMembers(request.text, request.members, needed)
@@ -46,6 +49,22 @@ function pruned({ request: { text, members }, dropAt }: ResponsesCall): Change[]
     for (const [top, ...path] of dropAt) if (top === key) removeAt(value, path)
     return [{ key, value: JSON.stringify(value) }]
   })
+}
+
+/** A conversation may have begun with Claude or Gemini, whose ids of calls carry what they signed; here an id has 64 characters at most. */
+function shortIds({ request: { text, json }, dropAt }: ResponsesCall): Change[] {
+  if (!Array.isArray(json.input) || dropAt.some(([top]) => top === 'input')) return []
+  if (!CARRIED_MARKS.some((mark) => text.includes(mark)) && !text.includes(LETTER_ESCAPE)) return []
+  const items = json.input.map((value) => {
+    const item = asObject(value)
+    return typeof item?.call_id === 'string' ? { ...item, call_id: bareId(item.call_id) } : value
+  })
+  const isSame = items.every((item, index) => asObject(item)?.call_id === callIdOf(json.input, index))
+  return isSame ? [] : [{ key: 'input', value: JSON.stringify(items) }]
+}
+
+function callIdOf(input: unknown, index: number): unknown {
+  return Array.isArray(input) ? asObject(input[index])?.call_id : undefined
 }
 
 const ENCRYPTED = 'reasoning.encrypted_content'

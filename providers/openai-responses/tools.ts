@@ -10,7 +10,7 @@ type Json = Readonly<Record<string, unknown>>
  * Nano-dollars held for a call whose caller lists a web search, where the operator names no surcharge: coding agents list one with every
  * call, and what was not used costs nothing. Five searches at the published cent each.
  */
-const SEARCHES_HELD = 50_000_000n
+export const SEARCHES_HELD = 50_000_000n
 /** So many uses are allowed where the request does not say: as many as are held for. */
 const USUAL_USES = 5
 /** More uses than this nobody asks for. */

@@ -4,11 +4,12 @@ import { providerOf } from '../../../providers/registry.ts'
 import type { Endpoint, EndpointRequest, SentRequest } from '../../call/endpoint.ts'
 import type { Deployment } from '../../config/config.ts'
 import { type JsonObject, parseJsonObject } from '../../http/json-object.ts'
+import { mediaByChat, termsByChat } from '../by-chat.ts'
 import { mentionsUsageQuestion } from '../chat-completions/chat-completions.ts'
 import { messageError } from './message-errors.ts'
 import { messagesTerms } from './messages-terms.ts'
 import { readMessagesRequest } from './read-request.ts'
-import { translatedMedia, translatedTerms, translationOf } from './translated-terms.ts'
+import { messageByChat } from './translated-terms.ts'
 import { messageUsage } from './usage-shape.ts'
 
 const event = (name: string, data: unknown) => Buffer.from(`event: ${name}\ndata: ${JSON.stringify(data)}\n\n`)
@@ -40,8 +41,8 @@ function wholeOf(body: JsonObject, sent: SentRequest | undefined): JsonObject {
 }
 
 function messagesCall(request: MessagesRequest): EndpointRequest {
-  const translate = translationOf(request)
-  const translated: EndpointRequest['termsOn'] = (deployment) => translatedTerms(request, translate, deployment)
+  const byChat = messageByChat(request)
+  const translated: EndpointRequest['termsOn'] = (deployment) => termsByChat(byChat, deployment)
   const call = (termsOn: EndpointRequest['termsOn']): EndpointRequest => ({
     text: request.text,
     model: request.model,
@@ -52,7 +53,7 @@ function messagesCall(request: MessagesRequest): EndpointRequest {
     mentionsUsageQuestion: () => mentionsUsageQuestion(request.json),
     remoteMedia(deployments) {
       const others = deployments.filter((deployment) => !speaksMessages(deployment))
-      return translatedMedia(request, translate, others, (remade) => call(termsFor(request, remade)))
+      return mediaByChat(byChat, others, (remade) => call(termsFor(request, remade)))
     },
     termsOn,
   })

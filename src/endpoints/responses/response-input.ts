@@ -2,6 +2,7 @@
  * What of a request for a response becomes input: one walk, for what a hold covers and for what is counted where nobody stated usage.
  * Everything counts but what is known not to.
  */
+import { bareId } from '../../../providers/carried-id.ts'
 import { asObject } from '../../../providers/json.ts'
 import type { InputVisitor } from '../../metering/request-input.ts'
 import { chatPartOf, isTextPart, referenceIn } from './chat-part.ts'
@@ -124,6 +125,7 @@ function visitItem(value: unknown, path: string, visitor: InputVisitor): void {
         `${path}.result`,
       )
     else if (name === 'tools') visitTools(member, visitor)
+    else if (name === 'call_id' && typeof member === 'string') visitor.text(bareId(member), false)
     else if (typeof member === 'string') visitor.text(member, SURE.has(name))
     else if (typeof member === 'object') visitor.json(member, false)
   }

@@ -3,12 +3,15 @@ import { providerOf } from '../../../providers/registry.ts'
 import type { ResponsesProvider, ResponsesRequest } from '../../../providers/responses.ts'
 import type { Endpoint, EndpointRequest, SentRequest } from '../../call/endpoint.ts'
 import type { Deployment } from '../../config/config.ts'
-import { errorBody, TollgateError } from '../../http/errors.ts'
+import { errorBody } from '../../http/errors.ts'
 import { type JsonObject, parseJsonObject } from '../../http/json-object.ts'
+import { mediaByChat, termsByChat } from '../by-chat.ts'
+import { mentionsUsageQuestion } from '../chat-completions/chat-completions.ts'
 import { event } from './event.ts'
 import { readResponsesRequest } from './read-request.ts'
 import { responsesTerms } from './responses-terms.ts'
 import { streamError } from './stream-error.ts'
+import { responseByChat, withUsualHold } from './translated-terms.ts'
 import { responseUsage } from './usage-shape.ts'
 
 const PATH = '/v1/responses'
@@ -36,29 +39,30 @@ function wholeOf(body: JsonObject, sent: SentRequest | undefined): JsonObject {
 }
 
 function responsesCall(request: ResponsesRequest): EndpointRequest {
-  return {
+  const byChat = responseByChat(request)
+  const call = (termsByOthers: EndpointRequest['termsOn']): EndpointRequest => ({
     text: request.text,
     model: request.model,
     stream: request.stream,
     // What ends a response states its usage, to everybody.
     includeUsage: true,
     powerLevel: request.json.power_level,
-    mentionsUsageQuestion: () => true,
-    remoteMedia: () => null,
-    termsOn(deployment) {
-      if (!speaksResponses(deployment)) throw notSpoken(deployment)
-      return responsesTerms(request, deployment, providerOf(deployment.provider) as ResponsesProvider)
+    mentionsUsageQuestion: () => mentionsUsageQuestion(request.json),
+    remoteMedia(deployments) {
+      const others = deployments.filter((deployment) => !speaksResponses(deployment))
+      return mediaByChat(byChat, others, call)
     },
-  }
+    // Providers that speak it get the bytes; others get a chat completion that asks the same.
+    termsOn: (deployment) =>
+      speaksResponses(deployment)
+        ? responsesTerms(request, deployment, providerOf(deployment.provider) as ResponsesProvider)
+        : withUsualHold(termsByOthers(deployment)),
+  })
+  return call((deployment) => termsByChat(byChat, deployment))
 }
 
 function speaksResponses({ provider: name, mockResponse, apiBase, supportedEndpoints }: Deployment): boolean {
   const { responses: spoken } = providerOf(name)
   if (mockResponse !== null || spoken === undefined) return false
   return supportedEndpoints === undefined ? spoken.speaksAt(apiBase) : supportedEndpoints.includes(PATH)
-}
-
-function notSpoken({ provider: name }: Deployment): TollgateError {
-  const message = `${providerOf(name).label} serves no responses. Ask for another model.`
-  return new TollgateError(400, 'unsupported_endpoint', message, { param: 'model' })
 }

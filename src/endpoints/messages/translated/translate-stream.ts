@@ -1,46 +1,10 @@
-/** A stream of chat completion chunks as the events of a message: bytes of the chat's reader in, events out, all else the reader's. */
+/** A stream of chat completion chunks as the events of a message. */
 import { withCost } from '../../../../providers/anthropic/response.ts'
-import { asObject, parseJson } from '../../../../providers/json.ts'
-import type { StreamPart, StreamReader } from '../../../../providers/provider.ts'
-import { createSseFrames, parseFrame } from '../../../../providers/sse-frames.ts'
+import type { StreamReader } from '../../../../providers/provider.ts'
+import { translateChunks } from '../../chunk-translation.ts'
 import { createMessageEvents } from './message-events.ts'
 
 export function translateStream(chat: StreamReader, asked: string, callId: string): StreamReader {
   const events = createMessageEvents(asked, `msg_${callId.replaceAll('-', '')}`)
-  const scanner = createSseFrames((frame) => {
-    const { data } = parseFrame(frame)
-    const chunk = asObject(parseJson(data))
-    const out = chunk === null ? '' : events.read(chunk)
-    return out === '' ? null : Buffer.from(out)
-  })
-  const translated = (bytes: Buffer | null) => (bytes === null ? null : scanner.push(bytes))
-  const part = ({ bytes, ...rest }: StreamPart): StreamPart => ({ bytes: translated(bytes), ...rest })
-
-  return {
-    push: (chunk) => part(chat.push(chunk)),
-    end: () => part(chat.end()),
-    get reading() {
-      return chat.reading
-    },
-    get isFinal() {
-      return chat.isFinal
-    },
-    get finishReasons() {
-      return chat.finishReasons
-    },
-    get hasContent() {
-      return chat.hasContent
-    },
-    get frames() {
-      return chat.frames
-    },
-    get shownBytes() {
-      return chat.shownBytes
-    },
-    outputText: () => chat.outputText(),
-    shownText: (position) => chat.shownText(position),
-    textSince: (position) => chat.textSince(position),
-    usageFrame: (cost, usage) => Buffer.from(events.end(withCost(usage, cost))),
-    stopFrames: () => translated(chat.stopFrames()) ?? Buffer.alloc(0),
-  }
+  return translateChunks(chat, { read: events.read, end: (cost, usage) => events.end(withCost(usage, cost)) })
 }
