@@ -1,4 +1,5 @@
 /** What the operator has set up: every dialect behind the scripted provider, and what only tricks need. */
+import { respondingOn } from '../support/response-answers.ts'
 import { configFor, type ModelEntry, modelOn } from '../support/tollgate.ts'
 
 export function attackConfig(url: string): string {
@@ -51,6 +52,9 @@ export function attackConfig(url: string): string {
       modelOn(url, 'embedder-routed', { model: 'openrouter/openai/text-embedding-3-small' }),
       modelOn(url, 'embedder-counted', { model: 'openai/text-embedding-3-small', statement: 'counted' }),
       keyless('own', mini),
+      // Whose servers speak Responses.
+      respondingOn(url, 'answering', mini),
+      respondingOn(url, 'pondering', { model: 'openai/o4-mini' }),
     ],
     litellm_settings: { num_retries: 1 },
     tollgate: { tool_fees: { web_search: 0.01 }, limits: { booking_wait_seconds: 20 } },

@@ -15,6 +15,7 @@ import { MESSAGES } from './messages.ts'
 import { NATIVES } from './natives.ts'
 import { PAYERS } from './payers.ts'
 import { PRICE } from './price.ts'
+import { RESPONSES } from './responses.ts'
 import { STATEMENTS } from './statements.ts'
 import { STREAMS } from './streams.ts'
 import { TIERS } from './tiers.ts'
@@ -43,5 +44,6 @@ export const CATALOGUE: Readonly<Record<string, readonly Trick[]>> = {
   'the same again': AGAIN,
   corners: CORNERS,
   "Anthropic's messages": MESSAGES,
+  "OpenAI's responses": RESPONSES,
   embeddings: EMBEDDINGS,
 }
