@@ -8,7 +8,8 @@ export default defineConfig({
     pool: 'forks',
     fileParallelism: true,
     maxWorkers: 2,
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    // For what hangs: on a machine that is shared, a test may take several times as long as alone.
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
   },
 })

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { jsonArray, jsonText } from '../../src/ledger/json-rows.ts'
-import type { HoldRequest, Provenance } from '../../src/ledger/ledger.ts'
+import type { HoldRequest, Ledger, Provenance } from '../../src/ledger/ledger.ts'
 import { storableJson, storableText } from '../../src/ledger/storable.ts'
 import { balances } from '../support/books.ts'
 import { type SeededOrganization, useDatabase } from '../support/database.ts'
@@ -130,12 +130,21 @@ async function rowOf(callId: string): Promise<unknown> {
   return rows[0]
 }
 
+/** One for all of these values: it must go on after each of them. */
+let ledger: Ledger
+const endings: (() => Promise<void>)[] = []
+beforeAll(async () => {
+  ;({ ledger } = await openLedger({ databaseUrl: db.url, onFinish: (end) => void endings.unshift(end) }))
+})
+afterAll(async () => {
+  for (const end of endings) await end()
+})
+
 describe.each(Object.entries(hostile))('%s', (_, { text, ...as }) => {
   const { service = text, request = text, value = text, key = text } = as
 
   test('A value is stored as far as it can be, and touches no neighbour in its batch.', async () => {
     const org = await seed()
-    const { ledger } = await openLedger({ databaseUrl: db.url, onFinish: onTestFinished })
     const strange = holdRequest(org, { serviceName: text, requestId: text, context: { [text]: [text] } })
     const calls = [holdRequest(org), strange, holdRequest(org), holdRequest(org)]
     const refused = [holdRequest(org, { userId: `${text}?` }), holdRequest(org, { userId: text })]
@@ -184,7 +193,6 @@ describe.each(Object.entries(hostile))('%s', (_, { text, ...as }) => {
 
   test('A value as the id of a key is counted as far as it can be stored.', async () => {
     const org = await seed()
-    const { ledger } = await openLedger({ databaseUrl: db.url, onFinish: onTestFinished })
     const strange = holdRequest(org, { keyId: `${org.id} ${text}` })
     await Promise.all([holdRequest(org), strange, holdRequest(org)].map((call) => ledger.hold(call)))
     expect(await ledger.settle(settlementOf(strange, 3_000_000n))).toMatchObject({ keySpend: 3_000_000n })

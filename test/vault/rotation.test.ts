@@ -19,7 +19,7 @@ const INSTANCE = fileURLToPath(new URL('../support/vault-process.ts', import.met
 const change = { actor: 'test', ip: null, requestId: null }
 const KEY = 'sk-proj-platform-0123456789'
 const ALICE = 'sk-proj-alice-0123456789'
-const USERS = 40
+const USERS = 15
 
 let folder: string
 let root: RawRoot

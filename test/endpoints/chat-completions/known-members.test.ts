@@ -72,7 +72,7 @@ describe('is refused by name, before anything is called or held:', () => {
       'web_search_options.Search_Context_Size',
       'search_context_size',
     ],
-  ])('Content that only some server reads is refused by name: %s.', async ([, rest, param, word]) => {
+  ])('A second spelling of a member is refused by its name: %s.', async ([, rest, param, word]) => {
     for (const model of ['gpt-4o-mini', 'dropping', 'everything', 'claude']) {
       const result = await call(written(rest, model))
       const said = expectRefusal(result.answer, { status: 400, code: 'invalid_request', param })
@@ -81,7 +81,7 @@ describe('is refused by name, before anything is called or held:', () => {
     }
   })
 
-  test('Content that only some server reads.', async () => {
+  test('Content that only some server reads is refused by its name.', async () => {
     const messages = [
       ['{"role":"user","content":"hi","Content":"long"}', 'messages[0].Content'],
       ['{"role":"user","content":"hi","content":"long"}', 'messages[0].content'],
@@ -127,7 +127,7 @@ describe('is refused by name, before anything is called or held:', () => {
     ['the same where all is let through', ',"deferred":true', 'deferred', 'everything'],
     ['a call in the background', ',"background":1', 'background', 'everything'],
     ['the same where it could be left out', ',"background":true', 'background', 'dropping'],
-  ])('Content that only some server reads is refused by name: %s.', async ([, rest, param, model]) => {
+  ])('A member that nobody knows or may send is refused by its name: %s.', async ([, rest, param, model]) => {
     const result = await call(written(rest, model))
     expectRefusal(result.answer, { status: 400, code: 'unsupported_parameter', param })
     await expectNothingHappened(product, result)
