@@ -1,7 +1,7 @@
 /**
  * Anthropic, Messages API. Who speaks it passes as it is (anthropic/native/). Who speaks OpenAI's dialect is translated both ways, nothing
  * is lost that the other side can express, and what it can't is refused by name (or left out under `drop_params`). Where things are:
- * in anthropic/, request.ts (members), messages, parts, tools, schema, thinking for what goes out; answer, stream, outcome for what
+ * in anthropic/, request.ts (members), messages, parts, tools, schema, thinking for what goes out; response, stream, outcome for what
  * comes back; carried for how Claude's signed thoughts survive an ordinary client; usage, errors, models, media.
  *
  * Fails closed: what can't be read is no response and no usage, and a stream that ends without `message_stop` is an error.

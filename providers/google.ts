@@ -1,7 +1,7 @@
 /**
  * Google's Gemini: `generateContent` and `streamGenerateContent`, translated both ways; where `api_base` is Google's OpenAI-compatible
  * endpoint, that one. Responses are told apart by their shape. Where things are: in google/, request.ts (members), contents, parts,
- * tools, refusals for what goes out; answer, stream, plain-frame, choice, candidate, grounding for what comes back; tool-id for how
+ * tools, refusals for what goes out; response, stream, plain-frame, choice, candidate, grounding for what comes back; tool-id for how
  * signatures survive an ordinary client; usage, errors, models, media; compatible for the other endpoint.
  *
  * Fails closed: what can't be read is no response and no usage, and a stream that ends without a finish reason is an error.

@@ -59,7 +59,7 @@ export interface MessagesCapability {
   /** What is asked for of tier and place, as `tierMultiplier` takes it. */
   serviceTier(json: Json): string | null
   prepare(call: MessagesCall): UpstreamRequest
-  /** A 200 body; null when it is not an answer. `asked` is the model's name that the caller wrote, which is shown. */
+  /** A 200 body; null when it is not a response. `asked` is the model's name that the caller wrote, which is shown. */
   readResponse(body: Buffer, asked: string): ProviderResponse | ProviderError | null
   readStream(asked: string): StreamReader
 }

@@ -29,7 +29,7 @@ const OUTPUT_LIMITS: readonly (readonly [RegExp, number])[] = [
 ]
 
 const REASONS = /^(?:o[1-9](?:-|$)|gpt-(?!5-chat)[5-9](?:[.-]|$)|gpt-chat)/
-/** Written faster than the large ones. */
+/** Small models write faster than the large ones. */
 const SMALL = /^gpt-[5-9].*-(?:mini|nano)/
 const OLD_VOCABULARY = /^gpt-(?:3\.5|35|4(?:-|$))/
 

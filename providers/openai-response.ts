@@ -39,7 +39,7 @@ export function readOpenAiResponse(
     return isPaid(reading) ? { ...error, consumed: reading } : error
   }
   if (!Array.isArray(json.choices) || json.choices.length === 0)
-    // No response, but it says what it cost: that is not paid for again.
+    // This is no response, but it says what it cost, so the call is not made again.
     return isPaid(reading) ? { ...readOpenAiErrorFrame(dialect, null), consumed: reading } : null
   const choices = (json.choices as unknown[]).map((choice) => (asObject(choice) ?? {}) as Choice)
   const shownText = () => {

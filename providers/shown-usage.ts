@@ -7,7 +7,7 @@ import { asObject, parseJson } from './json.ts'
 import { type Change, changeMembers, objectMembers } from './json-members.ts'
 import { type Usage, usageRecord } from './usage.ts'
 
-/** What providers charge us is not the caller's business. */
+/** Callers do not see what providers charge us. */
 export const COST_FIELDS: readonly string[] = ['cost_details', 'cost_in_usd_ticks', 'is_byok', 'estimated_cost']
 
 /**

@@ -82,7 +82,7 @@ function plainBlocks(message: Members, index: number, context: PartContext): Blo
 
 interface Turns {
   add(message: Members, index: number): void
-  /** All that was said. */
+  /** The whole conversation, translated. */
   end(): ClaudeMessage[]
 }
 
@@ -181,7 +181,7 @@ function assistantBlocks(
     return [withCacheHint(use, call)]
   })
   const carried = blocksOfMember(message.thinking_blocks) ?? inIds
-  // Read in any case: what Claude can't take in it has to be refused.
+  // The content is read in any case, because what Claude can't take in it must be refused.
   const plain = plainBlocks(message, index, context)
   if (carried.length === 0 && Array.isArray(message.content)) return [...plain, ...refusalOf(message), ...uses]
   const blocks = turnBlocks(`${textOf(message.content)}${text(message.refusal)}`, uses, carried)

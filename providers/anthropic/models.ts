@@ -8,7 +8,7 @@ import type { ModelFacts } from '../provider.ts'
 export interface ClaudeModel {
   /** `manual`: a budget of tokens. `adaptive`: an effort; the model decides how much. */
   thinking: 'none' | 'manual' | 'adaptive'
-  /** Thinks although nobody asked. */
+  /** The model thinks although nobody asked it to. */
   thinksByDefault: boolean
   /** How `reasoning_effort: none` is said; null where it can't be. */
   thinkingOff: 'omit' | 'disabled' | 'between_tools' | null

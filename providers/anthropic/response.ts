@@ -20,7 +20,7 @@ export function readClaudeResponse(body: Buffer, context: ResponseContext): Prov
   if (parsed?.type === 'error') return readClaudeErrorEvent(parsed)
   if (parsed === null) return null
   if (!Array.isArray(parsed.content)) {
-    // No response, but it says what it cost: that is not paid for again.
+    // This is no response, but it says what it cost, so the call is not made again.
     const consumed = readReading(parsed)
     return isPaid(consumed) ? { ...brokenOff(), consumed } : null
   }

@@ -12,7 +12,7 @@ type Members = Readonly<Record<string, unknown>>
 export interface Thinking {
   thinking?: Members
   effort?: string
-  /** Thinks because it is told to, by budget: excludes forced tools, and wants the thoughts of an open turn back. */
+  /** The model thinks by a budget: this excludes forced tools, and the thoughts of an open turn must come back. */
   manual: boolean
   /** Thinks: excludes sampling parameters. */
   on: boolean
@@ -71,7 +71,7 @@ export function readThinking(
   return { thinking, effort: EFFORTS[effort] ?? (effort === 'max' ? 'max' : model.mostEffort), manual: false, on: true }
 }
 
-/** Thinking by a budget that leaves a fifth of the cap for the answer. */
+/** Thinking by a budget that leaves a fifth of the cap for the response. */
 export function lowered(own: Members, cap: number): Members {
   const room = Math.max(LEAST_BUDGET, Math.floor(cap * 0.8))
   return { ...own, budget_tokens: Math.min(Number(own.budget_tokens), room) }

@@ -48,7 +48,7 @@ export function soundSeconds(bytes: Buffer): number | null {
 const FIXED_FORMATS: ReadonlySet<number> = new Set([1, 3, 6, 7])
 const EXTENSIBLE = 0xfffe
 
-/** Of data whose end was not known when its head was written. */
+/** The head states this for data whose end was not known when it was written. */
 const OPEN_ENDED = 0x7fff_0000
 
 /** By the whole file at the rate of its samples, or what its head says where that is more: some programs believe it. */

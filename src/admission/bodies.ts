@@ -9,9 +9,9 @@ import { readBody, statedSize } from '../http/read-body.ts'
 import type { Caller } from '../identity/caller.ts'
 import type { FindCredit } from './find-credit.ts'
 
-/** Of each body, not counted: small ones pass while large ones have taken everything. */
+/** The first bytes of each body do not count, so small bodies pass while large ones have taken everything. */
 const FREE = 64 * 1024
-/** Nobody is asked for credits before. */
+/** Up to this size a body is read before anybody looks for its caller's credits. */
 const SMALL = 1024 * 1024
 /** No caller has more of the total than a quarter, nor have all without credits together. One body fits, however large. */
 const PART = 4

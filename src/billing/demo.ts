@@ -14,7 +14,7 @@ import { createOrganization } from './create-organization.ts'
 const NAME = 'demo'
 const CREDITS = 10_000n * MICROCREDITS_PER_CREDIT
 
-/** Answers the demo key, making organization, user and key where they are missing. */
+/** Returns the demo key; makes organization, user and key where they are missing. */
 export async function demoKey(database: Database, dataDir: string): Promise<string> {
   const file = join(dataDir, 'demo-key')
   const kept = (await readFile(file, 'utf8').catch(() => '')).trim()

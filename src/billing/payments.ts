@@ -85,7 +85,7 @@ export async function takeBackPayment(transaction: ChangeTransaction, back: Mone
   const gone = refunded + disputed < amount ? refunded + disputed : amount
   const before = BigInt(payment.refunded) + BigInt(payment.disputed)
   const money = gone - (before < amount ? before : amount)
-  // Of a part of the money that part of the credits, rounded down.
+  // A part of the money stands for the same part of the credits, rounded down.
   const due = amount === 0n ? 0n : (BigInt(payment.credits) * gone) / amount
   const change = due - BigInt(payment.taken) - BigInt(payment.owed)
   if (change > 0n) await take(transaction, payment, change, money)

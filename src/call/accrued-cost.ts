@@ -6,7 +6,7 @@ import { chargeOn } from './candidate-charge.ts'
 
 export function accruedCost(candidate: Candidate, outputTokens: number): Delivered {
   const { estimate, toolUses, tier, payer } = candidate
-  // A recovery books what is on top of the provider's part as markup: where the caller's account pays, neither is ours to book.
+  // A recovery books the rest above the provider's part as markup. Where the caller's account pays, we book neither.
   if (!payer.isCharged) return { credits: 0n, apiCost: 0n }
   const { media, audioInput } = estimate.expected
   const usage = { ...NO_USAGE, input: estimate.tokens + media, audioInput, output: outputTokens, toolFees: toolUses }
@@ -14,7 +14,7 @@ export function accruedCost(candidate: Candidate, outputTokens: number): Deliver
   return { credits: microcredits, apiCost }
 }
 
-/** A call that is going out is worth its input from now on. */
+/** From now on the call costs at least its input: it is going out. */
 export function inputCost(candidate: Candidate): Delivered {
   return accruedCost(candidate, 0)
 }

@@ -5,7 +5,7 @@ type Reason = 'client' | 'meter'
 export interface Backpressure {
   press(reason: Reason): void
   release(reason: Reason): void
-  /** Nobody waits for it any more. */
+  /** Lets upstream flow whatever held it: nobody will release the reasons any more. */
   releaseAll(): void
 }
 

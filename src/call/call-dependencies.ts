@@ -38,7 +38,7 @@ export interface CallDependencies {
   money: { ledger: Ledger; prices: PriceBook; tokenizer: Tokenizer }
   /** What earlier calls taught, by model or deployment. */
   learned: { hiddenShares: HiddenShares; usualTiers: UsualTiers; usageQuestionRefused: UsageQuestionRefused }
-  /** What callers send of quotes they were given. */
+  /** Opens the quotes that callers send along. */
   quotes: Pick<Quotes, 'open'>
   observe: { log: Log; metrics: Metrics }
   /** For Idempotency-Keys. */

@@ -79,7 +79,7 @@ export async function placeHold(ledger: Ledger, call: HeldCall, candidate: Candi
   return createCallHold(ledger, { callId, organizationId: caller.organizationId }, granted, candidate)
 }
 
-/** As they are kept with every hold. */
+/** The rates of a price in the form that every hold keeps. */
 export function writtenRates({ tiers }: Price): unknown {
   return tiers.map(({ above, rates }) => {
     const written: Record<string, string> = {}
@@ -96,7 +96,7 @@ export function createCallHold(
   first: Candidate,
 ): CallHold {
   let held = granted.held
-  // Because little was left.
+  // The gate held the input at a token a byte because little was left.
   let byteBoundInput = granted.input > first.quote.input
   const unheld = unheldOf(granted, first)
 
@@ -146,14 +146,14 @@ export function createCallHold(
       const size = sizeFor(candidate)
       if (size.total === held) return
       const now = await extend({ ...size, shrink: true }, null)
-      // One that could not be made smaller in time may become so later.
+      // The ledger did not respond in time, and may shrink the hold later: count on the smaller one.
       if (now === null && size.total < held) held = size.total
       if (held < size.least) throw tooLarge(size.least, before)
     },
     async cover(failed, next) {
-      // What failed cost nothing, so the same attempt is covered as it was.
+      // The failed attempt cost nothing, so the hold still covers the same candidate.
       if (next === failed) return true
-      // Where the caller's own account was to pay, nothing was held: whether little is left is decided now.
+      // A BYOK attempt held nothing, so the estimate (or the byte bound) is chosen here.
       if (!failed.payer.isCharged) byteBoundInput = granted.remaining < LITTLE * next.quote.input
       const size = sizeFor(next)
       if (size.total > held) await extend(size, null)

@@ -205,7 +205,7 @@ function boundOf({ terms, estimate, heldTier, toolUses, ...priced }: Priced, con
     })
   }
   const bound = boundAt(priced, config.allowBelowCost)
-  // Whichever is more is charged, so whichever is more is held.
+  // The call is charged the larger of both, so the larger one is held.
   return priced.floor === null ? bound : larger(bound, boundAt(priced.floor, true))
 }
 
@@ -236,14 +236,14 @@ function possibleFor({ deployment, terms, estimate, price }: Priced, surcharge: 
   })
   const toolUses: Record<string, number> = {}
   for (const { kind, uses } of tools) toolUses[kind] = (toolUses[kind] ?? 0) + uses
-  // The larger: an operator who names less than the model can write sends no cap by that.
+  // Take the larger limit: an operator's smaller limit is not sent to the server as a cap.
   const limits = [deployment.maxOutputTokens, facts.maxOutputTokens].filter((limit) => limit !== null)
   const limit = limits.length === 0 ? null : Math.max(...limits)
   // Members that nobody knows may bring sound in and ask for it.
   const isOpen = !isCapBelieved || tools.some(({ addsInput }) => addsInput)
   const hears = isOpen || estimate.media + estimate.audioInput > 0 || estimate.unbounded.length > 0
   const speaks = isOpen || terms.asksForAudio
-  // What is predicted wrong is billed as output beyond any cap.
+  // Predicted text that the model does not use is billed as output, beyond any cap.
   const overrun = (facts.capOverrun ?? 0) + estimate.predicted.bytes
   return (appliedCap) => {
     const cap = isCapBelieved || limit === null ? (appliedCap ?? outputCap) : null

@@ -35,7 +35,7 @@ export function chooseKeys(
   const plan: Plan = caller.isDefaultOrganization ? 'platform' : (caller.plan ?? 'platform')
   const ended = caller.isDefaultOrganization ? null : (caller.planEnded ?? null)
   if (plan === 'byok' && ended !== null) throw planInactive(ended)
-  // Of a hybrid that ended too: a call its own key would have made does not move to the operator's.
+  // This holds for a hybrid plan that ended, too: a call of its own key does not move to the operator's.
   const owners = plan === 'platform' && ended === null ? [] : ownersOf(caller)
   const found = new Map<string, Found>()
   const waiting: Promise<void>[] = []
@@ -76,7 +76,7 @@ function keysOf(
   { plan, ended, owners }: Asked,
   found: ReadonlyMap<string, Found>,
 ): readonly PayingKey[] {
-  // Nobody is called.
+  // A mock calls no provider, so it needs no key.
   if (deployment.mockResponse !== null) return [NO_KEY]
   const own = ownKey(deployment, owners, found)
   if (ended !== null && own !== null) throw planInactive(ended)
@@ -113,7 +113,7 @@ function platformKey(deployment: Deployment, found: ReadonlyMap<string, Found>):
   return key
 }
 
-/** As written for the deployment, else as stored, else as the environment has it. */
+/** The key that is written for the deployment, else the stored one, else that of the environment. */
 function platformKeyOrWhy(
   { keyWritten, apiKey, apiBase, provider }: Deployment,
   found: ReadonlyMap<string, Found>,
@@ -124,7 +124,7 @@ function platformKeyOrWhy(
   return key === null && apiBase === null ? { failure: noPlatformKey(provider) } : { apiKey: key, payer: OPERATOR }
 }
 
-/** Served on, the call would go out by the operator's key, which is not what was agreed on. */
+/** Without this refusal the call would go out with the operator's key, which the plan does not allow. */
 function planInactive(status: string): TollgateError {
   return new TollgateError(
     403,
@@ -133,7 +133,7 @@ function planInactive(status: string): TollgateError {
   )
 }
 
-/** Final for an SDK: a call made again at once finds no key either. */
+/** An SDK should not retry: a call made again at once finds no key either. */
 function noPlatformKey(name: string): TollgateError {
   const { label, keyVariables } = providerOf(name)
   const variables = keyVariables.join(' or ')

@@ -19,7 +19,7 @@ export function idempotencyKeyOf(
 ): IdempotencyKey | null {
   const key = headers['idempotency-key']
   if (typeof key !== 'string') return null
-  // The headers that change the price. What one says in other words than the body, or beside it, is another request.
+  // The headers that change the price. A request with another value of one of them is another request.
   const ofBody = powerLevelOf(undefined, request.powerLevel)
   const level = powerLevelOf(headers['x-power-level'], request.powerLevel)
   const quote = headers[QUOTE_HEADER]

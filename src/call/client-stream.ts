@@ -14,9 +14,9 @@ export interface ClientStream {
   readonly delivered: boolean
   /** False when the caller's socket is full: wait for `onDrain`. */
   write(bytes: Buffer): boolean
-  /** Once; while one is waiting, another is ignored. */
+  /** Calls the listener once; while one waits, a second one is ignored. */
   onDrain(listener: () => void): void
-  /** Ends the stream, after these last bytes. Once: what is said after the end is not. */
+  /** Ends the stream after these last bytes. A second call does nothing. */
   end(bytes: Buffer): void
   /** Stops the timers, when the stream never opened. */
   dispose(): void

@@ -6,7 +6,7 @@
 import type { Usage } from '../../providers/usage.ts'
 
 const MODELS_MAX = 1_000
-/** A call weighs so much less with each later one: some twenty count. */
+/** The weight of a call shrinks by this factor with each later one, so about the last twenty count. */
 const DECAY = 0.95
 /** What a token of text is, where the response does not tell the hidden ones apart. */
 const BYTES_PER_TOKEN = 4
@@ -29,7 +29,7 @@ export function createHiddenShares(): HiddenShares {
     learn(model, usage, shownBytes) {
       const { output, reasoning } = usage
       const shown = reasoning > 0 ? output - reasoning : Math.min(output, Math.ceil(shownBytes / BYTES_PER_TOKEN))
-      // Of a response that shows nothing there is no share to learn.
+      // A response that shows nothing has no share to learn from.
       if (shown <= 0) return
       const { hidden: earlier, shown: before } = models.get(model) ?? { hidden: 0, shown: 0 }
       models.delete(model)

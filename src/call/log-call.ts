@@ -69,7 +69,7 @@ export function logCall(
     firstByteSeconds: firstByte === null ? null : firstByte / 1000,
     bill: end.bill === undefined ? null : billOf(end.bill),
   })
-  // By its kind: the code a provider gave it may be anything.
+  // Failures are counted by kind, because a provider's own code may be any text.
   if (end.error !== undefined)
     deps.observe.metrics.error(exchange.outgoing, `${isCallers ? 'byok' : 'provider'}_${end.error.kind}`)
 }

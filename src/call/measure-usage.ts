@@ -13,13 +13,13 @@ type Deps = Pick<CallDependencies, 'learned' | 'money' | 'observe'>
 /** Returns usage in disjoint buckets, and whether it is what the provider stated. */
 export async function measureUsage(deps: Deps, attempt: Attempt, served: Served): Promise<Measured> {
   const stated = statedUsage(served)
-  // First, for it reads all that was shown: once is enough.
+  // This case comes first because it reads all text that was shown, and that should happen once only.
   if (stated === null) return { ...(await measureUnstated(deps, attempt, served)), asStated: false }
   const toolFees = { ...attempt.candidate.toolUses, ...stated.toolFees }
   const text = served.outputText()
   if (text === '' && served.isFinal)
     return { usage: { ...stated, toolFees }, provenance: 'provider_usage', asStated: true }
-  // Stated while the response ran: as far as the bytes that had passed can be so much, and what came since is counted.
+  // The usage was stated while the response ran: believe it as far as the bytes that had passed allow, and count what came since.
   const passed = Buffer.byteLength(served.shownText()) - Buffer.byteLength(text)
   const believed = cutToPassed(stated, passed)
   const counted = await countOutput(deps, attempt, text)
@@ -29,7 +29,7 @@ export async function measureUsage(deps: Deps, attempt: Attempt, served: Served)
   return { usage, provenance: isWhole ? 'provider_usage' : 'estimated', asStated: false }
 }
 
-/** Nothing consumed beside content is no statement; but a bill is one, whatever its tokens are. */
+/** Usage of zero beside content counts as missing; but a bill counts, whatever tokens it names. */
 export function statedUsage({ reading: { usage, cost }, hasContent }: Served): Usage | null {
   if (usage === null || !hasContent || (cost ?? 0n) > 0n) return usage
   return inputTokens(usage) + outputTokens(usage) > 0 ? usage : null
@@ -40,7 +40,7 @@ async function measureUnstated(
   attempt: Attempt,
   served: Served,
 ): Promise<Pick<Measured, 'usage' | 'provenance'>> {
-  // What delivered nothing costs nothing, unless it was the caller who did not wait for it.
+  // A call that delivered nothing costs nothing, unless its caller left before it could.
   const isNothing = !served.hasContent && (served.outcome === 'answered' || served.outcome === 'cut_off')
   if (isNothing) return { usage: NO_USAGE, provenance: 'estimated' }
   const counted = await countServed(deps, attempt, served.shownText(), served.reading.toolUses)
@@ -69,7 +69,7 @@ export async function countServed(
   const { estimate, terms, toolUses } = attempt.candidate
   const toolFees = { ...toolUses, ...seen }
   const output = await countOutput(deps, attempt, text)
-  // Media at their usual size: what they can be at most is for holds.
+  // Media count at their usual size; only holds take the most they can be.
   const { media, audioInput } = estimate.expected
   const { texts, framing } = terms.inputTexts()
   const said = await countOr(deps, attempt, texts, () => estimate.tokens - framing)

@@ -42,7 +42,7 @@ export function outputOf(facts: OutputFacts, { caps }: Pick<Config, 'caps'>, bel
   const { asked, most, stoppable, topSpeed, possible } = facts
   const step = Math.ceil(caps.streamOutputTokens / STEPS_IN_START)
   if (!believed) return { ...uncappedOutput(facts, caps), step }
-  // What doesn't show needs a cap, what is not seen to its end too. One that is seen and stopped runs as far as the money.
+  // Output that does not show needs a cap, and so does a call that can't be stopped. All others run as far as the credits go.
   const isWatched = stoppable && topSpeed === null
   const all = asked ?? (isWatched ? most : Math.min(most ?? caps.outputTokens, caps.outputTokens))
   const start = stoppable ? Math.min(caps.streamOutputTokens, most ?? caps.streamOutputTokens) : caps.outputTokens
@@ -51,7 +51,7 @@ export function outputOf(facts: OutputFacts, { caps }: Pick<Config, 'caps'>, bel
   const common = { wanted, least: Math.max(room, Math.min(caps.leastOutputTokens, wanted)), step, topSpeed }
   if (asked !== null) return { ...common, cap: null, extendable: asked > wanted, most: asked }
   if (isWatched) {
-    // What its provider may state at the end has to be bounded before it begins.
+    // The cap bounds what the provider may state at the end, so it is set before the call begins.
     const cap = most === null ? Math.max(caps.outputTokens, wanted) : null
     return { ...common, cap, extendable: most === null || most > wanted, most: cap }
   }

@@ -12,7 +12,7 @@ export interface Ending {
   send(): void
 }
 
-/** What was charged stays charged: the error says what it cost and that trying again would cost once more. */
+/** The charge stays: the error says what the call cost, and that trying again would cost once more. */
 export function paidError(clock: Clock, attempt: Attempt, bill: Bill, thrown: unknown): Ending {
   const { status, code, message, type, param, fields, cause } = toTollgateError(thrown)
   const headers = { ...billHeaders(attempt, bill, clock.monotonic()), 'x-should-retry': 'false' }

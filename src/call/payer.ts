@@ -8,7 +8,7 @@ export interface Payer {
   readonly namesOperatorAccount: boolean
   /** What the provider says of its own costs is the caller's to see. */
   readonly showsProviderCost: boolean
-  /** Whoever has to mend a rejected key or an empty account, which no retry does. */
+  /** Who has to mend a rejected key or an empty account; no retry does. */
   readonly accountOf: 'operator' | 'caller'
   /** Who stored the key, for rows and log; null for the operator's. */
   readonly keyOwner: KeyOwner['kind'] | null

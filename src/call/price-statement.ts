@@ -14,7 +14,7 @@ import type { CallDependencies } from './call-dependencies.ts'
 import { type Basis, chargeOn } from './candidate-charge.ts'
 import { type PriceTerms, UNKNOWN_PRICE } from './candidate-price.ts'
 
-/** A statement of so many times what was counted here is possible, charged, and somebody is told. */
+/** A possible statement above this many times our own count is charged, and the operator is told. */
 const FAR_FACTOR = 20n
 /** Nano-dollars. What a call of the caller's own account is said to cost beyond this is not believed: a million dollars, and what the books take. */
 const MOST_API_COST = 10n ** 15n
@@ -31,7 +31,7 @@ export interface Measured {
 
 export interface Priced {
   charge: Charge
-  /** What the charge is for: what a caller is shown. */
+  /** The usage that the charge is for, and that the caller is shown. */
   usage: Usage
   provenance: Provenance
   /** `usage` is what the provider stated. */
@@ -60,7 +60,7 @@ export function priceCallersAccount(deps: Deps, attempt: Attempt, reading: Readi
   const cost = asStated ? reading.cost : null
   const { apiCost } = charge({
     usage,
-    // What the operator wrote stands for the list here: a bill is better than any list.
+    // The operator's price takes the place of the list price here; the provider's bill is better than both.
     price: { ...price, source: 'data_set' },
     byModel: byModel ?? null,
     tier: tierOf(attempt, reading),
@@ -128,7 +128,7 @@ function isBelievable(
   // By its cost too, or a provider would choose the price by naming a dearer model than the one it was asked for.
   const most = possibleCost(possible, price, tier) * (cost === null ? 1n : BILL_FACTOR)
   if (apiCost > divideUp(most, COST_SCALE)) return false
-  // What was counted here is no statement, and a bill leaves its tokens for show.
+  // Our own count is no statement, and beside a bill the tokens are for show only.
   return cost !== null || reading.usage === null || isPossible(usage, possible, price, tier)
 }
 
@@ -175,14 +175,14 @@ async function alarmIfFar(deps: Deps, attempt: Attempt, statement: Statement, st
   const { estimate, toolUses } = attempt.candidate
   const { tokens, media, audioInput } = estimate
   const rough = { ...NO_USAGE, input: tokens + media, audioInput, output: statement.roughOutput(), toolFees: toolUses }
-  // The rough count is an upper one: half of the factor, so that the exact one decides.
+  // The rough count is an upper bound: at half of the factor the exact count decides.
   if (charged.microcredits <= (chargeOf(attempt, rough).microcredits * FAR_FACTOR) / 2n) return
   const counted = await countedCharge(attempt, statement)
   if (charged.microcredits <= counted.charge.microcredits * FAR_FACTOR) return
   stated.details = { far_above_counted: usageRecord(counted.usage) }
   const line = { ...idsOf(attempt.call), usage, charge: charged.microcredits, counted: counted.charge.microcredits }
   const words = 'FAR ABOVE WHAT WAS COUNTED: possible, and charged as stated'
-  // A model that thinks out of sight does this regularly.
+  // A model with hidden reasoning regularly states far more than it shows.
   if (attempt.candidate.hidesUsage) deps.observe.log.warn(line, words)
   else deps.observe.log.error(line, words)
 }

@@ -6,7 +6,7 @@ import { withoutSecrets } from '../observe/without-secrets.ts'
 import type { Candidate } from './candidate.ts'
 
 const RETRY_AFTER_SECONDS = 2
-/** A provider may name any number; a day is as good as for ever, and still an integer and a date. */
+/** A provider may name any number of seconds: more than a day is cut to a day, which is still an integer and a date. */
 const RETRY_AFTER_MAX = 86_400
 const CODES: Readonly<Record<ProviderErrorKind, string>> = {
   bad_request: 'bad_request',
@@ -64,7 +64,7 @@ export function toCallerError(error: Failure, now: Date): TollgateError {
     case 'context_length':
     case 'content_filter': {
       const status = { model_not_found: 404, too_large: 413 }[error.kind as string] ?? 400
-      // A provider's own code says more, but for those that clients of the dialect look for.
+      // A provider's own code says more, except where clients look for the code of the dialect.
       const own = error.kind === 'bad_request' || error.kind === 'content_filter' ? error.code : null
       return new TollgateError(status, own ?? code, error.message, {
         ...(error.type === null ? {} : { type: error.type }),
@@ -87,7 +87,7 @@ export function toCallerError(error: Failure, now: Date): TollgateError {
   }
 }
 
-/** The caller's own account is the caller's to mend, and no retry mends it. */
+/** The caller has to mend its own account; a retry does not. */
 function callerAccountError(label: string, kind: ProviderErrorKind, cause: Error): TollgateError | null {
   const headers = { 'x-should-retry': 'false' }
   if (kind === 'auth') {

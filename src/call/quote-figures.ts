@@ -8,14 +8,14 @@ import { chargeOn } from './candidate-charge.ts'
 
 export interface Figures {
   most: bigint
-  /** To be free when the call starts. */
+  /** What must be free when the call starts. */
   held: bigint
   expected: bigint
   expectedInput: number
   expectedOutput: number
 }
 
-/** Tokens of a response where nothing is known of the caller's others. */
+/** Output tokens to expect where the caller has no history. */
 const USUAL_OUTPUT = 400
 const MILLION = 1_000_000
 
@@ -35,7 +35,7 @@ export function figuresOf(candidates: readonly Candidate[], usual: UsualUsage | 
   }
 }
 
-/** As far as a statement of its provider is believed; and no less than what is booked where one is not. */
+/** The most a provider's statement is believed, and at least what is booked where a statement is not believed. */
 function mostOf(candidate: Candidate): bigint {
   const { terms, quote, wanted, cap, price, heldTier, payer } = candidate
   if (!payer.isCharged) return 0n

@@ -108,7 +108,7 @@ function refuseOther(
   if (payload.body !== body || payload.endpoint !== endpoint) {
     throw quoteRefusal('quote_of_another_request', 'This quote was made for another request: its body differs.')
   }
-  // A level that is stated nowhere is the one that was quoted.
+  // A call that states no level takes the one that was quoted.
   const isStated = header !== undefined || (powerLevel !== undefined && powerLevel !== null)
   if (isStated && powerLevelOf(header, powerLevel) !== payload.level) {
     throw quoteRefusal('quote_of_another_level', `This quote was made for the power level ${payload.level}.`)

@@ -6,9 +6,9 @@ import type { StreamReader } from '../../providers/provider.ts'
 import type { Config } from '../config/config.ts'
 import type { Attempt } from './admitted.ts'
 
-/** Where only the usage tells whether the input was cached, in case it is about to come. */
+/** Waits briefly for usage that may be about to come: only it tells whether the input was cached. */
 const CACHE_MS = 2_000
-/** Shorter inputs are cached by nobody. */
+/** No provider caches shorter inputs. */
 const CACHED_TOKENS_MIN = 1_024
 
 /** Milliseconds, for a stream that we end: only what is billed to its end all the same is worth reading. @param now monotonic. */

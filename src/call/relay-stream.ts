@@ -39,7 +39,7 @@ export interface RelayOptions {
   shutdown: AbortSignal
   /** For how long a stream that was given up is read on before upstream is told to stop, asked at that moment; 0 stops it at once. */
   drainMs: () => number
-  /** The same where it was the caller who left. */
+  /** The same for a stream whose caller left. */
   disconnectedDrainMs: () => number
   /** Its payer may spend no longer, and it is read on: the caller does not have to wait for that. */
   onEnded: (why: Ended) => void
@@ -212,7 +212,7 @@ class Relay implements StreamControl {
     this.#complete(reader.finishReasons.length > 0 || (reader.hasContent && reader.reading.usage !== null))
   }
 
-  /** The provider is through. Whether that was a response is for what it said to tell. */
+  /** The provider has finished. What it said decides whether that was a response. */
   #complete(isWhole: boolean, error = this.#options.readFailure(new Error(BROKEN_OFF))): void {
     if (isWhole) {
       if (this.#waiting.length > 0) this.#forward(EMPTY, true)
@@ -224,7 +224,7 @@ class Relay implements StreamControl {
     this.#conclude(this.#failed(said ?? error), false)
   }
 
-  /** We end it. A call that was refused, or never went out, consumed nothing whoever ended it. */
+  /** Ends the stream from our side. A call that was refused or never went out consumed nothing, whoever ended it. */
   #giveUp(result: RelayEnd, drainMs: number): void {
     if (this.#ended) return
     const refusal = this.#refusal
@@ -254,7 +254,7 @@ class Relay implements StreamControl {
     else this.#upstream?.resume()
   }
 
-  /** One that was given up ended by that. What failed before it said anything consumed nothing, whoever gave it up before. */
+  /** A stream that was given up ends as such. One that failed before it said anything consumed nothing, whoever gave it up. */
   #endOf(result: RelayEnd): RelayEnd {
     const abandoned = this.#abandoned
     if (abandoned === null) return result

@@ -25,7 +25,7 @@ export function createStreamGrowth({ call: { hold }, candidate, appliedCap }: At
   const most = candidate.most ?? Number.POSITIVE_INFINITY
   let covered = hold.outputTokens(candidate)
   let state: StreamGrowth['state'] = 'growing'
-  // A cap below what was wanted is all that was granted.
+  // A cap below the wanted output means that all credits are granted already.
   if (!candidate.extendable || appliedCap !== candidate.cap) atCap()
 
   /**
@@ -60,7 +60,7 @@ export function createStreamGrowth({ call: { hold }, candidate, appliedCap }: At
       }
       const size = { total, least: hold.held + 1n }
       const granted = await hold.extend(size, accruedCost(candidate, passed), (why) => control.end(why))
-      // Less than asked for is all there was: the next one would be refused.
+      // The ledger granted less than asked for, so nothing is left: the next extension would be refused.
       if (granted === null || granted < total) state = 'refused'
       covered = hold.outputTokens(candidate)
     },

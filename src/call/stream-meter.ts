@@ -22,7 +22,7 @@ import type { StreamControl } from './stream-control.ts'
 import { createStreamGrowth, type StreamGrowth } from './stream-growth.ts'
 
 const CHECKPOINT_MS = 2_000
-/** Outside the margin, looks are at least so many bytes apart: a part of the margin, so that they end inside it. */
+/** Outside the margin, two looks are at least this many bytes apart: a part of the margin, so that no step passes over it. */
 const LEAST_STEP = 32
 const STEPS_IN_MARGIN = 8
 /** The longest a timer waits. */
@@ -144,7 +144,7 @@ class Meter implements StreamMeter {
 
   async #look(control: StreamControl): Promise<void> {
     const growth = this.#growth
-    // Before anything is awaited: what passes meanwhile is in neither number.
+    // Read both numbers before anything is awaited: bytes that pass meanwhile belong to neither.
     const seen = this.#reader.shownBytes
     const passed = await this.#countAll(seen)
     const shown = Math.ceil(passed / this.#choices)

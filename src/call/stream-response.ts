@@ -131,7 +131,7 @@ async function finish(
   })
 }
 
-/** Its payer may spend no longer, and it had not gone out, or the provider refused it. */
+/** The payer may spend no longer, and the call had not gone out or the provider refused it: nothing was consumed. */
 async function refuseEnded(
   deps: CallDependencies,
   attempt: Attempt,

@@ -27,7 +27,7 @@ export async function tryCandidates<Result>(
   const asks = (id: string) => asksForUsage(usageQuestionRefused, request.stream, id)
   let attempt = firstAttempt(call, asks(candidates[0]!.deployment.id))
   let first: Failure | null = null
-  /** It was made again without the question for usage, which may not be what was wrong. */
+  /** The last attempt left out the question for usage; that question may not have been the cause. */
   let isWithoutQuestion = false
   for (let tries = 0; ; tries += 1) {
     if (!hold.covers()) return { attempt, failed: first ?? leaseLost() }
@@ -40,7 +40,7 @@ export async function tryCandidates<Result>(
     }
     const { error } = made
     if (error.rejects === 'usage_question' && attempt.asksUsage) {
-      // Nothing was consumed, and the question is ours: the same call without it.
+      // Nothing was consumed, and only we ask the question: make the same call without it.
       isWithoutQuestion = true
       attempt = attemptAfter(attempt, candidate, false, false)
       tries -= 1
@@ -51,7 +51,7 @@ export async function tryCandidates<Result>(
     first ??= failureWith(candidate, error)
     const mayRetry = tries < config.numRetries
     const next = nextCandidate(error.kind, candidate, candidates, mayRetry)
-    // That the operator's account follows the caller's is the caller's plan, and no retry.
+    // The plan says that the operator's account follows the caller's, so this is no retry.
     const isByPlan = !candidate.payer.isCharged && next.payer.isCharged
     if (exchange.clientDisconnected || !(mayRetry || isByPlan)) return { attempt, failed: first }
     if (isByPlan) tries -= 1
@@ -66,7 +66,7 @@ export async function tryCandidates<Result>(
 }
 
 function pauseBefore(error: ProviderError, isElsewhere: boolean, tries: number): number | null {
-  // It has waited for a connection already.
+  // The attempt has waited for a connection already.
   if (error.code === NO_CONNECTION && !isElsewhere) return null
   return waitBefore(error, isElsewhere, tries)
 }

@@ -133,7 +133,7 @@ export interface WholeResponse {
 }
 
 const ANSWER_BYTES_MAX = 256 * 1024 * 1024
-/** An error is not worth more, and may have no end. */
+/** A larger error body is not worth reading, and it may have no end. */
 export const ERROR_BODY_MAX = 64 * 1024
 
 /** @throws {Error} as undici names it, when the connection fails, times out, is given up, or the response is too large. */

@@ -73,7 +73,7 @@ function streamedUsage(attempt: Attempt, body: Buffer): Reading | null {
     if (!done) reader.end()
     return reader.isFinal ? reader.reading : null
   } catch {
-    // One line larger than any frame, or an endpoint without streams.
+    // The line is larger than any frame, or the endpoint has no streams.
     return null
   }
 }

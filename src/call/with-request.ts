@@ -1,4 +1,4 @@
-/** Reads a request and does something with it. Meanwhile its caller has one more call running, and its body is in memory. */
+/** Reads a request and does something with it. While it does, the caller has one more call running, and the body is in memory. */
 import type { Exchange } from '../http/exchange.ts'
 import type { Caller } from '../identity/caller.ts'
 import { requireModel } from '../identity/restrictions.ts'

@@ -36,7 +36,7 @@ export interface WrittenTerms {
   on: readonly (readonly [string, number])[]
 }
 
-/** Of those who charge; of whom the caller's own account pays nothing is fixed. */
+/** Only candidates that are charged: nothing is fixed where the caller's own account pays. */
 export function writtenTerms(level: PowerLevel, candidates: readonly Candidate[]): WrittenTerms {
   const charged = candidates.filter(({ payer }) => payer.isCharged)
   const prices = new Map<string, number>()
@@ -77,7 +77,7 @@ export function agreedIn(written: WrittenTerms, { at, version }: { at: Date; ver
       if (first === undefined) {
         throw quoteRefusal('quote_void', 'What serves this model has changed since the quote was made.')
       }
-      // Of several of one kind whose prices differ, the one whose price is still the same.
+      // Of several deployments with one hash, this takes the one whose price is still the same.
       const same = own.find((price) => textOf(price) === textOf(deployment.price))
       return { at, operator: same === undefined ? first : same, toolFees }
     },

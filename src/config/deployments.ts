@@ -53,7 +53,7 @@ function readEntry(field: Field): Entry | null {
   return { modelName: modelName.trim(), model, modelField, params: paramsSection, info }
 }
 
-/** Nothing there; a value of the wrong type has been complained about already. */
+/** The value is missing; one of the wrong type has been reported already. */
 function isBlank(field: Field, text: string): boolean {
   return text.trim() === '' && (field.empty || field.rawText() !== null)
 }

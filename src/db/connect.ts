@@ -50,7 +50,7 @@ export function connect(url: string, options: ConnectOptions = {}): Database {
   return {
     query,
     pool,
-    // A server that says nothing any more would not say goodbye either.
+    // A server that has gone silent would not confirm the end either.
     close: () => Promise.race([end(), setTimeout(CLOSE_MS, undefined, { ref: false })]),
   }
 }

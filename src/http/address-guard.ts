@@ -26,7 +26,7 @@ const REFUSED_6 = ['2001::/23', '2001:db8::/32', '2002::/16', '3fff::/20']
 export interface AddressGuard {
   /** For when a URL is stored. @throws {TollgateError} 400 that says why it can't be used. */
   check(url: string): Promise<URL>
-  /** Whose every connection is judged and pinned. Follows no redirects. */
+  /** Returns an agent that judges and pins every connection. It follows no redirects. */
   agent(connectTimeoutMs: number): Agent
 }
 
@@ -155,7 +155,7 @@ function family(address: LookupAddress): 'ipv4' | 'ipv6' {
   return address.family === 4 ? 'ipv4' : 'ipv6'
 }
 
-/** Whatever is asked for, these are the addresses. */
+/** Resolves every name to these addresses. */
 function pinnedTo(addresses: readonly LookupAddress[]): LookupFunction {
   return (_, options, callback) => {
     const first = addresses[0]!

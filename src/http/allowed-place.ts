@@ -1,11 +1,11 @@
 /** A place that the operator lists for callers' own URLs: `host`, `host:port`, `10.1.0.0/16`, `10.1.2.3:8080`, `[fd00::/8]:8080`. */
 import { BlockList, isIP } from 'node:net'
 
-/** Read apart from what calls there: a command that only reads the configuration needs no HTTP client. */
+/** This file is apart from the one that makes the calls, so that a command which only reads the configuration loads no HTTP client. */
 export interface AllowedPlace {
   host: string | null
   range: BlockList | null
-  /** Null: those of the web. */
+  /** Null: the ports of the web, 80 and 443. */
   port: number | null
 }
 

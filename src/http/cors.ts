@@ -74,7 +74,7 @@ export function createCors(origins: readonly string[]): Cors {
       return true
     },
     open({ headers: { origin } }, outgoing) {
-      // What a cache keeps for one origin is not another's.
+      // A cache must not give the response for one origin to another.
       if (patterns.length > 0) outgoing.setHeader('Vary', 'Origin')
       if (origin !== undefined && admit(origin, outgoing)) outgoing.setHeader('Access-Control-Expose-Headers', EXPOSED)
     },

@@ -67,7 +67,7 @@ async function decodeInSlices(base64: Buffer, pace: Pace): Promise<Buffer | null
   for (let at = 0, to = 0; at < base64.length; at += SLICE) {
     const slice = base64.subarray(at, at + SLICE)
     await pace(slice.length)
-    // The decoder takes the other alphabet too, and skips what is of none: then it writes less.
+    // Node's decoder takes the url-safe alphabet too and skips all other characters: then it writes fewer bytes.
     if (slice.includes('-') || slice.includes('_')) return null
     const expected = Math.min((slice.length / 4) * 3, size - to)
     const written = decoded.write(slice.toString('latin1'), to, 'base64')

@@ -90,7 +90,7 @@ export function createJsonScan(limits: JsonLimits, refuse: (limit: keyof JsonLim
     else if (kind === COLON) members += 1
     else if (kind === CLOSE) depth -= 1
     else {
-      // A list or an object has one more than it has commas.
+      // A list or an object has one member more than it has commas.
       values += 1
       if (kind === OPEN) depth += 1
       if (depth > limits.depth) refuse('depth')

@@ -39,7 +39,7 @@ export function createKeyBook({ findKeys, unknownKeys, now }: KeyBookOptions): K
   const unknown = new LRUCache<string, number>({ max: UNKNOWN_MAX })
   const asked = new Map<string, Promise<KeyRecord | null>>()
   const strangers = createKeyQueue(findKeys, WAITING_MAX)
-  // As many as are remembered may wait: none of them is refused.
+  // All remembered keys may wait; none of them is refused.
   const refreshes = createKeyQueue(findKeys, GOOD_MAX)
 
   function remember(name: string, record: Promise<KeyRecord | null>, askedAt: number): void {
@@ -47,7 +47,7 @@ export function createKeyBook({ findKeys, unknownKeys, now }: KeyBookOptions): K
     good.set(name, known)
     record.then(
       (found) => found === null && good.peek(name) === known && good.delete(name),
-      // It was good once: the next call asks again.
+      // The key was good once, so the next call asks again.
       () => {
         known.askedAt = Number.NEGATIVE_INFINITY
       },

@@ -40,7 +40,7 @@ export const SUBSCRIPTION = sql`left join lateral (
 
 export function standingOf(row: StandingRow): Standing {
   const isCurrent = row.plan_status !== null && CURRENT.includes(row.plan_status)
-  // Who brings own keys asked not to be served by the operator's: that does not end with the plan.
+  // An organization with its own keys asked not to be served with the operator's; that does not end with its plan.
   const plan = isCurrent || row.subscription_plan === 'byok' ? row.subscription_plan : null
   return {
     organizationId: row.org_id,

@@ -84,7 +84,7 @@ export function applyFactors(
 /** The sum of counted tool uses at their fees, in nano-dollars x 10^12. A service tier does not touch fees. */
 export function toolNumerator(counts: Readonly<Record<string, number>>, price: Price): bigint {
   let nanoDollars = 0n
-  // Kinds are a provider's words: `constructor` has no fee.
+  // A provider chooses the names of kinds, so one may be `constructor`, which has no fee.
   for (const [kind, uses] of Object.entries(counts))
     if (Object.hasOwn(price.toolFees, kind)) nanoDollars += BigInt(uses) * (price.toolFees[kind] ?? 0n)
   return nanoDollars * COST_SCALE

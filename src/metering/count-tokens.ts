@@ -9,7 +9,7 @@ export type Encoding = 'o200k_base' | 'cl100k_base'
 
 /** UTF-8 bytes a piece: the worst text takes some ten times as long as prose, and a cut changes a count by less than 1 %. */
 const PIECE_BYTES = 512
-/** In UTF-16 units. A break further back than this is not worth the smaller piece. */
+/** In UTF-16 units. A break further back than this would make the piece too small. */
 const SEARCH = 128
 
 export interface TokenCounter {

@@ -78,7 +78,7 @@ export function estimateVisited(visit: (visitor: InputVisitor) => void, mediaTok
 type MediaSizes = Pick<InputEstimate, 'media' | 'audioInput' | 'expected' | 'least' | 'unbounded' | 'unboundedSound'>
 type MediaKind = 'media' | 'audioInput'
 
-/** Items whose least goes by what they are at most go by it together: many small ones are as much as a large one. */
+/** Items that are held by the most they can be are summed first: many small ones are as much as a large one. */
 function createMediaSum(): { add(kind: MediaKind, size: MediaSize, path: string): void; sizes(): MediaSizes } {
   const nothing = () => ({ media: 0, audioInput: 0 })
   const [most, expected, own, ruledMost, ruledExpected] = [nothing(), nothing(), nothing(), nothing(), nothing()]

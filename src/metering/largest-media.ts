@@ -1,4 +1,4 @@
-/** Each model reads media by rules of its own, and whoever may serve is held for. */
+/** Each model counts media by its own rules, and the hold must cover every model that may serve. */
 import type { MediaTokens } from './estimate.ts'
 
 export function largestOf(rules: readonly MediaTokens[]): MediaTokens {

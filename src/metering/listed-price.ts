@@ -144,7 +144,7 @@ function nanoDollars(dollars: number): bigint {
   return parseDecimal(shortest(dollars), 9, { roundUp: true })
 }
 
-/** Fifteen digits are what a double is sure of: the data set holds a 0.18000000000000002 that somebody meant as 0.18. */
+/** A double is exact to fifteen digits: the data set holds 0.18000000000000002 where 0.18 is meant. */
 function shortest(value: number): string {
   return String(Number(value.toPrecision(15)))
 }

@@ -78,7 +78,7 @@ export function visitInput(request: ChatInput, unpackId: UnpackId, visitor: Inpu
       visitor.json(value, false)
       visitor.prediction(members(value)?.content)
     } else if (typeof value === 'string') visitor.text(value, false)
-    // A number or a switch says nothing to a model.
+    // A number or a boolean is no text for the model.
     else if (typeof value === 'object') visitor.json(value, name === 'response_format')
   }
 }
@@ -171,7 +171,7 @@ function withoutHolders(value: object): unknown {
   return Array.isArray(value) ? value : Object.fromEntries(Object.entries(value).filter(([name]) => !HOLDERS.has(name)))
 }
 
-/** Names what the caller can change: the reference that hides the size. */
+/** Names the member that the caller can change: the reference whose size is unknown. */
 function unboundedMember(part: Readonly<Record<string, unknown>>): string {
   const type = typeof part.type === 'string' ? part.type.slice(0, 64) : 'type'
   const reference = Object.keys(members(part[type]) ?? {}).find((name) =>

@@ -18,9 +18,9 @@ const INLINE_LENGTH = 4_096
 const PART_LENGTH = 65_536
 /** Parts of one text that are counted: a mebibyte of it. */
 const PARTS_MAX = 16
-/** Each has its vocabularies in memory. */
+/** Each thread has its own vocabularies in memory. */
 const THREADS_MAX = 8
-/** A text that kills a thread twice is the cause. */
+/** A text on which two threads died is taken to be the cause. */
 const ATTEMPTS = 2
 
 export interface Tokenizer {

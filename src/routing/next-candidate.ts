@@ -27,7 +27,7 @@ export function nextCandidate<C extends Payable>(
 ): C {
   if (failed.payer.isCharged || !KEY_ERRORS.includes(kind)) return nextInTurn(failed, candidates)
   const later = candidates.slice(candidates.indexOf(failed) + 1)
-  // Whoever limits calls may do so by model; whoever refuses a key does so everywhere.
+  // A provider may limit calls by model, but it refuses a key everywhere.
   const hasSameKey = (candidate: C) => kind !== 'rate_limit' && candidate.apiKey === failed.apiKey
   return later.find((candidate) => !hasSameKey(candidate) && (mayRetry || candidate.payer.isCharged)) ?? failed
 }

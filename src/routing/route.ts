@@ -29,7 +29,7 @@ export interface Router {
   listModels(canCall?: (deployment: Deployment) => boolean): string[]
 }
 
-/** Longer names than any provider's; refused before they are searched. */
+/** No provider has longer names; longer ones are refused before the search. */
 const LONGEST_NAME = 512
 
 export function createRouter(config: Config): Router {

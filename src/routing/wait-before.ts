@@ -2,7 +2,7 @@
 import type { ProviderErrorKind } from '../../providers/provider.ts'
 
 const BACKOFF_MS = 250
-/** A provider that wants a longer pause than this is not waited for. */
+/** We do not wait for a provider that wants a longer pause than this. */
 const PATIENCE_MS = 5_000
 
 export interface Failed {

@@ -59,7 +59,7 @@ export async function pruneAuditLog(database: Database, days: number): Promise<v
   await sql`select tollgate.audit_log_prune(${days})`.execute(database.query)
 }
 
-/** PostgreSQL takes no NUL, and half a character from no one. */
+/** PostgreSQL stores neither NUL nor half of a surrogate pair. */
 function storable(text: string | null): string {
   return (text ?? '')
     .toWellFormed()

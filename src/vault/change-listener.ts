@@ -53,7 +53,7 @@ export async function createChangeListener(options: ListenerOptions): Promise<Ch
     await client.connect()
     await client.query('listen tollgate_vault')
     await options.onConnected()
-    // From here on a new root key is locked by whoever learns of it; twice does no harm.
+    // From here on whoever learns of a new root key locks it; locking it twice does no harm.
     const ask = askInTurn(client)
     live = ask
     for (const name of [null, ...options.rootNames()]) await lockRoot(ask, name)
@@ -77,12 +77,12 @@ export async function createChangeListener(options: ListenerOptions): Promise<Ch
         keepAlive: true,
       })
       current = client
-      // A break shows in the next question.
+      // The next question shows whether the connection broke.
       client.on('error', () => {})
       const before = heardUntil
       await listen(client).catch((error: Error) => {
         live = null
-        // A connection that worked for a while and broke is news again.
+        // A break is reported again once a connection has worked in between.
         if (heardUntil !== before) lost = false
         if (!lost && !stop.signal.aborted) options.onLost(error)
         lost = true
@@ -98,7 +98,7 @@ export async function createChangeListener(options: ListenerOptions): Promise<Ch
   return {
     heardUntil: () => heardUntil,
     holdRoot: async (name) => {
-      // The next connection takes all there are by then.
+      // The next connection takes the locks of all root keys known by then.
       if (live !== null) await lockRoot(live, name).catch(() => {})
     },
     async close() {
@@ -131,7 +131,7 @@ async function lockRoot(ask: Asker, name: string | null): Promise<void> {
   await ask('select pg_advisory_lock_shared($1, $2)', [ROOT_LOCK, rootLockOf(name)])
 }
 
-/** Without waiting for a response: another side that says nothing would not say goodbye either. */
+/** This does not wait for a response: a server that is silent would not confirm the end either. */
 async function hangUp(client: pg.Client): Promise<void> {
   await Promise.race([client.end().catch(() => {}), delay(100)])
   destroy(client)

@@ -46,7 +46,7 @@ async function importRow(opener: KeyOpener, row: KeyRow, change: Change, report:
     const replaced = await opener.store(row, key, change, 'key.imported', (transaction, sealed) =>
       replaceSealed(transaction, row, sealed),
     )
-    // Where it was not: somebody stored another key meanwhile.
+    // If nothing was written, somebody stored another key meanwhile.
     if (replaced) report.imported += 1
   } catch (error) {
     if (!(error instanceof UnreadableKeyError)) throw error

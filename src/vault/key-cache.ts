@@ -17,7 +17,7 @@ interface Entry {
 }
 
 export interface KeyCache {
-  /** Undefined where it must be read. No work but a look. */
+  /** Undefined where the key must be read. Costs one look into a map. */
   get(subject: string): Found | undefined
   /** Reads it once for all who ask meanwhile. What changed while it was read is handed on, but not kept. */
   fill(subject: string, read: () => Promise<Found>): Promise<Found>

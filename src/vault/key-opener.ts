@@ -55,7 +55,7 @@ export function createKeyOpener(options: KeyOpenerOptions): KeyOpener {
     try {
       return await sealer.open(sealed, context, ring.known())
     } catch (error) {
-      // A rotation may have begun that was not heard of yet.
+      // A rotation may have begun that this process has not heard of yet.
       if (!(error instanceof UnreadableKeyError) || error.reason !== 'unknown_root') throw error
       await learnRoots()
       return sealer.open(sealed, context, ring.known())
@@ -67,7 +67,7 @@ export function createKeyOpener(options: KeyOpenerOptions): KeyOpener {
     learnRoots,
     async open(row) {
       const apiKey = isFernetToken(row.sealed) ? openFernet(row.sealed, fernetKeys) : await unseal(row)
-      // What is saved here was looked at; what Ops-Center stored may be anything.
+      // Keys that were saved here were checked; keys that Ops-Center stored may hold anything.
       if (SENDABLE.test(apiKey)) return apiKey
       throw new UnreadableKeyError(
         'not_sendable',
@@ -78,7 +78,7 @@ export function createKeyOpener(options: KeyOpenerOptions): KeyOpener {
       for (;;) {
         const root = await learnRoots()
         const sealed = await sealer.seal(apiKey, contextOf(provider, owner), root)
-        // One that was replaced while it sealed is noticed here, and the row of the root key stays as it is until the end.
+        // A root key that was replaced during the sealing is noticed here, and its row can't change before the transaction ends.
         const written = await changing(database, change, action, async (transaction) =>
           (await holdRootRow(transaction)) === root.name ? { answer: await write(transaction, sealed) } : null,
         )

@@ -169,7 +169,7 @@ async function reseal(
     const replaced = await changing(database, change, 'key.resealed', (transaction) =>
       replaceSealed(transaction, row, sealed),
     )
-    // Where it was not: somebody stored another key meanwhile, and that one is sealed under the new root key already.
+    // If nothing was written, somebody stored another key meanwhile, which is sealed under the new root key already.
     if (replaced) report.resealed += 1
   } catch (error) {
     if (!(error instanceof UnreadableKeyError)) throw error

@@ -100,7 +100,7 @@ export async function openVault({ database, log, now, ...options }: VaultOptions
     onLost: (err) => log.warn({ err }, 'changes of provider keys are not heard; each is read again every second'),
   })
 
-  /** In this process at once; the others hear of it. */
+  /** The change counts in this process at once; the others hear of it. */
   async function changed<T>(provider: KeyProvider, owner: KeyOwner, work: () => Promise<T>): Promise<T> {
     try {
       return await work()

@@ -13,7 +13,7 @@ export function readNativeResponse(body: Buffer, asked: string): ProviderRespons
   if (json?.type === 'error') return readClaudeErrorEvent(json)
   if (json === null) return null
   const reading = readReading(json)
-  // No answer, but it says what it cost: that is not paid for again.
+  // This is no response, but it says what it cost, so the call is not made again.
   if (!Array.isArray(json.content)) return isPaid(reading) ? { ...brokenOff(), consumed: reading } : null
   const content = json.content as unknown[]
   const said = () => shownText(readMessage(content))

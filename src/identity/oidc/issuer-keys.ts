@@ -42,7 +42,7 @@ export function createIssuerKeys({ issuer, jwksUri }: OidcIssuer, now: () => num
     if (jwksUri !== null) return new URL(jwksUri)
     const url = `${issuer.replace(/\/$/, '')}/.well-known/openid-configuration`
     const found = await getJson(url, { signal: AbortSignal.timeout(TIMEOUT_MS), redirect: 'error' })
-    // Its own name, or tokens of one issuer could be signed with keys of another.
+    // The document must state the issuer's own name, or tokens of one issuer could be signed with keys of another.
     if (found.issuer === issuer && typeof found.jwks_uri === 'string' && URL.canParse(found.jwks_uri))
       return new URL(found.jwks_uri)
     const cause = new Error(`${url} is not the configuration of ${issuer}`)

@@ -36,7 +36,7 @@ export function loginIssuer(issuers: readonly OidcIssuer[]): LoginIssuer | null 
   return found?.login ? { ...found, login: found.login } : null
 }
 
-/** Each asks the provider, over a connection of its own, and anybody can say that he comes back from it. */
+/** Each login asks the provider over a connection of its own, and anybody can claim to come back from the provider. */
 const LOGINS_AT_ONCE = 16
 
 export function createLogin(issuer: LoginIssuer): Login {

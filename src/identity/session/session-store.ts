@@ -56,7 +56,7 @@ export function storedSessions(database: Database): SessionStore {
   }
 }
 
-/** Those that are over are found no more; this is for the room they take. */
+/** Sessions that are over are not found any more; removing them frees their room. */
 export async function pruneSessions(database: Database): Promise<void> {
   await sql`delete from tollgate.sessions where expires_at < tollgate.tollgate_now()`.execute(database.query)
 }
