@@ -528,6 +528,24 @@ grant execute on function public.update_updated_at_column() to tollgate_app;
 create schema tollgate;
 grant usage on schema tollgate to tollgate_app;
 
+create type tollgate.batch_limit as (
+  call integer,
+  kind character varying,
+  id character varying,
+  window_start timestamp with time zone,
+  "window" character varying,
+  unit character varying,
+  stated numeric,
+  wanted numeric
+);
+comment on type tollgate.batch_limit is 'A limit with an amount, of one of the calls of a batch.';
+
+create type tollgate.call_limits as (
+  touched tollgate.limit_use[],
+  key_used numeric
+);
+comment on type tollgate.call_limits is 'The limits of one call of a batch, as its hold remembers them, and what its key has used.';
+
 create type tollgate.close_request as (
   call_id uuid,
   state character varying,
@@ -547,6 +565,17 @@ create type tollgate.close_request as (
 );
 comment on type tollgate.close_request is 'The end of a call, for its attribution row.';
 
+create type tollgate.hold_plan as (
+  allocations uuid[],
+  payers integer[],
+  is_set boolean[],
+  free numeric[],
+  held numeric[],
+  available numeric[],
+  limited_by jsonb[]
+);
+comment on type tollgate.hold_plan is 'How a batch is going to be held, place by place, in the order in which it is served.';
+
 create type tollgate.hold_request as (
   call_id uuid,
   org_id uuid,
@@ -556,15 +585,43 @@ create type tollgate.hold_request as (
   output numeric,
   min_output numeric,
   step numeric,
-  limits jsonb,
-  key_id character varying,
   context jsonb,
   service_type character varying,
   service_name character varying,
   request_id character varying,
-  uncertain numeric
+  uncertain numeric,
+  limits tollgate.limit_request[]
 );
 comment on type tollgate.hold_request is 'A call that asks for a hold. Amounts are credits.';
+
+create type tollgate.limit_request as (
+  kind character varying,
+  id character varying,
+  "window" character varying,
+  window_start timestamp with time zone,
+  unit character varying,
+  limit_amount numeric
+);
+comment on type tollgate.limit_request is 'A limit as a call names it.';
+
+create type tollgate.limit_use as (
+  kind character varying,
+  id character varying,
+  window_start timestamp with time zone,
+  unit character varying,
+  is_counted boolean
+);
+comment on type tollgate.limit_use is 'A row of ledger_limits that a hold touched.';
+
+create type tollgate.limits_seen as (
+  touched tollgate.limit_use[],
+  bounds boolean,
+  available numeric,
+  limited_by jsonb,
+  has_call boolean,
+  key_used numeric
+);
+comment on type tollgate.limits_seen is 'What a call alone finds out about its limits.';
 
 create type tollgate.payer as (
   org_id uuid,
@@ -732,16 +789,14 @@ create table tollgate.ledger_holds (
   checkpoint_credits numeric(20,6),
   checkpoint_api_cost numeric(20,9),
   charged_credits numeric(20,6),
-  limits jsonb,
-  key_id character varying(255),
   context jsonb,
   service_type character varying(100) not null,
   service_name character varying(200),
   request_id character varying(255),
   created_at timestamp with time zone default tollgate.tollgate_now() not null,
   closed_at timestamp with time zone,
+  limits tollgate.limit_use[],
   constraint ledger_holds_pkey PRIMARY KEY (call_id),
-  constraint ledger_holds_allocation_id_fkey FOREIGN KEY (allocation_id) REFERENCES public.user_credit_allocations(id) ON DELETE RESTRICT,
   constraint ledger_holds_charged_credits_check CHECK (charged_credits >= 0::numeric),
   constraint ledger_holds_check CHECK ((state::text = 'open'::text) = (closed_at IS NULL)),
   constraint ledger_holds_checkpoint_api_cost_check CHECK (checkpoint_api_cost >= 0::numeric),
@@ -758,8 +813,7 @@ comment on column tollgate.ledger_holds.checkpoint_api_cost is 'The provider''s 
 comment on column tollgate.ledger_holds.checkpoint_credits is 'Charge so far, as of the last checkpoint. Null before the first: nothing went out.';
 comment on column tollgate.ledger_holds.context is 'Rates, markup and level: fixed when the hold was taken.';
 comment on column tollgate.ledger_holds.input_credits is 'The part of the hold meant for the input.';
-comment on column tollgate.ledger_holds.key_id is 'The caller''s key, where its spending is only counted. A key with a limit is in limits.';
-comment on column tollgate.ledger_holds.limits is 'The rows of ledger_limits it touched, as [{kind, id, window_start, unit}]: given back to those, whatever window is current.';
+comment on column tollgate.ledger_holds.limits is 'What it touched: given back to those rows, whatever window is current.';
 comment on column tollgate.ledger_holds.margin_credits is 'What it may still need: every byte of the input a token, unless it is held like that, the next step of a stream that grows, and media that were held below the most they can be.';
 comment on column tollgate.ledger_holds.owner is 'The process that may settle it. The zero id: a SQL session that settles at once.';
 comment on column tollgate.ledger_holds.service_name is 'With service_type and request_id: for the row of a call that nobody else can settle.';
@@ -816,6 +870,7 @@ create table tollgate.ledger_limits (
   limit_amount numeric(20,6),
   held numeric(20,6) default 0 not null,
   used numeric(20,6) default 0 not null,
+  window_end timestamp with time zone,
   constraint ledger_limits_pkey PRIMARY KEY (kind, id, window_start),
   constraint ledger_limits_held_check CHECK (held >= 0::numeric),
   constraint ledger_limits_limit_amount_check CHECK (limit_amount >= 0::numeric),
@@ -825,6 +880,7 @@ create table tollgate.ledger_limits (
 comment on table tollgate.ledger_limits is 'Every limit besides pool and allocation, one row a window: key budgets, teams, end users, call quotas.';
 comment on column tollgate.ledger_limits.limit_amount is 'Null: no limit, only counted.';
 comment on column tollgate.ledger_limits.unit is 'What is counted. ''calls'' counts one a call.';
+comment on column tollgate.ledger_limits.window_end is 'When the next window begins; null where there is none, or nobody knows.';
 comment on column tollgate.ledger_limits.window_start is 'When the window began; 1970-01-01 (ledger_all_time) where there are no windows.';
 grant insert, select, update on table tollgate.ledger_limits to tollgate_app;
 
@@ -1185,20 +1241,15 @@ AS $function$
       select c.call_id, sum(c.credits) as credits, bool_or(c.cause = 'recovery') as was_recovered from correction c group by 1),
     touched as (
       select t.kind, t.id, t.window_start,
-        case when h.state <> 'open' then 0 when t.unit = 'calls' then 1 else h.held_credits end as held,
+        case when h.state <> 'open' or t.is_counted then 0 when t.unit = 'calls' then 1 else h.held_credits end as held,
         case
           when h.state = 'open' then 0
           when t.unit is distinct from 'calls' then h.charged_credits + coalesce(c.credits, 0)
           when h.state = 'released' and c.was_recovered is not true then 0
           else 1 end as used
       from ledger_holds h
-      cross join jsonb_to_recordset(h.limits) as t(kind varchar, id varchar, window_start timestamptz, unit varchar)
-      left join corrected c using (call_id)
-      where h.limits is not null
-      union all
-      select 'key', h.key_id, ledger_all_time(), 0, h.charged_credits + coalesce(c.credits, 0)
-      from ledger_holds h left join corrected c using (call_id)
-      where h.key_id is not null and h.state <> 'open'),
+      cross join unnest(h.limits) t
+      left join corrected c using (call_id)),
     counted as (select t.kind, t.id, t.window_start, sum(t.held) as held, sum(t.used) as used from touched t group by 1, 2, 3),
     disputed as (
       select distinct c.call_id from public.credit_usage_attribution c where c.provenance = 'disputed' and c.cause <> 'dispute'),
@@ -1389,6 +1440,7 @@ CREATE OR REPLACE FUNCTION tollgate.ledger_close_batch(p_calls jsonb)
  SET enable_seqscan TO 'off'
  SET enable_hashjoin TO 'off'
  SET enable_mergejoin TO 'off'
+ SET enable_memoize TO 'off'
  SET jit TO 'off'
 AS $function$
     declare
@@ -1406,13 +1458,13 @@ AS $function$
         return;
       end if;
       perform ledger_commit_durably();
-      select count(*) filter (where h.closed_at is null and h.limits is null) into v_fast from (
-        select closed_at, limits from ledger_holds where call_id = any(v_call_ids) order by call_id for update) h;
+      select count(*) filter (where h.closed_at is null) into v_fast from (
+        select closed_at from ledger_holds where call_id = any(v_call_ids) order by call_id for update) h;
       if v_fast < v_count then
         v_slow := array(
           select k.ordinality::integer from unnest(v_calls) with ordinality as k
           left join ledger_holds h on h.call_id = k.call_id
-          where h.call_id is null or h.closed_at is not null or h.limits is not null
+          where h.call_id is null or h.closed_at is not null
           order by k.org_id, k.user_id, k.ordinality);
         -- A hold that came between the two looks was missing in the first and is open in the second: done again, both see it.
         if v_fast + cardinality(v_slow) <> v_count then
@@ -1429,32 +1481,34 @@ AS $function$
             k.markup, k.request_id, k.metadata, k.source, k.provenance, k.outcome, k.details
           from unnest(v_calls) as k
           cross join lateral (select * from ledger_holds where call_id = k.call_id limit 1) h
-          where h.closed_at is null and h.limits is null;
+          where h.closed_at is null;
       end if;
       perform ledger_lock_batch(array(select row(k.org_id, k.user_id)::payer from unnest(v_calls) k));
-      if v_slow <> '{}' then
-        perform 1 from ledger_limits l
-          where (l.kind, l.id, l.window_start) in (
-            select t.kind, t.id, t.window_start
-            from ledger_holds h, jsonb_to_recordset(h.limits) as t(kind varchar, id varchar, window_start timestamptz)
-            where h.call_id = any(v_call_ids) and h.limits is not null)
-          order by l.kind, l.id, l.window_start for update;
-      end if;
+      -- Those of the slow ones too, before the fast ones move theirs. What a limit has used is read after that.
+      perform 1 from ledger_limits l
+        where (l.kind, l.id, l.window_start) in (
+          select t.kind, t.id, t.window_start
+          from unnest(v_call_ids) as c(call_id)
+          cross join lateral (select limits from ledger_holds where call_id = c.call_id limit 1) h
+          cross join lateral unnest(h.limits) t)
+        order by l.kind, l.id, l.window_start for update;
 
       if v_fast > 0 then
         return query
           with fast as materialized (
-              select k.ordinality, k.call_id, k.state, k.charge, h.org_id, h.allocation_id, h.held_credits as released, h.margin_credits as margin, h.key_id,
-                a.allocated_credits - a.used_credits - a.held_credits as free, l.used as key_used,
+              select k.ordinality, k.call_id, k.state, k.charge, h.org_id, h.allocation_id, h.held_credits as released, h.margin_credits as margin, h.limits,
+                key.id as key_id, l.used as key_used, l.unit as key_unit, a.allocated_credits - a.used_credits - a.held_credits as free,
                 case when a.follows_pool then p.total_credits - p.allocated_credits else 0 end as rest
               from unnest(v_calls) with ordinality as k
               cross join lateral (select * from ledger_holds where call_id = k.call_id limit 1) h
               join public.user_credit_allocations a on a.id = h.allocation_id
               join public.organization_credit_pools p on p.org_id = h.org_id
               left join lateral (
-                select used from ledger_limits
-                where kind = 'key' and id = h.key_id and window_start = ledger_all_time() limit 1) l on true
-              where h.closed_at is null and h.limits is null),
+                select t.id, t.window_start from unnest(h.limits) t where t.kind = 'key' limit 1) key on true
+              left join lateral (
+                select used, unit from ledger_limits
+                where kind = 'key' and id = key.id and window_start = key.window_start limit 1) l on true
+              where h.closed_at is null),
             hold as (
               update ledger_holds h set state = f.state, charged_credits = f.charge, closed_at = v_now
                 from fast f where h.call_id = f.call_id),
@@ -1476,14 +1530,33 @@ AS $function$
                     sum(greatest(u.used - u.released - u.free, 0) - greatest(-u.free, 0)) as overdraft
                   from by_user u group by 1) o
                 where p.org_id = o.org_id),
+            touched as materialized (
+              select f.ordinality, t.kind, t.id, t.window_start, f.charge, case when t.is_counted then 0 else f.released end as released,
+                (not t.is_counted)::integer as calls_released, (f.state <> 'released')::integer as calls
+              from fast f cross join lateral unnest(f.limits) t),
+            by_limit as (
+              select t.kind, t.id, t.window_start, sum(t.released) as released, sum(t.calls_released) as calls_released,
+                sum(t.charge) as charge, sum(t.calls) as calls
+              from touched t group by 1, 2, 3),
+            moved as (
+              update ledger_limits l
+                set held = l.held - case l.unit when 'calls' then b.calls_released else b.released end,
+                  used = l.used + case l.unit when 'calls' then b.calls else b.charge end
+                from by_limit b where l.kind = b.kind and l.id = b.id and l.window_start = b.window_start),
+            -- Keys that are used for the first time, and were only counted.
             counted as (
               insert into ledger_limits as l (kind, id, window_start, used)
-                select 'key', f.key_id, ledger_all_time(), sum(f.charge) from fast f where f.key_id is not null
-                group by f.key_id order by f.key_id
+                select b.kind, b.id, b.window_start, b.charge from by_limit b
+                where not exists (
+                  select from ledger_limits e where e.kind = b.kind and e.id = b.id and e.window_start = b.window_start)
+                order by b.kind, b.id, b.window_start
                 on conflict on constraint ledger_limits_pkey do update set used = l.used + excluded.used)
             select f.ordinality::integer, f.charge,
               f.free + f.rest + sum(f.released - f.charge) over (partition by f.allocation_id order by f.ordinality),
-              case when f.key_id is not null then coalesce(f.key_used, 0) + sum(f.charge) over (partition by f.key_id) end
+              case when f.key_id is not null then
+                coalesce(f.key_used, 0) + sum(case f.key_unit when 'calls' then (f.state <> 'released')::integer else f.charge end)
+                  over (partition by f.key_id)
+              end
             from fast f;
         get diagnostics v_closed = row_count;
         -- If a call is in the batch twice, or its hold came only now, nothing of the batch is booked.
@@ -1512,7 +1585,7 @@ AS $function$
     begin
       perform ledger_commit_durably();
       for i in 1 .. 2 loop
-        select h.state, h.held_credits as released, h.margin_credits as margin, h.limits, h.key_id, h.allocation_id, a.allocated_credits, a.used_credits,
+        select h.state, h.held_credits as released, h.margin_credits as margin, h.limits, h.allocation_id, a.allocated_credits, a.used_credits,
             a.held_credits, case when a.follows_pool then p.total_credits - p.allocated_credits else 0 end as rest, coalesce(a.next_reset_date <= v_now, false) or coalesce(p.next_refresh_date <= v_now, false) as due
           into v
           from ledger_holds h
@@ -1550,14 +1623,11 @@ AS $function$
             p_call.service_name, p_call.api_cost, p_call.markup, p_call.request_id, p_call.metadata, p_call.source,
             p_call.provenance, p_call.outcome, p_call.details);
       if v.limits is not null then
-        perform ledger_lock_limits(v.limits, false);
+        if cardinality(v.limits) > 1 then perform ledger_lock_limits(v.limits); end if;
         key_used := ledger_move_limits(v.limits, -v.released, -1, p_call.charge, case p_call.state when 'released' then 0 else 1 end);
       end if;
       -- Only now: the overage above goes by what the allocation itself has left.
       remaining := remaining + v.rest;
-      if v.key_id is not null then
-        key_used := ledger_count_key(v.key_id, p_call.charge);
-      end if;
     end
   $function$;
 revoke execute on function tollgate.ledger_close_one(tollgate.close_request) from public;
@@ -1611,24 +1681,6 @@ AS $function$
   $function$;
 revoke execute on function tollgate.ledger_correct(character varying,numeric,public.user_credit_allocations,tollgate.close_request,text) from public;
 grant execute on function tollgate.ledger_correct(character varying,numeric,public.user_credit_allocations,tollgate.close_request,text) to tollgate_app;
-
-CREATE OR REPLACE FUNCTION tollgate.ledger_count_key(p_key_id character varying, p_amount numeric)
- RETURNS numeric
- LANGUAGE plpgsql
- SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
-AS $function$
-    declare v_used numeric;
-    begin
-      -- An insert never goes negative: what is given back was counted, so the row exists.
-      insert into ledger_limits as l (kind, id, window_start, used)
-        values ('key', p_key_id, ledger_all_time(), greatest(p_amount, 0))
-        on conflict (kind, id, window_start) do update set used = l.used + p_amount
-        returning used into v_used;
-      return v_used;
-    end
-  $function$;
-revoke execute on function tollgate.ledger_count_key(character varying,numeric) from public;
-grant execute on function tollgate.ledger_count_key(character varying,numeric) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.ledger_end_allocation(p_org_id uuid, p_user_id character varying, p_actor character varying)
  RETURNS numeric
@@ -1690,8 +1742,8 @@ AS $function$
         v_pool.allow_overage, v_pool.overage_limit, v_pool.overage_credits), v_more));
       if v_hold.limits is not null then
         select min(l.limit_amount - l.used - l.held) into v_limited_to from (
-          select l.* from ledger_limits l, jsonb_to_recordset(v_hold.limits) as t(kind varchar, id varchar, window_start timestamptz)
-          where l.kind = t.kind and l.id = t.id and l.window_start = t.window_start and l.unit = 'credits'
+          select l.* from ledger_limits l, unnest(v_hold.limits) t
+          where l.kind = t.kind and l.id = t.id and l.window_start = t.window_start and not t.is_counted and l.unit = 'credits'
           order by l.kind, l.id, l.window_start for update of l) l;
         v_more := least(v_more, coalesce(v_limited_to, v_more));
       end if;
@@ -1728,6 +1780,104 @@ AS $function$
 revoke execute on function tollgate.ledger_find_dead(interval) from public;
 grant execute on function tollgate.ledger_find_dead(interval) to tollgate_app;
 
+CREATE OR REPLACE FUNCTION tollgate.ledger_fit_limits(p_calls tollgate.hold_request[], p_limits tollgate.call_limits[], p_is_new boolean, p_plan tollgate.hold_plan, p_now timestamp with time zone)
+ RETURNS tollgate.hold_plan
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
+AS $function$
+    declare
+      v_uses batch_limit[] := array(
+        select row(k.ordinality, u.kind, u.id, u.window_start, u."window", u.unit, u.stated,
+          greatest(k.input, k.input_bytes) + k.output)::batch_limit
+        from unnest(p_calls) with ordinality as k
+        cross join lateral unnest(k.limits, (p_limits[k.ordinality]).touched)
+          as u(asked_kind, asked_id, "window", asked_start, asked_unit, stated, kind, id, window_start, unit, is_counted)
+        where not u.is_counted);
+      v_kinds varchar[];
+      v_ids varchar[];
+      v_starts timestamptz[];
+      v_by_call boolean[];
+      v_left numeric[];
+      v_is_near boolean[];
+      v_is_kept_out boolean[];
+      v_calls integer[];
+      v_places integer[];
+      v_use integer := 1;
+      v_first integer;
+      v_limit integer;
+      v_none_left integer;
+      v_tightest integer;
+      v_later_payer integer;
+      v_is_later boolean;
+    begin
+      if p_is_new then
+        insert into ledger_limits as l (kind, id, window_start, window_end, unit, limit_amount)
+          select distinct on (u.kind, u.id, u.window_start) u.kind, u.id, u.window_start, ledger_window_end(u."window", p_now),
+            u.unit, u.stated
+          from unnest(v_uses) u order by u.kind, u.id, u.window_start, u.stated
+          on conflict on constraint ledger_limits_pkey do update set limit_amount = excluded.limit_amount
+            where excluded.limit_amount is not null and l.limit_amount is distinct from excluded.limit_amount;
+      end if;
+
+      select array_agg(n.kind), array_agg(n.id), array_agg(n.window_start), array_agg(l.unit = 'calls'), array_agg(l.rest),
+          array_agg(l.rest < case l.unit when 'calls' then n.calls else n.credits end)
+        into v_kinds, v_ids, v_starts, v_by_call, v_left, v_is_near
+        from (
+          select u.kind, u.id, u.window_start, count(*) as calls, sum(u.wanted) as credits
+          from unnest(v_uses) u group by 1, 2, 3 order by 1, 2, 3 offset 0) n
+        cross join lateral (
+          select l.unit, l.limit_amount - l.used - l.held as rest from ledger_limits l
+          where l.kind = n.kind and l.id = n.id and l.window_start = n.window_start limit 1 for update) l;
+      if not true = any(v_is_near) then return p_plan; end if;
+
+      select array_agg(u.call order by u.call, u.place), array_agg(u.place order by u.call, u.place) into v_calls, v_places
+        from (
+          select u.call, dense_rank() over (order by u.kind, u.id, u.window_start)::integer as place
+          from unnest(v_uses) u) u;
+      v_is_kept_out := array_fill(false, array[cardinality(v_left)]);
+      for i in 1 .. cardinality(p_calls) loop
+        v_first := v_use;
+        v_none_left := null;
+        v_tightest := null;
+        v_is_later := not p_plan.is_set[i] or coalesce(p_plan.payers[i] = v_later_payer, false);
+        while v_calls[v_use] = i loop
+          v_limit := v_places[v_use];
+          v_is_later := v_is_later or v_is_kept_out[v_limit];
+          if v_by_call[v_limit] then
+            if v_left[v_limit] < 1 then v_none_left := coalesce(v_none_left, v_limit); end if;
+          elsif v_tightest is null or v_left[v_limit] < v_left[v_tightest] then
+            v_tightest := v_limit;
+          end if;
+          v_use := v_use + 1;
+        end loop;
+
+        if v_is_later then
+          p_plan.is_set[i] := false;
+          v_later_payer := p_plan.payers[i];
+          for u in v_first .. v_use - 1 loop
+            v_is_kept_out[v_places[u]] := v_is_near[v_places[u]];
+          end loop;
+        elsif v_none_left is not null or v_left[v_tightest] < p_calls[i].input + p_calls[i].min_output then
+          v_limit := coalesce(v_none_left, v_tightest);
+          p_plan.held[i] := null;
+          p_plan.available[i] := greatest(coalesce(v_left[v_tightest], 0), 0);
+          p_plan.limited_by[i] := (
+            select ledger_show_limit(l, v_left[v_limit]) from ledger_limits l
+            where l.kind = v_kinds[v_limit] and l.id = v_ids[v_limit] and l.window_start = v_starts[v_limit]);
+        else
+          p_plan.held[i] := least(p_plan.held[i], v_left[v_tightest]);
+          for u in v_first .. v_use - 1 loop
+            v_limit := v_places[u];
+            v_left[v_limit] := v_left[v_limit] - case when v_by_call[v_limit] then 1 else p_plan.held[i] end;
+          end loop;
+        end if;
+      end loop;
+      return p_plan;
+    end
+  $function$;
+revoke execute on function tollgate.ledger_fit_limits(tollgate.hold_request[],tollgate.call_limits[],boolean,tollgate.hold_plan,timestamp with time zone) from public;
+grant execute on function tollgate.ledger_fit_limits(tollgate.hold_request[],tollgate.call_limits[],boolean,tollgate.hold_plan,timestamp with time zone) to tollgate_app;
+
 CREATE OR REPLACE FUNCTION tollgate.ledger_follow_pool(p_org_id uuid, p_user_id character varying, p_short numeric)
  RETURNS void
  LANGUAGE plpgsql
@@ -1758,115 +1908,154 @@ revoke execute on function tollgate.ledger_follow_pool(uuid,character varying,nu
 grant execute on function tollgate.ledger_follow_pool(uuid,character varying,numeric) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.ledger_hold_batch(p_owner uuid, p_calls jsonb)
- RETURNS TABLE(ordinal integer, outcome character varying, held numeric, input numeric, required numeric, available numeric, remaining numeric, limit_kind character varying, key_used numeric)
+ RETURNS TABLE(ordinal integer, outcome character varying, held numeric, input numeric, required numeric, available numeric, remaining numeric, limited_by jsonb, key_used numeric)
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
  SET plan_cache_mode TO 'force_generic_plan'
  SET enable_seqscan TO 'off'
  SET enable_hashjoin TO 'off'
  SET enable_mergejoin TO 'off'
+ SET enable_memoize TO 'off'
  SET jit TO 'off'
 AS $function$
     declare
       v_calls hold_request[] := array(select c from jsonb_populate_recordset(null::hold_request, p_calls) c);
+      v_count integer := cardinality(v_calls);
       v_now timestamptz := tollgate_now();
       v_ordinals integer[];
-      v_held numeric[];
-      v_inputs numeric[];
-      v_remaining numeric[];
-      v_key_used numeric[];
+      v_limits call_limits[];
+      v_bounds boolean;
+      v_is_new boolean;
+      v_plan hold_plan;
+      v_in_set integer;
       v record;
     begin
-      if cardinality(v_calls) = 1 then
+      if v_count = 1 then
         return query select 1, h.* from ledger_hold_one(p_owner, v_calls[1]) h;
         return;
       end if;
       if p_owner <> ledger_sql_session() then
         if not ledger_lease_is_valid(p_owner, v_now) then
           return query select i, 'no_lease'::varchar, null::numeric, null::numeric, null::numeric, null::numeric, null::numeric,
-            null::varchar, null::numeric from generate_series(1, cardinality(v_calls)) i;
+            null::jsonb, null::numeric from generate_series(1, v_count) i;
           return;
         end if;
         perform set_config('synchronous_commit', 'off', true);
       end if;
       perform ledger_lock_batch(array(select row(k.org_id, k.user_id)::payer from unnest(v_calls) k));
 
-      -- The fast path: organizations whose calls can all have what they want. With all of them held there would be enough even if every
-      -- byte were a token and every stream took its next step, so that in whatever order they are looked at none is bounded by anything.
-      with asked as (
-          select k.*, a.id as allocation_id, l.used as key_used, a.allocated_credits - a.used_credits - a.held_credits as free,
-            k.input + k.output as held,
-            sum(k.input + k.output) over (partition by k.org_id) as held_by_org,
-            a.margin_credits + sum(k.margin) over (partition by k.org_id, a.id) as margin_by_user,
-            sum(k.input + k.output) over (partition by k.org_id, a.id) as held_by_user,
-            sum(k.input + k.output) over (partition by k.org_id, a.id order by k.ordinality) as held_so_far,
-            p.total_credits - p.used_credits - p.held_credits as pool_free,
-            p.allow_overage, p.overage_limit, p.overage_credits,
-            k.min_output <= k.output and o.status = 'active' and a.is_active and k.limits is null and l.limit_amount is null
-              and l.unit is distinct from 'calls'
-              and h.call_id is null and c.call_id is null as usual
+      -- In the order in which they are served.
+      select array_agg(k.ordinality order by k.org_id, k.user_id, k.ordinality) into v_ordinals
+        from unnest(v_calls) with ordinality as k;
+      v_calls := array(select v_calls[o.ordinal] from unnest(v_ordinals) with ordinality as o(ordinal, place) order by o.place);
+      select array_agg(row(t.touched, t.key_used)::call_limits order by k.ordinality), coalesce(bool_or(t.bounds), false),
+          coalesce(bool_or(t.is_new), false)
+        into v_limits, v_bounds, v_is_new
+        from unnest(v_calls) with ordinality as k
+        cross join lateral (
+          select array_agg(row(u.kind, u.id, u.window_start, coalesce(l.unit, u.unit, 'credits'),
+              coalesce(u.limit_amount, l.limit_amount) is null)::limit_use) as touched,
+            max(coalesce(l.used, 0)) filter (where u.kind = 'key') as key_used,
+            bool_or(coalesce(u.limit_amount, l.limit_amount) is not null) as bounds,
+            bool_or(u.limit_amount is not null and l.limit_amount is distinct from u.limit_amount) as is_new
           from (
-            select c.*, greatest(c.input_bytes - c.input, 0) + coalesce(c.step, 0) as margin
-            from unnest(v_calls) with ordinality as c) k
-          join public.organizations o on o.id = k.org_id
-          join public.organization_credit_pools p on p.org_id = k.org_id
-          join public.user_credit_allocations a on a.org_id = k.org_id and a.user_id = k.user_id
+            select r.kind, r.id, coalesce(r.window_start, ledger_window_start(r."window", v_now)) as window_start, r.unit, r.limit_amount
+            from unnest(k.limits) r) u
           left join lateral (
-            select used, limit_amount, unit from ledger_limits
-            where kind = 'key' and id = k.key_id and window_start = ledger_all_time() limit 1) l on true
-          -- Under the pool's lock: the same call may be sent again while the first one still runs.
-          left join ledger_holds h on h.call_id = k.call_id
-          left join public.credit_usage_attribution c on c.call_id = k.call_id and c.cause = 'call'),
-        judged as (
-          select a.*, bool_and(coalesce(a.usual and case
-              when not a.allow_overage then least(a.free - a.held_by_user, a.pool_free - a.held_by_org) >= a.margin_by_user
-              when a.overage_limit is null then true
-              else a.free - a.held_by_user >= a.margin_by_user and a.overage_credits <= a.overage_limit
-            end, false)) over (partition by a.org_id) as is_fast
-          from asked a),
-        fast as materialized (select * from judged j where j.is_fast),
-        hold as (
-          insert into ledger_holds (call_id, owner, org_id, user_id, allocation_id, held_credits, input_credits, margin_credits,
-              key_id, context, service_type, service_name, request_id)
-            select f.call_id, p_owner, f.org_id, f.user_id, f.allocation_id, f.held, f.input, f.margin, f.key_id, f.context,
-              f.service_type, f.service_name, f.request_id
-            from fast f),
-        by_user as (
-          select f.org_id, f.allocation_id, sum(f.held) as held, sum(f.margin) as margin, min(f.free) as free from fast f group by 1, 2),
-        allocation as (
-          update public.user_credit_allocations a
-            set held_credits = a.held_credits + u.held, margin_credits = a.margin_credits + u.margin, updated_at = v_now
-            from by_user u where a.id = u.allocation_id and (u.held > 0 or u.margin > 0)),
-        pool as (
-          update public.organization_credit_pools p
-            set held_credits = p.held_credits + o.held, overage_credits = p.overage_credits + o.overdraft, updated_at = v_now
-            from (
-              select u.org_id, sum(u.held) as held, sum(greatest(u.held - u.free, 0) - greatest(-u.free, 0)) as overdraft
-              from by_user u group by 1) o
-            where p.org_id = o.org_id and o.held > 0)
-        select array_agg(f.ordinality::integer), array_agg(f.held), array_agg(f.input), array_agg(f.free - f.held_so_far),
-            array_agg(case when f.key_id is not null then coalesce(f.key_used, 0) end)
-          into v_ordinals, v_held, v_inputs, v_remaining, v_key_used
-          from fast f;
-      return query
-        select k.ordinal, 'held'::varchar, k.held, k.input, null::numeric, null::numeric, k.remaining, null::varchar, k.key_used
-        from unnest(v_ordinals, v_held, v_inputs, v_remaining, v_key_used) as k(ordinal, held, input, remaining, key_used);
-      if cardinality(v_ordinals) = cardinality(v_calls) then return; end if;
+            select l.used, l.unit, l.limit_amount from ledger_limits l
+            where l.kind = u.kind and l.id = u.id and l.window_start = u.window_start limit 1) l on true) t;
 
-      -- The slow path: the others one by one. Limits are made and locked for all of them first, in order.
-      perform ledger_lock_limits_batch(v_calls);
+      select array_agg(j.allocation_id order by j.place), array_agg(j.payer order by j.place),
+          array_agg(j.is_far order by j.place), array_agg(j.free order by j.place),
+          array_agg(case when j.is_far then j.wanted end order by j.place)
+        into v_plan.allocations, v_plan.payers, v_plan.is_set, v_plan.free, v_plan.held
+        from (
+          -- After one that is not far, no later one of its allocation is.
+          select f.*, bool_and(f.is_far_itself) over (partition by f.payer order by f.place) as is_far
+          from (
+            select a.*, coalesce(a.is_usual and case
+                when not a.allow_overage then least(a.free - a.held_by_user, a.pool_free - a.held_by_org) >= a.margin_by_user
+                when a.overage_limit is null then true
+                else a.free - a.held_by_user >= a.margin_by_user and a.overage_credits <= a.overage_limit
+              end, false) as is_far_itself
+            from (
+              select k.ordinality as place, a.id as allocation_id, a.allocated_credits - a.used_credits - a.held_credits as free,
+                dense_rank() over (order by k.org_id, k.user_id) as payer,
+                k.input + k.output as wanted,
+                sum(k.input + k.output) over (partition by k.org_id) as held_by_org,
+                sum(k.input + k.output) over (partition by k.org_id, k.user_id) as held_by_user,
+                a.margin_credits + sum(k.margin) over (partition by k.org_id, k.user_id) as margin_by_user,
+                p.total_credits - p.used_credits - p.held_credits as pool_free,
+                p.allow_overage, p.overage_limit, p.overage_credits,
+                k.min_output <= k.output and o.status = 'active' and a.is_active and p.org_id is not null and h.call_id is null
+                  and c.call_id is null as is_usual
+              from (
+                select c.*, greatest(c.input_bytes - c.input, 0) + coalesce(c.step, 0) as margin
+                from unnest(v_calls) with ordinality as c) k
+              left join public.organizations o on o.id = k.org_id
+              left join public.organization_credit_pools p on p.org_id = k.org_id
+              left join public.user_credit_allocations a on a.org_id = k.org_id and a.user_id = k.user_id
+              -- Under the pool's lock: the same call may be sent again while the first one still runs.
+              left join lateral (select call_id from ledger_holds where call_id = k.call_id limit 1) h on true
+              left join lateral (
+                select call_id from public.credit_usage_attribution where call_id = k.call_id and cause = 'call' limit 1) c on true
+            ) a) f) j;
+      if v_bounds then v_plan := ledger_fit_limits(v_calls, v_limits, v_is_new, v_plan, v_now); end if;
+
+      return query
+        with planned as materialized (
+            select k.*, p.*,
+              greatest(k.input_bytes - k.input, 0) + case when p.held = k.input + k.output then coalesce(k.step, 0) else 0 end as margin
+            from unnest(v_calls) with ordinality as k
+            cross join lateral (
+              select k.ordinality::integer as place, v_plan.allocations[k.ordinality] as allocation_id, v_plan.free[k.ordinality] as free,
+                v_plan.held[k.ordinality] as held, (v_limits[k.ordinality]).touched, (v_limits[k.ordinality]).key_used) p
+            where v_plan.is_set[k.ordinality]),
+          fast as (select f.* from planned f where f.held is not null),
+          hold as (
+            insert into ledger_holds (call_id, owner, org_id, user_id, allocation_id, held_credits, input_credits, margin_credits, limits,
+                context, service_type, service_name, request_id)
+              select f.call_id, p_owner, f.org_id, f.user_id, f.allocation_id, f.held, f.input, f.margin, f.touched, f.context,
+                f.service_type, f.service_name, f.request_id
+              from fast f),
+          by_user as (
+            select f.org_id, f.allocation_id, sum(f.held) as held, sum(f.margin) as margin, min(f.free) as free from fast f group by 1, 2),
+          allocation as (
+            update public.user_credit_allocations a
+              set held_credits = a.held_credits + u.held, margin_credits = a.margin_credits + u.margin, updated_at = v_now
+              from by_user u where a.id = u.allocation_id and (u.held > 0 or u.margin > 0)),
+          pool as (
+            update public.organization_credit_pools p
+              set held_credits = p.held_credits + o.held, overage_credits = p.overage_credits + o.overdraft, updated_at = v_now
+              from (
+                select u.org_id, sum(u.held) as held, sum(greatest(u.held - u.free, 0) - greatest(-u.free, 0)) as overdraft
+                from by_user u group by 1) o
+              where p.org_id = o.org_id and o.held > 0),
+          by_limit as (
+            select t.kind, t.id, t.window_start, sum(f.held) as credits, count(*) as calls
+            from fast f cross join lateral unnest(f.touched) t where v_bounds and not t.is_counted group by 1, 2, 3),
+          limits as (
+            update ledger_limits l set held = l.held + case l.unit when 'calls' then b.calls else b.credits end
+              from by_limit b where l.kind = b.kind and l.id = b.id and l.window_start = b.window_start)
+        select v_ordinals[s.place], case when s.held is null then 'limit' else 'held' end::varchar, s.held,
+          case when s.held is not null then s.input end, case when s.held is null then s.input + s.min_output end,
+          v_plan.available[s.place], s.free - coalesce(sum(s.held) over (partition by s.allocation_id order by s.place), 0),
+          v_plan.limited_by[s.place], s.key_used
+        from planned s;
+      get diagnostics v_in_set = row_count;
+      if v_in_set = v_count then return; end if;
+
       for v in
-        select k.ordinality::integer as ordinal from unnest(v_calls) with ordinality as k
-        where k.ordinality <> all(coalesce(v_ordinals, '{}')) order by k.org_id, k.user_id, k.ordinality
+        select k.place from unnest(v_plan.is_set) with ordinality as k(is_set, place) where not k.is_set order by k.place
       loop
-        return query select v.ordinal, h.* from ledger_hold_one(p_owner, v_calls[v.ordinal]) h;
+        return query select v_ordinals[v.place], h.* from ledger_hold_one(p_owner, v_calls[v.place]) h;
       end loop;
     end
   $function$;
 revoke execute on function tollgate.ledger_hold_batch(uuid,jsonb) from public;
 grant execute on function tollgate.ledger_hold_batch(uuid,jsonb) to tollgate_app;
 
-CREATE OR REPLACE FUNCTION tollgate.ledger_hold_one(p_owner uuid, p_call tollgate.hold_request, OUT outcome character varying, OUT held numeric, OUT input numeric, OUT required numeric, OUT available numeric, OUT remaining numeric, OUT limit_kind character varying, OUT key_used numeric)
+CREATE OR REPLACE FUNCTION tollgate.ledger_hold_one(p_owner uuid, p_call tollgate.hold_request, OUT outcome character varying, OUT held numeric, OUT input numeric, OUT required numeric, OUT available numeric, OUT remaining numeric, OUT limited_by jsonb, OUT key_used numeric)
  RETURNS record
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
@@ -1874,11 +2063,9 @@ AS $function$
     declare
       v_now timestamptz := tollgate_now();
       v record;
-      v_current record;
+      v_status varchar;
       v_known record;
-      v_limited_by jsonb := p_call.limits;
-      v_counted_key varchar := p_call.key_id;
-      v_limits record;
+      v_limits limits_seen;
       v_free numeric;
       v_unheld numeric;
       v_available numeric;
@@ -1913,25 +2100,15 @@ AS $function$
       v_free := v.allocated_credits - v.used_credits - v.held_credits;
       remaining := v_free;
       -- A separate statement: one that waited for locks still reads other tables from its old snapshot.
-      select o.status, l.used, l.limit_amount, l.unit into v_current
-        from public.organizations o
-        left join ledger_limits l on l.kind = 'key' and l.id = p_call.key_id and l.window_start = ledger_all_time()
-        where o.id = p_call.org_id;
-      key_used := case when p_call.key_id is not null then coalesce(v_current.used, 0) end;
-      -- A key that has a limit, or is named as one, is a limit like every other.
-      if p_call.limits is not null and p_call.key_id is not null and exists (
-          select 1 from jsonb_to_recordset(p_call.limits) as t(kind varchar, id varchar, window_start timestamptz)
-          where t.kind = 'key' and t.id = p_call.key_id and t.window_start = ledger_all_time()) then
-        v_counted_key := null;
-      elsif v_current.limit_amount is not null or v_current.unit = 'calls' then
-        v_limited_by := coalesce(p_call.limits, '[]') || jsonb_build_object('kind', 'key', 'id', p_call.key_id,
-          'window_start', ledger_all_time(), 'unit', v_current.unit);
-        v_counted_key := null;
+      select o.status into v_status from public.organizations o where o.id = p_call.org_id;
+      if p_call.limits is not null then
+        v_limits := ledger_see_limits(p_call.limits, v_now);
+        key_used := v_limits.key_used;
       end if;
 
       if not v.is_active then
         outcome := 'no_allocation';
-      elsif v_current.status <> 'active' then
+      elsif v_status <> 'active' then
         outcome := 'suspended';
       else
         v_unheld := ledger_available(v_free, v.total_credits - v.pool_used - v.pool_held, v.allow_overage, v.overage_limit,
@@ -1957,18 +2134,14 @@ AS $function$
           when required <= v_if_idle then 'in_flight'
           else 'insufficient' end;
       end if;
-      if v_limited_by is not null then
-        v_limits := ledger_lock_limits(v_limited_by, true);
-        key_used := coalesce(v_limits.key_used, key_used);
-        if outcome = 'held' then
-          if v_limits.calls_refused is not null or v_limits.available < v_full then
-            outcome := 'limit';
-            required := v_full;
-            limit_kind := coalesce(v_limits.calls_refused, v_limits.limit_kind);
-            available := greatest(coalesce(v_limits.available, 0), 0);
-          else
-            held := least(held, v_limits.available);
-          end if;
+      if outcome = 'held' and v_limits.touched is not null then
+        if not v_limits.has_call or v_limits.available < v_full then
+          outcome := 'limit';
+          required := v_full;
+          limited_by := v_limits.limited_by;
+          available := greatest(coalesce(v_limits.available, 0), 0);
+        else
+          held := least(held, v_limits.available);
         end if;
       end if;
 
@@ -1979,8 +2152,8 @@ AS $function$
           else 0 end;
         -- Under the pool's lock: the same call may be sent again while the first one still runs, or after it was closed.
         insert into ledger_holds (call_id, owner, org_id, user_id, allocation_id, held_credits, input_credits, margin_credits, limits,
-            key_id, context, service_type, service_name, request_id)
-          select p_call.call_id, p_owner, p_call.org_id, p_call.user_id, v.id, held, input, v_margin, v_limited_by, v_counted_key,
+            context, service_type, service_name, request_id)
+          select p_call.call_id, p_owner, p_call.org_id, p_call.user_id, v.id, held, input, v_margin, v_limits.touched,
             case when held < v_full and held < input + p_call.output and p_call.uncertain > 0
               then coalesce(p_call.context, '{}') || '{"unheld": true}' else p_call.context end,
             p_call.service_type, p_call.service_name, p_call.request_id
@@ -1990,7 +2163,7 @@ AS $function$
           required := null;
           available := null;
           remaining := v_free - held;
-          if v_limited_by is not null then perform ledger_move_limits(v_limited_by, held, 1, 0, 0); end if;
+          if v_limits.bounds then perform ledger_move_limits(v_limits.touched, held, 1, 0, 0); end if;
           if held > 0 or v_margin > 0 then
             with pool as (
               update public.organization_credit_pools o
@@ -2013,7 +2186,7 @@ AS $function$
         input := v_known.input_credits;
         required := null;
         available := null;
-        limit_kind := null;
+        limited_by := null;
         return;
       end if;
       held := null;
@@ -2121,66 +2294,25 @@ AS $function$
 revoke execute on function tollgate.ledger_lock_batch(tollgate.payer[]) from public;
 grant execute on function tollgate.ledger_lock_batch(tollgate.payer[]) to tollgate_app;
 
-CREATE OR REPLACE FUNCTION tollgate.ledger_lock_limits(p_limits jsonb, p_set boolean, OUT available numeric, OUT limit_kind character varying, OUT calls_refused character varying, OUT key_used numeric)
- RETURNS record
+CREATE OR REPLACE FUNCTION tollgate.ledger_lock_limits(p_limits tollgate.limit_use[])
+ RETURNS numeric
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
 AS $function$
-    declare
-      v_limits jsonb := p_limits;
-      v_limit jsonb;
-      v_amount numeric;
-      v_row ledger_limits;
+    declare v_key_used numeric;
     begin
-      if jsonb_array_length(p_limits) > 1 then
-        select jsonb_agg(l order by l ->> 'kind', l ->> 'id', (l ->> 'window_start')::timestamptz)
-          into v_limits from jsonb_array_elements(p_limits) l;
-      end if;
-      for i in 0 .. jsonb_array_length(v_limits) - 1 loop
-        v_limit := v_limits -> i;
-        v_amount := case when p_set then (v_limit ->> 'limit_amount')::numeric end;
-        select * into v_row from ledger_limits l where l.kind = v_limit ->> 'kind' and l.id = v_limit ->> 'id'
-          and l.window_start = (v_limit ->> 'window_start')::timestamptz for update;
-        if v_row.kind is null or v_row.limit_amount is distinct from coalesce(v_amount, v_row.limit_amount) then
-          insert into ledger_limits as l (kind, id, window_start, unit, limit_amount)
-            values (v_limit ->> 'kind', v_limit ->> 'id', (v_limit ->> 'window_start')::timestamptz,
-              coalesce(v_limit ->> 'unit', 'credits'), v_amount)
-            on conflict (kind, id, window_start) do update set limit_amount = coalesce(excluded.limit_amount, l.limit_amount)
-            returning * into v_row;
-        end if;
-        if v_row.kind = 'key' then key_used := v_row.used; end if;
-        continue when v_row.limit_amount is null;
-        if v_row.unit = 'calls' then
-          if v_row.limit_amount - v_row.used - v_row.held < 1 then
-            calls_refused := coalesce(calls_refused, v_row.kind);
-          end if;
-        elsif available is null or v_row.limit_amount - v_row.used - v_row.held < available then
-          available := v_row.limit_amount - v_row.used - v_row.held;
-          limit_kind := v_row.kind;
-        end if;
-      end loop;
+      select max(l.used) filter (where l.kind = 'key') into v_key_used from (
+        select l.kind, l.used
+        from unnest(p_limits) as t
+        join ledger_limits l on l.kind = t.kind and l.id = t.id and l.window_start = t.window_start
+        order by l.kind, l.id, l.window_start for update of l) l;
+      -- A key that was only counted has no row before it is charged.
+      if v_key_used is null and exists (select from unnest(p_limits) t where t.kind = 'key') then return 0; end if;
+      return v_key_used;
     end
   $function$;
-revoke execute on function tollgate.ledger_lock_limits(jsonb,boolean) from public;
-grant execute on function tollgate.ledger_lock_limits(jsonb,boolean) to tollgate_app;
-
-CREATE OR REPLACE FUNCTION tollgate.ledger_lock_limits_batch(p_calls tollgate.hold_request[])
- RETURNS void
- LANGUAGE plpgsql
- SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
-AS $function$
-    begin
-      insert into ledger_limits as l (kind, id, window_start, unit, limit_amount)
-        select distinct on (t.kind, t.id, t.window_start) t.kind, t.id, t.window_start, coalesce(t.unit, 'credits'), t.limit_amount
-        from unnest(p_calls) as k, jsonb_to_recordset(k.limits)
-          as t(kind varchar, id varchar, window_start timestamptz, unit varchar, limit_amount numeric)
-        order by t.kind, t.id, t.window_start, t.limit_amount
-        on conflict on constraint ledger_limits_pkey do update set limit_amount = excluded.limit_amount
-          where excluded.limit_amount is not null and l.limit_amount is distinct from excluded.limit_amount;
-    end
-  $function$;
-revoke execute on function tollgate.ledger_lock_limits_batch(tollgate.hold_request[]) from public;
-grant execute on function tollgate.ledger_lock_limits_batch(tollgate.hold_request[]) to tollgate_app;
+revoke execute on function tollgate.ledger_lock_limits(tollgate.limit_use[]) from public;
+grant execute on function tollgate.ledger_lock_limits(tollgate.limit_use[]) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.ledger_move(p_allocation public.user_credit_allocations, p_held numeric, p_used numeric)
  RETURNS void
@@ -2202,31 +2334,46 @@ AS $function$
 revoke execute on function tollgate.ledger_move(public.user_credit_allocations,numeric,numeric) from public;
 grant execute on function tollgate.ledger_move(public.user_credit_allocations,numeric,numeric) to tollgate_app;
 
-CREATE OR REPLACE FUNCTION tollgate.ledger_move_limits(p_limits jsonb, p_held numeric, p_calls_held integer, p_used numeric, p_calls_used integer)
+CREATE OR REPLACE FUNCTION tollgate.ledger_move_limits(p_limits tollgate.limit_use[], p_held numeric, p_calls_held integer, p_used numeric, p_calls_used integer)
  RETURNS numeric
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
 AS $function$
     declare
-      v_limit jsonb;
+      v record;
       v_used numeric;
       v_key_used numeric;
     begin
-      for i in 0 .. jsonb_array_length(p_limits) - 1 loop
-        v_limit := p_limits -> i;
+      for v in
+        select t.kind, t.id, t.window_start, not t.is_counted as is_held from unnest(p_limits) as t
+      loop
+        -- Nothing is held of what is only counted.
+        if not v.is_held and p_used = 0 and p_calls_used = 0 then
+          if v.kind = 'key' then
+            v_key_used := coalesce((
+              select l.used from ledger_limits l where l.kind = v.kind and l.id = v.id and l.window_start = v.window_start), 0);
+          end if;
+          continue;
+        end if;
         update ledger_limits l
-          set held = l.held + case l.unit when 'calls' then p_calls_held else p_held end,
+          set held = l.held + case when v.is_held then case l.unit when 'calls' then p_calls_held else p_held end else 0 end,
             used = l.used + case l.unit when 'calls' then p_calls_used else p_used end
-          where l.kind = v_limit ->> 'kind' and l.id = v_limit ->> 'id'
-            and l.window_start = (v_limit ->> 'window_start')::timestamptz
+          where l.kind = v.kind and l.id = v.id and l.window_start = v.window_start
           returning l.used into v_used;
-        if v_limit ->> 'kind' = 'key' then v_key_used := v_used; end if;
+        if not found then
+          -- Only counted until now. Never negative: what is given back was counted, so the row exists.
+          insert into ledger_limits as l (kind, id, window_start, used)
+            values (v.kind, v.id, v.window_start, greatest(p_used, 0))
+            on conflict (kind, id, window_start) do update set used = l.used + p_used
+            returning used into v_used;
+        end if;
+        if v.kind = 'key' then v_key_used := v_used; end if;
       end loop;
       return v_key_used;
     end
   $function$;
-revoke execute on function tollgate.ledger_move_limits(jsonb,numeric,integer,numeric,integer) from public;
-grant execute on function tollgate.ledger_move_limits(jsonb,numeric,integer,numeric,integer) to tollgate_app;
+revoke execute on function tollgate.ledger_move_limits(tollgate.limit_use[],numeric,integer,numeric,integer) from public;
+grant execute on function tollgate.ledger_move_limits(tollgate.limit_use[],numeric,integer,numeric,integer) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.ledger_next_date(p_period character varying, p_from timestamp with time zone, p_now timestamp with time zone, p_created timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS timestamp with time zone
@@ -2275,7 +2422,7 @@ CREATE OR REPLACE FUNCTION tollgate.ledger_payer_ended(p_hold tollgate.ledger_ho
  SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
 AS $function$
     declare
-      v_key varchar := coalesce(p_hold.key_id, p_hold.context ->> 'key_id');
+      v_key varchar := p_hold.context ->> 'key_id';
       v record;
     begin
       if v_key ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then
@@ -2302,6 +2449,7 @@ CREATE OR REPLACE FUNCTION tollgate.ledger_progress_batch(p_calls jsonb)
  SET enable_seqscan TO 'off'
  SET enable_hashjoin TO 'off'
  SET enable_mergejoin TO 'off'
+ SET enable_memoize TO 'off'
  SET jit TO 'off'
 AS $function$
     declare
@@ -2371,8 +2519,7 @@ AS $function$
         + case when v_allocation.follows_pool then (
             select p.total_credits - p.allocated_credits from public.organization_credit_pools p where p.org_id = v_allocation.org_id)
           else 0 end;
-      if v_hold.limits is not null then key_used := (ledger_lock_limits(v_hold.limits, false)).key_used; end if;
-      if v_hold.key_id is not null then key_used := ledger_count_key(v_hold.key_id, 0); end if;
+      if v_hold.limits is not null then key_used := ledger_lock_limits(v_hold.limits); end if;
 
       v_booked := ledger_booked(p_call.call_id);
       charged := v_booked.credits;
@@ -2407,7 +2554,6 @@ AS $function$
       if v_hold.limits is not null then
         key_used := ledger_move_limits(v_hold.limits, 0, 0, v_difference, case v_hold.state when 'released' then 1 else 0 end);
       end if;
-      if v_hold.key_id is not null then key_used := ledger_count_key(v_hold.key_id, v_difference); end if;
     end
   $function$;
 revoke execute on function tollgate.ledger_reconcile_closed(tollgate.close_request) from public;
@@ -2491,6 +2637,52 @@ AS $function$
 revoke execute on function tollgate.ledger_refund_call(uuid,numeric,character varying,text) from public;
 grant execute on function tollgate.ledger_refund_call(uuid,numeric,character varying,text) to tollgate_app;
 
+CREATE OR REPLACE FUNCTION tollgate.ledger_see_limits(p_limits tollgate.limit_request[], p_now timestamp with time zone)
+ RETURNS tollgate.limits_seen
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
+AS $function$
+    declare
+      v record;
+      v_row ledger_limits;
+      v_left numeric;
+      v_seen limits_seen := row('{}', false, null, null, true, null);
+    begin
+      for v in
+        select t.kind, t.id, coalesce(t.window_start, ledger_window_start(t."window", p_now)) as window_start, t."window", t.unit,
+          t.limit_amount
+        from unnest(p_limits) as t order by 1, 2, 3
+      loop
+        select * into v_row from ledger_limits l
+          where l.kind = v.kind and l.id = v.id and l.window_start = v.window_start for update;
+        if v.limit_amount is not null and v_row.limit_amount is distinct from v.limit_amount then
+          insert into ledger_limits as l (kind, id, window_start, window_end, unit, limit_amount)
+            values (v.kind, v.id, v.window_start, ledger_window_end(v."window", p_now), coalesce(v.unit, 'credits'), v.limit_amount)
+            on conflict (kind, id, window_start) do update set limit_amount = excluded.limit_amount
+            returning * into v_row;
+        end if;
+        if v.kind = 'key' then v_seen.key_used := coalesce(v_row.used, 0); end if;
+        v_seen.touched := v_seen.touched
+          || row(v.kind, v.id, v.window_start, coalesce(v_row.unit, v.unit, 'credits'), v_row.limit_amount is null)::limit_use;
+        continue when v_row.limit_amount is null;
+        v_seen.bounds := true;
+        v_left := v_row.limit_amount - v_row.used - v_row.held;
+        if v_row.unit = 'calls' then
+          if v_left < 1 and v_seen.has_call then
+            v_seen.has_call := false;
+            v_seen.limited_by := ledger_show_limit(v_row, v_left);
+          end if;
+        elsif v_seen.available is null or v_left < v_seen.available then
+          v_seen.available := v_left;
+          if v_seen.has_call then v_seen.limited_by := ledger_show_limit(v_row, v_left); end if;
+        end if;
+      end loop;
+      return v_seen;
+    end
+  $function$;
+revoke execute on function tollgate.ledger_see_limits(tollgate.limit_request[],timestamp with time zone) from public;
+grant execute on function tollgate.ledger_see_limits(tollgate.limit_request[],timestamp with time zone) to tollgate_app;
+
 CREATE OR REPLACE FUNCTION tollgate.ledger_settle_dispute(p_call_id uuid, p_charge numeric, p_api_cost numeric, p_actor character varying, OUT outcome character varying, OUT charged numeric)
  RETURNS record
  LANGUAGE plpgsql
@@ -2512,7 +2704,7 @@ AS $function$
         where call_id = p_call_id order by provenance = 'disputed' desc nulls last limit 1;
       if not found then outcome := 'unknown'; return; end if;
       v_allocation := (ledger_lock_and_refresh(v_row.org_id, v_row.user_id)).allocation;
-      if v_hold.limits is not null then perform ledger_lock_limits(v_hold.limits, false); end if;
+      if v_hold.limits is not null then perform ledger_lock_limits(v_hold.limits); end if;
 
       -- A separate statement: one that waited for locks still reads other tables from its old snapshot.
       v_booked := ledger_booked(p_call_id);
@@ -2527,7 +2719,6 @@ AS $function$
           jsonb_build_object('settled_by', p_actor))::close_request,
         format('dispute settled by %s: the provider takes $%s', coalesce(p_actor, session_user), trim_scale(p_api_cost)));
       if v_hold.limits is not null then perform ledger_move_limits(v_hold.limits, 0, 0, v_difference, 0); end if;
-      if v_hold.key_id is not null then perform ledger_count_key(v_hold.key_id, v_difference); end if;
       perform ledger_commit_durably();
       charged := round(p_charge, 6);
       outcome := 'settled';
@@ -2535,6 +2726,14 @@ AS $function$
   $function$;
 revoke execute on function tollgate.ledger_settle_dispute(uuid,numeric,numeric,character varying) from public;
 grant execute on function tollgate.ledger_settle_dispute(uuid,numeric,numeric,character varying) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.ledger_show_limit(p_limit tollgate.ledger_limits, p_left numeric)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+RETURN jsonb_build_object('kind', (p_limit).kind, 'id', (p_limit).id, 'unit', (p_limit).unit, 'amount', trim_scale((p_limit).limit_amount), 'left', trim_scale(GREATEST(p_left, (0)::numeric)), 'window_end', (p_limit).window_end);
+revoke execute on function tollgate.ledger_show_limit(tollgate.ledger_limits,numeric) from public;
+grant execute on function tollgate.ledger_show_limit(tollgate.ledger_limits,numeric) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.ledger_shrink(p_call_id uuid, p_target numeric)
  RETURNS numeric
@@ -2552,7 +2751,7 @@ AS $function$
       v_locked := ledger_lock_and_refresh(v_hold.org_id, v_hold.user_id);
       perform ledger_move(v_locked.allocation, -v_less, 0);
       if v_hold.limits is not null then
-        perform ledger_lock_limits(v_hold.limits, false);
+        perform ledger_lock_limits(v_hold.limits);
         perform ledger_move_limits(v_hold.limits, -v_less, 0, 0, 0);
       end if;
       update ledger_holds set held_credits = p_target where call_id = p_call_id;
@@ -2592,6 +2791,22 @@ AS $function$
   $function$;
 revoke execute on function tollgate.ledger_take_credits(uuid,numeric,numeric,character varying,text) from public;
 grant execute on function tollgate.ledger_take_credits(uuid,numeric,numeric,character varying,text) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.ledger_window_end(p_window character varying, p_now timestamp with time zone)
+ RETURNS timestamp with time zone
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN (p_window IS NOT NULL) THEN ((date_trunc((p_window)::text, (p_now AT TIME ZONE 'UTC'::text)) + (('1 '::text || (p_window)::text))::interval) AT TIME ZONE 'UTC'::text) ELSE NULL::timestamp with time zone END;
+revoke execute on function tollgate.ledger_window_end(character varying,timestamp with time zone) from public;
+grant execute on function tollgate.ledger_window_end(character varying,timestamp with time zone) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.ledger_window_start(p_window character varying, p_now timestamp with time zone)
+ RETURNS timestamp with time zone
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN (p_window IS NULL) THEN tollgate.ledger_all_time() ELSE (date_trunc((p_window)::text, (p_now AT TIME ZONE 'UTC'::text)) AT TIME ZONE 'UTC'::text) END;
+revoke execute on function tollgate.ledger_window_start(character varying,timestamp with time zone) from public;
+grant execute on function tollgate.ledger_window_start(character varying,timestamp with time zone) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.prune_idempotency_keys(p_most integer)
  RETURNS integer

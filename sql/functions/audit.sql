@@ -39,20 +39,15 @@ create or replace function tollgate.ledger_audit()
       select c.call_id, sum(c.credits) as credits, bool_or(c.cause = 'recovery') as was_recovered from correction c group by 1),
     touched as (
       select t.kind, t.id, t.window_start,
-        case when h.state <> 'open' then 0 when t.unit = 'calls' then 1 else h.held_credits end as held,
+        case when h.state <> 'open' or t.is_counted then 0 when t.unit = 'calls' then 1 else h.held_credits end as held,
         case
           when h.state = 'open' then 0
           when t.unit is distinct from 'calls' then h.charged_credits + coalesce(c.credits, 0)
           when h.state = 'released' and c.was_recovered is not true then 0
           else 1 end as used
       from ledger_holds h
-      cross join jsonb_to_recordset(h.limits) as t(kind varchar, id varchar, window_start timestamptz, unit varchar)
-      left join corrected c using (call_id)
-      where h.limits is not null
-      union all
-      select 'key', h.key_id, ledger_all_time(), 0, h.charged_credits + coalesce(c.credits, 0)
-      from ledger_holds h left join corrected c using (call_id)
-      where h.key_id is not null and h.state <> 'open'),
+      cross join unnest(h.limits) t
+      left join corrected c using (call_id)),
     counted as (select t.kind, t.id, t.window_start, sum(t.held) as held, sum(t.used) as used from touched t group by 1, 2, 3),
     disputed as (
       select distinct c.call_id from public.credit_usage_attribution c where c.provenance = 'disputed' and c.cause <> 'dispute'),

@@ -83,8 +83,7 @@ create or replace function tollgate.ledger_reconcile_closed(p_call tollgate.clos
         + case when v_allocation.follows_pool then (
             select p.total_credits - p.allocated_credits from public.organization_credit_pools p where p.org_id = v_allocation.org_id)
           else 0 end;
-      if v_hold.limits is not null then key_used := (ledger_lock_limits(v_hold.limits, false)).key_used; end if;
-      if v_hold.key_id is not null then key_used := ledger_count_key(v_hold.key_id, 0); end if;
+      if v_hold.limits is not null then key_used := ledger_lock_limits(v_hold.limits); end if;
 
       v_booked := ledger_booked(p_call.call_id);
       charged := v_booked.credits;
@@ -119,7 +118,6 @@ create or replace function tollgate.ledger_reconcile_closed(p_call tollgate.clos
       if v_hold.limits is not null then
         key_used := ledger_move_limits(v_hold.limits, 0, 0, v_difference, case v_hold.state when 'released' then 1 else 0 end);
       end if;
-      if v_hold.key_id is not null then key_used := ledger_count_key(v_hold.key_id, v_difference); end if;
     end
   $$;
 
@@ -145,7 +143,7 @@ create or replace function tollgate.ledger_settle_dispute(p_call_id uuid, p_char
         where call_id = p_call_id order by provenance = 'disputed' desc nulls last limit 1;
       if not found then outcome := 'unknown'; return; end if;
       v_allocation := (ledger_lock_and_refresh(v_row.org_id, v_row.user_id)).allocation;
-      if v_hold.limits is not null then perform ledger_lock_limits(v_hold.limits, false); end if;
+      if v_hold.limits is not null then perform ledger_lock_limits(v_hold.limits); end if;
 
       -- A separate statement: one that waited for locks still reads other tables from its old snapshot.
       v_booked := ledger_booked(p_call_id);
@@ -160,7 +158,6 @@ create or replace function tollgate.ledger_settle_dispute(p_call_id uuid, p_char
           jsonb_build_object('settled_by', p_actor))::close_request,
         format('dispute settled by %s: the provider takes $%s', coalesce(p_actor, session_user), trim_scale(p_api_cost)));
       if v_hold.limits is not null then perform ledger_move_limits(v_hold.limits, 0, 0, v_difference, 0); end if;
-      if v_hold.key_id is not null then perform ledger_count_key(v_hold.key_id, v_difference); end if;
       perform ledger_commit_durably();
       charged := round(p_charge, 6);
       outcome := 'settled';
@@ -179,7 +176,7 @@ create or replace function tollgate.ledger_close_one(p_call tollgate.close_reque
     begin
       perform ledger_commit_durably();
       for i in 1 .. 2 loop
-        select h.state, h.held_credits as released, h.margin_credits as margin, h.limits, h.key_id, h.allocation_id, a.allocated_credits, a.used_credits,
+        select h.state, h.held_credits as released, h.margin_credits as margin, h.limits, h.allocation_id, a.allocated_credits, a.used_credits,
             a.held_credits, case when a.follows_pool then p.total_credits - p.allocated_credits else 0 end as rest, coalesce(a.next_reset_date <= v_now, false) or coalesce(p.next_refresh_date <= v_now, false) as due
           into v
           from ledger_holds h
@@ -217,26 +214,23 @@ create or replace function tollgate.ledger_close_one(p_call tollgate.close_reque
             p_call.service_name, p_call.api_cost, p_call.markup, p_call.request_id, p_call.metadata, p_call.source,
             p_call.provenance, p_call.outcome, p_call.details);
       if v.limits is not null then
-        perform ledger_lock_limits(v.limits, false);
+        if cardinality(v.limits) > 1 then perform ledger_lock_limits(v.limits); end if;
         key_used := ledger_move_limits(v.limits, -v.released, -1, p_call.charge, case p_call.state when 'released' then 0 else 1 end);
       end if;
       -- Only now: the overage above goes by what the allocation itself has left.
       remaining := remaining + v.rest;
-      if v.key_id is not null then
-        key_used := ledger_count_key(v.key_id, p_call.charge);
-      end if;
     end
   $$;
 
--- Ends calls and writes their attribution rows: p_calls is a JSON array of tollgate.close_request. Open holds without limits are closed
--- by two statements (the fast path), the others one by one by ledger_close_one; what is not open any more is reconciled.
+-- Ends calls and writes their attribution rows: p_calls is a JSON array of tollgate.close_request. Open holds are closed by two statements
+-- (the fast path); what is not open any more is reconciled, one by one, by ledger_close_one.
 --   charged    what is on the books for the call
 --   remaining  what the allocation has left, holds subtracted; of one that follows its pool, what nobody was given of that too
 --   key_used   what the caller's key has spent
 create or replace function tollgate.ledger_close_batch(p_calls jsonb)
   returns table (ordinal integer, charged numeric, remaining numeric, key_used numeric)
   language plpgsql set search_path = pg_catalog, tollgate, pg_temp
-  set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
+  set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_memoize = off set jit = off
   as $$
     declare
       v_calls close_request[] := array(select c from jsonb_populate_recordset(null::close_request, p_calls) c);
@@ -253,13 +247,13 @@ create or replace function tollgate.ledger_close_batch(p_calls jsonb)
         return;
       end if;
       perform ledger_commit_durably();
-      select count(*) filter (where h.closed_at is null and h.limits is null) into v_fast from (
-        select closed_at, limits from ledger_holds where call_id = any(v_call_ids) order by call_id for update) h;
+      select count(*) filter (where h.closed_at is null) into v_fast from (
+        select closed_at from ledger_holds where call_id = any(v_call_ids) order by call_id for update) h;
       if v_fast < v_count then
         v_slow := array(
           select k.ordinality::integer from unnest(v_calls) with ordinality as k
           left join ledger_holds h on h.call_id = k.call_id
-          where h.call_id is null or h.closed_at is not null or h.limits is not null
+          where h.call_id is null or h.closed_at is not null
           order by k.org_id, k.user_id, k.ordinality);
         -- A hold that came between the two looks was missing in the first and is open in the second: done again, both see it.
         if v_fast + cardinality(v_slow) <> v_count then
@@ -276,32 +270,34 @@ create or replace function tollgate.ledger_close_batch(p_calls jsonb)
             k.markup, k.request_id, k.metadata, k.source, k.provenance, k.outcome, k.details
           from unnest(v_calls) as k
           cross join lateral (select * from ledger_holds where call_id = k.call_id limit 1) h
-          where h.closed_at is null and h.limits is null;
+          where h.closed_at is null;
       end if;
       perform ledger_lock_batch(array(select row(k.org_id, k.user_id)::payer from unnest(v_calls) k));
-      if v_slow <> '{}' then
-        perform 1 from ledger_limits l
-          where (l.kind, l.id, l.window_start) in (
-            select t.kind, t.id, t.window_start
-            from ledger_holds h, jsonb_to_recordset(h.limits) as t(kind varchar, id varchar, window_start timestamptz)
-            where h.call_id = any(v_call_ids) and h.limits is not null)
-          order by l.kind, l.id, l.window_start for update;
-      end if;
+      -- Those of the slow ones too, before the fast ones move theirs. What a limit has used is read after that.
+      perform 1 from ledger_limits l
+        where (l.kind, l.id, l.window_start) in (
+          select t.kind, t.id, t.window_start
+          from unnest(v_call_ids) as c(call_id)
+          cross join lateral (select limits from ledger_holds where call_id = c.call_id limit 1) h
+          cross join lateral unnest(h.limits) t)
+        order by l.kind, l.id, l.window_start for update;
 
       if v_fast > 0 then
         return query
           with fast as materialized (
-              select k.ordinality, k.call_id, k.state, k.charge, h.org_id, h.allocation_id, h.held_credits as released, h.margin_credits as margin, h.key_id,
-                a.allocated_credits - a.used_credits - a.held_credits as free, l.used as key_used,
+              select k.ordinality, k.call_id, k.state, k.charge, h.org_id, h.allocation_id, h.held_credits as released, h.margin_credits as margin, h.limits,
+                key.id as key_id, l.used as key_used, l.unit as key_unit, a.allocated_credits - a.used_credits - a.held_credits as free,
                 case when a.follows_pool then p.total_credits - p.allocated_credits else 0 end as rest
               from unnest(v_calls) with ordinality as k
               cross join lateral (select * from ledger_holds where call_id = k.call_id limit 1) h
               join public.user_credit_allocations a on a.id = h.allocation_id
               join public.organization_credit_pools p on p.org_id = h.org_id
               left join lateral (
-                select used from ledger_limits
-                where kind = 'key' and id = h.key_id and window_start = ledger_all_time() limit 1) l on true
-              where h.closed_at is null and h.limits is null),
+                select t.id, t.window_start from unnest(h.limits) t where t.kind = 'key' limit 1) key on true
+              left join lateral (
+                select used, unit from ledger_limits
+                where kind = 'key' and id = key.id and window_start = key.window_start limit 1) l on true
+              where h.closed_at is null),
             hold as (
               update ledger_holds h set state = f.state, charged_credits = f.charge, closed_at = v_now
                 from fast f where h.call_id = f.call_id),
@@ -323,14 +319,33 @@ create or replace function tollgate.ledger_close_batch(p_calls jsonb)
                     sum(greatest(u.used - u.released - u.free, 0) - greatest(-u.free, 0)) as overdraft
                   from by_user u group by 1) o
                 where p.org_id = o.org_id),
+            touched as materialized (
+              select f.ordinality, t.kind, t.id, t.window_start, f.charge, case when t.is_counted then 0 else f.released end as released,
+                (not t.is_counted)::integer as calls_released, (f.state <> 'released')::integer as calls
+              from fast f cross join lateral unnest(f.limits) t),
+            by_limit as (
+              select t.kind, t.id, t.window_start, sum(t.released) as released, sum(t.calls_released) as calls_released,
+                sum(t.charge) as charge, sum(t.calls) as calls
+              from touched t group by 1, 2, 3),
+            moved as (
+              update ledger_limits l
+                set held = l.held - case l.unit when 'calls' then b.calls_released else b.released end,
+                  used = l.used + case l.unit when 'calls' then b.calls else b.charge end
+                from by_limit b where l.kind = b.kind and l.id = b.id and l.window_start = b.window_start),
+            -- Keys that are used for the first time, and were only counted.
             counted as (
               insert into ledger_limits as l (kind, id, window_start, used)
-                select 'key', f.key_id, ledger_all_time(), sum(f.charge) from fast f where f.key_id is not null
-                group by f.key_id order by f.key_id
+                select b.kind, b.id, b.window_start, b.charge from by_limit b
+                where not exists (
+                  select from ledger_limits e where e.kind = b.kind and e.id = b.id and e.window_start = b.window_start)
+                order by b.kind, b.id, b.window_start
                 on conflict on constraint ledger_limits_pkey do update set used = l.used + excluded.used)
             select f.ordinality::integer, f.charge,
               f.free + f.rest + sum(f.released - f.charge) over (partition by f.allocation_id order by f.ordinality),
-              case when f.key_id is not null then coalesce(f.key_used, 0) + sum(f.charge) over (partition by f.key_id) end
+              case when f.key_id is not null then
+                coalesce(f.key_used, 0) + sum(case f.key_unit when 'calls' then (f.state <> 'released')::integer else f.charge end)
+                  over (partition by f.key_id)
+              end
             from fast f;
         get diagnostics v_closed = row_count;
         -- If a call is in the batch twice, or its hold came only now, nothing of the batch is booked.

@@ -34,20 +34,19 @@ create or replace function tollgate.ledger_lease_is_valid(p_owner uuid, p_now ti
 --   held, input      the hold, and the part of it meant for the input
 --   required, available   of a refusal: the least that was needed, and what there was
 --   remaining        what the allocation has left, this hold subtracted
+--   limited_by       of a refusal by a limit: that limit
 --   key_used         what the caller's key has spent
 create or replace function tollgate.ledger_hold_one(p_owner uuid, p_call tollgate.hold_request,
     out outcome varchar, out held numeric, out input numeric, out required numeric, out available numeric,
-    out remaining numeric, out limit_kind varchar, out key_used numeric)
+    out remaining numeric, out limited_by jsonb, out key_used numeric)
   language plpgsql set search_path = pg_catalog, tollgate, pg_temp
   as $$
     declare
       v_now timestamptz := tollgate_now();
       v record;
-      v_current record;
+      v_status varchar;
       v_known record;
-      v_limited_by jsonb := p_call.limits;
-      v_counted_key varchar := p_call.key_id;
-      v_limits record;
+      v_limits limits_seen;
       v_free numeric;
       v_unheld numeric;
       v_available numeric;
@@ -82,25 +81,15 @@ create or replace function tollgate.ledger_hold_one(p_owner uuid, p_call tollgat
       v_free := v.allocated_credits - v.used_credits - v.held_credits;
       remaining := v_free;
       -- A separate statement: one that waited for locks still reads other tables from its old snapshot.
-      select o.status, l.used, l.limit_amount, l.unit into v_current
-        from public.organizations o
-        left join ledger_limits l on l.kind = 'key' and l.id = p_call.key_id and l.window_start = ledger_all_time()
-        where o.id = p_call.org_id;
-      key_used := case when p_call.key_id is not null then coalesce(v_current.used, 0) end;
-      -- A key that has a limit, or is named as one, is a limit like every other.
-      if p_call.limits is not null and p_call.key_id is not null and exists (
-          select 1 from jsonb_to_recordset(p_call.limits) as t(kind varchar, id varchar, window_start timestamptz)
-          where t.kind = 'key' and t.id = p_call.key_id and t.window_start = ledger_all_time()) then
-        v_counted_key := null;
-      elsif v_current.limit_amount is not null or v_current.unit = 'calls' then
-        v_limited_by := coalesce(p_call.limits, '[]') || jsonb_build_object('kind', 'key', 'id', p_call.key_id,
-          'window_start', ledger_all_time(), 'unit', v_current.unit);
-        v_counted_key := null;
+      select o.status into v_status from public.organizations o where o.id = p_call.org_id;
+      if p_call.limits is not null then
+        v_limits := ledger_see_limits(p_call.limits, v_now);
+        key_used := v_limits.key_used;
       end if;
 
       if not v.is_active then
         outcome := 'no_allocation';
-      elsif v_current.status <> 'active' then
+      elsif v_status <> 'active' then
         outcome := 'suspended';
       else
         v_unheld := ledger_available(v_free, v.total_credits - v.pool_used - v.pool_held, v.allow_overage, v.overage_limit,
@@ -126,18 +115,14 @@ create or replace function tollgate.ledger_hold_one(p_owner uuid, p_call tollgat
           when required <= v_if_idle then 'in_flight'
           else 'insufficient' end;
       end if;
-      if v_limited_by is not null then
-        v_limits := ledger_lock_limits(v_limited_by, true);
-        key_used := coalesce(v_limits.key_used, key_used);
-        if outcome = 'held' then
-          if v_limits.calls_refused is not null or v_limits.available < v_full then
-            outcome := 'limit';
-            required := v_full;
-            limit_kind := coalesce(v_limits.calls_refused, v_limits.limit_kind);
-            available := greatest(coalesce(v_limits.available, 0), 0);
-          else
-            held := least(held, v_limits.available);
-          end if;
+      if outcome = 'held' and v_limits.touched is not null then
+        if not v_limits.has_call or v_limits.available < v_full then
+          outcome := 'limit';
+          required := v_full;
+          limited_by := v_limits.limited_by;
+          available := greatest(coalesce(v_limits.available, 0), 0);
+        else
+          held := least(held, v_limits.available);
         end if;
       end if;
 
@@ -148,8 +133,8 @@ create or replace function tollgate.ledger_hold_one(p_owner uuid, p_call tollgat
           else 0 end;
         -- Under the pool's lock: the same call may be sent again while the first one still runs, or after it was closed.
         insert into ledger_holds (call_id, owner, org_id, user_id, allocation_id, held_credits, input_credits, margin_credits, limits,
-            key_id, context, service_type, service_name, request_id)
-          select p_call.call_id, p_owner, p_call.org_id, p_call.user_id, v.id, held, input, v_margin, v_limited_by, v_counted_key,
+            context, service_type, service_name, request_id)
+          select p_call.call_id, p_owner, p_call.org_id, p_call.user_id, v.id, held, input, v_margin, v_limits.touched,
             case when held < v_full and held < input + p_call.output and p_call.uncertain > 0
               then coalesce(p_call.context, '{}') || '{"unheld": true}' else p_call.context end,
             p_call.service_type, p_call.service_name, p_call.request_id
@@ -159,7 +144,7 @@ create or replace function tollgate.ledger_hold_one(p_owner uuid, p_call tollgat
           required := null;
           available := null;
           remaining := v_free - held;
-          if v_limited_by is not null then perform ledger_move_limits(v_limited_by, held, 1, 0, 0); end if;
+          if v_limits.bounds then perform ledger_move_limits(v_limits.touched, held, 1, 0, 0); end if;
           if held > 0 or v_margin > 0 then
             with pool as (
               update public.organization_credit_pools o
@@ -182,7 +167,7 @@ create or replace function tollgate.ledger_hold_one(p_owner uuid, p_call tollgat
         input := v_known.input_credits;
         required := null;
         available := null;
-        limit_kind := null;
+        limited_by := null;
         return;
       end if;
       held := null;
@@ -190,112 +175,155 @@ create or replace function tollgate.ledger_hold_one(p_owner uuid, p_call tollgat
     end
   $$;
 
--- Many calls through the gate: p_calls is a JSON array of tollgate.hold_request. Calls of organizations that are far from every limit
--- are held by one statement (the fast path), the others one by one by ledger_hold_one. The two must do the same; the model in
--- test/ledger drives both. ordinal: the place of the call in p_calls, from 1. Rows come in no order.
+-- Many calls through the gate: p_calls is a JSON array of tollgate.hold_request, served organization by organization, user by user. Most
+-- are held by one statement, the others one by one by ledger_hold_one. The two must do the same; the model in test/ledger drives
+-- both. ordinal: the place of the call in p_calls, from 1. Rows come in no order.
 --
--- Keys and holds are looked up by subqueries with a limit: as a plain join the plan, made while a table had few rows, read all of it
+-- In the set are the calls whose payer is far from the end of the credits: with all calls of the batch held there would be enough even if
+-- every byte were a token and every stream took its next step, so that in whatever order they are looked at none is bounded by
+-- credits. What limits leave to them is decided exactly, call by call, in memory (ledger_fit_limits), and only where one is near.
+-- After a call that is not in the set, no later one of its allocation is, nor one that touches a near limit of it: it is served later.
+--
+-- Limits, holds and charges are looked up by subqueries with a limit: as a plain join the plan, made while a table had few rows, read all of it
 -- for each call (measured: twice the time at a hundred keys). A plan is kept by its session when a table has grown, so only plans that
 -- read by index are allowed (measured: a tenth of the throughput after 20 000 calls).
 create or replace function tollgate.ledger_hold_batch(p_owner uuid, p_calls jsonb)
   returns table (ordinal integer, outcome varchar, held numeric, input numeric, required numeric, available numeric,
-    remaining numeric, limit_kind varchar, key_used numeric)
+    remaining numeric, limited_by jsonb, key_used numeric)
   language plpgsql set search_path = pg_catalog, tollgate, pg_temp
-  set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
+  set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_memoize = off set jit = off
   as $$
     declare
       v_calls hold_request[] := array(select c from jsonb_populate_recordset(null::hold_request, p_calls) c);
+      v_count integer := cardinality(v_calls);
       v_now timestamptz := tollgate_now();
       v_ordinals integer[];
-      v_held numeric[];
-      v_inputs numeric[];
-      v_remaining numeric[];
-      v_key_used numeric[];
+      v_limits call_limits[];
+      v_bounds boolean;
+      v_is_new boolean;
+      v_plan hold_plan;
+      v_in_set integer;
       v record;
     begin
-      if cardinality(v_calls) = 1 then
+      if v_count = 1 then
         return query select 1, h.* from ledger_hold_one(p_owner, v_calls[1]) h;
         return;
       end if;
       if p_owner <> ledger_sql_session() then
         if not ledger_lease_is_valid(p_owner, v_now) then
           return query select i, 'no_lease'::varchar, null::numeric, null::numeric, null::numeric, null::numeric, null::numeric,
-            null::varchar, null::numeric from generate_series(1, cardinality(v_calls)) i;
+            null::jsonb, null::numeric from generate_series(1, v_count) i;
           return;
         end if;
         perform set_config('synchronous_commit', 'off', true);
       end if;
       perform ledger_lock_batch(array(select row(k.org_id, k.user_id)::payer from unnest(v_calls) k));
 
-      -- The fast path: organizations whose calls can all have what they want. With all of them held there would be enough even if every
-      -- byte were a token and every stream took its next step, so that in whatever order they are looked at none is bounded by anything.
-      with asked as (
-          select k.*, a.id as allocation_id, l.used as key_used, a.allocated_credits - a.used_credits - a.held_credits as free,
-            k.input + k.output as held,
-            sum(k.input + k.output) over (partition by k.org_id) as held_by_org,
-            a.margin_credits + sum(k.margin) over (partition by k.org_id, a.id) as margin_by_user,
-            sum(k.input + k.output) over (partition by k.org_id, a.id) as held_by_user,
-            sum(k.input + k.output) over (partition by k.org_id, a.id order by k.ordinality) as held_so_far,
-            p.total_credits - p.used_credits - p.held_credits as pool_free,
-            p.allow_overage, p.overage_limit, p.overage_credits,
-            k.min_output <= k.output and o.status = 'active' and a.is_active and k.limits is null and l.limit_amount is null
-              and l.unit is distinct from 'calls'
-              and h.call_id is null and c.call_id is null as usual
+      -- In the order in which they are served.
+      select array_agg(k.ordinality order by k.org_id, k.user_id, k.ordinality) into v_ordinals
+        from unnest(v_calls) with ordinality as k;
+      v_calls := array(select v_calls[o.ordinal] from unnest(v_ordinals) with ordinality as o(ordinal, place) order by o.place);
+      select array_agg(row(t.touched, t.key_used)::call_limits order by k.ordinality), coalesce(bool_or(t.bounds), false),
+          coalesce(bool_or(t.is_new), false)
+        into v_limits, v_bounds, v_is_new
+        from unnest(v_calls) with ordinality as k
+        cross join lateral (
+          select array_agg(row(u.kind, u.id, u.window_start, coalesce(l.unit, u.unit, 'credits'),
+              coalesce(u.limit_amount, l.limit_amount) is null)::limit_use) as touched,
+            max(coalesce(l.used, 0)) filter (where u.kind = 'key') as key_used,
+            bool_or(coalesce(u.limit_amount, l.limit_amount) is not null) as bounds,
+            bool_or(u.limit_amount is not null and l.limit_amount is distinct from u.limit_amount) as is_new
           from (
-            select c.*, greatest(c.input_bytes - c.input, 0) + coalesce(c.step, 0) as margin
-            from unnest(v_calls) with ordinality as c) k
-          join public.organizations o on o.id = k.org_id
-          join public.organization_credit_pools p on p.org_id = k.org_id
-          join public.user_credit_allocations a on a.org_id = k.org_id and a.user_id = k.user_id
+            select r.kind, r.id, coalesce(r.window_start, ledger_window_start(r."window", v_now)) as window_start, r.unit, r.limit_amount
+            from unnest(k.limits) r) u
           left join lateral (
-            select used, limit_amount, unit from ledger_limits
-            where kind = 'key' and id = k.key_id and window_start = ledger_all_time() limit 1) l on true
-          -- Under the pool's lock: the same call may be sent again while the first one still runs.
-          left join ledger_holds h on h.call_id = k.call_id
-          left join public.credit_usage_attribution c on c.call_id = k.call_id and c.cause = 'call'),
-        judged as (
-          select a.*, bool_and(coalesce(a.usual and case
-              when not a.allow_overage then least(a.free - a.held_by_user, a.pool_free - a.held_by_org) >= a.margin_by_user
-              when a.overage_limit is null then true
-              else a.free - a.held_by_user >= a.margin_by_user and a.overage_credits <= a.overage_limit
-            end, false)) over (partition by a.org_id) as is_fast
-          from asked a),
-        fast as materialized (select * from judged j where j.is_fast),
-        hold as (
-          insert into ledger_holds (call_id, owner, org_id, user_id, allocation_id, held_credits, input_credits, margin_credits,
-              key_id, context, service_type, service_name, request_id)
-            select f.call_id, p_owner, f.org_id, f.user_id, f.allocation_id, f.held, f.input, f.margin, f.key_id, f.context,
-              f.service_type, f.service_name, f.request_id
-            from fast f),
-        by_user as (
-          select f.org_id, f.allocation_id, sum(f.held) as held, sum(f.margin) as margin, min(f.free) as free from fast f group by 1, 2),
-        allocation as (
-          update public.user_credit_allocations a
-            set held_credits = a.held_credits + u.held, margin_credits = a.margin_credits + u.margin, updated_at = v_now
-            from by_user u where a.id = u.allocation_id and (u.held > 0 or u.margin > 0)),
-        pool as (
-          update public.organization_credit_pools p
-            set held_credits = p.held_credits + o.held, overage_credits = p.overage_credits + o.overdraft, updated_at = v_now
-            from (
-              select u.org_id, sum(u.held) as held, sum(greatest(u.held - u.free, 0) - greatest(-u.free, 0)) as overdraft
-              from by_user u group by 1) o
-            where p.org_id = o.org_id and o.held > 0)
-        select array_agg(f.ordinality::integer), array_agg(f.held), array_agg(f.input), array_agg(f.free - f.held_so_far),
-            array_agg(case when f.key_id is not null then coalesce(f.key_used, 0) end)
-          into v_ordinals, v_held, v_inputs, v_remaining, v_key_used
-          from fast f;
-      return query
-        select k.ordinal, 'held'::varchar, k.held, k.input, null::numeric, null::numeric, k.remaining, null::varchar, k.key_used
-        from unnest(v_ordinals, v_held, v_inputs, v_remaining, v_key_used) as k(ordinal, held, input, remaining, key_used);
-      if cardinality(v_ordinals) = cardinality(v_calls) then return; end if;
+            select l.used, l.unit, l.limit_amount from ledger_limits l
+            where l.kind = u.kind and l.id = u.id and l.window_start = u.window_start limit 1) l on true) t;
 
-      -- The slow path: the others one by one. Limits are made and locked for all of them first, in order.
-      perform ledger_lock_limits_batch(v_calls);
+      select array_agg(j.allocation_id order by j.place), array_agg(j.payer order by j.place),
+          array_agg(j.is_far order by j.place), array_agg(j.free order by j.place),
+          array_agg(case when j.is_far then j.wanted end order by j.place)
+        into v_plan.allocations, v_plan.payers, v_plan.is_set, v_plan.free, v_plan.held
+        from (
+          -- After one that is not far, no later one of its allocation is.
+          select f.*, bool_and(f.is_far_itself) over (partition by f.payer order by f.place) as is_far
+          from (
+            select a.*, coalesce(a.is_usual and case
+                when not a.allow_overage then least(a.free - a.held_by_user, a.pool_free - a.held_by_org) >= a.margin_by_user
+                when a.overage_limit is null then true
+                else a.free - a.held_by_user >= a.margin_by_user and a.overage_credits <= a.overage_limit
+              end, false) as is_far_itself
+            from (
+              select k.ordinality as place, a.id as allocation_id, a.allocated_credits - a.used_credits - a.held_credits as free,
+                dense_rank() over (order by k.org_id, k.user_id) as payer,
+                k.input + k.output as wanted,
+                sum(k.input + k.output) over (partition by k.org_id) as held_by_org,
+                sum(k.input + k.output) over (partition by k.org_id, k.user_id) as held_by_user,
+                a.margin_credits + sum(k.margin) over (partition by k.org_id, k.user_id) as margin_by_user,
+                p.total_credits - p.used_credits - p.held_credits as pool_free,
+                p.allow_overage, p.overage_limit, p.overage_credits,
+                k.min_output <= k.output and o.status = 'active' and a.is_active and p.org_id is not null and h.call_id is null
+                  and c.call_id is null as is_usual
+              from (
+                select c.*, greatest(c.input_bytes - c.input, 0) + coalesce(c.step, 0) as margin
+                from unnest(v_calls) with ordinality as c) k
+              left join public.organizations o on o.id = k.org_id
+              left join public.organization_credit_pools p on p.org_id = k.org_id
+              left join public.user_credit_allocations a on a.org_id = k.org_id and a.user_id = k.user_id
+              -- Under the pool's lock: the same call may be sent again while the first one still runs.
+              left join lateral (select call_id from ledger_holds where call_id = k.call_id limit 1) h on true
+              left join lateral (
+                select call_id from public.credit_usage_attribution where call_id = k.call_id and cause = 'call' limit 1) c on true
+            ) a) f) j;
+      if v_bounds then v_plan := ledger_fit_limits(v_calls, v_limits, v_is_new, v_plan, v_now); end if;
+
+      return query
+        with planned as materialized (
+            select k.*, p.*,
+              greatest(k.input_bytes - k.input, 0) + case when p.held = k.input + k.output then coalesce(k.step, 0) else 0 end as margin
+            from unnest(v_calls) with ordinality as k
+            cross join lateral (
+              select k.ordinality::integer as place, v_plan.allocations[k.ordinality] as allocation_id, v_plan.free[k.ordinality] as free,
+                v_plan.held[k.ordinality] as held, (v_limits[k.ordinality]).touched, (v_limits[k.ordinality]).key_used) p
+            where v_plan.is_set[k.ordinality]),
+          fast as (select f.* from planned f where f.held is not null),
+          hold as (
+            insert into ledger_holds (call_id, owner, org_id, user_id, allocation_id, held_credits, input_credits, margin_credits, limits,
+                context, service_type, service_name, request_id)
+              select f.call_id, p_owner, f.org_id, f.user_id, f.allocation_id, f.held, f.input, f.margin, f.touched, f.context,
+                f.service_type, f.service_name, f.request_id
+              from fast f),
+          by_user as (
+            select f.org_id, f.allocation_id, sum(f.held) as held, sum(f.margin) as margin, min(f.free) as free from fast f group by 1, 2),
+          allocation as (
+            update public.user_credit_allocations a
+              set held_credits = a.held_credits + u.held, margin_credits = a.margin_credits + u.margin, updated_at = v_now
+              from by_user u where a.id = u.allocation_id and (u.held > 0 or u.margin > 0)),
+          pool as (
+            update public.organization_credit_pools p
+              set held_credits = p.held_credits + o.held, overage_credits = p.overage_credits + o.overdraft, updated_at = v_now
+              from (
+                select u.org_id, sum(u.held) as held, sum(greatest(u.held - u.free, 0) - greatest(-u.free, 0)) as overdraft
+                from by_user u group by 1) o
+              where p.org_id = o.org_id and o.held > 0),
+          by_limit as (
+            select t.kind, t.id, t.window_start, sum(f.held) as credits, count(*) as calls
+            from fast f cross join lateral unnest(f.touched) t where v_bounds and not t.is_counted group by 1, 2, 3),
+          limits as (
+            update ledger_limits l set held = l.held + case l.unit when 'calls' then b.calls else b.credits end
+              from by_limit b where l.kind = b.kind and l.id = b.id and l.window_start = b.window_start)
+        select v_ordinals[s.place], case when s.held is null then 'limit' else 'held' end::varchar, s.held,
+          case when s.held is not null then s.input end, case when s.held is null then s.input + s.min_output end,
+          v_plan.available[s.place], s.free - coalesce(sum(s.held) over (partition by s.allocation_id order by s.place), 0),
+          v_plan.limited_by[s.place], s.key_used
+        from planned s;
+      get diagnostics v_in_set = row_count;
+      if v_in_set = v_count then return; end if;
+
       for v in
-        select k.ordinality::integer as ordinal from unnest(v_calls) with ordinality as k
-        where k.ordinality <> all(coalesce(v_ordinals, '{}')) order by k.org_id, k.user_id, k.ordinality
+        select k.place from unnest(v_plan.is_set) with ordinality as k(is_set, place) where not k.is_set order by k.place
       loop
-        return query select v.ordinal, h.* from ledger_hold_one(p_owner, v_calls[v.ordinal]) h;
+        return query select v_ordinals[v.place], h.* from ledger_hold_one(p_owner, v_calls[v.place]) h;
       end loop;
     end
   $$;

@@ -8,7 +8,7 @@ create or replace function tollgate.ledger_payer_ended(p_hold tollgate.ledger_ho
   language plpgsql stable set search_path = pg_catalog, tollgate, pg_temp
   as $$
     declare
-      v_key varchar := coalesce(p_hold.key_id, p_hold.context ->> 'key_id');
+      v_key varchar := p_hold.context ->> 'key_id';
       v record;
     begin
       if v_key ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then
@@ -62,8 +62,8 @@ create or replace function tollgate.ledger_extend(p_call_id uuid, p_target numer
         v_pool.allow_overage, v_pool.overage_limit, v_pool.overage_credits), v_more));
       if v_hold.limits is not null then
         select min(l.limit_amount - l.used - l.held) into v_limited_to from (
-          select l.* from ledger_limits l, jsonb_to_recordset(v_hold.limits) as t(kind varchar, id varchar, window_start timestamptz)
-          where l.kind = t.kind and l.id = t.id and l.window_start = t.window_start and l.unit = 'credits'
+          select l.* from ledger_limits l, unnest(v_hold.limits) t
+          where l.kind = t.kind and l.id = t.id and l.window_start = t.window_start and not t.is_counted and l.unit = 'credits'
           order by l.kind, l.id, l.window_start for update of l) l;
         v_more := least(v_more, coalesce(v_limited_to, v_more));
       end if;
@@ -92,7 +92,7 @@ create or replace function tollgate.ledger_shrink(p_call_id uuid, p_target numer
       v_locked := ledger_lock_and_refresh(v_hold.org_id, v_hold.user_id);
       perform ledger_move(v_locked.allocation, -v_less, 0);
       if v_hold.limits is not null then
-        perform ledger_lock_limits(v_hold.limits, false);
+        perform ledger_lock_limits(v_hold.limits);
         perform ledger_move_limits(v_hold.limits, -v_less, 0, 0, 0);
       end if;
       update ledger_holds set held_credits = p_target where call_id = p_call_id;
@@ -121,7 +121,7 @@ create or replace function tollgate.ledger_checkpoint_one(p_call_id uuid, p_cred
 create or replace function tollgate.ledger_progress_batch(p_calls jsonb)
   returns table (ordinal integer, outcome varchar, held numeric)
   language plpgsql set search_path = pg_catalog, tollgate, pg_temp
-  set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set jit = off
+  set plan_cache_mode = force_generic_plan set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_memoize = off set jit = off
   as $$
     declare
       v_calls progress_request[] := array(select c from jsonb_populate_recordset(null::progress_request, p_calls) c);

@@ -5,6 +5,17 @@ import { type JsonRow, jsonArray, jsonObject, jsonText } from './json-rows.ts'
 import type { HoldRequest } from './ledger.ts'
 import { storableJson, storableText } from './storable.ts'
 
+/** The limit that refused a call. Amounts are credits, or calls. */
+export interface LimitedBy {
+  kind: string
+  id: string
+  unit: 'credits' | 'calls'
+  amount: number
+  left: number
+  /** When the next window begins; null where there is none. */
+  window_end: string | null
+}
+
 /** Amounts are decimal credits. */
 export interface HoldAnswer {
   outcome: string
@@ -13,7 +24,7 @@ export interface HoldAnswer {
   required: string | null
   available: string | null
   remaining: string | null
-  limit_kind: string | null
+  limited_by: LimitedBy | null
   key_used: string | null
 }
 
@@ -52,7 +63,7 @@ function rowOf(request: HoldRequest): JsonRow {
     min_output: formatDecimal(request.least, 6),
     step: formatDecimal(request.step, 6),
     uncertain: formatDecimal(request.uncertain, 6),
-    key_id: jsonText(keyId === null ? null : storableText(keyId, 255)),
+    limits: keyId === null ? null : `[{"kind":"key","id":${jsonText(storableText(keyId, 255))}}]`,
     context: storableJson(request.context),
     service_type: jsonText(storableText(request.serviceType, 100)),
     service_name: jsonText(storableText(request.serviceName, 200)),

@@ -1,13 +1,14 @@
 /** Why a hold was not granted, as the caller reads it. */
 import { TollgateError } from '../http/errors.ts'
 import { creditsToMicro, trimDecimal } from '../metering/money.ts'
+import type { LimitedBy } from './hold-batch.ts'
 
 export interface Refusal {
   outcome: string
   /** Decimal credits. */
   required: string | null
   available: string | null
-  limit_kind: string | null
+  limited_by: LimitedBy | null
 }
 
 export function refusalOf(row: Refusal): TollgateError {
@@ -43,26 +44,40 @@ export function refusalOf(row: Refusal): TollgateError {
         { headers: { 'x-should-retry': 'false' }, fields: { required, available } },
       )
     case 'limit':
-      return limitReached(row.limit_kind, required, available)
+      return limitReached(row.limited_by, required, available)
     default:
       return unavailable(new Error(`the ledger answered '${row.outcome}'`))
   }
 }
 
-function limitReached(kind: string | null, required: string, available: string): TollgateError {
-  const retry = 60
+/** Where nobody knows when it would help. */
+const RETRY_SECONDS = 60
+
+function limitReached(limit: LimitedBy | null, required: string, available: string): TollgateError {
+  const { kind = null, id = null, unit = 'credits', amount = null, left = 0, window_end: end = null } = limit ?? {}
+  const seconds = end === null ? RETRY_SECONDS : Math.max(1, Math.ceil((new Date(end).getTime() - Date.now()) / 1_000))
+  const resetsAt = end === null ? null : new Date(end).toISOString()
   return new TollgateError(
     429,
     'budget_exceeded',
-    `Budget has been exceeded: this call needs at least ${required} credits and the limit '${kind}' leaves ${available}.`,
+    `Budget has been exceeded: this call needs at least ${unit === 'calls' ? 'one call' : `${required} credits`} and the limit ` +
+      `'${kind}' of ${amount} ${unit} leaves ${left}${resetsAt === null ? '' : ` until ${resetsAt}`}.`,
     {
       type: 'budget_exceeded',
       headers: {
-        'Retry-After': `${retry}`,
-        'X-RateLimit-Reset': `${Math.floor(Date.now() / 1000) + retry}`,
+        'Retry-After': `${seconds}`,
+        'X-RateLimit-Reset': `${Math.floor(Date.now() / 1000) + seconds}`,
         'x-should-retry': 'false',
       },
-      fields: { required, available, limit: kind },
+      fields: {
+        required,
+        available,
+        limit: kind,
+        limit_id: id,
+        limit_unit: unit,
+        limit_amount: amount,
+        resets_at: resetsAt,
+      },
     },
   )
 }

@@ -26,11 +26,7 @@ test('A hold counts on the limits of its call, and its charge too.', async () =>
   ]
   const first = await hold(db.pool, org.id, { output: 60, limits })
   expect(first).toMatchObject({ outcome: 'held', held: '60', key_used: '0' })
-  expect(await counters(org.id)).toEqual([
-    'key 03: 60 held, 0 used',
-    'quota 03: 1 held, 0 used',
-    'team 03: 60 held, 0 used',
-  ])
+  expect(await counters(org.id)).toEqual(['quota 03: 1 held, 0 used', 'team 03: 60 held, 0 used'])
   expect(await close(db.pool, org.id, first.callId, 45)).toMatchObject({ charged: '45', key_used: '45' })
   expect(await counters(org.id)).toEqual([
     'key 03: 0 held, 45 used',
@@ -190,17 +186,82 @@ describe('the key of a call', () => {
       )
       const calls = [{ output: 60, keyId: org.id }, ...(how === 'alone' ? [] : [{ output: 5 }])]
       const [first] = await holdBatch(db.pool, org.id, calls)
-      expect(await counters(org.id)).toEqual(['key 01: 1 held, 0 used'])
+      expect(await counters(org.id)).toEqual(['key 01: 0 held, 0 used'])
       await close(db.pool, org.id, first?.callId ?? '', 45)
       expect(await counters(org.id)).toEqual(['key 01: 0 held, 1 used'])
     },
   )
+})
 
-  test('The key of a call named twice, as a key and as a limit, is counted once.', async () => {
+const FIVE = ['end_user', 'key', 'quota', 'run', 'team'] as const
+
+test.each(FIVE)(
+  'Of five limits of a call the one that is used up refuses, and is named, alone and in a batch: %s.',
+  async (kind) => {
     const org = await seed()
-    const limits: Limit[] = [{ kind: 'key', id: org.id, window_start: '1970-01-01T00:00:00Z' }]
-    const { callId } = await hold(db.pool, org.id, { output: 60, keyId: org.id, limits })
-    expect(await close(db.pool, org.id, callId, 45)).toMatchObject({ key_used: '45' })
-    expect(await counters(org.id)).toEqual(['key 01: 0 held, 45 used'])
+    const isQuota = kind === 'quota'
+    const limits = (used: string | null): Limit[] =>
+      FIVE.map((name) => ({
+        ...{ kind: name, id: `${org.id}/${used === name ? 'used up' : 'far'}`, window: 'day' },
+        ...(name === 'quota'
+          ? { unit: 'calls', limit_amount: used === name ? 1 : 9 }
+          : { limit_amount: used === name ? 50 : 900 }),
+      }))
+    await hold(db.pool, org.id, { output: 45, limits: limits(kind) })
+    const { rows } = await db.pool.query<{ tomorrow: string }>(
+      "select to_json(tollgate.ledger_window_end('day', tollgate.tollgate_now())) as tomorrow",
+    )
+    const passes = { output: 6, limits: limits(null) }
+    const refused = { output: 6, limits: limits(kind) }
+    const limited_by = {
+      ...{ kind, id: `${org.id}/used up`, unit: isQuota ? 'calls' : 'credits', amount: isQuota ? 1 : 50 },
+      ...{ left: isQuota ? 0 : 5, window_end: rows[0]?.tomorrow },
+    }
+    const refusal = { outcome: 'limit', held: null, required: '6', limited_by }
+    const available = isQuota ? ['855', '849'] : ['5', '5']
+    expect(await holdBatch(db.pool, org.id, [refused])).toMatchObject([{ ...refusal, available: available[0] }])
+    expect(await holdBatch(db.pool, org.id, [passes, refused, passes])).toMatchObject([
+      { held: '6' },
+      { ...refusal, available: available[1] },
+      { held: '6' },
+    ])
+    expect(await balances(db.pool, org.id)).toMatchObject({ pool: { held: '57' } })
+  },
+)
+
+test('A limit that is used up sends none of its neighbours one by one: a batch is decided in the set, exactly.', async () => {
+  const org = await db.seedOrganization({ credits: 100_000, users: { alice: 50_000, bob: 50_000 } })
+  const day = (id: string, limit_amount: number): Limit => ({
+    kind: 'run',
+    id: `${org.id}/${id}`,
+    window: 'day',
+    limit_amount,
   })
+  const calls = Array.from({ length: 120 }, (_, i) => ({
+    ...{ user: i % 2 === 0 ? 'alice' : 'bob', output: 10, least: 4 },
+    limits: [i % 3 === 0 ? day('small', 74) : day('large', 10_000)],
+  }))
+  const responses = await holdBatch(db.pool, org.id, calls)
+  const small = responses.filter((_, i) => i % 3 === 0)
+  // Alice is served first: seven calls get what they want, the eighth what is left, and nobody more.
+  expect(small.filter(({ outcome }) => outcome === 'held').map(({ held }) => held)).toEqual([
+    ...Array(7).fill('10'),
+    '4',
+  ])
+  expect(small.filter(({ outcome }) => outcome === 'limit').length).toBe(32)
+  expect(responses.filter((_, i) => i % 3 !== 0).every(({ held }) => held === '10')).toBe(true)
+  expect(await balances(db.pool, org.id)).toMatchObject({ pool: { held: '874' } })
+})
+
+test.each([
+  ['hour', '2031-01-15T12:00:00Z', '2031-01-15T13:00:00Z'],
+  ['day', '2031-01-15T00:00:00Z', '2031-01-16T00:00:00Z'],
+  ['week', '2031-01-13T00:00:00Z', '2031-01-20T00:00:00Z'],
+  ['month', '2031-01-01T00:00:00Z', '2031-02-01T00:00:00Z'],
+])('A window of a %s is the one the clock of the database stands in, in UTC.', async (window, start, end) => {
+  const { rows } = await db.pool.query(
+    "select tollgate.ledger_window_start($1, $2) = $3 as starts, tollgate.ledger_window_end($1, $2) = $4 as ends from set_config('timezone', 'Asia/Tokyo', true)",
+    [window, '2031-01-15T12:34:56.789Z', start, end],
+  )
+  expect(rows).toEqual([{ starts: true, ends: true }])
 })

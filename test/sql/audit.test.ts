@@ -24,7 +24,7 @@ beforeAll(async () => {
   orgId = org.id
   keyId = org.keyIds.alice
   const limits: Limit[] = [
-    { kind: 'key', id: keyId, window_start: march },
+    { kind: 'key', id: keyId, window_start: march, limit_amount: 500 },
     { kind: 'quota', id: keyId, window_start: march, unit: 'calls', limit_amount: 10 },
   ]
   settled = (await hold(db.pool, orgId, { output: 50 })).callId

@@ -74,7 +74,8 @@ export async function waitingForLock(db: pg.Pool): Promise<number> {
 export interface Limit {
   kind: string
   id: string
-  window_start: string
+  window?: 'hour' | 'day' | 'week' | 'month'
+  window_start?: string
   unit?: 'credits' | 'calls'
   limit_amount?: number
 }
@@ -100,6 +101,7 @@ export interface HoldAnswer {
   available: string | null
   remaining: string | null
   limit_kind: string | null
+  limited_by: { kind: string; id: string; unit: string; amount: number; left: number; window_end: string | null } | null
   key_used: string | null
 }
 
@@ -146,14 +148,17 @@ export async function holdBatch(
     min_output: least,
     step,
     uncertain,
-    limits,
-    key_id: keyId,
+    limits:
+      limits === null && keyId === null
+        ? null
+        : [...(limits ?? []), ...(keyId === null ? [] : [{ kind: 'key', id: keyId }])],
     service_type: 'llm_inference',
     service_name: 'gpt-5',
   }))
   const { rows } = await db.query<HoldAnswer>(
     `select $2::jsonb -> (ordinal - 1) ->> 'call_id' as "callId", outcome, trim_scale(held) as held,
-      trim_scale(required) as required, trim_scale(available) as available, trim_scale(remaining) as remaining, limit_kind,
+      trim_scale(required) as required, trim_scale(available) as available, trim_scale(remaining) as remaining,
+      limited_by ->> 'kind' as limit_kind, limited_by,
       trim_scale(key_used) as key_used
     from tollgate.ledger_hold_batch($1, $2) order by ordinal`,
     [owner, JSON.stringify(document)],

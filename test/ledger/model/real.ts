@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto'
 import pg from 'pg'
 import { creditsToMicro, formatDecimal } from '../../../src/metering/money.ts'
-import { amountOrNone, byName, credits, type Limit, record, type Snapshot, type State } from './books.ts'
+import { amountOrNone, byName, credits, record, type Snapshot, type State } from './books.ts'
 import type { PublicAnswer } from './public-functions.ts'
 import type {
   CloseAnswer,
@@ -102,8 +102,7 @@ export class RealLedger {
       min_output: credits(call.least),
       step: credits(call.step),
       uncertain: credits(call.uncertain),
-      limits: call.limits.length === 0 ? null : call.limits.map((limit) => this.limit(limit)),
-      key_id: call.key === null ? null : this.named(call.key),
+      limits: this.limits(call),
       service_type: 'llm_inference',
       service_name: 'gpt-5',
     }))
@@ -301,8 +300,13 @@ export class RealLedger {
     return `${this.id('process', 0).slice(0, 8)}:${id}`
   }
 
-  private limit({ kind, id, window, unit, amount }: Limit): Record<string, unknown> {
-    return { kind, id: this.named(id), window_start: instant(window), unit, limit_amount: text(amount) }
+  /** The windows of the model are days. A key's amount stands in its row. */
+  private limits({ limits, key }: HoldCall): Record<string, unknown>[] | null {
+    const named = limits.map(({ kind, id, unit, amount }) => ({
+      ...{ kind, id: this.named(id), window: 'day', unit, limit_amount: text(amount) },
+    }))
+    if (key !== null) return [...named, { kind: 'key', id: this.named(key) }]
+    return named.length === 0 ? null : named
   }
 }
 

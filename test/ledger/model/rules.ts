@@ -209,7 +209,7 @@ export function closeBatch(books: Books, calls: readonly CloseCall[]): CloseAnsw
   touchAll(books, calls)
   const answers: CloseAnswer[] = []
   const holdOf = ({ call }: CloseCall) => books.state.holds.get(call)
-  const together = new Set(calls.filter((call) => holdOf(call)?.state === 'open' && holdOf(call)?.limits.length === 0))
+  const together = new Set(calls.filter((call) => holdOf(call)?.state === 'open'))
   for (const place of served(calls, ({ user }) => user)) {
     const call = calls[place] as CloseCall
     if (together.has(call)) answers[place] = closeOpen(books, call)

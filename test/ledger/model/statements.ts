@@ -50,7 +50,7 @@ export const definitions = `
 
 export const statements: Record<string, string> = {
   begin: 'select public.model_begin($1, $2, $3, $4, $5, $6)',
-  hold: `select outcome, held, input, required, available, remaining, limit_kind, key_used
+  hold: `select outcome, held, input, required, available, remaining, limited_by ->> 'kind' as limit_kind, key_used
     from tollgate.ledger_hold_batch($1, $2) order by ordinal`,
   progress: 'select outcome, held from tollgate.ledger_progress_batch($1) order by ordinal',
   close: 'select charged, remaining, key_used from tollgate.ledger_close_batch($1) order by ordinal',
