@@ -1,7 +1,8 @@
 /** The ledger alone in a process: clients that hold and settle one call after another. */
 import { randomUUIDv7 } from 'node:crypto'
 import { TollgateError } from '../src/http/errors.ts'
-import type { Ledger, Payer } from '../src/ledger/ledger.ts'
+import { keyLimit } from '../src/ledger/key-limit.ts'
+import type { Ledger, Limit, Payer } from '../src/ledger/ledger.ts'
 import { answerAsks } from './answer-asks.ts'
 import { Latencies, type LatencySummary } from './latencies.ts'
 import { openLedger } from './open-ledger.ts'
@@ -76,7 +77,7 @@ class LedgerLoad {
   private async one({ organizationId, userId, keyId }: Payer, call: SampleCall): Promise<number> {
     const { serviceType, serviceName } = call.settlement
     const who = { organizationId, userId, keyId, callId: randomUUIDv7(), serviceType, serviceName, requestId: null }
-    await this.ledger.hold({ ...call.hold, ...who })
+    await this.ledger.hold({ ...call.hold, ...who, limits: limitsOf(who) })
     const held = performance.now()
     const settled = await this.ledger.settle({ ...call.settlement, ...who })
     this.booked.calls += 1
@@ -87,6 +88,16 @@ class LedgerLoad {
   }
 }
 
+/** Its key, a quota of calls and a budget of its team: none of them is near. */
+function limitsOf({ organizationId, userId, keyId }: Payer): readonly Limit[] {
+  return [
+    ...keyLimit(keyId),
+    { kind: 'quota', id: `${organizationId}/${userId}`, window: 'day', unit: 'calls', amount: FAR },
+    { kind: 'team', id: organizationId, window: 'month', unit: 'credits', amount: FAR },
+  ]
+}
+
+const FAR = 1_000_000_000_000_000n
 const CALLS = sampleCalls(64)
 const DRAIN_MS = 60_000
 let open: { ledger: Ledger; payers: readonly Payer[] } | null = null

@@ -19,7 +19,7 @@ const WANTED_TOKENS = 4_096
 const LEAST_TOKENS = 256
 
 export interface SampleCall {
-  hold: Omit<HoldRequest, keyof Payer | keyof CallNames>
+  hold: Omit<HoldRequest, keyof Payer | keyof CallNames | 'limits'>
   settlement: Omit<Settlement, keyof Payer | 'callId' | 'requestId'>
 }
 

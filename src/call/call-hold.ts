@@ -4,6 +4,7 @@
  */
 import { TollgateError } from '../http/errors.ts'
 import type { Caller } from '../identity/caller.ts'
+import { keyLimit } from '../ledger/key-limit.ts'
 import type { Delivered, Ended, Hold, HoldSize, Ledger } from '../ledger/ledger.ts'
 import { trimDecimal } from '../metering/money.ts'
 import type { Price } from '../metering/price.ts'
@@ -67,6 +68,7 @@ export async function placeHold(ledger: Ledger, call: HeldCall, candidate: Candi
     output: quote.outputFor(wanted),
     least: quote.outputFor(least),
     step: quote.outputFor(next) - quote.outputFor(wanted),
+    limits: keyLimit(caller.keyId),
     context: {
       key_id: caller.keyId,
       deployment: candidate.deployment.id,

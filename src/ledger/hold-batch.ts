@@ -2,7 +2,7 @@
 import type pg from 'pg'
 import { formatDecimal } from '../metering/money.ts'
 import { type JsonRow, jsonArray, jsonObject, jsonText } from './json-rows.ts'
-import type { HoldRequest } from './ledger.ts'
+import type { HoldRequest, Limit } from './ledger.ts'
 import { storableJson, storableText } from './storable.ts'
 
 /** The limit that refused a call. Amounts are credits, or calls. */
@@ -52,7 +52,7 @@ export async function sendHolds(
 
 /** As tollgate.hold_request. */
 function rowOf(request: HoldRequest): JsonRow {
-  const { requestId, keyId } = request
+  const { requestId, limits } = request
   return {
     call_id: jsonText(request.callId),
     org_id: jsonText(request.organizationId),
@@ -63,10 +63,21 @@ function rowOf(request: HoldRequest): JsonRow {
     min_output: formatDecimal(request.least, 6),
     step: formatDecimal(request.step, 6),
     uncertain: formatDecimal(request.uncertain, 6),
-    limits: keyId === null ? null : `[{"kind":"key","id":${jsonText(storableText(keyId, 255))}}]`,
+    limits: limits.length === 0 ? null : jsonArray(limits.map(limitOf)),
     context: storableJson(request.context),
     service_type: jsonText(storableText(request.serviceType, 100)),
     service_name: jsonText(storableText(request.serviceName, 200)),
     request_id: jsonText(requestId === null ? null : storableText(requestId, 255)),
+  }
+}
+
+/** As tollgate.limit_request. */
+function limitOf({ kind, id, window, unit, amount }: Limit): JsonRow {
+  return {
+    kind: jsonText(storableText(kind, 40)),
+    id: jsonText(storableText(id, 255)),
+    window: jsonText(window),
+    unit: jsonText(unit),
+    limit_amount: amount === null ? null : formatDecimal(amount, 6),
   }
 }

@@ -14,6 +14,16 @@ export interface Payer {
   keyId: string | null
 }
 
+/** A bound on credits or calls besides pool and allocation: a row of `ledger_limits`, of all time or of a window. */
+export interface Limit {
+  kind: string
+  id: string
+  window: 'hour' | 'day' | 'week' | 'month' | null
+  unit: 'credits' | 'calls'
+  /** Credits as microcredits, calls as millionths too. Null: what the row says; where it says nothing, the limit is only counted. */
+  amount: bigint | null
+}
+
 /** What is recorded of a call, whoever closes it. */
 export interface CallNames {
   /** The billing key: a UUID minted for this call. */
@@ -37,6 +47,8 @@ export interface HoldRequest extends Payer, CallNames {
   least: bigint
   /** What the hold grows by next; 0 where it does not grow. As much is left to it when further calls come. */
   step: bigint
+  /** What bounds it further: its key, and whatever else. Each once. */
+  limits: readonly Limit[]
   /** What is fixed from now on: rates, markup, level. Kept with the hold. */
   context: unknown
   /** Whether the caller has left meanwhile; left out where nobody can. */

@@ -11,6 +11,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { TollgateError } from '../../src/http/errors.ts'
 import { createLedger } from '../../src/ledger/create-ledger.ts'
+import { keyLimit } from '../../src/ledger/key-limit.ts'
 import type {
   Closing,
   Delivered,
@@ -113,6 +114,7 @@ export function holdRequest(organization: Organization, changes: Partial<HoldReq
     output,
     least: output,
     step: 0n,
+    limits: keyLimit(changes.keyId === undefined ? organization.keyIds.alice : changes.keyId),
     context: null,
     ...changes,
   }
