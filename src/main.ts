@@ -13,6 +13,8 @@ type Command = (options: Options) => number | Promise<number>
 /** Each is loaded when it is named: a command that only prints does not wait for what a server is made of. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   start: async () => (await import('./commands/start.ts')).start,
+  // Not for people: start --workers starts it.
+  worker: async () => (await import('./commands/worker.ts')).serveAsWorker,
   migrate: async () => (await import('./commands/migrate.ts')).migrateSchema,
   audit: async () => (await import('./commands/audit.ts')).auditBooks,
   'check-config': async () => (await import('./commands/check-config.ts')).checkConfig,

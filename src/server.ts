@@ -16,6 +16,7 @@ import { createQuoteSecret } from './db/quote-secret.ts'
 import { forgetOldKeys } from './idempotency/idempotency.ts'
 import { createHealth } from './observe/health.ts'
 import type { Log } from './observe/log.ts'
+import type { Metrics } from './observe/metrics.ts'
 import { createMetricsAccess } from './observe/metrics-access.ts'
 import { createRouter } from './routing/route.ts'
 import { createCalls } from './server/create-calls.ts'
@@ -23,10 +24,9 @@ import { type CallDatabases, openServices } from './server/open-services.ts'
 import type { ServerOptions } from './server/server-options.ts'
 import { startHourly } from './server/start-hourly.ts'
 import { pruneAuditLog } from './vault/audit-log.ts'
+import { connectionsOf } from './workers/worker-connections.ts'
+import type { WorkerPart } from './workers/worker-part.ts'
 
-/** Apart from each other, so that no report and no burst of calls keeps a caller from being known. */
-const IDENTITY_CONNECTIONS = 4
-const CALL_CONNECTIONS = 8
 /** Between a response and the next request; balancers keep theirs for 60 seconds. */
 const KEEP_ALIVE_MS = 65_000
 /** Stopped calls get this long to say so to their callers. */
@@ -38,24 +38,29 @@ export interface RunningServer {
   port: number
   /** Counts an error that belongs to no call. */
   countUnowned(): void
-  /** Drains and stops. Returns false when a settlement could not be booked. */
-  stop(): Promise<boolean>
+  /**
+   * Drains and stops. @param others serve on: the port is left to them at once, else late callers are told that this is the end of it.
+   * @returns false when a settlement could not be booked.
+   */
+  stop(others?: boolean): Promise<boolean>
 }
 
 /** @throws when the port can't be listened on, the database can't be written, or stored keys are sealed under another root key. */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const onIdleError = (err: Error) => options.log.warn({ err }, 'a database connection broke')
   const pool = (maxConnections: number) => connect(options.databaseUrl, { maxConnections, onIdleError })
-  const identities = pool(IDENTITY_CONNECTIONS)
-  const database = pool(CALL_CONNECTIONS)
+  // Apart from each other, so that no report and no burst of calls keeps a caller from being known.
+  const { identities: forIdentities, calls } = connectionsOf(options.worker?.workers ?? 1)
+  const identities = pool(forIdentities)
+  const database = pool(calls)
   const close = async () => {
     await Promise.all([identities.close(), database.close()])
   }
   try {
     const server = await startOver(options, { identities, database })
-    const stop = async () => {
+    const stop = async (others = false) => {
       try {
-        return await server.stop()
+        return await server.stop(others)
       } finally {
         await close()
       }
@@ -69,7 +74,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
 }
 
 async function startOver(options: ServerOptions, databases: CallDatabases): Promise<RunningServer> {
-  const { config, log } = options
+  const { config, log, worker } = options
   const { database } = databases
   const running = new Set<Promise<void>>()
   let connections: Connections = { open: 0 }
@@ -88,7 +93,17 @@ async function startOver(options: ServerOptions, databases: CallDatabases): Prom
   const observe = { log, metrics }
   const app = createApp({
     ...shared,
-    calls: createCalls({ ...shared, clock, database, shutdown: shutdown.signal, money, observe, descriptors }),
+    metrics: worker === null ? metrics : withAllWorkers(metrics, worker),
+    calls: createCalls({
+      ...shared,
+      clock,
+      database,
+      shutdown: shutdown.signal,
+      money,
+      observe,
+      descriptors,
+      places: worker?.places ?? null,
+    }),
     log,
     now: clock.now,
     reports: options.database,
@@ -124,10 +139,11 @@ async function startOver(options: ServerOptions, databases: CallDatabases): Prom
     ],
     log,
   )
-  const stop = async () => {
+  const stop = async (others = false) => {
     draining = true
     endHourly()
-    await drain(server, { running, stopCalls: () => shutdown.abort(), drainMs: config.limits.drainSeconds * 1000 })
+    const drainMs = config.limits.drainSeconds * 1000
+    await drain(server, { running, stopCalls: () => shutdown.abort(), drainMs, others })
     const settled = await ledger.drain(SETTLE_DEADLINE_MS)
     await services.close()
     return settled
@@ -140,22 +156,32 @@ interface Drain {
   /** Ends the calls that still run after `drainMs`. */
   stopCalls: () => void
   drainMs: number
+  /** Other processes serve the port. */
+  others: boolean
 }
 
 /** Resolves when no call runs and no connection is open. */
-async function drain(server: Server, { running, stopCalls, drainMs }: Drain): Promise<void> {
+async function drain(server: Server, { running, stopCalls, drainMs, others }: Drain): Promise<void> {
+  const closed = once(server, 'close')
+  // A connection kept alive by its client becomes idle whenever its response is out.
+  const closeIdle = () => setInterval(() => server.closeIdleConnections(), 50)
+  let idle = others ? closeIdle() : null
+  if (others) server.close()
   const patience = setTimeout(stopCalls, drainMs)
   const force = setTimeout(() => server.closeAllConnections(), drainMs + STOP_GRACE_MS)
   // It listens until the last one is done, those included whose callers have left: a balancer reads from /health/readiness that
   // it should look elsewhere, and a late call is told so.
   while (running.size > 0) await Promise.allSettled(running)
-  const closed = new Promise<void>((resolve) => {
-    server.close(() => resolve())
-  })
-  // A connection kept alive by its client becomes idle whenever its response is out.
-  const idle = setInterval(() => server.closeIdleConnections(), 50)
+  if (!others) server.close()
+  idle ??= closeIdle()
   await closed
   for (const timer of [idle, patience, force]) clearTimeout(timer)
+}
+
+/** The numbers of all workers for whoever asks one of them. */
+function withAllWorkers(metrics: Metrics, worker: WorkerPart): Metrics {
+  worker.metrics.readBy(() => metrics.read())
+  return { ...metrics, print: async () => (await worker.metrics.print()) ?? metrics.print() }
 }
 
 /** What is left of a body that was not read is not the adapter's to read: see discard-body.ts. */
@@ -181,8 +207,9 @@ function tellFewConnections(log: Log, limit: { descriptors: number | null; given
   log.info({ descriptors: limit.descriptors, connections: limit.given }, few)
 }
 
-async function listen(server: Server, { host, port }: ServerOptions): Promise<number> {
-  server.listen(port, host)
+async function listen(server: Server, { host, port, worker }: ServerOptions): Promise<number> {
+  if (worker === null) server.listen(port, host)
+  else server.listen({ port: await worker.port(), host, reusePort: true })
   await once(server, 'listening')
   return (server.address() as AddressInfo).port
 }

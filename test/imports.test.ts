@@ -16,6 +16,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['main', 'small-heap', 'compile-cache'],
   ['commands'],
   ['server'],
+  ['workers'],
   ['app'],
   ['endpoints', 'api'],
   ['call', 'billing', 'reports', 'outbox', 'moving'],

@@ -3,6 +3,7 @@
  * organization, and in total. Keys, organizations and plans may have limits of their own below the general ones. Of the total no
  * organization has more than its fair share.
  */
+import type { KeyLimits } from '../config/config.ts'
 import { TollgateError } from '../http/errors.ts'
 import type { Limit } from '../http/limit.ts'
 import type { Caller } from '../identity/caller.ts'
@@ -20,53 +21,55 @@ export interface RunningCallLimits {
   boundsOf: BoundsOf
 }
 
+/** How to leave, once, when the call is over. */
+export type Leave = () => void
+
 export interface RunningCalls {
-  /** Returns how to leave, once, when the call is over. @throws {TollgateError} 429, 503. */
-  enter(caller: Caller): () => void
+  /** A promise only where other processes have to be asked. @throws {TollgateError} 429, 503. */
+  enter(caller: Caller): Leave | Promise<Leave>
 }
 
-/** What is counted. */
-interface Names {
-  organization: string
-  user: string
-  key: string | null
+/** Of this process alone: nobody is asked. */
+export interface OwnRunningCalls {
+  enter(caller: Caller): Leave
 }
 
-export function createRunningCalls(limits: RunningCallLimits, now: () => number): RunningCalls {
+/** One of the limits a call counts against. */
+export interface CallBound {
+  /** What is counted. */
+  name: string
+  most: number
+  /** Of this key, organization or plan, not of all. */
+  isNarrowed: boolean
+  limit: 'key_calls' | 'user_calls' | 'organization_calls'
+}
+
+export function createRunningCalls(limits: RunningCallLimits, now: () => number): OwnRunningCalls {
   const share = createFairShare(limits.total, now)
   const counts = new Map<string, number>()
   let total = 0
 
-  function refusal(caller: Caller, { organization, user, key }: Names): TollgateError | null {
-    const running = (name: string) => counts.get(name) ?? 0
-    const bounds = limits.boundsOf(caller)
-    // A caller without a key is bound as a user.
-    const perKey = atMost(key === null ? limits.perUser : limits.perKey, bounds.own.callsAtOnce)
-    const perUser = key === null ? perKey : limits.perUser
-    const perOrganization = atMost(limits.perOrganization, bounds.organization.callsAtOnce)
-    if (key !== null && running(key) >= perKey) return tooMany('key_calls', 'this key', perKey)
-    if (running(user) >= perUser) return tooMany('user_calls', 'this user', perUser)
-    const own = running(organization)
+  function refusal({ organizationId }: Caller, bounds: readonly CallBound[]): TollgateError | null {
+    const full = bounds.find(({ name, most }) => (counts.get(name) ?? 0) >= most)
+    if (full !== undefined && full.limit !== 'organization_calls') return tooManyCalls(full)
+    const organization = `organization ${organizationId}`
+    const own = counts.get(organization) ?? 0
     const isFair = share.mayTake(organization, own, total)
-    if (own >= perOrganization) return tooMany('organization_calls', 'this organization', perOrganization)
-    if (total >= limits.total) return full(limits.total)
+    if (full !== undefined) return tooManyCalls(full)
+    if (total >= limits.total) return tooBusy(limits.total)
     return isFair ? null : tooMany('organization_share', 'this organization', own)
   }
 
   return {
     enter(caller) {
-      const { organizationId, userId, keyId } = caller
-      const organization = `organization ${organizationId}`
-      const user = `user ${organizationId} ${userId}`
-      const key = keyId === null ? null : `key ${keyId}`
-      const refused = refusal(caller, { organization, user, key })
+      const bounds = boundsOfCall(limits, caller)
+      const refused = refusal(caller, bounds)
       if (refused !== null) throw refused
-      const names = key === null ? [organization, user] : [organization, user, key]
-      for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1)
+      for (const { name } of bounds) counts.set(name, (counts.get(name) ?? 0) + 1)
       total += 1
       return () => {
         total -= 1
-        for (const name of names) {
+        for (const { name } of bounds) {
           const left = (counts.get(name) ?? 1) - 1
           if (left === 0) counts.delete(name)
           else counts.set(name, left)
@@ -76,8 +79,25 @@ export function createRunningCalls(limits: RunningCallLimits, now: () => number)
   }
 }
 
-function atMost(general: number, own: number | null): number {
-  return own === null ? general : Math.min(general, own)
+/** The narrowest first. */
+export function boundsOfCall(limits: RunningCallLimits, caller: Caller): CallBound[] {
+  const { organizationId, userId, keyId } = caller
+  const { own, organization } = limits.boundsOf(caller)
+  // A caller without a key is bound as a user.
+  const user = bound('user_calls', `user ${organizationId} ${userId}`, limits.perUser, keyId === null ? own : null)
+  const all = bound('organization_calls', `organization ${organizationId}`, limits.perOrganization, organization)
+  return keyId === null ? [user, all] : [bound('key_calls', `key ${keyId}`, limits.perKey, own), user, all]
+}
+
+function bound(limit: CallBound['limit'], name: string, general: number, narrower: KeyLimits | null): CallBound {
+  const most = narrower?.callsAtOnce ?? general
+  return { limit, name, most: Math.min(general, most), isNarrowed: most < general }
+}
+
+const WHOSE = { key_calls: 'this key', user_calls: 'this user', organization_calls: 'this organization' } as const
+
+export function tooManyCalls({ limit, most }: Pick<CallBound, 'limit' | 'most'>): TollgateError {
+  return tooMany(limit, WHOSE[limit], most)
 }
 
 function tooMany(limit: Limit, whose: string, most: number): TollgateError {
@@ -97,7 +117,7 @@ function tooMany(limit: Limit, whose: string, most: number): TollgateError {
   )
 }
 
-function full(most: number): TollgateError {
+function tooBusy(most: number): TollgateError {
   return new TollgateError(
     503,
     'too_busy',

@@ -20,7 +20,9 @@ export async function withRequest<Result>(
   { deps: { admission, config }, endpoint, caller, isFree = false }: Reading,
   use: (request: EndpointRequest) => Promise<Result>,
 ): Promise<Result> {
-  const leave = admission.runningCalls.enter(caller)
+  const entered = admission.runningCalls.enter(caller)
+  // Nothing is awaited where this process knows the answer.
+  const leave = entered instanceof Promise ? await entered : entered
   try {
     const reading = { bodies: admission.bodies, valuesMax: config.limits.bodyValues, isFree }
     const { request, release } = await readRequest(reading, endpoint, incoming, caller)

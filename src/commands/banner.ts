@@ -8,6 +8,8 @@ export interface BannerFacts {
   version: string
   host: string
   port: number
+  /** Processes that serve; empty where the one that says this does. */
+  workers: readonly number[]
   config: Config
   store: Pick<Store, 'directory'>
   /** Null: none was made; the caller brings a key. */
@@ -18,6 +20,7 @@ export function banner(facts: BannerFacts): string {
   const url = urlOf(facts.host, facts.port)
   return [
     `Tollgate ${facts.version} on ${url}`,
+    ...(facts.workers.length === 0 ? [] : [`workers: ${facts.workers.length} (processes ${facts.workers.join(', ')})`]),
     `store: ${storeLine(facts)}`,
     `providers: ${providersLine(facts.config)}`,
     `docs: ${url}/docs and README.md`,

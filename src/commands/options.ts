@@ -8,6 +8,7 @@ import { isUuid } from '../db/uuid.ts'
 import { isRouteRule, ROUTE_GROUPS } from '../http/route-group.ts'
 import { creditsToMicro } from '../metering/money.ts'
 import { LOG_LEVELS, type LogLevel } from '../observe/log.ts'
+import { WORKERS_MAX } from '../workers/plan-workers.ts'
 import { CommandError, EXIT } from './exit.ts'
 
 export interface Options {
@@ -19,6 +20,8 @@ export interface Options {
   spoolDir: string
   host: string
   port: number
+  /** Processes on the port. */
+  workers: number | 'auto'
   logLevel: LogLevel
   json: boolean
   /** Of start: bring the schema up to date first. */
@@ -57,7 +60,7 @@ export interface Options {
 const COMMON = ['config', 'data-dir', 'log-level']
 const LIMITS = ['requests-per-minute', 'tokens-per-minute', 'calls-at-once'] as const
 const FLAGS: Readonly<Record<string, readonly string[]>> = {
-  start: [...COMMON, 'host', 'port', 'migrate'],
+  start: [...COMMON, 'host', 'port', 'workers', 'migrate'],
   migrate: [...COMMON, 'check'],
   audit: [...COMMON, 'json'],
   'check-config': ['config'],
@@ -122,6 +125,7 @@ export function readOptions(
     spoolDir: resolve(env.TOLLGATE_SPOOL_DIR || join(dataDir, 'spool')),
     host: value('host', 'TOLLGATE_HOST', '127.0.0.1'),
     port: portOf(value('port', 'TOLLGATE_PORT', '8084')),
+    workers: workersOf(value('workers', 'TOLLGATE_WORKERS', '1')),
     logLevel: oneOf('--log-level', LOG_LEVELS, value('log-level', 'TOLLGATE_LOG_LEVEL', 'info')),
     json: flags.json !== undefined,
     migrate: flags.migrate !== undefined,
@@ -224,6 +228,15 @@ function hoursOf(value: string): number {
       `--overlap-hours must be a whole number of hours from 0 to 9999; it is '${value}'.`,
     )
   return Number(value)
+}
+
+function workersOf(value: string): number | 'auto' {
+  if (value === 'auto') return value
+  if (/^[1-9]\d?$/.test(value) && Number(value) <= WORKERS_MAX) return Number(value)
+  throw new CommandError(
+    EXIT.usage,
+    `--workers must be a whole number from 1 to ${WORKERS_MAX}, or auto (one a processor); it is '${value}'.`,
+  )
 }
 
 function portOf(value: string): number {

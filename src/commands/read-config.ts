@@ -17,6 +17,7 @@ export interface ReadConfig {
   config: Config | null
   problems: Problem[]
   file: string
+  text: string
 }
 
 /** @throws {CommandError} when the file can't be read. */
@@ -32,18 +33,27 @@ export async function readConfig(options: Options): Promise<ReadConfig> {
       { cause: error },
     )
   }
+  return { ...understand(file, text, options.env), file, text }
+}
+
+/** The text of a configuration as what it means. */
+export function understand(file: string, text: string, env: Options['env']): Pick<ReadConfig, 'config' | 'problems'> {
   const inside = relative('.', file)
   const shown = inside.startsWith('..') ? file : inside
-  const { config, problems } = loadConfig(text, shown, options.env, {
-    embedded: !options.env.DATABASE_URL,
-    providers: PROVIDERS,
-  })
-  return { config, problems, file }
+  return loadConfig(text, shown, env, { embedded: !env.DATABASE_URL, providers: PROVIDERS })
 }
 
 /** The configuration, or the end of the command with every error at once. */
 export async function requireConfig(options: Options, say: (line: string) => void): Promise<Config> {
-  const { config, problems } = await readConfig(options)
+  return (await requireReadConfig(options, say)).config
+}
+
+/** The same, with the text it was read from. */
+export async function requireReadConfig(
+  options: Options,
+  say: (line: string) => void,
+): Promise<ReadConfig & { config: Config }> {
+  const { config, problems, ...read } = await readConfig(options)
   for (const line of problemLines(problems)) say(line)
   if (config === null) {
     const errors = problems.filter((problem) => problem.severity === 'error').length
@@ -52,5 +62,5 @@ export async function requireConfig(options: Options, say: (line: string) => voi
       `the configuration has ${errors === 1 ? 'an error' : `${errors} errors`}; nothing was started.`,
     )
   }
-  return config
+  return { ...read, config, problems }
 }

@@ -7,7 +7,7 @@ import type { Options } from './options.ts'
 
 /** Before anything is started. @throws {CommandError} with exit code 3. */
 export async function requireRootConfig(
-  options: Options,
+  options: Pick<Options, 'env' | 'dataDir'>,
   config: Config,
   say: (line: string) => void,
 ): Promise<RootConfig> {

@@ -1,101 +1,74 @@
-/** `tollgate start`: store, schema, server, banner; then until a signal. */
+/** `tollgate start`: store, schema, server or workers, banner; then until a signal. */
 import { once } from 'node:events'
 import { demoKey } from '../billing/demo.ts'
 import { ensureServiceUser } from '../billing/service-user.ts'
-import { createLastResort } from '../observe/last-resort.ts'
 import { createLog } from '../observe/log.ts'
 import { createLogOutput } from '../observe/log-output.ts'
 import { tokenTrouble } from '../observe/metrics-access.ts'
-import type { ServerOptions } from '../server/server-options.ts'
-import { type RunningServer, startServer } from '../server.ts'
+import { planWorkers, TooManyWorkersError } from '../workers/plan-workers.ts'
 import { banner, urlOf } from './banner.ts'
 import { CommandError, EXIT } from './exit.ts'
-import { openStore, type Store } from './open-store.ts'
+import { LOG_PATIENCE_MS } from './log-patience.ts'
+import { openStore } from './open-store.ts'
 import type { Options } from './options.ts'
-import { requireConfig } from './read-config.ts'
-import { asCommandError, requireRootConfig } from './root-config.ts'
+import { requireReadConfig } from './read-config.ts'
+import { requireRootConfig } from './root-config.ts'
 import { findServer, writeServerNote } from './server-note.ts'
+import type { Serving, ServingParts } from './serving.ts'
 import { version } from './version.ts'
-
-/** At the end, for whoever reads the log. */
-const LOG_PATIENCE_MS = 2_000
 
 export async function start(options: Options): Promise<number> {
   const say = (line: string) => process.stderr.write(`${line}\n`)
   // A reader that is gone is no reason to stop.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
   await refuseSecond(options)
-  const config = await requireConfig(options, say)
+  const read = await requireReadConfig(options, say)
   const metricsToken = metricsTokenOf(options)
-  const root = await requireRootConfig(options, config, say)
+  const root = await requireRootConfig(options, read.config, say)
   const requestIds = new Map<string, string>()
   const output = createLogOutput({ fd: 2 })
   const log = createLog(options.logLevel, requestIds, output)
-  const store = await openStore(options, config, say, (err) => log.warn({ err }, 'a database connection broke'))
+  const store = await openStore(options, read.config, say, (err) => log.warn({ err }, 'a database connection broke'))
   for (const note of store.notes) say(note)
-  const stopped = nextSignal()
-  let server: RunningServer
+  let serving: Serving | null = null
+  const stopped = nextSignal(() => serving?.kill())
   let forgetServer: () => Promise<void>
   try {
-    for (const { organization, user } of config.serviceKeys) await ensureServiceUser(store.database, organization, user)
+    for (const { organization, user } of read.config.serviceKeys)
+      await ensureServiceUser(store.database, organization, user)
     const key = store.embedded ? await demoKey(store.database, options.dataDir) : null
-    server = await listen(options, store, {
-      config,
-      root,
-      log,
-      logDropped: () => output.dropped,
-      requestIds,
-      metricsToken,
-    })
-    forgetServer = await writeServerNote(options.spoolDir, {
-      pid: process.pid,
-      host: options.host,
-      port: server.port,
-    })
-    process.stdout.write(
-      banner({
-        version: version(),
-        host: options.host,
-        port: server.port,
-        config,
-        store,
-        demoKey: key,
-      }),
-    )
+    serving = await serve({ options, read, root, store, log, output, requestIds, metricsToken })
+    const { host } = options
+    const { port, pids: workers } = serving
+    forgetServer = await writeServerNote(options.spoolDir, { pid: process.pid, host, port })
+    process.stdout.write(banner({ version: version(), host, port, workers, config: read.config, store, demoKey: key }))
   } catch (error) {
     await store.close()
     throw error
   }
-  const lastResort = createLastResort(log, server.countUnowned)
-  const signal = await Promise.race([stopped, lastResort.unsound.then(() => null)])
-  log.info({ signal }, 'no new calls; running ones finish')
-  const settled = await server.stop()
+  const ended = await Promise.race([
+    stopped.then((signal) => ({ signal, why: null })),
+    serving.broken.then((why) => ({ signal: null, why })),
+  ])
+  log.info({ signal: ended.signal }, 'no new calls; running ones finish')
+  const settled = await serving.stop()
   await forgetServer()
   await store.close()
-  lastResort.remove()
   log.info({ settled }, 'stopped')
   await output.drain(LOG_PATIENCE_MS)
-  return settled && signal !== null ? EXIT.ok : EXIT.failed
+  if (ended.why !== null) throw new CommandError(EXIT.failed, ended.why)
+  return settled && ended.signal !== null ? EXIT.ok : EXIT.failed
 }
 
-async function listen(
-  options: Options,
-  store: Store,
-  own: Pick<ServerOptions, 'config' | 'root' | 'log' | 'logDropped' | 'requestIds' | 'metricsToken'>,
-): Promise<RunningServer> {
+/** By this process, or by workers. What serves is loaded by whoever does. */
+async function serve(parts: ServingParts): Promise<Serving> {
+  const { options, store } = parts
   try {
-    return await asCommandError(() =>
-      startServer({
-        ...own,
-        database: store.database,
-        databaseUrl: store.url,
-        spoolDirectory: options.spoolDir,
-        host: options.host,
-        port: options.port,
-        version: version(),
-      }),
-    )
+    const workers = await planWorkers(options.workers, store.database)
+    if (workers > 1) return await (await import('./serve-with-workers.ts')).serveWithWorkers(parts, workers)
+    return await (await import('./serve-alone.ts')).serveAlone(parts)
   } catch (error) {
+    if (error instanceof TooManyWorkersError) throw new CommandError(EXIT.usage, error.message, { cause: error })
     const { code, syscall } = error as { code?: string; syscall?: string }
     if (syscall !== 'listen' && syscall !== 'getaddrinfo') throw error
     if (code === 'EADDRINUSE') await refuseSecond(options)
@@ -131,10 +104,14 @@ function metricsTokenOf({ env }: Options): string | null {
   throw new CommandError(EXIT.config, `TOLLGATE_METRICS_TOKEN ${trouble}. Take a random one: openssl rand -hex 24`)
 }
 
-/** The first signal drains; a second one ends the process at once. */
-async function nextSignal(): Promise<string> {
+/** The first signal drains; a second one ends the process at once, and what it started. */
+async function nextSignal(kill: () => void): Promise<string> {
   const signals = ['SIGINT', 'SIGTERM'] as const
   const signal = await Promise.race(signals.map((name) => once(process, name).then(() => name)))
-  for (const name of signals) process.once(name, () => process.exit(EXIT.failed))
+  const hurry = () => {
+    kill()
+    process.exit(EXIT.failed)
+  }
+  for (const name of signals) process.once(name, hurry)
   return signal
 }

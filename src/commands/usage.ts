@@ -9,8 +9,8 @@ interface CommandHelp {
 
 export const COMMAND_HELP: Readonly<Record<string, CommandHelp>> = {
   start: {
-    does: "serve calls (the default). Where DATABASE_URL names the database its schema must be up to date: --migrate brings it there first; Tollgate's own PostgreSQL is always brought there",
-    flags: '[--host 127.0.0.1] [--port 8084] [--migrate]',
+    does: "serve calls (the default). Where DATABASE_URL names the database its schema must be up to date: --migrate brings it there first; Tollgate's own PostgreSQL is always brought there. --workers serves the port by several processes, auto by one a processor",
+    flags: '[--host 127.0.0.1] [--port 8084] [--workers 1|N|auto] [--migrate]',
   },
   migrate: {
     does: 'bring the database schema up to date, as the role that owns it. Apart from start --migrate no other command does; --check only says what is to be done (exit code 1 when there is something)',
@@ -89,6 +89,7 @@ const REST = `environment
   DATABASE_URL         a PostgreSQL (14 or later) to use instead of Tollgate's own
   TOLLGATE_HOST        as --host of start: the address to listen on
   TOLLGATE_PORT        as --port of start (0 takes any free one)
+  TOLLGATE_WORKERS     as --workers of start: how many processes serve the port
   TOLLGATE_MASTER_KEY  the operator's key, where config.yaml sets none
   TOLLGATE_ROOT_KEY    32 random bytes in base64 that seal provider keys; TOLLGATE_ROOT_KEY_FILE a file with them. Several, apart
                        by spaces, are all used to open. Needed with DATABASE_URL; else made once, in the data directory

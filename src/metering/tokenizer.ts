@@ -45,11 +45,12 @@ interface Thread {
   job: Job | null
 }
 
-export function createTokenizer(): Tokenizer {
+/** @param processes that share the processors. */
+export function createTokenizer(processes = 1): Tokenizer {
   const inline = createTokenCounter()
   const waiting = createTurns<Job>()
   const threads = new Set<Thread>()
-  const threadsMax = Math.min(THREADS_MAX, availableParallelism())
+  const threadsMax = Math.ceil(Math.min(THREADS_MAX, availableParallelism()) / processes)
   let closed = false
 
   function countApart(texts: readonly string[], encoding: Encoding, payer: string): Promise<number> {

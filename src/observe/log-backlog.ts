@@ -15,19 +15,20 @@ export interface LogBacklog {
   leaveChunk(): void
 }
 
-export function createLogBacklog(): LogBacklog {
-  let pending: string[] = []
+/** @param chunkBytes of whole lines; a line that is longer is a chunk by itself. */
+export function createLogBacklog(chunkBytes = CHUNK_BYTES): LogBacklog {
+  let pending: { line: string; bytes: number }[] = []
   let backlog = 0
   let chunk: Buffer | null = null
 
   function takeChunk(): Buffer | null {
     if (pending.length === 0) return null
-    let length = 0
-    let count = 0
-    while (count < pending.length && length < CHUNK_BYTES) length += pending[count++]!.length
+    let length = pending[0]!.bytes
+    let count = 1
+    while (count < pending.length && length + pending[count]!.bytes <= chunkBytes) length += pending[count++]!.bytes
     const lines = count === pending.length ? pending : pending.slice(0, count)
     pending = count === pending.length ? [] : pending.slice(count)
-    return Buffer.from(lines.join(''))
+    return Buffer.from(lines.map(({ line }) => line).join(''))
   }
 
   return {
@@ -35,7 +36,7 @@ export function createLogBacklog(): LogBacklog {
       return backlog
     },
     keep(line, bytes) {
-      pending.push(line)
+      pending.push({ line, bytes })
       backlog += bytes
     },
     chunk() {

@@ -23,12 +23,14 @@ export interface LogOutput {
 export interface LogTarget {
   fd: number
   backlogBytes?: number
+  /** Written at once where lines are shorter. Processes that share a pipe write what it takes as a whole: 4 096 (PIPE_BUF). */
+  chunkBytes?: number
 }
 
-export function createLogOutput({ fd, backlogBytes = BACKLOG_BYTES }: LogTarget): LogOutput {
+export function createLogOutput({ fd, backlogBytes = BACKLOG_BYTES, chunkBytes }: LogTarget): LogOutput {
   // Opened by Node, a pipe or a terminal stops blocking: else its reader could hold one of the four threads of libuv, and the exit.
   if (fd === 2) void process.stderr
-  const backlog = createLogBacklog()
+  const backlog = createLogBacklog(chunkBytes)
   let inFlight = false
   let retry: NodeJS.Timeout | undefined
   let dropped = 0

@@ -22,15 +22,17 @@ const SEARCHED_MAX = 8_192
 /** The request id of each call that runs, by call id. */
 export type RequestIds = ReadonlyMap<string, string>
 
+/** @param base what each line says. */
 export function createLog(
   level: LogLevel,
   requestIds: RequestIds = new Map(),
   destination: pino.DestinationStream = process.stderr,
+  base: Readonly<Record<string, number>> | null = null,
 ): Log {
   return pino(
     {
       level,
-      base: null,
+      base,
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
       serializers: { err: describeError },

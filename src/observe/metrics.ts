@@ -2,7 +2,15 @@
  * What this process counts, for Prometheus. Labels have few values, all of them ours: never a model, a key, an organization, nor an
  * error code a provider made up. A scrape waits at most a second for the database and then goes out without what only it knows.
  */
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import {
+  Counter,
+  collectDefaultMetrics,
+  Gauge,
+  Histogram,
+  type MetricObjectWithValues,
+  type MetricValue,
+  Registry,
+} from 'prom-client'
 import { LIMITS, type Limit } from '../http/limit.ts'
 import { createStateGauges, type Readings } from './state-gauges.ts'
 
@@ -64,8 +72,17 @@ export interface Metrics {
   batch(kind: string, size: number): void
   /** Holds of dead processes that were closed, and the credits charged for them. */
   recovered(holds: { charged: number; released: number }, microcredits: bigint): void
-  print(): Promise<{ contentType: string; text: string }>
+  print(): Promise<PrintedMetrics>
+  /** As they can be summed with those of other processes. */
+  read(): Promise<MetricNumbers>
 }
+
+export interface PrintedMetrics {
+  contentType: string
+  text: string
+}
+
+export type MetricNumbers = MetricObjectWithValues<MetricValue<string>>[]
 
 export function createMetrics(version: string, readings: Readings): Metrics {
   const register = new Registry()
@@ -75,6 +92,7 @@ export function createMetrics(version: string, readings: Readings): Metrics {
     help: 'Always 1; which Tollgate and which Node this is.',
     labelNames: ['version', 'node'],
     registers: [register],
+    aggregator: 'first',
   }).set({ version, node: process.version }, 1)
   const calls = createCallMetrics(register)
   const ledger = createLedgerMetrics(register)
@@ -127,6 +145,10 @@ export function createMetrics(version: string, readings: Readings): Metrics {
     async print() {
       await state.read()
       return { contentType: register.contentType, text: await register.metrics() }
+    },
+    async read() {
+      await state.read()
+      return register.getMetricsAsJSON()
     },
   }
 }

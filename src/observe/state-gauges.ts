@@ -1,6 +1,6 @@
 /** The state of this process and of its ledger, read for every scrape. */
 import { setTimeout as pause } from 'node:timers/promises'
-import { Gauge, type Registry } from 'prom-client'
+import { type Aggregator, Gauge, type Registry } from 'prom-client'
 
 const DATABASE_PATIENCE_MS = 1_000
 
@@ -18,18 +18,25 @@ export interface Readings {
 }
 
 export function createStateGauges(register: Registry, readings: Readings) {
-  const gauge = (name: string, help: string) => new Gauge({ name, help, registers: [register] })
+  /** @param aggregator how several processes are one: what is said of all is the worst of it, and what is of the ledger is no sum. */
+  const gauge = (name: string, help: string, aggregator: Aggregator = 'sum') =>
+    new Gauge({ name, help, registers: [register], aggregator })
   const running = gauge('tollgate_calls_in_flight', 'Calls under way in this process.')
   const connections = gauge('tollgate_connections', 'Connections of callers that are open.')
   const bodies = gauge('tollgate_body_bytes', 'Memory taken by bodies of requests of more than 64 kB.')
-  const open = gauge('tollgate_ledger_open', '1 while paid calls can start in this process.')
+  const open = gauge('tollgate_ledger_open', '1 while paid calls can start in this process.', 'min')
   const spool = gauge('tollgate_spool_entries', 'Charges on the local disk of this process that wait for the database.')
-  const spoolAge = gauge('tollgate_spool_oldest_seconds', 'How long the oldest of them waits.')
-  const database = gauge('tollgate_database_up', '1 when the database answered this scrape within a second.')
-  const holds = gauge('tollgate_open_holds', 'Open holds of the whole ledger; left out while the database is away.')
+  const spoolAge = gauge('tollgate_spool_oldest_seconds', 'How long the oldest of them waits.', 'max')
+  const database = gauge('tollgate_database_up', '1 when the database answered this scrape within a second.', 'min')
+  const holds = gauge(
+    'tollgate_open_holds',
+    'Open holds of the whole ledger; left out while the database is away.',
+    'max',
+  )
   const holdAge = gauge(
     'tollgate_open_hold_age_seconds_max',
     'Age of the oldest of them; left out while the database is away.',
+    'max',
   )
 
   async function openHolds(): Promise<{ count: number; oldestSeconds: number } | null> {

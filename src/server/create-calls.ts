@@ -5,14 +5,14 @@ import { connectionsWithin } from '../admission/descriptor-limit.ts'
 import { createFetchBudget } from '../admission/fetch-budget.ts'
 import { createProviderConnections } from '../admission/provider-connections.ts'
 import type { RateLimits } from '../admission/rate-limits.ts'
-import { createRunningCalls } from '../admission/running-calls.ts'
-import type { CallDependencies, Clock } from '../call/call-dependencies.ts'
+import { createRunningCalls, type RunningCalls } from '../admission/running-calls.ts'
+import { type SharedPlaces, shareRunningCalls } from '../admission/share-running-calls.ts'
+import type { CallDependencies } from '../call/call-dependencies.ts'
 import { createHiddenShares } from '../call/hidden-shares.ts'
 import type { Quotes } from '../call/quotes.ts'
 import type { Upstream } from '../call/upstream.ts'
 import { createUsageQuestionRefused } from '../call/usage-question.ts'
 import { createUsualTiers } from '../call/usual-tiers.ts'
-import type { Config } from '../config/config.ts'
 import { createAddressGuard } from '../http/address-guard.ts'
 import type { Identify } from '../identity/identify.ts'
 import type { Router } from '../routing/route.ts'
@@ -29,6 +29,8 @@ export interface CallParts
   upstream: Upstream
   /** How many files and sockets the process may have open; null where nobody tells. */
   descriptors: number | null
+  /** Null: this process is alone on its port. */
+  places: SharedPlaces | null
 }
 
 export function createCalls(parts: CallParts): CallDependencies {
@@ -41,7 +43,7 @@ export function createCalls(parts: CallParts): CallDependencies {
       identify,
       rates: parts.rates,
       bodies,
-      runningCalls: runningCallsOf(config, parts.descriptors, clock),
+      runningCalls: runningCallsOf(parts),
       fetchBudget: createFetchBudget({ fetches: limits.fetches, bytes: limits.fetchedBytes }),
     },
     routing: { router, vault, random: Math.random },
@@ -66,15 +68,14 @@ export function createCalls(parts: CallParts): CallDependencies {
   }
 }
 
-function runningCallsOf({ limits, rateLimits }: Config, descriptors: number | null, { monotonic }: Clock) {
-  return createRunningCalls(
-    {
-      perKey: limits.callsPerKey,
-      perUser: limits.callsPerUser,
-      perOrganization: limits.callsPerOrganization,
-      total: connectionsWithin(descriptors, limits.calls),
-      boundsOf: createBoundsOf(rateLimits.calls),
-    },
-    monotonic,
-  )
+function runningCallsOf({ config: { limits, rateLimits }, descriptors, clock, places }: CallParts): RunningCalls {
+  const bounds = {
+    perKey: limits.callsPerKey,
+    perUser: limits.callsPerUser,
+    perOrganization: limits.callsPerOrganization,
+    total: connectionsWithin(descriptors, limits.calls),
+    boundsOf: createBoundsOf(rateLimits.calls),
+  }
+  const own = createRunningCalls(bounds, clock.monotonic)
+  return places === null ? own : shareRunningCalls(own, bounds, places)
 }

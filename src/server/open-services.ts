@@ -1,7 +1,7 @@
 /** Opens what the server shares between its surfaces and has to close at the end: metrics, keys, the ledger, callers, upstream. */
 import { randomUUIDv7 } from 'node:crypto'
-import { totalmem } from 'node:os'
 import { type Bodies, type BodyLimits, createBodies } from '../admission/bodies.ts'
+import { totalBodiesBytes } from '../admission/bodies-memory.ts'
 import { createFindCredit } from '../admission/find-credit.ts'
 import { hasFreeModel } from '../admission/free-models.ts'
 import { createRateLimits, type RateLimits } from '../admission/rate-limits.ts'
@@ -82,7 +82,7 @@ export async function openServices(
     await vault.close()
     throw error
   })
-  const tokenizer = createTokenizer()
+  const tokenizer = createTokenizer(options.worker?.workers)
   const upstream = createUpstream(config.limits.connectTimeoutMs)
   const callers = openCallers(options, databases.identities)
   const { rates, close: closeRates } = openRates(options)
@@ -123,8 +123,12 @@ function openCallers({ config, log }: ServerOptions, database: Database) {
   return { cors, clientOf, people, identify: createIdentify({ ...known, people }) }
 }
 
-/** How often each may ask, shared between replicas where there is a Redis. */
-function openRates({ config, log }: ServerOptions): { rates: RateLimits; close: () => void } {
+/** How often each may ask: counted by the primary where there is one, and shared between replicas where there is a Redis. */
+function openRates({ config, log, worker }: ServerOptions): { rates: RateLimits; close: () => void } {
+  if (worker !== null) {
+    const { windows } = worker
+    return { rates: createRateLimits(config.rateLimits, windows, Date.now), close: () => windows.close() }
+  }
   const redis = config.redisUrl === null ? null : connectRedis(config.redisUrl, redisWarning(log))
   const windows = createRateWindows(redis, () => performance.now())
   const close = () => {
@@ -144,9 +148,7 @@ function idsOf(callId: string | undefined, requestId: string | null | undefined)
   return { call_id: callId, ...(requestId === undefined ? {} : { request_id: requestId ?? callId }) }
 }
 
-function bodyLimitsOf({ bodyBytes, bodiesBytes, uploadsPerCaller, silentSeconds }: Limits): BodyLimits {
-  const memory = Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY)
-  // One body must fit, whatever there is.
-  const totalBytes = Math.max(bodyBytes, bodiesBytes ?? Math.floor(memory / 8))
-  return { bodyBytes, totalBytes, uploadsPerCaller, silentMs: silentSeconds * 1000 }
+function bodyLimitsOf(limits: Limits): BodyLimits {
+  const { bodyBytes, uploadsPerCaller, silentSeconds } = limits
+  return { bodyBytes, totalBytes: totalBodiesBytes(limits), uploadsPerCaller, silentMs: silentSeconds * 1000 }
 }

@@ -3,6 +3,7 @@ import type { Config } from '../config/config.ts'
 import type { Database } from '../db/connect.ts'
 import type { Log } from '../observe/log.ts'
 import type { RootConfig } from '../vault/root-config.ts'
+import type { WorkerPart } from '../workers/worker-part.ts'
 
 export interface ServerOptions {
   config: Config
@@ -24,4 +25,6 @@ export interface ServerOptions {
   host: string
   port: number
   version: string
+  /** Null: this process has the port for itself. */
+  worker: WorkerPart | null
 }

@@ -280,6 +280,7 @@ async function serveHere(tollgateSettings: Record<string, unknown>): Promise<{ u
     metricsToken: null,
     host: '127.0.0.1',
     port: 0,
+    worker: null,
     version: 'test',
   })
   onTestFinished(async () => {

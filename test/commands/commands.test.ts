@@ -69,6 +69,7 @@ test.each([
   [['disputes', 'list'], "There is no command 'disputes list'. There are: disputes, disputes settle."],
   [['audit', '--port', '1'], "Unknown option '--port'. 'audit' takes: --config --data-dir --log-level --json"],
   [['start', '--port', '99999'], "--port must be a number from 0 to 65535; it is '99999'."],
+  [['start', '--workers', '0'], "--workers must be a whole number from 1 to 64, or auto (one a processor); it is '0'."],
   [
     ['start', '--log-level', 'loud'],
     "--log-level must be one of trace, debug, info, warn, error, fatal, silent; it is 'loud'.",

@@ -43,6 +43,7 @@ export async function serveInProcess(
     metricsToken: null,
     host: '127.0.0.1',
     port: 0,
+    worker: null,
     version: 'test',
   })
   onTestFinished(async () => {
