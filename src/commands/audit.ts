@@ -1,14 +1,14 @@
 /** `tollgate audit`: exit code 1 when a balance is not what its rows add up to. */
 import { embeddedStoreExists } from '../db/embedded.ts'
 import { type AuditReport, audit } from '../ledger/audit.ts'
+import { databaseConfig } from './database-config.ts'
 import { CommandError, EXIT } from './exit.ts'
 import { openStore } from './open-store.ts'
 import type { Options } from './options.ts'
-import { requireConfig } from './read-config.ts'
 
 export async function auditBooks(options: Options): Promise<number> {
   const say = (line: string) => process.stderr.write(`${line}\n`)
-  const config = await requireConfig(options, say)
+  const config = await databaseConfig(options, say)
   const embedded = !(options.env.DATABASE_URL || config.databaseUrl)
   if (embedded && !(await embeddedStoreExists(options.dataDir))) {
     throw new CommandError(

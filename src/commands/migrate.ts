@@ -3,17 +3,17 @@ import { checkSchema } from '../db/check-schema.ts'
 import { embeddedStoreExists } from '../db/embedded.ts'
 import { migrate } from '../db/migrate.ts'
 import { describeNewerSet, describePlan } from '../db/schema-plan.ts'
+import { databaseConfig } from './database-config.ts'
 import { CommandError, EXIT } from './exit.ts'
 import { asCommandError, openServer } from './open-store.ts'
 import type { Options } from './options.ts'
-import { requireConfig } from './read-config.ts'
 import { reportLines } from './report-lines.ts'
 
 const UP_TO_DATE = 'The schema is up to date.'
 
 export async function migrateSchema(options: Options): Promise<number> {
   const say = (line: string) => process.stderr.write(`${line}\n`)
-  const config = await requireConfig(options, say)
+  const config = await databaseConfig(options, say)
   const embedded = !(options.env.DATABASE_URL || config.databaseUrl)
   if (options.check && embedded && !(await embeddedStoreExists(options.dataDir))) {
     throw new CommandError(

@@ -2,12 +2,12 @@
  * The database of a command: DATABASE_URL, else the one in config.yaml, else Tollgate's own in the data directory. Our own is
  * migrated; into another nothing is written unless the command was told to, and one whose schema is not up to date is refused.
  */
-import type { Config } from '../config/config.ts'
 import { requireSchema } from '../db/check-schema.ts'
 import { connect, type Database } from '../db/connect.ts'
 import { type EmbeddedStore, openEmbeddedStore } from '../db/embedded.ts'
 import { migrate } from '../db/migrate.ts'
 import { SchemaError } from '../db/schema-error.ts'
+import type { DatabaseConfig } from './database-config.ts'
 import { CommandError, EXIT } from './exit.ts'
 import type { Options } from './options.ts'
 import { reportLines } from './report-lines.ts'
@@ -37,7 +37,7 @@ export interface Store extends Server {
 /** @throws {CommandError} with exit code 4. */
 export async function openStore(
   options: Options,
-  config: Config,
+  config: DatabaseConfig,
   say: (line: string) => void,
   onIdleError?: (error: Error) => void,
 ): Promise<Store> {
@@ -60,7 +60,11 @@ export async function openStore(
 }
 
 /** Whatever is in the database. @throws {CommandError} with exit code 4. */
-export async function openServer(options: Options, config: Config, say: (line: string) => void): Promise<Server> {
+export async function openServer(
+  options: Options,
+  config: DatabaseConfig,
+  say: (line: string) => void,
+): Promise<Server> {
   const url = options.env.DATABASE_URL || config.databaseUrl
   if (url)
     return {

@@ -1,25 +1,32 @@
 /** Runs the work of a command on its database, and prints what comes of it as JSON. */
 import type { Config } from '../config/config.ts'
 import type { Database } from '../db/connect.ts'
+import { databaseConfig } from './database-config.ts'
 import { EXIT } from './exit.ts'
 import { openStore } from './open-store.ts'
 import type { Options } from './options.ts'
-import { requireConfig } from './read-config.ts'
 
 export async function withStore<Result>(
   options: Options,
   work: (database: Database) => Promise<Result>,
 ): Promise<Result> {
-  return withPrepared(options, async () => null, work)
+  const say = (line: string) => process.stderr.write(`${line}\n`)
+  const store = await openStore(options, await databaseConfig(options, say), say)
+  try {
+    return await work(store.database)
+  } finally {
+    await store.close()
+  }
 }
 
-/** `prepare` runs before the database is opened: what it throws leaves no server started. */
+/** With the whole configuration. `prepare` runs before the database is opened: what it throws leaves no server started. */
 export async function withPrepared<Prepared, Result>(
   options: Options,
   prepare: (config: Config, say: (line: string) => void) => Promise<Prepared>,
   work: (database: Database, prepared: Prepared) => Promise<Result>,
 ): Promise<Result> {
   const say = (line: string) => process.stderr.write(`${line}\n`)
+  const { requireConfig } = await import('./read-config.ts')
   const config = await requireConfig(options, say)
   const prepared = await prepare(config, say)
   const store = await openStore(options, config, say)
