@@ -104,3 +104,27 @@ test('deduct_credits in SQL spends through the same gate: calls and deductions t
   })
   expect(await rowsOf(db.pool, acme.id)).toHaveLength(10)
 })
+
+test('Of 200 calls of a key whose limit leaves 37, over two processes, 37 run; the others are told which limit it is.', async () => {
+  const { db, upstream } = product
+  const acme = await db.seedOrganization({ credits: 5_000, users: { alice: 2_000, bob: 1_000 } })
+  await db.pool.query(
+    "insert into tollgate.ledger_limits (kind, id, window_start, limit_amount) values ('key', $1, tollgate.ledger_all_time(), 113)",
+    [acme.keyIds.alice],
+  )
+  const before = upstream.tally.calls
+  upstream.respond(chatAnswer({ model: 'exact', usage: USAGE }))
+  const neighbours = Array.from({ length: 20 }, (_, n) => call(acme.keys.bob, n))
+  const answers = await Promise.all(Array.from({ length: 200 }, (_, n) => call(acme.keys.alice, n)))
+  expect([count(answers, 200), count(answers, 429)]).toEqual([37, 163])
+  expect(count(await Promise.all(neighbours), 200)).toBe(20)
+  expect(upstream.tally.calls - before).toBe(57)
+  const limit = { limit: 'key', limit_id: acme.keyIds.alice, limit_unit: 'credits', limit_amount: 113, resets_at: null }
+  for (const answer of answers.filter(({ status }) => status === 429))
+    expect(answer.json()).toMatchObject({ error: { code: 'budget_exceeded', required: '3', ...limit } })
+  const { rows } = await db.pool.query(
+    "select trim_scale(held) as held, trim_scale(used) as used from tollgate.ledger_limits where kind = 'key' and id = $1",
+    [acme.keyIds.alice],
+  )
+  expect(rows).toEqual([{ held: '0', used: '111' }])
+})
