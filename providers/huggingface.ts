@@ -2,9 +2,11 @@
  * HuggingFace's router: the bytes of whichever provider it chose, with that one's quirks. `org/name:provider` names who serves a
  * call, and with it the price; without the suffix nobody can know it, and the response's own model name does not tell either.
  */
+import type { MaybeCompletionsProvider } from './completions.ts'
 import type { MaybeEmbeddingsProvider } from './embeddings.ts'
 import { huggingFaceEmbeddings } from './huggingface-embeddings.ts'
 import { unknownMedia } from './media/media-size.ts'
+import { openAiCompletions } from './openai-completions.ts'
 import { openAiDialect, PLAIN_MODEL, typedTools } from './openai-dialect.ts'
 import type { OpenAiFacts } from './openai-facts.ts'
 import type { ChatProvider } from './provider.ts'
@@ -47,8 +49,9 @@ const FACTS: OpenAiFacts = {
       : `HuggingFace chooses who serves '${model}', so its price can't be known. Add a provider: '${model.replace(POLICIES, '')}:groq', for one.`,
 }
 
-export const huggingface: ChatProvider & MaybeEmbeddingsProvider = {
+export const huggingface: ChatProvider & MaybeEmbeddingsProvider & MaybeCompletionsProvider = {
   ...openAiDialect(FACTS),
+  completions: openAiCompletions(FACTS),
   embeddings: huggingFaceEmbeddings(FACTS, serverOf),
 }
 

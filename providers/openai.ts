@@ -1,6 +1,8 @@
 /** OpenAI: the dialect every caller speaks. */
+import type { MaybeCompletionsProvider } from './completions.ts'
 import type { MaybeEmbeddingsProvider } from './embeddings.ts'
 import { asObject } from './json.ts'
+import { openAiCompletions } from './openai-completions.ts'
 import { droppable, isSet, openAiDialect, typedTools } from './openai-dialect.ts'
 import { openAiEmbeddings } from './openai-embeddings.ts'
 import type { OpenAiFacts } from './openai-facts.ts'
@@ -37,8 +39,9 @@ const FACTS: OpenAiFacts = {
   },
 }
 
-export const openai: ChatProvider & MaybeResponsesProvider & MaybeEmbeddingsProvider = {
+export const openai: ChatProvider & MaybeResponsesProvider & MaybeEmbeddingsProvider & MaybeCompletionsProvider = {
   ...openAiDialect(FACTS),
+  completions: openAiCompletions(FACTS),
   embeddings: openAiEmbeddings(FACTS),
 }
 

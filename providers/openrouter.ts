@@ -4,6 +4,7 @@
  */
 
 import { claudeMediaTokens } from './anthropic/media.ts'
+import type { MaybeCompletionsProvider } from './completions.ts'
 import type { CutTexts } from './cut-texts.ts'
 import type { MaybeEmbeddingsProvider } from './embeddings.ts'
 import { googleMediaTokens } from './google/media.ts'
@@ -11,6 +12,7 @@ import { asObject } from './json.ts'
 import { dataOf, type MediaSize, pagesOf, unknownMedia, upTo } from './media/media-size.ts'
 import { kindOfName } from './model-kind.ts'
 import { removeAt } from './openai-body.ts'
+import { openAiCompletions } from './openai-completions.ts'
 import { droppable, isSet, openAiDialect, PLAIN_MODEL } from './openai-dialect.ts'
 import { openAiEmbeddings } from './openai-embeddings.ts'
 import type { Added, ErrorMembers, OpenAiFacts } from './openai-facts.ts'
@@ -52,8 +54,9 @@ const FACTS: OpenAiFacts = {
   responses: { billedTools: [], boundsTools: false, stores: false, encryptsThoughts: false, leastOutput: 1 },
 }
 
-export const openrouter: ChatProvider & MaybeResponsesProvider & MaybeEmbeddingsProvider = {
+export const openrouter: ChatProvider & MaybeResponsesProvider & MaybeEmbeddingsProvider & MaybeCompletionsProvider = {
   ...openAiDialect(FACTS),
+  completions: openAiCompletions(FACTS),
   embeddings: openAiEmbeddings(FACTS, { adds: priceBound }),
 }
 

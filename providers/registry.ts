@@ -1,5 +1,6 @@
 /** The providers this version can call, by the prefix of a model. */
 import { anthropic } from './anthropic.ts'
+import type { MaybeCompletionsProvider } from './completions.ts'
 import type { MaybeEmbeddingsProvider } from './embeddings.ts'
 import { google } from './google.ts'
 import { groq } from './groq.ts'
@@ -12,7 +13,7 @@ import type { MaybeResponsesProvider } from './responses.ts'
 import { xai } from './xai.ts'
 
 /** One that may have any of the capabilities. */
-type AnyProvider = MaybeMessagesProvider & MaybeResponsesProvider & MaybeEmbeddingsProvider
+type AnyProvider = MaybeMessagesProvider & MaybeResponsesProvider & MaybeEmbeddingsProvider & MaybeCompletionsProvider
 
 export const PROVIDERS: Readonly<Record<string, AnyProvider>> = {
   openai,

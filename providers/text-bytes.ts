@@ -2,6 +2,8 @@
 
 const DELTA = Buffer.from('"delta"')
 const CHOICES = Buffer.from('"choices"')
+/** Of the oldest servers, which may send an empty delta beside it. */
+const TEXT = Buffer.from('"text"')
 /** How a letter begins that is written as an escape: a member may be written so, and is found by no look at the bytes. */
 export const LETTER_ESCAPE = Buffer.from('\\u00')
 const CONTENT = Buffer.from('{"content":"')
@@ -29,7 +31,7 @@ export function textBytes(frame: Buffer): number {
     sum += Math.max(0, end - start - (isContent(frame, start) ? CONTENT.length + 2 : 2))
     at = frame.indexOf(DELTA, end)
   }
-  return sum
+  return sum === 0 && (frame.includes(TEXT) || frame.includes(LETTER_ESCAPE)) ? frame.length : sum
 }
 
 function isContent(frame: Buffer, start: number): boolean {

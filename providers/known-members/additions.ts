@@ -4,6 +4,7 @@
  * that a cap does not bound. An operator who wants one writes `allowed_openai_params`, and it is metered as what nobody knows.
  */
 import { CHAT_MEMBERS } from './chat-members.ts'
+import { COMPLETION_MEMBERS } from './completion-members.ts'
 import { EMBEDDING_MEMBERS } from './embedding-members.ts'
 import { MESSAGE_MEMBERS } from './message-members.ts'
 import { RESPONSE_MEMBERS } from './response-members.ts'
@@ -225,4 +226,35 @@ export const KNOWN_EMBEDDING_ANYWHERE: Shape = shapeOf([
 export function embeddingAdditionsOf(provider: string): { own: Shape; foreign: Shape } {
   const own = [...NEVER_SENT, ...(provider === 'openrouter' ? OPENROUTER_EMBEDDING : [])]
   return { own: shapeOf(own), foreign: shapeOf([...own, ...OTHER_EMBEDDERS]) }
+}
+
+/** Ways of sampling, and of choosing who serves: as its chat completions have them, without other models and plugins. */
+const ROUTED_COMPLETION: readonly string[] = OPENROUTER.filter((place) =>
+  /^(?:provider|top_k|min_p|top_a|repetition_penalty|transforms)\b/.test(place),
+)
+const OTHER_COMPLETION: readonly string[] = [
+  ...[
+    'ignore_eos',
+    'min_p',
+    'min_tokens',
+    'repetition_penalty',
+    'skip_special_tokens',
+    'stop_token_ids',
+    'top_a',
+    'top_k',
+  ],
+  'typical_p',
+]
+
+/** What OpenAI takes of a request to complete a text, and what is ours in it. */
+export const KNOWN_COMPLETION: Shape = shapeOf([...COMPLETION_MEMBERS, ...NEVER_SENT])
+/** All there are, wherever they are taken: what a name must not look like. */
+export const KNOWN_COMPLETION_ANYWHERE: Shape = shapeOf([
+  ...[...COMPLETION_MEMBERS, ...NEVER_SENT, ...ROUTED_COMPLETION, ...OTHER_COMPLETION],
+])
+
+/** What a provider takes of such a request beyond OpenAI's members; `foreign` behind an `api_base` that is not its own host. */
+export function completionAdditionsOf(provider: string): { own: Shape; foreign: Shape } {
+  const own = [...NEVER_SENT, ...(provider === 'openrouter' ? ROUTED_COMPLETION : [])]
+  return { own: shapeOf(own), foreign: shapeOf([...own, ...OTHER_COMPLETION]) }
 }

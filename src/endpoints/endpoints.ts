@@ -4,6 +4,8 @@ import type { TollgateError } from '../http/errors.ts'
 import { chatCompletions } from './chat-completions/chat-completions.ts'
 import { chatCompletionsWithMetadata } from './chat-completions/chat-completions-with-metadata.ts'
 import { chatCompletionsOperation, chatWithMetadataOperation } from './chat-completions/openapi.ts'
+import { completions } from './completions/completions.ts'
+import { completionsOperation } from './completions/openapi.ts'
 import { embeddings } from './embeddings/embeddings.ts'
 import { embeddingsOperation } from './embeddings/openapi.ts'
 import { messages } from './messages/messages.ts'
@@ -41,6 +43,7 @@ export const ENDPOINTS: readonly MountedEndpoint[] = [
     paths: ['/v1/responses', '/responses'],
     operation: responsesOperation,
   },
+  { endpoint: completions, paths: ['/v1/completions', '/completions'], operation: completionsOperation },
   { endpoint: embeddings, paths: ['/v1/embeddings', '/embeddings'], operation: embeddingsOperation },
 ]
 

@@ -22,6 +22,7 @@ export const LIST = {
   'gpt-audio-mini': { input: 600n, cached: 600n, output: 2_400n },
   'llama-4-maverick': { input: 200n, cached: 200n, output: 600n },
   'gpt-4o-mini-search-preview': { input: 150n, cached: 75n, output: 600n },
+  'gpt-3.5-turbo-instruct': { input: 1_500n, cached: 1_500n, output: 2_000n },
   'text-embedding-3-small': { input: 20n, cached: 20n, output: 0n },
 } satisfies Record<string, ListPrice>
 

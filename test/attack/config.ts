@@ -48,6 +48,7 @@ export function attackConfig(url: string): string {
       },
       modelOn(url, 'eyes', { model: 'groq/meta-llama/llama-4-maverick-17b-128e-instruct' }),
       modelOn(url, 'audio', { model: 'openai/gpt-audio-mini' }),
+      modelOn(url, 'instruct', { model: 'openai/gpt-3.5-turbo-instruct' }),
       modelOn(url, 'embedder', { model: 'openai/text-embedding-3-small' }),
       modelOn(url, 'embedder-routed', { model: 'openrouter/openai/text-embedding-3-small' }),
       modelOn(url, 'embedder-counted', { model: 'openai/text-embedding-3-small', statement: 'counted' }),

@@ -51,11 +51,14 @@ test.each([
     body('Qwen/Qwen3-Embedding-8B'),
   ],
   [huggingface, 'BAAI/bge-m3', 'http://127.0.0.1:8080/v1', 'http://127.0.0.1:8080/v1/embeddings', body('BAAI/bge-m3')],
-] as const)('%o is asked for %s at %s', (provider, model, apiBase, to, sent) => {
-  const made = prepared(provider, model, apiBase)
-  expect([made.to, made.body]).toEqual([to, sent])
-  expect(made.headers.authorization ?? made.headers['x-goog-api-key']).toMatch(/^(?:Bearer )?k$/)
-})
+] as const)(
+  'Embeddings are asked for at the place of the provider: %o, %s, %s.',
+  (provider, model, apiBase, to, sent) => {
+    const made = prepared(provider, model, apiBase)
+    expect([made.to, made.body]).toEqual([to, sent])
+    expect(made.headers.authorization ?? made.headers['x-goog-api-key']).toMatch(/^(?:Bearer )?k$/)
+  },
+)
 
 describe('A response', () => {
   const floats = [0.5, -0.25]
@@ -83,11 +86,14 @@ describe('A response', () => {
     ['what HuggingFace extracts', huggingface, [floats], 'float', floats],
     ['what HuggingFace extracts, as base64', huggingface, [floats], 'base64', base64],
     ['what Google embeds, as base64', google, { embeddings: [{ values: floats }] }, 'base64', base64],
-  ] as const)('with %s is shown as it was asked for', (_, provider, json, encoding, expected) => {
-    expect(bodyOf(provider, json, encoding)).toEqual(shown(expected))
-  })
+  ] as const)(
+    'A response to a request for embeddings is shown in the form that was asked for: %s.',
+    (_, provider, json, encoding, expected) => {
+      expect(bodyOf(provider, json, encoding)).toEqual(shown(expected))
+    },
+  )
 
-  test('in the form that was asked for keeps its bytes, but for the usage and the name of the model', () => {
+  test('Embeddings in the form that was asked for keep their bytes, but for the usage and the name of the model.', () => {
     const text =
       '{ "object":"list", "data" : [{"index":0,"embedding":[0.50, -2.5e-1]}],"model":"m", "usage":{"prompt_tokens":2,"total_tokens":2, "cost_details":{}} }'
     const read = openai.embeddings?.readResponse(Buffer.from(text), context('float'))
@@ -103,14 +109,14 @@ describe('A response', () => {
     ['without embeddings', google, { embeddings: [{}] }],
     ['of another kind', openai, { choices: [] }],
     ['that is a text', huggingface, 'loading'],
-  ])('%s is none', (_, provider, json) => {
+  ])('A response without embeddings is none: %s.', (_, provider, json) => {
     expect(bodyOf(provider, json, 'float')).toBeNull()
   })
 
   test.each([
     ['Google', google, { error: { code: 429, status: 'RESOURCE_EXHAUSTED', message: 'Slow down' } }],
     ['OpenAI', openai, { error: { code: 'rate_limit_exceeded', message: 'Slow down' } }],
-  ])('that is an error of %s is one', (_, provider, json) => {
+  ])('A response with status 200 that is an error is one: %s.', (_, provider, json) => {
     expect(bodyOf(provider, json, 'float')).toMatchObject({ kind: 'rate_limit' })
   })
 })
@@ -129,6 +135,6 @@ test.each([
   ['gpt-4o-mini', 'chat'],
   ['meta-llama/llama-3.1-8b-instruct', 'chat'],
   ['gemini-2.5-flash', 'chat'],
-])('%s is by its name a model for %s', (name, kind) => {
+])('By its name %s is a model for %s.', (name, kind) => {
   expect(kindOfName(name)).toBe(kind)
 })

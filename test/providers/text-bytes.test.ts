@@ -16,6 +16,11 @@ test.for([
   ['a brace in a text ends nothing', frame({ content: '}"delta":{' }), 12],
   ['a delta with spaces is one', Buffer.from('data: {"choices": [{"delta" : {"content": "ab"}}]}\n\n'), 15],
   ['a frame of another form counts whole', Buffer.from('data: {"choices":[{"text":"ab"}]}\n\n'), 35],
+  [
+    'so does one whose text stands beside an empty delta',
+    Buffer.from('data: {"choices":[{"delta":{},"text":"ab"}]}\n\n'),
+    46,
+  ],
   ['names that are escaped too', Buffer.from('data: {"ch\\u006fices":[{"d\\u0065lta":{"content":"ab"}}]}\n\n'), 58],
 ] as const)('The bytes of text in a frame are counted: %s.', ([, bytes, expected]) => {
   expect(textBytes(bytes)).toBe(expected)

@@ -3,6 +3,7 @@ import type { Trick } from '../trick.ts'
 import { AGAIN } from './again.ts'
 import { BYOK } from './byok.ts'
 import { CAP } from './cap.ts'
+import { COMPLETIONS } from './completions.ts'
 import { CORNERS } from './corners.ts'
 import { DELIVERY } from './delivery.ts'
 import { EMBEDDINGS } from './embeddings.ts'
@@ -45,5 +46,6 @@ export const CATALOGUE: Readonly<Record<string, readonly Trick[]>> = {
   corners: CORNERS,
   "Anthropic's messages": MESSAGES,
   "OpenAI's responses": RESPONSES,
+  'text completions': COMPLETIONS,
   embeddings: EMBEDDINGS,
 }

@@ -93,7 +93,7 @@ const row = (charge: string, more: Json = {}): Json => {
 }
 
 describe('OpenAI', () => {
-  test('is asked for base64 as its client asks, which reads the numbers; bytes pass but for model, usage and cost', async () => {
+  test('OpenAI is asked for base64 as its client asks, which reads the numbers; bytes pass but for model, usage and cost.', async () => {
     await payer(embeds(1_000))
     const { data, model, usage } = await client.embeddings.create({ model: 'small', input: 'Hello world' })
     expect([data[0]?.embedding, model]).toEqual([VECTOR, 'small'])
@@ -109,7 +109,7 @@ describe('OpenAI', () => {
     ['a list of texts', ['Hello', 'world'], 2],
     ['a list of tokens', [9906, 1917], 1],
     ['lists of tokens', [[9906], [1917, 0]], 2],
-  ])('embeds %s, as it was written', async (_, input, vectors) => {
+  ])('OpenAI embeds %s, as it was written.', async (_, input, vectors) => {
     await payer(embeds(3))
     const { data } = await client.embeddings.create({ model: 'small', input, encoding_format: 'float', dimensions: 3 })
     expect(data.map(({ embedding }) => embedding)).toEqual(Array(vectors).fill(VECTOR))
@@ -122,7 +122,7 @@ describe('OpenAI', () => {
     expect(await booked()).toEqual([row('0.000090')])
   })
 
-  test('gets the bytes that were sent, but for the name of the model and what is ours', async () => {
+  test('A request for embeddings is sent as it came, but for the name of the model and what is ours.', async () => {
     await payer(embeds(1))
     const body = '{ "input":[9906 , 1917],"power_level":"eco", "model" : "small","user": "u\\u0031" ,"stream":false}'
     expect((await postChat(product.tollgate, key, body, { path: '/embeddings' })).status).toBe(200)
@@ -131,7 +131,7 @@ describe('OpenAI', () => {
     )
   })
 
-  test('is held for what texts can be and for each token of a list, and the quote says so', async () => {
+  test('Embeddings are held for what texts can be and for each token of a list, and the quote says so.', async () => {
     await payer(embeds(1))
     const quoteOf = async (input: unknown) => {
       const path = '/v1/quotes?endpoint=/v1/embeddings'
@@ -148,7 +148,7 @@ describe('OpenAI', () => {
     expect(words.max_credits).toBeGreaterThanOrEqual(words.held_credits)
   })
 
-  test('states nothing, so what was sent is counted: words by its vocabulary, tokens one by one', async () => {
+  test('Embeddings of which no usage is stated are counted: words by the vocabulary, tokens one by one.', async () => {
     await payer(embeds(0, { usage: undefined }))
     const { usage } = await client.embeddings.create({ model: 'small', input: ['Hello world', ' and more'] })
     expect(usage).toEqual({ prompt_tokens: 4, total_tokens: 4, cost: 0.00000012 })
@@ -159,13 +159,13 @@ describe('OpenAI', () => {
     ])
   })
 
-  test('a batch of long texts may state more than one context window', async () => {
+  test('A batch of long texts may state more than one context window.', async () => {
     await payer(embeds(20_000))
     await client.embeddings.create({ model: 'small', input: Array(4).fill('word '.repeat(5_000)) })
     expect(await booked()).toEqual([row('0.600000')])
   })
 
-  test('a default of the operator that no embedding has stays behind; the others go along', async () => {
+  test('A default of the operator that no embedding has stays behind; the others go along.', async () => {
     await payer(embeds(1))
     await client.embeddings.create({ model: 'dropping', input: 'a', thinking: 1 } as OpenAI.EmbeddingCreateParams)
     expect(lastRequest().json).toEqual({
@@ -176,7 +176,7 @@ describe('OpenAI', () => {
     })
   })
 
-  test('an error keeps its status and words, and nothing is charged', async () => {
+  test('An error of embeddings keeps its status and words, and nothing is charged.', async () => {
     const message = 'Requested 453357 tokens, max 300000 tokens per request'
     await payer(errorAnswer(400, { message, type: 'max_tokens_per_request', code: 'max_tokens_per_request' }))
     await expect(client.embeddings.create({ model: 'small', input: 'a' })).rejects.toMatchObject({
@@ -186,7 +186,7 @@ describe('OpenAI', () => {
     expect(await booked()).toEqual([row('0.000000', { outcome: 'failed', provenance: null })])
   })
 
-  test('who has no credits is told so, and the client does not ask again', async () => {
+  test('Who has no credits for embeddings is told so, and the client does not ask again.', async () => {
     await payer(embeds(1), 0)
     await expect(client.embeddings.create({ model: 'small', input: 'a' })).rejects.toMatchObject({
       status: 402,
@@ -195,7 +195,7 @@ describe('OpenAI', () => {
     expect([product.upstream.requests, await booked()]).toEqual([[], []])
   })
 
-  test('a caller who leaves is charged for what was asked', async () => {
+  test('A caller who leaves before the embeddings are there is charged for them.', async () => {
     let release = () => {}
     const beforeHead = new Promise<void>((resolve) => {
       release = resolve
@@ -210,7 +210,7 @@ describe('OpenAI', () => {
     await vi.waitFor(async () => expect(await booked()).toEqual([row('0.000210', { outcome: 'client_disconnected' })]))
   })
 
-  test('an Idempotency-Key is charged once', async () => {
+  test('Embeddings with an Idempotency-Key are charged once.', async () => {
     await payer(embeds(1_000))
     const options = { headers: { 'Idempotency-Key': 'the-same' } }
     for (let time = 0; time < 2; time += 1)
@@ -220,7 +220,7 @@ describe('OpenAI', () => {
 })
 
 describe('Another provider', () => {
-  test('Google is asked natively, text by text, and what it does not state is counted', async () => {
+  test('Google is asked natively, text by text, and what it does not state is counted.', async () => {
     await payer(jsonAnswer({ embeddings: [{ values: VECTOR }, { values: VECTOR }] }))
     const { data, usage } = await client.embeddings.create({
       model: 'gemini',
@@ -242,20 +242,20 @@ describe('Another provider', () => {
     expect(await booked()).toEqual([row('0.000675', { provenance: 'estimated', service_name: 'gemini' })])
   })
 
-  test('Google states the tokens of its newest models', async () => {
+  test('What Google states of its newest models is charged.', async () => {
     const usageMetadata = { promptTokenCount: 100, promptTokenDetails: [{ modality: 'TEXT', tokenCount: 100 }] }
     await payer(jsonAnswer({ embeddings: [{ values: VECTOR }], usageMetadata }))
     await client.embeddings.create({ model: 'gemini', input: 'x'.repeat(400) })
     expect(await booked()).toEqual([row('0.022500', { service_name: 'gemini' })])
   })
 
-  test('Google behind its compatible endpoint sends lists where base64 was asked for: the client gets what it asked for', async () => {
+  test('Google behind its compatible endpoint sends lists where base64 was asked for: the client gets what it asked for.', async () => {
     await payer((request) => embeds(2)({ ...request, json: { ...request.json, encoding_format: 'float' } }))
     const { data } = await client.embeddings.create({ model: 'gemini-compatible', input: 'Hello' })
     expect([data[0]?.embedding, lastRequest().path]).toEqual([VECTOR, '/v1/openai/embeddings'])
   })
 
-  test('OpenRouter is told what may be taken at most, and its bill is what is charged', async () => {
+  test('OpenRouter is told what may be taken at most, and its bill is what is charged.', async () => {
     await payer(embeds(1_000, { usage: { prompt_tokens: 1_000, total_tokens: 1_000, cost: 0.00002 } }))
     const { usage } = await client.embeddings.create({ model: 'routed', input: 'Hello' })
     expect(lastRequest().json?.provider).toEqual({ max_price: { prompt: 0.02 } })
@@ -263,7 +263,7 @@ describe('Another provider', () => {
     expect(await booked()).toEqual([row('0.030000', { provenance: 'provider_cost', service_name: 'routed' })])
   })
 
-  test('a container of HuggingFace has OpenAI’s dialect', async () => {
+  test('A container of HuggingFace is asked for embeddings in OpenAI’s dialect.', async () => {
     await payer(embeds(1_000))
     await client.embeddings.create({ model: 'tei', input: 'a'.repeat(2_000) })
     expect([lastRequest().path, lastRequest().json?.model]).toEqual(['/v1/embeddings', 'BAAI/bge-m3'])
@@ -271,13 +271,13 @@ describe('Another provider', () => {
     expect(await booked()).toEqual([row('0.015000', { service_name: 'tei' })])
   })
 
-  test('a server of the operator’s is asked where he says that it embeds; a price for input is enough', async () => {
+  test('A server of the operator’s is asked where he says that it embeds; a price for input is enough.', async () => {
     await payer(embeds(100))
     await client.embeddings.create({ model: 'local', input: 'a'.repeat(500) })
     expect(await booked()).toEqual([row('0.015000', { service_name: 'local' })])
   })
 
-  test('a mock embeds nothing, in both forms', async () => {
+  test('A mock answers a request for embeddings in both forms.', async () => {
     await payer(embeds(1))
     for (const form of ['float', 'base64', undefined] as const) {
       const encoding = form === undefined ? {} : { encoding_format: form }
@@ -295,7 +295,7 @@ describe('Another provider', () => {
   })
 })
 
-describe('is refused by name, before anything is called or held:', () => {
+describe('A request for embeddings', () => {
   const small = { model: 'small', input: 'a' }
   test.each<[string, Json, string, string]>([
     ['a stream', { ...small, stream: true }, 'stream', 'unsupported_parameter'],
@@ -328,23 +328,26 @@ describe('is refused by name, before anything is called or held:', () => {
     ['a model that the operator says is for chat', { ...small, model: 'talker' }, 'model', 'unsupported_endpoint'],
     ['a provider without any', { ...small, model: 'claude' }, 'model', 'unsupported_endpoint'],
     ['a model without a price', { ...small, model: 'unpriced' }, 'model', 'unknown_price'],
-  ])('%s', async (_, body, param, code) => {
+  ])('Embeddings are refused by name before anything is called or held: %s.', async (_, body, param, code) => {
     await payer(embeds(1))
     const answer = await postChat(product.tollgate, key, body, { path: '/v1/embeddings' })
     expect([answer.status, answer.json()]).toMatchObject([400, { error: { param, code } }])
     expect([product.upstream.requests, await booked()]).toEqual([[], []])
   })
 
-  test.each(['/v1/chat/completions', '/v1/messages'])('a chat of a model that embeds, on %s', async (path) => {
-    await payer(embeds(1))
-    const body = { model: 'small', max_tokens: 5, messages: [{ role: 'user', content: 'Hi' }] }
-    const answer = await postChat(product.tollgate, key, body, { path })
-    expect([answer.status, answer.json()]).toMatchObject([
-      400,
-      { error: { param: 'model', code: 'unsupported_endpoint' } },
-    ])
-    expect([product.upstream.requests, await booked()]).toEqual([[], []])
-  })
+  test.each(['/v1/chat/completions', '/v1/messages'])(
+    'A chat of a model that embeds is refused on %s.',
+    async (path) => {
+      await payer(embeds(1))
+      const body = { model: 'small', max_tokens: 5, messages: [{ role: 'user', content: 'Hi' }] }
+      const answer = await postChat(product.tollgate, key, body, { path })
+      expect([answer.status, answer.json()]).toMatchObject([
+        400,
+        { error: { param: 'model', code: 'unsupported_endpoint' } },
+      ])
+      expect([product.upstream.requests, await booked()]).toEqual([[], []])
+    },
+  )
 })
 
 test('Models that embed are listed with the price of what is read.', async () => {

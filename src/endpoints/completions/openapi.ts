@@ -1,0 +1,25 @@
+/** The route of text completions as OpenAPI describes it. */
+import { openBody, operationOf } from '../describe-call.ts'
+import { CHOICES_MAX } from './read-request.ts'
+
+const text = { type: 'string', minLength: 1 }
+const tokens = { type: 'array', minItems: 1, items: { type: 'integer', minimum: 0 } }
+const listOf = (items: unknown) => ({ type: 'array', minItems: 1, maxItems: CHOICES_MAX, items })
+
+export const completionsOperation = operationOf(
+  {
+    summary: 'A text, completed',
+    description:
+      "OpenAI's older request, response and chunks. A model that completes texts gets the request as it was sent, with a cap of 16 tokens where none is stated; a model for chat is asked by one message, and what only the former can honour (tokens, several prompts, suffix, echo, logprobs, best_of) is refused by name. Each of `n`, or `best_of`, for each prompt is held and charged.",
+    response: "OpenAI's text completion, or a stream of its chunks.",
+  },
+  openBody(
+    {
+      model: { type: 'string' },
+      prompt: { anyOf: [text, listOf(text), tokens, listOf(tokens)] },
+      max_tokens: { type: 'integer', minimum: 0 },
+      stream: { type: 'boolean' },
+    },
+    ['model', 'prompt'],
+  ),
+)
