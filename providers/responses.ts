@@ -64,8 +64,8 @@ export interface ResponsesCapability {
   mediaTokens(model: string): (part: unknown, cuts?: CutTexts) => MediaSize
   /** Tools of the provider's own that the request can trigger. */
   serverTools(json: Json, model: string): readonly ServerTool[]
-  /** What of the request can't be metered or is not served. */
-  refuses(json: Json, model: string): readonly Refusal[]
+  /** What of the request can't be metered or is not served. `isKept`: the operator lets the provider keep responses. */
+  refuses(json: Json, model: string, isKept: boolean): readonly Refusal[]
   /** The least cap on output that the request leaves room for. */
   leastOutput(json: Json): number
   /** Other models the request allows in the place of the one it names. */

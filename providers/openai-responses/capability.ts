@@ -27,8 +27,8 @@ export function responsesOf(dialect: OpenAiFacts, facts: ResponsesFacts): Respon
       ...(dialect.serverTools?.({ models: json.models }, model) ?? []),
       ...responseTools(json, facts, reasons(model)),
     ],
-    refuses: (json, model) => [
-      ...unservedMembers(json),
+    refuses: (json, model, isKept) => [
+      ...unservedMembers(json, isKept),
       ...(dialect.refuses?.(json, model) ?? []),
       ...unknownTier(json, dialect.label),
     ],

@@ -6,7 +6,7 @@ type Json = Readonly<Record<string, unknown>>
 const SAME: readonly string[] = [
   ...['temperature', 'top_p', 'top_logprobs', 'user', 'metadata', 'service_tier', 'parallel_tool_calls', 'reasoning'],
   ...['safety_identifier', 'prompt_cache_key', 'prompt_cache_retention', 'max_tool_calls', 'truncation', 'include'],
-  ...['provider', 'models', 'text'],
+  ...['provider', 'models', 'text', 'store'],
 ]
 
 /** What has no place in a response (`n`, `stop`, `seed`) is left out. */

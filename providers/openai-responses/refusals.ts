@@ -13,10 +13,11 @@ const UNSERVED: readonly (readonly [member: string, message: string])[] = [
   ['prompt', 'What a template holds is another account’s to know. Send its text in "instructions" and "input".'],
 ]
 
-export function unservedMembers(json: Json): Refusal[] {
-  const refusals = UNSERVED.filter(([member]) => (json[member] ?? null) !== null).map(([param, message]) =>
-    refusal(param, `${message} Leave '${param}' out.`),
-  )
+/** @param isKept the operator lets the provider keep responses, and everybody who calls through his account ask for them. */
+export function unservedMembers(json: Json, isKept: boolean): Refusal[] {
+  const refusals = UNSERVED.filter(
+    ([member]) => (json[member] ?? null) !== null && !(isKept && member === 'previous_response_id'),
+  ).map(([param, message]) => refusal(param, `${message} Leave '${param}' out.`))
   if ((json.background ?? false) !== false)
     refusals.push(
       refusal('background', "Calls that run in the background are not metered here. Leave 'background' out."),
@@ -27,7 +28,7 @@ export function unservedMembers(json: Json): Refusal[] {
   if (compared !== null)
     refusals.push(refusal('prompt_cache_options.comparison_response_id', 'Nothing is kept here to compare with.'))
   const reference = (Array.isArray(json.input) ? json.input : []).findIndex(isReference)
-  if (reference >= 0) {
+  if (reference >= 0 && !isKept) {
     const message = `${KEEP_THOUGHTS}, and no references to items. With the AI SDK: providerOptions: { openai: { store: false } }.`
     refusals.push(refusal(`input[${reference}]`, message))
   }
@@ -35,7 +36,7 @@ export function unservedMembers(json: Json): Refusal[] {
 }
 
 /** Its type may be left out: what has neither a type nor a role is an id and nothing else. */
-function isReference(value: unknown): boolean {
+export function isReference(value: unknown): boolean {
   const { type = null, role = null, id } = asObject(value) ?? {}
   return type === 'item_reference' || (type === null && role === null && typeof id === 'string')
 }

@@ -70,16 +70,16 @@ function callIdOf(input: unknown, index: number): unknown {
 const ENCRYPTED = 'reasoning.encrypted_content'
 
 /**
- * Nothing is kept at the provider, where all who call through one account could ask for it. A model's thoughts are then of use to the
+ * Nothing is kept at the provider, where all who call through one account could ask for it, unless the operator says so. A model's thoughts are then of use to the
  * next request only where they come back encrypted; who said himself that nothing is to be kept says that himself too.
  */
 function stateless(
   { model: factsOf }: OpenAiFacts,
   { stores, encryptsThoughts }: ResponsesFacts,
-  { model }: ResponsesCall,
+  { model, defaults }: ResponsesCall,
   { store, include }: Readonly<Record<string, unknown>>,
 ): Change[] {
-  if (!stores || store === false) return []
+  if (!stores || store === false || defaults.store === true) return []
   const changes: Change[] = [{ key: 'store', value: 'false' }]
   const asked: unknown[] = Array.isArray(include) ? include : []
   if (encryptsThoughts && factsOf(model).hiddenReasoning && !asked.includes(ENCRYPTED))

@@ -4,6 +4,7 @@
  */
 import { bareId } from '../../../providers/carried-id.ts'
 import { asObject } from '../../../providers/json.ts'
+import { isReference } from '../../../providers/openai-responses/refusals.ts'
 import type { InputVisitor } from '../../metering/request-input.ts'
 import { chatPartOf, isTextPart, referenceIn } from './chat-part.ts'
 
@@ -79,6 +80,8 @@ export function visitResponseInput(request: Json, visitor: InputVisitor): void {
   for (const [name, value] of Object.entries(request)) {
     if (value === null || value === undefined || NEVER_INPUT.has(name)) continue
     if (name === 'input') visitInput(value, visitor)
+    // What is kept elsewhere may be as much as the model reads.
+    else if (name === 'previous_response_id') visitor.media({ type: 'item_reference' }, name)
     else if (name === 'instructions') {
       visitor.framing(ITEM_FRAME, true)
       if (typeof value === 'string') visitor.text(value, true)
@@ -113,8 +116,9 @@ function visitItem(value: unknown, path: string, visitor: InputVisitor): void {
     return
   }
   if (item.role === undefined) visitor.framing(TOOL_FRAME, false)
-  // Of what was compacted nobody knows how much it stands for.
+  // Of what was compacted, or is kept elsewhere, nobody knows how much it stands for.
   if (item.type === 'compaction') visitor.media({ type: 'compaction' }, `${path}.encrypted_content`)
+  if (isReference(item)) visitor.media({ type: 'item_reference' }, `${path}.id`)
   for (const [name, member] of Object.entries(item)) {
     if (member === null || member === undefined || NO_INPUT.has(name)) continue
     if (name === 'role' && ROLES.has(member)) visitor.role(String(member))

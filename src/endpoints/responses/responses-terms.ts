@@ -79,11 +79,11 @@ function judge({ strangers }: ResponsesRequest, deployment: Deployment, provider
 /** @throws {TollgateError} 400, naming what can't be honoured and the operator does not let us leave out. */
 function refusedMembers(
   json: Json,
-  { upstreamModel, dropParams, allowedParams }: Deployment,
+  { upstreamModel, dropParams, allowedParams, defaults }: Deployment,
   provider: ResponsesProvider,
 ) {
   const refused = provider.responses
-    .refuses(json, upstreamModel)
+    .refuses(json, upstreamModel, defaults.store === true)
     .filter(({ param, droppable }) => !(droppable && allowedParams.includes(param)))
   for (const { param, message, droppable } of refused) if (!droppable || !dropParams) throw unsupported(param, message)
   return refused.map(({ param }) => param)

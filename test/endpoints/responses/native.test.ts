@@ -28,6 +28,7 @@ const product = useProduct((upstreamUrl) => ({
     respondingOn(upstreamUrl, 'mini', { model: 'openai/gpt-4o-mini' }),
     respondingOn(upstreamUrl, 'o4', { model: 'openai/o4-mini' }),
     respondingOn(upstreamUrl, 'grok', { model: 'xai/grok-3' }),
+    respondingOn(upstreamUrl, 'keeping', { model: 'openai/gpt-4o-mini', store: true }),
   ],
   router_settings: { num_retries: 0 },
 }))
@@ -150,6 +151,21 @@ describe('The provider', () => {
       [false, ['reasoning.encrypted_content']],
       [false, undefined],
     ])
+  })
+
+  test('keeps responses where the operator says so: they can be gone on from, and are held as all that the model reads', async () => {
+    const { client, orgId } = await payer(responds(ANSWER, { usage: { ...RESPONSE_USAGE, input_tokens: 100_000 } }))
+    const kept = {
+      model: 'keeping',
+      input: [{ type: 'item_reference' as const, id: 'msg_1' }],
+      previous_response_id: 'resp_0',
+    }
+    await client.responses.create(kept)
+    expect(product.upstream.requests[0]?.json).toMatchObject({ ...kept, model: 'gpt-4o-mini', store: true })
+    // 99,998 tokens at $0.15 a million, 2 from the cache, 5 at $0.60, and half of it on top: far more than was sent, and believed.
+    await expectBooked(orgId, [{ ...ROW, charge: '22.504275' }])
+    const poor = await payer(responds(ANSWER), 1)
+    await expect(poor.client.responses.create(kept)).rejects.toMatchObject({ status: 402 })
   })
 
   test('is sent a cap where the credits cover no more, and the caller is told', async () => {

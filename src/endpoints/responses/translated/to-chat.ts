@@ -37,7 +37,7 @@ export interface Translated {
 
 /** @throws {TollgateError} 400. */
 export function toChat(json: Json): Translated {
-  const [unserved] = unservedMembers(json)
+  const [unserved] = unservedMembers(json, false)
   if (unserved !== undefined) throw unsupported(unserved.param, unserved.message)
   for (const [name, value] of Object.entries(json)) {
     if (value === null || TRANSLATED.has(name) || LEFT_OUT.has(name)) continue
