@@ -1,4 +1,4 @@
-/** The numbers of this process, for Prometheus. */
+/** The numbers of this process, or of all workers of its port, for Prometheus. */
 import { z } from '@hono/zod-openapi'
 import type { Metrics } from '../../observe/metrics.ts'
 import type { MetricsAccess } from '../../observe/metrics-access.ts'
