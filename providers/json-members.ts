@@ -156,6 +156,19 @@ export function closingQuote(text: Uint8Array, from: number): number {
   return at
 }
 
+/** Deeper lists are not looked ahead in: each look is a search, and they may be nested. */
+const FLAT_DEPTH_MAX = 4
+
+/** Where a list that begins at `from` ends, where it holds numbers only: embeddings have millions of them. Else `from`. */
+function afterNumbers(text: Buffer, from: number): number {
+  const first = text[from] ?? 0
+  if (first !== 0x2d && (first < 0x30 || first > 0x39)) return from
+  const end = text.indexOf(0x5d, from)
+  if (end < 0) return from
+  const numbers = text.subarray(from, end)
+  return numbers.includes(QUOTE) || numbers.includes(0x5b) || numbers.includes(0x7b) ? from : end
+}
+
 function valueEnd(text: Buffer, from: number): number {
   const first = text[from]
   if (first === QUOTE) return stringEnd(text, from)
@@ -168,10 +181,10 @@ function valueEnd(text: Buffer, from: number): number {
       at = stringEnd(text, at)
       continue
     }
-    // Compared one by one: a response with embeddings has millions of such bytes, and a set takes ten times as long.
+    // Compared one by one: a set takes ten times as long.
     if (byte === 0x7b || byte === 0x5b) depth += 1
     else if (byte === 0x7d || byte === 0x5d) depth -= 1
-    at += 1
+    at = byte === 0x5b && depth <= FLAT_DEPTH_MAX ? afterNumbers(text, at + 1) : at + 1
     if (depth === 0) return at
   }
   return at
