@@ -31,6 +31,7 @@ import { createModelsSurface } from './endpoints/models/surface.ts'
 import { type EndpointDependencies, mountEndpoint } from './endpoints/mount-endpoint.ts'
 import { quotesOperation } from './endpoints/quotes/openapi.ts'
 import { serveQuote } from './endpoints/quotes/serve-quote.ts'
+import { createKeptResponsesSurface } from './endpoints/responses/kept-surface.ts'
 import type { AppEnv } from './http/app-env.ts'
 import type { Cors } from './http/cors.ts'
 import { errorBody, type TollgateError, toTollgateError } from './http/errors.ts'
@@ -142,6 +143,7 @@ function createSurfaces(deps: AppDependencies, document: () => OpenApiDocument):
   const limit = (name: string, most: number, what: string) => createCallerLimit(deps.rates, { name, most, what })
   return [
     createModelsSurface(deps),
+    createKeptResponsesSurface(),
     createUsageSurface(deps),
     createOrgBillingSurface({ ...deps, stripe }),
     createLlmSurface({ ...deps, prices: deps.calls.money.prices, stripe }),

@@ -224,6 +224,12 @@ describe('What is not served', () => {
     await expectBooked(orgId, [])
   })
 
+  test('is a response that was kept: 501 says what to do instead', async () => {
+    const { client } = await payer(responds(ANSWER))
+    for (const asking of [client.responses.retrieve('resp_1'), client.responses.delete('resp_1')])
+      await expect(asking).rejects.toMatchObject({ status: 501, code: 'not_kept' })
+  })
+
   test('is a WebSocket: it is refused at once, with what the path takes', async () => {
     const { key } = await payer(responds(ANSWER))
     const { status, headers } = await fetch(`${product.tollgate.url}/v1/responses`, {
