@@ -115,7 +115,7 @@ export const breakages: readonly Breakage[] = [
     name: 'a batch forgets what its earlier calls hold',
     function: 'ledger_hold_batch',
     right: 'least(a.free - a.held_by_user, a.pool_free - a.held_by_org)',
-    wrong: 'least(a.free - a.held, a.pool_free - a.held)',
+    wrong: 'least(a.free - a.wanted, a.pool_free - a.wanted)',
     within: 500,
   },
   {
