@@ -2653,8 +2653,13 @@ AS $function$
           t.limit_amount
         from unnest(p_limits) as t order by 1, 2, 3
       loop
+        -- Not locked before it is known to bound something: what is only counted is nobody's lock.
         select * into v_row from ledger_limits l
-          where l.kind = v.kind and l.id = v.id and l.window_start = v.window_start for update;
+          where l.kind = v.kind and l.id = v.id and l.window_start = v.window_start;
+        if v_row.limit_amount is not null then
+          select * into v_row from ledger_limits l
+            where l.kind = v.kind and l.id = v.id and l.window_start = v.window_start for update;
+        end if;
         if v.limit_amount is not null and v_row.limit_amount is distinct from v.limit_amount then
           insert into ledger_limits as l (kind, id, window_start, window_end, unit, limit_amount)
             values (v.kind, v.id, v.window_start, ledger_window_end(v."window", p_now), coalesce(v.unit, 'credits'), v.limit_amount)

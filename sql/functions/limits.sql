@@ -19,7 +19,7 @@ create or replace function tollgate.ledger_show_limit(p_limit tollgate.ledger_li
   return jsonb_build_object('kind', (p_limit).kind, 'id', (p_limit).id, 'unit', (p_limit).unit,
     'amount', trim_scale((p_limit).limit_amount), 'left', trim_scale(greatest(p_left, 0)), 'window_end', (p_limit).window_end);
 
--- Makes, locks and reads the limits of one call, in order.
+-- Makes, locks and reads the limits of one call that have an amount, in order; the others are read.
 create or replace function tollgate.ledger_see_limits(p_limits tollgate.limit_request[], p_now timestamptz) returns tollgate.limits_seen
   language plpgsql set search_path = pg_catalog, tollgate, pg_temp
   as $$
@@ -34,8 +34,13 @@ create or replace function tollgate.ledger_see_limits(p_limits tollgate.limit_re
           t.limit_amount
         from unnest(p_limits) as t order by 1, 2, 3
       loop
+        -- Not locked before it is known to bound something: what is only counted is nobody's lock.
         select * into v_row from ledger_limits l
-          where l.kind = v.kind and l.id = v.id and l.window_start = v.window_start for update;
+          where l.kind = v.kind and l.id = v.id and l.window_start = v.window_start;
+        if v_row.limit_amount is not null then
+          select * into v_row from ledger_limits l
+            where l.kind = v.kind and l.id = v.id and l.window_start = v.window_start for update;
+        end if;
         if v.limit_amount is not null and v_row.limit_amount is distinct from v.limit_amount then
           insert into ledger_limits as l (kind, id, window_start, window_end, unit, limit_amount)
             values (v.kind, v.id, v.window_start, ledger_window_end(v."window", p_now), coalesce(v.unit, 'credits'), v.limit_amount)
