@@ -76,7 +76,7 @@ async function rowOf(orgId: string) {
 const ASKED = { model: 'mini', input: 'How is the weather?', instructions: 'Be brief.', max_output_tokens: 500 }
 
 describe('A response', () => {
-  test('comes whole, with what it cost', async () => {
+  test('A response comes whole, with what it cost.', async () => {
     const { client, orgId } = await payer(responds(ANSWER))
     const response = await client.responses.create(ASKED)
     expect(response).toMatchObject({ id: 'resp_1', model: 'mini', status: 'completed', output: ANSWER })
@@ -85,7 +85,7 @@ describe('A response', () => {
     await expectBooked(orgId, [ROW])
   })
 
-  test('comes as the events that were sent, but for the model’s name, what it cost and a later end', async () => {
+  test('A response comes as the events that were sent, but for the model’s name, what it cost and a later end.', async () => {
     const { key, orgId } = await payer(responds(ANSWER))
     const { status, body } = await postChat(product.tollgate, key, { ...ASKED, stream: true }, { path: '/responses' })
     expect(status).toBe(200)
@@ -95,14 +95,14 @@ describe('A response', () => {
     await expectBooked(orgId, [ROW])
   })
 
-  test('is put together by the client as it was sent', async () => {
+  test('A response is put together by the client as it was sent.', async () => {
     const { client, orgId } = await payer(responds(ANSWER))
     const response = await client.responses.stream(ASKED).finalResponse()
     expect(response).toMatchObject({ status: 'completed', output: ANSWER, output_text: 'I look it up.' })
     await expectBooked(orgId, [ROW])
   })
 
-  test('has the form that was asked for', async () => {
+  test('A response has the form that was asked for.', async () => {
     const { client, orgId } = await payer(responds([message('{"city":"Oslo","celsius":-3}')]))
     const format = zodTextFormat(z.object({ city: z.string(), celsius: z.number() }), 'weather')
     const { output_parsed } = await client.responses.parse({ ...ASKED, text: { format } })
@@ -111,7 +111,7 @@ describe('A response', () => {
     await expectBooked(orgId, [ROW])
   })
 
-  test('is stopped when the credits are used up: what is open is closed, and it ends as incomplete', async () => {
+  test('A response is stopped when the credits are used up: what is open is closed, and it ends as incomplete.', async () => {
     const text = Array.from({ length: 600 }, () => ' words and more words').join('')
     const events = responseEvents([message(text)], { usage: null }).slice(0, -4)
     const { client, orgId } = await payer({ headers: { 'content-type': 'text/event-stream' }, frames: events }, 1)
@@ -134,7 +134,7 @@ describe('A response', () => {
 })
 
 describe('The provider', () => {
-  test('gets the bytes that were sent, but for the name of the model and what would be kept', async () => {
+  test('The provider gets the bytes that were sent, but for the name of the model and what would be kept.', async () => {
     const { key } = await payer(responds(ANSWER))
     const rest = `"max_output_tokens":100,"temperature": 1.0, "input":[{"role":"user","content":"Hi \\u00e4"}] ,"client_metadata":{"a":"b"}, "store":false}`
     await postChat(product.tollgate, key, `{ "model": "mini" , ${rest}`, { path: '/v1/responses' })
@@ -143,7 +143,7 @@ describe('The provider', () => {
     expect(request?.body.toString()).toBe(`{ "model": "gpt-4o-mini" , ${rest}`)
   })
 
-  test('keeps nothing unless it is asked not to, and then returns its thoughts encrypted', async () => {
+  test('The provider is told to keep nothing, and returns its thoughts encrypted.', async () => {
     const { client } = await payer(responds(ANSWER))
     await client.responses.create({ ...ASKED, model: 'o4', store: true })
     await client.responses.create(ASKED)
@@ -153,7 +153,7 @@ describe('The provider', () => {
     ])
   })
 
-  test('keeps responses where the operator says so: they can be gone on from, and are held as all that the model reads', async () => {
+  test('The provider keeps responses where the operator says so: they can be gone on from, and are held as all that the model reads.', async () => {
     const { client, orgId } = await payer(responds(ANSWER, { usage: { ...RESPONSE_USAGE, input_tokens: 100_000 } }))
     const kept = {
       model: 'keeping',
@@ -168,7 +168,7 @@ describe('The provider', () => {
     await expect(poor.client.responses.create(kept)).rejects.toMatchObject({ status: 402 })
   })
 
-  test('is sent a cap where the credits cover no more, and the caller is told', async () => {
+  test('The provider is sent a cap where the credits cover no more, and the caller is told.', async () => {
     const { client } = await payer(responds(ANSWER), 1)
     const { response } = await client.responses.create({ ...ASKED, max_output_tokens: 60_000 }).withResponse()
     const applied = Number(response.headers.get('x-max-tokens-applied'))
@@ -176,7 +176,7 @@ describe('The provider', () => {
     expect(product.upstream.requests[0]?.json?.max_output_tokens).toBe(applied)
   })
 
-  test('bills a search that was made, and one that was only possible costs nothing', async () => {
+  test('A search that was made is billed, and one that was only possible costs nothing.', async () => {
     const search = {
       id: 'ws_1',
       type: 'web_search_call',
@@ -194,7 +194,7 @@ describe('The provider', () => {
     expect(product.upstream.requests.map(({ json }) => json?.max_tool_calls)).toEqual([5, 5])
   })
 
-  test('states its own bill where it has one, and reasoning is inside its output', async () => {
+  test('The provider’s own bill counts where it states one, and reasoning is inside its output.', async () => {
     const usage = { ...RESPONSE_USAGE, cost_in_usd_ticks: 1_000_000 }
     const { client, orgId } = await payer(responds(ANSWER, { usage, model: 'grok-3' }))
     const response = await client.responses.create({ ...ASKED, model: 'grok' })
@@ -216,7 +216,7 @@ describe('What is not served', () => {
     ['service_tier', { service_tier: 'ultrafast' }],
     ['code_interpreter', { tools: [{ type: 'code_interpreter', container: { type: 'auto' } }] }],
     ['mcp', { input: [{ type: 'additional_tools', role: 'developer', tools: [{ type: 'mcp' }] }] }],
-  ])('is refused by name: %s', async (param, members) => {
+  ])('What is not served is refused by name: %s.', async (param, members) => {
     const { client, orgId } = await payer(responds(ANSWER))
     const body = { ...ASKED, ...members } as unknown as OpenAI.Responses.ResponseCreateParamsNonStreaming
     await expect(client.responses.create(body)).rejects.toMatchObject({ status: 400, param })
@@ -224,13 +224,13 @@ describe('What is not served', () => {
     await expectBooked(orgId, [])
   })
 
-  test('is a response that was kept: 501 says what to do instead', async () => {
+  test('A response that was kept is not served: 501 says what to do instead.', async () => {
     const { client } = await payer(responds(ANSWER))
     for (const asking of [client.responses.retrieve('resp_1'), client.responses.delete('resp_1')])
       await expect(asking).rejects.toMatchObject({ status: 501, code: 'not_kept' })
   })
 
-  test('is a WebSocket: it is refused at once, with what the path takes', async () => {
+  test('A WebSocket is refused at once, with what the path takes.', async () => {
     const { key } = await payer(responds(ANSWER))
     const { status, headers } = await fetch(`${product.tollgate.url}/v1/responses`, {
       headers: { authorization: `Bearer ${key}` },
@@ -240,7 +240,7 @@ describe('What is not served', () => {
 })
 
 describe('An error', () => {
-  test('of a caller without credits is final', async () => {
+  test('The error of a caller without credits is final.', async () => {
     const { client } = await payer(responds(ANSWER), 0)
     const failure = await client.responses.create(ASKED).catch((error: unknown) => error)
     expect(failure).toBeInstanceOf(OpenAI.APIError)
@@ -248,7 +248,7 @@ describe('An error', () => {
     expect([status, code, headers?.get('x-should-retry')]).toEqual([402, 'insufficient_credits', 'false'])
   })
 
-  test('before the first content keeps its status', async () => {
+  test('An error before the first content keeps its status.', async () => {
     const { client, orgId } = await payer(errorAnswer(429, { message: 'Slow down', code: 'rate_limit_exceeded' }))
     await expect(client.responses.stream(ASKED).finalResponse()).rejects.toMatchObject({ status: 429 })
     await expectBooked(orgId, [{ outcome: 'failed', provenance: null, charge: '0.000000' }])
@@ -263,7 +263,7 @@ describe('An error', () => {
       }),
     ],
     ['nothing more', ''],
-  ])('in the middle of a stream is thrown by the client, and what came is charged: %s', async (_, last) => {
+  ])('An error in the middle of a stream is thrown by the client, and what came is charged: %s.', async (_, last) => {
     const frames = [...responseEvents(ANSWER).slice(0, 9), last]
     const { client, orgId } = await payer({ headers: { 'content-type': 'text/event-stream' }, frames })
     await expect(client.responses.stream(ASKED).finalResponse()).rejects.toThrow('OpenAI')
@@ -273,7 +273,7 @@ describe('An error', () => {
     expect(Number(credits_used)).toBeLessThan(0.0135)
   })
 
-  test('of the request is shown as the provider said it', async () => {
+  test('An error of the request is shown as the provider said it.', async () => {
     const error = { code: 'invalid_prompt', message: 'Not this.' }
     const frames = [eventOf('response.failed', { response: { id: 'resp_1', status: 'failed', error } })]
     const { client } = await payer({ headers: { 'content-type': 'text/event-stream' }, frames })
@@ -287,27 +287,30 @@ describe('An error', () => {
 describe('A stream whose caller leaves', () => {
   const LEFT = Array.from({ length: responseEvents(ANSWER).length }, (_, index) => index)
 
-  test.each(LEFT)('after %i events costs no more than read to its end, and is booked once', async (events) => {
-    const gate = (request: { aborted: Promise<void> }) => (at: number) => (at < events ? undefined : request.aborted)
-    const { key, orgId } = await payer((request) => ({ ...streamedResponse(ANSWER), gate: gate(request) }))
-    const leaving = new AbortController()
-    const response = fetch(`${product.tollgate.url}/v1/responses`, {
-      method: 'POST',
-      headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
-      body: JSON.stringify({ ...ASKED, stream: true }),
-      signal: leaving.signal,
-    })
-    const left = response.catch(() => null)
-    await vi.waitFor(() => expect(product.upstream.requests).toHaveLength(1), { timeout: 10_000, interval: 5 })
-    // What has come is read by now, where there is content; before that nothing of it is passed on.
-    const isDelivered = events > 4
-    if (isDelivered) await (await response).body?.getReader().read()
-    leaving.abort()
-    await left
-    const row = await rowOf(orgId)
-    expect(row.outcome).toBe('client_disconnected')
-    // The prompt is nine tokens and more, the answer never more than it was.
-    expect(Number(row.credits_used)).toBeLessThanOrEqual(0.0225)
-    if (isDelivered) expect(Number(row.credits_used)).toBeGreaterThan(0)
-  })
+  test.each(LEFT)(
+    'A stream whose caller leaves after %i events costs no more than read to its end, and is booked once.',
+    async (events) => {
+      const gate = (request: { aborted: Promise<void> }) => (at: number) => (at < events ? undefined : request.aborted)
+      const { key, orgId } = await payer((request) => ({ ...streamedResponse(ANSWER), gate: gate(request) }))
+      const leaving = new AbortController()
+      const response = fetch(`${product.tollgate.url}/v1/responses`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+        body: JSON.stringify({ ...ASKED, stream: true }),
+        signal: leaving.signal,
+      })
+      const left = response.catch(() => null)
+      await vi.waitFor(() => expect(product.upstream.requests).toHaveLength(1), { timeout: 10_000, interval: 5 })
+      // What has come is read by now, where there is content; before that nothing of it is passed on.
+      const isDelivered = events > 4
+      if (isDelivered) await (await response).body?.getReader().read()
+      leaving.abort()
+      await left
+      const row = await rowOf(orgId)
+      expect(row.outcome).toBe('client_disconnected')
+      // The prompt is nine tokens and more, the answer never more than it was.
+      expect(Number(row.credits_used)).toBeLessThanOrEqual(0.0225)
+      if (isDelivered) expect(Number(row.credits_used)).toBeGreaterThan(0)
+    },
+  )
 })

@@ -56,7 +56,7 @@ const USAGE = {
 const schema = (properties: Json) => ({ type: 'object', properties })
 
 describe.each(['whole', 'streamed'])('Claude, %s', (how) => {
-  test('is told what it thought and signed, turn by turn, though its thoughts are never sent back', async () => {
+  test('Claude is told what it thought and signed, turn by turn, though its thoughts are never sent back.', async () => {
     const { ask, orgId } = await payer(claude)
     const input: OpenAI.Responses.ResponseInput = [
       { role: 'user', content: 'How is the weather, and what time is it?' },
@@ -125,7 +125,7 @@ const ITEMS = [
 ]
 
 describe.each(['whole', 'streamed'])('A model of OpenAI’s older dialect, %s', (how) => {
-  test('calls functions, tools of namespaces and tools whose input is a text, and hears what they returned', async () => {
+  test('A model of the older dialect calls functions, tools of namespaces and tools whose input is a text, and hears what they returned.', async () => {
     const { ask, orgId } = await payer(({ json }) => (json?.stream === true ? callStream() : callAnswer()))
     const body: Body = { model: 'gpt', input: 'Hi', tools: TOOLS, tool_choice: 'required' }
     const response = await ask(how, body)
@@ -173,7 +173,7 @@ describe.each(['whole', 'streamed'])('A model of OpenAI’s older dialect, %s', 
     await expectBooked(orgId, [CHARGE, CHARGE])
   })
 
-  test('is asked for the form that was asked for', async () => {
+  test('A model of the older dialect is asked for the form that was asked for.', async () => {
     const { ask } = await payer(chat({ text: ['{"city":', '"Oslo"}'] }))
     const format = { type: 'json_schema' as const, name: 'town', schema: schema({ city: {} }), strict: false }
     const response = await ask(how, { model: 'gpt', input: 'Where?', text: { format } })
@@ -184,7 +184,7 @@ describe.each(['whole', 'streamed'])('A model of OpenAI’s older dialect, %s', 
     })
   })
 
-  test('ends as incomplete where the cap was reached', async () => {
+  test('A response of a model of the older dialect ends as incomplete where the cap was reached.', async () => {
     const { ask } = await payer(chat({ finishReason: 'length' }))
     const response = await ask(how, { model: 'gpt', input: 'Hi', max_output_tokens: 5 })
     expect(response).toMatchObject({ status: 'incomplete', incomplete_details: { reason: 'max_output_tokens' } })
