@@ -135,7 +135,7 @@ describe('a subscription', () => {
 describe('members', () => {
   const member = (organizationId: string, userId: string) => ({ organizationId, userId, actor: 'olga' })
 
-  test('Join, change their role and leave; what they have not spent returns to the pool and their keys are dead.', async () => {
+  test('Members join, change their role and leave; what they have not spent returns to the pool and their keys are dead.', async () => {
     const org = await db.seedOrganization({ credits: 1_000, users: { olga: 100, paul: 300 } })
     const { callId } = await hold(db.pool, org.id, { user: 'paul', output: 50 })
     await hold(db.pool, org.id, { user: 'paul', output: 20 }).then((held) =>

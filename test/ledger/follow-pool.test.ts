@@ -16,7 +16,7 @@ async function seed(credits: number, users = { service: 0, alice: 0 }) {
 
 const asService = { user: 'service' }
 
-test('It takes what a hold is short of, or a 64th of the rest of the pool.', async () => {
+test('An allocation that follows its pool takes what a hold is short of, or a 64th of the rest of the pool.', async () => {
   const org = await seed(6_400)
   const { callId } = await hold(db.pool, org.id, { ...asService, output: 10 })
   expect(await balances(db.pool, org.id)).toMatchObject({
@@ -31,7 +31,7 @@ test('It takes what a hold is short of, or a 64th of the rest of the pool.', asy
   for (const id of [callId, second.callId, third.callId]) await close(db.pool, org.id, id, 1, 'service')
 })
 
-test('It takes all there is where that is not enough, and no more.', async () => {
+test('An allocation that follows its pool takes all there is where that is not enough, and no more.', async () => {
   const org = await seed(100, { service: 0, alice: 60 })
   expect(await hold(db.pool, org.id, { ...asService, output: 50, least: 50 })).toMatchObject({
     outcome: 'insufficient',

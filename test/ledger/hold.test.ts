@@ -102,7 +102,7 @@ describe('a hold', () => {
     expect(await hold(db.pool, org.id, call)).toMatchObject({ outcome: 'insufficient', required: '45', available: '0' })
   })
 
-  test('A hold leaves it out for one call of an organization at a time, whoever of its users makes the next one.', async () => {
+  test('A hold leaves the uncertain part out for one call of an organization at a time, whoever of its users makes the next one.', async () => {
     const org = await db.seedOrganization({ credits: 1_000, users: { alice: 50, bob: 50, carol: 100 } })
     const call = { input: 90, uncertain: 60, output: 10 }
     const first = await hold(db.pool, org.id, call)
@@ -124,7 +124,7 @@ describe('a hold', () => {
     expect(await hold(db.pool, org.id, call)).toMatchObject({ outcome: 'in_flight', required: '100', available: '80' })
   })
 
-  test('A hold covers all of it under a further limit.', async () => {
+  test('A hold covers the uncertain part too under a further limit.', async () => {
     const org = await seed()
     const budget = { kind: 'team', id: 'uncertain', window_start: '2031-01-01T00:00:00Z', limit_amount: 100 }
     const call = { input: 101, uncertain: 60, output: 10, limits: [budget] }

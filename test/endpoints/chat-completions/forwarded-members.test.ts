@@ -118,7 +118,7 @@ describe('drop_params', () => {
 })
 
 describe('allowed_openai_params', () => {
-  test('Allowed_openai_params lets through what is named, as it came, and nothing else.', async () => {
+  test('allowed_openai_params lets through what is named, as it came, and nothing else.', async () => {
     const body = `{"model":"allowing","messages":[{"role":"user","content":"hi","id":"m1"}],"num_predict":1.50,"extra_body":{"a":1}}`
     const { answer, sent } = await call(body)
     expect([answer.status, sent]).toEqual([200, [body.replace('allowing', 'gpt-4o-mini')]])
@@ -127,7 +127,7 @@ describe('allowed_openai_params', () => {
     await expectNothingHappened(product, other)
   })
 
-  test('Allowed_openai_params counts what they hold as input.', async () => {
+  test('allowed_openai_params counts what they hold as input.', async () => {
     const held = async (extra: string) =>
       heldFor(product, await call(written(`,"max_tokens":10,"foo":${extra}`, 'everything')))
     const [small, large] = [await held('"a"'), await held(JSON.stringify('words '.repeat(10_000)))]
@@ -143,7 +143,7 @@ describe('allowed_openai_params', () => {
     ['below a name that is never input', `"audio":{"foo":${LONG}}`, `{"foo":${LONG}}`],
     ['below a name that is never input with other providers', `"thinking":{"a":${LONG}}`, `{"thinking":{"a":${LONG}}}`],
   ])(
-    'Allowed_openai_params counts a text %s once: as much is held as for the same text in a message.',
+    'allowed_openai_params counts a text %s once: as much is held as for the same text in a message.',
     async ([, member, text]) => {
       const holding = async (content: string, more: string) => {
         const messages = JSON.stringify([{ role: 'user', content }])
@@ -155,7 +155,7 @@ describe('allowed_openai_params', () => {
     },
   )
 
-  test('Allowed_openai_params believes no cap: a call is held at the most its model writes, or not made.', async () => {
+  test('allowed_openai_params believes no cap: a call is held at the most its model writes, or not made.', async () => {
     const result = await call(written(',"max_tokens":1,"lift":true', 'everything'))
     expect(result.sent).toEqual([
       written(',"max_tokens":1,"lift":true,"max_completion_tokens":1').replace('everything', 'gpt-4o-mini'),
@@ -170,7 +170,7 @@ describe('allowed_openai_params', () => {
     expect((await postChat(tollgate, poor.keys.bob, written(',"max_tokens":1', 'everything'))).status).toBe(200)
   })
 
-  test('Allowed_openai_params lets a stream that shows its output grow its hold, and holds one that hides it in full.', async () => {
+  test('allowed_openai_params lets a stream that shows its output grow its hold, and holds one that hides it in full.', async () => {
     const shown = await heldFor(product, await call(written(',"stream":true,"max_tokens":1,"lift":true', 'everything')))
     // 4 096 tokens at $0.60 a million, and 50 %.
     expect(shown).toBeGreaterThan(3.6864)

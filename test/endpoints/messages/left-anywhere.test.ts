@@ -20,36 +20,39 @@ const BODY = JSON.stringify({
 /** Of 100 tokens at $3 a million, 20 from the cache at $0.30, 30 at $15, and half of it on top: what reading it to its end costs. */
 const WHOLE = 1.134
 
-test.each(Array.from({ length: 18 }, (_, index) => index))('It is left when %i events have come.', async (events) => {
-  product.upstream.respond((request) => {
-    const answer = claude(request) as Answer
-    const gate = (at: number) => (at < events ? undefined : request.aborted)
-    return { headers: { 'content-type': 'text/event-stream' }, frames: answer.frames, gate }
-  })
-  const { id, keys } = await product.db.seedOrganization({ credits: 10_000, users: { alice: 10_000 } })
-  const before = product.upstream.requests.length
-  const leaving = new AbortController()
-  const response = fetch(`${product.tollgate.url}/v1/messages`, {
-    method: 'POST',
-    headers: { 'x-api-key': keys.alice, 'content-type': 'application/json' },
-    body: BODY,
-    signal: leaving.signal,
-  })
-  const left = response.catch(() => null)
-  await product.upstream.received(before + 1)
-  // What has come is read by now, where there is content; before that nothing of it is passed on.
-  if (events > 3) await (await response).body?.getReader().read()
-  leaving.abort()
-  await left
-  const row = await vi.waitFor(
-    async () => {
-      const rows = await rowsOf(product.db.pool, id)
-      expect(rows).toHaveLength(1)
-      return rows[0]!
-    },
-    { timeout: 10_000, interval: 20 },
-  )
-  expect(row.outcome).toBe('client_disconnected')
-  expect(Number(row.credits_used)).toBeLessThanOrEqual(WHOLE)
-  if (events > 3) expect(Number(row.credits_used)).toBeGreaterThan(0)
-})
+test.each(Array.from({ length: 18 }, (_, index) => index))(
+  'A stream of a message that is left when %i events have come costs what came, once.',
+  async (events) => {
+    product.upstream.respond((request) => {
+      const answer = claude(request) as Answer
+      const gate = (at: number) => (at < events ? undefined : request.aborted)
+      return { headers: { 'content-type': 'text/event-stream' }, frames: answer.frames, gate }
+    })
+    const { id, keys } = await product.db.seedOrganization({ credits: 10_000, users: { alice: 10_000 } })
+    const before = product.upstream.requests.length
+    const leaving = new AbortController()
+    const response = fetch(`${product.tollgate.url}/v1/messages`, {
+      method: 'POST',
+      headers: { 'x-api-key': keys.alice, 'content-type': 'application/json' },
+      body: BODY,
+      signal: leaving.signal,
+    })
+    const left = response.catch(() => null)
+    await product.upstream.received(before + 1)
+    // What has come is read by now, where there is content; before that nothing of it is passed on.
+    if (events > 3) await (await response).body?.getReader().read()
+    leaving.abort()
+    await left
+    const row = await vi.waitFor(
+      async () => {
+        const rows = await rowsOf(product.db.pool, id)
+        expect(rows).toHaveLength(1)
+        return rows[0]!
+      },
+      { timeout: 10_000, interval: 20 },
+    )
+    expect(row.outcome).toBe('client_disconnected')
+    expect(Number(row.credits_used)).toBeLessThanOrEqual(WHOLE)
+    if (events > 3) expect(Number(row.credits_used)).toBeGreaterThan(0)
+  },
+)
