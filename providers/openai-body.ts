@@ -55,6 +55,11 @@ function upstreamBody(dialect: OpenAiFacts, call: ProviderCall): Buffer {
   }
   changes.push(...prunedMembers(call), ...messageChanges(call), ...capChanges(dialect, call), ...streamChanges(call))
   for (const [key, value] of Object.entries(dialect.adds?.(call) ?? {})) changes.push({ key, value })
+  return changedBody(request, changes)
+}
+
+/** The caller's bytes where nothing has to be changed in them. */
+export function changedBody(request: Pick<ChatRequest, 'text' | 'members'>, changes: readonly Change[]): Buffer {
   const needed = changes.filter((change) => !isThere(request, change))
   return needed.length === 0 ? request.text : changeMembers(request.text, request.members, needed)
 }
@@ -65,7 +70,7 @@ function leftOut(dialect: OpenAiFacts, { request: { json }, drop }: ProviderCall
 }
 
 /** Whether the caller's bytes say the same already. */
-export function isThere({ text, members }: Pick<ChatRequest, 'text' | 'members'>, change: Change): boolean {
+function isThere({ text, members }: Pick<ChatRequest, 'text' | 'members'>, change: Change): boolean {
   if ('remove' in change) return false
   const own = members.find(({ key }) => key === change.key)
   return own !== undefined && text.toString('utf8', own.valueStart, own.end) === change.value

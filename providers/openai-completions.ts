@@ -3,7 +3,7 @@ import type { CompletionCall, CompletionsCapability } from './completions.ts'
 import { asObject, parseJson } from './json.ts'
 import { type Change, changeMembers, objectMembers } from './json-members.ts'
 import { completionAdditionsOf, NEVER_SENT } from './known-members/additions.ts'
-import { isOwnHost, isThere, openAiRequest, prunedMembers } from './openai-body.ts'
+import { changedBody, isOwnHost, openAiRequest, prunedMembers } from './openai-body.ts'
 import type { OpenAiFacts } from './openai-facts.ts'
 import { readOpenAiResponse } from './openai-response.ts'
 import { readOpenAiStream } from './openai-stream.ts'
@@ -36,8 +36,7 @@ function prepareCompletion(dialect: OpenAiFacts, call: CompletionCall): Upstream
   else if ('stream_options' in request.json) changes.push({ key: 'stream_options', remove: true })
   changes.push(...prunedMembers(call))
   for (const [key, value] of Object.entries(dialect.adds?.(call) ?? {})) changes.push({ key, value })
-  const needed = changes.filter((change) => !isThere(request, change))
-  const body = needed.length === 0 ? request.text : changeMembers(request.text, request.members, needed)
+  const body = changedBody(request, changes)
   return openAiRequest(dialect, call, { path: '/completions', stream: request.stream, body })
 }
 

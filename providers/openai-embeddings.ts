@@ -6,9 +6,9 @@
 import type { EmbeddingsCall, EmbeddingsCapability, EmbeddingsContext, Encoding } from './embeddings.ts'
 import { embeddingsBody } from './embeddings-body.ts'
 import { asObject, parseJson } from './json.ts'
-import { type Change, changeMembers } from './json-members.ts'
+import type { Change } from './json-members.ts'
 import { embeddingAdditionsOf, NEVER_SENT } from './known-members/additions.ts'
-import { isOwnHost, isThere, openAiRequest, prunedMembers } from './openai-body.ts'
+import { changedBody, isOwnHost, openAiRequest, prunedMembers } from './openai-body.ts'
 import { PLAIN_MODEL } from './openai-dialect.ts'
 import { readOpenAiErrorFrame } from './openai-errors.ts'
 import type { OpenAiFacts } from './openai-facts.ts'
@@ -70,8 +70,7 @@ export function prepareEmbeddings(
     if (!Object.hasOwn(request.json, key) && !out.has(key)) changes.push({ key, value: JSON.stringify(value) })
   changes.push(...prunedMembers(call))
   for (const [key, value] of Object.entries(facts.adds?.(call) ?? {})) changes.push({ key, value })
-  const needed = changes.filter((change) => !isThere(request, change))
-  const body = needed.length === 0 ? request.text : changeMembers(request.text, request.members, needed)
+  const body = changedBody(request, changes)
   return openAiRequest(dialect, call, { path, stream: false, body })
 }
 

@@ -1,10 +1,9 @@
 /** A request for a response as its provider gets it: the caller's bytes, with only those members changed that must be. */
 import { bareId, CARRIED_MARKS } from '../carried-id.ts'
-import { parseExactJson } from '../exact-json.ts'
 import { asObject } from '../json.ts'
-import { type Change, changeMembers } from '../json-members.ts'
+import type { Change } from '../json-members.ts'
 import { NEVER_SENT } from '../known-members/additions.ts'
-import { isThere, openAiRequest, removeAt } from '../openai-body.ts'
+import { changedBody, openAiRequest, prunedMembers } from '../openai-body.ts'
 import type { OpenAiFacts } from '../openai-facts.ts'
 import type { UpstreamRequest } from '../provider.ts'
 import type { ResponsesCall } from '../responses.ts'
@@ -33,22 +32,9 @@ function upstreamBody(dialect: OpenAiFacts, facts: ResponsesFacts, call: Respons
   const asked = { ...defaults, ...json }
   const most = toolBound(asked, facts)
   if (most !== null) changes.push({ key: 'max_tool_calls', value: String(most) })
-  changes.push(...pruned(call), ...shortIds(call), ...stateless(dialect, facts, call, asked))
+  changes.push(...prunedMembers(call), ...shortIds(call), ...stateless(dialect, facts, call, asked))
   for (const [key, value] of Object.entries(dialect.adds?.({ ...call, defaults }) ?? {})) changes.push({ key, value })
-  const needed = changes.filter((change) => !isThere(request, change))
-  return needed.length === 0 ? request.text : changeMembers(request.text, request.members, needed)
-}
-
-/** Members with something below them to be left out; their numbers keep their digits. */
-function pruned({ request: { text, members }, dropAt }: ResponsesCall): Change[] {
-  const keys = new Set(dropAt.map(([top]) => String(top)))
-  return [...keys].flatMap((key): Change[] => {
-    const own = members.find((member) => member.key === key)
-    if (own === undefined) return []
-    const value = parseExactJson(text.toString('utf8', own.valueStart, own.end))
-    for (const [top, ...path] of dropAt) if (top === key) removeAt(value, path)
-    return [{ key, value: JSON.stringify(value) }]
-  })
+  return changedBody(request, changes)
 }
 
 /** A conversation may have begun with Claude or Gemini, whose ids of calls carry what they signed; here an id has 64 characters at most. */
