@@ -1,15 +1,16 @@
 /** The events of a stream: what each of them adds to the chunks, to the usage and to the end. */
+import type { FrameProgress } from '../frame-progress.ts'
 import { asObject, parseJson } from '../json.ts'
 import { parseFrame } from '../sse-frames.ts'
-import { type ClaudeProgress, takeUsage } from './claude-progress.ts'
 import { brokenOff, readClaudeErrorEvent } from './errors.ts'
 import { readOutcome } from './outcome.ts'
 import { type ClaudeEvent, createStreamBlocks } from './stream-blocks.ts'
 import type { ClaudeChunks } from './stream-chunks.ts'
+import { takeUsage } from './take-usage.ts'
 import { laterUsage } from './usage.ts'
 
 /** Returns a function that reads a frame and returns the chunks it becomes, which may be none. */
-export function createClaudeEvents(progress: ClaudeProgress<string>, chunks: ClaudeChunks): (frame: Buffer) => string {
+export function createClaudeEvents(progress: FrameProgress<string>, chunks: ClaudeChunks): (frame: Buffer) => string {
   const { reading, finishReasons, shown } = progress
   let rawUsage: unknown = null
   /** What the frame at hand becomes. */

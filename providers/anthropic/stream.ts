@@ -5,16 +5,16 @@
  * because clients that add up deltas can't add up lists, comes right before the end: annotations and the blocks of the next turn.
  */
 
+import { beginFrames } from '../frame-progress.ts'
 import type { ResponseContext, StreamReader } from '../provider.ts'
 import { createShown } from '../shown.ts'
 import { usageRecord } from '../usage.ts'
-import { beginProgress } from './claude-progress.ts'
 import { claudeReader } from './claude-reader.ts'
 import { createClaudeChunks } from './stream-chunks.ts'
 import { createClaudeEvents } from './stream-events.ts'
 
 export function readClaudeStream(context: ResponseContext): StreamReader {
-  const progress = beginProgress(createShown<string>((pieces) => pieces.join('')))
+  const progress = beginFrames(createShown<string>((pieces) => pieces.join('')))
   const { reading, finishReasons } = progress
   const chunks = createClaudeChunks(context)
   const readFrame = createClaudeEvents(progress, chunks)

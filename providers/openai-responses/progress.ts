@@ -1,21 +1,11 @@
 /** What is known of a stream of a response so far. */
-
-import type { ProviderError } from '../provider.ts'
-import { emptyReading, type Reading } from '../reading.ts'
-import { createShown, type Shown } from '../shown.ts'
+import { beginFrames, type FrameProgress } from '../frame-progress.ts'
+import { createShown } from '../shown.ts'
 import { createItems, type Items } from './items.ts'
 
-export interface ResponseProgress {
-  readonly reading: Reading
-  readonly finishReasons: string[]
-  /** Output text, by the events it came with. */
-  readonly shown: Shown<string>
+/** Its pieces are output text, by the events it came with. */
+export interface ResponseProgress extends FrameProgress<string> {
   readonly items: Items
-  /** With content. */
-  frames: number
-  isFinal: boolean
-  done: boolean
-  error: ProviderError | null
   /** The response as it was announced. */
   begun: Readonly<Record<string, unknown>> | null
   /** The payload of the event that ends it, kept back. */
@@ -25,17 +15,6 @@ export interface ResponseProgress {
 }
 
 export function beginResponse(): ResponseProgress {
-  return {
-    reading: emptyReading(),
-    finishReasons: [],
-    shown: createShown<string>((pieces) => pieces.join('')),
-    items: createItems(),
-    frames: 0,
-    isFinal: false,
-    done: false,
-    error: null,
-    begun: null,
-    ending: null,
-    sequence: -1,
-  }
+  const shown = createShown<string>((pieces) => pieces.join(''))
+  return { ...beginFrames(shown), items: createItems(), begun: null, ending: null, sequence: -1 }
 }

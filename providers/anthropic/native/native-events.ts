@@ -1,17 +1,18 @@
 /** The events of a stream that passes: what each adds to the usage, to what was shown and to the end. */
+import type { FrameProgress } from '../../frame-progress.ts'
 import { asObject, parseJson } from '../../json.ts'
 import { changeMembers, objectMembers } from '../../json-members.ts'
 import { parseFrame, type Verdict } from '../../sse-frames.ts'
 import { LETTER_ESCAPE, textBytes } from '../../text-bytes.ts'
-import { type ClaudeProgress, takeUsage } from '../claude-progress.ts'
 import { brokenOff, readClaudeErrorEvent } from '../errors.ts'
+import { takeUsage } from '../take-usage.ts'
 import { laterUsage } from '../usage.ts'
 import { eventText } from './event-text.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
 /** Its pieces are the events with content, kept by reference, so that what no usage covers can be counted. */
-export interface NativeProgress extends ClaudeProgress<Buffer> {
+export interface NativeProgress extends FrameProgress<Buffer> {
   readonly openBlocks: Set<number>
   /** The payload of the event that ends the message, kept back. */
   ending: Buffer | null

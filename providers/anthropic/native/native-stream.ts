@@ -2,9 +2,9 @@
  * A stream of messages, metered while it passes: events are forwarded as received, but for the model's name in the first one. The
  * event that states why it ended and what it used is kept back until the call is on the books, and shows its cost.
  */
+import { beginFrames } from '../../frame-progress.ts'
 import type { StreamReader } from '../../provider.ts'
 import { createShown } from '../../shown.ts'
-import { beginProgress } from '../claude-progress.ts'
 import { claudeReader } from '../claude-reader.ts'
 import { endFrame } from './end-frame.ts'
 import { eventText } from './event-text.ts'
@@ -12,7 +12,7 @@ import { createNativeEvents, type NativeProgress } from './native-events.ts'
 
 export function readNativeStream(asked: string): StreamReader {
   const shown = createShown<Buffer>((frames) => frames.map(eventText).join(''))
-  const progress: NativeProgress = { ...beginProgress(shown), openBlocks: new Set(), ending: null }
+  const progress: NativeProgress = { ...beginFrames(shown), openBlocks: new Set(), ending: null }
   const { finishReasons } = progress
   return claudeReader(progress, createNativeEvents(progress, asked), {
     usageFrame: (cost, usage, replaces = false) =>
