@@ -92,6 +92,15 @@ export function openBody(properties: Properties, required: readonly string[]): N
   return { body: { required: true, content: { 'application/json': { schema } } } }
 }
 
+const filledText = { type: 'string', minLength: 1 }
+const tokens = { type: 'array', minItems: 1, items: { type: 'integer', minimum: 0 } }
+
+/** A text, a list of texts, tokens, or a list of those. */
+export function textsOrTokens(most: number): Readonly<Record<string, unknown>> {
+  const listOf = (items: unknown) => ({ type: 'array', minItems: 1, maxItems: most, items })
+  return { anyOf: [filledText, listOf(filledText), tokens, listOf(tokens)] }
+}
+
 export const MESSAGES: Properties = { messages: { type: 'array', minItems: 1, items: { type: 'object' } } }
 
 interface Described {

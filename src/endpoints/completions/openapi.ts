@@ -1,10 +1,6 @@
 /** The route of text completions as OpenAPI describes it. */
-import { openBody, operationOf } from '../describe-call.ts'
+import { openBody, operationOf, textsOrTokens } from '../describe-call.ts'
 import { CHOICES_MAX } from './read-request.ts'
-
-const text = { type: 'string', minLength: 1 }
-const tokens = { type: 'array', minItems: 1, items: { type: 'integer', minimum: 0 } }
-const listOf = (items: unknown) => ({ type: 'array', minItems: 1, maxItems: CHOICES_MAX, items })
 
 export const completionsOperation = operationOf(
   {
@@ -16,7 +12,7 @@ export const completionsOperation = operationOf(
   openBody(
     {
       model: { type: 'string' },
-      prompt: { anyOf: [text, listOf(text), tokens, listOf(tokens)] },
+      prompt: textsOrTokens(CHOICES_MAX),
       max_tokens: { type: 'integer', minimum: 0 },
       stream: { type: 'boolean' },
     },

@@ -1,10 +1,6 @@
 /** The route of embeddings as OpenAPI describes it. */
-import { openBody, operationOf } from '../describe-call.ts'
+import { openBody, operationOf, textsOrTokens } from '../describe-call.ts'
 import { INPUTS_MAX } from './read-request.ts'
-
-const text = { type: 'string', minLength: 1 }
-const tokens = { type: 'array', minItems: 1, items: { type: 'integer', minimum: 0 } }
-const listOf = (items: unknown) => ({ type: 'array', minItems: 1, maxItems: INPUTS_MAX, items })
 
 export const embeddingsOperation = operationOf(
   {
@@ -16,7 +12,7 @@ export const embeddingsOperation = operationOf(
   openBody(
     {
       model: { type: 'string' },
-      input: { anyOf: [text, listOf(text), tokens, listOf(tokens)] },
+      input: textsOrTokens(INPUTS_MAX),
       encoding_format: { type: 'string', enum: ['float', 'base64'] },
       dimensions: { type: 'integer', minimum: 1 },
       user: { type: 'string' },
