@@ -1,7 +1,8 @@
 /** Text completions as a capability: what providers that go on from a text take and return as it is, so that bytes pass both ways. */
+import type { DeploymentCall } from './deployment-call.ts'
 import type { Member } from './json-members.ts'
-import type { Path, Shape, Stranger } from './known-members/shape.ts'
-import type { MaxPrice, Provider, ProviderError, ProviderResponse, StreamReader, UpstreamRequest } from './provider.ts'
+import type { Shape, Stranger } from './known-members/shape.ts'
+import type { Provider, ProviderError, ProviderResponse, StreamReader, UpstreamRequest } from './provider.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
@@ -26,22 +27,10 @@ export interface CompletionRequest {
   strangers: readonly Stranger[]
 }
 
-export interface CompletionCall {
+export interface CompletionCall extends DeploymentCall {
   request: CompletionRequest
-  /** The provider's name of the model. */
-  model: string
-  apiKey: string | null
-  /** Overrides the provider's base URL. No trailing slash. */
-  apiBase: string | null
-  organization: string | null
-  extraHeaders: Readonly<Record<string, string>>
-  /** Request members the operator set for this deployment, of those that are taken; the caller's win. */
-  defaults: Json
   /** The cap on output tokens of each choice. */
   outputCap: number
-  drop: readonly string[]
-  dropAt: readonly Path[]
-  maxPrice: MaxPrice | null
   /** Whether a stream is asked for its usage. */
   askUsage: boolean
 }

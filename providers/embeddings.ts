@@ -1,15 +1,8 @@
 /** Embeddings as a capability: texts in, a list of numbers for each out, in OpenAI's dialect whatever the provider's own is. */
+import type { DeploymentCall } from './deployment-call.ts'
 import type { Member } from './json-members.ts'
-import type { Path, Shape, Stranger } from './known-members/shape.ts'
-import type {
-  MaxPrice,
-  ModelFacts,
-  Provider,
-  ProviderError,
-  ProviderResponse,
-  Refusal,
-  UpstreamRequest,
-} from './provider.ts'
+import type { Shape, Stranger } from './known-members/shape.ts'
+import type { ModelFacts, Provider, ProviderError, ProviderResponse, Refusal, UpstreamRequest } from './provider.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
@@ -31,23 +24,9 @@ export interface EmbeddingsRequest {
   strangers: readonly Stranger[]
 }
 
-export interface EmbeddingsCall {
+/** Its defaults are those that are taken. */
+export interface EmbeddingsCall extends DeploymentCall {
   request: EmbeddingsRequest
-  /** The provider's name of the model. */
-  model: string
-  apiKey: string | null
-  /** Overrides the provider's base URL. No trailing slash. */
-  apiBase: string | null
-  organization: string | null
-  extraHeaders: Readonly<Record<string, string>>
-  /** Request members the operator set for this deployment, of those that are taken; the caller's win. */
-  defaults: Json
-  /** Members to be left out. */
-  drop: readonly string[]
-  /** Single members below those, to be left out too. */
-  dropAt: readonly Path[]
-  /** What the quote assumed at most, for a server that chooses who serves; null where nobody pays here. */
-  maxPrice: MaxPrice | null
 }
 
 /** What a response is read with. */

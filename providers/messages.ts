@@ -1,5 +1,7 @@
 /** Anthropic's Messages as a capability: what providers that speak it take and return as it is, so that bytes pass both ways. */
+
 import type { CutTexts } from './cut-texts.ts'
+import type { DeploymentCall } from './deployment-call.ts'
 import type { Member } from './json-members.ts'
 import type { Stranger } from './known-members/shape.ts'
 import type { MediaSize } from './media/media-size.ts'
@@ -31,16 +33,9 @@ export interface MessagesRequest {
   headers: Readonly<Record<string, string>>
 }
 
-export interface MessagesCall {
+export interface MessagesCall
+  extends Pick<DeploymentCall, 'model' | 'apiKey' | 'apiBase' | 'extraHeaders' | 'defaults'> {
   request: MessagesRequest
-  /** The provider's name of the model. */
-  model: string
-  apiKey: string | null
-  /** Overrides the provider's base URL. No trailing slash. */
-  apiBase: string | null
-  extraHeaders: Readonly<Record<string, string>>
-  /** Request members the operator set for this deployment; the caller's win. */
-  defaults: Json
   /** The cap to send on output tokens, or null to send what the caller sent. */
   outputCap: number | null
 }

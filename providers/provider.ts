@@ -5,8 +5,9 @@
  */
 
 import type { CutTexts } from './cut-texts.ts'
+import type { DeploymentCall } from './deployment-call.ts'
 import type { Member } from './json-members.ts'
-import type { Path, Shape, Stranger } from './known-members/shape.ts'
+import type { Shape, Stranger } from './known-members/shape.ts'
 import type { MediaSize } from './media/media-size.ts'
 import type { ProviderFacts } from './provider-name.ts'
 import type { Reading } from './reading.ts'
@@ -31,33 +32,12 @@ export interface ChatRequest {
   strangers: readonly Stranger[]
 }
 
-export interface ProviderCall {
+export interface ProviderCall extends DeploymentCall {
   request: ChatRequest
-  /** The provider's name of the model. */
-  model: string
-  apiKey: string | null
-  /** Overrides the provider's base URL. No trailing slash. */
-  apiBase: string | null
-  organization: string | null
-  extraHeaders: Readonly<Record<string, string>>
-  /** Request members the operator set for this deployment; the caller's win. */
-  defaults: Readonly<Record<string, unknown>>
   /** The cap to send on output tokens of each choice, or null to send what the caller sent. */
   outputCap: number | null
-  /** Members the provider can't honour, to be left out: what `refuses` named, where the operator lets them be dropped. */
-  drop: readonly string[]
-  /** Single members below those, to be left out too: what this server is not known to take. */
-  dropAt: readonly Path[]
-  /** What the quote assumed at most, for a server that chooses who serves; null where nobody pays here. */
-  maxPrice: MaxPrice | null
   /** Whether a stream is asked for its usage; false where this server was seen to reject the question. */
   askUsage: boolean
-}
-
-/** Nano-dollars per million tokens. */
-export interface MaxPrice {
-  input: bigint
-  output: bigint
 }
 
 /** A part of a request that a provider can't honour. */

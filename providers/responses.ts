@@ -1,10 +1,11 @@
 /** OpenAI's Responses as a capability: what providers that speak it take and return as it is, so that bytes pass both ways. */
+
 import type { CutTexts } from './cut-texts.ts'
+import type { DeploymentCall } from './deployment-call.ts'
 import type { Member } from './json-members.ts'
-import type { Path, Shape, Stranger } from './known-members/shape.ts'
+import type { Shape, Stranger } from './known-members/shape.ts'
 import type { MediaSize } from './media/media-size.ts'
 import type {
-  MaxPrice,
   Provider,
   ProviderError,
   ProviderResponse,
@@ -30,25 +31,10 @@ export interface ResponsesRequest {
   strangers: readonly Stranger[]
 }
 
-export interface ResponsesCall {
+export interface ResponsesCall extends DeploymentCall {
   request: ResponsesRequest
-  /** The provider's name of the model. */
-  model: string
-  apiKey: string | null
-  /** Overrides the provider's base URL. No trailing slash. */
-  apiBase: string | null
-  organization: string | null
-  extraHeaders: Readonly<Record<string, string>>
-  /** Request members the operator set for this deployment, in the words of chat completions; the caller's win. */
-  defaults: Json
   /** The cap to send on output tokens, or null to send what the caller sent. */
   outputCap: number | null
-  /** Members to be left out. */
-  drop: readonly string[]
-  /** Single members below those, to be left out too. */
-  dropAt: readonly Path[]
-  /** What the quote assumed at most, for a server that chooses who serves; null where nobody pays here. */
-  maxPrice: MaxPrice | null
 }
 
 export interface ResponsesCapability {
