@@ -18,7 +18,11 @@ const SERVICE = 'sk-limited-51f0c7e2a9d84b36ee01'
 const TOKENS = 'sk-tokens-9a1d5b7f3c20e864aa77'
 const STREAMS = 'sk-streams-7c41e9b05d2f86a3ee12'
 const GET = '/api/v1/org-billing/billing/user'
-const POST = '/api/v1/admin/service-keys'
+/**
+ * A Redis that is later than 4 ms is not waited for (docs/limits.md), and a busy machine can be that late: tried again then, by an
+ * organization that has asked nothing yet. What is counted wrongly fails each time.
+ */
+const IN_TIME = { retry: 4 }
 
 const db = useDatabase()
 let redis: TestRedis
@@ -54,54 +58,53 @@ describe.skipIf(!redisInstalled())('Two replicas with one Redis', () => {
   const one = () => replicas[0] as Tollgate
   const other = () => replicas[1] as Tollgate
 
-  async function post(at: Tollgate, body: unknown, key: string | null = MASTER_KEY): Promise<CallAnswer> {
-    return postChat(at, key, body, { path: POST })
-  }
+  test(
+    'Two replicas with one Redis refuse the 101st GET in a minute of one caller, and nobody else’s.',
+    IN_TIME,
+    async () => {
+      const { keys } = await db.seedOrganization({ credits: 1, users: { alice: 0, bob: 0 } })
+      const statuses: number[] = []
+      for (let i = 0; i < 100; i++) statuses.push((await get(i % 2 === 0 ? one() : other(), keys.alice, GET)).status)
+      expect(new Set(statuses)).toEqual(new Set([200]))
+      const before = Date.now() / 1000
+      const refused = await get(one(), keys.alice, GET)
+      expect([refused.status, refused.json()]).toMatchObject([
+        429,
+        {
+          error: { code: 'rate_limit_exceeded' },
+          detail: expect.stringMatching(/^Rate limit exceeded\. Try again in \d+ seconds\.$/),
+        },
+      ])
+      const header = (name: string) => Number(refused.headers.get(name))
+      expect([header('x-ratelimit-limit'), header('x-ratelimit-remaining')]).toEqual([100, 0])
+      expect(Number.isInteger(header('x-ratelimit-reset')) && header('x-ratelimit-reset') > before).toBe(true)
+      expect(header('retry-after')).toBeGreaterThanOrEqual(1)
+      expect((await get(other(), keys.alice, GET)).status).toBe(429)
+      // From the same address.
+      const answer = await get(one(), keys.bob, GET)
+      expect([answer.status, answer.headers.get('x-ratelimit-remaining')]).toEqual([200, '99'])
+    },
+  )
 
-  /** A Redis that is later than 4 ms is not waited for (docs/limits.md): on a busy machine one or two more may pass at the edge. */
-  async function firstRefused(ask: (tries: number) => Promise<CallAnswer>): Promise<CallAnswer> {
-    for (let tries = 1; ; tries += 1) {
-      const answer = await ask(tries)
-      if (answer.status === 429 || tries === 5) return answer
-    }
-  }
-
-  test('Two replicas with one Redis serve 100 GETs in a minute of one caller, refuse the next, and nobody else’s.', async () => {
-    const { keys } = await db.seedOrganization({ credits: 1, users: { alice: 0, bob: 0 } })
-    const statuses: number[] = []
-    for (let i = 0; i < 100; i++) statuses.push((await get(i % 2 === 0 ? one() : other(), keys.alice, GET)).status)
-    expect(new Set(statuses)).toEqual(new Set([200]))
-    const before = Date.now() / 1000
-    const refused = await firstRefused(() => get(one(), keys.alice, GET))
-    expect([refused.status, refused.json()]).toMatchObject([
-      429,
-      {
-        error: { code: 'rate_limit_exceeded' },
-        detail: expect.stringMatching(/^Rate limit exceeded\. Try again in \d+ seconds\.$/),
-      },
-    ])
-    const header = (name: string) => Number(refused.headers.get(name))
-    expect([header('x-ratelimit-limit'), header('x-ratelimit-remaining')]).toEqual([100, 0])
-    expect(Number.isInteger(header('x-ratelimit-reset')) && header('x-ratelimit-reset') > before).toBe(true)
-    expect(header('retry-after')).toBeGreaterThanOrEqual(1)
-    expect((await firstRefused(() => get(other(), keys.alice, GET))).status).toBe(429)
-    // From the same address.
-    const answer = await get(one(), keys.bob, GET)
-    expect([answer.status, answer.headers.get('x-ratelimit-remaining')]).toEqual([200, '99'])
-  })
-
-  test('Two replicas with one Redis serve 20 POSTs in a minute, refuse the next, and count neither strangers nor mistakes.', async () => {
-    for (let i = 0; i < 25; i++) expect((await post(one(), {}, null)).status).toBe(401)
-    for (let i = 0; i < 25; i++) expect((await post(one(), { name: 'no organization' })).status).toBe(422)
-    for (let i = 0; i < 20; i++) {
-      const made = await post(i % 2 === 0 ? one() : other(), { name: `s${i}`, organization: 'limited' })
-      expect([i, made.status]).toEqual([i, 201])
-    }
-    const further = (tries: number) => post(other(), { name: `further${tries}`, organization: 'limited' })
-    expect((await firstRefused(further)).status).toBe(429)
-    // Routes are counted apart.
-    expect((await get(one(), MASTER_KEY, POST)).status).toBe(200)
-  })
+  test(
+    'Two replicas with one Redis refuse the 21st POST in a minute, and count neither strangers nor mistakes.',
+    IN_TIME,
+    async () => {
+      const { id, keys } = await db.seedOrganization({ credits: 100, users: { alice: 0 } })
+      const path = `/api/v1/org-billing/credits/${id}/allocate`
+      const post = (at: Tollgate, body: unknown, key: string | null = keys.alice) => postChat(at, key, body, { path })
+      const allocation = { user_id: 'alice', credits: 1 }
+      for (let i = 0; i < 25; i++) expect((await post(one(), allocation, null)).status).toBe(401)
+      for (let i = 0; i < 25; i++) expect((await post(one(), { user_id: 'alice', credits: 'many' })).status).toBe(422)
+      for (let i = 0; i < 20; i++) {
+        const made = await post(i % 2 === 0 ? one() : other(), allocation)
+        expect([i, made.status]).toEqual([i, 200])
+      }
+      expect((await post(other(), allocation)).status).toBe(429)
+      // Routes are counted apart.
+      expect((await get(one(), keys.alice, `/api/v1/org-billing/credits/${id}/allocations`)).status).toBe(200)
+    },
+  )
 
   const BODY = { model: 'exact', max_tokens: 10, messages: [{ role: 'user', content: 'Hi' }] }
   const usage = { prompt_tokens: 10, completion_tokens: 95, total_tokens: 105 }
