@@ -1,10 +1,9 @@
 /** A whole call through Tollgate against the bare relay, both in front of the same provider, turn by turn in the same run. */
-import type { Floor } from './commit-floor.ts'
+import { both, each, figuresOf, measureRounds, type Round } from './call-rounds.ts'
 import { showProfile } from './profile.ts'
 import type { Kind } from './provider-answers.ts'
 import type { RelayWorker } from './relay.ts'
 import { type BenchmarkContext, type Report, showOthers } from './report.ts'
-import { seededRandom, shuffle } from './shuffle.ts'
 import { type MeasuredLoad, openStage, type Stage, type StagePlan } from './stage.ts'
 import { startWorker } from './start-worker.ts'
 import { spread, table } from './table.ts'
@@ -13,9 +12,7 @@ import { judge, showVerdicts, type Target } from './verdict.ts'
 const KINDS = ['whole', 'stream'] as const
 const CONNECTIONS = [1, 32, 256]
 const TARGETS = ['relay', 'tollgate'] as const
-const FLOOR_SECONDS = 1
 const WARM_SECONDS = 1
-const WARM_UP_SECONDS = 2
 
 interface Case {
   name: string
@@ -24,17 +21,10 @@ interface Case {
   target: (typeof TARGETS)[number]
 }
 
-interface Round {
-  floor: Floor
-  /** Cores other programs took. */
-  others: number
-  results: Map<string, MeasuredLoad>
-}
-
 type Run = (one: Case, seconds: number) => Promise<MeasuredLoad>
 
 export async function benchCall(context: BenchmarkContext): Promise<Report> {
-  const { options, workspace, progress } = context
+  const { options, workspace } = context
   const cases = allCases().filter(({ name }) => options.only?.test(name) ?? true)
   const stage = await openStage(context)
   const relay = startWorker<RelayWorker>('./relay.ts')
@@ -45,28 +35,10 @@ export async function benchCall(context: BenchmarkContext): Promise<Report> {
     return target === 'relay' ? stage.loadOther(relayOrigin, relay.pid, plan) : stage.loadProxy(plan)
   }
 
-  const problems: string[] = []
-  const note = (where: string, lines: readonly string[]) => problems.push(...lines.map((line) => `${where}: ${line}`))
-  // Compiled code and full caches for everybody, before the first round; also where --only leaves these cases out.
+  // Also where --only leaves these cases out.
   const kinds = new Set(cases.map(({ kind }) => kind))
-  for (const one of allCases().filter(({ kind, connections }) => kinds.has(kind) && connections === 32)) {
-    progress.show(`warming up: ${one.name}`)
-    note(one.name, (await run(one, WARM_UP_SECONDS)).problems)
-  }
-  const random = seededRandom(options.seed)
-  const rounds: Round[] = []
-  for (let i = 0; i < options.rounds; i += 1) {
-    const label = `round ${i + 1} of ${options.rounds}`
-    const others = await stage.watchOthers()
-    const order = shuffle(cases, random)
-    progress.show(`${label}: the floor`)
-    const measured = await stage.floor.around(FLOOR_SECONDS, () => runCases(context, run, order, label))
-    const round = { floor: measured.floor, results: measured.result, others: await others() }
-    rounds.push(round)
-    for (const [name, result] of round.results) note(`${label}, ${name}`, result.problems)
-    progress.show(`${label}: checking the books`)
-    note(label, await stage.checkBooks())
-  }
+  const warmUp = allCases().filter(({ kind, connections }) => kinds.has(kind) && connections === 32)
+  const { rounds, problems } = await measureRounds(context, stage, { cases, warmUp, run })
   const sections = await sectionsOf(context, stage, cases, rounds)
   const verdicts = judge(targetsOf(rounds))
   return { sections: [...sections, showVerdicts(verdicts)], verdicts, figures: figuresOf(rounds), problems }
@@ -82,20 +54,6 @@ function allCases(): Case[] {
 
 function nameOf(kind: Kind, connections: number, target: Case['target']): string {
   return `${kind}/${connections}/${target}`
-}
-
-async function runCases(
-  { options, progress }: BenchmarkContext,
-  run: Run,
-  cases: readonly Case[],
-  label: string,
-): Promise<Round['results']> {
-  const results = new Map<string, MeasuredLoad>()
-  for (const one of cases) {
-    progress.show(`${label}: ${one.name}`)
-    results.set(one.name, await run(one, options.seconds))
-  }
-  return results
 }
 
 async function sectionsOf(
@@ -147,9 +105,9 @@ function showCpu(cases: readonly Case[], rounds: readonly Round[]): string {
 
 function targetsOf(rounds: readonly Round[]): Target[] {
   const added = (kind: Kind, pick: (result: MeasuredLoad) => number) =>
-    both(rounds, kind, 1, (tollgate, relay, floor) => (pick(tollgate) - pick(relay)) / floor.milliseconds)
+    both(rounds, targetsAt(kind, 1), (tollgate, relay, floor) => (pick(tollgate) - pick(relay)) / floor.milliseconds)
   const throughput = (kind: Kind) =>
-    both(rounds, kind, 256, (tollgate, relay) => (tollgate.perSecond / relay.perSecond) * 100)
+    both(rounds, targetsAt(kind, 256), (tollgate, relay) => (tollgate.perSecond / relay.perSecond) * 100)
   const commits = ' commits'
   return [
     {
@@ -185,39 +143,15 @@ function targetsOf(rounds: readonly Round[]): Target[] {
   ]
 }
 
+/** The two that are set against each other. */
+function targetsAt(kind: Kind, connections: number): [tollgate: string, relay: string] {
+  return [nameOf(kind, connections, 'tollgate'), nameOf(kind, connections, 'relay')]
+}
+
 function medianWhole({ whole }: MeasuredLoad): number {
   return whole.p50
 }
 
 function medianFirst({ first }: MeasuredLoad): number {
   return first.p50
-}
-
-/** A figure of each round from the two targets of one case. */
-function both(
-  rounds: readonly Round[],
-  kind: Kind,
-  connections: number,
-  reckon: (tollgate: MeasuredLoad, relay: MeasuredLoad, floor: Floor) => number,
-): number[] {
-  return rounds.flatMap(({ floor, results }) => {
-    const tollgate = results.get(nameOf(kind, connections, 'tollgate'))
-    const relay = results.get(nameOf(kind, connections, 'relay'))
-    return tollgate === undefined || relay === undefined ? [] : [reckon(tollgate, relay, floor)]
-  })
-}
-
-function each(rounds: readonly Round[], name: string, pick: (result: MeasuredLoad) => number): number[] {
-  return rounds.flatMap(({ results }) => {
-    const result = results.get(name)
-    return result === undefined ? [] : [pick(result)]
-  })
-}
-
-function figuresOf(rounds: readonly Round[]): unknown {
-  return rounds.map(({ floor, others, results }) => ({
-    floor,
-    others,
-    cases: [...results].map(([name, result]) => ({ name, ...result })),
-  }))
 }

@@ -15,6 +15,11 @@ import { judge, showVerdicts, type Target } from './verdict.ts'
 const CLIENTS = [1, 32, 256]
 const ORGANIZATIONS = [1, 100, 1000]
 const PAIRS_TARGET = 8_000
+/** What neighbours of a key that is used up and called all the time keep of their throughput. */
+const NEIGHBOURS_TARGET = 0.8
+const NEIGHBOURS = { clients: 64, organizations: 100 }
+const ALONE: Case = { ...NEIGHBOURS, name: '64 clients, 100 organizations', exhausted: 0 }
+const BESIDE: Case = { ...NEIGHBOURS, name: `${ALONE.name}, beside 8 of an exhausted key`, exhausted: 8 }
 const FLOOR_SECONDS = 1
 const WARM_SECONDS = 0.5
 
@@ -22,6 +27,8 @@ interface Case {
   name: string
   clients: number
   organizations: number
+  /** Clients beside them whose key is used up. */
+  exhausted: number
 }
 
 interface Round {
@@ -38,8 +45,11 @@ export async function benchLedger(context: BenchmarkContext): Promise<Report> {
       name: `${clients} ${clients === 1 ? 'client' : 'clients'}, ${organizations} ${organizations === 1 ? 'organization' : 'organizations'}`,
       clients,
       organizations,
+      exhausted: 0,
     })),
-  ).filter(({ name }) => options.only?.test(name) ?? true)
+  )
+    .concat(ALONE, BESIDE)
+    .filter(({ name }) => options.only?.test(name) ?? true)
   progress.show('starting PostgreSQL, seeding 1000 organizations')
   const { url, client, pid } = await workspace.openDatabase()
   const payers = await seed(client, Math.max(...ORGANIZATIONS))
@@ -86,9 +96,9 @@ async function runCases(
   const results = new Map<Case, LedgerResult>()
   for (const one of cases) {
     progress.show(`${label}: ${one.name}`)
-    const { clients, organizations } = one
+    const { clients, organizations, exhausted } = one
     const { seconds, seed } = options
-    const plan = { clients, organizations, warmSeconds: WARM_SECONDS, seconds, seed }
+    const plan = { clients, organizations, exhausted, warmSeconds: WARM_SECONDS, seconds, seed }
     results.set(one, await worker.ask('run', plan))
   }
   return results
@@ -101,13 +111,14 @@ function failuresOf({ results }: Round): string[] {
 }
 
 function showCases(cases: readonly Case[], rounds: readonly Round[]): string {
-  const head = ['case', 'pairs/s', 'of the floor', 'pair p50 ms', 'pair p99 ms', 'hold p50 ms', 'pending']
+  const head = ['case', 'pairs/s', 'of the floor', 'pair p50 ms', 'pair p99 ms', 'hold p50 ms', 'pending', 'refused/s']
   const floors = rounds.map(({ floor }) => floor)
   const floorRow = [
     'floor: 1 connection, durable commits of 1 row',
     spread(floors.map(({ perSecond }) => perSecond)),
     '1.00',
     spread(floors.map(({ milliseconds }) => milliseconds)),
+    '',
     '',
     '',
     '',
@@ -122,13 +133,18 @@ function showCases(cases: readonly Case[], rounds: readonly Round[]): string {
       spread(of(({ pair }) => pair.p99)),
       spread(of(({ hold }) => hold.p50)),
       figure(of(({ pending }) => pending).reduce((sum, count) => sum + count, 0)),
+      spread(of(({ refused, seconds }) => refused / (seconds + WARM_SECONDS))),
     ]
   })
   return table(head, [floorRow, ...rows])
 }
 
 function targetsOf(cases: readonly Case[], rounds: readonly Round[]): Target[] {
-  return cases
+  const neighbours = rounds.flatMap(({ results }) => {
+    const [alone, beside] = [results.get(ALONE), results.get(BESIDE)]
+    return alone === undefined || beside === undefined ? [] : [rate(beside) / rate(alone)]
+  })
+  const pairs = cases
     .filter(({ clients }) => clients === 256)
     .map((one) => ({
       what: `${one.name}: pairs/s`,
@@ -136,6 +152,8 @@ function targetsOf(cases: readonly Case[], rounds: readonly Round[]): Target[] {
       unit: '',
       atLeast: PAIRS_TARGET,
     }))
+  const kept = 'neighbours of an exhausted key: pairs/s, of those without it'
+  return [...pairs, { what: kept, measured: neighbours, unit: ' x', atLeast: NEIGHBOURS_TARGET }]
 }
 
 function rate({ pairs, seconds }: LedgerResult): number {

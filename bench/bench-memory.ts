@@ -68,7 +68,7 @@ class Sampler {
     this.timer = setInterval(() => void this.look(), SAMPLE_MS)
   }
 
-  /** Answers all samples, one taken now included. */
+  /** Returns all samples, including one taken now. */
   async stop(): Promise<number[]> {
     clearInterval(this.timer)
     await this.look()

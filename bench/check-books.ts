@@ -17,7 +17,7 @@ export interface Expected {
 
 const SETTLE_PATIENCE_MS = 60_000
 
-/** Answers a line each of what is wrong. Totals are of the whole database, from its first call. */
+/** Returns a line for each thing that is wrong. Totals are of the whole database, from its first call. */
 export async function checkBooks(client: pg.Client, expected: Expected): Promise<string[]> {
   const wrong = [...(await heldStill(client)), ...(await differences(client, expected))]
   const { rows } = await client.query('select * from tollgate.ledger_audit() limit 5')

@@ -38,7 +38,7 @@ export async function parentOf(pid: number): Promise<number> {
   return (await timesOf(pid))?.parent ?? 0
 }
 
-/** Watches what else runs on the machine. Answers how many cores others took meanwhile, the hypervisor's other guests included. */
+/** Watches what else runs on the machine. Returns how many cores others took meanwhile, the hypervisor's other guests included. */
 export async function watchOthers(ours: readonly number[]): Promise<() => Promise<number>> {
   const now = async () => ({ at: performance.now(), others: (await machineTime()) - (await cpuTimeOfFamilies(ours)) })
   const before = await now()

@@ -5,7 +5,7 @@ import { answerAsks } from './answer-asks.ts'
 
 export interface FloodWorker {
   start(value: { name: string; url: string; key: string | null }): void
-  /** Answers how many connections it opened. */
+  /** Returns how many connections it opened. */
   stop(value: null): number
 }
 

@@ -13,6 +13,8 @@ export interface LedgerPlan {
   clients: number
   /** Calls are spread by chance over the first so many payers. */
   organizations: number
+  /** So many more clients, of the first payer, call all the time by a key whose budget is used up. */
+  exhausted: number
   warmSeconds: number
   seconds: number
   seed: number
@@ -30,6 +32,8 @@ export interface LedgerResult {
   pending: number
   /** Calls that failed, by what the ledger said. */
   failures: Record<string, number>
+  /** Of the exhausted key, in all. */
+  refused: number
 }
 
 export interface LedgerWorker {
@@ -73,7 +77,26 @@ class LedgerLoad {
     }
   }
 
-  /** Answers when the hold was there. */
+  /** One client whose key is used up. @returns how often it was refused. */
+  async refusedClient(until: number): Promise<number> {
+    const [payer] = this.payers
+    const [call] = CALLS
+    if (payer === undefined || call === undefined) throw new Error('no payers')
+    const { organizationId, userId, keyId } = payer
+    const { serviceType, serviceName } = call.settlement
+    const who = { organizationId, userId, keyId, serviceType, serviceName, requestId: null }
+    for (let refused = 0; ; refused += 1) {
+      if (performance.now() >= until) return refused
+      try {
+        await this.ledger.hold({ ...call.hold, ...who, callId: randomUUIDv7(), limits: [USED_UP] })
+        throw new Error('a key without budget has a hold')
+      } catch (error) {
+        if (!(error instanceof TollgateError) || error.code !== 'budget_exceeded') throw error
+      }
+    }
+  }
+
+  /** Resolves when the hold is there. */
   private async one({ organizationId, userId, keyId }: Payer, call: SampleCall): Promise<number> {
     const { serviceType, serviceName } = call.settlement
     const who = { organizationId, userId, keyId, callId: randomUUIDv7(), serviceType, serviceName, requestId: null }
@@ -98,6 +121,7 @@ function limitsOf({ organizationId, userId, keyId }: Payer): readonly Limit[] {
 }
 
 const FAR = 1_000_000_000_000_000n
+const USED_UP: Limit = { kind: 'key', id: 'used up', window: null, unit: 'credits', amount: 0n }
 const CALLS = sampleCalls(64)
 const DRAIN_MS = 60_000
 let open: { ledger: Ledger; payers: readonly Payer[] } | null = null
@@ -111,11 +135,22 @@ async function run(plan: LedgerPlan): Promise<LedgerResult> {
   const clients = Array.from({ length: plan.clients }, (_, i) =>
     load.client(seededRandom(plan.seed * 1_000 + i), from, until),
   )
+  const refused = Array.from({ length: plan.exhausted }, () => load.refusedClient(until))
   await Promise.all(clients)
+  const refusals = (await Promise.all(refused)).reduce((sum, count) => sum + count, 0)
   if (!(await open.ledger.drain(DRAIN_MS))) throw new Error('settlements were not on the books a minute after the load')
   const { pending, failures } = load
   const pair = load.pair.summary()
-  return { pairs: pair.count, seconds: plan.seconds, pair, hold: load.hold.summary(), booked, pending, failures }
+  return {
+    pairs: pair.count,
+    seconds: plan.seconds,
+    pair,
+    hold: load.hold.summary(),
+    booked,
+    pending,
+    failures,
+    refused: refusals,
+  }
 }
 
 answerAsks<LedgerWorker>({

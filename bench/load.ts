@@ -11,6 +11,8 @@ export interface LoadPlan {
   origin: string
   /** Bearer tokens; a connection keeps to one, as an application does. */
   keys: string[]
+  /** Sent with every call. @default none */
+  headers?: Record<string, string>
   /** What is called, in turn. */
   kinds: Kind[]
   connections: number
@@ -101,7 +103,7 @@ class Load {
     const { plan } = this
     if (plan.withinMs !== undefined) await sleep((i * plan.withinMs) / plan.connections)
     const key = plan.keys[i % plan.keys.length] ?? ''
-    const requests = plan.kinds.map((kind) => ({ kind, bytes: requestBytes(plan.origin, key, kind) }))
+    const requests = plan.kinds.map((kind) => ({ kind, bytes: requestBytes(plan, key, kind) }))
     for (let turn = i; this.started < plan.calls && this.failed < FAILURES_MAX; turn += 1) {
       if (performance.now() >= this.until) return
       const request = requests[turn % requests.length]
@@ -128,7 +130,7 @@ class Load {
   }
 }
 
-function requestBytes(origin: string, key: string, kind: Kind): Buffer {
+function requestBytes({ origin, headers = {} }: LoadPlan, key: string, kind: Kind): Buffer {
   const body = requestBody(kind)
   const head = [
     'POST /v1/chat/completions HTTP/1.1',
@@ -136,6 +138,7 @@ function requestBytes(origin: string, key: string, kind: Kind): Buffer {
     `authorization: Bearer ${key}`,
     'content-type: application/json',
     `content-length: ${body.length}`,
+    ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
   ]
   return Buffer.concat([Buffer.from(`${head.join('\r\n')}\r\n\r\n`), body])
 }

@@ -13,6 +13,8 @@ export function openLedger(
     databaseUrl,
     spoolDirectory,
     leases: { renewSeconds: 5, deadAfterSeconds: 30 },
+    creditWaitMs: 5_000,
+    sharedLimit: null,
     bookingWaitMs: 250,
     version: 'bench',
     newId: randomUUIDv7,

@@ -1,7 +1,7 @@
 /** The command line of the benchmarks. */
 import { parseArgs } from 'node:util'
 
-const BENCHMARKS = ['ledger', 'call', 'stream', 'memory', 'hostile', 'floods', 'callers'] as const
+const BENCHMARKS = ['ledger', 'call', 'stream', 'memory', 'hostile', 'floods', 'callers', 'peers', 'reports'] as const
 export type Benchmark = (typeof BENCHMARKS)[number]
 
 export interface Options {
@@ -15,6 +15,8 @@ export interface Options {
   organizations: number
   /** memory: how many calls. */
   calls: number
+  /** reports: how many rows of charges. */
+  rows: number
   profile: boolean
   /** Where every figure of every round goes. */
   json: string | null
@@ -22,7 +24,7 @@ export interface Options {
 
 export class UsageError extends Error {}
 
-export const HELP = `usage: npm run bench -- ledger | call | stream | memory | hostile | floods | callers [flags]
+export const HELP = `usage: npm run bench -- ledger | call | stream | memory | hostile | floods | callers | peers | reports [flags]
 
 ledger   hold and settle on the real schema against a durable commit of one row
 call     a whole call through Tollgate against a bare relay
@@ -31,13 +33,16 @@ memory   the memory of the proxy over many calls
 hostile  how long the proxy stands still for a megabyte that was made to cost it most, and what memory that takes
 floods   what a caller feels while somebody floods the proxy with connections
 callers  what it costs a call to know who is calling: statements, commands to Redis, cryptography
+peers    the same calls through Tollgate, Portkey's gateway and LiteLLM's proxy, which it installs in TOLLGATE_PEERS
+reports  reports over years of books, and what their sums cost a call
 
 --rounds N         how often every case is measured, in another order each time (5)
 --seconds N        how long a case is measured in a round; a long stream takes its ten seconds (3)
 --seed N           of the order and of every other choice by chance (1)
 --only PATTERN     only cases whose name matches, for example 'stream/1/', 'paced/64/' or '^256 clients'
---organizations N  call, stream, memory: how many organizations call, one key each (100)
+--organizations N  call, stream, memory, reports: how many organizations call, one key each (100)
 --calls N          memory: how many calls (100000)
+--rows N           reports: how many rows of charges (10000000)
 --profile          print where the proxy (ledger: the process with the ledger) spends its time; slows it down
 --json FILE        write every figure of every round
 
@@ -50,6 +55,7 @@ const FLAGS = {
   only: { type: 'string' },
   organizations: { type: 'string', default: '100' },
   calls: { type: 'string', default: '100000' },
+  rows: { type: 'string', default: '10000000' },
   profile: { type: 'boolean', default: false },
   json: { type: 'string' },
   help: { type: 'boolean', short: 'h', default: false },
@@ -61,7 +67,7 @@ export function readOptions(args: readonly string[]): Options | null {
   if (values.help) return null
   const benchmark = BENCHMARKS.find((name) => name === positionals[0])
   if (benchmark === undefined || positionals.length > 1)
-    throw new UsageError('Say which: ledger, call, stream, memory, hostile, floods or callers.')
+    throw new UsageError('Say which: ledger, call, stream, memory, hostile, floods, callers, peers or reports.')
   return {
     benchmark,
     rounds: numberOf('rounds', values.rounds, 1),
@@ -70,6 +76,7 @@ export function readOptions(args: readonly string[]): Options | null {
     only: values.only === undefined ? null : patternOf(values.only),
     organizations: numberOf('organizations', values.organizations, 1),
     calls: numberOf('calls', values.calls, 1),
+    rows: numberOf('rows', values.rows, 1_000),
     profile: values.profile,
     json: values.json ?? null,
   }

@@ -107,15 +107,17 @@ export function requestBody(kind: Kind): Buffer {
 }
 
 const KIND_WITHIN = 200
+const SAYS = /"user": ?"([\w-]+)"/
 
 /** By the path where it is another dialect's, in which the body does not say. */
 export function kindOf(path: string, body: Buffer): Kind {
   if (path.endsWith('/messages')) return 'anthropic-stream'
   if (path.includes(':streamGenerateContent')) return 'gemini-stream'
-  const said = /"user":"([\w-]+)"/.exec(body.toString('latin1', 0, KIND_WITHIN))?.[1]
-  const kind = KINDS.find((name) => name === said)
-  if (kind === undefined) throw new Error('a request that does not tell its kind')
-  return kind
+  // Who writes the body anew puts its members in another order.
+  const said = SAYS.exec(body.toString('latin1', 0, KIND_WITHIN)) ?? SAYS.exec(body.toString('latin1'))
+  const kind = KINDS.find((name) => name === said?.[1])
+  // Other proxies leave "user" out for models they do not know; through them only short calls go.
+  return kind ?? (/"stream": ?true/.test(body.toString('latin1')) ? 'stream' : 'whole')
 }
 
 function messagesOf(kind: Kind): { role: string; content: string }[] {

@@ -9,7 +9,7 @@ import { type Dispatcher, Pool } from 'undici'
 import { answerAsks } from './answer-asks.ts'
 
 export interface RelayWorker {
-  /** Passes calls on to an origin. Answers its own: http://127.0.0.1:PORT */
+  /** Passes calls on to an origin. Returns its own origin: http://127.0.0.1:PORT */
   listen(upstream: string): Promise<string>
 }
 

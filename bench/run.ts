@@ -1,5 +1,5 @@
 /**
- * npm run bench -- ledger | call | stream | memory | hostile | floods | callers: how fast, measured beside what it is compared
+ * npm run bench -- ledger | call | stream | memory | hostile | floods | callers | peers | reports: how fast, measured beside what it is compared
  * with, on this machine, now. Fails only when money does not reconcile or a run broke.
  */
 import { writeFile } from 'node:fs/promises'
@@ -10,6 +10,8 @@ import { benchFloods } from './bench-floods.ts'
 import { benchHostile } from './bench-hostile.ts'
 import { benchLedger } from './bench-ledger.ts'
 import { benchMemory } from './bench-memory.ts'
+import { benchPeers } from './bench-peers.ts'
+import { benchReports } from './bench-reports.ts'
 import { benchStream } from './bench-stream.ts'
 import { type Benchmark, HELP, type Options, readOptions, UsageError } from './options.ts'
 import { createProgress } from './progress.ts'
@@ -26,6 +28,8 @@ const BENCHMARKS: Record<Benchmark, (context: BenchmarkContext) => Promise<Repor
   hostile: benchHostile,
   floods: benchFloods,
   callers: benchCallers,
+  peers: benchPeers,
+  reports: benchReports,
 }
 
 async function main(args: readonly string[]): Promise<number> {
@@ -64,7 +68,7 @@ async function measure(options: Options): Promise<Report> {
 
 function title({ benchmark, rounds, seconds, seed }: Options): string {
   const machine = `${cpus().length} x ${cpus()[0]?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GB, Node ${process.version}`
-  const how = ['memory', 'hostile', 'floods', 'callers'].includes(benchmark)
+  const how = ['memory', 'hostile', 'floods', 'callers', 'reports'].includes(benchmark)
     ? ''
     : `, ${rounds} rounds of ${seconds} s a case, seed ${seed}`
   return `${benchmark}: ${machine}${how}`

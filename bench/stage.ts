@@ -28,8 +28,8 @@ export interface Stage {
   floor: CommitFloor
   /** Through the proxy: what is answered must be on the books. */
   loadProxy(plan: StagePlan): Promise<MeasuredLoad>
-  /** To another server in front of the same provider. */
-  loadOther(origin: string, pid: number, plan: StagePlan): Promise<MeasuredLoad>
+  /** To another server in front of the same provider: it must ask the provider as often as it was asked. */
+  loadOther(origin: string, pid: number, plan: StagePlan & { keys?: string[] }): Promise<MeasuredLoad>
   checkBooks(): Promise<string[]>
   /** How many cores others took until the answer is called. */
   watchOthers(): Promise<() => Promise<number>>
@@ -56,7 +56,12 @@ export async function openStage({ options, workspace, progress }: BenchmarkConte
 
   async function measured(pid: number, plan: LoadPlan): Promise<MeasuredLoad> {
     const times = () =>
-      Promise.all([cpuTime(pid), cpuTimeOfFamilies([database.pid]), cpuTime(upstream.pid), cpuTime(load.pid)])
+      Promise.all([
+        cpuTimeOfFamilies([pid]),
+        cpuTimeOfFamilies([database.pid]),
+        cpuTime(upstream.pid),
+        cpuTime(load.pid),
+      ])
     const before = await times()
     const result = await load.ask('run', plan)
     const calls = answeredIn(result)
@@ -67,22 +72,30 @@ export async function openStage({ options, workspace, progress }: BenchmarkConte
     return { ...result, cpu, problems: failuresOf(result) }
   }
 
+  async function tallied(pid: number, plan: LoadPlan): Promise<{ result: MeasuredLoad; billed: Tally }> {
+    const before = await tallyOf(upstreamOrigin)
+    const result = await measured(pid, plan)
+    const billed = difference(await tallyOf(upstreamOrigin), before)
+    const answered = answeredIn(result)
+    if (billed.calls !== answered)
+      result.problems.push(`the provider was called ${billed.calls} times, clients were answered ${answered} times`)
+    return { result, billed }
+  }
+
   return {
     proxy,
     upstreamOrigin,
     profiles,
     floor: await CommitFloor.open(client),
     async loadProxy(plan) {
-      const before = await tallyOf(upstreamOrigin)
-      const result = await measured(proxy.pid, { ...plan, origin: proxy.origin, keys })
-      const billed = difference(await tallyOf(upstreamOrigin), before)
+      const { result, billed } = await tallied(proxy.pid, { ...plan, origin: proxy.origin, keys })
       count(expected, billed, result.answered)
-      const answered = answeredIn(result)
-      if (billed.calls !== answered)
-        result.problems.push(`the provider was called ${billed.calls} times, clients were answered ${answered} times`)
       return result
     },
-    loadOther: (origin, pid, plan) => measured(pid, { ...plan, origin, keys }),
+    async loadOther(origin, pid, plan) {
+      const { result } = await tallied(pid, { keys, ...plan, origin })
+      return result
+    },
     watchOthers: () => watchOthers([process.pid, database.pid]),
     checkBooks: () => checkBooks(client, expected),
   }

@@ -29,7 +29,7 @@ export interface RunningProxy {
   pid: number
   /** What it logged: warnings and worse. */
   log(): string
-  /** SIGTERM: it drains and ends. Answers its exit code. */
+  /** SIGTERM: it drains and ends. Returns its exit code. */
   stop(): Promise<number | null>
 }
 

@@ -27,7 +27,7 @@ export interface Tally {
 }
 
 export interface UpstreamWorker {
-  /** Answers the origin: http://127.0.0.1:PORT */
+  /** Returns the origin: http://127.0.0.1:PORT */
   listen(value: null): Promise<string>
 }
 

@@ -6,17 +6,11 @@
  *
  * Fails closed: what can't be read is no response and no usage, and a stream that ends without `message_stop` is an error.
  */
-import { unpackClaudeId } from './anthropic/carried.ts'
 import { readClaudeError } from './anthropic/errors.ts'
-import { claudeMediaTokens } from './anthropic/media.ts'
 import { claudeFacts, claudeTier } from './anthropic/models.ts'
 import { nativeMessages } from './anthropic/native/native-messages.ts'
-import { translateRequest } from './anthropic/request.ts'
-import { readClaudeResponse } from './anthropic/response.ts'
-import { readClaudeStream } from './anthropic/stream.ts'
 import { CLAUDE_BASE_URL, claudeTarget } from './anthropic/target.ts'
-import { leastOutput } from './anthropic/thinking.ts'
-import { advisors, claudeServerTools } from './anthropic/tools.ts'
+import { translateCall, translatedClaude } from './anthropic/translated.ts'
 import type { MessagesProvider } from './messages.ts'
 import type { ChatProvider, ProviderCall, UpstreamRequest } from './provider.ts'
 
@@ -34,36 +28,12 @@ export const anthropic: ChatProvider & MessagesProvider = {
   listedAs: (model) => ({ provider: 'anthropic', model }),
   unpriced: () => null,
   readError: readClaudeError,
-  chat: {
-    mustInline: null,
-    mediaTokens: claudeMediaTokens,
-    unpackId: unpackClaudeId,
-    serverTools: (json) => claudeServerTools(json),
-    mayServe: advisors,
-    leastOutput,
-    takes: () => null,
-    refuses: (json, model) => translateRequest(json, model, null).refusals,
-    prepare,
-    readResponse: readClaudeResponse,
-    readStream: readClaudeStream,
-  },
+  chat: { ...translatedClaude, mustInline: null, prepare },
   messages: nativeMessages,
 }
 
 function prepare(call: ProviderCall): UpstreamRequest {
-  const { body, betas } = translateRequest(requestOf(call), call.model, capOf(call))
+  const { body, betas } = translateCall(call)
   const target = claudeTarget(call, { stream: call.request.stream, betas: [...betas] })
   return { ...target, body: Buffer.from(JSON.stringify(body)) }
-}
-
-/** What is asked for: the caller's members over the operator's, without those to be left out. */
-function requestOf(call: ProviderCall): Record<string, unknown> {
-  const json: Record<string, unknown> = { ...call.defaults, ...call.request.json }
-  for (const member of call.drop) delete json[member]
-  return json
-}
-
-/** Ours, which bounds the others; then the caller's, then the operator's. */
-function capOf(call: ProviderCall): number | null {
-  return call.outputCap ?? call.request.outputCap
 }

@@ -20,6 +20,8 @@ export interface EmbeddingsRequest {
   /** The name the caller asked for. */
   model: string
   input: EmbeddingInput
+  /** What the texts are for, in Google's words: others are not told. */
+  purpose?: { taskType?: string; title?: string }
   /** Members that OpenAI's own API does not know. */
   strangers: readonly Stranger[]
 }

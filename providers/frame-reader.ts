@@ -13,7 +13,7 @@ export function frameReader(
   progress: FrameProgress<unknown>,
   { readFrame, atEnd, ...ends }: FrameReaderParts,
 ): StreamReader {
-  const { reading, finishReasons, shown } = progress
+  const { finishReasons, shown } = progress
   const { outputText, shownText, textSince } = shown
   const scanner = createSseFrames((frame) => (progress.done || progress.error !== null ? null : readFrame(frame)))
   const part = (bytes: Buffer | null): StreamPart => ({ bytes, done: progress.done, error: progress.error })
@@ -25,7 +25,9 @@ export function frameReader(
       atEnd()
       return part(bytes)
     },
-    reading,
+    get reading() {
+      return progress.reading
+    },
     finishReasons,
     get frames() {
       return progress.frames

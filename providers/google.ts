@@ -7,6 +7,7 @@
  * Fails closed: what can't be read is no response and no usage, and a stream that ends without a finish reason is an error.
  */
 import type { MaybeEmbeddingsProvider } from './embeddings.ts'
+import type { MaybeGenerateProvider } from './generate.ts'
 import {
   compatibleTakes,
   isCompatible,
@@ -16,8 +17,10 @@ import {
 } from './google/compatible.ts'
 import { googleEmbeddings } from './google/embeddings.ts'
 import { LABEL, readGoogleError } from './google/errors.ts'
+import { googleImages } from './google/images/capability.ts'
 import { googleMediaTokens, mustInline } from './google/media.ts'
-import { bareModel, googleModel, googleTier, googleUnpriced } from './google/models.ts'
+import { bareModel, draws, googleModel, googleTier, googleUnpriced } from './google/models.ts'
+import { passedGenerate } from './google/passed/passed-generate.ts'
 import { googleRefuses } from './google/refusals.ts'
 import { BASE_URL, prepareGoogle } from './google/request.ts'
 import { readGoogleResponse } from './google/response.ts'
@@ -25,9 +28,10 @@ import { readGoogleStream } from './google/stream.ts'
 import { leastOutput } from './google/thinking.ts'
 import { unpackGoogleId } from './google/tool-id.ts'
 import { googleServerTools } from './google/tools.ts'
+import type { MaybeImagesProvider } from './images.ts'
 import type { ChatProvider } from './provider.ts'
 
-export const google: ChatProvider & MaybeEmbeddingsProvider = {
+export const google: ChatProvider & MaybeEmbeddingsProvider & MaybeGenerateProvider & MaybeImagesProvider = {
   name: 'gemini',
   label: LABEL,
   baseUrl: BASE_URL,
@@ -52,10 +56,13 @@ export const google: ChatProvider & MaybeEmbeddingsProvider = {
     takes: (apiBase) => (isCompatible(apiBase) ? compatibleTakes(apiBase) : null),
     refuses: googleRefuses,
     leastOutput,
+    draws,
     mayServe: () => [],
     prepare: (call) => (isCompatible(call.apiBase) ? prepareCompatible(call) : prepareGoogle(call)),
     readResponse: (body, context) => readCompatibleResponse(body, context) ?? readGoogleResponse(body, context),
     readStream: (context) => readGoogleStream(context, () => readCompatibleStream(context)),
   },
+  generate: passedGenerate,
   embeddings: googleEmbeddings,
+  images: googleImages,
 }

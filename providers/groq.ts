@@ -6,13 +6,18 @@ import { asObject } from './json.ts'
 import { unknownMedia } from './media/media-size.ts'
 import { MESSAGE_NAMES } from './openai-body.ts'
 import { droppable, isSet, openAiDialect, PLAIN_MODEL } from './openai-dialect.ts'
+import type { OpenAiFacts } from './openai-facts.ts'
+import { openAiSpeech } from './openai-speech/capability.ts'
+import { openAiTranscriptions } from './openai-transcriptions/capability.ts'
 import type { ChatProvider, ModelFacts, Refusal, ServerTool } from './provider.ts'
+import type { MaybeSpeechProvider } from './speech.ts'
+import type { MaybeTranscriptionProvider } from './transcriptions.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
 const LABEL = 'Groq'
 
-export const groq: ChatProvider = openAiDialect({
+const FACTS: OpenAiFacts = {
   name: 'groq',
   label: LABEL,
   baseUrl: 'https://api.groq.com/openai/v1',
@@ -35,7 +40,16 @@ export const groq: ChatProvider = openAiDialect({
       return typeof model === 'string' ? [{ model, usage }] : []
     })
   },
-})
+}
+
+/** What is shorter than ten seconds is billed as ten. */
+const SHORTEST_RECORDING = 10
+
+export const groq: ChatProvider & MaybeTranscriptionProvider & MaybeSpeechProvider = {
+  ...openAiDialect(FACTS),
+  speech: openAiSpeech(FACTS),
+  transcriptions: openAiTranscriptions(FACTS, { shortest: SHORTEST_RECORDING, isUnstreamed: () => true }),
+}
 
 const OUTPUT_LIMITS: readonly (readonly [RegExp, number])[] = [
   [/gpt-oss/, 65_536],

@@ -17,9 +17,10 @@ import type {
 
 type Json = Readonly<Record<string, unknown>>
 
-/** A message request as the caller sent it: the bytes, where their members are, and what was read from them. */
+/** A message request as the caller sent it: the bytes, but for media that were cut out, where their members are, and what was read. */
 export interface MessagesRequest {
   text: Buffer
+  cuts: CutTexts
   members: readonly Member[]
   json: Json
   /** The name the caller asked for. */
@@ -34,13 +35,15 @@ export interface MessagesRequest {
 }
 
 export interface MessagesCall
-  extends Pick<DeploymentCall, 'model' | 'apiKey' | 'apiBase' | 'extraHeaders' | 'defaults'> {
+  extends Pick<DeploymentCall, 'model' | 'apiKey' | 'apiBase' | 'organization' | 'extraHeaders' | 'defaults'> {
   request: MessagesRequest
   /** The cap to send on output tokens, or null to send what the caller sent. */
   outputCap: number | null
 }
 
 export interface MessagesCapability {
+  /** Whether this model is asked in it. @default every model of the provider's */
+  isSpokenBy?(model: string): boolean
   /** The tokens of a block that is not text: at most, and usually. */
   mediaTokens(model: string): (block: unknown, cuts?: CutTexts) => MediaSize
   /** Tools of the provider's own that the request can trigger. */

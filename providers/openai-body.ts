@@ -7,6 +7,7 @@ import { type Change, changeMembers } from './json-members.ts'
 import { NEVER_SENT } from './known-members/additions.ts'
 import type { Path } from './known-members/shape.ts'
 import type { OpenAiFacts } from './openai-facts.ts'
+import { ownHeaders } from './own-headers.ts'
 import type { ChatRequest, ProviderCall, UpstreamRequest } from './provider.ts'
 import { LETTER_ESCAPE } from './text-bytes.ts'
 
@@ -23,25 +24,25 @@ export function prepareOpenAi(dialect: OpenAiFacts, call: ProviderCall): Upstrea
   return openAiRequest(dialect, call, asked)
 }
 
-type Account = Pick<ProviderCall, 'apiKey' | 'apiBase' | 'organization' | 'extraHeaders'>
+type Account = Pick<ProviderCall, 'apiKey' | 'apiBase' | 'organization' | 'extraHeaders' | 'model'>
 
 /** To a path below the API's address, by the account that pays. */
 export function openAiRequest(
-  { baseUrl }: Pick<OpenAiFacts, 'baseUrl'>,
-  { apiKey, apiBase, organization, extraHeaders }: Account,
+  { baseUrl, pathOf, keyHeader = bearer }: Pick<OpenAiFacts, 'baseUrl' | 'pathOf' | 'keyHeader'>,
+  { apiKey, apiBase, organization, extraHeaders, model }: Account,
   { path, stream, body }: { path: string; stream: boolean; body: Buffer },
 ): UpstreamRequest {
   const base = new URL(apiBase ?? baseUrl)
-  const headers: Record<string, string> = {
-    'content-type': 'application/json',
-    accept: stream ? 'text/event-stream' : 'application/json',
-    'accept-encoding': 'identity',
-    'user-agent': 'tollgate',
-    ...lowerCase(extraHeaders),
-  }
-  if (apiKey !== null) headers.authorization = `Bearer ${apiKey}`
+  const headers = ownHeaders(stream ? 'text/event-stream' : 'application/json', extraHeaders)
+  if (apiKey !== null) Object.assign(headers, keyHeader(apiKey))
   if (organization !== null) headers['openai-organization'] = organization
-  return { origin: base.origin, path: `${base.pathname.replace(/\/$/, '')}${path}${base.search}`, headers, body }
+  const own = base.pathname.replace(/\/$/, '')
+  const full = pathOf?.(own, path, { search: base.search, model }) ?? `${own}${path}`
+  return { origin: base.origin, path: `${full}${base.search}`, headers, body }
+}
+
+function bearer(key: string): Record<string, string> {
+  return { authorization: `Bearer ${key}` }
 }
 
 function upstreamBody(dialect: OpenAiFacts, call: ProviderCall): Buffer {
@@ -53,7 +54,12 @@ function upstreamBody(dialect: OpenAiFacts, call: ProviderCall): Buffer {
     if (Object.hasOwn(request.json, key) || call.drop.includes(key) || OURS.has(key)) continue
     changes.push({ key, value: JSON.stringify(value) })
   }
-  changes.push(...prunedMembers(call), ...messageChanges(call), ...capChanges(dialect, call), ...streamChanges(call))
+  changes.push(
+    ...prunedMembers(call),
+    ...messageChanges(call),
+    ...capChanges(dialect, call),
+    ...streamChanges(dialect, call),
+  )
   for (const [key, value] of Object.entries(dialect.adds?.(call) ?? {})) changes.push({ key, value })
   return changedBody(request, changes)
 }
@@ -185,11 +191,7 @@ export function isOwnHost(
  * Usage is always asked for, in our words only; without it a stream has to be counted. What else may stand there (padding against
  * eavesdroppers) is left to the server's default, since options of the caller's make some servers refuse the question.
  */
-function streamChanges({ request, askUsage }: ProviderCall): Change[] {
-  if (request.stream && askUsage) return [{ key: 'stream_options', value: '{"include_usage":true}' }]
+function streamChanges({ asksUsage = true }: OpenAiFacts, { request, askUsage }: ProviderCall): Change[] {
+  if (request.stream && askUsage && asksUsage) return [{ key: 'stream_options', value: '{"include_usage":true}' }]
   return 'stream_options' in request.json ? [{ key: 'stream_options', remove: true }] : []
-}
-
-function lowerCase(headers: Readonly<Record<string, string>>): Record<string, string> {
-  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]))
 }

@@ -8,6 +8,7 @@ import type { OpenAiFacts } from './openai-facts.ts'
 import { readConsumed } from './openai-reading.ts'
 import type { ProviderError } from './provider.ts'
 import type { Reading } from './reading.ts'
+import { imagesIn, noteImages } from './seen-images.ts'
 import type { ShownModel } from './shown-model.ts'
 import { dataFrame, isCanonical, type Verdict } from './sse-frames.ts'
 
@@ -52,6 +53,7 @@ export function createOpenAiChunkFilter({ dialect, shownModel, asked, progress }
     }
     progress.frames += 1
     learn(chunk)
+    for (const { delta, message } of parts) noteImages(reading, imagesIn(delta ?? message))
     // An event of the server's own, about its queue for one, is no chunk: clients fail on what has no choices.
     if (parts.length === 0 && (carriesUsage || !Array.isArray(chunk.choices))) return null
     const ours = parts.map(choices.saidOnce)

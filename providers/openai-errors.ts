@@ -81,7 +81,8 @@ function rejectsStreamOptions({ param, message }: ErrorMembers): boolean {
   return param === null ? /stream_options|include_usage/.test(message ?? '') : /^stream_options/.test(param)
 }
 
-function ownMessage(kind: ProviderErrorKind, label: string): string {
+/** What a caller is told where nothing the provider said may be shown. */
+export function ownMessage(kind: ProviderErrorKind, label: string): string {
   switch (kind) {
     case 'rate_limit':
       return `${label} limits the rate of calls right now. Try again after the time in Retry-After.`
@@ -100,6 +101,8 @@ function ownMessage(kind: ProviderErrorKind, label: string): string {
       return `This request is larger than ${label} takes. Send less.`
     case 'context_length':
       return 'The messages are longer than the context of this model. Send less, or choose a model with a larger one.'
+    case 'unreachable':
+      return `${label} can't be reached. Try again shortly.`
     case 'content_filter':
       return `${label} filtered this request for its content.`
     default:

@@ -30,12 +30,22 @@ export interface Added extends Pick<ProviderCall, 'maxPrice' | 'outputCap' | 'de
   request: { json: Json }
 }
 
-export interface OpenAiFacts extends Pick<ProviderFacts, 'keyVariables' | 'domain'> {
+export interface OpenAiFacts
+  extends Pick<
+    ProviderFacts,
+    'keyVariables' | 'domain' | 'baseVariable' | 'versionVariable' | 'isOwnServer' | 'alsoNamed'
+  > {
   name: string
   label: string
   baseUrl: string
   /** @default none */
   bareName?: RegExp
+  /** The path of one of its routes, from the path of its base URL. @default the route behind the base */
+  pathOf?(base: string, path: string, at: { search: string; model: string }): string
+  /** The header that carries the key. @default a bearer token */
+  keyHeader?(key: string): Record<string, string>
+  /** False: it refuses the question for the usage of a stream, and says it unasked. @default true */
+  asksUsage?: boolean
   /** Its name in the price data set. @default `name` */
   priceList?: string
   /** @default the model's own name in that list */
@@ -74,6 +84,8 @@ export interface OpenAiFacts extends Pick<ProviderFacts, 'keyVariables' | 'domai
   pricedAs?(asked: string, served: string | null): string
   /** @default nothing special */
   unpriced?(model: string): string | null
+  /** @default none */
+  draws?(model: string): boolean
   usage?: UsageRules
   /** Its own bill, from its usage object, in 10^-21 dollars. @default none */
   readCost?(usage: Json): bigint | null

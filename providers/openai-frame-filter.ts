@@ -11,6 +11,7 @@ import { LETTER_ESCAPE } from './text-bytes.ts'
 const USAGE = Buffer.from('"usage"')
 const FINISH = Buffer.from('"finish_reason"')
 const ERROR = Buffer.from('"error"')
+const IMAGES = Buffer.from('"images"')
 const ROLE = Buffer.from('"role"')
 const COLON = 0x3a
 const LETTER_N = 0x6e
@@ -31,6 +32,7 @@ export function createOpenAiFrameFilter(options: OpenAiChunkFilter): (frame: Buf
       isStated(payload, USAGE) ||
       isStated(payload, FINISH) ||
       payload.includes(ERROR) ||
+      payload.includes(IMAGES) ||
       payload.includes(LETTER_ESCAPE)
     )
       return judgeChunk(frame, payload)

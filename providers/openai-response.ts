@@ -9,6 +9,7 @@ import type { OpenAiFacts } from './openai-facts.ts'
 import { readConsumed } from './openai-reading.ts'
 import type { ProviderError, ProviderResponse } from './provider.ts'
 import { emptyReading, isPaid, type Reading } from './reading.ts'
+import { imagesIn, noteImages } from './seen-images.ts'
 import { createShownModel } from './shown-model.ts'
 import { shownUsage } from './shown-usage.ts'
 
@@ -33,6 +34,8 @@ export function readOpenAiResponse(
     model: typeof json.model === 'string' && json.model !== '' ? json.model : null,
     serviceTier: typeof json.service_tier === 'string' ? json.service_tier : null,
   }
+  for (const choice of Array.isArray(json.choices) ? json.choices : [])
+    noteImages(reading, imagesIn(asObject(asObject(choice)?.message)))
   const failure = failureOf(json)
   if (failure !== null) {
     const error = readOpenAiErrorFrame(dialect, failure)

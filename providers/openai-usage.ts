@@ -38,7 +38,8 @@ export function readOpenAiUsage(raw: unknown, rules: UsageRules = {}): UsageRead
   const thought = count(made?.reasoning_tokens) ?? 0
   const billed = outputOf({ prompt, completion, thought, total }, rules)
 
-  const cached = inside?.cached_tokens ?? stated?.cached_tokens
+  // Moonshot and Together say it on top, DeepSeek by another name.
+  const cached = inside?.cached_tokens ?? stated?.cached_tokens ?? stated?.prompt_cache_hit_tokens
   const input = portions(prompt, [cached, inside?.cache_write_tokens, inside?.audio_tokens])
   const output = portions(billed, [made?.audio_tokens, made?.image_tokens])
   const hidden = rules.totalIsTruth === true ? billed - completion : 0

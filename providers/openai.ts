@@ -1,14 +1,21 @@
 /** OpenAI: the dialect every caller speaks. */
 import type { MaybeCompletionsProvider } from './completions.ts'
 import type { MaybeEmbeddingsProvider } from './embeddings.ts'
+import type { MaybeImagesProvider } from './images.ts'
 import { asObject } from './json.ts'
+import { type MaybeModerationsProvider, openAiModerations } from './moderations.ts'
 import { openAiCompletions } from './openai-completions.ts'
 import { droppable, isSet, openAiDialect, typedTools } from './openai-dialect.ts'
 import { openAiEmbeddings } from './openai-embeddings.ts'
 import type { OpenAiFacts } from './openai-facts.ts'
+import { openAiImages } from './openai-images/capability.ts'
 import { openAiMediaTokens, openAiModel, serviceTierMultiplier } from './openai-models.ts'
+import { openAiSpeech } from './openai-speech/capability.ts'
+import { openAiTranscriptions } from './openai-transcriptions/capability.ts'
 import type { ChatProvider, Refusal, ServerTool } from './provider.ts'
 import type { MaybeResponsesProvider } from './responses.ts'
+import type { MaybeSpeechProvider } from './speech.ts'
+import type { MaybeTranscriptionProvider } from './transcriptions.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
@@ -19,8 +26,10 @@ const FACTS: OpenAiFacts = {
   label: LABEL,
   baseUrl: 'https://api.openai.com/v1',
   keyVariables: ['OPENAI_API_KEY'],
-  bareName: /^(?:gpt-|chatgpt-|o[1-9](?:-|$)|davinci|babbage|text-embedding-|ft:gpt)/,
+  bareName:
+    /^(?:gpt-|chatgpt-|o[1-9](?:-|$)|davinci|babbage|text-embedding-|ft:gpt|dall-e-|whisper-1|tts-1|omni-moderation-|text-moderation-)/,
   domain: 'openai.com',
+  alsoNamed: ['text-completion-openai'],
   // Azure, which refuses both caps at once as OpenAI does.
   alsoAt: ['azure.com'],
   model: openAiModel,
@@ -39,10 +48,21 @@ const FACTS: OpenAiFacts = {
   },
 }
 
-export const openai: ChatProvider & MaybeResponsesProvider & MaybeEmbeddingsProvider & MaybeCompletionsProvider = {
+export const openai: ChatProvider &
+  MaybeResponsesProvider &
+  MaybeEmbeddingsProvider &
+  MaybeCompletionsProvider &
+  MaybeImagesProvider &
+  MaybeTranscriptionProvider &
+  MaybeSpeechProvider &
+  MaybeModerationsProvider = {
   ...openAiDialect(FACTS),
   completions: openAiCompletions(FACTS),
   embeddings: openAiEmbeddings(FACTS),
+  images: openAiImages(FACTS),
+  moderations: openAiModerations(FACTS),
+  speech: openAiSpeech(FACTS),
+  transcriptions: openAiTranscriptions(FACTS, { isUnstreamed: (model) => model === 'whisper-1' }),
 }
 
 /**

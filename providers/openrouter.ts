@@ -8,6 +8,8 @@ import type { MaybeCompletionsProvider } from './completions.ts'
 import type { CutTexts } from './cut-texts.ts'
 import type { MaybeEmbeddingsProvider } from './embeddings.ts'
 import { googleMediaTokens } from './google/media.ts'
+import { googleModel } from './google/models.ts'
+import type { MaybeImagesProvider } from './images.ts'
 import { asObject } from './json.ts'
 import { dataOf, type MediaSize, pagesOf, unknownMedia, upTo } from './media/media-size.ts'
 import { kindOfName } from './model-kind.ts'
@@ -18,6 +20,7 @@ import { openAiEmbeddings } from './openai-embeddings.ts'
 import type { Added, ErrorMembers, OpenAiFacts } from './openai-facts.ts'
 import { openAiMediaTokens, openAiModel } from './openai-models.ts'
 import { count } from './openai-usage.ts'
+import { drawsAtGoogle, drawsAtOpenAi, routedImages, writesToo } from './openrouter-images.ts'
 import type { ChatProvider, ModelFacts, ProviderErrorKind, Refusal, ServerTool } from './provider.ts'
 import type { MaybeResponsesProvider } from './responses.ts'
 import { statedCost } from './stated-cost.ts'
@@ -51,20 +54,36 @@ const FACTS: OpenAiFacts = {
   },
   errorKind,
   listedAs,
+  unpriced,
+  draws: writesToo,
   responses: { billedTools: [], boundsTools: false, stores: false, encryptsThoughts: false, leastOutput: 1 },
 }
 
-export const openrouter: ChatProvider & MaybeResponsesProvider & MaybeEmbeddingsProvider & MaybeCompletionsProvider = {
+export const openrouter: ChatProvider &
+  MaybeResponsesProvider &
+  MaybeEmbeddingsProvider &
+  MaybeCompletionsProvider &
+  MaybeImagesProvider = {
   ...openAiDialect(FACTS),
   completions: openAiCompletions(FACTS),
   embeddings: openAiEmbeddings(FACTS, { adds: priceBound }),
+  images: routedImages(FACTS, priceBound),
 }
 
-/** Embedders are not in its list of prices. It takes what who made them takes, and states what that was. */
-function listedAs(model: string): { provider: string; model: string } {
+/**
+ * Its list of prices has no embedders, and of models that draw the price of text alone, a tenth of what an image's tokens cost. It takes
+ * what who made them takes, and states what that was. What images of OpenAI's cost there is in no list: such a model has no price.
+ */
+function listedAs(model: string): { provider: string; model: string } | null {
   const vendor = model.slice(0, Math.max(0, model.indexOf('/')))
-  const isListed = kindOfName(model) === 'embedding' && (vendor === 'openai' || vendor === 'google')
-  return isListed ? { provider: vendor, model: baseName(model) } : { provider: 'openrouter', model }
+  if (drawsAtOpenAi(model)) return null
+  const isMakers = kindOfName(model) === 'embedding' ? vendor === 'openai' || vendor === 'google' : drawsAtGoogle(model)
+  return isMakers ? { provider: vendor, model: baseName(model) } : { provider: 'openrouter', model }
+}
+
+function unpriced(model: string): string | null {
+  if (!drawsAtOpenAi(model)) return null
+  return `What the images of '${model.slice(0, 100)}' cost is in no list of prices.`
 }
 
 /**
@@ -86,8 +105,10 @@ function routedModel(name: string, json: Json = {}): ModelFacts {
     json.include_reasoning === false ||
     [name, ...otherModels(json)].some((model) => HIDES_REASONING.test(model) || hidesAtOpenAi(model))
   const own = name.startsWith('openai/') ? openAiModel(baseName(name)) : PLAIN_MODEL
+  const most = drawsAtGoogle(name) ? { maxOutputTokens: googleModel(baseName(name)).maxOutputTokens } : {}
   return {
     ...own,
+    ...most,
     hiddenReasoning: hides,
     ...(INPUT_FACTS[name.slice(0, Math.max(0, name.indexOf('/')))] ?? UNKNOWN_INPUT),
   }

@@ -1,4 +1,5 @@
 /** Which provider a `litellm_params.model` means. */
+import type { CloudFacts } from './cloud.ts'
 
 /** The prefix of a model in config.yaml: `openai`, `groq` ... The providers this version knows are in the registry. */
 export type ProviderName = string
@@ -9,8 +10,20 @@ export interface ProviderFacts {
   keyVariables: readonly string[]
   /** Model names without a prefix that can only be this provider's. */
   bareName: RegExp | null
+  /** Other prefixes that mean it. @default none */
+  alsoNamed?: readonly string[]
   /** Hosts the provider's own key may be sent to without the operator saying so. */
   domain: string
+  /** The environment variable that says where it stands, for one that stands where its operator put it; left out elsewhere. */
+  baseVariable?: string
+  /** The environment variable of the version of its API, for one that wants a version in every request. */
+  versionVariable?: string
+  /** It is the operator's own server, which wants no key. */
+  isOwnServer?: boolean
+  /** Its usual place, for such a server. */
+  baseUrl?: string
+  /** It is a cloud: an address is made of a region, and a credential has several parts. */
+  cloud?: CloudFacts
 }
 
 export type KnownProviders = Readonly<Record<ProviderName, ProviderFacts>>
@@ -27,10 +40,17 @@ export function splitModel(
 ): { provider: ProviderName; upstreamModel: string } | null {
   const slash = model.indexOf('/')
   const prefix = slash < 0 ? '' : model.slice(0, slash)
-  if (Object.hasOwn(known, prefix)) {
+  const named = providerNamed(known, prefix)
+  if (named !== null) {
     const upstreamModel = model.slice(slash + 1)
-    return upstreamModel === '' ? null : { provider: prefix, upstreamModel }
+    return upstreamModel === '' ? null : { provider: named, upstreamModel }
   }
   const provider = slash < 0 ? providerOfBareName(known, model) : null
   return provider === null ? null : { provider, upstreamModel: model }
+}
+
+/** The provider that a prefix means. */
+export function providerNamed(known: KnownProviders, prefix: string): ProviderName | null {
+  if (Object.hasOwn(known, prefix)) return prefix
+  return Object.keys(known).find((name) => known[name]?.alsoNamed?.includes(prefix)) ?? null
 }

@@ -8,9 +8,11 @@ import type { CutTexts } from './cut-texts.ts'
 import type { DeploymentCall } from './deployment-call.ts'
 import type { Member } from './json-members.ts'
 import type { Shape, Stranger } from './known-members/shape.ts'
+import type { Listing } from './listing.ts'
 import type { MediaSize } from './media/media-size.ts'
 import type { ProviderFacts } from './provider-name.ts'
 import type { Reading } from './reading.ts'
+import type { Sign } from './sign.ts'
 
 /** A chat completion request as the caller sent it: the bytes, where their members are, and what was read from them. */
 export interface ChatRequest {
@@ -114,6 +116,8 @@ export interface ProviderResponse {
   outputText(): string
   /** All text of the output: content, thoughts, names and arguments of calls. */
   shownText(): string
+  /** Of those bytes. @default JSON */
+  contentType?: string
   /**
    * The bytes for the caller. `usage` stands in where none was stated, and where it `replaces` the statement: what is shown is what was
    * charged. `cost` (dollars, a JSON number) becomes `usage.cost` in place of whatever the provider says of its own costs; null leaves
@@ -197,6 +201,10 @@ export interface ProviderError {
   internal: string
   /** The server does not know this member, which we added: the call may be made again without it. */
   rejects?: 'usage_question'
+  /** Nobody was asked: we had no connection to give, or may not call. */
+  isOurs?: true
+  /** The request went out and nobody knows what came of it: the provider may have done the work and bill it. */
+  isUnknown?: true
   /** What the failed response says it used, where it does and not that it was free: that is charged. */
   consumed?: Reading
 }
@@ -228,8 +236,8 @@ export interface Provider extends ProviderFacts {
   tierMultiplier(tier: string | null, model: string): bigint
   /** The name whose price a call has: of the model that served, or of the one that was asked for where that alone tells. */
   pricedAs(asked: string, served: string | null): string
-  /** Where the price data set lists a model under such a name; null where it can't. */
-  listedAs(model: string): { provider: string; model: string } | null
+  /** Where the price data set lists a model under such a name, for a deployment at such an address; null where it can't. */
+  listedAs(model: string, apiBase?: string | null): Listing | null
   /** Where the price data set lists the models it serves. Left out: under the one name that prices them, all of them. */
   modelLists?: readonly ModelList[]
   /** It sells models of others, which change daily: some cost nothing, and their names may begin with its own. */
@@ -241,6 +249,8 @@ export interface Provider extends ProviderFacts {
     headers: Readonly<Record<string, string | string[] | undefined>>,
     body: Buffer,
   ): ProviderError
+  /** The headers that say who asks, for one that takes no key as it is; left out elsewhere, where `prepare` sends the key. */
+  sign?: Sign
   /** Chat completions, whatever its own dialect is. */
   chat?: ChatCapability
 }
@@ -268,6 +278,8 @@ export interface ChatCapability {
    * contradict itself. Where it is left out, any.
    */
   leastOutput?(json: Readonly<Record<string, unknown>>, model: string): number
+  /** Whether a model draws beside what it writes, asked or not: no cap is known to bound an image's tokens. @default it does not */
+  draws?(model: string): boolean
   /** Other models the request allows in the place of the one it names: the dearest of all is held. */
   mayServe(json: Readonly<Record<string, unknown>>): readonly string[]
   prepare(call: ProviderCall): UpstreamRequest

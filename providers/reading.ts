@@ -1,5 +1,5 @@
 /** What a response says that it used: tokens, who served, and what the provider bills. */
-import { inputTokens, outputTokens, type Usage } from './usage.ts'
+import { isUsed, type Usage } from './usage.ts'
 
 /** Of a response, JSON or stream. */
 export interface Reading {
@@ -16,6 +16,8 @@ export interface Reading {
   byModel: readonly { model: string; usage: Usage }[] | null
   /** Uses of the provider's own tools that its response shows, stated or not. */
   toolUses?: Readonly<Record<string, number>>
+  /** What of the response is no text, as it shows: images, their tokens. Left out where nothing is known of it. */
+  seen?: Readonly<Partial<Omit<Usage, 'toolFees'>>>
 }
 
 /** Nothing read yet. */
@@ -25,5 +27,5 @@ export function emptyReading(): Reading {
 
 /** Whether what failed was paid for all the same: it says what it used, and not that this was free. */
 export function isPaid({ usage, cost }: Reading): boolean {
-  return usage !== null && cost !== 0n && inputTokens(usage) + outputTokens(usage) > 0
+  return usage !== null && cost !== 0n && isUsed(usage)
 }

@@ -1,19 +1,35 @@
 /** The providers this version can call, by the prefix of a model. */
 import { anthropic } from './anthropic.ts'
+import { bedrock } from './bedrock.ts'
 import type { MaybeCompletionsProvider } from './completions.ts'
 import type { MaybeEmbeddingsProvider } from './embeddings.ts'
+import type { MaybeGenerateProvider } from './generate.ts'
 import { google } from './google.ts'
 import { groq } from './groq.ts'
 import { huggingface } from './huggingface.ts'
+import type { MaybeImagesProvider } from './images.ts'
 import type { MaybeMessagesProvider } from './messages.ts'
+import type { MaybeModerationsProvider } from './moderations.ts'
 import { openai } from './openai.ts'
 import { openrouter } from './openrouter.ts'
+import { OTHERS } from './others.ts'
 import type { ChatProvider } from './provider.ts'
 import type { MaybeResponsesProvider } from './responses.ts'
+import type { MaybeSpeechProvider } from './speech.ts'
+import type { MaybeTranscriptionProvider } from './transcriptions.ts'
+import { vertex } from './vertex.ts'
 import { xai } from './xai.ts'
 
 /** One that may have any of the capabilities. */
-type AnyProvider = MaybeMessagesProvider & MaybeResponsesProvider & MaybeEmbeddingsProvider & MaybeCompletionsProvider
+export type AnyProvider = MaybeMessagesProvider &
+  MaybeResponsesProvider &
+  MaybeEmbeddingsProvider &
+  MaybeCompletionsProvider &
+  MaybeGenerateProvider &
+  MaybeImagesProvider &
+  MaybeTranscriptionProvider &
+  MaybeSpeechProvider &
+  MaybeModerationsProvider
 
 export const PROVIDERS: Readonly<Record<string, AnyProvider>> = {
   openai,
@@ -23,6 +39,9 @@ export const PROVIDERS: Readonly<Record<string, AnyProvider>> = {
   xai,
   huggingface,
   openrouter,
+  bedrock,
+  vertex_ai: vertex,
+  ...OTHERS,
 }
 
 export function findProvider(name: string): AnyProvider | null {

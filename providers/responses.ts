@@ -17,9 +17,10 @@ import type {
 
 type Json = Readonly<Record<string, unknown>>
 
-/** A request for a response as the caller sent it: the bytes, where their members are, and what was read from them. */
+/** A request for a response as the caller sent it: the bytes, but for media that were cut out, where their members are, and what was read. */
 export interface ResponsesRequest {
   text: Buffer
+  cuts: CutTexts
   members: readonly Member[]
   json: Json
   /** The name the caller asked for. */

@@ -23,6 +23,22 @@ export function shownUsage(text: Buffer, read: Usage | null, cost: string | null
   return changes.length === 0 ? text : changeMembers(text, objectMembers(text), changes)
 }
 
+/**
+ * A body whose `usage` is shown: what the provider said where that `isStated`, else ours.
+ * @param cost as above. @param more is changed too.
+ */
+export function withUsage(
+  body: Buffer,
+  { usage, isStated, cost }: { usage: unknown; isStated: boolean; cost: string | null },
+  more: readonly Change[] = [],
+): Buffer {
+  const members = objectMembers(body)
+  const own = members.findLast(({ key }) => key === 'usage')
+  const text =
+    own !== undefined && isStated ? body.subarray(own.valueStart, own.end) : Buffer.from(JSON.stringify(usage))
+  return changeMembers(body, members, [{ key: 'usage', value: shownUsage(text, null, cost).toString('utf8') }, ...more])
+}
+
 /** Counts that mean something else at OpenAI, stand elsewhere there, or are not those that were billed. */
 function corrections(stated: Record<string, unknown>, read: Usage): Change[] {
   const changes: Change[] = []

@@ -3,10 +3,12 @@
  * is a 400, errors are plain strings.
  */
 import type { CutTexts } from './cut-texts.ts'
+import type { MaybeImagesProvider } from './images.ts'
 import { asObject } from './json.ts'
 import { exactly, type MediaSize, unknownMedia } from './media/media-size.ts'
 import { droppable, isSet, openAiDialect, PLAIN_MODEL } from './openai-dialect.ts'
-import type { ErrorMembers } from './openai-facts.ts'
+import type { ErrorMembers, OpenAiFacts } from './openai-facts.ts'
+import { openAiImages } from './openai-images/capability.ts'
 import { count } from './openai-usage.ts'
 import type { ChatProvider, ModelFacts, ProviderErrorKind, Refusal, ServerTool } from './provider.ts'
 import type { MaybeResponsesProvider } from './responses.ts'
@@ -16,7 +18,7 @@ type Json = Readonly<Record<string, unknown>>
 
 const LABEL = 'xAI'
 
-export const xai: ChatProvider & MaybeResponsesProvider = openAiDialect({
+const FACTS: OpenAiFacts = {
   name: 'xai',
   label: LABEL,
   baseUrl: 'https://api.x.ai/v1',
@@ -37,7 +39,14 @@ export const xai: ChatProvider & MaybeResponsesProvider = openAiDialect({
   },
   errorKind,
   responses: { billedTools: [], boundsTools: false, stores: true, encryptsThoughts: true, leastOutput: 1 },
-})
+}
+
+export const xai: ChatProvider & MaybeResponsesProvider & MaybeImagesProvider = {
+  ...openAiDialect(FACTS),
+  images: openAiImages(FACTS, {
+    lacks: ['background', 'moderation', 'output_compression', 'output_format', 'quality', 'size', 'style'],
+  }),
+}
 
 /** All but the first generations reason, and most do it out of sight. */
 const PLAIN = /^grok-(?:2|beta|vision)|^grok-3(?!-mini)|non-reasoning/

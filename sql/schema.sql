@@ -30,25 +30,26 @@ create table public.credit_usage_attribution (
   provenance character varying(20),
   outcome character varying(40),
   details jsonb,
+  sequence bigint default (0 + ((pg_current_xact_id())::text)::bigint),
   constraint credit_usage_attribution_pkey PRIMARY KEY (id),
   constraint credit_usage_attribution_call_id_cause_key UNIQUE (call_id, cause),
   constraint credit_usage_attribution_allocation_id_fkey FOREIGN KEY (allocation_id) REFERENCES public.user_credit_allocations(id) ON DELETE RESTRICT DEFERRABLE INITIALLY DEFERRED,
   constraint credit_usage_attribution_org_id_fkey FOREIGN KEY (org_id) REFERENCES public.organizations(id) ON DELETE RESTRICT,
-  constraint credit_usage_attribution_cause_check CHECK (cause::text = ANY (ARRAY['call'::character varying, 'recovery'::character varying, 'dispute'::character varying]::text[])),
-  constraint credit_usage_attribution_check CHECK ((entry::text = 'charge'::text) = (cause::text = 'call'::text)),
-  constraint credit_usage_attribution_credits_used_check CHECK (credits_used >= 0::numeric),
-  constraint credit_usage_attribution_entry_check CHECK (entry::text = ANY (ARRAY['charge'::character varying, 'correction'::character varying]::text[])),
-  constraint credit_usage_attribution_provenance_check CHECK (provenance::text = ANY (ARRAY['provider_cost'::character varying, 'provider_usage'::character varying, 'estimated'::character varying, 'recovered'::character varying, 'disputed'::character varying]::text[])),
-  constraint credit_usage_attribution_source_check CHECK (source::text = ANY (ARRAY['sql'::character varying, 'proxy'::character varying]::text[]))
+  constraint credit_usage_attribution_is_sound CHECK (tollgate.charge_is_sound(credits_used, entry, cause, source, provenance)) NOT VALID
 );
 CREATE INDEX idx_credit_usage_allocation_id ON public.credit_usage_attribution USING btree (allocation_id);
+CREATE INDEX idx_credit_usage_at_risk ON public.credit_usage_attribution USING btree (created_at) WHERE (details ? 'at_risk'::text);
 CREATE INDEX idx_credit_usage_created_at ON public.credit_usage_attribution USING btree (created_at);
+CREATE INDEX idx_credit_usage_disputed ON public.credit_usage_attribution USING btree (created_at) WHERE ((provenance)::text = 'disputed'::text);
 CREATE INDEX idx_credit_usage_metadata_gin ON public.credit_usage_attribution USING gin (request_metadata) WHERE (request_metadata IS NOT NULL);
 CREATE INDEX idx_credit_usage_org_id ON public.credit_usage_attribution USING btree (org_id);
 CREATE INDEX idx_credit_usage_request_id ON public.credit_usage_attribution USING btree (org_id, request_id) WHERE (request_id IS NOT NULL);
+CREATE INDEX idx_credit_usage_sequence ON public.credit_usage_attribution USING btree (sequence) WHERE (sequence IS NOT NULL);
 CREATE INDEX idx_credit_usage_service_type ON public.credit_usage_attribution USING btree (service_type);
+CREATE INDEX idx_credit_usage_session ON public.credit_usage_attribution USING btree (org_id, ((details ->> 'session_id'::text)), created_at) WHERE ((details ->> 'session_id'::text) IS NOT NULL);
 CREATE INDEX idx_credit_usage_user_id ON public.credit_usage_attribution USING btree (user_id);
 CREATE TRIGGER credit_usage_attribution_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.credit_usage_attribution FOR EACH STATEMENT EXECUTE FUNCTION tollgate.refuse_change();
+CREATE TRIGGER credit_usage_attribution_counted AFTER INSERT ON public.credit_usage_attribution REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION tollgate.usage_add();
 comment on table public.credit_usage_attribution is 'The journal of charges: one row for each call and each deduct_credits, and corrections. Append-only.';
 comment on column public.credit_usage_attribution.api_cost is 'Dollars the provider takes; of a disputed row, what it stated.';
 comment on column public.credit_usage_attribution.call_id is 'Minted here: the billing key.';
@@ -56,6 +57,7 @@ comment on column public.credit_usage_attribution.cause is 'Why there is this ro
 comment on column public.credit_usage_attribution.details is 'Usage, rates, timing, who served it: what GET /v1/calls/{call_id} shows.';
 comment on column public.credit_usage_attribution.outcome is 'How the call ended: answered, failed, disconnected ...';
 comment on column public.credit_usage_attribution.request_id is 'As the caller sent it: recorded, not unique, never the billing key.';
+comment on column public.credit_usage_attribution.sequence is 'Where followers of the books find it: the number of the transaction that booked it.';
 grant insert, select on table public.credit_usage_attribution to tollgate_app;
 grant select on table public.credit_usage_attribution to tollgate_caller;
 
@@ -112,25 +114,21 @@ create table public.organization_credit_pools (
   updated_at timestamp with time zone default tollgate.tollgate_now() not null,
   held_credits numeric(20,6) default 0 not null,
   overage_credits numeric(20,6) default 0 not null,
+  low_balance_at numeric(20,6),
   constraint organization_credit_pools_pkey PRIMARY KEY (id),
   constraint organization_credit_pools_org_id_key UNIQUE (org_id),
   constraint organization_credit_pools_org_id_fkey FOREIGN KEY (org_id) REFERENCES public.organizations(id) ON DELETE RESTRICT,
-  constraint organization_credit_pools_allocated_credits_check CHECK (allocated_credits >= 0::numeric),
-  constraint organization_credit_pools_check CHECK (allocated_credits <= total_credits),
-  constraint organization_credit_pools_held_credits_check CHECK (held_credits >= 0::numeric),
-  constraint organization_credit_pools_lifetime_purchased_credits_check CHECK (lifetime_purchased_credits >= 0::numeric),
-  constraint organization_credit_pools_lifetime_spent_amount_check CHECK (lifetime_spent_amount >= 0::numeric),
-  constraint organization_credit_pools_monthly_refresh_amount_check CHECK (monthly_refresh_amount >= 0::numeric),
-  constraint organization_credit_pools_overage_credits_check CHECK (overage_credits >= 0::numeric),
-  constraint organization_credit_pools_overage_limit_check CHECK (overage_limit >= 0::numeric),
-  constraint organization_credit_pools_total_credits_check CHECK (total_credits >= 0::numeric),
-  constraint organization_credit_pools_used_credits_check CHECK (used_credits >= 0::numeric)
+  constraint organization_credit_pools_are_sound CHECK (tollgate.pool_is_sound(total_credits, allocated_credits, used_credits, held_credits, overage_credits, monthly_refresh_amount, overage_limit, lifetime_purchased_credits, lifetime_spent_amount)) NOT VALID
 ) with (fillfactor=70);
 CREATE INDEX idx_org_credit_pools_org_id ON public.organization_credit_pools USING btree (org_id);
+CREATE INDEX idx_org_pools_next_refresh ON public.organization_credit_pools USING btree (next_refresh_date);
+CREATE TRIGGER organization_credit_pools_low AFTER UPDATE OF used_credits, total_credits ON public.organization_credit_pools FOR EACH ROW WHEN ((new.total_credits - new.used_credits) <= new.low_balance_at AND ((old.total_credits - old.used_credits) > old.low_balance_at OR (old.total_credits - old.used_credits) > 0::numeric AND (new.total_credits - new.used_credits) <= 0::numeric)) EXECUTE FUNCTION tollgate.outbox_balance_fell();
+CREATE TRIGGER organization_credit_pools_mark BEFORE INSERT OR UPDATE OF total_credits ON public.organization_credit_pools FOR EACH ROW EXECUTE FUNCTION tollgate.outbox_set_low_balance();
 CREATE TRIGGER update_org_credit_pools_updated_at BEFORE UPDATE ON public.organization_credit_pools FOR EACH ROW WHEN (new.updated_at = old.updated_at) EXECUTE FUNCTION public.update_updated_at_column();
 comment on table public.organization_credit_pools is 'An organization''s prepaid credits.';
 comment on column public.organization_credit_pools.available_credits is 'What can still be handed to users.';
 comment on column public.organization_credit_pools.held_credits is 'Set aside by running calls.';
+comment on column public.organization_credit_pools.low_balance_at is 'What is left becomes low here: a fifth of what was there when credits came last.';
 comment on column public.organization_credit_pools.overage_credits is 'How far the organization''s allocations, holds counted, are below zero together.';
 comment on column public.organization_credit_pools.overage_limit is 'Null: unlimited.';
 grant insert, select, update on table public.organization_credit_pools to tollgate_app;
@@ -178,10 +176,12 @@ create table public.organization_subscriptions (
 );
 CREATE INDEX idx_org_subs_lago ON public.organization_subscriptions USING btree (lago_subscription_id);
 CREATE INDEX idx_org_subs_org_id ON public.organization_subscriptions USING btree (org_id);
+CREATE INDEX idx_org_subs_period_end ON public.organization_subscriptions USING btree (current_period_end) WHERE ((status)::text = 'active'::text);
 CREATE INDEX idx_org_subs_plan ON public.organization_subscriptions USING btree (subscription_plan);
 CREATE INDEX idx_org_subs_status ON public.organization_subscriptions USING btree (status);
 CREATE INDEX idx_org_subs_stripe ON public.organization_subscriptions USING btree (stripe_subscription_id);
 CREATE UNIQUE INDEX idx_org_subs_one_active ON public.organization_subscriptions USING btree (org_id) WHERE ((status)::text = 'active'::text);
+CREATE TRIGGER org_subs_plan_begins_or_ends BEFORE INSERT OR UPDATE OF status ON public.organization_subscriptions FOR EACH ROW EXECUTE FUNCTION tollgate.plan_begins_or_ends();
 CREATE TRIGGER update_org_subs_updated_at BEFORE UPDATE ON public.organization_subscriptions FOR EACH ROW EXECUTE FUNCTION public.update_updated_at_column();
 comment on table public.organization_subscriptions is 'The plan of an organization. At most one is active.';
 grant insert, select, update on table public.organization_subscriptions to tollgate_app;
@@ -199,6 +199,7 @@ create table public.organizations (
   status character varying(20) default 'active'::character varying not null,
   created_at timestamp with time zone default tollgate.tollgate_now() not null,
   updated_at timestamp with time zone default tollgate.tollgate_now() not null,
+  is_budgeted boolean default false not null,
   constraint organizations_pkey PRIMARY KEY (id),
   constraint organizations_name_key UNIQUE (name),
   constraint organizations_max_seats_check CHECK (max_seats >= 0),
@@ -206,6 +207,7 @@ create table public.organizations (
 );
 CREATE TRIGGER update_organizations_updated_at BEFORE UPDATE ON public.organizations FOR EACH ROW EXECUTE FUNCTION public.update_updated_at_column();
 comment on table public.organizations is 'Who pays. An organization that has books is deactivated, never deleted.';
+comment on column public.organizations.is_budgeted is 'Bounded by budgets, like the organization default: nothing is bought in advance, and no markup is added.';
 grant insert, select, update on table public.organizations to tollgate_app;
 grant select on table public.organizations to tollgate_caller;
 
@@ -244,16 +246,14 @@ create table public.user_credit_allocations (
   constraint user_credit_allocations_pkey PRIMARY KEY (id),
   constraint user_credit_allocations_org_id_user_id_key UNIQUE (org_id, user_id),
   constraint user_credit_allocations_org_id_fkey FOREIGN KEY (org_id) REFERENCES public.organizations(id) ON DELETE RESTRICT,
-  constraint user_credit_allocations_allocated_credits_check CHECK (allocated_credits >= 0::numeric),
-  constraint user_credit_allocations_held_credits_check CHECK (held_credits >= 0::numeric),
-  constraint user_credit_allocations_margin_credits_check CHECK (margin_credits >= 0::numeric),
-  constraint user_credit_allocations_reset_period_check CHECK (reset_period::text = ANY (ARRAY['daily'::character varying, 'weekly'::character varying, 'monthly'::character varying, 'never'::character varying]::text[])),
-  constraint user_credit_allocations_used_credits_check CHECK (used_credits >= 0::numeric)
+  constraint user_credit_allocations_are_sound CHECK (tollgate.allocation_is_sound(reset_period, allocated_credits, used_credits, held_credits, margin_credits)) NOT VALID
 ) with (fillfactor=70);
 CREATE INDEX idx_user_credits_active ON public.user_credit_allocations USING btree (is_active);
+CREATE INDEX idx_user_credits_next_reset ON public.user_credit_allocations USING btree (next_reset_date);
 CREATE INDEX idx_user_credits_org_id ON public.user_credit_allocations USING btree (org_id, user_id);
 CREATE INDEX idx_user_credits_user_id ON public.user_credit_allocations USING btree (user_id, org_id);
 CREATE TRIGGER update_user_credits_updated_at BEFORE UPDATE ON public.user_credit_allocations FOR EACH ROW WHEN (new.updated_at = old.updated_at) EXECUTE FUNCTION public.update_updated_at_column();
+CREATE TRIGGER user_credit_allocations_used AFTER UPDATE OF used_credits ON public.user_credit_allocations FOR EACH ROW WHEN (new.used_credits > old.used_credits AND new.used_credits >= (new.allocated_credits * 0.8) AND new.allocated_credits > 0::numeric AND NOT new.follows_pool AND (old.used_credits < (old.allocated_credits * 0.8) OR old.used_credits < old.allocated_credits AND new.used_credits >= new.allocated_credits)) EXECUTE FUNCTION tollgate.outbox_allocation_used();
 comment on table public.user_credit_allocations is 'The part of a pool that one user may spend.';
 comment on column public.user_credit_allocations.follows_pool is 'Takes from the pool what nobody has whenever it is short: a service''s.';
 comment on column public.user_credit_allocations.margin_credits is 'What its running calls may still need beside their holds: the sum of theirs.';
@@ -542,7 +542,8 @@ comment on type tollgate.batch_limit is 'A limit with an amount, of one of the c
 
 create type tollgate.call_limits as (
   touched tollgate.limit_use[],
-  key_used numeric
+  key_used numeric,
+  lacks_slice boolean
 );
 comment on type tollgate.call_limits is 'The limits of one call of a batch, as its hold remembers them, and what its key has used.';
 
@@ -590,7 +591,11 @@ create type tollgate.hold_request as (
   service_name character varying,
   request_id character varying,
   uncertain numeric,
-  limits tollgate.limit_request[]
+  limits tollgate.limit_request[],
+  wait_ms integer,
+  in_line boolean,
+  leaves boolean,
+  sliced boolean
 );
 comment on type tollgate.hold_request is 'A call that asks for a hold. Amounts are credits.';
 
@@ -619,9 +624,28 @@ create type tollgate.limits_seen as (
   available numeric,
   limited_by jsonb,
   has_call boolean,
-  key_used numeric
+  key_used numeric,
+  available_if_idle numeric,
+  has_call_if_idle boolean,
+  line text,
+  short_slice boolean,
+  quota jsonb
 );
 comment on type tollgate.limits_seen is 'What a call alone finds out about its limits.';
+
+create type tollgate.outbox_event as (
+  sequence bigint,
+  source smallint,
+  row_id character varying,
+  event_id character varying,
+  type character varying,
+  org_id uuid,
+  user_id character varying,
+  created_at timestamp with time zone,
+  credits numeric,
+  data jsonb
+);
+comment on type tollgate.outbox_event is 'An event as followers read it, ordered by sequence, source (1 ledger_journal, 2 credit_usage_attribution, 3 outbox_events) and row.';
 
 create type tollgate.payer as (
   org_id uuid,
@@ -776,6 +800,36 @@ CREATE INDEX idx_invitations_org_id ON tollgate.invitations USING btree (org_id,
 comment on table tollgate.invitations is 'Who was asked to join an organization. The token is shown once; its SHA-256 is kept.';
 grant insert, select, update on table tollgate.invitations to tollgate_app;
 
+create table tollgate.kept_responses (
+  org_id uuid not null,
+  user_id character varying(255) not null,
+  id character varying(200) not null,
+  kept text not null,
+  kept_at timestamp with time zone default tollgate.tollgate_now() not null,
+  constraint kept_responses_pkey PRIMARY KEY (org_id, user_id, id),
+  constraint kept_responses_org_id_fkey FOREIGN KEY (org_id) REFERENCES public.organizations(id) ON DELETE RESTRICT
+);
+CREATE INDEX idx_kept_responses_kept_at ON tollgate.kept_responses USING btree (kept_at);
+comment on table tollgate.kept_responses is 'Responses and their items, for the user of the organization they were made for and nobody else. Empty unless tollgate.kept_responses_hours is set; removed after so many hours.';
+comment on column tollgate.kept_responses.kept is 'JSON: an item as the caller got it; of a response, {"input": what the model read, "response": what the caller got}.';
+grant delete, insert, select, update on table tollgate.kept_responses to tollgate_app;
+
+create table tollgate.lago_subscriptions (
+  lago_id uuid not null,
+  org_id uuid not null,
+  plan_code character varying(255) not null,
+  created_at timestamp with time zone not null,
+  period_start timestamp with time zone,
+  period_end timestamp with time zone,
+  is_followed boolean default false not null,
+  ended_at timestamp with time zone,
+  constraint lago_subscriptions_pkey PRIMARY KEY (lago_id),
+  constraint lago_subscriptions_org_id_fkey FOREIGN KEY (org_id) REFERENCES public.organizations(id) ON DELETE RESTRICT
+);
+CREATE INDEX idx_lago_subscriptions_org_id ON tollgate.lago_subscriptions USING btree (org_id, created_at);
+comment on table tollgate.lago_subscriptions is 'Subscriptions of Lago: the newest of an organization is its plan. What has ended stays ended, whatever comes later.';
+grant insert, select, update on table tollgate.lago_subscriptions to tollgate_app;
+
 create table tollgate.ledger_holds (
   call_id uuid not null,
   owner uuid not null,
@@ -797,14 +851,7 @@ create table tollgate.ledger_holds (
   closed_at timestamp with time zone,
   limits tollgate.limit_use[],
   constraint ledger_holds_pkey PRIMARY KEY (call_id),
-  constraint ledger_holds_charged_credits_check CHECK (charged_credits >= 0::numeric),
-  constraint ledger_holds_check CHECK ((state::text = 'open'::text) = (closed_at IS NULL)),
-  constraint ledger_holds_checkpoint_api_cost_check CHECK (checkpoint_api_cost >= 0::numeric),
-  constraint ledger_holds_checkpoint_credits_check CHECK (checkpoint_credits >= 0::numeric),
-  constraint ledger_holds_held_credits_check CHECK (held_credits >= 0::numeric),
-  constraint ledger_holds_input_credits_check CHECK (input_credits >= 0::numeric),
-  constraint ledger_holds_margin_credits_check CHECK (margin_credits >= 0::numeric),
-  constraint ledger_holds_state_check CHECK (state::text = ANY (ARRAY['open'::character varying, 'settled'::character varying, 'released'::character varying, 'recovered'::character varying]::text[]))
+  constraint ledger_holds_are_sound CHECK (tollgate.ledger_hold_is_sound(state, closed_at, held_credits, input_credits, margin_credits, checkpoint_credits, checkpoint_api_cost, charged_credits)) NOT VALID
 ) with (fillfactor=80);
 CREATE INDEX idx_ledger_holds_open ON tollgate.ledger_holds USING btree (org_id) WHERE ((state)::text = 'open'::text);
 comment on table tollgate.ledger_holds is 'One row a call: the credits set aside for it, then how it was closed. Open once, closed once.';
@@ -823,12 +870,18 @@ create table tollgate.ledger_identity (
   ledger_id uuid default gen_random_uuid() not null,
   only_row boolean default true not null,
   created_at timestamp with time zone default tollgate.tollgate_now() not null,
+  time_zone character varying(64) default 'UTC'::character varying not null,
+  server bigint,
+  sequence_base bigint default 0 not null,
   constraint ledger_identity_pkey PRIMARY KEY (ledger_id),
   constraint ledger_identity_only_row_key UNIQUE (only_row),
   constraint ledger_identity_only_row_check CHECK (only_row)
 );
 comment on table tollgate.ledger_identity is 'One row. A settlement that was spooled for another ledger is refused by this id.';
+comment on column tollgate.ledger_identity.server is 'The PostgreSQL server the books are on; on another one their sequence goes on from sequence_base.';
+comment on column tollgate.ledger_identity.time_zone is 'In which days, weeks and months begin: tollgate.time_zone of the program that started last.';
 grant select on table tollgate.ledger_identity to tollgate_app;
+grant update (time_zone) on table tollgate.ledger_identity to tollgate_app;
 
 create table tollgate.ledger_journal (
   id bigint generated always as identity not null,
@@ -845,6 +898,7 @@ create table tollgate.ledger_journal (
   actor character varying(255),
   note text,
   created_at timestamp with time zone default tollgate.tollgate_now() not null,
+  sequence bigint default (0 + ((pg_current_xact_id())::text)::bigint),
   constraint ledger_journal_pkey PRIMARY KEY (id),
   constraint ledger_journal_org_id_fkey FOREIGN KEY (org_id) REFERENCES public.organizations(id) ON DELETE RESTRICT,
   constraint ledger_journal_cause_check CHECK (cause::text = ANY (ARRAY['recovery'::character varying, 'dispute'::character varying]::text[])),
@@ -853,6 +907,7 @@ create table tollgate.ledger_journal (
 );
 CREATE INDEX idx_ledger_journal_org_id ON tollgate.ledger_journal USING btree (org_id, created_at);
 CREATE INDEX idx_ledger_journal_refund ON tollgate.ledger_journal USING btree (call_id) WHERE (((kind)::text = 'refund'::text) AND (call_id IS NOT NULL));
+CREATE INDEX idx_ledger_journal_sequence ON tollgate.ledger_journal USING btree (sequence) WHERE (sequence IS NOT NULL);
 CREATE INDEX idx_ledger_journal_user ON tollgate.ledger_journal USING btree (user_id, created_at) WHERE (user_id IS NOT NULL);
 CREATE UNIQUE INDEX idx_ledger_journal_correction ON tollgate.ledger_journal USING btree (call_id, cause) WHERE ((kind)::text = 'correction'::text);
 CREATE TRIGGER ledger_journal_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON tollgate.ledger_journal FOR EACH STATEMENT EXECUTE FUNCTION tollgate.refuse_change();
@@ -860,6 +915,7 @@ CREATE TRIGGER ledger_journal_durable BEFORE INSERT ON tollgate.ledger_journal F
 comment on table tollgate.ledger_journal is 'Every movement of credits that is not a charge, by what it did to each balance, so that the audit can add them up. Append-only.';
 comment on column tollgate.ledger_journal.cause is 'Of a correction: what made it necessary. At most one correction of a call for each.';
 comment on column tollgate.ledger_journal.paid is 'Dollars, where money changed hands.';
+comment on column tollgate.ledger_journal.sequence is 'As that of credit_usage_attribution.';
 grant insert, select on table tollgate.ledger_journal to tollgate_app;
 
 create table tollgate.ledger_limits (
@@ -872,17 +928,33 @@ create table tollgate.ledger_limits (
   used numeric(20,6) default 0 not null,
   window_end timestamp with time zone,
   constraint ledger_limits_pkey PRIMARY KEY (kind, id, window_start),
-  constraint ledger_limits_held_check CHECK (held >= 0::numeric),
-  constraint ledger_limits_limit_amount_check CHECK (limit_amount >= 0::numeric),
-  constraint ledger_limits_unit_check CHECK (unit::text = ANY (ARRAY['credits'::character varying, 'calls'::character varying]::text[])),
-  constraint ledger_limits_used_check CHECK (used >= 0::numeric)
+  constraint ledger_limits_are_sound CHECK (tollgate.ledger_limit_is_sound(unit, limit_amount, held, used)) NOT VALID
 ) with (fillfactor=70);
+CREATE TRIGGER ledger_limits_used AFTER UPDATE OF used, limit_amount ON tollgate.ledger_limits FOR EACH ROW WHEN (new.limit_amount > 0::numeric AND new.used >= (new.limit_amount * 0.8) AND new.kind::text <> 'proxy'::text AND (old.limit_amount IS NULL OR old.used < (old.limit_amount * 0.8) OR old.used < old.limit_amount AND new.used >= new.limit_amount)) EXECUTE FUNCTION tollgate.outbox_limit_used();
 comment on table tollgate.ledger_limits is 'Every limit besides pool and allocation, one row a window: key budgets, teams, end users, call quotas.';
 comment on column tollgate.ledger_limits.limit_amount is 'Null: no limit, only counted.';
 comment on column tollgate.ledger_limits.unit is 'What is counted. ''calls'' counts one a call.';
 comment on column tollgate.ledger_limits.window_end is 'When the next window begins; null where there is none, or nobody knows.';
 comment on column tollgate.ledger_limits.window_start is 'When the window began; 1970-01-01 (ledger_all_time) where there are no windows.';
 grant insert, select, update on table tollgate.ledger_limits to tollgate_app;
+
+create table tollgate.ledger_openings (
+  id bigint generated always as identity not null,
+  kind character varying(40) not null,
+  limit_id character varying(255) not null,
+  window_start timestamp with time zone not null,
+  credits numeric(20,6) not null,
+  source character varying(40) not null,
+  created_at timestamp with time zone default tollgate.tollgate_now() not null,
+  constraint ledger_openings_pkey PRIMARY KEY (id),
+  constraint ledger_openings_credits_check CHECK (credits > 0::numeric)
+);
+CREATE INDEX idx_ledger_openings_limit ON tollgate.ledger_openings USING btree (kind, limit_id, window_start);
+CREATE TRIGGER ledger_openings_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON tollgate.ledger_openings FOR EACH STATEMENT EXECUTE FUNCTION tollgate.refuse_change();
+comment on table tollgate.ledger_openings is 'Part of what a limit has used that no call here explains. Rows are only added: a later one says what was spent there since.';
+comment on column tollgate.ledger_openings.limit_id is 'With kind and window_start the row of ledger_limits.';
+comment on column tollgate.ledger_openings.source is 'Where it was spent: litellm.';
+grant insert, select on table tollgate.ledger_openings to tollgate_app;
 
 create table tollgate.ledger_processes (
   id uuid not null,
@@ -899,6 +971,34 @@ comment on table tollgate.ledger_processes is 'Owners of holds.';
 comment on column tollgate.ledger_processes.dead_at is 'When another process declared it dead; from then on its lease can not be renewed.';
 comment on column tollgate.ledger_processes.stopped_at is 'When the process went down in order.';
 grant insert, select, update on table tollgate.ledger_processes to tollgate_app;
+
+create table tollgate.ledger_shared_limits (
+  kind character varying(40) not null,
+  id character varying(255) not null,
+  window_start timestamp with time zone not null,
+  window_end timestamp with time zone,
+  amount numeric(20,6) not null,
+  granted numeric(20,6) default 0 not null,
+  constraint ledger_shared_limits_pkey PRIMARY KEY (kind, id, window_start),
+  constraint ledger_shared_limits_amount_check CHECK (amount >= 0::numeric)
+);
+comment on table tollgate.ledger_shared_limits is 'One limit of credits in one window that calls of all organizations share. Holds touch its slices, which are rows of ledger_limits: id#process/shard.';
+comment on column tollgate.ledger_shared_limits.granted is 'The sum of the amounts of its slices, which is at most the amount, but for what was charged beyond holds.';
+grant insert, select, update on table tollgate.ledger_shared_limits to tollgate_app;
+
+create unlogged table tollgate.ledger_waiters (
+  call_id uuid not null,
+  place bigint generated always as identity not null,
+  line text not null,
+  since timestamp with time zone not null,
+  until timestamp with time zone not null,
+  constraint ledger_waiters_pkey PRIMARY KEY (call_id)
+);
+CREATE INDEX idx_ledger_waiters_line ON tollgate.ledger_waiters USING btree (line, place);
+comment on table tollgate.ledger_waiters is 'Calls that only running calls stand in the way of, each in the line of what it waits for. Who came later does not overtake.';
+comment on column tollgate.ledger_waiters.line is 'The allocation or the limit that leaves too little (ledger_line).';
+comment on column tollgate.ledger_waiters.until is 'From then on the row counts for nothing: the call was refused, or its process is gone.';
+grant delete, insert, select, update on table tollgate.ledger_waiters to tollgate_app;
 
 create table tollgate.migrations (
   id integer not null,
@@ -927,6 +1027,101 @@ CREATE TRIGGER organization_provider_keys_changed AFTER INSERT OR DELETE OR UPDA
 CREATE TRIGGER organization_provider_keys_truncated AFTER TRUNCATE ON tollgate.organization_provider_keys FOR EACH STATEMENT EXECUTE FUNCTION tollgate.vault_keys_truncated();
 comment on table tollgate.organization_provider_keys is 'Provider keys that organizations bring, sealed.';
 grant delete, insert, select, update on table tollgate.organization_provider_keys to tollgate_app;
+
+create table tollgate.outbox_blocked (
+  consumer character varying(100) not null,
+  org_id uuid not null,
+  sequence bigint not null,
+  source smallint not null,
+  row_id character varying(40) not null,
+  event_id character varying(100) not null,
+  attempts integer default 1 not null,
+  failing_since timestamp with time zone default tollgate.tollgate_now() not null,
+  next_attempt_at timestamp with time zone not null,
+  last_error character varying(500),
+  constraint outbox_blocked_pkey PRIMARY KEY (consumer, org_id),
+  constraint outbox_blocked_consumer_fkey FOREIGN KEY (consumer) REFERENCES tollgate.outbox_consumers(name) ON DELETE CASCADE
+);
+comment on table tollgate.outbox_blocked is 'Organizations whose next event could not be delivered: their events wait behind it, those of others do not.';
+comment on column tollgate.outbox_blocked.event_id is 'The event that waits first.';
+comment on column tollgate.outbox_blocked.sequence is 'With source and row_id: the last event of the organization that was delivered, or given up.';
+grant delete, insert, select, update on table tollgate.outbox_blocked to tollgate_app;
+
+create table tollgate.outbox_consumers (
+  name character varying(100) not null,
+  started_at timestamp with time zone default tollgate.tollgate_now() not null,
+  started_sequence bigint not null,
+  sequence bigint not null,
+  source smallint default 0 not null,
+  row_id character varying(40) default ''::character varying not null,
+  lease_owner uuid,
+  lease_until timestamp with time zone,
+  sent bigint default 0 not null,
+  sent_at timestamp with time zone,
+  sources integer[] default '{1,2,3}'::integer[] not null,
+  types text[] default '{%}'::text[] not null,
+  constraint outbox_consumers_pkey PRIMARY KEY (name)
+);
+comment on table tollgate.outbox_consumers is 'Who follows the books, and how far each has come. One process at a time works for one of them.';
+comment on column tollgate.outbox_consumers.row_id is 'With sequence and source: the last event that is sent, or waits in outbox_blocked or outbox_letters.';
+comment on column tollgate.outbox_consumers.sources is 'Which tables it reads: 1 ledger_journal, 2 credit_usage_attribution, 3 outbox_events.';
+comment on column tollgate.outbox_consumers.types is 'Which types of events it is told, as patterns of LIKE.';
+grant delete, insert, select, update on table tollgate.outbox_consumers to tollgate_app;
+
+create table tollgate.outbox_events (
+  id uuid default gen_random_uuid() not null,
+  sequence bigint default (0 + ((pg_current_xact_id())::text)::bigint) not null,
+  type character varying(60) not null,
+  org_id uuid,
+  user_id character varying(255),
+  data jsonb not null,
+  once_key character varying(300),
+  created_at timestamp with time zone default tollgate.tollgate_now() not null,
+  constraint outbox_events_pkey PRIMARY KEY (id)
+);
+CREATE INDEX idx_outbox_events_created_at ON tollgate.outbox_events USING btree (created_at);
+CREATE INDEX idx_outbox_events_sequence ON tollgate.outbox_events USING btree (sequence);
+CREATE UNIQUE INDEX idx_outbox_events_once ON tollgate.outbox_events USING btree (once_key) WHERE (once_key IS NOT NULL);
+comment on table tollgate.outbox_events is 'What happened that has no row of the books: a balance that became low, a key that was changed. Kept for 30 days.';
+comment on column tollgate.outbox_events.once_key is 'An event that must not be told twice has one.';
+comment on column tollgate.outbox_events.org_id is 'Null: it is about no organization.';
+grant delete, insert, select on table tollgate.outbox_events to tollgate_app;
+
+create table tollgate.outbox_letters (
+  consumer character varying(100) not null,
+  event_id character varying(100) not null,
+  org_id uuid not null,
+  source smallint not null,
+  row_id character varying(40) not null,
+  type character varying(60) not null,
+  state character varying(10) not null,
+  attempts integer default 0 not null,
+  since timestamp with time zone default tollgate.tollgate_now() not null,
+  next_attempt_at timestamp with time zone default tollgate.tollgate_now() not null,
+  last_error character varying(500),
+  was_sent boolean default false not null,
+  constraint outbox_letters_pkey PRIMARY KEY (consumer, event_id),
+  constraint outbox_letters_consumer_fkey FOREIGN KEY (consumer) REFERENCES tollgate.outbox_consumers(name) ON DELETE CASCADE,
+  constraint outbox_letters_state_check CHECK (state::text = ANY (ARRAY['dead'::character varying, 'again'::character varying]::text[]))
+);
+CREATE INDEX idx_outbox_letters_again ON tollgate.outbox_letters USING btree (consumer, next_attempt_at) WHERE ((state)::text = 'again'::text);
+comment on table tollgate.outbox_letters is 'Events that were given up (dead), and those that are sent again because somebody said so (again).';
+comment on column tollgate.outbox_letters.was_sent is 'It was delivered before, and counted in outbox_sent: somebody wants it again.';
+grant delete, insert, select, update on table tollgate.outbox_letters to tollgate_app;
+
+create table tollgate.outbox_sent (
+  consumer character varying(100) not null,
+  org_id uuid not null,
+  day date not null,
+  events bigint not null,
+  charges bigint not null,
+  credits numeric not null,
+  constraint outbox_sent_pkey PRIMARY KEY (consumer, org_id, day),
+  constraint outbox_sent_consumer_fkey FOREIGN KEY (consumer) REFERENCES tollgate.outbox_consumers(name) ON DELETE CASCADE
+);
+comment on table tollgate.outbox_sent is 'What each consumer has taken, by organization and day (UTC) of the events: compared with the books.';
+comment on column tollgate.outbox_sent.credits is 'Of the charges and their corrections.';
+grant delete, insert, select, update on table tollgate.outbox_sent to tollgate_app;
 
 create table tollgate.payment_disputes (
   id character varying(255) not null,
@@ -981,6 +1176,23 @@ create table tollgate.quote_secret (
 comment on table tollgate.quote_secret is 'One row: what quotes are signed with. Made here, read by the program, shown to nobody.';
 grant select on table tollgate.quote_secret to tollgate_app;
 
+create table tollgate.runs (
+  id uuid not null,
+  chain uuid[] not null,
+  org_id uuid not null,
+  user_id character varying(255) not null,
+  name character varying(200),
+  calls integer,
+  expires_at timestamp with time zone not null,
+  created_at timestamp with time zone default tollgate.tollgate_now() not null,
+  closed_at timestamp with time zone,
+  constraint runs_pkey PRIMARY KEY (id),
+  constraint runs_org_id_fkey FOREIGN KEY (org_id) REFERENCES public.organizations(id) ON DELETE RESTRICT
+);
+CREATE INDEX idx_runs_owner ON tollgate.runs USING btree (org_id, user_id, created_at);
+comment on table tollgate.runs is 'Budgets of several calls. What they allow and have used stands in ledger_limits, kinds run (credits) and run_calls.';
+grant insert, select, update on table tollgate.runs to tollgate_app;
+
 create table tollgate.sessions (
   token_hash bytea not null,
   data jsonb not null,
@@ -992,6 +1204,106 @@ CREATE INDEX idx_sessions_expires_at ON tollgate.sessions USING btree (expires_a
 comment on table tollgate.sessions is 'Sessions of people who logged in, where no Redis keeps them.';
 comment on column tollgate.sessions.token_hash is 'SHA-256. A token is 256 random bits; the browser alone has it.';
 grant delete, insert, select, update on table tollgate.sessions to tollgate_app;
+
+create table tollgate.spenders (
+  id uuid default gen_random_uuid() not null,
+  org_id uuid not null,
+  kind character varying(20) not null,
+  name character varying(255) not null,
+  user_id character varying(255),
+  team character varying(255),
+  budget character varying(255),
+  budgets jsonb default '[]'::jsonb not null,
+  requests_per_minute integer,
+  tokens_per_minute bigint,
+  calls_at_once integer,
+  models text[],
+  is_blocked boolean default false not null,
+  settings jsonb default '{}'::jsonb not null,
+  created_by character varying(255),
+  created_at timestamp with time zone default tollgate.tollgate_now() not null,
+  updated_at timestamp with time zone default tollgate.tollgate_now() not null,
+  constraint spenders_pkey PRIMARY KEY (id),
+  constraint spenders_org_id_kind_name_key UNIQUE (org_id, kind, name),
+  constraint spenders_org_id_fkey FOREIGN KEY (org_id) REFERENCES public.organizations(id) ON DELETE RESTRICT,
+  constraint spenders_calls_at_once_check CHECK (calls_at_once >= 0),
+  constraint spenders_kind_check CHECK (kind::text = ANY (ARRAY['key'::character varying, 'user'::character varying, 'team'::character varying, 'team_member'::character varying, 'organization'::character varying, 'customer'::character varying, 'budget'::character varying]::text[])),
+  constraint spenders_requests_per_minute_check CHECK (requests_per_minute >= 0),
+  constraint spenders_tokens_per_minute_check CHECK (tokens_per_minute >= 0)
+);
+CREATE INDEX idx_spenders_budget ON tollgate.spenders USING btree (org_id, budget) WHERE (budget IS NOT NULL);
+CREATE INDEX idx_spenders_team ON tollgate.spenders USING btree (org_id, team) WHERE (team IS NOT NULL);
+CREATE INDEX idx_spenders_user ON tollgate.spenders USING btree (org_id, user_id) WHERE (user_id IS NOT NULL);
+comment on table tollgate.spenders is 'Whose calls have budgets, rates and models of their own. A row of kind budget is what others name as theirs.';
+comment on column tollgate.spenders.budget is 'The row of kind budget whose budgets and rates count where this one has none.';
+comment on column tollgate.spenders.budgets is '[{amount, window, model}]: credits as text; window as ledger_window_start reads it, null of all time; model null for all.';
+comment on column tollgate.spenders.id is 'Of its rows in ledger_limits. Of a key, that of its row in api_keys.';
+comment on column tollgate.spenders.models is 'Names or patterns it may call; null: all.';
+comment on column tollgate.spenders.name is 'As its maker named it; of a key and of an organization, its id; of a member of a team, team and user.';
+comment on column tollgate.spenders.settings is 'As it was asked for, and as it is shown.';
+grant delete, insert, select, update on table tollgate.spenders to tollgate_app;
+
+create table tollgate.usage_days (
+  day date not null,
+  org_id uuid not null,
+  user_id character varying(255) not null,
+  service_type character varying(100) not null,
+  model character varying(200) not null,
+  provider character varying(100) not null,
+  key_id character varying(255) not null,
+  calls bigint not null,
+  failed_calls bigint not null,
+  credits numeric not null,
+  api_cost numeric not null,
+  input_tokens numeric not null,
+  cached_tokens numeric not null,
+  output_tokens numeric not null,
+  constraint usage_days_pkey PRIMARY KEY (org_id, day, user_id, model, provider, service_type, key_id)
+) with (fillfactor=80);
+CREATE INDEX idx_usage_days_user ON tollgate.usage_days USING btree (org_id, user_id, day);
+comment on table tollgate.usage_days is 'Sums of the charges by day (UTC), user, model, provider, service and key.';
+comment on column tollgate.usage_days.cached_tokens is 'Part of input_tokens.';
+comment on column tollgate.usage_days.calls is 'Without corrections, whose credits and dollars count.';
+comment on column tollgate.usage_days.model is 'service_name of the charges; empty where there is none, as in every text column.';
+grant select on table tollgate.usage_days to tollgate_app;
+
+create table tollgate.usage_deltas (
+  day date not null,
+  org_id uuid not null,
+  user_id character varying(255) not null,
+  service_type character varying(100) not null,
+  model character varying(200) not null,
+  provider character varying(100) not null,
+  key_id character varying(255) not null,
+  calls bigint not null,
+  failed_calls bigint not null,
+  credits numeric not null,
+  api_cost numeric not null,
+  input_tokens numeric not null,
+  cached_tokens numeric not null,
+  output_tokens numeric not null
+);
+comment on table tollgate.usage_deltas is 'Parts of the sums by day that are not folded yet: written with the charges they belong to.';
+grant select on table tollgate.usage_deltas to tollgate_app;
+
+create table tollgate.usage_organization_days (
+  day date not null,
+  org_id uuid not null,
+  service_type character varying(100) not null,
+  model character varying(200) not null,
+  provider character varying(100) not null,
+  calls bigint not null,
+  failed_calls bigint not null,
+  credits numeric not null,
+  api_cost numeric not null,
+  input_tokens numeric not null,
+  cached_tokens numeric not null,
+  output_tokens numeric not null,
+  constraint usage_organization_days_pkey PRIMARY KEY (org_id, day, model, provider, service_type)
+) with (fillfactor=80);
+CREATE INDEX idx_usage_organization_days_day ON tollgate.usage_organization_days USING btree (day);
+comment on table tollgate.usage_organization_days is 'The same sums without users and keys: for organizations and the whole system.';
+grant select on table tollgate.usage_organization_days to tollgate_app;
 
 create table tollgate.vault_root (
   single boolean default true not null,
@@ -1008,6 +1320,107 @@ comment on table tollgate.vault_root is 'Which root key seals provider keys, by 
 comment on column tollgate.vault_root.handover is 'The new root key sealed under the previous one: running processes take it from here.';
 comment on column tollgate.vault_root.way_back is 'The previous root key sealed under the new one: for a process that was started with the new one.';
 grant insert, select, update on table tollgate.vault_root to tollgate_app;
+
+create view tollgate.spender_terms as
+ SELECT s.id,
+    s.org_id,
+    s.kind,
+    s.name,
+    s.user_id,
+    s.team,
+        CASE
+            WHEN s.budgets = '[]'::jsonb THEN COALESCE(b.budgets, '[]'::jsonb)
+            ELSE s.budgets
+        END AS budgets,
+    COALESCE(s.requests_per_minute, b.requests_per_minute) AS requests_per_minute,
+    COALESCE(s.tokens_per_minute, b.tokens_per_minute) AS tokens_per_minute,
+    COALESCE(s.calls_at_once, b.calls_at_once) AS calls_at_once,
+    s.models,
+    s.is_blocked,
+    s.settings
+   FROM tollgate.spenders s
+     LEFT JOIN tollgate.spenders b ON b.org_id = s.org_id AND b.kind::text = 'budget'::text AND b.name::text = s.budget::text;
+comment on view tollgate.spender_terms is 'What bounds each spender.';
+grant select on table tollgate.spender_terms to tollgate_app;
+
+create view tollgate.usage_by_organization as
+ SELECT usage_organization_days.day,
+    usage_organization_days.org_id,
+    usage_organization_days.service_type,
+    usage_organization_days.model,
+    usage_organization_days.provider,
+    usage_organization_days.calls,
+    usage_organization_days.failed_calls,
+    usage_organization_days.credits,
+    usage_organization_days.api_cost,
+    usage_organization_days.input_tokens,
+    usage_organization_days.cached_tokens,
+    usage_organization_days.output_tokens
+   FROM tollgate.usage_organization_days
+UNION ALL
+ SELECT usage_deltas.day,
+    usage_deltas.org_id,
+    usage_deltas.service_type,
+    usage_deltas.model,
+    usage_deltas.provider,
+    usage_deltas.calls,
+    usage_deltas.failed_calls,
+    usage_deltas.credits,
+    usage_deltas.api_cost,
+    usage_deltas.input_tokens,
+    usage_deltas.cached_tokens,
+    usage_deltas.output_tokens
+   FROM tollgate.usage_deltas;
+comment on view tollgate.usage_by_organization is 'The sums by day without users and keys, those included that are not folded yet.';
+grant select on table tollgate.usage_by_organization to tollgate_app;
+
+create view tollgate.usage_by_user as
+ SELECT usage_days.day,
+    usage_days.org_id,
+    usage_days.user_id,
+    usage_days.service_type,
+    usage_days.model,
+    usage_days.provider,
+    usage_days.key_id,
+    usage_days.calls,
+    usage_days.failed_calls,
+    usage_days.credits,
+    usage_days.api_cost,
+    usage_days.input_tokens,
+    usage_days.cached_tokens,
+    usage_days.output_tokens
+   FROM tollgate.usage_days
+UNION ALL
+ SELECT usage_deltas.day,
+    usage_deltas.org_id,
+    usage_deltas.user_id,
+    usage_deltas.service_type,
+    usage_deltas.model,
+    usage_deltas.provider,
+    usage_deltas.key_id,
+    usage_deltas.calls,
+    usage_deltas.failed_calls,
+    usage_deltas.credits,
+    usage_deltas.api_cost,
+    usage_deltas.input_tokens,
+    usage_deltas.cached_tokens,
+    usage_deltas.output_tokens
+   FROM tollgate.usage_deltas;
+comment on view tollgate.usage_by_user is 'The sums by day, those included that are not folded yet.';
+grant select on table tollgate.usage_by_user to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.allocation_is_sound(p_reset_period character varying, p_allocated numeric, p_used numeric, p_held numeric, p_margin numeric)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ IMMUTABLE PARALLEL SAFE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+    begin
+      return p_reset_period in ('daily', 'weekly', 'monthly', 'never') and least(p_allocated, p_used, p_held, p_margin) >= 0;
+    end
+  $function$;
+revoke execute on function tollgate.allocation_is_sound(character varying,numeric,numeric,numeric,numeric) from public;
+grant execute on function tollgate.allocation_is_sound(character varying,numeric,numeric,numeric,numeric) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.api_key_changed()
  RETURNS trigger
@@ -1051,6 +1464,21 @@ AS $function$
   $function$;
 revoke execute on function tollgate.audit_log_prune(integer) from public;
 grant execute on function tollgate.audit_log_prune(integer) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.charge_is_sound(p_credits numeric, p_entry character varying, p_cause character varying, p_source character varying, p_provenance character varying)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ IMMUTABLE PARALLEL SAFE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+    begin
+      return p_credits >= 0 and p_source in ('sql', 'proxy')
+        and (p_entry = 'charge' and p_cause = 'call' or p_entry = 'correction' and p_cause in ('recovery', 'dispute'))
+        and p_provenance in ('provider_cost', 'provider_usage', 'estimated', 'recovered', 'disputed');
+    end
+  $function$;
+revoke execute on function tollgate.charge_is_sound(numeric,character varying,character varying,character varying,character varying) from public;
+grant execute on function tollgate.charge_is_sound(numeric,character varying,character varying,character varying,character varying) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.claim_idempotency_key(p_org_id uuid, p_user_id character varying, p_key character varying, p_body_hash bytea, p_call_id uuid, OUT outcome character varying, OUT call_id uuid, OUT status integer, OUT headers jsonb, OUT body bytea)
  RETURNS record
@@ -1143,15 +1571,22 @@ AS $function$
         grant select, insert, update on public.organizations, public.organization_members, public.organization_subscriptions,
           public.organization_credit_pools, public.user_credit_allocations, public.org_billing_history, public.platform_settings,
           public.user_provider_keys, tollgate.organization_provider_keys, tollgate.vault_root, tollgate.api_keys,
-          tollgate.idempotency_keys, tollgate.change_keys, tollgate.payments, tollgate.payment_disputes, tollgate.invitations, tollgate.ledger_holds, tollgate.ledger_limits, tollgate.ledger_processes,
-          tollgate.sessions to tollgate_app;
-        grant select, insert on public.credit_usage_attribution, tollgate.ledger_journal to tollgate_app;
+          tollgate.idempotency_keys, tollgate.change_keys, tollgate.payments, tollgate.payment_disputes, tollgate.lago_subscriptions, tollgate.invitations, tollgate.ledger_holds, tollgate.ledger_limits, tollgate.ledger_processes,
+          tollgate.sessions, tollgate.runs, tollgate.kept_responses, tollgate.spenders, tollgate.ledger_waiters, tollgate.ledger_shared_limits to tollgate_app;
+        grant select, insert on public.credit_usage_attribution, tollgate.ledger_journal, tollgate.ledger_openings to tollgate_app;
         -- Written and pruned by functions that run with our rights: whoever takes the program over can neither forge nor remove an entry.
         grant select on tollgate.audit_log to tollgate_app;
+        -- Written by usage_add and usage_fold, which run with our rights: sums can't be set to anything but what the charges add up to.
+        grant select on tollgate.usage_deltas, tollgate.usage_days, tollgate.usage_organization_days, tollgate.usage_by_user,
+          tollgate.usage_by_organization to tollgate_app;
         grant delete on public.organization_members, tollgate.change_keys, public.platform_settings, public.user_provider_keys, tollgate.organization_provider_keys,
-          tollgate.idempotency_keys, tollgate.sessions to tollgate_app;
+          tollgate.idempotency_keys, tollgate.sessions, tollgate.kept_responses, tollgate.spenders, tollgate.ledger_waiters to tollgate_app;
+        grant select, insert, delete on tollgate.outbox_events to tollgate_app;
+        grant select, insert, update, delete on tollgate.outbox_consumers, tollgate.outbox_blocked, tollgate.outbox_letters,
+          tollgate.outbox_sent to tollgate_app;
+        grant update (time_zone) on tollgate.ledger_identity to tollgate_app;
         grant select on public.org_billing_summary, public.user_multi_org_credits, public.top_credit_users_by_org,
-          public.org_billing_metrics, tollgate.ledger_identity, tollgate.quote_secret, tollgate.migrations, tollgate.function_set to tollgate_app;
+          public.org_billing_metrics, tollgate.ledger_identity, tollgate.quote_secret, tollgate.migrations, tollgate.function_set, tollgate.spender_terms to tollgate_app;
       end if;
     end
   $function$;
@@ -1202,6 +1637,33 @@ AS $function$
 revoke execute on function tollgate.ledger_add_credits(uuid,numeric,numeric,character varying,text) from public;
 grant execute on function tollgate.ledger_add_credits(uuid,numeric,numeric,character varying,text) to tollgate_app;
 
+CREATE OR REPLACE FUNCTION tollgate.ledger_adopt_server()
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
+AS $function$
+    declare
+      v_server bigint := (select c.system_identifier from pg_control_system() c);
+      v_base bigint;
+    begin
+      if outbox_is_at_home(v_server) then return false; end if;
+      lock table public.credit_usage_attribution, ledger_journal, outbox_events in access exclusive mode;
+      if outbox_is_at_home(v_server) then return false; end if;
+      select i.sequence_base into v_base from ledger_identity i for update;
+      v_base := greatest(v_base, 1 - pg_current_xact_id()::text::bigint + greatest(
+        (select max(sequence) from public.credit_usage_attribution where sequence is not null),
+        (select max(sequence) from ledger_journal where sequence is not null), (select max(sequence) from outbox_events), 0));
+      execute format('alter table public.credit_usage_attribution alter column sequence set default (%s + pg_current_xact_id()::text::bigint)', v_base);
+      execute format('alter table tollgate.ledger_journal alter column sequence set default (%s + pg_current_xact_id()::text::bigint)', v_base);
+      execute format('alter table tollgate.outbox_events alter column sequence set default (%s + pg_current_xact_id()::text::bigint)', v_base);
+      update ledger_identity set server = v_server, sequence_base = v_base;
+      return true;
+    end
+  $function$;
+revoke execute on function tollgate.ledger_adopt_server() from public;
+grant execute on function tollgate.ledger_adopt_server() to tollgate_app;
+
 CREATE OR REPLACE FUNCTION tollgate.ledger_all_time()
  RETURNS timestamp with time zone
  LANGUAGE sql
@@ -1249,10 +1711,14 @@ AS $function$
           else 1 end as used
       from ledger_holds h
       cross join unnest(h.limits) t
-      left join corrected c using (call_id)),
+      left join corrected c using (call_id)
+      union all
+      select e.kind, e.limit_id, e.window_start, 0, e.credits from ledger_openings e),
     counted as (select t.kind, t.id, t.window_start, sum(t.held) as held, sum(t.used) as used from touched t group by 1, 2, 3),
     disputed as (
       select distinct c.call_id from public.credit_usage_attribution c where c.provenance = 'disputed' and c.cause <> 'dispute'),
+    by_day as (select u.org_id, u.user_id, sum(credits) as credits from usage_by_user u group by 1, 2),
+    organization_by_day as (select u.org_id, sum(credits) as credits from usage_by_organization u group by 1),
     findings as (
       select 'pool.total_credits is not the sum of the journal' as finding, p.org_id, null::varchar as user_id,
         null::uuid as call_id, p.total_credits as stored, coalesce(j.total, 0) as recomputed
@@ -1299,6 +1765,11 @@ AS $function$
       select 'limit.held is not the sum of the open holds', null, l.id, null, l.held, coalesce(t.held, 0)
       from ledger_limits l left join counted t using (kind, id, window_start)
       union all
+      select 'shared limit: granted is not the sum of its slices', null, s.id, null, s.granted, coalesce(sum(l.limit_amount), 0)
+      from ledger_shared_limits s
+      left join ledger_limits l on l.kind = s.kind and l.window_start = s.window_start and starts_with(l.id, s.id || '#')
+      group by s.kind, s.id, s.window_start
+      union all
       select 'limit.used is not the sum of the charges', null, l.id, null, l.used, coalesce(t.used, 0)
       from ledger_limits l left join counted t using (kind, id, window_start)
       union all
@@ -1317,6 +1788,12 @@ AS $function$
       from (select j.org_id, j.user_id, j.call_id, sum(j.pool_total) as credits from ledger_journal j
         where j.kind = 'refund' and j.call_id is not null group by 1, 2, 3) r
       cross join lateral ledger_booked(r.call_id) b
+      union all
+      select 'the sums by day of a user are not the charges', org_id, user_id, null, coalesce(u.credits, 0), coalesce(s.used, 0)
+      from by_day u full join spent s using (org_id, user_id)
+      union all
+      select 'the sums by day of an organization are not the charges', org_id, null, null, coalesce(u.credits, 0), coalesce(s.used, 0)
+      from organization_by_day u full join org_spent s using (org_id)
       union all
       select 'credits and dollars of a charge differ', c.org_id, c.user_id, c.call_id, c.credits_used / 1000, c.total_cost
       from public.credit_usage_attribution c where c.source = 'proxy' and c.credits_used > 0)
@@ -1394,6 +1871,36 @@ AS $function$
   $function$;
 revoke execute on function tollgate.ledger_brought_up_to_date(public.organization_credit_pools,public.user_credit_allocations,timestamp with time zone) from public;
 grant execute on function tollgate.ledger_brought_up_to_date(public.organization_credit_pools,public.user_credit_allocations,timestamp with time zone) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.ledger_call_first(p_lines text[], p_now timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
+AS $function$
+    begin
+      perform pg_notify('tollgate_line', w.call_id::text) from (
+        select distinct on (o.line) o.call_id from ledger_waiters o where o.line = any(p_lines) and o.until > p_now
+        order by o.line, o.place) w;
+    end
+  $function$;
+revoke execute on function tollgate.ledger_call_first(text[],timestamp with time zone) from public;
+grant execute on function tollgate.ledger_call_first(text[],timestamp with time zone) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.ledger_call_first_after(p_call_ids uuid[], p_now timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
+AS $function$
+    begin
+      perform ledger_call_first(array(
+        select distinct l.line
+        from unnest(p_call_ids) as c(call_id)
+        cross join lateral (select h.allocation_id, h.limits from ledger_holds h where h.call_id = c.call_id limit 1) h
+        cross join lateral unnest(ledger_lines(h.allocation_id, h.limits)) as l(line)), p_now);
+    end
+  $function$;
+revoke execute on function tollgate.ledger_call_first_after(uuid[],timestamp with time zone) from public;
+grant execute on function tollgate.ledger_call_first_after(uuid[],timestamp with time zone) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.ledger_check_amount(p_amount numeric)
  RETURNS void
@@ -1563,6 +2070,7 @@ AS $function$
         if v_closed <> v_fast then
           raise exception '% holds are open, and % calls would be closed', v_fast, v_closed using errcode = '23000';
         end if;
+        if exists (select from ledger_waiters) then perform ledger_call_first_after(v_call_ids, v_now); end if;
       end if;
 
       for v in select c.ordinal from unnest(v_slow) as c(ordinal) loop
@@ -1582,8 +2090,9 @@ AS $function$
       v_now timestamptz := tollgate_now();
       v record;
       v_free numeric;
+      v_some_wait boolean;
     begin
-      perform ledger_commit_durably();
+      if current_setting('synchronous_commit') = 'off' and set_config('synchronous_commit', 'on', true) is null then return; end if;
       for i in 1 .. 2 loop
         select h.state, h.held_credits as released, h.margin_credits as margin, h.limits, h.allocation_id, a.allocated_credits, a.used_credits,
             a.held_credits, case when a.follows_pool then p.total_credits - p.allocated_credits else 0 end as rest, coalesce(a.next_reset_date <= v_now, false) or coalesce(p.next_refresh_date <= v_now, false) as due
@@ -1600,6 +2109,11 @@ AS $function$
         select * into charged, remaining, key_used from ledger_reconcile_closed(p_call);
         return;
       end if;
+      -- One is locked by what moves it.
+      if cardinality(v.limits) > 1 then
+        perform 1 from unnest(v.limits) t join ledger_limits l on l.kind = t.kind and l.id = t.id and l.window_start = t.window_start
+          order by l.kind, l.id, l.window_start for update of l;
+      end if;
       charged := p_call.charge;
       v_free := v.allocated_credits - v.used_credits - v.held_credits;
       remaining := v_free + v.released - p_call.charge;
@@ -1615,17 +2129,32 @@ AS $function$
           update public.user_credit_allocations u
             set held_credits = u.held_credits - v.released, margin_credits = u.margin_credits - v.margin,
               used_credits = u.used_credits + p_call.charge, updated_at = v_now
-            where u.id = v.allocation_id)
-        insert into public.credit_usage_attribution (
-            id, call_id, org_id, user_id, allocation_id, credits_used, service_type, service_name, api_cost, markup_applied,
-            request_id, request_metadata, source, provenance, outcome, details)
-          values (p_call.call_id, p_call.call_id, p_call.org_id, p_call.user_id, v.allocation_id, p_call.charge, p_call.service_type,
-            p_call.service_name, p_call.api_cost, p_call.markup, p_call.request_id, p_call.metadata, p_call.source,
-            p_call.provenance, p_call.outcome, p_call.details);
-      if v.limits is not null then
-        if cardinality(v.limits) > 1 then perform ledger_lock_limits(v.limits); end if;
-        key_used := ledger_move_limits(v.limits, -v.released, -1, p_call.charge, case p_call.state when 'released' then 0 else 1 end);
-      end if;
+            where u.id = v.allocation_id),
+        charge as (
+          insert into public.credit_usage_attribution (
+              id, call_id, org_id, user_id, allocation_id, credits_used, service_type, service_name, api_cost, markup_applied,
+              request_id, request_metadata, source, provenance, outcome, details)
+            values (p_call.call_id, p_call.call_id, p_call.org_id, p_call.user_id, v.allocation_id, p_call.charge, p_call.service_type,
+              p_call.service_name, p_call.api_cost, p_call.markup, p_call.request_id, p_call.metadata, p_call.source,
+              p_call.provenance, p_call.outcome, p_call.details)),
+        moved as (
+          update ledger_limits l
+            set held = l.held - case when t.is_counted then 0 when l.unit = 'calls' then 1 else v.released end,
+              used = l.used + case when l.unit <> 'calls' then p_call.charge when p_call.state = 'released' then 0 else 1 end
+            from unnest(v.limits) t where l.kind = t.kind and l.id = t.id and l.window_start = t.window_start
+            returning l.kind, l.used),
+        -- A key that is used for the first time, and was only counted.
+        counted as (
+          insert into ledger_limits as l (kind, id, window_start, used)
+            select t.kind, t.id, t.window_start, p_call.charge from unnest(v.limits) t
+            where t.is_counted and not exists (
+              select from ledger_limits e where e.kind = t.kind and e.id = t.id and e.window_start = t.window_start)
+            on conflict on constraint ledger_limits_pkey do update set used = l.used + excluded.used
+            returning l.kind, l.used)
+        select exists (select from ledger_waiters),
+            (select k.used from (select * from moved union all select * from counted) k where k.kind = 'key' limit 1)
+          into v_some_wait, key_used;
+      if v_some_wait then perform ledger_call_first_after(array[p_call.call_id], v_now); end if;
       -- Only now: the overage above goes by what the allocation itself has left.
       remaining := remaining + v.rest;
     end
@@ -1759,6 +2288,59 @@ AS $function$
 revoke execute on function tollgate.ledger_extend(uuid,numeric,numeric) from public;
 grant execute on function tollgate.ledger_extend(uuid,numeric,numeric) to tollgate_app;
 
+CREATE OR REPLACE FUNCTION tollgate.ledger_fill_slice(p_kind character varying, p_id character varying, p_window character varying, p_amount numeric, p_slice character varying, p_wanted numeric, p_least numeric, OUT available numeric, OUT limited_by jsonb)
+ RETURNS record
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
+AS $function$
+    declare
+      v_now timestamptz := tollgate_now();
+      v_start timestamptz := ledger_window_start(p_window, v_now);
+      v_whole ledger_shared_limits;
+      v_own ledger_limits;
+      v_short numeric;
+      v_more numeric;
+      v_used numeric;
+    begin
+      insert into ledger_shared_limits as s (kind, id, window_start, window_end, amount)
+        values (p_kind, p_id, v_start, ledger_window_end(p_window, v_now), p_amount)
+        on conflict (kind, id, window_start) do update set amount = excluded.amount
+        returning * into v_whole;
+      insert into ledger_limits (kind, id, window_start, window_end, unit, limit_amount)
+        values (p_kind, p_slice, v_start, v_whole.window_end, 'credits', 0) on conflict (kind, id, window_start) do nothing;
+      -- Those that follow wait for it here, and read what it left: slices change hands under this lock only.
+      perform 1 from ledger_limits l
+        where l.kind = p_kind and l.window_start = v_start and l.id = p_slice for update;
+      select * into v_own from ledger_limits l where l.kind = p_kind and l.id = p_slice and l.window_start = v_start;
+      v_short := p_wanted - (v_own.limit_amount - v_own.used - v_own.held);
+      if v_short > v_whole.amount - v_whole.granted then
+        perform 1 from ledger_limits l
+          where l.kind = p_kind and l.window_start = v_start and starts_with(l.id, p_id || '#') order by l.id for update;
+        with idle as (
+            update ledger_limits l set limit_amount = greatest(l.used + l.held, 0)
+              where l.kind = p_kind and l.window_start = v_start and starts_with(l.id, p_id || '#') and l.id <> p_slice
+              returning l.limit_amount)
+          select coalesce(sum(i.limit_amount), 0) + v_own.limit_amount into v_whole.granted from idle i;
+      end if;
+      v_more := greatest(least(v_whole.amount - v_whole.granted,
+        greatest(v_short, round((v_whole.amount - v_whole.granted) / 16, 6))), 0);
+      if v_short > 0 then
+        update ledger_limits l set limit_amount = l.limit_amount + v_more
+          where l.kind = p_kind and l.id = p_slice and l.window_start = v_start returning * into v_own;
+        v_whole.granted := v_whole.granted + v_more;
+      end if;
+      update ledger_shared_limits s set granted = v_whole.granted where s.kind = p_kind and s.id = p_id and s.window_start = v_start;
+      available := v_own.limit_amount - v_own.used - v_own.held;
+      select sum(l.used) into v_used from ledger_limits l
+        where l.kind = p_kind and l.window_start = v_start and starts_with(l.id, p_id || '#');
+      limited_by := jsonb_build_object('kind', p_kind, 'id', p_id, 'unit', 'credits', 'amount', trim_scale(v_whole.amount),
+        'left', trim_scale(greatest(available, 0)), 'window_start', v_start, 'window_end', v_whole.window_end,
+        'in_flight', v_whole.amount - v_used >= p_least);
+    end
+  $function$;
+revoke execute on function tollgate.ledger_fill_slice(character varying,character varying,character varying,numeric,character varying,numeric,numeric) from public;
+grant execute on function tollgate.ledger_fill_slice(character varying,character varying,character varying,numeric,character varying,numeric,numeric) to tollgate_app;
+
 CREATE OR REPLACE FUNCTION tollgate.ledger_find_dead(p_dead_after interval)
  RETURNS SETOF uuid
  LANGUAGE plpgsql
@@ -1780,6 +2362,22 @@ AS $function$
 revoke execute on function tollgate.ledger_find_dead(interval) from public;
 grant execute on function tollgate.ledger_find_dead(interval) to tollgate_app;
 
+CREATE OR REPLACE FUNCTION tollgate.ledger_first_in_lines()
+ RETURNS SETOF uuid
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
+AS $function$
+    declare v_now timestamptz := tollgate_now();
+    begin
+      delete from ledger_waiters where call_id in (
+        select w.call_id from ledger_waiters w where w.until < v_now - interval '10 seconds' order by w.call_id for update skip locked);
+      return query
+        select distinct on (w.line) w.call_id from ledger_waiters w where w.until > v_now order by w.line, w.place;
+    end
+  $function$;
+revoke execute on function tollgate.ledger_first_in_lines() from public;
+grant execute on function tollgate.ledger_first_in_lines() to tollgate_app;
+
 CREATE OR REPLACE FUNCTION tollgate.ledger_fit_limits(p_calls tollgate.hold_request[], p_limits tollgate.call_limits[], p_is_new boolean, p_plan tollgate.hold_plan, p_now timestamp with time zone)
  RETURNS tollgate.hold_plan
  LANGUAGE plpgsql
@@ -1798,6 +2396,7 @@ AS $function$
       v_starts timestamptz[];
       v_by_call boolean[];
       v_left numeric[];
+      v_idle numeric[];
       v_is_near boolean[];
       v_is_kept_out boolean[];
       v_calls integer[];
@@ -1807,6 +2406,8 @@ AS $function$
       v_limit integer;
       v_none_left integer;
       v_tightest integer;
+      v_least numeric;
+      v_fits_if_idle boolean;
       v_later_payer integer;
       v_is_later boolean;
     begin
@@ -1820,13 +2421,13 @@ AS $function$
       end if;
 
       select array_agg(n.kind), array_agg(n.id), array_agg(n.window_start), array_agg(l.unit = 'calls'), array_agg(l.rest),
-          array_agg(l.rest < case l.unit when 'calls' then n.calls else n.credits end)
-        into v_kinds, v_ids, v_starts, v_by_call, v_left, v_is_near
+          array_agg(l.idle), array_agg(l.rest < case l.unit when 'calls' then n.calls else n.credits end)
+        into v_kinds, v_ids, v_starts, v_by_call, v_left, v_idle, v_is_near
         from (
           select u.kind, u.id, u.window_start, count(*) as calls, sum(u.wanted) as credits
           from unnest(v_uses) u group by 1, 2, 3 order by 1, 2, 3 offset 0) n
         cross join lateral (
-          select l.unit, l.limit_amount - l.used - l.held as rest from ledger_limits l
+          select l.unit, l.limit_amount - l.used - l.held as rest, l.limit_amount - l.used as idle from ledger_limits l
           where l.kind = n.kind and l.id = n.id and l.window_start = n.window_start limit 1 for update) l;
       if not true = any(v_is_near) then return p_plan; end if;
 
@@ -1839,10 +2440,15 @@ AS $function$
         v_first := v_use;
         v_none_left := null;
         v_tightest := null;
+        v_least := p_calls[i].input + p_calls[i].min_output;
+        v_fits_if_idle := true;
         v_is_later := not p_plan.is_set[i] or coalesce(p_plan.payers[i] = v_later_payer, false);
         while v_calls[v_use] = i loop
           v_limit := v_places[v_use];
           v_is_later := v_is_later or v_is_kept_out[v_limit];
+          v_is_later := v_is_later or p_calls[i].sliced is not true and ledger_is_sliced(v_kinds[v_limit])
+            and v_left[v_limit] < greatest(p_calls[i].input, p_calls[i].input_bytes) + p_calls[i].output;
+          v_fits_if_idle := v_fits_if_idle and v_idle[v_limit] >= case when v_by_call[v_limit] then 1 else v_least end;
           if v_by_call[v_limit] then
             if v_left[v_limit] < 1 then v_none_left := coalesce(v_none_left, v_limit); end if;
           elsif v_tightest is null or v_left[v_limit] < v_left[v_tightest] then
@@ -1851,18 +2457,22 @@ AS $function$
           v_use := v_use + 1;
         end loop;
 
+        -- One that running calls stand in the way of joins their line, alone.
+        if p_calls[i].wait_ms > 0 and v_fits_if_idle and (v_none_left is not null or v_left[v_tightest] < v_least) then
+          v_is_later := true;
+        end if;
         if v_is_later then
           p_plan.is_set[i] := false;
           v_later_payer := p_plan.payers[i];
           for u in v_first .. v_use - 1 loop
             v_is_kept_out[v_places[u]] := v_is_near[v_places[u]];
           end loop;
-        elsif v_none_left is not null or v_left[v_tightest] < p_calls[i].input + p_calls[i].min_output then
+        elsif v_none_left is not null or v_left[v_tightest] < v_least then
           v_limit := coalesce(v_none_left, v_tightest);
           p_plan.held[i] := null;
           p_plan.available[i] := greatest(coalesce(v_left[v_tightest], 0), 0);
           p_plan.limited_by[i] := (
-            select ledger_show_limit(l, v_left[v_limit]) from ledger_limits l
+            select ledger_show_limit(l, v_left[v_limit], v_least) from ledger_limits l
             where l.kind = v_kinds[v_limit] and l.id = v_ids[v_limit] and l.window_start = v_starts[v_limit]);
         else
           p_plan.held[i] := least(p_plan.held[i], v_left[v_tightest]);
@@ -1926,8 +2536,14 @@ AS $function$
       v_limits call_limits[];
       v_bounds boolean;
       v_is_new boolean;
+      v_has_quota boolean;
+      v_some_wait boolean;
+      v_zone varchar;
       v_plan hold_plan;
-      v_in_set integer;
+      v_is_hopeless boolean[];
+      v_left numeric[];
+      v_answered integer;
+      v_more integer;
       v record;
     begin
       if v_count = 1 then
@@ -1944,22 +2560,26 @@ AS $function$
       end if;
       perform ledger_lock_batch(array(select row(k.org_id, k.user_id)::payer from unnest(v_calls) k));
 
+      select exists (select from ledger_waiters), z.time_zone into v_some_wait, v_zone from ledger_identity z;
+
       -- In the order in which they are served.
       select array_agg(k.ordinality order by k.org_id, k.user_id, k.ordinality) into v_ordinals
         from unnest(v_calls) with ordinality as k;
       v_calls := array(select v_calls[o.ordinal] from unnest(v_ordinals) with ordinality as o(ordinal, place) order by o.place);
-      select array_agg(row(t.touched, t.key_used)::call_limits order by k.ordinality), coalesce(bool_or(t.bounds), false),
-          coalesce(bool_or(t.is_new), false)
-        into v_limits, v_bounds, v_is_new
+      select array_agg(row(t.touched, t.key_used, t.lacks_slice)::call_limits order by k.ordinality), coalesce(bool_or(t.bounds), false),
+          coalesce(bool_or(t.is_new), false), coalesce(bool_or(t.has_quota), false)
+        into v_limits, v_bounds, v_is_new, v_has_quota
         from unnest(v_calls) with ordinality as k
         cross join lateral (
           select array_agg(row(u.kind, u.id, u.window_start, coalesce(l.unit, u.unit, 'credits'),
               coalesce(u.limit_amount, l.limit_amount) is null)::limit_use) as touched,
             max(coalesce(l.used, 0)) filter (where u.kind = 'key') as key_used,
             bool_or(coalesce(u.limit_amount, l.limit_amount) is not null) as bounds,
-            bool_or(u.limit_amount is not null and l.limit_amount is distinct from u.limit_amount) as is_new
+            bool_or(u.limit_amount is not null and l.limit_amount is distinct from u.limit_amount) as is_new,
+            bool_or(u.kind = 'quota') as has_quota,
+            bool_or(l.limit_amount is null and ledger_is_sliced(u.kind)) as lacks_slice
           from (
-            select r.kind, r.id, coalesce(r.window_start, ledger_window_start(r."window", v_now)) as window_start, r.unit, r.limit_amount
+            select r.kind, r.id, coalesce(r.window_start, ledger_window_start_in(r."window", v_now, v_zone)) as window_start, r.unit, r.limit_amount
             from unnest(k.limits) r) u
           left join lateral (
             select l.used, l.unit, l.limit_amount from ledger_limits l
@@ -1967,28 +2587,40 @@ AS $function$
 
       select array_agg(j.allocation_id order by j.place), array_agg(j.payer order by j.place),
           array_agg(j.is_far order by j.place), array_agg(j.free order by j.place),
-          array_agg(case when j.is_far then j.wanted end order by j.place)
-        into v_plan.allocations, v_plan.payers, v_plan.is_set, v_plan.free, v_plan.held
+          array_agg(case when j.is_far then j.wanted end order by j.place),
+          array_agg(j.is_hopeless order by j.place), array_agg(j.unheld order by j.place)
+        into v_plan.allocations, v_plan.payers, v_plan.is_set, v_plan.free, v_plan.held, v_is_hopeless, v_left
         from (
           -- After one that is not far, no later one of its allocation is.
-          select f.*, bool_and(f.is_far_itself) over (partition by f.payer order by f.place) as is_far
+          select f.*, bool_and(f.is_far_itself) over (partition by f.payer order by f.place) as is_far,
+            bool_and(f.is_hopeless_itself) over (partition by f.org_id) as is_hopeless
           from (
             select a.*, coalesce(a.is_usual and case
                 when not a.allow_overage then least(a.free - a.held_by_user, a.pool_free - a.held_by_org) >= a.margin_by_user
                 when a.overage_limit is null then true
                 else a.free - a.held_by_user >= a.margin_by_user and a.overage_credits <= a.overage_limit
-              end, false) as is_far_itself
+              end, false) as is_far_itself,
+              coalesce(a.is_usual and not a.is_uncertain and not a.allow_overage and not a.may_follow and a.least > a.if_idle, false)
+                as is_hopeless_itself
             from (
-              select k.ordinality as place, a.id as allocation_id, a.allocated_credits - a.used_credits - a.held_credits as free,
+              select k.ordinality as place, k.org_id, a.id as allocation_id, a.allocated_credits - a.used_credits - a.held_credits as free,
                 dense_rank() over (order by k.org_id, k.user_id) as payer,
                 k.input + k.output as wanted,
                 sum(k.input + k.output) over (partition by k.org_id) as held_by_org,
                 sum(k.input + k.output) over (partition by k.org_id, k.user_id) as held_by_user,
                 a.margin_credits + sum(k.margin) over (partition by k.org_id, k.user_id) as margin_by_user,
                 p.total_credits - p.used_credits - p.held_credits as pool_free,
+                greatest(k.input, k.input_bytes) + k.min_output as least, coalesce(k.uncertain, 0) > 0 as is_uncertain,
+                least(a.allocated_credits - a.used_credits, p.total_credits - p.used_credits) as if_idle,
+                least(a.allocated_credits - a.used_credits - a.held_credits, p.total_credits - p.used_credits - p.held_credits)
+                  - a.margin_credits as unheld,
+                a.follows_pool and p.total_credits > p.allocated_credits as may_follow,
                 p.allow_overage, p.overage_limit, p.overage_credits,
                 k.min_output <= k.output and o.status = 'active' and a.is_active and p.org_id is not null and h.call_id is null
-                  and c.call_id is null as is_usual
+                  and c.call_id is null and not coalesce((v_limits[k.ordinality]).lacks_slice, false) and k.in_line is not true and k.leaves is not true
+                  and case when v_some_wait and k.wait_ms > 0
+                    then ledger_line_ahead(k.call_id, ledger_lines(a.id, (v_limits[k.ordinality]).touched), v_now) is null
+                    else true end as is_usual
               from (
                 select c.*, greatest(c.input_bytes - c.input, 0) + coalesce(c.step, 0) as margin
                 from unnest(v_calls) with ordinality as c) k
@@ -2001,6 +2633,7 @@ AS $function$
                 select call_id from public.credit_usage_attribution where call_id = k.call_id and cause = 'call' limit 1) c on true
             ) a) f) j;
       if v_bounds then v_plan := ledger_fit_limits(v_calls, v_limits, v_is_new, v_plan, v_now); end if;
+      if v_has_quota then v_plan := ledger_show_quotas(v_limits, v_plan); end if;
 
       return query
         with planned as materialized (
@@ -2042,11 +2675,20 @@ AS $function$
           v_plan.available[s.place], s.free - coalesce(sum(s.held) over (partition by s.allocation_id order by s.place), 0),
           v_plan.limited_by[s.place], s.key_used
         from planned s;
-      get diagnostics v_in_set = row_count;
-      if v_in_set = v_count then return; end if;
+      get diagnostics v_answered = row_count;
+      if v_answered = v_count then return; end if;
+
+      return query
+        select v_ordinals[k.ordinality], 'insufficient'::varchar, null::numeric, null::numeric,
+          greatest(k.input, k.input_bytes) + k.min_output, greatest(v_left[k.ordinality], 0),
+          v_plan.free[k.ordinality], null::jsonb, (v_limits[k.ordinality]).key_used
+        from unnest(v_calls) with ordinality as k where v_is_hopeless[k.ordinality];
+      get diagnostics v_more = row_count;
+      if v_answered + v_more = v_count then return; end if;
 
       for v in
-        select k.place from unnest(v_plan.is_set) with ordinality as k(is_set, place) where not k.is_set order by k.place
+        select k.place from unnest(v_plan.is_set) with ordinality as k(is_set, place)
+        where not k.is_set and not v_is_hopeless[k.place] order by k.place
       loop
         return query select v_ordinals[v.place], h.* from ledger_hold_one(p_owner, v_calls[v.place]) h;
       end loop;
@@ -2054,6 +2696,20 @@ AS $function$
   $function$;
 revoke execute on function tollgate.ledger_hold_batch(uuid,jsonb) from public;
 grant execute on function tollgate.ledger_hold_batch(uuid,jsonb) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.ledger_hold_is_sound(p_state character varying, p_closed_at timestamp with time zone, p_held numeric, p_input numeric, p_margin numeric, p_checkpoint numeric, p_checkpoint_api_cost numeric, p_charged numeric)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ IMMUTABLE PARALLEL SAFE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+    begin
+      return p_state in ('open', 'settled', 'released', 'recovered') and (p_state = 'open') = (p_closed_at is null)
+        and least(p_held, p_input, p_margin, p_checkpoint, p_checkpoint_api_cost, p_charged) >= 0;
+    end
+  $function$;
+revoke execute on function tollgate.ledger_hold_is_sound(character varying,timestamp with time zone,numeric,numeric,numeric,numeric,numeric,numeric) from public;
+grant execute on function tollgate.ledger_hold_is_sound(character varying,timestamp with time zone,numeric,numeric,numeric,numeric,numeric,numeric) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.ledger_hold_one(p_owner uuid, p_call tollgate.hold_request, OUT outcome character varying, OUT held numeric, OUT input numeric, OUT required numeric, OUT available numeric, OUT remaining numeric, OUT limited_by jsonb, OUT key_used numeric)
  RETURNS record
@@ -2063,22 +2719,29 @@ AS $function$
     declare
       v_now timestamptz := tollgate_now();
       v record;
-      v_status varchar;
+      v_is_proxy boolean := p_owner <> ledger_sql_session();
       v_known record;
       v_limits limits_seen;
       v_free numeric;
       v_unheld numeric;
       v_available numeric;
       v_margin numeric := 0;
+      v_is_taken boolean;
+      v_may_overtake boolean := p_call.wait_ms > 0 is not true;
       v_if_idle numeric;
       v_full numeric;
+      v_line text;
     begin
-      if p_owner <> ledger_sql_session() then
-        if not ledger_lease_is_valid(p_owner, v_now) then outcome := 'no_lease'; return; end if;
-        perform set_config('synchronous_commit', 'off', true);
+      if p_call.leaves then
+        perform ledger_leave_line(p_call.call_id, v_now);
+        outcome := 'left';
+        return;
       end if;
       for i in 1 .. 3 loop
-        select p.total_credits, p.allocated_credits as pool_allocated, p.used_credits as pool_used, p.held_credits as pool_held, p.allow_overage, p.overage_limit,
+        select not v_is_proxy or exists (
+              select from ledger_processes l
+              where l.id = p_owner and l.stopped_at is null and l.dead_at is null and l.lease_until > v_now) as has_lease,
+            p.total_credits, p.allocated_credits as pool_allocated, p.used_credits as pool_used, p.held_credits as pool_held, p.allow_overage, p.overage_limit,
             p.overage_credits, a.id, a.is_active, a.allocated_credits, a.used_credits, a.held_credits, a.margin_credits,
             coalesce(a.next_reset_date <= v_now, false) or coalesce(p.next_refresh_date <= v_now, false) as due,
             case when a.follows_pool and a.is_active then greatest(p_call.input, p_call.input_bytes) + p_call.output + a.margin_credits
@@ -2088,7 +2751,13 @@ AS $function$
           join public.user_credit_allocations a on a.org_id = p.org_id
           where p.org_id = p_call.org_id and a.user_id = p_call.user_id
           for update of p, a;
-        if not found then outcome := 'no_allocation'; return; end if;
+        if not found then
+          outcome := case when not v_is_proxy or ledger_lease_is_valid(p_owner, v_now) then 'no_allocation' else 'no_lease' end;
+          return;
+        end if;
+        if not v.has_lease then outcome := 'no_lease'; return; end if;
+        -- Without a statement of its own: an assignment is a tenth of its time.
+        if v_is_proxy and set_config('synchronous_commit', 'off', true) is null then return; end if;
         if v.due then
           perform ledger_lock_and_refresh(p_call.org_id, p_call.user_id);
         elsif v.short > 0 and v.total_credits > v.pool_allocated then
@@ -2099,17 +2768,14 @@ AS $function$
       end loop;
       v_free := v.allocated_credits - v.used_credits - v.held_credits;
       remaining := v_free;
-      -- A separate statement: one that waited for locks still reads other tables from its old snapshot.
-      select o.status into v_status from public.organizations o where o.id = p_call.org_id;
       if p_call.limits is not null then
-        v_limits := ledger_see_limits(p_call.limits, v_now);
+        v_limits := ledger_see_limits(p_call.limits, p_call.input + p_call.min_output,
+          greatest(p_call.input, p_call.input_bytes) + p_call.output, v_now);
         key_used := v_limits.key_used;
       end if;
 
       if not v.is_active then
         outcome := 'no_allocation';
-      elsif v_status <> 'active' then
-        outcome := 'suspended';
       else
         v_unheld := ledger_available(v_free, v.total_credits - v.pool_used - v.pool_held, v.allow_overage, v.overage_limit,
           v.overage_credits);
@@ -2144,38 +2810,74 @@ AS $function$
           held := least(held, v_limits.available);
         end if;
       end if;
-
+      if v_limits.short_slice and p_call.sliced is not true
+          and (outcome = 'held' or outcome = 'limit' and (v_limits.limited_by is null or ledger_is_sliced(v_limits.limited_by ->> 'kind'))) then
+        outcome := 'slice';
+        required := v_full;
+        available := greatest(p_call.input, p_call.input_bytes) + p_call.output;
+        limited_by := null;
+      end if;
       if outcome = 'held' then
         v_margin := greatest(p_call.input_bytes - input, 0) + case
           when held = input + p_call.output then coalesce(p_call.step, 0)
           when held < v_full then least(p_call.uncertain, input + p_call.output - held)
           else 0 end;
-        -- Under the pool's lock: the same call may be sent again while the first one still runs, or after it was closed.
-        insert into ledger_holds (call_id, owner, org_id, user_id, allocation_id, held_credits, input_credits, margin_credits, limits,
-            context, service_type, service_name, request_id)
-          select p_call.call_id, p_owner, p_call.org_id, p_call.user_id, v.id, held, input, v_margin, v_limits.touched,
-            case when held < v_full and held < input + p_call.output and p_call.uncertain > 0
-              then coalesce(p_call.context, '{}') || '{"unheld": true}' else p_call.context end,
-            p_call.service_type, p_call.service_name, p_call.request_id
-          where not exists (select 1 from public.credit_usage_attribution c where c.call_id = p_call.call_id)
-          on conflict (call_id) do nothing;
-        if found then
+        for i in 1 .. 2 loop
+          -- A separate statement: one that waited for locks still reads other tables from its old snapshot. Under the pool's lock: the same
+          -- call may be sent again while the first one still runs, or after it was closed.
+          with hold as (
+              insert into ledger_holds (call_id, owner, org_id, user_id, allocation_id, held_credits, input_credits, margin_credits, limits,
+                  context, service_type, service_name, request_id)
+                select p_call.call_id, p_owner, p_call.org_id, p_call.user_id, v.id, held, input, v_margin, v_limits.touched,
+                  case when held < v_full and held < input + p_call.output and p_call.uncertain > 0
+                    then coalesce(p_call.context, '{}') || '{"unheld": true}' else p_call.context end,
+                  p_call.service_type, p_call.service_name, p_call.request_id
+                from public.organizations o
+                where o.id = p_call.org_id and o.status = 'active'
+                  and not exists (select from public.credit_usage_attribution c where c.call_id = p_call.call_id)
+                  and (v_may_overtake or not exists (select from ledger_waiters))
+                on conflict (call_id) do nothing
+                returning held_credits, margin_credits),
+            pool as (
+              update public.organization_credit_pools o
+                set held_credits = o.held_credits + h.held_credits, updated_at = v_now,
+                  overage_credits = o.overage_credits + greatest(h.held_credits - v_free, 0) - greatest(-v_free, 0)
+                from hold h where o.org_id = p_call.org_id and h.held_credits > 0),
+            allocation as (
+              update public.user_credit_allocations u
+                set held_credits = u.held_credits + h.held_credits, margin_credits = u.margin_credits + h.margin_credits, updated_at = v_now
+                from hold h where u.id = v.id and (h.held_credits > 0 or h.margin_credits > 0))
+            select count(*) > 0 into v_is_taken from hold;
+          exit when v_is_taken or v_may_overtake;
+          v_may_overtake := true;
+          v_line := ledger_line_ahead(p_call.call_id, ledger_lines(v.id, v_limits.touched), v_now);
+          exit when v_line is not null;
+        end loop;
+        if v_is_taken then
           required := null;
           available := null;
           remaining := v_free - held;
-          if v_limits.bounds then perform ledger_move_limits(v_limits.touched, held, 1, 0, 0); end if;
-          if held > 0 or v_margin > 0 then
-            with pool as (
-              update public.organization_credit_pools o
-                set held_credits = o.held_credits + held, updated_at = v_now,
-                  overage_credits = o.overage_credits + greatest(held - v_free, 0) - greatest(-v_free, 0)
-                where o.org_id = p_call.org_id)
-            update public.user_credit_allocations u
-              set held_credits = u.held_credits + held, margin_credits = u.margin_credits + v_margin, updated_at = v_now
-              where u.id = v.id;
+          limited_by := v_limits.quota;
+          if p_call.in_line then perform ledger_leave_line(p_call.call_id, v_now); end if;
+          if v_limits.bounds then
+            update ledger_limits l set held = l.held + case l.unit when 'calls' then 1 else ledger_hold_one.held end
+              from unnest(v_limits.touched) t
+              where not t.is_counted and l.kind = t.kind and l.id = t.id and l.window_start = t.window_start;
           end if;
           return;
         end if;
+      elsif p_call.wait_ms > 0 then
+        v_line := case
+          when outcome = 'in_flight' then 'allocation ' || v.id
+          when outcome = 'limit' and v_limits.has_call_if_idle and (v_limits.available_if_idle >= v_full) is not false
+            then v_limits.line end;
+      end if;
+      if v_line is not null then outcome := 'waits'; end if;
+      if v.is_active and not exists (select from public.organizations o where o.id = p_call.org_id and o.status = 'active') then
+        outcome := 'suspended';
+        required := null;
+        available := null;
+        limited_by := null;
       end if;
 
       -- Refused, unless the same call was held before.
@@ -2187,7 +2889,13 @@ AS $function$
         required := null;
         available := null;
         limited_by := null;
+        if p_call.in_line then perform ledger_leave_line(p_call.call_id, v_now); end if;
         return;
+      end if;
+      if outcome = 'waits' then
+        perform ledger_join_line(p_call, v_line, v_now);
+      elsif p_call.in_line and outcome <> 'slice' then
+        perform ledger_leave_line(p_call.call_id, v_now);
       end if;
       held := null;
       input := null;
@@ -2195,6 +2903,28 @@ AS $function$
   $function$;
 revoke execute on function tollgate.ledger_hold_one(uuid,tollgate.hold_request) from public;
 grant execute on function tollgate.ledger_hold_one(uuid,tollgate.hold_request) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.ledger_is_sliced(p_kind character varying)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN ((p_kind)::text = 'proxy'::text);
+revoke execute on function tollgate.ledger_is_sliced(character varying) from public;
+grant execute on function tollgate.ledger_is_sliced(character varying) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.ledger_join_line(p_call tollgate.hold_request, p_line text, p_now timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
+AS $function$
+    begin
+      insert into ledger_waiters as w (call_id, line, since, until)
+        values (p_call.call_id, p_line, p_now, p_now + make_interval(secs => p_call.wait_ms / 1000.0))
+        on conflict (call_id) do update set line = excluded.line where w.line <> excluded.line;
+    end
+  $function$;
+revoke execute on function tollgate.ledger_join_line(tollgate.hold_request,text,timestamp with time zone) from public;
+grant execute on function tollgate.ledger_join_line(tollgate.hold_request,text,timestamp with time zone) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.ledger_journal_durable()
  RETURNS trigger
@@ -2223,6 +2953,66 @@ AS $function$
   $function$;
 revoke execute on function tollgate.ledger_lease_is_valid(uuid,timestamp with time zone) from public;
 grant execute on function tollgate.ledger_lease_is_valid(uuid,timestamp with time zone) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.ledger_leave_line(p_call_id uuid, p_now timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
+AS $function$
+    declare v_line text;
+    begin
+      delete from ledger_waiters where call_id = p_call_id returning line into v_line;
+      if found then perform ledger_call_first(array[v_line], p_now); end if;
+    end
+  $function$;
+revoke execute on function tollgate.ledger_leave_line(uuid,timestamp with time zone) from public;
+grant execute on function tollgate.ledger_leave_line(uuid,timestamp with time zone) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.ledger_limit_is_sound(p_unit character varying, p_amount numeric, p_held numeric, p_used numeric)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ IMMUTABLE PARALLEL SAFE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+    begin
+      return p_unit in ('credits', 'calls') and least(p_amount, p_held, p_used) >= 0;
+    end
+  $function$;
+revoke execute on function tollgate.ledger_limit_is_sound(character varying,numeric,numeric,numeric) from public;
+grant execute on function tollgate.ledger_limit_is_sound(character varying,numeric,numeric,numeric) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.ledger_line(p_kind character varying, p_id character varying, p_window_start timestamp with time zone)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN (((((p_kind)::text || ' '::text) || (p_id)::text) || ' '::text) || (EXTRACT(epoch FROM p_window_start))::bigint);
+revoke execute on function tollgate.ledger_line(character varying,character varying,timestamp with time zone) from public;
+grant execute on function tollgate.ledger_line(character varying,character varying,timestamp with time zone) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.ledger_line_ahead(p_call_id uuid, p_lines text[], p_now timestamp with time zone)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
+AS $function$
+    begin
+      return (
+        select w.line from ledger_waiters w
+        where w.line = any(p_lines) and w.until > p_now and w.call_id <> p_call_id
+          and w.place < coalesce((select o.place from ledger_waiters o where o.call_id = p_call_id), 9223372036854775807)
+        order by w.place limit 1);
+    end
+  $function$;
+revoke execute on function tollgate.ledger_line_ahead(uuid,text[],timestamp with time zone) from public;
+grant execute on function tollgate.ledger_line_ahead(uuid,text[],timestamp with time zone) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.ledger_lines(p_allocation_id uuid, p_limits tollgate.limit_use[])
+ RETURNS text[]
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN (ARRAY(SELECT tollgate.ledger_line(t.kind, t.id, t.window_start) AS ledger_line FROM unnest(ledger_lines.p_limits) t(kind, id, window_start, unit, is_counted) WHERE (NOT t.is_counted)) || ('allocation '::text || p_allocation_id));
+revoke execute on function tollgate.ledger_lines(uuid,tollgate.limit_use[]) from public;
+grant execute on function tollgate.ledger_lines(uuid,tollgate.limit_use[]) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.ledger_lock_and_refresh(p_org_id uuid, p_user_id character varying, OUT pool public.organization_credit_pools, OUT allocation public.user_credit_allocations)
  RETURNS record
@@ -2339,58 +3129,64 @@ CREATE OR REPLACE FUNCTION tollgate.ledger_move_limits(p_limits tollgate.limit_u
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
 AS $function$
-    declare
-      v record;
-      v_used numeric;
-      v_key_used numeric;
+    declare v_key_used numeric;
     begin
-      for v in
-        select t.kind, t.id, t.window_start, not t.is_counted as is_held from unnest(p_limits) as t
-      loop
-        -- Nothing is held of what is only counted.
-        if not v.is_held and p_used = 0 and p_calls_used = 0 then
-          if v.kind = 'key' then
-            v_key_used := coalesce((
-              select l.used from ledger_limits l where l.kind = v.kind and l.id = v.id and l.window_start = v.window_start), 0);
-          end if;
-          continue;
-        end if;
-        update ledger_limits l
-          set held = l.held + case when v.is_held then case l.unit when 'calls' then p_calls_held else p_held end else 0 end,
-            used = l.used + case l.unit when 'calls' then p_calls_used else p_used end
-          where l.kind = v.kind and l.id = v.id and l.window_start = v.window_start
-          returning l.used into v_used;
-        if not found then
-          -- Only counted until now. Never negative: what is given back was counted, so the row exists.
+      with moved as (
+          update ledger_limits l
+            set held = l.held + case when t.is_counted then 0 when l.unit = 'calls' then p_calls_held else p_held end,
+              used = l.used + case l.unit when 'calls' then p_calls_used else p_used end
+            from unnest(p_limits) t
+            -- Nothing is held of what is only counted.
+            where l.kind = t.kind and l.id = t.id and l.window_start = t.window_start
+              and (not t.is_counted or p_used <> 0 or p_calls_used <> 0)
+            returning l.kind, l.used),
+        -- Only counted until now. Never negative: what is given back was counted, so the row exists.
+        counted as (
           insert into ledger_limits as l (kind, id, window_start, used)
-            values (v.kind, v.id, v.window_start, greatest(p_used, 0))
-            on conflict (kind, id, window_start) do update set used = l.used + p_used
-            returning used into v_used;
-        end if;
-        if v.kind = 'key' then v_key_used := v_used; end if;
-      end loop;
+            select t.kind, t.id, t.window_start, p_used from unnest(p_limits) t
+            where t.is_counted and p_used > 0 and not exists (
+              select from ledger_limits e where e.kind = t.kind and e.id = t.id and e.window_start = t.window_start)
+            order by t.kind, t.id, t.window_start
+            on conflict on constraint ledger_limits_pkey do update set used = l.used + excluded.used
+            returning l.kind, l.used)
+        select max(k.used) into v_key_used
+          from (select * from moved union all select * from counted) k where k.kind = 'key';
+      if v_key_used is null and exists (select from unnest(p_limits) t where t.kind = 'key') then
+        select coalesce(max(l.used), 0) into v_key_used
+          from unnest(p_limits) t join ledger_limits l on l.kind = t.kind and l.id = t.id and l.window_start = t.window_start
+          where t.kind = 'key';
+      end if;
       return v_key_used;
     end
   $function$;
 revoke execute on function tollgate.ledger_move_limits(tollgate.limit_use[],numeric,integer,numeric,integer) from public;
 grant execute on function tollgate.ledger_move_limits(tollgate.limit_use[],numeric,integer,numeric,integer) to tollgate_app;
 
+CREATE OR REPLACE FUNCTION tollgate.ledger_nearest_quota(p_limits tollgate.limit_use[])
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+RETURN (SELECT tollgate.ledger_show_limit(l.*, ((l.limit_amount - l.used) - l.held), (0)::numeric) AS ledger_show_limit FROM (unnest(ledger_nearest_quota.p_limits) t(kind, id, window_start, unit, is_counted) JOIN tollgate.ledger_limits l ON ((((l.kind)::text = (t.kind)::text) AND ((l.id)::text = (t.id)::text) AND (l.window_start = t.window_start)))) WHERE (((t.kind)::text = 'quota'::text) AND (l.limit_amount IS NOT NULL)) ORDER BY ((l.limit_amount - l.used) - l.held), l.window_end LIMIT 1);
+revoke execute on function tollgate.ledger_nearest_quota(tollgate.limit_use[]) from public;
+grant execute on function tollgate.ledger_nearest_quota(tollgate.limit_use[]) to tollgate_app;
+
 CREATE OR REPLACE FUNCTION tollgate.ledger_next_date(p_period character varying, p_from timestamp with time zone, p_now timestamp with time zone, p_created timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS timestamp with time zone
  LANGUAGE plpgsql
- IMMUTABLE
+ STABLE
  SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
 AS $function$
     declare
-      v_from timestamp := p_from at time zone 'UTC';
-      v_now timestamp := p_now at time zone 'UTC';
+      v_zone varchar := ledger_time_zone();
+      v_from timestamp := p_from at time zone v_zone;
+      v_now timestamp := p_now at time zone v_zone;
       v_months integer;
-      v_day integer := extract(day from p_created at time zone 'UTC');
+      v_day integer := extract(day from p_created at time zone v_zone);
     begin
       if p_period = 'daily' or p_period = 'weekly' then
         return (v_from + make_interval(days => (case p_period when 'daily' then 1 else 7 end) *
           (floor(extract(epoch from v_now - v_from) / (case p_period when 'daily' then 86400 else 604800 end))::integer + 1)))
-          at time zone 'UTC';
+          at time zone v_zone;
       elsif p_period = 'monthly' then
         if v_day > extract(day from v_from) and extract(day from v_from + interval '1 day') = 1 then
           v_from := date_trunc('year', v_from) + make_interval(days => v_day - 1) + v_from::time;
@@ -2399,7 +3195,7 @@ AS $function$
         while v_from + make_interval(months => v_months) <= v_now loop
           v_months := v_months + 1;
         end loop;
-        return (v_from + make_interval(months => v_months)) at time zone 'UTC';
+        return (v_from + make_interval(months => v_months)) at time zone v_zone;
       end if;
       return null;
     end
@@ -2578,7 +3374,9 @@ AS $function$
             'source', 'proxy', 'outcome', 'recovered',
             'provenance', case when h.checkpoint_credits is not null then 'recovered' end,
             'details', jsonb_build_object('model', h.service_name, 'deployment', h.context -> 'deployment',
-              'key_id', h.context -> 'key_id', 'recovered_from', h.owner))),
+              'key_id', h.context -> 'key_id', 'recovered_from', h.owner)
+              || jsonb_strip_nulls(jsonb_build_object('session_id', h.context -> 'session_id', 'agent_id', h.context -> 'agent_id',
+                'parent_agent_id', h.context -> 'parent_agent_id')))),
           count(*) filter (where h.checkpoint_credits is not null),
           count(*) filter (where h.checkpoint_credits is null),
           coalesce(sum(h.checkpoint_credits), 0)
@@ -2637,56 +3435,100 @@ AS $function$
 revoke execute on function tollgate.ledger_refund_call(uuid,numeric,character varying,text) from public;
 grant execute on function tollgate.ledger_refund_call(uuid,numeric,character varying,text) to tollgate_app;
 
-CREATE OR REPLACE FUNCTION tollgate.ledger_see_limits(p_limits tollgate.limit_request[], p_now timestamp with time zone)
+CREATE OR REPLACE FUNCTION tollgate.ledger_see_limits(p_limits tollgate.limit_request[], p_least numeric, p_wanted numeric, p_now timestamp with time zone)
  RETURNS tollgate.limits_seen
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
 AS $function$
     declare
-      v record;
+      v limit_request;
       v_row ledger_limits;
+      v_tightest ledger_limits;
+      v_quota ledger_limits;
       v_left numeric;
-      v_seen limits_seen := row('{}', false, null, null, true, null);
+      v_idle numeric;
+      v_touched limit_use[] := '{}';
+      v_bounds boolean := false;
+      v_available numeric;
+      v_if_idle numeric;
+      v_has_call boolean := true;
+      v_has_call_if_idle boolean := true;
+      v_short_slice boolean := false;
+      v_key_used numeric;
     begin
-      for v in
-        select t.kind, t.id, coalesce(t.window_start, ledger_window_start(t."window", p_now)) as window_start, t."window", t.unit,
-          t.limit_amount
-        from unnest(p_limits) as t order by 1, 2, 3
+      foreach v in array array(
+        select row(s.kind, s.id, s."window", s.starts, s.unit, s.limit_amount)::limit_request
+        from (
+          select t.*, coalesce(t.window_start, ledger_window_start_in(t."window", p_now, z.time_zone)) as starts
+          from ledger_identity z, unnest(p_limits) as t) s
+        order by s.kind, s.id, s.starts)
       loop
-        -- Not locked before it is known to bound something: what is only counted is nobody's lock.
+        -- What is only counted is nobody's lock.
         select * into v_row from ledger_limits l
-          where l.kind = v.kind and l.id = v.id and l.window_start = v.window_start;
-        if v_row.limit_amount is not null then
-          select * into v_row from ledger_limits l
-            where l.kind = v.kind and l.id = v.id and l.window_start = v.window_start for update;
-        end if;
+          where l.kind = v.kind and l.id = v.id and l.window_start = v.window_start and l.limit_amount is not null for update;
         if v.limit_amount is not null and v_row.limit_amount is distinct from v.limit_amount then
           insert into ledger_limits as l (kind, id, window_start, window_end, unit, limit_amount)
             values (v.kind, v.id, v.window_start, ledger_window_end(v."window", p_now), coalesce(v.unit, 'credits'), v.limit_amount)
             on conflict (kind, id, window_start) do update set limit_amount = excluded.limit_amount
             returning * into v_row;
+        elsif v_row.kind is null and ledger_is_sliced(v.kind) then
+          -- The first one of its process in this window.
+          insert into ledger_limits (kind, id, window_start, window_end, unit, limit_amount)
+            values (v.kind, v.id, v.window_start, ledger_window_end(v."window", p_now), 'credits', 0)
+            on conflict (kind, id, window_start) do nothing;
+          select * into v_row from ledger_limits l
+            where l.kind = v.kind and l.id = v.id and l.window_start = v.window_start for update;
+        elsif v_row.kind is null then
+          select * into v_row from ledger_limits l where l.kind = v.kind and l.id = v.id and l.window_start = v.window_start;
         end if;
-        if v.kind = 'key' then v_seen.key_used := coalesce(v_row.used, 0); end if;
-        v_seen.touched := v_seen.touched
+        if v.kind = 'key' then v_key_used := coalesce(v_row.used, 0); end if;
+        v_touched := v_touched
           || row(v.kind, v.id, v.window_start, coalesce(v_row.unit, v.unit, 'credits'), v_row.limit_amount is null)::limit_use;
         continue when v_row.limit_amount is null;
-        v_seen.bounds := true;
-        v_left := v_row.limit_amount - v_row.used - v_row.held;
+        v_bounds := true;
+        v_idle := v_row.limit_amount - v_row.used;
+        v_left := v_idle - v_row.held;
         if v_row.unit = 'calls' then
-          if v_left < 1 and v_seen.has_call then
-            v_seen.has_call := false;
-            v_seen.limited_by := ledger_show_limit(v_row, v_left);
+          if v.kind = 'quota' and (v_quota.kind is null or (v_left, v_row.window_end) < (v_quota.limit_amount - v_quota.used - v_quota.held, v_quota.window_end)) then
+            v_quota := v_row;
           end if;
-        elsif v_seen.available is null or v_left < v_seen.available then
-          v_seen.available := v_left;
-          if v_seen.has_call then v_seen.limited_by := ledger_show_limit(v_row, v_left); end if;
+          continue when v_left >= 1 and v_idle >= 1;
+          v_has_call_if_idle := v_has_call_if_idle and v_idle >= 1;
+          continue when not v_has_call;
+          v_has_call := false;
+          v_tightest := v_row;
+        else
+          v_if_idle := least(v_if_idle, v_idle);
+          v_short_slice := v_short_slice or v_left < p_wanted and ledger_is_sliced(v.kind);
+          continue when v_left >= v_available;
+          v_available := v_left;
+          if v_has_call then v_tightest := v_row; end if;
         end if;
       end loop;
-      return v_seen;
+      return row(v_touched, v_bounds, v_available,
+        case when v_tightest.kind is not null and (not v_has_call or v_available < p_least + p_wanted)
+          then ledger_show_limit(v_tightest, v_tightest.limit_amount - v_tightest.used - v_tightest.held, p_least) end,
+        v_has_call, v_key_used, v_if_idle, v_has_call_if_idle,
+        ledger_line(v_tightest.kind, v_tightest.id, v_tightest.window_start), v_short_slice,
+        case when v_quota.kind is not null then ledger_show_limit(v_quota, v_quota.limit_amount - v_quota.used - v_quota.held - 1, 0) end);
     end
   $function$;
-revoke execute on function tollgate.ledger_see_limits(tollgate.limit_request[],timestamp with time zone) from public;
-grant execute on function tollgate.ledger_see_limits(tollgate.limit_request[],timestamp with time zone) to tollgate_app;
+revoke execute on function tollgate.ledger_see_limits(tollgate.limit_request[],numeric,numeric,timestamp with time zone) from public;
+grant execute on function tollgate.ledger_see_limits(tollgate.limit_request[],numeric,numeric,timestamp with time zone) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.ledger_set_time_zone(p_zone character varying)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
+AS $function$
+    begin
+      perform tollgate_now() at time zone p_zone;
+      update ledger_identity set time_zone = p_zone where time_zone <> p_zone;
+      return found;
+    end
+  $function$;
+revoke execute on function tollgate.ledger_set_time_zone(character varying) from public;
+grant execute on function tollgate.ledger_set_time_zone(character varying) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.ledger_settle_dispute(p_call_id uuid, p_charge numeric, p_api_cost numeric, p_actor character varying, OUT outcome character varying, OUT charged numeric)
  RETURNS record
@@ -2732,13 +3574,40 @@ AS $function$
 revoke execute on function tollgate.ledger_settle_dispute(uuid,numeric,numeric,character varying) from public;
 grant execute on function tollgate.ledger_settle_dispute(uuid,numeric,numeric,character varying) to tollgate_app;
 
-CREATE OR REPLACE FUNCTION tollgate.ledger_show_limit(p_limit tollgate.ledger_limits, p_left numeric)
+CREATE OR REPLACE FUNCTION tollgate.ledger_show_limit(p_limit tollgate.ledger_limits, p_left numeric, p_least numeric)
  RETURNS jsonb
  LANGUAGE sql
  STABLE
-RETURN jsonb_build_object('kind', (p_limit).kind, 'id', (p_limit).id, 'unit', (p_limit).unit, 'amount', trim_scale((p_limit).limit_amount), 'left', trim_scale(GREATEST(p_left, (0)::numeric)), 'window_end', (p_limit).window_end);
-revoke execute on function tollgate.ledger_show_limit(tollgate.ledger_limits,numeric) from public;
-grant execute on function tollgate.ledger_show_limit(tollgate.ledger_limits,numeric) to tollgate_app;
+RETURN jsonb_build_object('kind', (p_limit).kind, 'id', (p_limit).id, 'unit', (p_limit).unit, 'amount', trim_scale((p_limit).limit_amount), 'left', trim_scale(GREATEST(p_left, (0)::numeric)), 'window_start', (p_limit).window_start, 'window_end', (p_limit).window_end, 'in_flight', (((p_limit).limit_amount - (p_limit).used) >= CASE (p_limit).unit WHEN 'calls'::text THEN (1)::numeric ELSE p_least END));
+revoke execute on function tollgate.ledger_show_limit(tollgate.ledger_limits,numeric,numeric) from public;
+grant execute on function tollgate.ledger_show_limit(tollgate.ledger_limits,numeric,numeric) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.ledger_show_quotas(p_limits tollgate.call_limits[], p_plan tollgate.hold_plan)
+ RETURNS tollgate.hold_plan
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
+AS $function$
+    declare v record;
+    begin
+      for v in
+        select distinct on (u.place) u.place, ledger_show_limit(u.of_limit, u.rest, 0) as shown
+        from (
+          select k.place, l.of_limit, l.rest - count(*) over (partition by t.kind, t.id, t.window_start order by k.place) as rest
+          from generate_subscripts(p_limits, 1) as k(place)
+          cross join lateral unnest(p_limits[k.place].touched) t
+          cross join lateral (
+            select o as of_limit, o.limit_amount - o.used - o.held as rest from ledger_limits o
+            where o.kind = t.kind and o.id = t.id and o.window_start = t.window_start limit 1) l
+          where p_plan.is_set[k.place] and p_plan.held[k.place] is not null and t.kind = 'quota' and not t.is_counted) u
+        order by u.place, u.rest, (u.of_limit).window_end
+      loop
+        p_plan.limited_by[v.place] := v.shown;
+      end loop;
+      return p_plan;
+    end
+  $function$;
+revoke execute on function tollgate.ledger_show_quotas(tollgate.call_limits[],tollgate.hold_plan) from public;
+grant execute on function tollgate.ledger_show_quotas(tollgate.call_limits[],tollgate.hold_plan) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.ledger_shrink(p_call_id uuid, p_target numeric)
  RETURNS numeric
@@ -2797,21 +3666,405 @@ AS $function$
 revoke execute on function tollgate.ledger_take_credits(uuid,numeric,numeric,character varying,text) from public;
 grant execute on function tollgate.ledger_take_credits(uuid,numeric,numeric,character varying,text) to tollgate_app;
 
+CREATE OR REPLACE FUNCTION tollgate.ledger_time_zone()
+ RETURNS character varying
+ LANGUAGE plpgsql
+ STABLE PARALLEL SAFE
+ SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
+AS $function$
+    begin
+      return (select time_zone from ledger_identity);
+    end
+  $function$;
+revoke execute on function tollgate.ledger_time_zone() from public;
+grant execute on function tollgate.ledger_time_zone() to tollgate_app;
+
 CREATE OR REPLACE FUNCTION tollgate.ledger_window_end(p_window character varying, p_now timestamp with time zone)
  RETURNS timestamp with time zone
  LANGUAGE sql
- IMMUTABLE PARALLEL SAFE
-RETURN CASE WHEN (p_window IS NOT NULL) THEN ((date_trunc((p_window)::text, (p_now AT TIME ZONE 'UTC'::text)) + (('1 '::text || (p_window)::text))::interval) AT TIME ZONE 'UTC'::text) ELSE NULL::timestamp with time zone END;
+ STABLE PARALLEL SAFE
+RETURN CASE WHEN (p_window IS NOT NULL) THEN (((tollgate.ledger_window_start(p_window, p_now) AT TIME ZONE tollgate.ledger_window_zone(p_window)) + CASE WHEN ((p_window)::text ~~ '%mo'::text) THEN make_interval(months => ("left"((p_window)::text, '-2'::integer))::integer) WHEN ((p_window)::text ~~ '%s'::text) THEN make_interval(secs => ("left"((p_window)::text, '-1'::integer))::double precision) ELSE (('1 '::text || (p_window)::text))::interval END) AT TIME ZONE tollgate.ledger_window_zone(p_window)) ELSE NULL::timestamp with time zone END;
 revoke execute on function tollgate.ledger_window_end(character varying,timestamp with time zone) from public;
 grant execute on function tollgate.ledger_window_end(character varying,timestamp with time zone) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.ledger_window_start(p_window character varying, p_now timestamp with time zone)
  RETURNS timestamp with time zone
  LANGUAGE sql
- IMMUTABLE PARALLEL SAFE
-RETURN CASE WHEN (p_window IS NULL) THEN tollgate.ledger_all_time() ELSE (date_trunc((p_window)::text, (p_now AT TIME ZONE 'UTC'::text)) AT TIME ZONE 'UTC'::text) END;
+ STABLE PARALLEL SAFE
+RETURN tollgate.ledger_window_start_in(p_window, p_now, tollgate.ledger_time_zone());
 revoke execute on function tollgate.ledger_window_start(character varying,timestamp with time zone) from public;
 grant execute on function tollgate.ledger_window_start(character varying,timestamp with time zone) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.ledger_window_start_in(p_window character varying, p_now timestamp with time zone, p_zone character varying)
+ RETURNS timestamp with time zone
+ LANGUAGE sql
+ STABLE PARALLEL SAFE
+RETURN CASE WHEN (p_window IS NULL) THEN tollgate.ledger_all_time() WHEN ((p_window)::text ~~ '%mo'::text) THEN ((date_trunc('month'::text, (p_now AT TIME ZONE p_zone)) - make_interval(months => (((((EXTRACT(year FROM (p_now AT TIME ZONE p_zone)) * (12)::numeric) + EXTRACT(month FROM (p_now AT TIME ZONE p_zone))) - (1)::numeric))::integer % ("left"((p_window)::text, '-2'::integer))::integer))) AT TIME ZONE p_zone) WHEN ((p_window)::text ~~ '%s'::text) THEN CASE WHEN ((("left"((p_window)::text, '-1'::integer))::integer % 86400) <> 0) THEN (date_bin(make_interval(secs => ("left"((p_window)::text, '-1'::integer))::double precision), (p_now AT TIME ZONE 'UTC'::text), '2001-01-01 00:00:00'::timestamp without time zone) AT TIME ZONE 'UTC'::text) ELSE (date_bin(make_interval(secs => ("left"((p_window)::text, '-1'::integer))::double precision), (p_now AT TIME ZONE p_zone), '2001-01-01 00:00:00'::timestamp without time zone) AT TIME ZONE p_zone) END ELSE date_trunc((p_window)::text, p_now, (p_zone)::text) END;
+revoke execute on function tollgate.ledger_window_start_in(character varying,timestamp with time zone,character varying) from public;
+grant execute on function tollgate.ledger_window_start_in(character varying,timestamp with time zone,character varying) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.ledger_window_zone(p_window character varying)
+ RETURNS character varying
+ LANGUAGE sql
+ STABLE PARALLEL SAFE
+RETURN CASE WHEN (((p_window)::text ~~ '%s'::text) AND ((("left"((p_window)::text, '-1'::integer))::integer % 86400) <> 0)) THEN 'UTC'::character varying ELSE tollgate.ledger_time_zone() END;
+revoke execute on function tollgate.ledger_window_zone(character varying) from public;
+grant execute on function tollgate.ledger_window_zone(character varying) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.outbox_allocation_used()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
+AS $function$
+    begin
+      perform outbox_note(case when new.used_credits >= new.allocated_credits then 'allocation.exhausted' else 'allocation.near_end' end,
+        new.org_id, new.user_id, jsonb_build_object('allocated', trim_scale(new.allocated_credits)::text,
+          'used', trim_scale(new.used_credits)::text, 'next_reset', new.next_reset_date));
+      return null;
+    exception when others then
+      raise warning 'an event was not noted: %', sqlerrm;
+      return null;
+    end
+  $function$;
+revoke execute on function tollgate.outbox_allocation_used() from public;
+grant execute on function tollgate.outbox_allocation_used() to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.outbox_balance_fell()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
+AS $function$
+    declare v_left numeric := new.total_credits - new.used_credits;
+    begin
+      perform outbox_note(case when v_left <= 0 then 'balance.exhausted' else 'balance.low' end, new.org_id, null,
+        jsonb_build_object('left', trim_scale(v_left)::text, 'low_at', trim_scale(new.low_balance_at)::text,
+          'used', trim_scale(new.used_credits)::text));
+      return null;
+    exception when others then
+      raise warning 'an event was not noted: %', sqlerrm;
+      return null;
+    end
+  $function$;
+revoke execute on function tollgate.outbox_balance_fell() from public;
+grant execute on function tollgate.outbox_balance_fell() to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.outbox_charge_type(c public.credit_usage_attribution)
+ RETURNS character varying
+ LANGUAGE sql
+ IMMUTABLE
+RETURN CASE WHEN (((c).entry)::text = 'correction'::text) THEN 'charge.corrected'::text WHEN (((c).provenance)::text = 'disputed'::text) THEN 'charge.disputed'::text WHEN (((c).provenance)::text = 'recovered'::text) THEN 'charge.recovered'::text ELSE 'charge.created'::text END;
+revoke execute on function tollgate.outbox_charge_type(public.credit_usage_attribution) from public;
+grant execute on function tollgate.outbox_charge_type(public.credit_usage_attribution) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.outbox_find(p_source integer, p_row_id character varying)
+ RETURNS SETOF tollgate.outbox_event
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
+AS $function$
+    begin
+      if p_source = 1 then
+        return query select m.* from ledger_journal j cross join lateral outbox_of_movement(j) m where j.id = p_row_id::bigint;
+      elsif p_source = 2 then
+        return query select c.* from public.credit_usage_attribution a cross join lateral outbox_of_charge(a) c where a.id = p_row_id::uuid;
+      else
+        return query select n.* from outbox_events o cross join lateral outbox_of_event(o) n where o.id = p_row_id::uuid;
+      end if;
+    end
+  $function$;
+revoke execute on function tollgate.outbox_find(integer,character varying) from public;
+grant execute on function tollgate.outbox_find(integer,character varying) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.outbox_horizon()
+ RETURNS bigint
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
+RETURN ((SELECT ledger_identity.sequence_base FROM tollgate.ledger_identity) + ((pg_snapshot_xmin(pg_current_snapshot()))::text)::bigint);
+revoke execute on function tollgate.outbox_horizon() from public;
+grant execute on function tollgate.outbox_horizon() to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.outbox_is_at_home(p_server bigint)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
+AS $function$
+    select i.server = p_server and i.sequence_base = (
+      select substring(pg_get_expr(d.adbin, d.adrelid) from '[0-9]+')::bigint
+      from pg_attrdef d join pg_attribute a on a.attrelid = d.adrelid and a.attnum = d.adnum
+      where d.adrelid = 'tollgate.outbox_events'::regclass and a.attname = 'sequence')
+    from ledger_identity i
+  $function$;
+revoke execute on function tollgate.outbox_is_at_home(bigint) from public;
+grant execute on function tollgate.outbox_is_at_home(bigint) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.outbox_limit_used()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
+AS $function$
+    declare
+      v_id uuid := case when new.id ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}' then left(new.id, 36)::uuid end;
+      v_org_id uuid;
+      v_user_id varchar;
+      v_name varchar;
+      v_about varchar := case when new.kind = 'quota' then 'quota' when new.kind in ('run', 'run_calls') then 'run' else 'limit' end;
+    begin
+      if v_about = 'quota' then
+        v_org_id := v_id;
+        v_user_id := substring(new.id from '^[^/]+/(.*)/[^/]+$');
+      else
+        select w.org_id, w.user_id, w.name into v_org_id, v_user_id, v_name from (
+          select r.org_id, r.user_id, r.name from runs r where v_about = 'run' and r.id = v_id
+          union all select s.org_id, s.user_id, s.name from spenders s where s.id = v_id
+          union all select k.org_id, k.user_id, k.name from api_keys k where k.id = v_id) w limit 1;
+      end if;
+      perform outbox_note(v_about || case when new.used >= new.limit_amount then '.reached' else '.near_end' end, v_org_id,
+        v_user_id, jsonb_build_object('kind', new.kind, 'id', new.id, 'name', v_name, 'unit', new.unit,
+          'amount', trim_scale(new.limit_amount)::text, 'used', trim_scale(new.used)::text, 'window_start', new.window_start,
+          'window_end', new.window_end));
+      return null;
+    exception when others then
+      raise warning 'an event was not noted: %', sqlerrm;
+      return null;
+    end
+  $function$;
+revoke execute on function tollgate.outbox_limit_used() from public;
+grant execute on function tollgate.outbox_limit_used() to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.outbox_note(p_type character varying, p_org_id uuid, p_user_id character varying, p_data jsonb)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
+AS $function$ insert into outbox_events (type, org_id, user_id, data) values (p_type, p_org_id, p_user_id, p_data) $function$;
+revoke execute on function tollgate.outbox_note(character varying,uuid,character varying,jsonb) from public;
+grant execute on function tollgate.outbox_note(character varying,uuid,character varying,jsonb) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.outbox_note_key(p_action character varying, p_subject character varying, p_actor character varying)
+ RETURNS void
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
+AS $function$
+    declare v_parts text[] := string_to_array(p_subject, '/');
+    begin
+      if p_action = 'key.resealed' then return; end if;
+      perform outbox_note('key.changed', case v_parts[1] when 'organization' then v_parts[2]::uuid
+          when 'api_key' then (select k.org_id from api_keys k where k.id = v_parts[2]::uuid)
+          when 'service_key' then (select k.org_id from api_keys k where k.kind = 'service_key' and k.name = v_parts[2] limit 1) end,
+        null, jsonb_build_object('action', p_action, 'subject', p_subject, 'actor', p_actor));
+    end
+  $function$;
+revoke execute on function tollgate.outbox_note_key(character varying,character varying,character varying) from public;
+grant execute on function tollgate.outbox_note_key(character varying,character varying,character varying) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.outbox_note_unusual()
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
+AS $function$
+    declare
+      v_today date := (tollgate_now() at time zone 'UTC')::date;
+      v_count bigint;
+    begin
+      if not pg_try_advisory_xact_lock(hashtext('tollgate.outbox_note_unusual')) then return 0; end if;
+      insert into outbox_events (type, org_id, data, once_key)
+        select 'spend.unusual', t.org_id, jsonb_build_object('day', v_today, 'spent', trim_scale(t.spent)::text,
+          'usual', trim_scale(round(u.usual, 6))::text), 'spend.unusual/' || t.org_id || '/' || v_today
+        from (
+          select d.org_id, sum(d.credits) as spent from usage_by_organization d where d.day = v_today group by 1
+          having sum(d.credits) >= 1000) t
+        cross join lateral (
+          select avg(p.spent) as usual, count(*) as days from (
+            select sum(d.credits) as spent from usage_by_organization d
+            where d.org_id = t.org_id and d.day >= v_today - 14 and d.day < v_today group by d.day having sum(d.credits) > 0) p) u
+        where u.days >= 3 and t.spent > 3 * u.usual
+        on conflict (once_key) where once_key is not null do nothing;
+      get diagnostics v_count = row_count;
+      return v_count;
+    end
+  $function$;
+revoke execute on function tollgate.outbox_note_unusual() from public;
+grant execute on function tollgate.outbox_note_unusual() to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.outbox_of_charge(c public.credit_usage_attribution)
+ RETURNS tollgate.outbox_event
+ LANGUAGE sql
+ STABLE
+RETURN ROW((c).sequence, (2)::smallint, (((c).id)::text)::character varying, (((c).id)::text)::character varying, tollgate.outbox_charge_type(c), (c).org_id, ((c).user_id)::character varying, (c).created_at, ((c).credits_used)::numeric, jsonb_build_object('call_id', (c).call_id, 'cause', (c).cause, 'credits', (trim_scale((c).credits_used))::text, 'api_cost', (trim_scale((c).api_cost))::text, 'service_type', (c).service_type, 'model', (c).service_name, 'provider', ((c).details ->> 'provider'::text), 'key_id', ((c).details ->> 'key_id'::text), 'request_id', (c).request_id, 'source', (c).source, 'provenance', (c).provenance, 'outcome', (c).outcome, 'input_tokens', tollgate.usage_count((((c).details -> 'usage'::text) -> 'prompt_tokens'::text)), 'cached_tokens', tollgate.usage_count(((c).details #> '{usage,prompt_tokens_details,cached_tokens}'::text[])), 'output_tokens', tollgate.usage_count((((c).details -> 'usage'::text) -> 'completion_tokens'::text))))::tollgate.outbox_event;
+revoke execute on function tollgate.outbox_of_charge(public.credit_usage_attribution) from public;
+grant execute on function tollgate.outbox_of_charge(public.credit_usage_attribution) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.outbox_of_event(e tollgate.outbox_events)
+ RETURNS tollgate.outbox_event
+ LANGUAGE sql
+ STABLE
+RETURN ROW((e).sequence, (3)::smallint, (((e).id)::text)::character varying, (((e).id)::text)::character varying, ((e).type)::character varying, (e).org_id, ((e).user_id)::character varying, (e).created_at, NULL::numeric, (e).data)::tollgate.outbox_event;
+revoke execute on function tollgate.outbox_of_event(tollgate.outbox_events) from public;
+grant execute on function tollgate.outbox_of_event(tollgate.outbox_events) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.outbox_of_movement(j tollgate.ledger_journal)
+ RETURNS tollgate.outbox_event
+ LANGUAGE sql
+ STABLE
+RETURN ROW((j).sequence, (1)::smallint, (((j).id)::text)::character varying, (((('movement-'::text || (j).id) || '-'::text) || (SELECT "left"((i.ledger_id)::text, 8) AS "left" FROM tollgate.ledger_identity i)))::character varying, (('credits.'::text || (CASE (j).kind WHEN 'purchase'::text THEN 'purchased'::character varying WHEN 'allocate'::text THEN 'allocated'::character varying WHEN 'refresh'::text THEN 'refreshed'::character varying WHEN 'refund'::text THEN 'refunded'::character varying WHEN 'correction'::text THEN 'corrected'::character varying ELSE (j).kind END)::text))::character varying, (j).org_id, ((j).user_id)::character varying, (j).created_at, NULL::numeric, jsonb_build_object('call_id', (j).call_id, 'cause', (j).cause, 'pool_total', (trim_scale((j).pool_total))::text, 'pool_allocated', (trim_scale((j).pool_allocated))::text, 'allocation_allocated', (trim_scale((j).allocation_allocated))::text, 'allocation_used', (trim_scale((j).allocation_used))::text, 'paid', ((j).paid)::text, 'actor', (j).actor))::tollgate.outbox_event;
+revoke execute on function tollgate.outbox_of_movement(tollgate.ledger_journal) from public;
+grant execute on function tollgate.outbox_of_movement(tollgate.ledger_journal) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.outbox_read(p_sequence bigint, p_source integer, p_row_id character varying, p_sources integer[], p_org_id uuid, p_most integer)
+ RETURNS SETOF tollgate.outbox_event
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET jit TO 'off'
+AS $function$
+    declare
+      v_horizon bigint := outbox_horizon();
+      v_movement bigint := case p_source when 1 then p_row_id::bigint end;
+      v_row uuid := case when p_source in (2, 3) then p_row_id::uuid end;
+    begin
+      return query
+        select e.* from (
+          (select m.* from (
+              select j from ledger_journal j
+              where 1 = any(p_sources) and j.sequence >= p_sequence and j.sequence < v_horizon
+                and (j.sequence > p_sequence or p_source < 1 or p_source = 1 and j.id > v_movement)
+                and (p_org_id is null or j.org_id = p_org_id)
+              order by j.sequence, j.id limit p_most) r cross join lateral outbox_of_movement(r.j) m)
+          union all
+          (select c.* from (
+              select a from public.credit_usage_attribution a
+              where 2 = any(p_sources) and a.sequence >= p_sequence and a.sequence < v_horizon
+                and (a.sequence > p_sequence or p_source < 2 or p_source = 2 and a.id > v_row)
+                and (p_org_id is null or a.org_id = p_org_id)
+              order by a.sequence, a.id limit p_most) r cross join lateral outbox_of_charge(r.a) c)
+          union all
+          (select n.* from (
+              select o from outbox_events o
+              where 3 = any(p_sources) and o.sequence >= p_sequence and o.sequence < v_horizon
+                and (o.sequence > p_sequence or p_source < 3 or p_source = 3 and o.id > v_row)
+                and (p_org_id is null or coalesce(o.org_id, '00000000-0000-0000-0000-000000000000') = p_org_id)
+              order by o.sequence, o.id limit p_most) r cross join lateral outbox_of_event(r.o) n)) e
+        order by e.sequence, e.source, case when e.source = 1 then e.row_id::bigint end, e.row_id
+        limit p_most;
+    end
+  $function$;
+revoke execute on function tollgate.outbox_read(bigint,integer,character varying,integer[],uuid,integer) from public;
+grant execute on function tollgate.outbox_read(bigint,integer,character varying,integer[],uuid,integer) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.outbox_send_again(p_consumer character varying, p_from timestamp with time zone, p_to timestamp with time zone, p_org_id uuid)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
+AS $function$
+    declare v_count bigint;
+    begin
+      insert into outbox_letters as t (consumer, event_id, org_id, source, row_id, type, state, was_sent)
+        select c.name, e.event_id, coalesce(e.org_id, '00000000-0000-0000-0000-000000000000'), e.source, e.row_id, e.type, 'again', true
+        from outbox_consumers c
+        cross join lateral (
+          select m.* from ledger_journal j cross join lateral outbox_of_movement(j) m
+            where 1 = any(c.sources) and j.created_at >= p_from and j.created_at < p_to
+          union all
+          select m.* from public.credit_usage_attribution a cross join lateral outbox_of_charge(a) m
+            where 2 = any(c.sources) and a.created_at >= p_from and a.created_at < p_to
+          union all
+          select m.* from outbox_events o cross join lateral outbox_of_event(o) m
+            where 3 = any(c.sources) and o.created_at >= p_from and o.created_at < p_to) e
+        where c.name = p_consumer and e.type like any (c.types) and coalesce(e.sequence, 0) <= c.sequence
+          and (p_org_id is null or e.org_id = p_org_id)
+        on conflict (consumer, event_id) do update
+          set state = 'again', attempts = 0, since = tollgate_now(), next_attempt_at = tollgate_now(), last_error = null;
+      get diagnostics v_count = row_count;
+      return v_count;
+    end
+  $function$;
+revoke execute on function tollgate.outbox_send_again(character varying,timestamp with time zone,timestamp with time zone,uuid) from public;
+grant execute on function tollgate.outbox_send_again(character varying,timestamp with time zone,timestamp with time zone,uuid) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.outbox_set_low_balance()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
+AS $function$
+    declare v_mark numeric := round(greatest(new.total_credits - new.used_credits, 0) * 0.2, 6);
+    begin
+      if tg_op = 'INSERT' or new.total_credits - new.used_credits > old.total_credits - old.used_credits then
+        new.low_balance_at := case
+          when tg_op = 'INSERT' or old.total_credits - old.used_credits <= old.low_balance_at then v_mark
+          else greatest(old.low_balance_at, v_mark) end;
+      end if;
+      return new;
+    end
+  $function$;
+revoke execute on function tollgate.outbox_set_low_balance() from public;
+grant execute on function tollgate.outbox_set_low_balance() to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.outbox_verify(p_consumer character varying)
+ RETURNS TABLE(org_id uuid, day date, booked bigint, booked_credits numeric, sent bigint, sent_credits numeric, waiting bigint, waiting_credits numeric)
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
+AS $function$
+    with books as (
+      select a.org_id, (a.created_at at time zone 'UTC')::date as day, count(*) as booked, sum(a.credits_used) as credits,
+        count(*) filter (where w.waits) as waiting, coalesce(sum(a.credits_used) filter (where w.waits), 0) as waiting_credits
+      from outbox_consumers c
+      join public.credit_usage_attribution a on a.sequence > c.started_sequence and (a.sequence < c.sequence or a.sequence = c.sequence
+        and case c.source when 1 then false when 2 then a.id <= c.row_id::uuid else true end)
+      left join outbox_blocked b on b.consumer = c.name and b.org_id = a.org_id
+      left join outbox_letters l on l.consumer = c.name and l.event_id = a.id::text and not l.was_sent
+      cross join lateral (
+        select l.event_id is not null or b.org_id is not null and (a.sequence > b.sequence or a.sequence = b.sequence
+          and case b.source when 1 then true when 2 then a.id > b.row_id::uuid else false end) as waits) w
+      where c.name = p_consumer and 2 = any(c.sources) and outbox_charge_type(a) like any (c.types)
+      group by 1, 2),
+    sums as (
+      select s.org_id, s.day, s.charges, s.credits from outbox_sent s where s.consumer = p_consumer and s.charges > 0)
+    select org_id, day, coalesce(b.booked, 0), coalesce(b.credits, 0), coalesce(s.charges, 0), coalesce(s.credits, 0),
+      coalesce(b.waiting, 0), coalesce(b.waiting_credits, 0)
+    from books b full join sums s using (org_id, day)
+    where coalesce(b.booked, 0) <> coalesce(s.charges, 0) or coalesce(b.credits, 0) <> coalesce(s.credits, 0)
+    order by day, org_id
+  $function$;
+revoke execute on function tollgate.outbox_verify(character varying) from public;
+grant execute on function tollgate.outbox_verify(character varying) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.plan_begins_or_ends()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
+AS $function$
+    begin
+      if tg_op = 'INSERT' or (old.status in ('active', 'trialing')) <> (new.status in ('active', 'trialing')) then
+        perform ledger_lock_and_refresh(new.org_id, null);
+      end if;
+      return new;
+    end
+  $function$;
+revoke execute on function tollgate.plan_begins_or_ends() from public;
+grant execute on function tollgate.plan_begins_or_ends() to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.pool_is_sound(p_total numeric, p_allocated numeric, p_used numeric, p_held numeric, p_overage numeric, p_monthly_refresh numeric, p_overage_limit numeric, p_purchased numeric, p_spent numeric)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ IMMUTABLE PARALLEL SAFE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+    begin
+      return p_allocated <= p_total
+        and least(p_allocated, p_used, p_held, p_overage, p_monthly_refresh, p_overage_limit, p_purchased, p_spent) >= 0;
+    end
+  $function$;
+revoke execute on function tollgate.pool_is_sound(numeric,numeric,numeric,numeric,numeric,numeric,numeric,numeric,numeric) from public;
+grant execute on function tollgate.pool_is_sound(numeric,numeric,numeric,numeric,numeric,numeric,numeric,numeric,numeric) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.prune_idempotency_keys(p_most integer)
  RETURNS integer
@@ -2846,6 +4099,105 @@ AS $function$
 revoke execute on function tollgate.refuse_change() from public;
 grant execute on function tollgate.refuse_change() to tollgate_app;
 
+CREATE OR REPLACE FUNCTION tollgate.spender_limits_write(p_ids uuid[])
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
+AS $function$
+    begin
+      insert into ledger_limits as l (kind, id, window_start, unit, limit_amount)
+        select t.kind, t.id::text, ledger_all_time(), 'credits', t.amount
+        from (
+          select s.kind, s.id, (
+            select min((b ->> 'amount')::numeric) from jsonb_array_elements(s.budgets) b
+            where b ->> 'window' is null and b ->> 'model' is null) as amount
+          from spender_terms s
+          where s.kind <> 'budget' and (s.id = any(p_ids) or exists (
+            select from spenders n join spenders b on b.org_id = n.org_id and b.kind = 'budget' and b.name = n.budget
+            where n.id = s.id and b.id = any(p_ids)))) t
+        where t.amount is not null or exists (
+          select from ledger_limits e where e.kind = t.kind and e.id = t.id::text and e.window_start = ledger_all_time())
+        order by t.kind, t.id
+        on conflict on constraint ledger_limits_pkey do update set limit_amount = excluded.limit_amount
+          where l.limit_amount is distinct from excluded.limit_amount;
+    end
+  $function$;
+revoke execute on function tollgate.spender_limits_write(uuid[]) from public;
+grant execute on function tollgate.spender_limits_write(uuid[]) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.spender_open(p_kind character varying, p_id uuid, p_window character varying, p_model text, p_credits numeric, p_source character varying)
+ RETURNS numeric
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
+AS $function$
+    declare
+      v_now timestamptz := tollgate_now();
+      v_kind varchar := p_kind || case when p_model is null and p_window is null then '' else '_budget' end;
+      v_id varchar := p_id || coalesce('/' || p_window, '') || coalesce(':' || p_model, '');
+      v_start timestamptz := ledger_window_start(p_window, v_now);
+      v_more numeric;
+    begin
+      if p_credits <= 0 then return 0; end if;
+      insert into ledger_limits (kind, id, window_start, window_end)
+        values (v_kind, v_id, v_start, ledger_window_end(p_window, v_now)) on conflict (kind, id, window_start) do nothing;
+      -- Two that state it at once must not both add it.
+      perform 1 from ledger_limits l where l.kind = v_kind and l.id = v_id and l.window_start = v_start for update;
+      select p_credits - coalesce(sum(o.credits), 0) into v_more from ledger_openings o
+        where o.kind = v_kind and o.limit_id = v_id and o.window_start = v_start and o.source = p_source;
+      if v_more <= 0 then return 0; end if;
+      insert into ledger_openings (kind, limit_id, window_start, credits, source) values (v_kind, v_id, v_start, v_more, p_source);
+      update ledger_limits l set used = l.used + v_more where l.kind = v_kind and l.id = v_id and l.window_start = v_start;
+      return v_more;
+    end
+  $function$;
+revoke execute on function tollgate.spender_open(character varying,uuid,character varying,text,numeric,character varying) from public;
+grant execute on function tollgate.spender_open(character varying,uuid,character varying,text,numeric,character varying) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.spender_used(p_kind character varying, p_id uuid, p_budgets jsonb)
+ RETURNS TABLE(model text, "window" character varying, amount numeric, used numeric, held numeric, window_end timestamp with time zone)
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
+AS $function$
+    select b.model, b."window", b.amount, coalesce(l.used, 0), coalesce(l.held, 0), ledger_window_end(b."window", tollgate_now())
+    from (
+      select 0 as place, null::text as model, null::varchar as "window", null::numeric as amount
+      union all
+      select e.place, e.b ->> 'model', e.b ->> 'window', (e.b ->> 'amount')::numeric
+      from jsonb_array_elements(p_budgets) with ordinality as e(b, place)) b
+    left join ledger_limits l
+      on l.kind = p_kind || case when b.model is null and b."window" is null then '' else '_budget' end
+        and l.id = p_id || coalesce('/' || b."window", '') || coalesce(':' || b.model, '')
+        and l.window_start = ledger_window_start(b."window", tollgate_now())
+    order by b.place
+  $function$;
+revoke execute on function tollgate.spender_used(character varying,uuid,jsonb) from public;
+grant execute on function tollgate.spender_used(character varying,uuid,jsonb) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.spender_view(p tollgate.spender_terms)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+RETURN jsonb_build_object('kind', (p).kind, 'id', (p).id, 'name', (p).name, 'budgets', (p).budgets, 'rpm', (p).requests_per_minute, 'tpm', (p).tokens_per_minute, 'parallel', (p).calls_at_once, 'models', to_jsonb((p).models), 'is_blocked', (p).is_blocked, 'aliases', ((p).settings -> 'aliases'::text), 'tags', ((p).settings -> 'tags'::text), 'soft', ((p).settings -> 'soft_budget'::text));
+revoke execute on function tollgate.spender_view(tollgate.spender_terms) from public;
+grant execute on function tollgate.spender_view(tollgate.spender_terms) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.spenders_of_key(p_org_id uuid, p_key_id uuid)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE PARALLEL SAFE
+RETURN (SELECT jsonb_agg(tollgate.spender_view(s.*) ORDER BY s.kind) AS jsonb_agg FROM (tollgate.spenders k JOIN tollgate.spender_terms s ON (((s.org_id = k.org_id) AND ((((s.kind)::text = 'key'::text) AND ((s.name)::text = (k.name)::text)) OR (((s.kind)::text = 'team'::text) AND ((s.name)::text = (k.team)::text)) OR (((s.kind)::text = 'team_member'::text) AND ((s.team)::text = (k.team)::text) AND ((s.user_id)::text = (k.user_id)::text)))))) WHERE ((k.org_id = spenders_of_key.p_org_id) AND ((k.kind)::text = 'key'::text) AND ((k.name)::text = (spenders_of_key.p_key_id)::text)));
+revoke execute on function tollgate.spenders_of_key(uuid,uuid) from public;
+grant execute on function tollgate.spenders_of_key(uuid,uuid) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.spenders_of_user(p_org_id uuid, p_user_id character varying)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE PARALLEL SAFE
+RETURN (SELECT jsonb_agg(tollgate.spender_view(s.*) ORDER BY s.kind) AS jsonb_agg FROM tollgate.spender_terms s WHERE ((s.org_id = spenders_of_user.p_org_id) AND ((((s.kind)::text = 'user'::text) AND ((s.name)::text = (spenders_of_user.p_user_id)::text)) OR (((s.kind)::text = 'organization'::text) AND ((s.name)::text = (spenders_of_user.p_org_id)::text)))));
+revoke execute on function tollgate.spenders_of_user(uuid,character varying) from public;
+grant execute on function tollgate.spenders_of_user(uuid,character varying) to tollgate_app;
+
 CREATE OR REPLACE FUNCTION tollgate.store_idempotent_answer(p_org_id uuid, p_user_id character varying, p_key character varying, p_call_id uuid, p_status integer, p_headers jsonb, p_body bytea, p_keep integer)
  RETURNS void
  LANGUAGE plpgsql
@@ -2876,6 +4228,77 @@ comment on function tollgate.tollgate_now() is 'The one clock of money: leases, 
 revoke execute on function tollgate.tollgate_now() from public;
 grant execute on function tollgate.tollgate_now() to tollgate_app;
 grant execute on function tollgate.tollgate_now() to tollgate_caller;
+
+CREATE OR REPLACE FUNCTION tollgate.usage_add()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
+AS $function$
+    begin
+      insert into usage_deltas (day, org_id, user_id, service_type, model, provider, key_id, calls, failed_calls, credits, api_cost,
+          input_tokens, cached_tokens, output_tokens)
+        select (c.created_at at time zone 'UTC')::date, c.org_id, c.user_id, c.service_type, coalesce(c.service_name, ''),
+          left(coalesce(c.details ->> 'provider', ''), 100), left(coalesce(c.details ->> 'key_id', ''), 255),
+          count(*) filter (where c.entry = 'charge'), count(*) filter (where c.outcome = 'failed'),
+          sum(c.credits_used), sum(c.api_cost),
+          sum(usage_count(c.details -> 'usage' -> 'prompt_tokens')),
+          sum(usage_count(c.details #> '{usage,prompt_tokens_details,cached_tokens}')),
+          sum(usage_count(c.details -> 'usage' -> 'completion_tokens'))
+        from added c group by 1, 2, 3, 4, 5, 6, 7;
+      return null;
+    end
+  $function$;
+revoke execute on function tollgate.usage_add() from public;
+grant execute on function tollgate.usage_add() to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.usage_count(p_value jsonb)
+ RETURNS numeric
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN (jsonb_typeof(p_value) = 'number'::text) THEN (p_value)::numeric ELSE (0)::numeric END;
+revoke execute on function tollgate.usage_count(jsonb) from public;
+grant execute on function tollgate.usage_count(jsonb) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.usage_fold(p_most integer)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
+AS $function$
+    declare v_moved bigint;
+    begin
+      if not pg_try_advisory_xact_lock(hashtext('tollgate.usage_fold')) then return 0; end if;
+      with part as materialized (
+          delete from usage_deltas where ctid = any(array(select d.ctid from usage_deltas d limit p_most)) returning *),
+        by_user as (
+          insert into usage_days as u (day, org_id, user_id, service_type, model, provider, key_id, calls, failed_calls, credits, api_cost,
+              input_tokens, cached_tokens, output_tokens)
+            select day, org_id, user_id, service_type, model, provider, key_id, sum(calls), sum(failed_calls), sum(credits), sum(api_cost),
+              sum(input_tokens), sum(cached_tokens), sum(output_tokens)
+            from part group by 1, 2, 3, 4, 5, 6, 7
+            on conflict (org_id, day, user_id, model, provider, service_type, key_id) do update
+              set calls = u.calls + excluded.calls, failed_calls = u.failed_calls + excluded.failed_calls,
+                credits = u.credits + excluded.credits, api_cost = u.api_cost + excluded.api_cost,
+                input_tokens = u.input_tokens + excluded.input_tokens, cached_tokens = u.cached_tokens + excluded.cached_tokens,
+                output_tokens = u.output_tokens + excluded.output_tokens),
+        by_organization as (
+          insert into usage_organization_days as u (day, org_id, service_type, model, provider, calls, failed_calls, credits, api_cost,
+              input_tokens, cached_tokens, output_tokens)
+            select day, org_id, service_type, model, provider, sum(calls), sum(failed_calls), sum(credits), sum(api_cost),
+              sum(input_tokens), sum(cached_tokens), sum(output_tokens)
+            from part group by 1, 2, 3, 4, 5
+            on conflict (org_id, day, model, provider, service_type) do update
+              set calls = u.calls + excluded.calls, failed_calls = u.failed_calls + excluded.failed_calls,
+                credits = u.credits + excluded.credits, api_cost = u.api_cost + excluded.api_cost,
+                input_tokens = u.input_tokens + excluded.input_tokens, cached_tokens = u.cached_tokens + excluded.cached_tokens,
+                output_tokens = u.output_tokens + excluded.output_tokens)
+        select count(*) into v_moved from part;
+      return v_moved;
+    end
+  $function$;
+revoke execute on function tollgate.usage_fold(integer) from public;
+grant execute on function tollgate.usage_fold(integer) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.vault_key_changed()
  RETURNS trigger
@@ -2933,6 +4356,7 @@ AS $function$
           else left(nullif(current_setting('tollgate.ip', true), ''), 100) end,
         left(nullif(current_setting('tollgate.request_id', true), ''), 255), p_details);
       perform pg_notify('tollgate_vault', p_subject);
+      perform outbox_note_key(p_action, p_subject, left(coalesce(v_actor, 'sql:' || session_user), 255));
     end
   $function$;
 revoke execute on function tollgate.vault_record(character varying,character varying,jsonb) from public;

@@ -1,7 +1,9 @@
-/** Mounts every surface of the product, and what is the same of all: request id, errors. No handler is here. */
+/** Mounts every surface of the product and what all of them share: request id, errors. No handler is here. */
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { OpenAPIHono } from '@hono/zod-openapi'
 import type { Context } from 'hono'
+import { createDocumentBytes } from './admission/document-bytes.ts'
+import { createMistakenRequests } from './admission/mistaken-requests.ts'
 import { RATE_HEADERS, type RateLimits } from './admission/rate-limits.ts'
 import { createAccountSurface } from './api/account/surface.ts'
 import { createAdminSurface } from './api/admin/surface.ts'
@@ -9,13 +11,16 @@ import { createAuthSurface } from './api/auth/surface.ts'
 import { createByokSurface } from './api/byok/surface.ts'
 import { createCallerLimit } from './api/caller-limit.ts'
 import { createDocsSurface } from './api/docs/surface.ts'
+import { createLitellmSurface } from './api/litellm/surface.ts'
 import { createLlmSurface } from './api/llm/surface.ts'
 import { describeApi, type OpenApiDocument } from './api/openapi.ts'
 import { createOperationsSurface } from './api/operations/surface.ts'
 import { createOrgBillingSurface } from './api/org-billing/surface.ts'
+import { createRunsSurface } from './api/runs/surface.ts'
 import { mountSurface, type Surface } from './api/surface.ts'
 import { unknownRoute } from './api/unknown-route.ts'
-import { createUsageSurface } from './api/usage/surface.ts'
+import { unservedRoute } from './api/unserved-route.ts'
+import { createCallSurface, createUsageSurface } from './api/usage/surface.ts'
 import { createWebhookSurface } from './api/webhooks/stripe.ts'
 import { createStripe } from './billing/stripe.ts'
 import type { CallDependencies } from './call/call-dependencies.ts'
@@ -23,14 +28,17 @@ import type { Quotes } from './call/quotes.ts'
 import { serveCall } from './call/serve-call.ts'
 import type { Config } from './config/config.ts'
 import type { Database } from './db/connect.ts'
-import { countTokensOperation } from './endpoints/count-tokens/openapi.ts'
+import { COUNTS } from './endpoints/count-tokens/counts.ts'
 import { serveCount } from './endpoints/count-tokens/serve-count.ts'
 import { ENDPOINTS, endpointsByPath, errorsByPath } from './endpoints/endpoints.ts'
-import { countedMessages } from './endpoints/messages/messages.ts'
+import { generateOperation } from './endpoints/generate-content/openapi.ts'
+import { serveGenerate } from './endpoints/generate-content/serve-generate.ts'
+import { askedInPath, describedInPath, pathsWithModel } from './endpoints/model-in-path/model-in-path.ts'
 import { createModelsSurface } from './endpoints/models/surface.ts'
 import { type EndpointDependencies, mountEndpoint } from './endpoints/mount-endpoint.ts'
 import { quotesOperation } from './endpoints/quotes/openapi.ts'
 import { serveQuote } from './endpoints/quotes/serve-quote.ts'
+import type { KeptResponses } from './endpoints/responses/kept-responses.ts'
 import { createKeptResponsesSurface } from './endpoints/responses/kept-surface.ts'
 import type { AppEnv } from './http/app-env.ts'
 import type { Cors } from './http/cors.ts'
@@ -54,6 +62,7 @@ import type { Vault } from './vault/vault.ts'
 export interface AppDependencies extends Pick<EndpointDependencies, 'draining' | 'running' | 'requestIds'> {
   calls: CallDependencies
   quotes: Quotes
+  keptResponses: KeptResponses
   config: Config
   identify: Identify
   rates: RateLimits
@@ -62,7 +71,7 @@ export interface AppDependencies extends Pick<EndpointDependencies, 'draining' |
   log: Log
   metrics: Metrics
   now: () => Date
-  /** For everything that is no call: what is slow there waits for itself only. */
+  /** Connections for everything that is not a call: a slow report delays reports only. */
   reports: Database
   health: Health
   mayReadMetrics: MetricsAccess
@@ -79,8 +88,8 @@ const ADMIN_TESTS = 10
 /** Changes of a caller's keys a minute. */
 const BYOK_CHANGES = 20
 
-/** Under these a credential is asked for before anybody is told what is a route and what is not. */
-const CLOSED = /^\/(?:v1|api)(?:\/|$)/
+/** Under these paths a credential is checked before anybody learns which routes exist. */
+const CLOSED = /^\/(?:v1|v1beta|api)(?:\/|$)/
 
 export function createApp(deps: AppDependencies): OpenAPIHono<AppEnv> {
   const app = new OpenAPIHono<AppEnv>({ getPath: (_, options) => requestPath(targetOf(options?.env)) })
@@ -99,7 +108,7 @@ export function createApp(deps: AppDependencies): OpenAPIHono<AppEnv> {
   app.use(async function edges(c, next) {
     const { incoming, outgoing } = c.env
     setSecurityHeaders(outgoing, deps.clientOf(incoming).isHttps)
-    // Before anybody is asked who they are: browsers send no credential with a preflight.
+    // Before the credential is checked: browsers send none with a preflight.
     if (deps.cors.preflight(incoming, outgoing)) return c.body(null, 204)
     deps.cors.open(incoming, outgoing)
     return next()
@@ -107,6 +116,13 @@ export function createApp(deps: AppDependencies): OpenAPIHono<AppEnv> {
 
   for (const { endpoint, besides: _, ...place } of ENDPOINTS)
     mountEndpoint(app, { ...place, serve: (exchange) => serveCall(deps.calls, endpoint, exchange) }, deps)
+  for (const mounted of ENDPOINTS) {
+    const paths = pathsWithModel(mounted)
+    // Names of models hold slashes, so which route was matched does not say which endpoint is asked: the path does.
+    const serve = (exchange: Exchange) =>
+      serveCall(deps.calls, askedInPath(exchange.incoming.url ?? '', ENDPOINTS) ?? mounted.endpoint, exchange)
+    if (paths !== null) mountEndpoint(app, { paths, operation: describedInPath(mounted), serve }, deps)
+  }
   const endpoints = endpointsByPath()
   const quotes = {
     paths: ['/v1/quotes', '/api/v1/llm/quotes'] as const,
@@ -114,23 +130,28 @@ export function createApp(deps: AppDependencies): OpenAPIHono<AppEnv> {
     serve: (exchange: Exchange) => serveQuote({ ...deps, endpoints }, exchange),
   }
   mountEndpoint(app, quotes, deps)
-  const counts = {
-    paths: ['/v1/messages/count_tokens'] as const,
-    operation: countTokensOperation,
-    requestIdHeader: 'request-id',
-    serve: (exchange: Exchange) => serveCount(deps.calls, countedMessages, exchange),
+  for (const { endpoint, show, ...place } of COUNTS)
+    mountEndpoint(app, { ...place, serve: (exchange) => serveCount(deps.calls, endpoint, exchange, show) }, deps)
+  const generates = {
+    paths: ['/v1beta/models/{model}', '/v1/models/{model}'] as const,
+    operation: generateOperation,
+    serve: (exchange: Exchange) => serveGenerate(deps.calls, exchange),
   }
-  mountEndpoint(app, counts, deps)
-  // Made when it is first asked for: it takes longer than all else that is put together at a start.
+  mountEndpoint(app, generates, deps)
+  // Made at the first request for it: it takes longer than the rest of the start.
   const document = () => describeApi(app, { version: deps.version, groups, credentials })
   const surfaces = createSurfaces(deps, document)
-  for (const surface of surfaces) mountSurface(app, surface, deps)
+  const monotonic = () => deps.calls.clock.monotonic()
+  const bounds = { mistakes: createMistakenRequests(monotonic), documents: createDocumentBytes(monotonic) }
+  for (const surface of surfaces) mountSurface(app, surface, { ...deps, ...bounds })
   const groups = [{ name: 'Chat completions', description: 'Calls of models, charged.' }, ...surfaces]
   const credentials = { cookie: deps.config.sessions.cookie, keyHeader: deps.config.keyHeader }
 
   app.notFound(async (c) => {
-    if (CLOSED.test(c.req.path)) await deps.identify(c.env.incoming)
-    throw unknownRoute(app, c.req.method, c.req.path)
+    const { method, path } = c.req
+    const unserved = unservedRoute(method, path)
+    if (unserved !== null || CLOSED.test(path)) await deps.identify(c.env.incoming)
+    throw unserved ?? unknownRoute(app, method, path)
   })
   app.onError((error, c) => render(c, error))
   return app
@@ -143,11 +164,19 @@ function createSurfaces(deps: AppDependencies, document: () => OpenApiDocument):
   const limit = (name: string, most: number, what: string) => createCallerLimit(deps.rates, { name, most, what })
   return [
     createModelsSurface(deps),
-    createKeptResponsesSurface(),
+    createKeptResponsesSurface(deps.keptResponses),
+    createCallSurface(deps),
     createUsageSurface(deps),
+    createRunsSurface({ ...deps, runs: deps.calls.runs }),
     createOrgBillingSurface({ ...deps, stripe }),
     createLlmSurface({ ...deps, prices: deps.calls.money.prices, stripe }),
     createWebhookSurface({ ...deps, stripe }),
+    createLitellmSurface({
+      ...deps,
+      prices: deps.calls.money.prices,
+      document,
+      isAway: (id) => deps.calls.routing.traffic.standing(id).isAway,
+    }),
     createByokSurface({
       ...deps,
       testKey,
@@ -162,7 +191,7 @@ function createSurfaces(deps: AppDependencies, document: () => OpenApiDocument):
   ]
 }
 
-/** What the adapter passes along with each request. */
+/** What the adapter passes with each request. */
 function targetOf(bindings: Partial<AppEnv['Bindings']> | undefined): string {
   return bindings?.incoming?.url ?? '/'
 }
@@ -172,7 +201,7 @@ type Render = (c: Context<AppEnv>, thrown: unknown) => Response
 /** The one place that renders an error, in the dialect of the endpoint that was asked, counts it and logs it. */
 function createRenderer({ metrics, log, now }: Pick<AppDependencies, 'metrics' | 'log' | 'now'>): Render {
   const refusals = createRefusalLog(log)
-  const bodyAt = errorsByPath(errorBody)
+  const formAt = errorsByPath(errorBody)
   return (c, thrown) => {
     const error = toTollgateError(thrown)
     const requestId = c.get('requestId')
@@ -185,7 +214,7 @@ function createRenderer({ metrics, log, now }: Pick<AppDependencies, 'metrics' |
       code: error.code,
       path: c.req.path,
     }
-    // What a provider did is in the line of the call.
+    // The call's own log line says what a provider did.
     if (error.status >= 500 && !error.code.startsWith('provider_')) {
       refusals.failed({ ...line, err: error.cause ?? error }, error.message)
     } else refusals.refused(line)
@@ -193,14 +222,26 @@ function createRenderer({ metrics, log, now }: Pick<AppDependencies, 'metrics' |
       c.env.outgoing.destroy()
       return RESPONSE_ALREADY_SENT
     }
-    if (error.status === 429) for (const name of RATE_HEADERS) c.env.outgoing.removeHeader(name)
-    for (const [name, value] of Object.entries({ ...comeBack(error, now()), ...error.headers })) c.header(name, value)
+    const form = formAt(c.req.path)
+    if (error.status === 429)
+      for (const name of [...RATE_HEADERS, ...form.rateHeaders]) c.env.outgoing.removeHeader(name)
+    const headers = { ...final(error), ...comeBack(error, now()), ...form.headers(error), ...error.headers }
+    for (const [name, value] of Object.entries(headers)) c.header(name, value)
     c.header('X-Request-ID', requestId)
     c.header('x-litellm-call-id', c.get('ownId'))
-    return c.body(JSON.stringify(bodyAt(c.req.path)(error)), error.status as 400, {
+    const told = form.as(error, c.env.incoming.headers)
+    return c.body(JSON.stringify(form.body(told)), told.status as 400, {
       'Content-Type': 'application/json; charset=utf-8',
     })
   }
+}
+
+/** Of a client's mistakes, only these pass by themselves; what else does says so. */
+const PASSING: ReadonlySet<number> = new Set([408, 409, 425, 429])
+
+/** Some clients repeat a 401 for a minute, silently, unless they are told that it won't help. */
+function final({ status }: TollgateError): Record<string, string> {
+  return status < 500 && !PASSING.has(status) ? { 'x-should-retry': 'false' } : {}
 }
 
 /** Every 429 says when to come back in both ways that clients read. */

@@ -16,6 +16,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   // Not for people: start --workers starts it.
   worker: async () => (await import('./commands/worker.ts')).serveAsWorker,
   migrate: async () => (await import('./commands/migrate.ts')).migrateSchema,
+  backup: async () => (await import('./commands/backup.ts')).backup,
+  restore: async () => (await import('./commands/backup.ts')).restore,
   audit: async () => (await import('./commands/audit.ts')).auditBooks,
   'check-config': async () => (await import('./commands/check-config.ts')).checkConfig,
   'org create': async () => (await organizations()).orgCreate,
@@ -38,11 +40,18 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   'keys rotate': async () => (await import('./commands/keys.ts')).keysRotate,
   'keys import-fernet': async () => (await import('./commands/keys.ts')).keysImportFernet,
   'migrate-from ops-center': async () => (await import('./commands/migrate-from.ts')).migrateFromOpsCenter,
+  'migrate-from litellm': async () => (await import('./commands/migrate-from-litellm.ts')).migrateFromLitellm,
+  'shadow litellm': async () => (await import('./commands/shadow-litellm.ts')).shadowLitellm,
   disputes: async () => (await import('./commands/disputes.ts')).disputesList,
   'disputes settle': async () => (await import('./commands/disputes.ts')).disputesSettle,
+  'outbox list': async () => (await outbox()).outboxList,
+  'outbox retry': async () => (await outbox()).outboxRetry,
+  'outbox replay': async () => (await outbox()).outboxReplay,
+  'outbox verify': async () => (await outbox()).outboxVerify,
 }
 
 const organizations = () => import('./commands/organizations.ts')
+const outbox = () => import('./commands/outbox.ts')
 const serviceKeys = () => import('./commands/service-keys.ts')
 
 async function main(args: readonly string[]): Promise<number> {

@@ -9,29 +9,40 @@ import { connectionsWithin, descriptorLimit } from './admission/descriptor-limit
 import { createApp } from './app.ts'
 import { forgetChangeKeys } from './billing/change.ts'
 import { endTrials } from './billing/end-trials.ts'
+import { renewSubscriptions, sweepPeriods } from './billing/sweep-periods.ts'
 import { createQuotes } from './call/quotes.ts'
 import type { Limits } from './config/config.ts'
 import { connect } from './db/connect.ts'
 import { createQuoteSecret } from './db/quote-secret.ts'
+import { createKeptResponses } from './endpoints/responses/kept-responses.ts'
 import { forgetOldKeys } from './idempotency/idempotency.ts'
+import { createRuns } from './ledger/runs.ts'
 import { createHealth } from './observe/health.ts'
 import type { Log } from './observe/log.ts'
 import type { Metrics } from './observe/metrics.ts'
 import { createMetricsAccess } from './observe/metrics-access.ts'
+import { forgetOldEvents } from './outbox/forget-old-events.ts'
+import { noteUnusualSpending } from './outbox/unusual-spending.ts'
 import { createRouter } from './routing/route.ts'
 import { createCalls } from './server/create-calls.ts'
-import { type CallDatabases, openServices } from './server/open-services.ts'
+import { type CallDatabases, openServices, type Services } from './server/open-services.ts'
 import type { ServerOptions } from './server/server-options.ts'
-import { startHourly } from './server/start-hourly.ts'
+import { startEvents } from './server/start-events.ts'
+import { startFolding } from './server/start-folding.ts'
+import { type HourlyTask, startHourly } from './server/start-hourly.ts'
 import { pruneAuditLog } from './vault/audit-log.ts'
 import { connectionsOf } from './workers/worker-connections.ts'
 import type { WorkerPart } from './workers/worker-part.ts'
 
-/** Between a response and the next request; balancers keep theirs for 60 seconds. */
+/** How often what is due is looked for; calls do not wait for it. */
+const PERIODS_MS = 60_000
+/** How often unusual spending is looked for. */
+const UNUSUAL_MS = 600_000
+/** How long an idle connection is kept; balancers keep theirs for 60 seconds. */
 const KEEP_ALIVE_MS = 65_000
-/** Stopped calls get this long to say so to their callers. */
+/** How long stopped calls may take to tell their callers. */
 const STOP_GRACE_MS = 5_000
-/** After the drain, this long for the last settlements. */
+/** How long the last settlements may take after the drain. */
 const SETTLE_DEADLINE_MS = 20_000
 
 export interface RunningServer {
@@ -49,7 +60,7 @@ export interface RunningServer {
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const onIdleError = (err: Error) => options.log.warn({ err }, 'a database connection broke')
   const pool = (maxConnections: number) => connect(options.databaseUrl, { maxConnections, onIdleError })
-  // Apart from each other, so that no report and no burst of calls keeps a caller from being known.
+  // Separate pools, so that neither a report nor a burst of calls delays the check of a credential.
   const { identities: forIdentities, calls } = connectionsOf(options.worker?.workers ?? 1)
   const identities = pool(forIdentities)
   const database = pool(calls)
@@ -67,7 +78,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     }
     return { ...server, stop }
   } catch (error) {
-    // Open connections would keep a process alive that could not start.
+    // Otherwise open connections keep a process alive that could not start.
     await close()
     throw error
   }
@@ -84,15 +95,21 @@ async function startOver(options: ServerOptions, databases: CallDatabases): Prom
   const services = await openServices(options, databases, gauges)
   const { metrics, ledger, people, prices, tokenizer } = services
   const shutdown = new AbortController()
-  // Every running call listens.
+  // Every running call listens to this signal.
   setMaxListeners(0, shutdown.signal)
   const clock = { now: () => new Date(), monotonic: () => performance.now() }
-  const quotes = createQuotes(createQuoteSecret(database), clock.now)
-  const shared = { ...services, config, quotes, router: createRouter(config) }
+  const shared = {
+    ...services,
+    config,
+    ...signedBy(createQuoteSecret(database), clock.now),
+    router: createRouter(config),
+  }
   const money = { ledger, prices, tokenizer }
-  const observe = { log, metrics }
+  const observe = { log, metrics, ...(services.traces === undefined ? {} : { traces: services.traces }) }
+  const keptResponses = createKeptResponses({ database, log, hours: config.keptResponsesHours })
   const app = createApp({
     ...shared,
+    keptResponses,
     metrics: worker === null ? metrics : withAllWorkers(metrics, worker),
     calls: createCalls({
       ...shared,
@@ -100,6 +117,7 @@ async function startOver(options: ServerOptions, databases: CallDatabases): Prom
       database,
       shutdown: shutdown.signal,
       money,
+      memory: keptResponses,
       observe,
       descriptors,
       places: worker?.places ?? null,
@@ -128,27 +146,61 @@ async function startOver(options: ServerOptions, databases: CallDatabases): Prom
     throw error
   })
   tellFewConnections(log, { descriptors, given: limits.connections, wanted: config.limits.connections })
-  const prune = () => pruneAuditLog(database, config.auditLogDays)
-  const endHourly = startHourly(
-    [
-      { run: () => forgetOldKeys(database), failure: 'old idempotency keys not forgotten' },
-      { run: () => forgetChangeKeys(database), failure: 'old idempotency keys of changes not forgotten' },
-      { run: prune, failure: 'the audit log not pruned' },
-      { run: () => people.prune(), failure: 'old sessions not removed' },
-      { run: () => endTrials(database), failure: 'trials that are over not ended' },
-    ],
-    log,
-  )
+  const endRegular = await startRegularWork(options, services, database, { config, keptResponses, people })
   const stop = async (others = false) => {
     draining = true
-    endHourly()
+    const regularEnded = endRegular()
     const drainMs = config.limits.drainSeconds * 1000
     await drain(server, { running, stopCalls: () => shutdown.abort(), drainMs, others })
     const settled = await ledger.drain(SETTLE_DEADLINE_MS)
+    await keptResponses.drain()
+    await regularEnded
     await services.close()
     return settled
   }
   return { port, countUnowned: metrics.unowned, stop }
+}
+
+/** What callers are given to send along: all replicas of a database accept it. */
+function signedBy(secret: () => Promise<Uint8Array>, now: () => Date) {
+  return { quotes: createQuotes(secret, now), runs: createRuns(secret, now) }
+}
+
+interface Kept {
+  config: ServerOptions['config']
+  keptResponses: { prune(): Promise<unknown> }
+  people: { prune(): Promise<unknown> }
+}
+
+/** What runs beside calls. Returns a function that ends it. */
+async function startRegularWork(
+  options: ServerOptions,
+  { metrics }: Pick<Services, 'metrics'>,
+  database: CallDatabases['database'],
+  kept: Kept,
+): Promise<() => Promise<void>> {
+  const { log } = options
+  const ends = [startHourly(regularWork(database, kept), log), startFolding(database, log)]
+  const endEvents = await startEvents(options, metrics)
+  return () => {
+    for (const end of ends) end()
+    return endEvents()
+  }
+}
+
+function regularWork(database: CallDatabases['database'], { config, keptResponses, people }: Kept): HourlyTask[] {
+  return [
+    { run: () => forgetOldKeys(database), failure: 'old idempotency keys not forgotten' },
+    { run: () => forgetChangeKeys(database), failure: 'old idempotency keys of changes not forgotten' },
+    { run: () => keptResponses.prune(), failure: 'old responses not forgotten' },
+    { run: () => pruneAuditLog(database, config.auditLogDays), failure: 'the audit log not pruned' },
+    { run: () => forgetOldEvents(database), failure: 'old events not forgotten' },
+    { run: () => people.prune(), failure: 'old sessions not removed' },
+    { run: () => endTrials(database), failure: 'trials that are over not ended', everyMs: PERIODS_MS },
+    { run: () => renewSubscriptions(database), failure: 'subscriptions not renewed', everyMs: PERIODS_MS },
+    { run: () => noteUnusualSpending(database), failure: 'unusual spending not looked for', everyMs: UNUSUAL_MS },
+    { run: () => sweepPeriods(database), failure: 'credits that are due not reset', everyMs: PERIODS_MS },
+  ]
 }
 
 interface Drain {
@@ -169,8 +221,8 @@ async function drain(server: Server, { running, stopCalls, drainMs, others }: Dr
   if (others) server.close()
   const patience = setTimeout(stopCalls, drainMs)
   const force = setTimeout(() => server.closeAllConnections(), drainMs + STOP_GRACE_MS)
-  // It listens until the last one is done, those included whose callers have left: a balancer reads from /health/readiness that
-  // it should look elsewhere, and a late call is told so.
+  // The port stays open until the last call is done, calls without a caller included: a balancer reads from /health/readiness that
+  // it should send calls elsewhere, and a late call is told so.
   while (running.size > 0) await Promise.allSettled(running)
   if (!others) server.close()
   idle ??= closeIdle()
@@ -178,13 +230,13 @@ async function drain(server: Server, { running, stopCalls, drainMs, others }: Dr
   for (const timer of [idle, patience, force]) clearTimeout(timer)
 }
 
-/** The numbers of all workers for whoever asks one of them. */
+/** The metrics of all workers, whichever worker is asked. */
 function withAllWorkers(metrics: Metrics, worker: WorkerPart): Metrics {
   worker.metrics.readBy(() => metrics.read())
   return { ...metrics, print: async () => (await worker.metrics.print()) ?? metrics.print() }
 }
 
-/** What is left of a body that was not read is not the adapter's to read: see discard-body.ts. */
+/** The adapter must not read the rest of an unread body: see discard-body.ts. */
 function listenerOf(app: ReturnType<typeof createApp>, { host }: ServerOptions): RequestListener {
   return getRequestListener(app.fetch, { hostname: host, autoCleanupIncoming: false }) as RequestListener
 }
@@ -200,7 +252,7 @@ function connectionLimitsOf(limits: Limits, descriptors: number | null): Connect
   }
 }
 
-/** A little less is nothing to act upon. */
+/** A small shortage needs no action. */
 function tellFewConnections(log: Log, limit: { descriptors: number | null; given: number; wanted: number }): void {
   if (limit.given >= limit.wanted / 2) return
   const few = 'fewer connections than tollgate.limits.connections: raise the limit of open files'

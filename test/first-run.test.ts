@@ -90,7 +90,7 @@ test('A newcomer runs npm start, pastes the curl and sees the price; audit works
   expect(body.usage).toMatchObject({ prompt_tokens: 9, completion_tokens: 48, cost: 0.000045225 })
   expect((await stat(join(dataDir, 'demo-key'))).mode & 0o777).toBe(0o600)
 
-  expect((await audit()).stdout).toBe('The books are right: 2 organizations, 1 charges, 0 open holds.\n')
+  expect((await audit()).stdout).toBe('The books are right: 2 organizations, 1 charge, 0 open holds.\n')
   const url = lines[0]?.split(' ').at(-1) ?? ''
   const second = run(START, ['start', '--port', new URL(url).port, '--data-dir', dataDir], { env: ENV })
   await expect(second).rejects.toMatchObject({
@@ -100,7 +100,7 @@ test('A newcomer runs npm start, pastes the curl and sees the price; audit works
   // The script has become the server: its process ends in order, with the server's exit code.
   server.kill('SIGTERM')
   expect(await once(server, 'exit')).toEqual([0, null])
-  expect((await audit()).stdout).toBe('The books are right: 2 organizations, 1 charges, 0 open holds.\n')
+  expect((await audit()).stdout).toBe('The books are right: 2 organizations, 1 charge, 0 open holds.\n')
 })
 
 test('The demo key and the books are there again at the next start; a provider key in the environment is found.', async () => {

@@ -127,7 +127,7 @@ async function everyRow(): Promise<string> {
   return parts.flatMap(({ rows }) => rows.map(({ row }) => row)).join('\n')
 }
 
-test('Nothing that is planted is in a response, in the log, in the numbers or in the database.', async () => {
+test('Nothing that is planted is in a response, in the log, in the metrics or in the database.', async () => {
   const { keys } = await db.seedOrganization({ plan: 'hybrid', credits: 100, users: { alice: 50, bob: 50 } })
   for (const key of Object.values(keys)) planted.add(key)
   const tollgate = await start()

@@ -120,6 +120,11 @@ function mayThink(model: ClaudeModel, json: Readonly<Record<string, unknown>>): 
   return model.thinking !== 'none' && (isAsked || model.thinksByDefault)
 }
 
+/** From 4.5 on, hosts sell a model that stays in a region for more than one that runs anywhere. */
+export function isPricedByPlace(name: string): boolean {
+  return (versionOf(name)?.number ?? NEWEST) >= 405
+}
+
 const MILLION = 1_000_000n
 
 /**

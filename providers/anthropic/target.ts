@@ -1,4 +1,5 @@
 /** Where a Messages request goes, and the headers that say what it is. */
+import { ownHeaders } from '../own-headers.ts'
 import type { UpstreamRequest } from '../provider.ts'
 
 export const CLAUDE_BASE_URL = 'https://api.anthropic.com/v1'
@@ -23,14 +24,9 @@ export function claudeTarget(
 ): Omit<UpstreamRequest, 'body'> {
   const base = new URL(apiBase ?? CLAUDE_BASE_URL)
   const path = base.pathname.replace(/\/$/, '')
-  const headers: Record<string, string> = {
-    'content-type': 'application/json',
-    accept: stream ? 'text/event-stream' : 'application/json',
-    'accept-encoding': 'identity',
-    'user-agent': 'tollgate',
+  const headers = ownHeaders(stream ? 'text/event-stream' : 'application/json', extraHeaders, {
     'anthropic-version': version,
-    ...Object.fromEntries(Object.entries(extraHeaders).map(([name, value]) => [name.toLowerCase(), value])),
-  }
+  })
   if (apiKey !== null) headers['x-api-key'] = apiKey
   const features = new Set([...namesIn(headers['anthropic-beta']), ...betas])
   if (features.size > 0) headers['anthropic-beta'] = [...features].join(',')

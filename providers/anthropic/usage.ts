@@ -111,6 +111,7 @@ function mergeByModel(parts: readonly Part[]): Part[] {
 
 function add(a: Usage, b: Usage): Usage {
   return {
+    ...NO_USAGE,
     input: a.input + b.input,
     cacheRead: a.cacheRead + b.cacheRead,
     cacheReadAudio: a.cacheReadAudio + b.cacheReadAudio,

@@ -30,8 +30,8 @@ export interface GoogleChoice {
   /** Null until it gave one. */
   readonly finishReason: string | null
   readonly sources: Sources
-  /** The deltas of a frame, and their text for counting. `exact` has its numbers as written. */
-  take(candidate: Json, exact: unknown): { deltas: Delta[]; text: string }
+  /** The deltas of a frame, their text for counting, and how many images are in them. `exact` has its numbers as written. */
+  take(candidate: Json, exact: unknown): { deltas: Delta[]; text: string; images: number }
   /** Deltas that end the choice. */
   end(): Delta[]
 }
@@ -99,11 +99,10 @@ export function createChoice(
       for (const part of said.others) others.push(part)
       if (said.content !== '') texts.push(said.content)
       if (said.calls.length > 0) hasCalls = true
-      saidAnything ||= said.content !== '' || said.calls.length > 0 || said.images.length > 0
+      saidAnything ||= saysAnything(said)
       const delta = deltaOf(said)
-      if (delta === null) return { deltas: [], text: '' }
-      const logprobs = candidate.logprobsResult === undefined ? 'null' : JSON.stringify(logprobsOf(candidate))
-      return { deltas: [{ delta, logprobs, finishReason: null, native: '' }], text: spokenText(said) }
+      if (delta === null) return { deltas: [], text: '', images: 0 }
+      return { deltas: [saidDelta(delta, candidate)], text: spokenText(said), images: said.images.length }
     },
     end() {
       const text = texts.join('')
@@ -125,4 +124,13 @@ export function createChoice(
       return deltas
     },
   }
+}
+
+function saysAnything({ content, calls, images }: Said): boolean {
+  return content !== '' || calls.length > 0 || images.length > 0
+}
+
+function saidDelta(delta: string, candidate: Json): Delta {
+  const logprobs = candidate.logprobsResult === undefined ? 'null' : JSON.stringify(logprobsOf(candidate))
+  return { delta, logprobs, finishReason: null, native: '' }
 }

@@ -18,6 +18,7 @@ import type {
   StreamReader,
   UpstreamRequest,
 } from '../provider.ts'
+import { readerAround } from '../reader-around.ts'
 import { createSseFrames, dataFrame, dataLine, isCanonical } from '../sse-frames.ts'
 import { createCallNamer } from './candidate.ts'
 import { LABEL } from './errors.ts'
@@ -159,8 +160,7 @@ export function readCompatibleStream(context: ResponseContext): StreamReader {
     }
   }
 
-  return {
-    ...inner,
+  return readerAround(inner, {
     push(chunk) {
       const frames = scanner.push(chunk)
       return frames === null ? { bytes: null, done: false, error: null } : inner.push(frames)
@@ -172,22 +172,7 @@ export function readCompatibleStream(context: ResponseContext): StreamReader {
       if (before?.bytes == null) return last
       return { ...last, bytes: last.bytes === null ? before.bytes : Buffer.concat([before.bytes, last.bytes]) }
     },
-    get reading() {
-      return inner.reading
-    },
-    get finishReasons() {
-      return inner.finishReasons
-    },
-    get frames() {
-      return inner.frames
-    },
-    get isFinal() {
-      return inner.isFinal
-    },
-    get hasContent() {
-      return inner.hasContent
-    },
-  }
+  })
 }
 
 const ROLE = Buffer.from('"role"')

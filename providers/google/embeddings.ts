@@ -60,6 +60,7 @@ function prepareBatch({ request, model, apiKey, apiBase, extraHeaders, defaults 
   const requests = request.input.texts.map((text) => ({
     model: name,
     content: { parts: [{ text }] },
+    ...request.purpose,
     ...(dimensions === null ? {} : { outputDimensionality: dimensions }),
   }))
   const target = googleTarget(apiBase ?? BASE_URL, {

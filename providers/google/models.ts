@@ -29,6 +29,11 @@ export function thinkingOf(model: string): Thinking {
   return age >= 2.5 && !/-image/.test(model) ? 'budget' : 'none'
 }
 
+/** It makes images or sound beside what it writes. */
+export function draws(model: string): boolean {
+  return /-image|-tts|native-audio/.test(bareModel(model))
+}
+
 /** First match wins. */
 const OUTPUT_LIMITS: readonly (readonly [RegExp, number])[] = [
   [/^gemini-(?:1|2\.0)|^gemma|^learnlm/, 8_192],

@@ -6,11 +6,13 @@
 import { asObject } from '../json.ts'
 import type { ProviderError, ResponseContext, StreamPart, StreamReader } from '../provider.ts'
 import { emptyReading } from '../reading.ts'
+import { noteImages } from '../seen-images.ts'
 import { createShown, type Shown } from '../shown.ts'
 import { usageRecord } from '../usage.ts'
 import { NO_CANDIDATES } from './candidate.ts'
 import { readGoogleErrorFrame } from './errors.ts'
 import { toolUses } from './grounding.ts'
+import { imageTokens } from './images/shape.ts'
 import type { PlainFrame } from './plain-frame.ts'
 import type { GoogleChunk } from './read-frame.ts'
 import { createStreamChoices, type StreamChoices } from './stream-choices.ts'
@@ -47,7 +49,9 @@ export function createNativeStream(context: ResponseContext): NativeStream {
   const reading = emptyReading()
   const shown = createShown<string>((pieces) => pieces.join(''))
   const chunks = createGoogleChunks(context, reading)
-  const choices = createStreamChoices(context, chunks, shown)
+  const choices = createStreamChoices(context, chunks, shown, (images) =>
+    noteImages(reading, images, imageTokens(context.model)),
+  )
   const usage = createStreamUsage(reading)
   const state: State = { context, shown, chunks, choices, usage, frames: 0, isFinal: false }
   let error: ProviderError | null = null

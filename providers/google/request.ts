@@ -1,6 +1,7 @@
 /** A chat completion request as Gemini's `generateContent`. */
 
 import { asObject } from '../json.ts'
+import { ownHeaders } from '../own-headers.ts'
 import type { ProviderCall, UpstreamRequest } from '../provider.ts'
 import { translateMessages } from './contents.ts'
 import { bareModel } from './models.ts'
@@ -31,13 +32,7 @@ export function googleTarget(
   { model, method, accept, apiKey, extraHeaders }: Asked,
 ): Omit<UpstreamRequest, 'body'> {
   const base = new URL(address)
-  const headers: Record<string, string> = {
-    'content-type': 'application/json',
-    accept,
-    'accept-encoding': 'identity',
-    'user-agent': 'tollgate',
-  }
-  for (const [name, value] of Object.entries(extraHeaders)) headers[name.toLowerCase()] = value
+  const headers = ownHeaders(accept, extraHeaders)
   // In the header, never in the address: addresses are logged on the way.
   if (apiKey !== null) headers['x-goog-api-key'] = apiKey
   return { origin: base.origin, path: `${pathOf(base)}/${resourceOf(model)}:${method}`, headers }
@@ -88,7 +83,7 @@ function translateRequest(call: ProviderCall): Json {
 }
 
 /** Members that have another name there, and nothing more. */
-const RENAMED: readonly (readonly [string, string])[] = [
+export const RENAMED: readonly (readonly [string, string])[] = [
   ['temperature', 'temperature'],
   ['top_p', 'topP'],
   ['top_k', 'topK'],
@@ -123,7 +118,7 @@ function translateSampling(json: Json, call: ProviderCall): Record<string, unkno
   return { ...config, ...translateFormat(json.response_format) }
 }
 
-function largestCap(json: Json): number | null {
+export function largestCap(json: Json): number | null {
   const caps = [json.max_completion_tokens, json.max_tokens].filter((cap) => typeof cap === 'number')
   return caps.length === 0 ? null : Math.max(...caps)
 }

@@ -25,10 +25,12 @@ export interface StreamChoices {
   end(): string
 }
 
+/** @param drew is told how many images each candidate shows. */
 export function createStreamChoices(
   context: ResponseContext,
   chunks: GoogleChunks,
   shown: Shown<string>,
+  drew: (images: number) => void,
 ): StreamChoices {
   const choices = new Map<number, GoogleChoice>()
 
@@ -63,9 +65,10 @@ export function createStreamChoices(
         const candidate = asObject(value)
         const choice = candidate === null ? null : choiceAt(candidate.index)
         if (candidate === null || choice === null) continue
-        const { deltas, text } = choice.take(candidate, exactList[position] ?? null)
+        const { deltas, text, images } = choice.take(candidate, exactList[position] ?? null)
         for (const delta of deltas) out += chunks.text(choice.index, delta)
         if (text !== '') shown.add(text, Buffer.byteLength(text))
+        drew(images)
       }
       return out
     },

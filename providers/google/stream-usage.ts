@@ -1,6 +1,7 @@
 /** The usage a stream stated last. It is parsed and read only when somebody asks: every frame states it. */
 import { asObject, parseJson } from '../json.ts'
 import type { Reading } from '../reading.ts'
+import { withImages } from '../seen-images.ts'
 import { readGoogleUsage } from './usage.ts'
 
 type Json = Record<string, unknown>
@@ -38,7 +39,8 @@ export function createStreamUsage(reading: Reading): StreamUsage {
       const usage = isRead ? null : stated()
       if (usage !== null) {
         isRead = true
-        Object.assign(reading, readGoogleUsage(usage))
+        const { usage: read, consistent } = readGoogleUsage(usage)
+        Object.assign(reading, { usage: withImages(read, reading), consistent })
         if (typeof usage.serviceTier === 'string') reading.serviceTier = usage.serviceTier
       }
       return reading

@@ -11,6 +11,13 @@ type Json = Readonly<Record<string, unknown>>
 const LEAST_BUDGET = 512
 /** The rest is for the response. */
 const SHARE = 0.8
+/** The least cap beside which a budget that was asked for can be lowered. */
+export const LEAST_CAP_OF_THINKING = LEAST_BUDGET / SHARE
+
+/** A budget beside a cap on output. */
+export function loweredBudget(budget: number, cap: number): number {
+  return Math.min(budget, Math.max(LEAST_BUDGET, Math.floor(cap * SHARE)))
+}
 
 /** As Google's compatible endpoint takes it: `extra_body.google.thinking_config`. */
 export function ownThinking(json: Json): Json | null {
@@ -20,14 +27,13 @@ export function ownThinking(json: Json): Json | null {
 /** @param cap the output cap, where it is one of ours below the caller's; else null. */
 export function translateThinking(json: Json, model: string, cap: number | null): Json | null {
   const config = askedThinking(json, model)
-  const budget = budgetOf(config)
+  const budget = askedThinkingBudget(config)
   if (budget === null || cap === null) return config
-  return { ...config, thinkingBudget: Math.min(budget, Math.max(LEAST_BUDGET, Math.floor(cap * SHARE))) }
+  return { ...config, thinkingBudget: loweredBudget(budget, cap) }
 }
 
-/** The least cap beside which a budget that was asked for can be lowered. */
 export function leastOutput(json: Json, model: string): number {
-  return budgetOf(askedThinking(json, model)) === null ? 1 : LEAST_BUDGET / SHARE
+  return askedThinkingBudget(askedThinking(json, model)) === null ? 1 : LEAST_CAP_OF_THINKING
 }
 
 function askedThinking(json: Json, model: string): Json | null {
@@ -43,7 +49,7 @@ function askedThinking(json: Json, model: string): Json | null {
 }
 
 /** Null where nothing is to be thought, or the model decides how much. */
-function budgetOf(config: Json | null): number | null {
+export function askedThinkingBudget(config: Json | null): number | null {
   const budget = config?.thinkingBudget
   return typeof budget === 'number' && budget > 0 ? budget : null
 }

@@ -36,12 +36,16 @@ function toolsOf(json: Json): Json[] {
 export function googleServerTools(json: Json, model: string): ServerTool[] {
   const kinds = new Set(toolsOf(json).flatMap((tool) => serverToolOf(tool)?.kind ?? []))
   if (asObject(json.web_search_options) !== null) kinds.add('web_search')
-  return [...kinds].map((kind) => ({
+  return [...kinds].map((kind) => serverTool(kind, model))
+}
+
+export function serverTool(kind: string, model: string): ServerTool {
+  return {
     kind,
     uses: kind === 'web_search' && generation(model) >= 3 ? QUERIES_MAX : 1,
     addsInput: true,
     billedByUse: kind === 'web_search',
-  }))
+  }
 }
 
 /** Neither a function nor a tool of Google's; the index of the first, or -1. */

@@ -6,6 +6,7 @@
 import { CHAT_MEMBERS } from './chat-members.ts'
 import { COMPLETION_MEMBERS } from './completion-members.ts'
 import { EMBEDDING_MEMBERS } from './embedding-members.ts'
+import { GENERATE_MEMBERS } from './generate-members.ts'
 import { MESSAGE_MEMBERS } from './message-members.ts'
 import { RESPONSE_MEMBERS } from './response-members.ts'
 import { type Shape, shapeOf } from './shape.ts'
@@ -257,4 +258,16 @@ export const KNOWN_COMPLETION_ANYWHERE: Shape = shapeOf([
 export function completionAdditionsOf(provider: string): { own: Shape; foreign: Shape } {
   const own = [...NEVER_SENT, ...(provider === 'openrouter' ? ROUTED_COMPLETION : [])]
   return { own: shapeOf(own), foreign: shapeOf([...own, ...OTHER_COMPLETION]) }
+}
+
+/** What Google takes of a request of Gemini's own, and what is ours in it. */
+export const KNOWN_GENERATE: Shape = shapeOf([...GENERATE_MEMBERS, ...NEVER_SENT])
+
+/** The same of a text to be embedded, and of many. */
+const EMBED_MEMBERS: readonly string[] = [
+  ...['model', 'taskType', 'title', 'outputDimensionality', 'content.role', 'content.parts[].text'],
+]
+export const EMBED_SHAPE: { one: Shape; batch: Shape } = {
+  one: shapeOf(EMBED_MEMBERS),
+  batch: shapeOf(EMBED_MEMBERS.map((place) => `requests[].${place}`)),
 }

@@ -25,9 +25,8 @@ export function decodeBase64(text: string, cuts: CutTexts = NO_CUTS): Buffer | n
 
 /** The bytes of a base64 `data:` URL, whatever type it states; null for another URL, and where decoders may disagree. */
 export function dataUrlBytes(url: string, cuts: CutTexts = NO_CUTS): Buffer | null {
-  const comma = url.indexOf(',')
-  if (comma < 0 || comma > 256 || !/^data:[^,]*;base64$/i.test(url.slice(0, comma))) return null
-  return decodeBase64(url.slice(comma + 1), cuts)
+  const text = dataUrlText(url)
+  return text === null ? null : decodeBase64(text, cuts)
 }
 
 /** At least the number of bytes in a base64 text. */
@@ -35,4 +34,11 @@ export function base64Bytes(data: string, cuts: CutTexts = NO_CUTS): number {
   const cut = cuts.find(data)
   const length = cut === null ? data.length : data.length - cut.mark.length + cut.rest.length
   return Math.ceil((length * 3) / 4)
+}
+
+/** The base64 text of a `data:` URL; null for any other address. */
+export function dataUrlText(url: string): string | null {
+  const comma = url.indexOf(',')
+  if (comma < 0 || comma > 256 || !/^data:[^,]*;base64$/i.test(url.slice(0, comma))) return null
+  return url.slice(comma + 1)
 }

@@ -26,12 +26,20 @@ export function imageSize(bytes: Buffer): ImageSize | null {
 const PNG_SIGN = Buffer.from('89504e470d0a1a0a', 'hex')
 
 function walk(bytes: Buffer): ImageSize | null {
+  const type = imageType(bytes)
+  return type === null ? null : WALKS[type](bytes)
+}
+
+const WALKS = { 'image/png': pngSize, 'image/gif': gifSize, 'image/webp': webpSize, 'image/jpeg': jpegSize }
+
+/** The type that its first bytes say; null for what is no such image. */
+export function imageType(bytes: Buffer): keyof typeof WALKS | null {
   if (bytes.length < 16) return null
-  if (bytes.subarray(0, 8).equals(PNG_SIGN)) return pngSize(bytes)
+  if (bytes.subarray(0, 8).equals(PNG_SIGN)) return 'image/png'
   const magic = bytes.toString('latin1', 0, 6)
-  if (magic === 'GIF87a' || magic === 'GIF89a') return gifSize(bytes)
-  if (magic.startsWith('RIFF') && bytes.toString('latin1', 8, 12) === 'WEBP') return webpSize(bytes)
-  return bytes.readUInt16BE(0) === 0xffd8 ? jpegSize(bytes) : null
+  if (magic === 'GIF87a' || magic === 'GIF89a') return 'image/gif'
+  if (magic.startsWith('RIFF') && bytes.toString('latin1', 8, 12) === 'WEBP') return 'image/webp'
+  return bytes.readUInt16BE(0) === 0xffd8 ? 'image/jpeg' : null
 }
 
 /** IHDR first and once, whole chunks, IEND last. Frames of an animation have to lie within. */

@@ -29,7 +29,7 @@ export function opusSeconds(bytes: Buffer): number | null {
   return packets > HEADERS ? Math.max(seconds, granule / 48_000) : null
 }
 
-interface Page {
+export interface Page {
   serial: number
   granule: number
   lengths: Buffer
@@ -37,7 +37,7 @@ interface Page {
   end: number
 }
 
-function readPage(bytes: Buffer, at: number): Page | null {
+export function readPage(bytes: Buffer, at: number): Page | null {
   if (at + 27 > bytes.length || bytes.toString('latin1', at, at + 4) !== 'OggS') return null
   const count = bytes[at + 26]!
   const body = at + 27 + count
@@ -49,7 +49,7 @@ function readPage(bytes: Buffer, at: number): Page | null {
 }
 
 /** A packet lasts 120 ms at most. One whose first bytes are not there counts as that. */
-function packetSeconds(bytes: Buffer, at: number, end: number): number {
+export function packetSeconds(bytes: Buffer, at: number, end: number): number {
   if (at + 2 > end) return 0.12
   const config = bytes[at]! >> 3
   const frames = [1, 2, 2, bytes[at + 1]! & 63][bytes[at]! & 3] ?? 63

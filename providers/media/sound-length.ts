@@ -5,7 +5,7 @@
 import { type CutTexts, NO_CUTS } from '../cut-texts.ts'
 import { base64Bytes, decodeBase64 } from './base64.ts'
 import { flacSeconds } from './flac-length.ts'
-import { mp4Seconds } from './mp4-length.ts'
+import { mp4Sound } from './mp4-length.ts'
 import { opusSeconds } from './opus-length.ts'
 
 export interface Duration {
@@ -34,13 +34,17 @@ export function soundLength(data: string, cuts: CutTexts = NO_CUTS): Duration {
   return { bound: null, expected: base64Bytes(data, cuts) / rate }
 }
 
+export function isMp4(bytes: Buffer): boolean {
+  return bytes.toString('latin1', 4, 8) === 'ftyp'
+}
+
 /** Seconds no decoder hears more than; null where that can't be proved. */
 export function soundSeconds(bytes: Buffer): number | null {
   const magic = bytes.toString('latin1', 0, 4)
   if (magic === 'RIFF') return wavSeconds(bytes)
   if (magic === 'fLaC') return flacSeconds(bytes)
   if (magic === 'OggS') return opusSeconds(bytes)
-  if (bytes.toString('latin1', 4, 8) === 'ftyp') return mp4Seconds(bytes)
+  if (isMp4(bytes)) return mp4Sound(bytes)?.most ?? null
   return framesSeconds(bytes)
 }
 
@@ -110,6 +114,20 @@ function framesSeconds(bytes: Buffer): number | null {
   // A last frame that is cut off counts whole.
   seconds = Math.max(seconds, heard)
   return frames > 0 ? seconds : null
+}
+
+/** Whatever stands between them, so many frames at the beginning tell every decoder what this is. */
+const SURE_FRAMES = 4
+
+/** Of what begins as MPEG audio: the seconds its head states, 0 for none. Null for anything else. */
+export function mpegSound(bytes: Buffer): number | null {
+  const start = afterLeadingTags(bytes)
+  let at = start
+  for (let i = 0; at !== null && i < SURE_FRAMES; i++) {
+    const frame = at + 7 > bytes.length ? null : mpegFrame(bytes, at)
+    at = frame === null ? null : at + frame.bytes
+  }
+  return start === null || at === null ? null : statedSeconds(bytes, start)
 }
 
 /** ID3v2, which states its length; several may follow each other. */

@@ -4,12 +4,14 @@ import type { Refusal } from '../provider.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
-const SEND_ALL = 'Nothing is kept here between calls: send the whole conversation in "input"'
-const KEEP_THOUGHTS = `${SEND_ALL}, with the reasoning items as they came (store: false, include: ["reasoning.encrypted_content"])`
+const SEND_ALL =
+  'Send the whole conversation in "input", with the reasoning items as they came (store: false, include: ["reasoning.encrypted_content"])'
+const NOT_KEPT =
+  'is not kept here. Responses are kept only where the operator sets tollgate.kept_responses_hours, for so long, for the user they were made for, and not where "store" is false'
 
 const UNSERVED: readonly (readonly [member: string, message: string])[] = [
-  ['previous_response_id', `${KEEP_THOUGHTS}.`],
-  ['conversation', `${SEND_ALL}.`],
+  ['previous_response_id', `The response that "previous_response_id" names ${NOT_KEPT}. ${SEND_ALL}.`],
+  ['conversation', `Conversations are not kept here. ${SEND_ALL}.`],
   ['prompt', 'What a template holds is another account’s to know. Send its text in "instructions" and "input".'],
 ]
 
@@ -29,7 +31,7 @@ export function unservedMembers(json: Json, isKept: boolean): Refusal[] {
     refusals.push(refusal('prompt_cache_options.comparison_response_id', 'Nothing is kept here to compare with.'))
   const reference = (Array.isArray(json.input) ? json.input : []).findIndex(isReference)
   if (reference >= 0 && !isKept) {
-    const message = `${KEEP_THOUGHTS}, and no references to items. With the AI SDK: providerOptions: { openai: { store: false } }.`
+    const message = `What "input[${reference}]" refers to ${NOT_KEPT}. ${SEND_ALL}. With the AI SDK: providerOptions: { openai: { store: false } }.`
     refusals.push(refusal(`input[${reference}]`, message))
   }
   return refusals

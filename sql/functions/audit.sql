@@ -3,11 +3,12 @@
 --                have left; overage with what allocations are below zero
 --   allocation   allocated with the journal; used with the charges less the resets; held and byte margin with the open holds; it has
 --                a pool
---   limit        held with the open holds that touched it; used with the charges of those
+--   limit        held with the open holds that touched it; used with the charges of those and with what was spent of it elsewhere before
 --   hold         a closed one is charged what its row says; an open one has no charge yet
 --   correction   it belongs to a call that could need it: recovered or released (recovery), or disputed (dispute)
 --   refund       those of one call are together at most what it cost
 --   charge       its user has an allocation; its credits and its dollars are the same amount
+--   usage        the sums by day, of each user and of each organization, with the charges
 
 -- Recomputes every balance, in the one snapshot of the calling statement. No rows: the books are right.
 create or replace function tollgate.ledger_audit()
@@ -47,10 +48,14 @@ create or replace function tollgate.ledger_audit()
           else 1 end as used
       from ledger_holds h
       cross join unnest(h.limits) t
-      left join corrected c using (call_id)),
+      left join corrected c using (call_id)
+      union all
+      select e.kind, e.limit_id, e.window_start, 0, e.credits from ledger_openings e),
     counted as (select t.kind, t.id, t.window_start, sum(t.held) as held, sum(t.used) as used from touched t group by 1, 2, 3),
     disputed as (
       select distinct c.call_id from public.credit_usage_attribution c where c.provenance = 'disputed' and c.cause <> 'dispute'),
+    by_day as (select u.org_id, u.user_id, sum(credits) as credits from usage_by_user u group by 1, 2),
+    organization_by_day as (select u.org_id, sum(credits) as credits from usage_by_organization u group by 1),
     findings as (
       select 'pool.total_credits is not the sum of the journal' as finding, p.org_id, null::varchar as user_id,
         null::uuid as call_id, p.total_credits as stored, coalesce(j.total, 0) as recomputed
@@ -97,6 +102,11 @@ create or replace function tollgate.ledger_audit()
       select 'limit.held is not the sum of the open holds', null, l.id, null, l.held, coalesce(t.held, 0)
       from ledger_limits l left join counted t using (kind, id, window_start)
       union all
+      select 'shared limit: granted is not the sum of its slices', null, s.id, null, s.granted, coalesce(sum(l.limit_amount), 0)
+      from ledger_shared_limits s
+      left join ledger_limits l on l.kind = s.kind and l.window_start = s.window_start and starts_with(l.id, s.id || '#')
+      group by s.kind, s.id, s.window_start
+      union all
       select 'limit.used is not the sum of the charges', null, l.id, null, l.used, coalesce(t.used, 0)
       from ledger_limits l left join counted t using (kind, id, window_start)
       union all
@@ -115,6 +125,12 @@ create or replace function tollgate.ledger_audit()
       from (select j.org_id, j.user_id, j.call_id, sum(j.pool_total) as credits from ledger_journal j
         where j.kind = 'refund' and j.call_id is not null group by 1, 2, 3) r
       cross join lateral ledger_booked(r.call_id) b
+      union all
+      select 'the sums by day of a user are not the charges', org_id, user_id, null, coalesce(u.credits, 0), coalesce(s.used, 0)
+      from by_day u full join spent s using (org_id, user_id)
+      union all
+      select 'the sums by day of an organization are not the charges', org_id, null, null, coalesce(u.credits, 0), coalesce(s.used, 0)
+      from organization_by_day u full join org_spent s using (org_id)
       union all
       select 'credits and dollars of a charge differ', c.org_id, c.user_id, c.call_id, c.credits_used / 1000, c.total_cost
       from public.credit_usage_attribution c where c.source = 'proxy' and c.credits_used > 0)

@@ -173,8 +173,9 @@ create or replace function tollgate.ledger_close_one(p_call tollgate.close_reque
       v_now timestamptz := tollgate_now();
       v record;
       v_free numeric;
+      v_some_wait boolean;
     begin
-      perform ledger_commit_durably();
+      if current_setting('synchronous_commit') = 'off' and set_config('synchronous_commit', 'on', true) is null then return; end if;
       for i in 1 .. 2 loop
         select h.state, h.held_credits as released, h.margin_credits as margin, h.limits, h.allocation_id, a.allocated_credits, a.used_credits,
             a.held_credits, case when a.follows_pool then p.total_credits - p.allocated_credits else 0 end as rest, coalesce(a.next_reset_date <= v_now, false) or coalesce(p.next_refresh_date <= v_now, false) as due
@@ -191,6 +192,11 @@ create or replace function tollgate.ledger_close_one(p_call tollgate.close_reque
         select * into charged, remaining, key_used from ledger_reconcile_closed(p_call);
         return;
       end if;
+      -- One is locked by what moves it.
+      if cardinality(v.limits) > 1 then
+        perform 1 from unnest(v.limits) t join ledger_limits l on l.kind = t.kind and l.id = t.id and l.window_start = t.window_start
+          order by l.kind, l.id, l.window_start for update of l;
+      end if;
       charged := p_call.charge;
       v_free := v.allocated_credits - v.used_credits - v.held_credits;
       remaining := v_free + v.released - p_call.charge;
@@ -206,17 +212,32 @@ create or replace function tollgate.ledger_close_one(p_call tollgate.close_reque
           update public.user_credit_allocations u
             set held_credits = u.held_credits - v.released, margin_credits = u.margin_credits - v.margin,
               used_credits = u.used_credits + p_call.charge, updated_at = v_now
-            where u.id = v.allocation_id)
-        insert into public.credit_usage_attribution (
-            id, call_id, org_id, user_id, allocation_id, credits_used, service_type, service_name, api_cost, markup_applied,
-            request_id, request_metadata, source, provenance, outcome, details)
-          values (p_call.call_id, p_call.call_id, p_call.org_id, p_call.user_id, v.allocation_id, p_call.charge, p_call.service_type,
-            p_call.service_name, p_call.api_cost, p_call.markup, p_call.request_id, p_call.metadata, p_call.source,
-            p_call.provenance, p_call.outcome, p_call.details);
-      if v.limits is not null then
-        if cardinality(v.limits) > 1 then perform ledger_lock_limits(v.limits); end if;
-        key_used := ledger_move_limits(v.limits, -v.released, -1, p_call.charge, case p_call.state when 'released' then 0 else 1 end);
-      end if;
+            where u.id = v.allocation_id),
+        charge as (
+          insert into public.credit_usage_attribution (
+              id, call_id, org_id, user_id, allocation_id, credits_used, service_type, service_name, api_cost, markup_applied,
+              request_id, request_metadata, source, provenance, outcome, details)
+            values (p_call.call_id, p_call.call_id, p_call.org_id, p_call.user_id, v.allocation_id, p_call.charge, p_call.service_type,
+              p_call.service_name, p_call.api_cost, p_call.markup, p_call.request_id, p_call.metadata, p_call.source,
+              p_call.provenance, p_call.outcome, p_call.details)),
+        moved as (
+          update ledger_limits l
+            set held = l.held - case when t.is_counted then 0 when l.unit = 'calls' then 1 else v.released end,
+              used = l.used + case when l.unit <> 'calls' then p_call.charge when p_call.state = 'released' then 0 else 1 end
+            from unnest(v.limits) t where l.kind = t.kind and l.id = t.id and l.window_start = t.window_start
+            returning l.kind, l.used),
+        -- A key that is used for the first time, and was only counted.
+        counted as (
+          insert into ledger_limits as l (kind, id, window_start, used)
+            select t.kind, t.id, t.window_start, p_call.charge from unnest(v.limits) t
+            where t.is_counted and not exists (
+              select from ledger_limits e where e.kind = t.kind and e.id = t.id and e.window_start = t.window_start)
+            on conflict on constraint ledger_limits_pkey do update set used = l.used + excluded.used
+            returning l.kind, l.used)
+        select exists (select from ledger_waiters),
+            (select k.used from (select * from moved union all select * from counted) k where k.kind = 'key' limit 1)
+          into v_some_wait, key_used;
+      if v_some_wait then perform ledger_call_first_after(array[p_call.call_id], v_now); end if;
       -- Only now: the overage above goes by what the allocation itself has left.
       remaining := remaining + v.rest;
     end
@@ -352,6 +373,7 @@ create or replace function tollgate.ledger_close_batch(p_calls jsonb)
         if v_closed <> v_fast then
           raise exception '% holds are open, and % calls would be closed', v_fast, v_closed using errcode = '23000';
         end if;
+        if exists (select from ledger_waiters) then perform ledger_call_first_after(v_call_ids, v_now); end if;
       end if;
 
       for v in select c.ordinal from unnest(v_slow) as c(ordinal) loop

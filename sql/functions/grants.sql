@@ -44,15 +44,22 @@ create or replace function tollgate.grant_roles() returns void
         grant select, insert, update on public.organizations, public.organization_members, public.organization_subscriptions,
           public.organization_credit_pools, public.user_credit_allocations, public.org_billing_history, public.platform_settings,
           public.user_provider_keys, tollgate.organization_provider_keys, tollgate.vault_root, tollgate.api_keys,
-          tollgate.idempotency_keys, tollgate.change_keys, tollgate.payments, tollgate.payment_disputes, tollgate.invitations, tollgate.ledger_holds, tollgate.ledger_limits, tollgate.ledger_processes,
-          tollgate.sessions to tollgate_app;
-        grant select, insert on public.credit_usage_attribution, tollgate.ledger_journal to tollgate_app;
+          tollgate.idempotency_keys, tollgate.change_keys, tollgate.payments, tollgate.payment_disputes, tollgate.lago_subscriptions, tollgate.invitations, tollgate.ledger_holds, tollgate.ledger_limits, tollgate.ledger_processes,
+          tollgate.sessions, tollgate.runs, tollgate.kept_responses, tollgate.spenders, tollgate.ledger_waiters, tollgate.ledger_shared_limits to tollgate_app;
+        grant select, insert on public.credit_usage_attribution, tollgate.ledger_journal, tollgate.ledger_openings to tollgate_app;
         -- Written and pruned by functions that run with our rights: whoever takes the program over can neither forge nor remove an entry.
         grant select on tollgate.audit_log to tollgate_app;
+        -- Written by usage_add and usage_fold, which run with our rights: sums can't be set to anything but what the charges add up to.
+        grant select on tollgate.usage_deltas, tollgate.usage_days, tollgate.usage_organization_days, tollgate.usage_by_user,
+          tollgate.usage_by_organization to tollgate_app;
         grant delete on public.organization_members, tollgate.change_keys, public.platform_settings, public.user_provider_keys, tollgate.organization_provider_keys,
-          tollgate.idempotency_keys, tollgate.sessions to tollgate_app;
+          tollgate.idempotency_keys, tollgate.sessions, tollgate.kept_responses, tollgate.spenders, tollgate.ledger_waiters to tollgate_app;
+        grant select, insert, delete on tollgate.outbox_events to tollgate_app;
+        grant select, insert, update, delete on tollgate.outbox_consumers, tollgate.outbox_blocked, tollgate.outbox_letters,
+          tollgate.outbox_sent to tollgate_app;
+        grant update (time_zone) on tollgate.ledger_identity to tollgate_app;
         grant select on public.org_billing_summary, public.user_multi_org_credits, public.top_credit_users_by_org,
-          public.org_billing_metrics, tollgate.ledger_identity, tollgate.quote_secret, tollgate.migrations, tollgate.function_set to tollgate_app;
+          public.org_billing_metrics, tollgate.ledger_identity, tollgate.quote_secret, tollgate.migrations, tollgate.function_set, tollgate.spender_terms to tollgate_app;
       end if;
     end
   $$;

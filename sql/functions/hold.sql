@@ -4,7 +4,9 @@
 --   3. the credits    input and the least output fit into what the allocation may still hold  -> insufficient (out of money),
 --                     (ledger_available)                                                         in_flight (running calls hold it)
 --   4. the limits     the same fits into every further limit, and each limit of calls has one  -> limit
---   5. the call       it is not held, closed or booked already                                -> held as before, closed
+--   5. the line       where it may wait, nobody who came before waits for what it touches     -> waits, as it does where only
+--                                                                                               running calls stand in its way
+--   6. the call       it is not held, closed or booked already                                -> held as before, closed
 -- What is granted is the input and as much of the wanted output as fits. The hold remembers the limits it touched.
 --
 -- THE BYTE RULE. An input is held by the fast estimate, which may be wrong, as long as all calls that run in the allocation and this one
@@ -32,9 +34,10 @@ create or replace function tollgate.ledger_lease_is_valid(p_owner uuid, p_now ti
 
 -- One call through the gate, with all the rules.
 --   held, input      the hold, and the part of it meant for the input
---   required, available   of a refusal: the least that was needed, and what there was
+--   required, available   of a refusal: the least that was needed, and what there was; of a slice that is to be filled: the least, and
+--                    what is wanted (ledger_fill_slice)
 --   remaining        what the allocation has left, this hold subtracted
---   limited_by       of a refusal by a limit: that limit
+--   limited_by       of a refusal by a limit: that limit; of a call that is held: the call quota that has least left with it
 --   key_used         what the caller's key has spent
 create or replace function tollgate.ledger_hold_one(p_owner uuid, p_call tollgate.hold_request,
     out outcome varchar, out held numeric, out input numeric, out required numeric, out available numeric,
@@ -44,22 +47,29 @@ create or replace function tollgate.ledger_hold_one(p_owner uuid, p_call tollgat
     declare
       v_now timestamptz := tollgate_now();
       v record;
-      v_status varchar;
+      v_is_proxy boolean := p_owner <> ledger_sql_session();
       v_known record;
       v_limits limits_seen;
       v_free numeric;
       v_unheld numeric;
       v_available numeric;
       v_margin numeric := 0;
+      v_is_taken boolean;
+      v_may_overtake boolean := p_call.wait_ms > 0 is not true;
       v_if_idle numeric;
       v_full numeric;
+      v_line text;
     begin
-      if p_owner <> ledger_sql_session() then
-        if not ledger_lease_is_valid(p_owner, v_now) then outcome := 'no_lease'; return; end if;
-        perform set_config('synchronous_commit', 'off', true);
+      if p_call.leaves then
+        perform ledger_leave_line(p_call.call_id, v_now);
+        outcome := 'left';
+        return;
       end if;
       for i in 1 .. 3 loop
-        select p.total_credits, p.allocated_credits as pool_allocated, p.used_credits as pool_used, p.held_credits as pool_held, p.allow_overage, p.overage_limit,
+        select not v_is_proxy or exists (
+              select from ledger_processes l
+              where l.id = p_owner and l.stopped_at is null and l.dead_at is null and l.lease_until > v_now) as has_lease,
+            p.total_credits, p.allocated_credits as pool_allocated, p.used_credits as pool_used, p.held_credits as pool_held, p.allow_overage, p.overage_limit,
             p.overage_credits, a.id, a.is_active, a.allocated_credits, a.used_credits, a.held_credits, a.margin_credits,
             coalesce(a.next_reset_date <= v_now, false) or coalesce(p.next_refresh_date <= v_now, false) as due,
             case when a.follows_pool and a.is_active then greatest(p_call.input, p_call.input_bytes) + p_call.output + a.margin_credits
@@ -69,7 +79,13 @@ create or replace function tollgate.ledger_hold_one(p_owner uuid, p_call tollgat
           join public.user_credit_allocations a on a.org_id = p.org_id
           where p.org_id = p_call.org_id and a.user_id = p_call.user_id
           for update of p, a;
-        if not found then outcome := 'no_allocation'; return; end if;
+        if not found then
+          outcome := case when not v_is_proxy or ledger_lease_is_valid(p_owner, v_now) then 'no_allocation' else 'no_lease' end;
+          return;
+        end if;
+        if not v.has_lease then outcome := 'no_lease'; return; end if;
+        -- Without a statement of its own: an assignment is a tenth of its time.
+        if v_is_proxy and set_config('synchronous_commit', 'off', true) is null then return; end if;
         if v.due then
           perform ledger_lock_and_refresh(p_call.org_id, p_call.user_id);
         elsif v.short > 0 and v.total_credits > v.pool_allocated then
@@ -80,17 +96,14 @@ create or replace function tollgate.ledger_hold_one(p_owner uuid, p_call tollgat
       end loop;
       v_free := v.allocated_credits - v.used_credits - v.held_credits;
       remaining := v_free;
-      -- A separate statement: one that waited for locks still reads other tables from its old snapshot.
-      select o.status into v_status from public.organizations o where o.id = p_call.org_id;
       if p_call.limits is not null then
-        v_limits := ledger_see_limits(p_call.limits, v_now);
+        v_limits := ledger_see_limits(p_call.limits, p_call.input + p_call.min_output,
+          greatest(p_call.input, p_call.input_bytes) + p_call.output, v_now);
         key_used := v_limits.key_used;
       end if;
 
       if not v.is_active then
         outcome := 'no_allocation';
-      elsif v_status <> 'active' then
-        outcome := 'suspended';
       else
         v_unheld := ledger_available(v_free, v.total_credits - v.pool_used - v.pool_held, v.allow_overage, v.overage_limit,
           v.overage_credits);
@@ -125,38 +138,74 @@ create or replace function tollgate.ledger_hold_one(p_owner uuid, p_call tollgat
           held := least(held, v_limits.available);
         end if;
       end if;
-
+      if v_limits.short_slice and p_call.sliced is not true
+          and (outcome = 'held' or outcome = 'limit' and (v_limits.limited_by is null or ledger_is_sliced(v_limits.limited_by ->> 'kind'))) then
+        outcome := 'slice';
+        required := v_full;
+        available := greatest(p_call.input, p_call.input_bytes) + p_call.output;
+        limited_by := null;
+      end if;
       if outcome = 'held' then
         v_margin := greatest(p_call.input_bytes - input, 0) + case
           when held = input + p_call.output then coalesce(p_call.step, 0)
           when held < v_full then least(p_call.uncertain, input + p_call.output - held)
           else 0 end;
-        -- Under the pool's lock: the same call may be sent again while the first one still runs, or after it was closed.
-        insert into ledger_holds (call_id, owner, org_id, user_id, allocation_id, held_credits, input_credits, margin_credits, limits,
-            context, service_type, service_name, request_id)
-          select p_call.call_id, p_owner, p_call.org_id, p_call.user_id, v.id, held, input, v_margin, v_limits.touched,
-            case when held < v_full and held < input + p_call.output and p_call.uncertain > 0
-              then coalesce(p_call.context, '{}') || '{"unheld": true}' else p_call.context end,
-            p_call.service_type, p_call.service_name, p_call.request_id
-          where not exists (select 1 from public.credit_usage_attribution c where c.call_id = p_call.call_id)
-          on conflict (call_id) do nothing;
-        if found then
+        for i in 1 .. 2 loop
+          -- A separate statement: one that waited for locks still reads other tables from its old snapshot. Under the pool's lock: the same
+          -- call may be sent again while the first one still runs, or after it was closed.
+          with hold as (
+              insert into ledger_holds (call_id, owner, org_id, user_id, allocation_id, held_credits, input_credits, margin_credits, limits,
+                  context, service_type, service_name, request_id)
+                select p_call.call_id, p_owner, p_call.org_id, p_call.user_id, v.id, held, input, v_margin, v_limits.touched,
+                  case when held < v_full and held < input + p_call.output and p_call.uncertain > 0
+                    then coalesce(p_call.context, '{}') || '{"unheld": true}' else p_call.context end,
+                  p_call.service_type, p_call.service_name, p_call.request_id
+                from public.organizations o
+                where o.id = p_call.org_id and o.status = 'active'
+                  and not exists (select from public.credit_usage_attribution c where c.call_id = p_call.call_id)
+                  and (v_may_overtake or not exists (select from ledger_waiters))
+                on conflict (call_id) do nothing
+                returning held_credits, margin_credits),
+            pool as (
+              update public.organization_credit_pools o
+                set held_credits = o.held_credits + h.held_credits, updated_at = v_now,
+                  overage_credits = o.overage_credits + greatest(h.held_credits - v_free, 0) - greatest(-v_free, 0)
+                from hold h where o.org_id = p_call.org_id and h.held_credits > 0),
+            allocation as (
+              update public.user_credit_allocations u
+                set held_credits = u.held_credits + h.held_credits, margin_credits = u.margin_credits + h.margin_credits, updated_at = v_now
+                from hold h where u.id = v.id and (h.held_credits > 0 or h.margin_credits > 0))
+            select count(*) > 0 into v_is_taken from hold;
+          exit when v_is_taken or v_may_overtake;
+          v_may_overtake := true;
+          v_line := ledger_line_ahead(p_call.call_id, ledger_lines(v.id, v_limits.touched), v_now);
+          exit when v_line is not null;
+        end loop;
+        if v_is_taken then
           required := null;
           available := null;
           remaining := v_free - held;
-          if v_limits.bounds then perform ledger_move_limits(v_limits.touched, held, 1, 0, 0); end if;
-          if held > 0 or v_margin > 0 then
-            with pool as (
-              update public.organization_credit_pools o
-                set held_credits = o.held_credits + held, updated_at = v_now,
-                  overage_credits = o.overage_credits + greatest(held - v_free, 0) - greatest(-v_free, 0)
-                where o.org_id = p_call.org_id)
-            update public.user_credit_allocations u
-              set held_credits = u.held_credits + held, margin_credits = u.margin_credits + v_margin, updated_at = v_now
-              where u.id = v.id;
+          limited_by := v_limits.quota;
+          if p_call.in_line then perform ledger_leave_line(p_call.call_id, v_now); end if;
+          if v_limits.bounds then
+            update ledger_limits l set held = l.held + case l.unit when 'calls' then 1 else ledger_hold_one.held end
+              from unnest(v_limits.touched) t
+              where not t.is_counted and l.kind = t.kind and l.id = t.id and l.window_start = t.window_start;
           end if;
           return;
         end if;
+      elsif p_call.wait_ms > 0 then
+        v_line := case
+          when outcome = 'in_flight' then 'allocation ' || v.id
+          when outcome = 'limit' and v_limits.has_call_if_idle and (v_limits.available_if_idle >= v_full) is not false
+            then v_limits.line end;
+      end if;
+      if v_line is not null then outcome := 'waits'; end if;
+      if v.is_active and not exists (select from public.organizations o where o.id = p_call.org_id and o.status = 'active') then
+        outcome := 'suspended';
+        required := null;
+        available := null;
+        limited_by := null;
       end if;
 
       -- Refused, unless the same call was held before.
@@ -168,7 +217,13 @@ create or replace function tollgate.ledger_hold_one(p_owner uuid, p_call tollgat
         required := null;
         available := null;
         limited_by := null;
+        if p_call.in_line then perform ledger_leave_line(p_call.call_id, v_now); end if;
         return;
+      end if;
+      if outcome = 'waits' then
+        perform ledger_join_line(p_call, v_line, v_now);
+      elsif p_call.in_line and outcome <> 'slice' then
+        perform ledger_leave_line(p_call.call_id, v_now);
       end if;
       held := null;
       input := null;
@@ -183,6 +238,8 @@ create or replace function tollgate.ledger_hold_one(p_owner uuid, p_call tollgat
 -- every byte were a token and every stream took its next step, so that in whatever order they are looked at none is bounded by
 -- credits. What limits leave to them is decided exactly, call by call, in memory (ledger_fit_limits), and only where one is near.
 -- After a call that is not in the set, no later one of its allocation is, nor one that touches a near limit of it: it is served later.
+-- Organizations that ask for nothing they could pay, even with nothing running, are refused by one statement: a caller without credits
+-- that asks again and again costs the others little.
 --
 -- Limits, holds and charges are looked up by subqueries with a limit: as a plain join the plan, made while a table had few rows, read all of it
 -- for each call (measured: twice the time at a hundred keys). A plan is kept by its session when a table has grown, so only plans that
@@ -201,8 +258,14 @@ create or replace function tollgate.ledger_hold_batch(p_owner uuid, p_calls json
       v_limits call_limits[];
       v_bounds boolean;
       v_is_new boolean;
+      v_has_quota boolean;
+      v_some_wait boolean;
+      v_zone varchar;
       v_plan hold_plan;
-      v_in_set integer;
+      v_is_hopeless boolean[];
+      v_left numeric[];
+      v_answered integer;
+      v_more integer;
       v record;
     begin
       if v_count = 1 then
@@ -219,22 +282,26 @@ create or replace function tollgate.ledger_hold_batch(p_owner uuid, p_calls json
       end if;
       perform ledger_lock_batch(array(select row(k.org_id, k.user_id)::payer from unnest(v_calls) k));
 
+      select exists (select from ledger_waiters), z.time_zone into v_some_wait, v_zone from ledger_identity z;
+
       -- In the order in which they are served.
       select array_agg(k.ordinality order by k.org_id, k.user_id, k.ordinality) into v_ordinals
         from unnest(v_calls) with ordinality as k;
       v_calls := array(select v_calls[o.ordinal] from unnest(v_ordinals) with ordinality as o(ordinal, place) order by o.place);
-      select array_agg(row(t.touched, t.key_used)::call_limits order by k.ordinality), coalesce(bool_or(t.bounds), false),
-          coalesce(bool_or(t.is_new), false)
-        into v_limits, v_bounds, v_is_new
+      select array_agg(row(t.touched, t.key_used, t.lacks_slice)::call_limits order by k.ordinality), coalesce(bool_or(t.bounds), false),
+          coalesce(bool_or(t.is_new), false), coalesce(bool_or(t.has_quota), false)
+        into v_limits, v_bounds, v_is_new, v_has_quota
         from unnest(v_calls) with ordinality as k
         cross join lateral (
           select array_agg(row(u.kind, u.id, u.window_start, coalesce(l.unit, u.unit, 'credits'),
               coalesce(u.limit_amount, l.limit_amount) is null)::limit_use) as touched,
             max(coalesce(l.used, 0)) filter (where u.kind = 'key') as key_used,
             bool_or(coalesce(u.limit_amount, l.limit_amount) is not null) as bounds,
-            bool_or(u.limit_amount is not null and l.limit_amount is distinct from u.limit_amount) as is_new
+            bool_or(u.limit_amount is not null and l.limit_amount is distinct from u.limit_amount) as is_new,
+            bool_or(u.kind = 'quota') as has_quota,
+            bool_or(l.limit_amount is null and ledger_is_sliced(u.kind)) as lacks_slice
           from (
-            select r.kind, r.id, coalesce(r.window_start, ledger_window_start(r."window", v_now)) as window_start, r.unit, r.limit_amount
+            select r.kind, r.id, coalesce(r.window_start, ledger_window_start_in(r."window", v_now, v_zone)) as window_start, r.unit, r.limit_amount
             from unnest(k.limits) r) u
           left join lateral (
             select l.used, l.unit, l.limit_amount from ledger_limits l
@@ -242,28 +309,40 @@ create or replace function tollgate.ledger_hold_batch(p_owner uuid, p_calls json
 
       select array_agg(j.allocation_id order by j.place), array_agg(j.payer order by j.place),
           array_agg(j.is_far order by j.place), array_agg(j.free order by j.place),
-          array_agg(case when j.is_far then j.wanted end order by j.place)
-        into v_plan.allocations, v_plan.payers, v_plan.is_set, v_plan.free, v_plan.held
+          array_agg(case when j.is_far then j.wanted end order by j.place),
+          array_agg(j.is_hopeless order by j.place), array_agg(j.unheld order by j.place)
+        into v_plan.allocations, v_plan.payers, v_plan.is_set, v_plan.free, v_plan.held, v_is_hopeless, v_left
         from (
           -- After one that is not far, no later one of its allocation is.
-          select f.*, bool_and(f.is_far_itself) over (partition by f.payer order by f.place) as is_far
+          select f.*, bool_and(f.is_far_itself) over (partition by f.payer order by f.place) as is_far,
+            bool_and(f.is_hopeless_itself) over (partition by f.org_id) as is_hopeless
           from (
             select a.*, coalesce(a.is_usual and case
                 when not a.allow_overage then least(a.free - a.held_by_user, a.pool_free - a.held_by_org) >= a.margin_by_user
                 when a.overage_limit is null then true
                 else a.free - a.held_by_user >= a.margin_by_user and a.overage_credits <= a.overage_limit
-              end, false) as is_far_itself
+              end, false) as is_far_itself,
+              coalesce(a.is_usual and not a.is_uncertain and not a.allow_overage and not a.may_follow and a.least > a.if_idle, false)
+                as is_hopeless_itself
             from (
-              select k.ordinality as place, a.id as allocation_id, a.allocated_credits - a.used_credits - a.held_credits as free,
+              select k.ordinality as place, k.org_id, a.id as allocation_id, a.allocated_credits - a.used_credits - a.held_credits as free,
                 dense_rank() over (order by k.org_id, k.user_id) as payer,
                 k.input + k.output as wanted,
                 sum(k.input + k.output) over (partition by k.org_id) as held_by_org,
                 sum(k.input + k.output) over (partition by k.org_id, k.user_id) as held_by_user,
                 a.margin_credits + sum(k.margin) over (partition by k.org_id, k.user_id) as margin_by_user,
                 p.total_credits - p.used_credits - p.held_credits as pool_free,
+                greatest(k.input, k.input_bytes) + k.min_output as least, coalesce(k.uncertain, 0) > 0 as is_uncertain,
+                least(a.allocated_credits - a.used_credits, p.total_credits - p.used_credits) as if_idle,
+                least(a.allocated_credits - a.used_credits - a.held_credits, p.total_credits - p.used_credits - p.held_credits)
+                  - a.margin_credits as unheld,
+                a.follows_pool and p.total_credits > p.allocated_credits as may_follow,
                 p.allow_overage, p.overage_limit, p.overage_credits,
                 k.min_output <= k.output and o.status = 'active' and a.is_active and p.org_id is not null and h.call_id is null
-                  and c.call_id is null as is_usual
+                  and c.call_id is null and not coalesce((v_limits[k.ordinality]).lacks_slice, false) and k.in_line is not true and k.leaves is not true
+                  and case when v_some_wait and k.wait_ms > 0
+                    then ledger_line_ahead(k.call_id, ledger_lines(a.id, (v_limits[k.ordinality]).touched), v_now) is null
+                    else true end as is_usual
               from (
                 select c.*, greatest(c.input_bytes - c.input, 0) + coalesce(c.step, 0) as margin
                 from unnest(v_calls) with ordinality as c) k
@@ -276,6 +355,7 @@ create or replace function tollgate.ledger_hold_batch(p_owner uuid, p_calls json
                 select call_id from public.credit_usage_attribution where call_id = k.call_id and cause = 'call' limit 1) c on true
             ) a) f) j;
       if v_bounds then v_plan := ledger_fit_limits(v_calls, v_limits, v_is_new, v_plan, v_now); end if;
+      if v_has_quota then v_plan := ledger_show_quotas(v_limits, v_plan); end if;
 
       return query
         with planned as materialized (
@@ -317,11 +397,20 @@ create or replace function tollgate.ledger_hold_batch(p_owner uuid, p_calls json
           v_plan.available[s.place], s.free - coalesce(sum(s.held) over (partition by s.allocation_id order by s.place), 0),
           v_plan.limited_by[s.place], s.key_used
         from planned s;
-      get diagnostics v_in_set = row_count;
-      if v_in_set = v_count then return; end if;
+      get diagnostics v_answered = row_count;
+      if v_answered = v_count then return; end if;
+
+      return query
+        select v_ordinals[k.ordinality], 'insufficient'::varchar, null::numeric, null::numeric,
+          greatest(k.input, k.input_bytes) + k.min_output, greatest(v_left[k.ordinality], 0),
+          v_plan.free[k.ordinality], null::jsonb, (v_limits[k.ordinality]).key_used
+        from unnest(v_calls) with ordinality as k where v_is_hopeless[k.ordinality];
+      get diagnostics v_more = row_count;
+      if v_answered + v_more = v_count then return; end if;
 
       for v in
-        select k.place from unnest(v_plan.is_set) with ordinality as k(is_set, place) where not k.is_set order by k.place
+        select k.place from unnest(v_plan.is_set) with ordinality as k(is_set, place)
+        where not k.is_set and not v_is_hopeless[k.place] order by k.place
       loop
         return query select v_ordinals[v.place], h.* from ledger_hold_one(p_owner, v_calls[v.place]) h;
       end loop;

@@ -2,68 +2,162 @@
 -- its hold remembers which rows it touched (limit_use). A limit without an amount is only counted: nothing is held of it, and its row
 -- is not locked before the call is over.
 
--- When the window began that an instant lies in. In UTC, whatever the session says; without a window: of all time.
+-- By which clock the windows of a kind are counted: hours that do not divide a day are the same everywhere.
+create or replace function tollgate.ledger_window_zone(p_window varchar) returns varchar
+  language sql stable parallel safe
+  return case when p_window like '%s' and left(p_window, -1)::integer % 86400 <> 0 then 'UTC' else tollgate.ledger_time_zone() end;
+
+-- When the window began that an instant lies in, in a time zone, whatever the session says; without a window: of all time. A window is
+-- hour, day, week or month by the calendar; or so many seconds (7200s), counted from a Monday, so that those that divide a day or a week
+-- begin with it (in UTC where they are no whole days); or so many months (3mo), counted from a January.
+create or replace function tollgate.ledger_window_start_in(p_window varchar, p_now timestamptz, p_zone varchar) returns timestamptz
+  language sql stable parallel safe
+  return case
+    when p_window is null then tollgate.ledger_all_time()
+    when p_window like '%mo' then (date_trunc('month', p_now at time zone p_zone) - make_interval(months =>
+      ((extract(year from p_now at time zone p_zone) * 12 + extract(month from p_now at time zone p_zone) - 1)::integer
+        % left(p_window, -2)::integer))) at time zone p_zone
+    when p_window like '%s' then case when left(p_window, -1)::integer % 86400 <> 0
+      then date_bin(make_interval(secs => left(p_window, -1)::double precision), p_now at time zone 'UTC', timestamp '2001-01-01')
+        at time zone 'UTC'
+      else date_bin(make_interval(secs => left(p_window, -1)::double precision), p_now at time zone p_zone, timestamp '2001-01-01')
+        at time zone p_zone end
+    else date_trunc(p_window, p_now, p_zone) end;
+
+-- The same in the time zone of the ledger.
 create or replace function tollgate.ledger_window_start(p_window varchar, p_now timestamptz) returns timestamptz
-  language sql immutable parallel safe
-  return case when p_window is null then tollgate.ledger_all_time()
-    else date_trunc(p_window, p_now at time zone 'UTC') at time zone 'UTC' end;
+  language sql stable parallel safe
+  return tollgate.ledger_window_start_in(p_window, p_now, tollgate.ledger_time_zone());
 
 create or replace function tollgate.ledger_window_end(p_window varchar, p_now timestamptz) returns timestamptz
-  language sql immutable parallel safe
+  language sql stable parallel safe
   return case when p_window is not null
-    then (date_trunc(p_window, p_now at time zone 'UTC') + ('1 ' || p_window)::interval) at time zone 'UTC' end;
+    then (tollgate.ledger_window_start(p_window, p_now) at time zone tollgate.ledger_window_zone(p_window) + case
+      when p_window like '%mo' then make_interval(months => left(p_window, -2)::integer)
+      when p_window like '%s' then make_interval(secs => left(p_window, -1)::double precision)
+      else ('1 ' || p_window)::interval end) at time zone tollgate.ledger_window_zone(p_window) end;
 
--- As a refusal shows it.
-create or replace function tollgate.ledger_show_limit(p_limit tollgate.ledger_limits, p_left numeric) returns jsonb
+-- As a refusal shows it. in_flight: with no call running it would leave p_least.
+create or replace function tollgate.ledger_show_limit(p_limit tollgate.ledger_limits, p_left numeric, p_least numeric) returns jsonb
   language sql stable
   return jsonb_build_object('kind', (p_limit).kind, 'id', (p_limit).id, 'unit', (p_limit).unit,
-    'amount', trim_scale((p_limit).limit_amount), 'left', trim_scale(greatest(p_left, 0)), 'window_end', (p_limit).window_end);
+    'amount', trim_scale((p_limit).limit_amount), 'left', trim_scale(greatest(p_left, 0)),
+    'window_start', (p_limit).window_start, 'window_end', (p_limit).window_end,
+    'in_flight', (p_limit).limit_amount - (p_limit).used >= case (p_limit).unit when 'calls' then 1 else p_least end);
 
--- Makes, locks and reads the limits of one call that have an amount, in order; the others are read.
-create or replace function tollgate.ledger_see_limits(p_limits tollgate.limit_request[], p_now timestamptz) returns tollgate.limits_seen
+-- The call quota that has the least left, as its row is now; null where none of these is a quota. Its callers are told with each answer.
+create or replace function tollgate.ledger_nearest_quota(p_limits tollgate.limit_use[]) returns jsonb
+  language sql stable
+  return (
+    select tollgate.ledger_show_limit(l, l.limit_amount - l.used - l.held, 0)
+    from unnest(p_limits) as t
+    join tollgate.ledger_limits l on l.kind = t.kind and l.id = t.id and l.window_start = t.window_start
+    where t.kind = 'quota' and l.limit_amount is not null
+    order by l.limit_amount - l.used - l.held, l.window_end limit 1);
+
+-- The same for each call of a batch that is held in the set, as it is with that call and those before it. The limits are locked.
+create or replace function tollgate.ledger_show_quotas(p_limits tollgate.call_limits[], p_plan tollgate.hold_plan)
+  returns tollgate.hold_plan
+  language plpgsql set search_path = pg_catalog, tollgate, pg_temp
+  as $$
+    declare v record;
+    begin
+      for v in
+        select distinct on (u.place) u.place, ledger_show_limit(u.of_limit, u.rest, 0) as shown
+        from (
+          select k.place, l.of_limit, l.rest - count(*) over (partition by t.kind, t.id, t.window_start order by k.place) as rest
+          from generate_subscripts(p_limits, 1) as k(place)
+          cross join lateral unnest(p_limits[k.place].touched) t
+          cross join lateral (
+            select o as of_limit, o.limit_amount - o.used - o.held as rest from ledger_limits o
+            where o.kind = t.kind and o.id = t.id and o.window_start = t.window_start limit 1) l
+          where p_plan.is_set[k.place] and p_plan.held[k.place] is not null and t.kind = 'quota' and not t.is_counted) u
+        order by u.place, u.rest, (u.of_limit).window_end
+      loop
+        p_plan.limited_by[v.place] := v.shown;
+      end loop;
+      return p_plan;
+    end
+  $$;
+
+-- Makes, locks and reads the limits of one call that have an amount, in order; the others are read. p_least, p_wanted: credits the call
+-- needs at least, and wants. A small statement a limit: one for all of them, whose plan is large, takes longer (measured).
+create or replace function tollgate.ledger_see_limits(
+    p_limits tollgate.limit_request[], p_least numeric, p_wanted numeric, p_now timestamptz)
+  returns tollgate.limits_seen
   language plpgsql set search_path = pg_catalog, tollgate, pg_temp
   as $$
     declare
-      v record;
+      v limit_request;
       v_row ledger_limits;
+      v_tightest ledger_limits;
+      v_quota ledger_limits;
       v_left numeric;
-      v_seen limits_seen := row('{}', false, null, null, true, null);
+      v_idle numeric;
+      v_touched limit_use[] := '{}';
+      v_bounds boolean := false;
+      v_available numeric;
+      v_if_idle numeric;
+      v_has_call boolean := true;
+      v_has_call_if_idle boolean := true;
+      v_short_slice boolean := false;
+      v_key_used numeric;
     begin
-      for v in
-        select t.kind, t.id, coalesce(t.window_start, ledger_window_start(t."window", p_now)) as window_start, t."window", t.unit,
-          t.limit_amount
-        from unnest(p_limits) as t order by 1, 2, 3
+      foreach v in array array(
+        select row(s.kind, s.id, s."window", s.starts, s.unit, s.limit_amount)::limit_request
+        from (
+          select t.*, coalesce(t.window_start, ledger_window_start_in(t."window", p_now, z.time_zone)) as starts
+          from ledger_identity z, unnest(p_limits) as t) s
+        order by s.kind, s.id, s.starts)
       loop
-        -- Not locked before it is known to bound something: what is only counted is nobody's lock.
+        -- What is only counted is nobody's lock.
         select * into v_row from ledger_limits l
-          where l.kind = v.kind and l.id = v.id and l.window_start = v.window_start;
-        if v_row.limit_amount is not null then
-          select * into v_row from ledger_limits l
-            where l.kind = v.kind and l.id = v.id and l.window_start = v.window_start for update;
-        end if;
+          where l.kind = v.kind and l.id = v.id and l.window_start = v.window_start and l.limit_amount is not null for update;
         if v.limit_amount is not null and v_row.limit_amount is distinct from v.limit_amount then
           insert into ledger_limits as l (kind, id, window_start, window_end, unit, limit_amount)
             values (v.kind, v.id, v.window_start, ledger_window_end(v."window", p_now), coalesce(v.unit, 'credits'), v.limit_amount)
             on conflict (kind, id, window_start) do update set limit_amount = excluded.limit_amount
             returning * into v_row;
+        elsif v_row.kind is null and ledger_is_sliced(v.kind) then
+          -- The first one of its process in this window.
+          insert into ledger_limits (kind, id, window_start, window_end, unit, limit_amount)
+            values (v.kind, v.id, v.window_start, ledger_window_end(v."window", p_now), 'credits', 0)
+            on conflict (kind, id, window_start) do nothing;
+          select * into v_row from ledger_limits l
+            where l.kind = v.kind and l.id = v.id and l.window_start = v.window_start for update;
+        elsif v_row.kind is null then
+          select * into v_row from ledger_limits l where l.kind = v.kind and l.id = v.id and l.window_start = v.window_start;
         end if;
-        if v.kind = 'key' then v_seen.key_used := coalesce(v_row.used, 0); end if;
-        v_seen.touched := v_seen.touched
+        if v.kind = 'key' then v_key_used := coalesce(v_row.used, 0); end if;
+        v_touched := v_touched
           || row(v.kind, v.id, v.window_start, coalesce(v_row.unit, v.unit, 'credits'), v_row.limit_amount is null)::limit_use;
         continue when v_row.limit_amount is null;
-        v_seen.bounds := true;
-        v_left := v_row.limit_amount - v_row.used - v_row.held;
+        v_bounds := true;
+        v_idle := v_row.limit_amount - v_row.used;
+        v_left := v_idle - v_row.held;
         if v_row.unit = 'calls' then
-          if v_left < 1 and v_seen.has_call then
-            v_seen.has_call := false;
-            v_seen.limited_by := ledger_show_limit(v_row, v_left);
+          if v.kind = 'quota' and (v_quota.kind is null or (v_left, v_row.window_end) < (v_quota.limit_amount - v_quota.used - v_quota.held, v_quota.window_end)) then
+            v_quota := v_row;
           end if;
-        elsif v_seen.available is null or v_left < v_seen.available then
-          v_seen.available := v_left;
-          if v_seen.has_call then v_seen.limited_by := ledger_show_limit(v_row, v_left); end if;
+          continue when v_left >= 1 and v_idle >= 1;
+          v_has_call_if_idle := v_has_call_if_idle and v_idle >= 1;
+          continue when not v_has_call;
+          v_has_call := false;
+          v_tightest := v_row;
+        else
+          v_if_idle := least(v_if_idle, v_idle);
+          v_short_slice := v_short_slice or v_left < p_wanted and ledger_is_sliced(v.kind);
+          continue when v_left >= v_available;
+          v_available := v_left;
+          if v_has_call then v_tightest := v_row; end if;
         end if;
       end loop;
-      return v_seen;
+      return row(v_touched, v_bounds, v_available,
+        case when v_tightest.kind is not null and (not v_has_call or v_available < p_least + p_wanted)
+          then ledger_show_limit(v_tightest, v_tightest.limit_amount - v_tightest.used - v_tightest.held, p_least) end,
+        v_has_call, v_key_used, v_if_idle, v_has_call_if_idle,
+        ledger_line(v_tightest.kind, v_tightest.id, v_tightest.window_start), v_short_slice,
+        case when v_quota.kind is not null then ledger_show_limit(v_quota, v_quota.limit_amount - v_quota.used - v_quota.held - 1, 0) end);
     end
   $$;
 
@@ -89,36 +183,33 @@ create or replace function tollgate.ledger_move_limits(
     p_limits tollgate.limit_use[], p_held numeric, p_calls_held integer, p_used numeric, p_calls_used integer) returns numeric
   language plpgsql set search_path = pg_catalog, tollgate, pg_temp
   as $$
-    declare
-      v record;
-      v_used numeric;
-      v_key_used numeric;
+    declare v_key_used numeric;
     begin
-      for v in
-        select t.kind, t.id, t.window_start, not t.is_counted as is_held from unnest(p_limits) as t
-      loop
-        -- Nothing is held of what is only counted.
-        if not v.is_held and p_used = 0 and p_calls_used = 0 then
-          if v.kind = 'key' then
-            v_key_used := coalesce((
-              select l.used from ledger_limits l where l.kind = v.kind and l.id = v.id and l.window_start = v.window_start), 0);
-          end if;
-          continue;
-        end if;
-        update ledger_limits l
-          set held = l.held + case when v.is_held then case l.unit when 'calls' then p_calls_held else p_held end else 0 end,
-            used = l.used + case l.unit when 'calls' then p_calls_used else p_used end
-          where l.kind = v.kind and l.id = v.id and l.window_start = v.window_start
-          returning l.used into v_used;
-        if not found then
-          -- Only counted until now. Never negative: what is given back was counted, so the row exists.
+      with moved as (
+          update ledger_limits l
+            set held = l.held + case when t.is_counted then 0 when l.unit = 'calls' then p_calls_held else p_held end,
+              used = l.used + case l.unit when 'calls' then p_calls_used else p_used end
+            from unnest(p_limits) t
+            -- Nothing is held of what is only counted.
+            where l.kind = t.kind and l.id = t.id and l.window_start = t.window_start
+              and (not t.is_counted or p_used <> 0 or p_calls_used <> 0)
+            returning l.kind, l.used),
+        -- Only counted until now. Never negative: what is given back was counted, so the row exists.
+        counted as (
           insert into ledger_limits as l (kind, id, window_start, used)
-            values (v.kind, v.id, v.window_start, greatest(p_used, 0))
-            on conflict (kind, id, window_start) do update set used = l.used + p_used
-            returning used into v_used;
-        end if;
-        if v.kind = 'key' then v_key_used := v_used; end if;
-      end loop;
+            select t.kind, t.id, t.window_start, p_used from unnest(p_limits) t
+            where t.is_counted and p_used > 0 and not exists (
+              select from ledger_limits e where e.kind = t.kind and e.id = t.id and e.window_start = t.window_start)
+            order by t.kind, t.id, t.window_start
+            on conflict on constraint ledger_limits_pkey do update set used = l.used + excluded.used
+            returning l.kind, l.used)
+        select max(k.used) into v_key_used
+          from (select * from moved union all select * from counted) k where k.kind = 'key';
+      if v_key_used is null and exists (select from unnest(p_limits) t where t.kind = 'key') then
+        select coalesce(max(l.used), 0) into v_key_used
+          from unnest(p_limits) t join ledger_limits l on l.kind = t.kind and l.id = t.id and l.window_start = t.window_start
+          where t.kind = 'key';
+      end if;
       return v_key_used;
     end
   $$;
@@ -144,6 +235,7 @@ create or replace function tollgate.ledger_fit_limits(
       v_starts timestamptz[];
       v_by_call boolean[];
       v_left numeric[];
+      v_idle numeric[];
       v_is_near boolean[];
       v_is_kept_out boolean[];
       v_calls integer[];
@@ -153,6 +245,8 @@ create or replace function tollgate.ledger_fit_limits(
       v_limit integer;
       v_none_left integer;
       v_tightest integer;
+      v_least numeric;
+      v_fits_if_idle boolean;
       v_later_payer integer;
       v_is_later boolean;
     begin
@@ -166,13 +260,13 @@ create or replace function tollgate.ledger_fit_limits(
       end if;
 
       select array_agg(n.kind), array_agg(n.id), array_agg(n.window_start), array_agg(l.unit = 'calls'), array_agg(l.rest),
-          array_agg(l.rest < case l.unit when 'calls' then n.calls else n.credits end)
-        into v_kinds, v_ids, v_starts, v_by_call, v_left, v_is_near
+          array_agg(l.idle), array_agg(l.rest < case l.unit when 'calls' then n.calls else n.credits end)
+        into v_kinds, v_ids, v_starts, v_by_call, v_left, v_idle, v_is_near
         from (
           select u.kind, u.id, u.window_start, count(*) as calls, sum(u.wanted) as credits
           from unnest(v_uses) u group by 1, 2, 3 order by 1, 2, 3 offset 0) n
         cross join lateral (
-          select l.unit, l.limit_amount - l.used - l.held as rest from ledger_limits l
+          select l.unit, l.limit_amount - l.used - l.held as rest, l.limit_amount - l.used as idle from ledger_limits l
           where l.kind = n.kind and l.id = n.id and l.window_start = n.window_start limit 1 for update) l;
       if not true = any(v_is_near) then return p_plan; end if;
 
@@ -185,10 +279,15 @@ create or replace function tollgate.ledger_fit_limits(
         v_first := v_use;
         v_none_left := null;
         v_tightest := null;
+        v_least := p_calls[i].input + p_calls[i].min_output;
+        v_fits_if_idle := true;
         v_is_later := not p_plan.is_set[i] or coalesce(p_plan.payers[i] = v_later_payer, false);
         while v_calls[v_use] = i loop
           v_limit := v_places[v_use];
           v_is_later := v_is_later or v_is_kept_out[v_limit];
+          v_is_later := v_is_later or p_calls[i].sliced is not true and ledger_is_sliced(v_kinds[v_limit])
+            and v_left[v_limit] < greatest(p_calls[i].input, p_calls[i].input_bytes) + p_calls[i].output;
+          v_fits_if_idle := v_fits_if_idle and v_idle[v_limit] >= case when v_by_call[v_limit] then 1 else v_least end;
           if v_by_call[v_limit] then
             if v_left[v_limit] < 1 then v_none_left := coalesce(v_none_left, v_limit); end if;
           elsif v_tightest is null or v_left[v_limit] < v_left[v_tightest] then
@@ -197,18 +296,22 @@ create or replace function tollgate.ledger_fit_limits(
           v_use := v_use + 1;
         end loop;
 
+        -- One that running calls stand in the way of joins their line, alone.
+        if p_calls[i].wait_ms > 0 and v_fits_if_idle and (v_none_left is not null or v_left[v_tightest] < v_least) then
+          v_is_later := true;
+        end if;
         if v_is_later then
           p_plan.is_set[i] := false;
           v_later_payer := p_plan.payers[i];
           for u in v_first .. v_use - 1 loop
             v_is_kept_out[v_places[u]] := v_is_near[v_places[u]];
           end loop;
-        elsif v_none_left is not null or v_left[v_tightest] < p_calls[i].input + p_calls[i].min_output then
+        elsif v_none_left is not null or v_left[v_tightest] < v_least then
           v_limit := coalesce(v_none_left, v_tightest);
           p_plan.held[i] := null;
           p_plan.available[i] := greatest(coalesce(v_left[v_tightest], 0), 0);
           p_plan.limited_by[i] := (
-            select ledger_show_limit(l, v_left[v_limit]) from ledger_limits l
+            select ledger_show_limit(l, v_left[v_limit], v_least) from ledger_limits l
             where l.kind = v_kinds[v_limit] and l.id = v_ids[v_limit] and l.window_start = v_starts[v_limit]);
         else
           p_plan.held[i] := least(p_plan.held[i], v_left[v_tightest]);

@@ -1,22 +1,44 @@
 -- Refreshes of pools and resets of allocations: when they are due, and what they come to. They are done late, under the locks of
 -- whatever touches the allocation next (locks.sql), so that they are right even if nothing ran for a month.
 
--- The first instant of the series from + k periods that lies after now; null for 'never'. In UTC, whatever the session says.
+-- In which days, weeks and months begin: that of the program which started last, `tollgate.time_zone`.
+create or replace function tollgate.ledger_time_zone() returns varchar
+  language plpgsql stable parallel safe set search_path = pg_catalog, tollgate, pg_temp
+  as $$
+    begin
+      return (select time_zone from ledger_identity);
+    end
+  $$;
+
+-- Returns whether it was another one before.
+create or replace function tollgate.ledger_set_time_zone(p_zone varchar) returns boolean
+  language plpgsql set search_path = pg_catalog, tollgate, pg_temp
+  as $$
+    begin
+      perform tollgate_now() at time zone p_zone;
+      update ledger_identity set time_zone = p_zone where time_zone <> p_zone;
+      return found;
+    end
+  $$;
+
+-- The first instant of the series from + k periods that lies after now; null for 'never'. By the clock on the wall in the time zone of
+-- the ledger, whatever the session says.
 -- p_created is when the series began: where that was the 29th to the 31st, a short month must not move it to the 28th for good.
 create or replace function tollgate.ledger_next_date(
     p_period varchar, p_from timestamptz, p_now timestamptz, p_created timestamptz default null) returns timestamptz
-  language plpgsql immutable set search_path = pg_catalog, tollgate, pg_temp
+  language plpgsql stable set search_path = pg_catalog, tollgate, pg_temp
   as $$
     declare
-      v_from timestamp := p_from at time zone 'UTC';
-      v_now timestamp := p_now at time zone 'UTC';
+      v_zone varchar := ledger_time_zone();
+      v_from timestamp := p_from at time zone v_zone;
+      v_now timestamp := p_now at time zone v_zone;
       v_months integer;
-      v_day integer := extract(day from p_created at time zone 'UTC');
+      v_day integer := extract(day from p_created at time zone v_zone);
     begin
       if p_period = 'daily' or p_period = 'weekly' then
         return (v_from + make_interval(days => (case p_period when 'daily' then 1 else 7 end) *
           (floor(extract(epoch from v_now - v_from) / (case p_period when 'daily' then 86400 else 604800 end))::integer + 1)))
-          at time zone 'UTC';
+          at time zone v_zone;
       elsif p_period = 'monthly' then
         if v_day > extract(day from v_from) and extract(day from v_from + interval '1 day') = 1 then
           v_from := date_trunc('year', v_from) + make_interval(days => v_day - 1) + v_from::time;
@@ -25,7 +47,7 @@ create or replace function tollgate.ledger_next_date(
         while v_from + make_interval(months => v_months) <= v_now loop
           v_months := v_months + 1;
         end loop;
-        return (v_from + make_interval(months => v_months)) at time zone 'UTC';
+        return (v_from + make_interval(months => v_months)) at time zone v_zone;
       end if;
       return null;
     end

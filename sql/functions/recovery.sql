@@ -39,7 +39,9 @@ create or replace function tollgate.ledger_recover(p_dead_after interval, p_org_
             'source', 'proxy', 'outcome', 'recovered',
             'provenance', case when h.checkpoint_credits is not null then 'recovered' end,
             'details', jsonb_build_object('model', h.service_name, 'deployment', h.context -> 'deployment',
-              'key_id', h.context -> 'key_id', 'recovered_from', h.owner))),
+              'key_id', h.context -> 'key_id', 'recovered_from', h.owner)
+              || jsonb_strip_nulls(jsonb_build_object('session_id', h.context -> 'session_id', 'agent_id', h.context -> 'agent_id',
+                'parent_agent_id', h.context -> 'parent_agent_id')))),
           count(*) filter (where h.checkpoint_credits is not null),
           count(*) filter (where h.checkpoint_credits is null),
           coalesce(sum(h.checkpoint_credits), 0)

@@ -13,10 +13,25 @@ create or replace function tollgate.refuse_change() returns trigger
     end
   $$;
 
+-- A pool is refreshed for months with a plan. What is due is given, or left out, before a plan begins or ends, whoever writes that: later
+-- nobody could tell which of the months had one.
+create or replace function tollgate.plan_begins_or_ends() returns trigger
+  language plpgsql security definer set search_path = pg_catalog, tollgate, pg_temp
+  as $$
+    begin
+      if tg_op = 'INSERT' or (old.status in ('active', 'trialing')) <> (new.status in ('active', 'trialing')) then
+        perform ledger_lock_and_refresh(new.org_id, null);
+      end if;
+      return new;
+    end
+  $$;
+
 create or replace trigger update_organizations_updated_at before update on public.organizations
   for each row execute function public.update_updated_at_column();
 create or replace trigger update_org_subs_updated_at before update on public.organization_subscriptions
   for each row execute function public.update_updated_at_column();
+create or replace trigger org_subs_plan_begins_or_ends before insert or update of status on public.organization_subscriptions
+  for each row execute function tollgate.plan_begins_or_ends();
 -- The ledger says itself when a balance changed; a trigger for each row is a call for each row.
 create or replace trigger update_org_credit_pools_updated_at before update on public.organization_credit_pools
   for each row when (new.updated_at = old.updated_at) execute function public.update_updated_at_column();
@@ -25,7 +40,11 @@ create or replace trigger update_user_credits_updated_at before update on public
 
 create or replace trigger credit_usage_attribution_append_only before update or delete or truncate on public.credit_usage_attribution
   for each statement execute function tollgate.refuse_change();
+create or replace trigger credit_usage_attribution_counted after insert on public.credit_usage_attribution
+  referencing new table as added for each statement execute function tollgate.usage_add();
 create or replace trigger ledger_journal_append_only before update or delete or truncate on tollgate.ledger_journal
+  for each statement execute function tollgate.refuse_change();
+create or replace trigger ledger_openings_append_only before update or delete or truncate on tollgate.ledger_openings
   for each statement execute function tollgate.refuse_change();
 create or replace trigger audit_log_append_only before update or truncate on tollgate.audit_log
   for each statement execute function tollgate.refuse_change();
@@ -34,6 +53,26 @@ create or replace trigger audit_log_kept before delete on tollgate.audit_log
   for each row when (old.created_at > tollgate.tollgate_now() - interval '90 days') execute function tollgate.refuse_change();
 create or replace trigger ledger_journal_durable before insert on tollgate.ledger_journal
   for each row execute function tollgate.ledger_journal_durable();
+
+-- What consumers of events are told, decided on the row that changes. A hold sets none of these columns.
+create or replace trigger organization_credit_pools_mark before insert or update of total_credits on public.organization_credit_pools
+  for each row execute function tollgate.outbox_set_low_balance();
+create or replace trigger organization_credit_pools_low after update of used_credits, total_credits on public.organization_credit_pools
+  for each row when (new.total_credits - new.used_credits <= new.low_balance_at and (
+    old.total_credits - old.used_credits > old.low_balance_at
+    or old.total_credits - old.used_credits > 0 and new.total_credits - new.used_credits <= 0))
+  execute function tollgate.outbox_balance_fell();
+create or replace trigger user_credit_allocations_used after update of used_credits on public.user_credit_allocations
+  for each row when (new.used_credits > old.used_credits and new.used_credits >= new.allocated_credits * 0.8
+    and new.allocated_credits > 0 and not new.follows_pool and (
+      old.used_credits < old.allocated_credits * 0.8
+      or old.used_credits < old.allocated_credits and new.used_credits >= new.allocated_credits))
+  execute function tollgate.outbox_allocation_used();
+create or replace trigger ledger_limits_used after update of used, limit_amount on tollgate.ledger_limits
+  for each row when (new.limit_amount > 0 and new.used >= new.limit_amount * 0.8 and new.kind <> 'proxy' and (
+    old.limit_amount is null or old.used < old.limit_amount * 0.8
+    or old.used < old.limit_amount and new.used >= new.limit_amount))
+  execute function tollgate.outbox_limit_used();
 
 create or replace trigger api_keys_changed after insert or update on tollgate.api_keys
   for each row execute function tollgate.api_key_changed();

@@ -14,6 +14,7 @@ create or replace function tollgate.vault_record(p_action varchar, p_subject var
           else left(nullif(current_setting('tollgate.ip', true), ''), 100) end,
         left(nullif(current_setting('tollgate.request_id', true), ''), 255), p_details);
       perform pg_notify('tollgate_vault', p_subject);
+      perform outbox_note_key(p_action, p_subject, left(coalesce(v_actor, 'sql:' || session_user), 255));
     end
   $$;
 

@@ -1,6 +1,7 @@
 /** What bounds a caller's calls besides the general limits: the credential's own, and those of `tollgate.rate_limits`. */
 import type { KeyLimits, Plan, RateLimitSettings } from '../config/config.ts'
 import { type Caller, NO_LIMITS } from '../identity/caller.ts'
+import type { Spender, SpenderKind } from '../identity/spender.ts'
 
 export interface CallerBounds {
   /** Of the key. Of the user, where a token, a session or the master key is the credential. */
@@ -37,4 +38,18 @@ function narrowed(a: KeyLimits, b: KeyLimits): KeyLimits {
 function least(a: number | null, b: number | null): number | null {
   if (a === null || b === null) return a ?? b
   return Math.min(a, b)
+}
+
+/** Those with rates of their own. A key's are the caller's limits already. */
+export function boundsOfSpenders({ spenders }: Pick<Caller, 'spenders'>): readonly Spender[] {
+  return spenders.length === 0 ? spenders : spenders.filter(({ kind }) => kind !== 'key')
+}
+
+export const WHOSE: Readonly<Record<SpenderKind, string>> = {
+  key: 'this key',
+  user: 'this user',
+  team: 'this team',
+  team_member: 'this member of the team',
+  organization: 'this organization',
+  customer: 'this customer',
 }

@@ -3,7 +3,8 @@ import type { KeyLimits, RateLimitSettings } from '../config/config.ts'
 import { TollgateError } from '../http/errors.ts'
 import type { Limit } from '../http/limit.ts'
 import type { Caller } from '../identity/caller.ts'
-import { createBoundsOf } from './caller-bounds.ts'
+import type { Spender } from '../identity/spender.ts'
+import { boundsOfSpenders, createBoundsOf, WHOSE } from './caller-bounds.ts'
 import type { Counted, RateWindows } from './rate-windows.ts'
 
 /** A limit of one kind of request. */
@@ -33,6 +34,8 @@ export interface RateLimits {
    * tokens are limited. @throws {TollgateError} 429.
    */
   call(caller: Caller): Promise<RateState | null> | null
+  /** Counts one call of a customer; null where nothing limits them. @throws {TollgateError} 429. */
+  spender(spender: Spender): Promise<RateState | null> | null
   /** Counts what a call used. */
   tokens(caller: Caller, tokens: number): void
 }
@@ -55,6 +58,11 @@ export function createRateLimits(settings: RateLimitSettings, windows: RateWindo
       keyId === null
         ? { name: `user ${organizationId} ${userId}`, limits: own, whose: 'this user' }
         : { name: `key ${keyId}`, limits: own, whose: 'this key' },
+      ...boundsOfSpenders(caller).map(({ kind, id, limits }) => ({
+        name: `${kind} ${id}`,
+        limits,
+        whose: WHOSE[kind],
+      })),
       { name: `organization ${organizationId}`, limits: organization, whose: 'this organization' },
     ]
     return bounds.filter(({ limits: one }) => one.requestsPerMinute !== null || one.tokensPerMinute !== null)
@@ -92,6 +100,10 @@ export function createRateLimits(settings: RateLimitSettings, windows: RateWindo
     call(caller) {
       const bounds = boundsOf(caller)
       return bounds.length === 0 ? null : count(bounds)
+    },
+    spender({ kind, id, limits }) {
+      const isBound = limits.requestsPerMinute !== null || limits.tokensPerMinute !== null
+      return isBound ? count([{ name: `${kind} ${id}`, limits, whose: WHOSE[kind] }]) : null
     },
     tokens(caller, tokens) {
       if (tokens <= 0) return

@@ -7,7 +7,7 @@ import type { KeyLimits } from '../config/config.ts'
 import { TollgateError } from '../http/errors.ts'
 import type { Limit } from '../http/limit.ts'
 import type { Caller } from '../identity/caller.ts'
-import type { BoundsOf } from './caller-bounds.ts'
+import { type BoundsOf, boundsOfSpenders, WHOSE as SPENDERS } from './caller-bounds.ts'
 import { createFairShare } from './fair-share.ts'
 
 const RETRY_SECONDS = 1
@@ -41,7 +41,9 @@ export interface CallBound {
   most: number
   /** Of this key, organization or plan, not of all. */
   isNarrowed: boolean
-  limit: 'key_calls' | 'user_calls' | 'organization_calls'
+  limit: 'key_calls' | 'user_calls' | 'organization_calls' | 'spender_calls'
+  /** As the error names it. */
+  whose: string
 }
 
 export function createRunningCalls(limits: RunningCallLimits, now: () => number): OwnRunningCalls {
@@ -86,18 +88,24 @@ export function boundsOfCall(limits: RunningCallLimits, caller: Caller): CallBou
   // A caller without a key is bound as a user.
   const user = bound('user_calls', `user ${organizationId} ${userId}`, limits.perUser, keyId === null ? own : null)
   const all = bound('organization_calls', `organization ${organizationId}`, limits.perOrganization, organization)
-  return keyId === null ? [user, all] : [bound('key_calls', `key ${keyId}`, limits.perKey, own), user, all]
+  const others = boundsOfSpenders(caller).flatMap(({ kind, id, limits: { callsAtOnce } }): CallBound[] =>
+    callsAtOnce === null
+      ? []
+      : [{ limit: 'spender_calls', name: `${kind} ${id}`, most: callsAtOnce, isNarrowed: true, whose: SPENDERS[kind] }],
+  )
+  const general = [...others, user, all]
+  return keyId === null ? general : [bound('key_calls', `key ${keyId}`, limits.perKey, own), ...general]
 }
 
-function bound(limit: CallBound['limit'], name: string, general: number, narrower: KeyLimits | null): CallBound {
+function bound(limit: keyof typeof WHOSE, name: string, general: number, narrower: KeyLimits | null): CallBound {
   const most = narrower?.callsAtOnce ?? general
-  return { limit, name, most: Math.min(general, most), isNarrowed: most < general }
+  return { limit, name, most: Math.min(general, most), isNarrowed: most < general, whose: WHOSE[limit] }
 }
 
 const WHOSE = { key_calls: 'this key', user_calls: 'this user', organization_calls: 'this organization' } as const
 
-export function tooManyCalls({ limit, most }: Pick<CallBound, 'limit' | 'most'>): TollgateError {
-  return tooMany(limit, WHOSE[limit], most)
+export function tooManyCalls({ limit, most, whose }: Pick<CallBound, 'limit' | 'most' | 'whose'>): TollgateError {
+  return tooMany(limit, whose, most)
 }
 
 function tooMany(limit: Limit, whose: string, most: number): TollgateError {

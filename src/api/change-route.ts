@@ -1,4 +1,4 @@
-/** A route that changes something: one transaction, made once for each Idempotency-Key of a caller. */
+/** A route that changes something: one transaction, run once for each Idempotency-Key of a caller. */
 import type { z } from '@hono/zod-openapi'
 import { type ChangeTransaction, change } from '../billing/change.ts'
 import type { Database } from '../db/connect.ts'
@@ -8,7 +8,7 @@ type None = z.ZodObject<Record<never, never>>
 
 interface ChangeDefinition<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType, R extends z.ZodType, Ready>
   extends Omit<CallerDefinition<P, Q, B, R>, 'handle' | 'produces'> {
-  /** What is looked up and refused before the transaction: who may, what others have to confirm. */
+  /** What is checked before the transaction: who may do it, and what others have to confirm. */
   prepare(request: CallerRequest<z.output<P>, z.output<Q>, z.output<B>>): Ready | Promise<Ready>
   make(
     transaction: ChangeTransaction,
@@ -27,7 +27,7 @@ export function changeRoute<
   const { prepare, make, ...rest } = definition
   return route<R, P, Q, B>({
     ...rest,
-    // The text of the first response is what a repeated request gets.
+    // A repeated request gets the text of the first response.
     produces: 'application/json',
     async handle(request) {
       const { params, query, body, headers } = request

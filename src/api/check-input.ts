@@ -1,4 +1,4 @@
-/** Checks what a caller sent against a route's schema, and says of the first thing that does not fit what would. */
+/** Checks what a caller sent against a route's schema. The error names the first member that does not fit and says what would. */
 import type { z } from '@hono/zod-openapi'
 import { TollgateError } from '../http/errors.ts'
 import { describeIssue, nameOf } from './describe-issue.ts'
@@ -11,7 +11,7 @@ import { describeIssue, nameOf } from './describe-issue.ts'
 export function checkInput<S extends z.ZodType>(schema: S | undefined, value: unknown, status: number): z.output<S> {
   if (schema === undefined) return {} as z.output<S>
   const holder = findNul(value)
-  // PostgreSQL stores none, so nothing that holds one can be found or saved.
+  // PostgreSQL stores no NUL, so a value with one can be neither found nor saved.
   if (holder !== null) throw invalid(status, holder, `"${holder}" must not contain the character U+0000.`)
   const result = schema.safeParse(value, { error: describeIssue })
   if (result.success) return result.data
@@ -20,8 +20,8 @@ export function checkInput<S extends z.ZodType>(schema: S | undefined, value: un
 }
 
 /**
- * As checkInput, for what a path names.
- * @throws {TollgateError} 404 for an id that nothing can have; `status` for one that does not fit the schema.
+ * As checkInput, for the parameters of a path.
+ * @throws {TollgateError} 404 for an id that can't exist; `status` for one that does not fit the schema.
  */
 export function checkParams<S extends z.ZodType>(
   schema: S | undefined,

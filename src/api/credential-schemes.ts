@@ -1,5 +1,5 @@
-/** Every place of a request where a credential may be, as OpenAPI describes it. Each is enough by itself, on every route that asks for one. */
-import { KEY_HEADERS, LITELLM_HEADER } from '../identity/credential.ts'
+/** Every place of a request where a credential may be, for OpenAPI. One credential is enough, on every route that requires one. */
+import { KEY_HEADERS, LAST_HEADER, LITELLM_HEADER } from '../identity/credential.ts'
 
 type Scheme = {
   description: string
@@ -13,16 +13,17 @@ export interface CredentialPlaces {
 }
 
 const NOTES: Readonly<Record<string, string>> = {
-  [LITELLM_HEADER]: 'Comes before all others: a proxy in front may fill Authorization with a token of its own.',
-  'x-service-key': 'Where services of Ops-Center send their key.',
+  [LITELLM_HEADER]: 'Takes precedence over all others: a proxy in front may fill Authorization with its own token.',
+  'x-service-key': 'The header in which services of Ops-Center send their key.',
   'x-api-key': "Where Anthropic's SDKs send a key.",
   'api-key': "Where Azure OpenAI's SDKs send a key.",
   'x-goog-api-key': "Where Google's SDKs send a key.",
+  [LAST_HEADER]: "Where clients of Azure's API Management send a key. Counts where no other place has one.",
 }
 
 /** By name. */
 export function credentialSchemes({ cookie, keyHeader }: CredentialPlaces): Record<string, Scheme> {
-  const headers = new Set([...KEY_HEADERS, LITELLM_HEADER, ...(keyHeader === null ? [] : [keyHeader])])
+  const headers = new Set([...KEY_HEADERS, LAST_HEADER, LITELLM_HEADER, ...(keyHeader === null ? [] : [keyHeader])])
   return {
     bearer: {
       type: 'http',
@@ -37,7 +38,7 @@ export function credentialSchemes({ cookie, keyHeader }: CredentialPlaces): Reco
           type: 'apiKey',
           in: 'header',
           name,
-          description: NOTES[name] ?? 'Named by the operator. Comes before all others.',
+          description: NOTES[name] ?? 'Named by the operator. Takes precedence over all others.',
         },
       ]),
     ),
@@ -45,7 +46,7 @@ export function credentialSchemes({ cookie, keyHeader }: CredentialPlaces): Reco
       type: 'apiKey',
       in: 'cookie',
       name: cookie,
-      description: 'Of somebody who logged in. A page of another site changes nothing with it.',
+      description: 'The session of a person who logged in. A page of another site can change nothing with it.',
     },
   }
 }

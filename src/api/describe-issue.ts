@@ -1,6 +1,6 @@
 /**
- * What a schema refuses, as a sentence that names the member and says what would be right. Never the value: it may be a key.
- * A message that a schema states itself is used as it is.
+ * Describes what a schema refuses, in a sentence that names the member and says what would be right. It never shows the value, which
+ * may be a key. A message that the schema itself states is used unchanged.
  */
 import type { z } from '@hono/zod-openapi'
 
@@ -75,7 +75,7 @@ function measure(bound: number | bigint, origin: string): string {
   return String(bound)
 }
 
-/** What each branch of a union wanted first. */
+/** What each branch of a union expected first. */
 function alternatives(branches: readonly (readonly z.core.$ZodIssue[])[]): string {
   const wanted = branches.flatMap(([first]) => (first === undefined ? [] : [expected(first as Issue)]))
   return wanted.length === 0 ? 'in the form that /docs describes' : [...new Set(wanted)].join(' or ')

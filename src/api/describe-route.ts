@@ -1,4 +1,4 @@
-/** A route as OpenAPI describes it: its own words, and what is the same of every route. */
+/** Describes a route for OpenAPI: its own words, and what all routes share. */
 import { type RouteConfig, z } from '@hono/zod-openapi'
 import { operationIdOf } from './operation-id.ts'
 import type { Route } from './route.ts'
@@ -10,7 +10,7 @@ export const errorSchema = z
       message: z.string().openapi({ description: 'What is wrong and what to do next.' }),
       type: z.string(),
       param: z.string().nullable().openapi({ description: 'The member or parameter at fault.' }),
-      code: z.string().openapi({ description: 'Stable: made for programs.' }),
+      code: z.string().openapi({ description: 'A stable code, for programs.' }),
     }),
     detail: z.string().openapi({ description: 'The message again.' }),
   })
@@ -18,13 +18,13 @@ export const errorSchema = z
 
 /** What a route takes from its surface. */
 export interface Group {
-  /** The group of its routes in /docs. */
+  /** The group of its routes on /docs. */
   name: string
-  /** What a request that does not fit its schema is told: 422 on /api/v1, as the callers of Ops-Center expect, else 400. */
+  /** The status of a request that does not fit its schema: 422 on /api/v1, as the callers of Ops-Center expect, else 400. */
   invalidStatus: 400 | 422
 }
 
-/** That a route asks for a credential; describeApi adds the other places where it may be. */
+/** Marks a route that requires a credential; describeApi adds the other places where it may be. */
 export const CREDENTIAL: { [scheme: string]: string[] }[] = [{ bearer: [] }]
 
 export function describeRoute(surface: Group, route: Route): RouteConfig {
@@ -56,14 +56,14 @@ export function describeRoute(surface: Group, route: Route): RouteConfig {
       ...Object.fromEntries(
         Object.entries({ ...commonErrors(surface, route), ...route.errors }).map(([code, text]) => [
           code,
-          { description: text, ...jsonOf(errorSchema) },
+          { description: text, ...jsonOf(route.errorSchema ?? errorSchema) },
         ]),
       ),
     },
   }
 }
 
-/** Routes of one family may share a schema although not every path of theirs names all of its parameters. */
+/** Routes of one family may share a schema, although a path may lack some of its parameters. */
 function namedIn(path: string, params: z.ZodObject): z.ZodObject {
   return z.object(Object.fromEntries(Object.entries(params.shape).filter(([name]) => path.includes(`{${name}}`))))
 }
@@ -74,17 +74,17 @@ function commonErrors({ invalidStatus }: Pick<Group, 'invalidStatus'>, route: Ro
     ...(route.may === null ? {} : { 401: 'No credential, or one that is not valid.', ...UNAVAILABLE }),
     ...(route.may === null ? {} : { 403: 'The caller may not do this.' }),
     ...(route.body === undefined ? {} : BODY_ERRORS),
-    ...(namesSomething(route) ? { 404: 'There is nothing of this id.' } : {}),
+    ...(namesSomething(route) ? { 404: 'There is nothing with this id.' } : {}),
     ...(takesInput ? { [invalidStatus]: 'A parameter or a member of the body does not fit its schema.' } : {}),
   }
 }
 
-/** An id that a path, a query or a body names may be one that nothing has. */
+/** A path, a query or a body may name an id that does not exist. */
 function namesSomething({ path, query, body }: Route): boolean {
   return path.includes('{') || [query, body].some((schema) => schema instanceof z.ZodObject && 'org_id' in schema.shape)
 }
 
-const UNAVAILABLE = { 503: 'The database does not answer. Try again; see Retry-After.' }
+const UNAVAILABLE = { 503: 'The database does not respond. Try again after the seconds in Retry-After.' }
 
 const BODY_ERRORS = {
   400: 'The body is not a JSON object.',

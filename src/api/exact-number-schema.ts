@@ -3,3 +3,6 @@ import { z } from '@hono/zod-openapi'
 import type { ExactNumber } from '../http/exact-number.ts'
 
 export const exactNumberSchema = z.custom<ExactNumber>().openapi({ type: 'number' })
+
+/** Stated apart: the type above would hide what `nullable` says. */
+export const exactNumberOrNull = z.custom<ExactNumber | null>().openapi({ type: ['number', 'null'] })

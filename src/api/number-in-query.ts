@@ -1,14 +1,14 @@
-/** A whole number in a query, which is text there: `z.coerce.number()` would read an empty value as 0. */
+/** A whole number in a query, where it is a text. `z.coerce.number()` would read an empty text as 0. */
 import { z } from '@hono/zod-openapi'
 
 export interface NumberBounds {
   min: number
   max: number
-  /** Where it is left out. */
+  /** The value where it is left out. */
   default: number
 }
 
-/** @param name of the parameter, for the message. */
+/** @param name the parameter's name, for the message. */
 export function numberInQuery(name: string, bounds: NumberBounds) {
   const { min, max } = bounds
   const fits = (text: string) => /^\d{1,15}$/.test(text) && Number(text) >= min && Number(text) <= max

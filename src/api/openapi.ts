@@ -1,4 +1,4 @@
-/** The OpenAPI description of every route: made of the routes themselves, so it can't leave one out. */
+/** The OpenAPI description of every route. It is made from the routes themselves, so it can't leave one out. */
 import type { OpenAPIHono } from '@hono/zod-openapi'
 import type { AppEnv } from '../http/app-env.ts'
 import { type CredentialPlaces, credentialSchemes } from './credential-schemes.ts'
@@ -6,12 +6,12 @@ import type { Group } from './describe-route.ts'
 
 export type OpenApiDocument = ReturnType<OpenAPIHono['getOpenAPI31Document']>
 
-/** What is said of a group of routes in /docs. */
+/** A group of routes on /docs. */
 export interface Described extends Pick<Group, 'name'> {
   description: string
 }
 
-/** Call it once every route is mounted. Where a route names a credential, it takes every kind of them. */
+/** Call it once every route is mounted. A route that requires a credential accepts every kind. */
 export function describeApi(
   app: OpenAPIHono<AppEnv>,
   { version, groups, credentials }: { version: string; groups: readonly Described[]; credentials: CredentialPlaces },
@@ -27,7 +27,7 @@ export function describeApi(
       description:
         'OpenAI-compatible proxy that meters every call against prepaid credits. One credit is $0.001.\n\nPoint any OpenAI SDK here: only the base URL and the key change.',
     },
-    // Relative: the same address that serves the document.
+    // Relative: the server that serves the document.
     servers: [{ url: '/' }],
     tags: groups.map(({ name, description }) => ({ name, description })),
   })

@@ -1,4 +1,4 @@
-/** A name for an operation that generators of clients use: `GET /v1/calls/{call_id}` is `getV1CallsByCallId`. */
+/** The name of an operation in generated clients: `GET /v1/calls/{call_id}` is `getV1CallsByCallId`. */
 
 export function operationIdOf(method: string, path: string): string {
   const words = path.replaceAll('{', 'by-').split(/[^A-Za-z0-9]+/)

@@ -1,4 +1,4 @@
-/** A provider's key in a request body. Spaces around a pasted key are not part of it. */
+/** A provider's key in a request body. Spaces around a pasted key are removed. */
 import { z } from '@hono/zod-openapi'
 
 const MIN_LENGTH = 10

@@ -1,5 +1,5 @@
 /**
- * A management route: one definition validates the request, types the handler and documents both. A handler knows no Hono: it takes
+ * A management route: one definition validates the request, types the handler and documents both. A handler does not know Hono: it takes
  * values that were checked, and returns the value that becomes the JSON body. README.md has an example.
  */
 import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
@@ -14,7 +14,7 @@ import { Reply } from './reply.ts'
 
 type None = z.ZodObject<Record<never, never>>
 
-/** What a handler is given, checked. */
+/** What a handler is given, after the checks. */
 export interface ApiRequest<Params, Query, Body> {
   params: Params
   query: Query
@@ -24,11 +24,11 @@ export interface ApiRequest<Params, Query, Body> {
   client: Client
 }
 
-/** The same, of a caller who is known and may do this. */
+/** The same for a caller who is known and may do this. */
 export interface CallerRequest<Params = unknown, Query = unknown, Body = unknown>
   extends ApiRequest<Params, Query, Body> {
   caller: Caller
-  /** How the audit log names a change that is made now. */
+  /** Who made a change, for the audit log. */
   change: Change
 }
 
@@ -36,22 +36,24 @@ interface Definition<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodTy
   method: 'get' | 'post' | 'put' | 'patch' | 'delete'
   /** The whole path, in OpenAPI's form: `/api/v1/admin/platform-keys/{key}`. */
   path: string
-  /** The last parameter of the path takes all that follows, slashes included. */
+  /** The last parameter of the path takes the whole rest, slashes included. */
   restOfPath?: boolean
   /** A few words: the title of the operation in /docs. */
   summary: string
   description?: string
   params?: P
   query?: Q
-  /** Of a JSON object. Without one no body is read. */
+  /** The schema of a JSON object. Without one no body is read. */
   body?: B
   returns: R
-  /** Of the response, 200 unless stated. */
+  /** The status of the response, 200 by default. */
   status?: number
   /** The media type of a response that is not JSON; `returns` is a string then. */
   produces?: string
   /** What each status means here. 401, 403, and what validation refuses are described without being named. */
   errors?: Readonly<Record<number, string>>
+  /** The schema of errors, where they do not have the common shape. */
+  errorSchema?: z.ZodType
   /** Other responses than the usual one, by status. */
   also?: Readonly<Record<number, { description: string; schema: z.ZodType }>>
 }
@@ -60,7 +62,7 @@ type Handled<R extends z.ZodType> = z.output<R> | Reply<z.output<R>>
 
 export interface OpenDefinition<P extends z.ZodType, Q extends z.ZodType, B extends z.ZodType, R extends z.ZodType>
   extends Definition<P, Q, B, R> {
-  /** Where something else than a caller's credential opens the route. @throws {TollgateError} 401. */
+  /** For a route that checks another proof than a caller's credential. @throws {TollgateError} 401. */
   check?(incoming: IncomingMessage): void
   handle(request: ApiRequest<z.output<P>, z.output<Q>, z.output<B>>): Handled<R> | Promise<Handled<R>>
 }
@@ -73,19 +75,19 @@ export interface CallerDefinition<P extends z.ZodType, Q extends z.ZodType, B ex
   handle(request: CallerRequest<z.output<P>, z.output<Q>, z.output<B>>): Handled<R> | Promise<Handled<R>>
 }
 
-/** A request before anything of it was looked at. */
+/** A request before any check. */
 export interface Arrival {
   incoming: IncomingMessage
   params: Readonly<Record<string, string>>
   query: URLSearchParams
   requestId: string
   client: Client
-  /** Counts the request, once it is known to be a good one. @throws {TollgateError} 429. */
+  /** Counts the request, once it is known to be valid. @throws {TollgateError} 429. */
   admit?: () => Promise<void>
 }
 
 export interface Route extends Definition<z.ZodType, z.ZodType, z.ZodType, z.ZodType> {
-  /** Null: no credential is asked for. */
+  /** Null where the route requires no credential. */
   may: Permission | null
   organization?: string
   /** @param caller null where `may` is. @throws {TollgateError} `invalidStatus` for a request that does not fit the schemas. */
@@ -146,7 +148,7 @@ async function readInput<P extends z.ZodType, Q extends z.ZodType, B extends z.Z
   }
 }
 
-/** A list for what is there more than once, which no schema of a single value accepts. */
+/** A repeated parameter becomes a list, which the schema of a single value refuses. */
 function valuesOf(query: URLSearchParams): Record<string, string | string[]> {
   return Object.fromEntries(
     [...new Set(query.keys())].map((name) => {

@@ -1,4 +1,4 @@
-/** What nobody serves: a path that is no route, or a route that has other methods. */
+/** A request to a path that is not a route, or to a route that has other methods. */
 import type { Hono } from 'hono'
 import type { AppEnv } from '../http/app-env.ts'
 import { TollgateError } from '../http/errors.ts'
@@ -6,7 +6,7 @@ import { TollgateError } from '../http/errors.ts'
 const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const
 const SHOWN_MAX = 200
 
-/** @returns 405 with the methods the path has, else 404. Both name the request. */
+/** @returns 405 with the methods that the path has, else 404. Both name the request. */
 export function unknownRoute(app: Hono<AppEnv>, method: string, path: string): TollgateError {
   const shown = `${method} ${path.length > SHOWN_MAX ? `${path.slice(0, SHOWN_MAX)}...` : path}`
   const methods = methodsOf(app, path)

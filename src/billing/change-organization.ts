@@ -1,5 +1,6 @@
 /** An organization is made by people, renamed, suspended. */
 import { type Kysely, sql } from 'kysely'
+import { tierName } from '../config/tiers.ts'
 import type { Database } from '../db/connect.ts'
 import { sqlState } from '../db/connect.ts'
 import { isoTime } from '../db/iso-time.ts'
@@ -89,6 +90,16 @@ export async function setOrganizationStatus(
   status: 'active' | 'suspended',
 ): Promise<OrganizationRow> {
   await transaction.updateTable('organizations').set({ status }).where('id', '=', organizationId).execute()
+  return findRow(transaction, organizationId)
+}
+
+/** Counts from the next second on; what was called in the day and the month stays counted. */
+export async function setOrganizationTier(
+  transaction: ChangeTransaction,
+  organizationId: string,
+  tier: string,
+): Promise<OrganizationRow> {
+  await sql`update organizations set plan_tier = ${tierName(tier)} where id = ${organizationId}`.execute(transaction)
   return findRow(transaction, organizationId)
 }
 

@@ -10,7 +10,7 @@ export interface NewKeyRequest extends NewMember {
 
 export interface CreatedKey extends JoinedMember {
   id: string
-  /** Shown this once. */
+  /** Shown only once. */
   key: string
   preview: string
 }

@@ -23,6 +23,13 @@ export async function noteDispute(
     on conflict (id) do update set is_over = d.is_over or excluded.is_over, amount = greatest(d.amount, excluded.amount)`.execute(
     transaction,
   )
+  if (!isOver)
+    await sql`
+      insert into tollgate.outbox_events (type, org_id, data, once_key)
+      select 'payment.disputed', p.org_id, jsonb_build_object('payment', p.id, 'dispute', ${id}::text,
+        'dollars', ${formatDecimal(BigInt(cents), 2)}::text), ${`payment.disputed/${id}`}
+      from tollgate.payments p where p.id = ${paymentId}
+      on conflict (once_key) where once_key is not null do nothing`.execute(transaction)
   const { rows } = await sql<{ cents: string }>`
     select coalesce(sum(amount) * 100, 0)::bigint as cents from tollgate.payment_disputes
     where payment_id = ${paymentId} and not is_over`.execute(transaction)

@@ -45,7 +45,7 @@ export interface ServiceKeyView {
 }
 
 export interface MadeServiceKey extends ServiceKeyView {
-  /** Shown this once. */
+  /** Shown only once. */
   key: string
 }
 

@@ -90,10 +90,11 @@ export async function createSubscription(
   const length = cycle === 'yearly' ? '1 year' : '30 days'
   const { rows } = await sql<{ id: string }>`
     insert into organization_subscriptions (org_id, subscription_plan, monthly_price, billing_cycle, status, trial_ends_at,
-      current_period_end)
-    values (${organizationId}, ${plan}, ${price}, ${cycle}, ${trialDays > 0 ? 'trialing' : 'active'},
-      ${trialDays > 0 ? sql`tollgate.tollgate_now() + make_interval(days => ${trialDays}::integer)` : null},
-      tollgate.tollgate_now() + ${length}::interval)
+      current_period_start, current_period_end)
+    select ${organizationId}, ${plan}, ${price}, ${cycle}, ${trialDays > 0 ? 'trialing' : 'active'},
+      ${trialDays > 0 ? sql`now + make_interval(days => ${trialDays}::integer)` : sql`null::timestamptz`},
+      now, now + ${length}::interval
+    from (select tollgate.tollgate_now() as now offset 0) clock
     returning id`.execute(transaction)
   const subscriptionId = rows[0]!.id
   await recordBilling(transaction, { organizationId, subscriptionId, event: 'subscription_created', amount: price })

@@ -4,6 +4,9 @@ import type { PowerLevel } from '../config/config.ts'
 import { TollgateError } from '../http/errors.ts'
 import type { Exchange } from '../http/exchange.ts'
 import type { Caller } from '../identity/caller.ts'
+import { aliasOf } from '../identity/restrictions.ts'
+import { RUN_HEADER } from '../ledger/runs.ts'
+import { byTags } from '../routing/by-tags.ts'
 import { ownAccountFirst } from '../routing/next-candidate.ts'
 import { orderCandidates } from '../routing/order-candidates.ts'
 import type { Route, RoutedCandidate, Router } from '../routing/route.ts'
@@ -13,10 +16,14 @@ import type { CallDependencies } from './call-dependencies.ts'
 import { placeHold } from './call-hold.ts'
 import { type Candidate, type CandidateContext, makeCandidate } from './candidate.ts'
 import { chooseKeys, type KeysFor, type PayingKey } from './choose-keys.ts'
+import { deadlineOf } from './deadline.ts'
 import type { Endpoint, EndpointRequest } from './endpoint.ts'
 import { refuseTooMany } from './fetch-media.ts'
+import { limitsOf } from './limits-of.ts'
+import { namedFallbacks } from './named-fallbacks.ts'
 import { powerLevelOf } from './power-level.ts'
 import { QUOTE_HEADER } from './quotes.ts'
+import type { AskedCall } from './read-request.ts'
 import { releaseCall } from './settle-call.ts'
 
 /** @throws {TollgateError} where nothing is held: 400, 402, 403, 404, 429, 503. */
@@ -25,7 +32,7 @@ export async function admit(
   endpoint: Endpoint,
   exchange: Exchange,
   caller: Caller,
-  request: EndpointRequest,
+  { request, session }: AskedCall,
 ): Promise<Admitted> {
   const agreed =
     exchange.headers[QUOTE_HEADER] === undefined
@@ -34,54 +41,132 @@ export async function admit(
   const powerLevel = agreed?.powerLevel ?? powerLevelOf(exchange.headers['x-power-level'], request.powerLevel)
   const routed = routeCall(deps, caller, request, { powerLevel, agreed, at: deps.clock.now() })
   // Nothing is awaited where the vault has the keys in its cache.
-  const { modelGroup, remote, candidates, quote } = routed instanceof Promise ? await routed : routed
+  const way = routed instanceof Promise ? await routed : routed
+  const { modelGroup, candidates } = way
   const { callId, callerRequestId } = exchange
   const { serviceType } = endpoint
   const isGone = () => exchange.clientDisconnected
-  const held = { callId, caller, serviceType, modelGroup, callerRequestId, isGone }
-  const hold = await placeHold(deps.money.ledger, held, candidates[0]!)
-  const call: Admitted = { endpoint, exchange, caller, request, modelGroup, hold, candidates, remote, quote }
+  const run = exchange.headers[RUN_HEADER]
+  const ofRun = typeof run === 'string' ? await deps.runs.limitsOf(caller, run) : []
+  const limits = [...deps.admission.quotas.limitsOf(caller), ...ofRun]
+  const held = { callId, caller, serviceType, modelGroup, callerRequestId, isGone, limits, session }
+  const hold = await placeHold(deps.money.ledger, held, candidates[0]!).catch((error: unknown) => {
+    deps.admission.refusedCalls.count(caller, error)
+    throw error
+  })
+  deps.admission.quotas.tell(exchange, caller, hold.granted.quota)
+  const deadline = deadlineOf(deps.config, exchange, request)
+  const call: Admitted = { endpoint, exchange, caller, request, session, hold, deadline, ...way }
   if (!exchange.clientDisconnected) return call
   await releaseCall(deps, firstAttempt(call, false), 'client_disconnected', { error: 'client_disconnected' })
   throw new TollgateError(499, 'client_disconnected', 'The caller left before the call was made.')
 }
 
-/** How a call can be served, and what it may cost. */
-export interface RoutedCall extends Pick<Admitted, 'modelGroup' | 'candidates' | 'remote' | 'quote'> {}
+/** The candidates that can serve a call, each with what it may cost. */
+export interface RoutedCall extends Pick<Admitted, 'modelGroup' | 'candidates' | 'remote' | 'quote' | 'standIns'> {}
 
-/** A promise only where a key has to be read first. @throws {TollgateError} 400, 403, 404, 503. */
+interface RoutingTerms {
+  powerLevel: PowerLevel
+  agreed: Agreed | null
+  at: Date
+}
+
+/** Returns a promise only where a key has to be read first. @throws {TollgateError} 400, 403, 404, 503. */
 export function routeCall(
   deps: CallDependencies,
   caller: Caller,
   request: EndpointRequest,
-  terms: { powerLevel: PowerLevel; agreed: Agreed | null; at: Date },
+  terms: RoutingTerms,
 ): RoutedCall | Promise<RoutedCall> {
-  const { router, random } = deps.routing
-  const { modelGroup, candidates: routed } = findRoute(router, request.model)
+  const { router } = deps.routing
+  const { modelGroup, candidates: routed } = findRoute(router, aliasOf(caller, request.model) ?? request.model)
+  for (const name of namedFallbacks(request.asks))
+    if (router.standIn(name) === null) throw noModel(router, name, 'fallbacks')
   const deployments = routed.map(({ deployment }) => deployment)
   const remote = request.remoteMedia(deployments)
   if (remote !== null) refuseTooMany(remote)
-  const keys = chooseKeys(deps.routing.vault, caller, deployments)
-  const context = { ...contextOf(deps), ...terms, caller }
-  const withKeys = (keysFor: KeysFor): RoutedCall => {
-    const ordered = orderCandidates(routed, random).map((one) => ({ ...one, keys: () => keysFor(one.deployment) }))
-    const quote = (asked: EndpointRequest) => makeCandidates(ordered, { ...context, request: asked })
-    return { modelGroup, candidates: quote(request), remote, quote }
+  const quoteOn = (those: readonly RoutedCandidate[]) => quoteFor(deps, caller, those, { ...terms, caller, request })
+  const standIns = async (name: string, asked: EndpointRequest) => {
+    const route = router.standIn(name)
+    // What it would have to be sent in place of an address can't be fetched any more.
+    if (route === null || !mayStandIn(caller, modelGroup, name)) return []
+    if (asked.remoteMedia(route.candidates.map(({ deployment }) => deployment)) !== null) return []
+    try {
+      return (await quoteOn(route.candidates))(asked)
+    } catch (error) {
+      if (error instanceof TollgateError) return []
+      throw error
+    }
   }
-  return keys instanceof Promise ? keys.then(withKeys) : withKeys(keys)
+  const routedBy = (quote: Admitted['quote']): RoutedCall => ({
+    modelGroup,
+    candidates: quote(request),
+    remote,
+    quote,
+    standIns,
+  })
+  const quote = quoteOn(routed)
+  return quote instanceof Promise ? quote.then(routedBy) : routedBy(quote)
+}
+
+/** A budget of that model alone is not held by this call. */
+function mayStandIn(caller: Caller, modelGroup: string, name: string): boolean {
+  const held = new Set(limitsOf(caller, modelGroup).map(({ id }) => id))
+  return limitsOf(caller, name).every(({ id }) => held.has(id))
+}
+
+/** What a request costs on deployments of one group, in the order to try them. @throws {TollgateError} 400, 403, 503. */
+function quoteFor(
+  deps: CallDependencies,
+  caller: Caller,
+  all: readonly RoutedCandidate[],
+  terms: RoutingTerms & Pick<CandidateContext, 'caller' | 'request'>,
+): Admitted['quote'] | Promise<Admitted['quote']> {
+  const { config, routing } = deps
+  const routed = byTags(all, terms.request.asks?.tags ?? [], config.routing)
+  if (routed.length === 0) throw noneWithTag()
+  const keys = chooseKeys(
+    routing.vault,
+    caller,
+    routed.map(({ deployment }) => deployment),
+  )
+  const context = { ...contextOf(deps), ...terms }
+  const quoteWith = (keysFor: KeysFor) => (request: EndpointRequest) => {
+    const keyed = routed.map((one) => ({ ...one, keys: () => keysFor(one.deployment) }))
+    const candidates = makeCandidates(keyed, { ...context, request })
+    const ordered = orderCandidates(candidates, {
+      settings: config.routing,
+      standing: routing.traffic.standing,
+      costOf: ({ quote, wanted }) => quote.input + quote.outputFor(wanted),
+      stream: request.stream,
+      random: routing.random,
+    })
+    return ownAccountFirst(ordered)
+  }
+  return keys instanceof Promise ? keys.then(quoteWith) : quoteWith(keys)
+}
+
+function noneWithTag(): TollgateError {
+  return new TollgateError(
+    400,
+    'no_deployment_with_tag',
+    "No deployment of this model has a tag of the request's, and none is the default. Send other tags, or ask the operator.",
+    { param: 'tags' },
+  )
 }
 
 /** @throws {TollgateError} 404. */
 export function findRoute(router: Router, model: string): Route {
   const route = router.route(model)
   if (route !== null) return route
-  const shown = JSON.stringify(model.slice(0, 100))
-  throw new TollgateError(
-    404,
-    'model_not_found',
-    `The model ${shown} does not exist here. GET /v1/models lists what there is.`,
-    { param: 'model' },
-  )
+  throw noModel(router, model, 'model')
+}
+
+function noModel(router: Router, model: string, param: string): TollgateError {
+  const why = router.whyNot(model)
+  const what = why === null ? 'does not exist here' : `can't be served here: ${why}. Its operator can change that`
+  const message = `The model ${JSON.stringify(model.slice(0, 100))} ${what}. GET /v1/models lists what there is.`
+  return new TollgateError(404, 'model_not_found', message, { param })
 }
 
 function contextOf({
@@ -98,7 +183,7 @@ interface Keyed extends RoutedCandidate {
 }
 
 /**
- * One candidate for each deployment that can serve the call and each key that can pay for it, in the order to try them.
+ * One candidate for each deployment that can serve the call and each key that can pay for it.
  * @throws the first one's error if there is none.
  */
 function makeCandidates(routed: readonly Keyed[], context: CandidateContext): Candidate[] {
@@ -115,5 +200,5 @@ function makeCandidates(routed: readonly Keyed[], context: CandidateContext): Ca
     tried(keys).flatMap((key) => tried(() => [makeCandidate(one, key, context)])),
   )
   if (candidates.length === 0) throw errors[0]
-  return ownAccountFirst(candidates)
+  return candidates
 }

@@ -1,4 +1,4 @@
-/** What a quote fixed for a call: the operator's rates, the markup and the power level. Never the total. */
+/** What a quote fixed for a call: the operator's rates, the markup and the power level, but never the total. */
 import type { Deployment, PowerLevel } from '../config/config.ts'
 import type { Price } from '../metering/price.ts'
 import type { PriceTerms } from './candidate-price.ts'
@@ -13,7 +13,7 @@ export interface Agreed extends Factors {
   powerLevel: PowerLevel
   /** @throws {TollgateError} 400 for a deployment that was not quoted. */
   priceTermsOf(deployment: Deployment): PriceTerms
-  /** Of the prices. */
+  /** The version of the prices. */
   version: string
 }
 
@@ -21,6 +21,6 @@ export interface Agreed extends Factors {
 export interface Floor extends Factors {
   price: Price
   priceTerms: PriceTerms
-  /** Of the prices that were quoted, for the row of the call. */
+  /** The version of the quoted prices, for the row of the call. */
   version: string
 }

@@ -1,11 +1,11 @@
-/** Upstream flows only while nobody holds it: neither the caller's full socket nor the meter. */
+/** Pauses upstream while anything holds it: the caller's full socket, or the meter. */
 
 type Reason = 'client' | 'meter'
 
 export interface Backpressure {
   press(reason: Reason): void
   release(reason: Reason): void
-  /** Lets upstream flow whatever held it: nobody will release the reasons any more. */
+  /** Lets upstream flow whatever held it, where nobody would release the reasons any more. */
   releaseAll(): void
 }
 

@@ -1,14 +1,15 @@
 /**
- * The credits that are set aside for one call: placed at the call's worst case, fitted to what was fetched, grown before another
- * candidate is tried and while a stream runs. What was granted decides how much output may be asked for.
+ * The credits that are set aside for one call. The hold starts at the call's worst case, is fitted to fetched media, and grows before
+ * another candidate is tried and while a stream runs. What was granted decides how much output may be requested.
  */
 import { TollgateError } from '../http/errors.ts'
 import type { Caller } from '../identity/caller.ts'
-import { keyLimit } from '../ledger/key-limit.ts'
-import type { Delivered, Ended, Hold, HoldSize, Ledger } from '../ledger/ledger.ts'
+import type { Delivered, Ended, Hold, HoldSize, Ledger, Limit } from '../ledger/ledger.ts'
 import { trimDecimal } from '../metering/money.ts'
 import type { Price } from '../metering/price.ts'
 import type { Candidate } from './candidate.ts'
+import { limitsOf } from './limits-of.ts'
+import type { Session } from './session.ts'
 
 /** Where less than this many times the estimated input is left, it is held at one token a byte. The gate says the same. */
 const LITTLE = 10n
@@ -20,29 +21,32 @@ export interface HeldCall {
   modelGroup: string
   callerRequestId: string | null
   isGone: () => boolean
+  /** What bounds it besides its key, pool and allocation. */
+  limits: readonly Limit[]
+  session: Session | null
 }
 
 export interface CallHold {
-  /** As it was granted. */
+  /** The hold as it was granted. */
   readonly granted: Hold
-  /** How large it is by now. */
+  /** Its present size. */
   readonly held: bigint
-  /** What of it is meant for the input of a candidate: by the estimate, or a token a byte where that is how it was granted. */
+  /** The part of it for the input of a candidate: by the estimate, or at one token a byte where it was granted so. */
   inputOf(candidate: Candidate): bigint
-  /** Output tokens a choice that it covers. */
+  /** The output tokens per choice that it covers. */
   outputTokens(candidate: Candidate): number
-  /** The output cap to send: what fits, where less than wanted is covered, and the caller is told; else the candidate's own, if any. */
+  /** The output cap to send: what the hold covers where that is less than wanted (the caller is told), else the candidate's own cap, if any. */
   capFor(candidate: Candidate): number | null
-  /** Whether the call may go out at this moment. */
+  /** True if the call may go out at this moment. */
   covers(): boolean
-  /** Returns its new size, or null where that can't be covered. */
+  /** Returns the new size, or null where the credits don't cover it. */
   extend(size: HoldSize, delivered: Delivered | null, onEnded?: (why: Ended) => void): Promise<bigint | null>
   /**
-   * Makes it what the call is worth now that its size is known. The input is a token a byte from here on: the byte rule knows no
-   * margin for what was held at the most it can be. @throws {TollgateError} 402 where the credits do not cover it.
+   * Fits the hold to the call, now that the size of its media is known. From here on the input counts one token a byte.
+   * @throws {TollgateError} 402 where the credits do not cover it.
    */
   fit(candidate: Candidate): Promise<void>
-  /** Before another candidate is tried, it covers that one's quote too. False: that attempt can't be made. */
+  /** Extends the hold to the quote of the next candidate. Returns false where it can't: that attempt is not made. */
   cover(failed: Candidate, next: Candidate): Promise<boolean>
 }
 
@@ -68,7 +72,8 @@ export async function placeHold(ledger: Ledger, call: HeldCall, candidate: Candi
     output: quote.outputFor(wanted),
     least: quote.outputFor(least),
     step: quote.outputFor(next) - quote.outputFor(wanted),
-    limits: keyLimit(caller.keyId),
+    limits: [...limitsOf(caller, call.modelGroup), ...call.limits],
+    tier: caller.tier,
     context: {
       key_id: caller.keyId,
       deployment: candidate.deployment.id,
@@ -76,16 +81,18 @@ export async function placeHold(ledger: Ledger, call: HeldCall, candidate: Candi
       rates: writtenRates(candidate.price),
       markup: candidate.markup.toString(),
       power_level: candidate.powerLevel,
+      ...call.session,
     },
   })
   return createCallHold(ledger, { callId, organizationId: caller.organizationId }, granted, candidate)
 }
 
 /** The rates of a price in the form that every hold keeps. */
-export function writtenRates({ tiers }: Price): unknown {
+export function writtenRates({ tiers, units }: Price): unknown {
   return tiers.map(({ above, rates }) => {
+    const all = units === undefined ? rates : { ...rates, ...units }
     const written: Record<string, string> = {}
-    for (const bucket in rates) written[bucket] = String(rates[bucket as keyof typeof rates])
+    for (const bucket in all) written[bucket] = String(all[bucket as keyof typeof all])
     return { above, rates: written }
   })
 }
@@ -102,7 +109,7 @@ export function createCallHold(
   let byteBoundInput = granted.input > first.quote.input
   const unheld = unheldOf(granted, first)
 
-  /** Another candidate may leave out no more than the first one did: so much is kept from further calls. */
+  /** Another candidate may leave out no more than the first one did: further calls keep only that much free. */
   function inputOf({ quote }: Candidate): bigint {
     const input = byteBoundInput ? quote.inputBytes : quote.input
     return input - (unheld < quote.uncertain ? unheld : quote.uncertain)
@@ -110,7 +117,7 @@ export function createCallHold(
 
   const outputTokens = (candidate: Candidate) => candidate.quote.outputTokensIn(held - inputOf(candidate))
 
-  /** The least and the whole of what it has to be for a candidate. */
+  /** The size that a candidate wants, and the least it needs. */
   function sizeFor(candidate: Candidate): HoldSize {
     const input = inputOf(candidate)
     const { quote, least, wanted } = candidate
@@ -165,8 +172,7 @@ export function createCallHold(
 }
 
 /**
- * What the gate left out, because the credits did not cover the most its media can be: less than the input and the least output need,
- * by the uncertain part at most.
+ * What the gate left out of the hold because the credits did not cover the largest size of the media: at most the uncertain part.
  */
 function unheldOf({ held, input }: Hold, { quote, wanted, least }: Candidate): bigint {
   if (held >= input + quote.outputFor(least)) return 0n

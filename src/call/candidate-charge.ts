@@ -1,4 +1,4 @@
-/** What so much usage costs on a candidate: by its own price and factors, and never below the floor that a quote left it. */
+/** What a usage costs on a candidate: by its own price and factors, and never below the floor of a quote. */
 import type { Usage } from '../../providers/usage.ts'
 import { type Charge, type ChargeInput, charge } from '../metering/charge.ts'
 import type { Price } from '../metering/price.ts'
@@ -13,7 +13,7 @@ type Chargeable = Pick<Candidate, 'price' | 'markup' | 'level' | 'allowBelowCost
 
 /**
  * @param basis the candidate's own price where it is left out.
- * @param current the same at the prices of now, which say what the provider takes; only where a quote fixed others.
+ * @param current the same at present prices, which say what the provider takes; only where a quote fixed other prices.
  */
 export function chargeOn(
   candidate: Chargeable,

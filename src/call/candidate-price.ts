@@ -1,21 +1,28 @@
-/** Which price a call is offered at. What can't be priced or bounded is refused here, by name, before anything is held. */
-import type { Provider, ServerTool } from '../../providers/provider.ts'
+/** Finds the price of a call. A call that can't be priced or bounded is refused here, by name, before anything is held. */
+
+import type { ServerTool } from '../../providers/provider.ts'
+import type { Unit } from '../../providers/usage.ts'
 import type { Config, Deployment, OperatorPrice } from '../config/config.ts'
+import { listingOf } from '../config/listing-of.ts'
 import { TollgateError } from '../http/errors.ts'
 import { BUCKETS, type Bucket } from '../metering/listed-price.ts'
 import { dearestPrice, type Price, type PriceBook } from '../metering/price.ts'
 import type { EndpointRequest, Terms } from './endpoint.ts'
 
-/** Where prices are looked up: of now, or of when a quote was made. */
+type Listing = NonNullable<ReturnType<typeof listingOf>>
+
+/** How prices are looked up: at this moment, or at the moment of a quote. */
 export interface PriceTerms {
   /** Some prices of the data set change on a date. */
   at: Date
-  /** Of the deployment. */
+  /** The operator's price of the deployment. */
   operator: OperatorPrice | null
-  /** The operator's, by the kind of tool. */
+  /** The operator's fees, by the kind of tool. */
   toolFees: Readonly<Record<string, bigint>>
-  /** Nothing is written, so a price for input is enough. */
+  /** The call makes no output, so a price for input is enough. */
   inputOnly?: boolean
+  /** Units that the call may be billed by instead of tokens. */
+  units?: readonly Unit[]
 }
 
 export interface PriceContext {
@@ -24,14 +31,18 @@ export interface PriceContext {
   priceTerms: PriceTerms
 }
 
-/** Of the model, or the dearest of all the request allows to serve it. @throws {TollgateError} 400. */
+/** The price of the model, or the dearest of all models that may serve the request. @throws {TollgateError} 400. */
 export function candidatePrice(terms: Terms, deployment: Deployment, context: PriceContext): Price {
   const { provider, mayServe } = terms
+  if (terms.isFree) return FREE
   const named = deployment.upstreamModel
   const models = [...new Set([named, ...mayServe])]
   const found = models.map((model) => {
-    const price = findPrice(provider, model, context)
-    return price ?? refuseUnpriced(model === named ? context.request.model : model, provider.unpriced(model))
+    const price = find(
+      listingOf(provider, model === named ? deployment : { upstreamModel: model, apiBase: deployment.apiBase }),
+      context,
+    )
+    return price ?? refuseUnpriced(model === named ? context.request.model : model, provider.unpriced(model), terms)
   })
   const price = dearestPrice(found)
   // Where the data set does not know the window, the operator may.
@@ -40,7 +51,16 @@ export function candidatePrice(terms: Terms, deployment: Deployment, context: Pr
     : price
 }
 
-/** Where nobody knows what a model costs: enough for a call that is not charged here. */
+/** Of what its provider bills nothing for. */
+const FREE: Price = Object.freeze({
+  source: 'data_set',
+  reference: 'free of charge',
+  tiers: [{ above: 0, rates: Object.fromEntries(BUCKETS.map((bucket) => [bucket, 0n])) as Record<Bucket, bigint> }],
+  toolFees: {},
+  contextWindow: null,
+})
+
+/** Stands for an unknown price: enough for a call that is not charged here. */
 export const UNKNOWN_PRICE: Price = Object.freeze({
   source: 'data_set',
   reference: 'unknown',
@@ -49,27 +69,44 @@ export const UNKNOWN_PRICE: Price = Object.freeze({
   contextWindow: null,
 })
 
-/** What the caller's own account is billed at, as far as it is known. */
+/** The price that the caller's own account pays, as far as it is known. */
 export function costPrice({ provider }: Terms, deployment: Deployment, context: PriceContext): Price {
-  return findPrice(provider, deployment.upstreamModel, context) ?? UNKNOWN_PRICE
+  return find(listingOf(provider, deployment), context) ?? UNKNOWN_PRICE
 }
 
-function findPrice(provider: Provider, model: string, { prices, priceTerms }: PriceContext): Price | null {
-  return prices.find({ listed: provider.listedAs(provider.pricedAs(model, null)), ...priceTerms })
+function find(listed: Listing | null, { prices, priceTerms }: PriceContext): Price | null {
+  return prices.find({ listed, ...priceTerms })
 }
 
-function refuseUnpriced(model: string, why: string | null): never {
+function refuseUnpriced(model: string, why: string | null, { units = [] }: Terms): never {
   const shown = `'${model.slice(0, 200)}'`
   const message = why ?? `No price is known for model ${shown}, so it can't be metered.`
-  throw new TollgateError(
-    400,
-    'unknown_price',
-    `${message} The operator can set input_cost_per_token and output_cost_per_token for it.`,
-    { param: 'model' },
-  )
+  throw new TollgateError(400, 'unknown_price', `${message} The operator can set ${settingsOf(units[0])} for it.`, {
+    param: 'model',
+  })
 }
 
-/** Uses to charge where the response states none. One whose findings become input is charged at what the response states. */
+const UNIT_SETTINGS: Readonly<Record<Unit, string>> = {
+  images: 'output_cost_per_image',
+  imagesRead: 'input_cost_per_image',
+  characters: 'input_cost_per_character',
+  milliseconds: 'input_cost_per_second',
+}
+
+function settingsOf(unit: Unit | undefined): string {
+  const tokens = 'input_cost_per_token and output_cost_per_token'
+  return unit === undefined ? tokens : `${UNIT_SETTINGS[unit]}, or ${tokens}`
+}
+
+/** @throws {TollgateError} 400 where the call is billed by tokens and nothing bounds their number. */
+export function refuseUnboundedOutput({ unboundedOutput, units: [unit] = [] }: Terms, { units }: Price): void {
+  if (unboundedOutput === undefined || units !== undefined) return
+  const instead = unit === undefined ? '' : ` The operator can set ${UNIT_SETTINGS[unit]} for it.`
+  const message = `${unboundedOutput}, so it can't be metered.${instead}`
+  throw new TollgateError(400, 'unbounded_output', message, { param: 'model' })
+}
+
+/** The uses to charge where the response states none. Tools whose findings become input are charged as the response states. */
 export function usesOf(tools: readonly ServerTool[]): Record<string, number> {
   const uses: Record<string, number> = {}
   for (const { kind, uses: most, addsInput } of tools) if (!addsInput) uses[kind] = (uses[kind] ?? 0) + most

@@ -1,6 +1,6 @@
 /**
- * What a call may cost on one deployment with one key, before it is made: price, factors, quote, and how much output is wanted and
- * least. What can't be priced or bounded is refused here, by name, before anything is held.
+ * What a call may cost on one deployment with one key, before it is made: price, factors, quote, and the output that is wanted and the
+ * least. A call that can't be priced or bounded is refused here, by name, before anything is held.
  */
 import { TOP_SPEED } from '../../providers/provider.ts'
 import type { Config, PowerLevel } from '../config/config.ts'
@@ -17,6 +17,7 @@ import {
   candidatePrice,
   costPrice,
   type PriceTerms,
+  refuseUnboundedOutput,
   refuseUnpricedAudio,
   refuseUnpricedTools,
   surchargeOf,
@@ -30,9 +31,9 @@ import type { UsualTiers } from './usual-tiers.ts'
 export interface Candidate extends Output, RoutedCandidate, PayingKey {
   terms: Terms
   price: Price
-  /** Where `price` was looked up, and where that of another served model is. */
+  /** How `price` was looked up, and how the price of another served model is. */
   priceTerms: PriceTerms
-  /** What it is charged at least, where a quote fixed its price; null where none did. */
+  /** The least charge where a quote fixed the price; null without a quote. */
   floor: Floor | null
   /** Millionths, as `level` and `tier`. */
   markup: bigint
@@ -40,7 +41,7 @@ export interface Candidate extends Output, RoutedCandidate, PayingKey {
   level: bigint
   /** The provider's multiplier for the service tier that was asked for. */
   tier: bigint
-  /** The one it is held for: of the tier that has served calls which asked for none, where that is dearer. */
+  /** The multiplier that the hold uses: the usual tier's, where that is dearer and the call asked for none. */
   heldTier: bigint
   estimate: InputEstimate
   quote: Quote
@@ -49,9 +50,9 @@ export interface Candidate extends Output, RoutedCandidate, PayingKey {
   allowBelowCost: boolean
   /** When the call was admitted. */
   at: Date
-  /** What a statement of the provider's can be, given the cap on output that was put in besides the caller's own. */
+  /** The largest usage that the provider can state. @param appliedCap the cap that was sent besides the caller's own. */
   possible(appliedCap: number | null): Possible
-  /** Costs what its stream does not show (hidden reasoning, sound, what a tool reads, rejected predictions): only its usage tells. */
+  /** The stream does not show everything that is billed (hidden reasoning, sound, tools' findings, rejected predictions): only its usage does. */
   hidesUsage: boolean
 }
 
@@ -74,8 +75,8 @@ export function makeCandidate(routed: RoutedCandidate, key: PayingKey, context: 
   const { deployment } = routed
   const terms = request.termsOn(deployment)
   const { provider, facts, tools } = terms
-  const inputOnly = terms.isInputOnly ?? false
-  const now: PriceTerms = { at, operator: deployment.price, toolFees: config.toolFees, inputOnly }
+  const needs = { inputOnly: terms.isInputOnly ?? false, units: terms.units ?? [] }
+  const now: PriceTerms = { at, operator: deployment.price, toolFees: config.toolFees, ...needs }
   const tier = atLeastList(provider.tierMultiplier(terms.serviceTier, deployment.upstreamModel))
   const known = {
     ...routed,
@@ -100,7 +101,7 @@ export function makeCandidate(routed: RoutedCandidate, key: PayingKey, context: 
     return { ...known, ...UNCHARGED, price: costPrice(terms, deployment, { prices, request, priceTerms: now }) }
   }
   const priceBy = (by: PriceTerms) => candidatePrice(terms, deployment, { prices, request, priceTerms: by })
-  const priceTerms = agreed === null ? now : { ...agreed.priceTermsOf(deployment), inputOnly }
+  const priceTerms = agreed === null ? now : { ...agreed.priceTermsOf(deployment), ...needs }
   const price = priceBy(priceTerms)
   const current = factorsOf(context)
   const { markup, level } = agreed ?? current
@@ -111,19 +112,19 @@ export function makeCandidate(routed: RoutedCandidate, key: PayingKey, context: 
   const surcharge = surchargeFor(priced, config)
   return {
     ...priced,
-    possible: possibleFor(priced, surcharge),
+    possible: possibleFor(priced, surcharge, config),
     quote: boundOf(priced, config, surcharge),
     ...outputFor(priced, request.stream, config),
   }
 }
 
-/** As they are now. */
+/** The markup and the level at this moment. */
 function factorsOf({ config, caller, powerLevel }: CandidateContext): Factors {
   const markup = caller.isDefaultOrganization ? 0n : config.plans[caller.plan ?? 'platform'].markup
   return { markup, level: config.powerLevels[powerLevel] }
 }
 
-/** The provider's cost; less only where the operator lets charges go below it, and then what is charged without a quote. */
+/** The provider's cost. Where the operator allows charges below cost, the charge without a quote, if that is less. */
 function floorOf(
   now: Omit<Floor, keyof Factors>,
   { markup, level }: Factors,
@@ -142,7 +143,7 @@ function surchargeFor({ terms: { tools }, price, floor }: Priced, config: Config
   return each.reduce((a, b) => (b > a ? b : a))
 }
 
-/** What is held and charged where the caller's own account pays. Nothing is at stake here, so nothing bounds its output either. */
+/** Where the caller's own account pays, nothing is held or charged, so nothing bounds the output either. */
 const UNCHARGED: Pick<Candidate, 'markup' | 'level' | 'quote' | 'possible' | keyof Output> = {
   markup: 0n,
   level: MILLION,
@@ -186,9 +187,10 @@ type Priced = Pick<
   | 'allowBelowCost'
 >
 
-/** @throws {TollgateError} 400 for sound without a price, and for what nothing bounds. */
+/** @throws {TollgateError} 400 for sound without a price, and for output without a bound. */
 function boundOf({ terms, estimate, heldTier, toolUses, ...priced }: Priced, config: Config, surcharge: bigint): Quote {
   const { choices, asksForAudio, asksForLongCache } = terms
+  refuseUnboundedOutput(terms, priced.price)
   const boundAt = ({ price, priceTerms, markup, level }: Omit<Floor, 'version'>, allowBelowCost: boolean) => {
     refuseUnpricedAudio(priceTerms, price, { input: estimate.audioInput > 0, output: asksForAudio })
     return quote({
@@ -205,7 +207,7 @@ function boundOf({ terms, estimate, heldTier, toolUses, ...priced }: Priced, con
     })
   }
   const bound = boundAt(priced, config.allowBelowCost)
-  // The call is charged the larger of both, so the larger one is held.
+  // The larger of the two is charged, so the larger one is held.
   return priced.floor === null ? bound : larger(bound, boundAt(priced.floor, true))
 }
 
@@ -226,7 +228,11 @@ function outputFor({ deployment, terms }: Priced, isStream: boolean, config: Con
 }
 
 /** Every byte of the request may be input to some server, whatever we know of its members. */
-function possibleFor({ deployment, terms, estimate, price }: Priced, surcharge: bigint): Candidate['possible'] {
+function possibleFor(
+  { deployment, terms, estimate, price }: Priced,
+  surcharge: bigint,
+  { caps }: Config,
+): Candidate['possible'] {
   const { facts, tools, choices, outputCap, isCapBelieved, inputs = 1 } = terms
   const windows = [price.contextWindow, deployment.maxInputTokens].filter((window) => window !== null)
   const input = possibleInput({
@@ -238,6 +244,8 @@ function possibleFor({ deployment, terms, estimate, price }: Priced, surcharge: 
   for (const { kind, uses } of tools) toolUses[kind] = (toolUses[kind] ?? 0) + uses
   // Take the larger limit: an operator's smaller limit is not sent to the server as a cap.
   const limits = [deployment.maxOutputTokens, facts.maxOutputTokens].filter((limit) => limit !== null)
+  // Where neither a limit nor a cap bounds the output, what is held for it does.
+  if (limits.length === 0 && !isCapBelieved) limits.push(Math.max(outputCap ?? 0, caps.outputTokens))
   const limit = limits.length === 0 ? null : Math.max(...limits)
   // Members that nobody knows may bring sound in and ask for it.
   const isOpen = !isCapBelieved || tools.some(({ addsInput }) => addsInput)
@@ -247,7 +255,10 @@ function possibleFor({ deployment, terms, estimate, price }: Priced, surcharge: 
   const overrun = (facts.capOverrun ?? 0) + estimate.predicted.bytes
   return (appliedCap) => {
     const cap = isCapBelieved || limit === null ? (appliedCap ?? outputCap) : null
-    return { input, output: possibleOutput(cap, limit, choices, overrun), hears, speaks, toolUses, surcharge }
+    return {
+      ...{ input, output: possibleOutput(cap, limit, choices, overrun), hears, speaks, toolUses, surcharge },
+      ...(estimate.units === undefined ? {} : { units: estimate.units.most }),
+    }
   }
 }
 
@@ -262,7 +273,7 @@ function withinWindow(estimate: InputEstimate, { contextWindow }: Price): InputE
   return { ...estimate, ...within(estimate), expected: within(estimate.expected), least }
 }
 
-/** A part nothing else bounds can't be larger than the model's context window. @throws {TollgateError} 400 where that is unknown. */
+/** Only the context window bounds a part of unknown size. @throws {TollgateError} 400 where the window is unknown. */
 function boundByContext(estimate: InputEstimate, price: Price): boolean {
   const part = estimate.unbounded[0]
   if (part !== undefined && price.contextWindow === null) {
@@ -276,12 +287,12 @@ function boundByContext(estimate: InputEstimate, price: Price): boolean {
   return part !== undefined
 }
 
-/** What a cheaper tier saves is believed of the response that states it: a server that knows no tiers takes the word and bills the list price. */
+/** A cheaper tier counts only once the response states it: a server without tiers accepts the word and bills the list price. */
 function atLeastList(asked: bigint): bigint {
   return asked > MILLION ? asked : MILLION
 }
 
-/** The tier that is held for: where none is asked for, the provider's own setting decides. */
+/** The tier that the hold assumes: where the call asks for none, the project's setting at the provider decides. */
 function dearestTier(
   { tier, deployment, terms }: Pick<Candidate, 'tier' | 'deployment' | 'terms'>,
   context: CandidateContext,
@@ -290,7 +301,7 @@ function dearestTier(
   return usual > tier ? usual : tier
 }
 
-/** It asks for no tier of its own. */
+/** True if the call asks for no tier. */
 export function leavesTier({ serviceTier }: Pick<Terms, 'serviceTier'>): boolean {
   return serviceTier === null || serviceTier === 'auto'
 }

@@ -1,24 +1,24 @@
 /**
- * Whose key pays the provider, for each deployment of a call: by the caller's plan, the caller's own (the user's, else the
- * organization's), the platform's, or the caller's with the platform's behind it. A key the vault has in its cache costs a look
- * into a map: nothing is awaited then. Fails closed: a stored key that can't be had stands for nothing else, but for `hybrid`,
- * whose plan says what comes next.
+ * Chooses whose key pays the provider, for each deployment of a call. The caller's plan decides: the caller's own key (the user's, else
+ * the organization's), the platform's, or the caller's and then the platform's. A key in the vault's cache costs one look into a map, and
+ * nothing is awaited. Fails closed: no other key replaces a stored key that can't be read, except on `hybrid`, whose plan names the next.
  */
 import { providerOf } from '../../providers/registry.ts'
 import type { Deployment, Plan } from '../config/config.ts'
 import { TollgateError } from '../http/errors.ts'
 import type { Caller } from '../identity/caller.ts'
+import { findKeyFormat } from '../vault/key-formats.ts'
 import { userKeyOwner } from '../vault/key-owner.ts'
 import type { KeyOwner, Vault } from '../vault/vault.ts'
 import { callerPays, OPERATOR, type Payer } from './payer.ts'
 
 export interface PayingKey {
-  /** Null for a server that wants none. */
+  /** Null for a server that needs no key. */
   apiKey: string | null
   payer: Payer
 }
 
-/** The keys to try on a deployment, in that order; at least one. @throws {TollgateError} 403, 503 where there is none. */
+/** Returns the keys to try on a deployment, in order; at least one. @throws {TollgateError} 403, 503 where there is none. */
 export type KeysFor = (deployment: Deployment) => readonly PayingKey[]
 
 type Found = { key: string | null } | { failure: unknown }
@@ -26,7 +26,7 @@ type Found = { key: string | null } | { failure: unknown }
 const PLATFORM: KeyOwner = { kind: 'platform' }
 const NO_KEY: PayingKey = { apiKey: null, payer: OPERATOR }
 
-/** A promise only where a key has to be read first. @throws {TollgateError} 403 where the plan is not in force. */
+/** Returns a promise only where a key has to be read first. @throws {TollgateError} 403 where the plan is not in force. */
 export function chooseKeys(
   vault: Pick<Vault, 'find'>,
   caller: Caller,
@@ -91,7 +91,7 @@ function keysOf(
   return 'failure' in behind ? [own] : [own, behind]
 }
 
-/** The first of the owners who has one. Never for a host that is not the provider's: the key is the caller's, the host is not. */
+/** The key of the first owner that has one. A caller's key never goes to a host other than the provider's own. */
 function ownKey(
   { trustedHost, provider }: Deployment,
   owners: readonly KeyOwner[],
@@ -113,7 +113,7 @@ function platformKey(deployment: Deployment, found: ReadonlyMap<string, Found>):
   return key
 }
 
-/** The key that is written for the deployment, else the stored one, else that of the environment. */
+/** The key written for the deployment, else the stored one, else the one of the environment. */
 function platformKeyOrWhy(
   { keyWritten, apiKey, apiBase, provider }: Deployment,
   found: ReadonlyMap<string, Found>,
@@ -121,7 +121,8 @@ function platformKeyOrWhy(
   const stored = keyWritten ? undefined : found.get(`platform/${provider}`)
   if (stored !== undefined && 'failure' in stored) return stored
   const key = stored?.key ?? apiKey
-  return key === null && apiBase === null ? { failure: noPlatformKey(provider) } : { apiKey: key, payer: OPERATOR }
+  const needsKey = apiBase === null || providerOf(provider).cloud !== undefined
+  return key === null && needsKey ? { failure: noPlatformKey(provider) } : { apiKey: key, payer: OPERATOR }
 }
 
 /** Without this refusal the call would go out with the operator's key, which the plan does not allow. */
@@ -135,12 +136,16 @@ function planInactive(status: string): TollgateError {
 
 /** An SDK should not retry: a call made again at once finds no key either. */
 function noPlatformKey(name: string): TollgateError {
-  const { label, keyVariables } = providerOf(name)
-  const variables = keyVariables.join(' or ')
+  const { label, keyVariables, cloud } = providerOf(name)
+  const pair = (cloud?.parts ?? []).slice(0, 2).flatMap(({ variables }) => variables.slice(0, 1))
+  const ways = [...keyVariables, pair.join(' and '), cloud?.file?.variables.at(-1) ?? ''].filter((way) => way !== '')
+  const set = `set ${ways.join(' or ')} and restart`
+  const store =
+    findKeyFormat(name) === null ? '' : `, or store one while Tollgate runs: PUT /api/v1/admin/platform-keys/${name}`
   return new TollgateError(
     503,
     'provider_key_missing',
-    `No API key for ${label} is configured. The operator can set ${variables} and restart, or store one while Tollgate runs: PUT /api/v1/admin/platform-keys/${name}`,
+    `No API key for ${label} is configured. The operator can ${set}${store}`,
     { headers: { 'x-should-retry': 'false' } },
   )
 }

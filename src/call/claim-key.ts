@@ -1,4 +1,4 @@
-/** The Idempotency-Key of a call: what it is bound to, and how the call takes it. */
+/** The Idempotency-Key of a call: what it is bound to, and how the call claims it. */
 import type { Exchange } from '../http/exchange.ts'
 import { type IdempotencyKey, openIdempotencyKey, type StoredResponse } from '../idempotency/idempotency.ts'
 import type { Caller } from '../identity/caller.ts'
@@ -19,7 +19,7 @@ export function idempotencyKeyOf(
 ): IdempotencyKey | null {
   const key = headers['idempotency-key']
   if (typeof key !== 'string') return null
-  // The headers that change the price. A request with another value of one of them is another request.
+  // These headers change the price, so a request with another value of one of them is another request.
   const ofBody = powerLevelOf(undefined, request.powerLevel)
   const level = powerLevelOf(headers['x-power-level'], request.powerLevel)
   const quote = headers[QUOTE_HEADER]
@@ -27,7 +27,7 @@ export function idempotencyKeyOf(
   return openIdempotencyKey({ database, log: observe.log }, caller, key, { body: request.text, variant }, callId)
 }
 
-/** After the hold, so that a call that is refused leaves no key. Where the key is taken by then, the call is not made. */
+/** Claims the key after the hold, so that a refused call leaves no key. If another call has claimed it meanwhile, this one is not made. */
 export async function claimKey(
   deps: CallDependencies,
   call: Admitted,

@@ -1,6 +1,6 @@
 /**
- * The caller's side of a stream. Headers leave with the first byte to show; after five seconds without one they leave anyway,
- * followed by comments that keep the connection open. A caller that stops reading is waited for, but not for ever.
+ * The caller's side of a stream. Headers leave with the first byte of content; after five seconds without one they leave anyway,
+ * followed by comments that keep the connection open. A caller that stops reading is cut off after a while.
  */
 import type { Exchange } from '../http/exchange.ts'
 import type { StreamForm } from './endpoint.ts'
@@ -8,21 +8,21 @@ import type { StreamForm } from './endpoint.ts'
 const KEEP_ALIVE_MS = 5_000
 
 export interface ClientStream {
-  /** Headers are out: from here an error is a frame. */
+  /** True once the headers are out: an error is a frame from then on. */
   readonly opened: boolean
-  /** Something of the response was passed on: from here nothing is retried. */
+  /** True once content was passed on: nothing is retried from then on. */
   readonly delivered: boolean
   /** False when the caller's socket is full: wait for `onDrain`. */
   write(bytes: Buffer): boolean
   /** Calls the listener once; while one waits, a second one is ignored. */
   onDrain(listener: () => void): void
-  /** Ends the stream after these last bytes. A second call does nothing. */
-  end(bytes: Buffer): void
-  /** Stops the timers, when the stream never opened. */
+  /** Ends the stream after these last bytes. Null cuts it off, where no bytes can say how it ended. A second call does nothing. */
+  end(bytes: Buffer | null): void
+  /** Stops the timers of a stream that never opened. */
   dispose(): void
 }
 
-/** `headers` is asked once, when headers leave: before anything of the response (`isDecided` false) it is open who will serve it. */
+/** `headers` is called once, when headers leave. `isDecided` is false where they leave before any content: another deployment may still serve. */
 export function openClientStream(
   exchange: Exchange,
   form: Pick<StreamForm, 'contentType' | 'keepAlive'>,
@@ -35,6 +35,7 @@ export function openClientStream(
   let draining = false
   let over = false
   let stall: NodeJS.Timeout | undefined
+  const { keepAlive: comment } = form
   const keepOpen = exchange.guard(keepAlive)
   let idle = setTimeout(keepOpen, KEEP_ALIVE_MS)
   exchange.onDisconnect(dispose)
@@ -51,8 +52,9 @@ export function openClientStream(
   }
 
   function keepAlive(): void {
+    if (comment === null) return
     open(false)
-    if (!outgoing.writableNeedDrain) outgoing.write(form.keepAlive)
+    if (!outgoing.writableNeedDrain) outgoing.write(comment)
     idle = setTimeout(keepOpen, KEEP_ALIVE_MS)
   }
 
@@ -94,6 +96,10 @@ export function openClientStream(
       dispose()
       if (exchange.clientDisconnected || over) return
       over = true
+      if (bytes === null) {
+        outgoing.destroy()
+        return
+      }
       open(true)
       outgoing.end(bytes)
       stall = setTimeout(() => outgoing.destroy(), stallMs)

@@ -1,6 +1,6 @@
 /**
- * Undoes a content encoding that nobody asked for: some servers compress whatever `accept-encoding` says, and a response that can't be
- * read would be asked for, and paid, again. What does not unpack is a connection that failed.
+ * Undoes a content encoding that nobody requested: some servers compress whatever `accept-encoding` says, and a response that can't be
+ * read would be requested, and paid, again. Data that can't be unpacked count as a failed connection.
  */
 import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib'
 
@@ -9,7 +9,7 @@ export interface Unpacker {
   end(): void
 }
 
-/** Null where nothing is to be undone. */
+/** Null where there is nothing to undo. */
 export function createUnpacker(
   encoding: string | string[] | undefined,
   to: { onData(chunk: Buffer): void; onEnd(): void; onError(error: Error): void },

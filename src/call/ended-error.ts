@@ -1,4 +1,4 @@
-/** What the caller of a running stream is told when its key, organization or allocation may spend no longer. */
+/** The error in a running stream whose key, organization or allocation may no longer spend. */
 import { TollgateError } from '../http/errors.ts'
 import type { Ended } from '../ledger/ledger.ts'
 

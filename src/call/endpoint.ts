@@ -1,41 +1,71 @@
 /**
- * What call/ needs of an endpoint. An endpoint reads its request, says what it may cost on a deployment, and renders responses and
- * streams in its dialect. It knows nothing of credits; call/ knows nothing of what is asked for. A new endpoint is a folder of
- * endpoints/ that implements `Endpoint`, and a capability of the providers that have it.
+ * What call/ needs from an endpoint. An endpoint reads its request, says what it may cost on a deployment, and renders responses and
+ * streams in its dialect. It does not know credits, and call/ does not know dialects. A new endpoint is a folder of endpoints/ that
+ * implements `Endpoint`, and a capability of the providers that have it.
  */
 import type { IncomingHttpHeaders } from 'node:http'
+import type { Form } from '../../providers/flat-request.ts'
 import type {
   ModelFacts,
   Provider,
   ProviderError,
+  ProviderErrorKind,
   ProviderResponse,
   ServerTool,
   StreamReader,
   UpstreamRequest,
 } from '../../providers/provider.ts'
-import type { Usage } from '../../providers/usage.ts'
+import type { Unit, Usage } from '../../providers/usage.ts'
+import type { RateState } from '../admission/rate-limits.ts'
 import type { Deployment, Plan, PowerLevel } from '../config/config.ts'
+import type { Fallbacks } from '../config/routing-settings.ts'
+import type { MediaOf } from '../http/cut-json.ts'
 import type { TollgateError } from '../http/errors.ts'
 import type { JsonObject } from '../http/json-object.ts'
 import type { InputEstimate } from '../metering/estimate.ts'
 
 export interface Endpoint {
-  /** What a quote and an Idempotency-Key are bound to besides the body: the same body asks another endpoint for something else. */
+  /** A quote and an Idempotency-Key are bound to this name besides the body: the same body is another request at another endpoint. */
   readonly name: string
-  /** `service_type` of its holds and of its rows in the books. */
+  /** The `service_type` of its holds and of its rows in the books. */
   readonly serviceType: string
+  /** Whether a member is its dialect's where LiteLLM has one of that name. @default it is LiteLLM's */
+  isOwnMember?(name: string, value: unknown): boolean
+  /** Places of long media, which are cut out before the body is parsed; left out where a dialect has none. */
+  mediaOf?: MediaOf
   /** @throws {TollgateError} 400, naming the member that is wrong. */
   read(body: JsonObject, sent?: SentRequest): EndpointRequest
-  /** The body of an error in its dialect. */
+  /** Reads a multipart form, where the endpoint takes one. @throws {TollgateError} 400. */
+  readForm?(form: Form, sent: SentRequest): EndpointRequest
+  /** The body of an error, in the endpoint's dialect. */
   errorBody(error: TollgateError): unknown
-  /** Usage as its callers read it. */
+  /** An error as the client that asked takes it, where that is another one; left out where it never is. */
+  errorFor?(error: TollgateError, asked: IncomingHttpHeaders): TollgateError
+  /** Headers that its clients read besides those of every call; left out where there are none. */
+  readonly headers?: EndpointHeaders
+  /** Usage in the form that its callers read. */
   usageShape(usage: Usage): unknown
-  /** A whole response with what its call was and cost, for callers who read that in the body; left out where none do. */
+  /** Adds to a whole response what the call was and cost; left out where no caller reads that in the body. */
   addReceipt?(body: Buffer, receipt: Receipt): Buffer
   readonly stream: StreamForm
 }
 
-/** A request as it came. */
+export interface EndpointHeaders {
+  /** Of the limit of calls a minute that has least left. */
+  rate?(state: RateState): Readonly<Record<string, string>>
+  /** Of what the payer has left. */
+  credits?(left: CreditsLeft): Readonly<Record<string, string>>
+}
+
+export interface CreditsLeft {
+  /** Microcredits; below zero where the payer overspent. */
+  balance: bigint
+  /** Another call may be made. */
+  isEnough: boolean
+  isUnlimited: boolean
+}
+
+/** A request as it arrived. */
 export interface SentRequest {
   text: Buffer
   headers: IncomingHttpHeaders
@@ -44,12 +74,12 @@ export interface SentRequest {
 /** What a settled call was and cost. */
 export interface Receipt {
   callId: string
-  /** Who served it. */
+  /** The provider that served it. */
   provider: string
-  /** The caller's own key paid the provider. */
+  /** True if the caller's own key paid the provider. */
   isByok: boolean
   powerLevel: PowerLevel
-  /** Of the organization that pays. */
+  /** The plan of the organization that pays. */
   plan: Plan | null
   /** Microcredits. */
   charged: bigint
@@ -60,33 +90,76 @@ export interface Receipt {
 /** How a stream looks to callers. */
 export interface StreamForm {
   readonly contentType: string
-  /** Keeps the connection open before anything is there to be shown. */
-  readonly keepAlive: Buffer
-  /** Says that the settlement waits for the database. */
+  /** Keeps the connection open before there is content; null where nothing may precede content. */
+  readonly keepAlive: Buffer | null
+  /** Tells the caller that the settlement waits for the database. */
   readonly pending: Buffer
-  /** What every stream that did not fail ends with. */
+  /** The end of every stream that did not fail. */
   readonly end: Buffer
-  /** An error that comes after the headers have left. */
-  error(error: TollgateError): Buffer
+  /**
+   * An error after the headers have left. Null where the dialect has no way to say it: the stream is cut off then. `isDelivered`: content
+   * of the response went before it.
+   */
+  error(error: TollgateError, isDelivered: boolean): Buffer | null
 }
 
-/** A request that was read; it does not change. */
+/** A request after it was read; it does not change. */
 export interface EndpointRequest {
-  /** The body as it was sent: what an Idempotency-Key is bound to. */
+  /** The body as it was sent: an Idempotency-Key is bound to it. */
   readonly text: Buffer
   /** The name that was asked for. */
   readonly model: string
   readonly stream: boolean
-  /** The caller wants the usage at the end of a stream. */
+  /** The form of its stream, where that depends on the request. @default the endpoint's form */
+  readonly streamForm?: StreamForm
+  /** True if the caller wants the usage at the end of a stream. */
   readonly includeUsage: boolean
+  /** What it asks of routing, in LiteLLM's words; left out for nothing. */
+  readonly asks?: RoutingAsked
   /** The power level, as the body states it. */
   readonly powerLevel: unknown
-  /** A word of the caller's may be what a server says of our question for usage. */
+  /** What it names of earlier responses, and what of its own may be named later; left out where nothing can be. */
+  readonly memory?: RequestMemory
+  /** True if the request has words of the caller's that a server's complaint about our question for usage may quote. */
   mentionsUsageQuestion(): boolean
-  /** What is named by URL and one of the deployments would not fetch; null where there is nothing. */
+  /** Media that are named by URL and that one of the deployments would not fetch; null where there are none. */
   remoteMedia(deployments: readonly Deployment[]): RemoteMedia | null
   /** @throws {TollgateError} 400 where the deployment can't serve it. */
   termsOn(deployment: Deployment): Terms
+}
+
+/** Members and headers of LiteLLM's, which are read here and never sent. */
+export interface RoutingAsked {
+  numRetries?: number
+  timeoutMs?: number
+  streamTimeoutMs?: number
+  /** In the place of the operator's, of their kind. */
+  fallbacks?: Partial<Fallbacks>
+  isWithoutFallbacks?: boolean
+  tags?: readonly string[]
+  /** For whom of the caller's own customers the call is made: `user`, or a header. */
+  endUser?: string
+  /** The group that is asked for fails so, without being asked: a trial of what stands in for it. */
+  mockFailure?: ProviderErrorKind
+  /** In the place of the operator's word. */
+  dropParams?: boolean
+}
+
+/** What a request names of earlier calls, and what of its own can be named later. */
+export interface RequestMemory {
+  /** Ids of what earlier calls made. */
+  readonly names: readonly string[]
+  /** The same request with what was found in their places. @throws {TollgateError} 400, 413. */
+  filled(found: ReadonlyMap<string, string>): EndpointRequest
+  /** What may be named later, of its response as the caller gets it: the whole body, or what ends a stream. */
+  given(end: Buffer): readonly Named[]
+}
+
+/** What can be named by its id. */
+export interface Named {
+  id: string
+  /** JSON. */
+  kept: string
 }
 
 export interface RemoteMedia {
@@ -94,7 +167,7 @@ export interface RemoteMedia {
   readonly count: number
   /** The member they stand in, for errors. */
   readonly param: string
-  /** A copy of the request, whose places are to be filled. */
+  /** Returns the places of the media, and a function that makes the request with the places filled. */
   open(): { places: readonly RemotePlace[]; filled(): EndpointRequest }
 }
 
@@ -105,46 +178,52 @@ export interface RemotePlace {
   put(dataUrl: string): void
 }
 
-/** What a request may cost on one deployment, and how it gets there and back. */
+/** What a request may cost on one deployment, and how it is sent and read back. */
 export interface Terms {
   readonly provider: Provider
-  /** Of the model, with this request. */
+  /** Facts of the model that hold for this request. */
   readonly facts: ModelFacts
   readonly estimate: InputEstimate
-  /** Whatever we know of its members: so many bytes of the request may be input to some server. */
+  /** The bytes of the request that may become input to some server, known members or not. */
   readonly requestBytes: number
   /** How many responses are asked for at once. */
   readonly choices: number
   /** The cap on output tokens of each choice, the caller's or the operator's. */
   readonly outputCap: number | null
-  /** With a smaller cap the request would contradict itself. */
+  /** The smallest cap that does not contradict the request. */
   readonly leastOutput: number
-  /** Members nobody knows go along, by the operator's word: no cap is believed then. */
+  /** False where the operator lets unknown members through: one of them may lift the cap. */
   readonly isCapBelieved: boolean
-  /** Tools the provider runs itself. */
+  /** The tools that the provider itself runs. */
   readonly tools: readonly ServerTool[]
-  /** Nothing is written: output has no price and needs none. @default false */
+  /** The call makes no output, so output needs no price. @default false */
   readonly isInputOnly?: boolean
-  /** How many inputs are read apart from each other, each within the model's context window. @default 1 */
+  /** Units that the call is billed by instead of tokens, if the first of them has a price. The estimate has their number. @default none */
+  readonly units?: readonly Unit[]
+  /** Why nothing bounds the output tokens: the call is then made only where it is billed by `units`. @default the output is bounded */
+  readonly unboundedOutput?: string
+  /** The provider bills nothing for such a call: where the operator wrote no price, none is needed. @default false */
+  readonly isFree?: boolean
+  /** How many separate inputs the request has, each within the model's context window. @default 1 */
   readonly inputs?: number
-  /** Other models the request allows in the place of the one it names. */
+  /** Other models that the request allows instead of the one it names. */
   readonly mayServe: readonly string[]
-  /** The service tier that is asked for; null for none. */
+  /** The service tier that the request asks for; null for none. */
   readonly serviceTier: string | null
   readonly asksForAudio: boolean
   /** Cache entries that live an hour cost more than those of five minutes. */
   readonly asksForLongCache: boolean
-  /** What becomes input for sure: texts to be counted, and tokens around them. */
+  /** What surely becomes input: texts to count, and the number of tokens around them. */
   inputTexts(): { texts: readonly string[]; framing: number }
   prepare(sending: Sending): OutgoingRequest
   /** A 200 body; null when it is not a response. */
   readWhole(body: Buffer, context: ReadContext): ProviderResponse | ProviderError | null
   readStream(context: ReadContext): StreamReader
-  /** What stands in for the provider where the deployment has a `mock_response`; null where a provider is called. */
+  /** Makes the response of a deployment with a `mock_response`; null where a provider is called. */
   readonly mock: ((context: MockContext) => { whole: Buffer; frames: readonly Buffer[] }) | null
 }
 
-/** Its body is all of the pieces, one after the other: a medium of the caller's is sent on as it came, uncopied. */
+/** The body is the sequence of its pieces, so that the caller's media are sent without a copy. */
 export interface OutgoingRequest extends Omit<UpstreamRequest, 'body'> {
   body: readonly Buffer[]
 }
@@ -155,9 +234,9 @@ export interface Sending {
   extraHeaders: Readonly<Record<string, string>>
   /** Null to send what the caller sent. */
   outputCap: number | null
-  /** What the quote assumed at most; null where nobody pays here. */
+  /** The highest price that the quote assumed; null where nothing is charged here. */
   maxPrice: { input: bigint; output: bigint } | null
-  /** A stream is asked for its usage. */
+  /** True to ask the provider to state the usage in the stream. */
   asksUsage: boolean
 }
 

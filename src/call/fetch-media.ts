@@ -38,7 +38,7 @@ export async function inlineMedia(options: FetchOptions, media: RemoteMedia): Pr
   const deadline = AbortSignal.any([AbortSignal.timeout(TIMEOUT_MS), options.disconnected])
   const { places, filled } = media.open()
   let left = BYTES_MAX
-  // One by one, each with what the others left: sixteen at once would be sixteen times as much in memory, and go on after a failure.
+  // One by one, each within what the others left: sixteen at once would need sixteen times the memory, and would go on after a failure.
   for (const place of places) {
     const { type, body } = await fetchOne(options, place, deadline, left)
     left -= body.length

@@ -1,6 +1,6 @@
 /**
- * Fetches what a call names by URL once it is held, and makes the hold what the call is worth as it is then. It was held at the most
- * such an item can be; it grows where that was less than all of the request can cost, and shrinks where it is more.
+ * Fetches the media that a call names by URL, once the call is held, and fits the hold to them. The hold assumed the largest size of
+ * each item, so it usually shrinks; it grows where the whole request can cost more.
  */
 import { TollgateError } from '../http/errors.ts'
 import { type Admitted, firstAttempt } from './admitted.ts'
@@ -10,7 +10,7 @@ import { inlineMedia } from './fetch-media.ts'
 import { errorCode, releaseCall } from './settle-call.ts'
 
 export interface Fetched {
-  /** The same call, with what was fetched in its request. */
+  /** The same call, with the fetched media in its request. */
   call: Admitted
   /** Gives back the memory of what was fetched. */
   forget(): void

@@ -1,14 +1,14 @@
 /**
- * How many tokens of a model are usually billed for each one that shows, learned from calls that were settled at what their provider
- * stated. It stands in where a call ends before its usage does. Kept in this process only and for the models asked for last: after a
- * restart, and of a model nobody has called to its end, it is one to one.
+ * How many hidden tokens a model usually bills for each one it shows, learned from calls that were settled at their provider's
+ * statement. It is used where a call ends before its usage is stated. It is kept in this process only, for the models called last. After
+ * a restart, and for a model without such calls, it is one to one.
  */
 import type { Usage } from '../../providers/usage.ts'
 
 const MODELS_MAX = 1_000
 /** The weight of a call shrinks by this factor with each later one, so about the last twenty count. */
 const DECAY = 0.95
-/** What a token of text is, where the response does not tell the hidden ones apart. */
+/** Bytes of a token of text, where the response does not state hidden tokens separately. */
 const BYTES_PER_TOKEN = 4
 
 interface Sums {
@@ -17,9 +17,9 @@ interface Sums {
 }
 
 export interface HiddenShares {
-  /** @param shownBytes text that was shown, in bytes. */
+  /** @param shownBytes the bytes of the text that was shown. */
   learn(model: string, usage: Usage, shownBytes: number): void
-  /** Hidden tokens that go with so many shown ones. */
+  /** How many hidden tokens go with a number of shown ones. */
   hiddenFor(model: string, shown: number): number
 }
 

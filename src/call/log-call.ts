@@ -1,25 +1,28 @@
-/** What is left of a call that was admitted, besides its row: one line in the log and the numbers. No prompt text, no key. */
+/** Logs one line for each admitted call and counts it in the metrics. The line holds no prompt text and no key. */
 
 import type { Usage } from '../../providers/usage.ts'
 import type { Outcome } from '../ledger/ledger.ts'
 import { formatDecimal } from '../metering/money.ts'
+import { callTrace, type TracedCall } from '../observe/call-trace.ts'
 import type { Log } from '../observe/log.ts'
 import type { CallBill, Metrics, TokenKind } from '../observe/metrics.ts'
+import type { Traces } from '../observe/traces.ts'
 import type { Attempt } from './admitted.ts'
 import type { Clock } from './call-dependencies.ts'
 import type { Failure } from './provider-failure.ts'
 import type { Bill } from './settle-call.ts'
+import { risksLeft } from './unknown-outcome.ts'
 
 export interface CallEnd {
   outcome: Outcome
-  /** Left out where nothing was consumed. */
+  /** Left out where the call consumed nothing. */
   bill?: Bill
   error?: Failure
 }
 
-/** Once for each call, when it is over. */
+/** Call it once for each call, when it is over. */
 export function logCall(
-  deps: { observe: { log: Log; metrics: Metrics }; clock: Clock },
+  deps: { observe: { log: Log; metrics: Metrics; traces?: Traces }; clock: Clock },
   attempt: Attempt,
   end: CallEnd,
 ): void {
@@ -69,14 +72,46 @@ export function logCall(
     firstByteSeconds: firstByte === null ? null : firstByte / 1000,
     bill: end.bill === undefined ? null : billOf(end.bill),
   })
+  for (const [name, nanoDollars] of risksLeft(attempt, end.bill?.charge ?? null))
+    deps.observe.metrics.atRisk(name, 'unknown', nanoDollars)
   // Failures are counted by kind, because a provider's own code may be any text.
   if (end.error !== undefined)
     deps.observe.metrics.error(exchange.outgoing, `${isCallers ? 'byok' : 'provider'}_${end.error.kind}`)
+  const ended = { endedAt: deps.clock.now().getTime(), durationMs: total, firstByteMs: firstByte }
+  deps.observe.traces?.tell(callTrace(tracedCall(attempt, end, ended)))
+}
+
+function tracedCall(
+  { call, candidate, retries }: Attempt,
+  { outcome, bill, error }: CallEnd,
+  ended: Pick<TracedCall, 'endedAt' | 'durationMs' | 'firstByteMs'>,
+): TracedCall {
+  const { exchange, caller, endpoint } = call
+  const { deployment } = candidate
+  const { traceparent } = exchange.headers
+  return {
+    ...ended,
+    callId: exchange.callId,
+    serviceType: endpoint.serviceType,
+    traceparent: typeof traceparent === 'string' ? traceparent : null,
+    organizationId: caller.organizationId,
+    userId: caller.userId,
+    model: call.modelGroup,
+    upstreamModel: deployment.upstreamModel,
+    provider: deployment.provider,
+    deploymentId: deployment.id,
+    stream: call.request.stream,
+    outcome,
+    retries,
+    bill: bill === undefined ? null : { ...bill, microcredits: bill.charge.microcredits },
+    error: error?.kind ?? (outcome === 'answered' || outcome === 'stopped' ? null : outcome),
+  }
 }
 
 function billOf({ charge, usage, provenance, booking, consistent }: Bill): CallBill {
   return {
     microcredits: charge.microcredits,
+    nanoDollars: charge.apiCost,
     provenance,
     tokens: tokensOf(usage),
     pending: booking.state === 'pending',
@@ -84,7 +119,7 @@ function billOf({ charge, usage, provenance, booking, consistent }: Bill): CallB
   }
 }
 
-/** Reasoning is shown apart from the output it is a part of, so that the kinds add up. */
+/** Reasoning is subtracted from the output that contains it, so that the kinds add up. */
 function tokensOf(usage: Usage): Record<TokenKind, number> {
   const reasoning = Math.min(usage.reasoning, usage.output)
   return {

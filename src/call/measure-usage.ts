@@ -1,5 +1,8 @@
-/** How much a call used: as stated, plus what was shown beyond it; where nothing was stated, counted here. */
-import { inputTokens, NO_USAGE, outputTokens, type Usage } from '../../providers/usage.ts'
+/** Measures what a call used: the stated usage plus what was shown after it; where nothing was stated, our own count. */
+
+import type { Reading } from '../../providers/reading.ts'
+import { withImages } from '../../providers/seen-images.ts'
+import { isUsed, NO_USAGE, type Usage } from '../../providers/usage.ts'
 import { countText } from '../metering/count-text.ts'
 import { estimateText } from '../metering/estimate.ts'
 import { cutToPassed } from '../metering/plausible.ts'
@@ -10,7 +13,7 @@ import type { Served } from './served.ts'
 
 type Deps = Pick<CallDependencies, 'learned' | 'money' | 'observe'>
 
-/** Returns usage in disjoint buckets, and whether it is what the provider stated. */
+/** Returns the usage in disjoint buckets, and whether the provider stated it. */
 export async function measureUsage(deps: Deps, attempt: Attempt, served: Served): Promise<Measured> {
   const stated = statedUsage(served)
   // This case comes first because it reads all text that was shown, and that should happen once only.
@@ -19,20 +22,23 @@ export async function measureUsage(deps: Deps, attempt: Attempt, served: Served)
   const text = served.outputText()
   if (text === '' && served.isFinal)
     return { usage: { ...stated, toolFees }, provenance: 'provider_usage', asStated: true }
-  // The usage was stated while the response ran: believe it as far as the bytes that had passed allow, and count what came since.
+  // The usage was stated while the response ran: believe it as far as the bytes and images before it allow, and count what
+  // came after it.
   const passed = Buffer.byteLength(served.shownText()) - Buffer.byteLength(text)
-  const believed = cutToPassed(stated, passed)
+  const drawn = served.reading.seen?.imageOutput ?? 0
+  const believed = cutToPassed(withImages(stated, served.reading), passed, drawn)
   const counted = await countOutput(deps, attempt, text)
   const output = believed.output + counted + hiddenBeside(deps, attempt, served, counted)
-  const usage = { ...believed, output, toolFees }
-  const isWhole = believed === stated && text === ''
+  const imageOutput = Math.max(believed.imageOutput, drawn)
+  const usage = { ...believed, output, imageOutput, toolFees }
+  const isWhole = believed === stated && text === '' && imageOutput === believed.imageOutput
   return { usage, provenance: isWhole ? 'provider_usage' : 'estimated', asStated: false }
 }
 
-/** Usage of zero beside content counts as missing; but a bill counts, whatever tokens it names. */
+/** A usage of zero beside content counts as missing. A stated cost counts, whatever tokens it names. */
 export function statedUsage({ reading: { usage, cost }, hasContent }: Served): Usage | null {
   if (usage === null || !hasContent || (cost ?? 0n) > 0n) return usage
-  return inputTokens(usage) + outputTokens(usage) > 0 ? usage : null
+  return isUsed(usage) ? usage : null
 }
 
 async function measureUnstated(
@@ -40,17 +46,17 @@ async function measureUnstated(
   attempt: Attempt,
   served: Served,
 ): Promise<Pick<Measured, 'usage' | 'provenance'>> {
-  // A call that delivered nothing costs nothing, unless its caller left before it could.
+  // A call that delivered nothing costs nothing, unless its caller left too early.
   const isNothing = !served.hasContent && (served.outcome === 'answered' || served.outcome === 'cut_off')
   if (isNothing) return { usage: NO_USAGE, provenance: 'estimated' }
-  const counted = await countServed(deps, attempt, served.shownText(), served.reading.toolUses)
+  const counted = await countServed(deps, attempt, served.shownText(), served.reading)
   const output = counted.output + hiddenBeside(deps, attempt, served, counted.output)
   return { usage: { ...counted, output }, provenance: 'estimated' }
 }
 
 /**
- * Tokens that did not show in a stream that was left or stopped before its usage: the model's usual share of what did, as far as the
- * hold goes. The quote's rates are the dearest, so what fits by them fits by any.
+ * Hidden tokens of a stream that was left or stopped before its usage was stated: the model's usual share of the shown ones, within the
+ * hold. The quote's rates are the dearest, so what fits the hold at them fits at any.
  */
 function hiddenBeside({ learned }: Deps, attempt: Attempt, { outcome }: Served, shown: number): number {
   const { call, candidate } = attempt
@@ -59,21 +65,22 @@ function hiddenBeside({ learned }: Deps, attempt: Attempt, { outcome }: Served, 
   return Math.max(0, Math.min(learned.hiddenShares.hiddenFor(modelOf(attempt), shown), room))
 }
 
-/** What was served, by the model's tokenizer. @param seen uses of the provider's tools that the response shows. */
+/** Counts what was served with the model's tokenizer. @param shows what else the response shows: uses of the provider's tools, images. */
 export async function countServed(
   deps: Deps,
   attempt: Attempt,
   text: string,
-  seen: Usage['toolFees'] = {},
+  shows: Pick<Reading, 'toolUses' | 'seen'> = {},
 ): Promise<Usage> {
   const { estimate, terms, toolUses } = attempt.candidate
-  const toolFees = { ...toolUses, ...seen }
+  const toolFees = { ...toolUses, ...shows.toolUses }
   const output = await countOutput(deps, attempt, text)
   // Media count at their usual size; only holds take the most they can be.
   const { media, audioInput } = estimate.expected
   const { texts, framing } = terms.inputTexts()
   const said = await countOr(deps, attempt, texts, () => estimate.tokens - framing)
-  return { ...NO_USAGE, input: said + framing + media, audioInput, output, toolFees }
+  const counted = { input: said + framing + media, audioInput, output, toolFees }
+  return { ...NO_USAGE, ...counted, ...estimate.units?.expected, ...shows.seen }
 }
 
 async function countOutput(deps: Deps, attempt: Attempt, text: string): Promise<number> {

@@ -1,11 +1,10 @@
-/** Counts what a running stream has shown, each time only what is new. */
+/** Counts what a running stream has shown. Each count reads only the new text. */
 import type { StreamReader } from '../../providers/provider.ts'
 import { outputTokens } from '../../providers/usage.ts'
 
 /**
- * Output tokens so far: as stated, plus what was shown since, and never more than the bytes shown: a statement in the middle moves the
- * hold no further than that. Each call counts only the text that is new; where two pieces meet it may count a token too many, never
- * one too few.
+ * Output tokens so far: those stated plus those shown since, and never more than the bytes shown, so a statement in the middle can't move
+ * the hold further than that. Where two pieces of text meet, it may count one token too many, never one too few.
  */
 export function createOutputCounter(
   reader: StreamReader,

@@ -1,4 +1,4 @@
-/** The end of a call that was settled: what its Idempotency-Key repeats from now on, and what is left to send to the caller. */
+/** The end of a settled call: what its Idempotency-Key repeats from now on, and what is still to send to the caller. */
 import { TollgateError, toTollgateError } from '../http/errors.ts'
 import type { KeyState } from '../idempotency/idempotency.ts'
 import type { Attempt } from './admitted.ts'
@@ -8,11 +8,11 @@ import type { Bill } from './settle-call.ts'
 
 export interface Ending {
   key: KeyState
-  /** Once the key is closed. @throws {TollgateError} where the end is an error with a status of its own. */
+  /** Call it once the key is closed. @throws {TollgateError} where the end is an error with a status of its own. */
   send(): void
 }
 
-/** The charge stays: the error says what the call cost, and that trying again would cost once more. */
+/** An error after a charge. The charge stays: the error says what the call cost, and that another try would cost again. */
 export function paidError(clock: Clock, attempt: Attempt, bill: Bill, thrown: unknown): Ending {
   const { status, code, message, type, param, fields, cause } = toTollgateError(thrown)
   const headers = { ...billHeaders(attempt, bill, clock.monotonic()), 'x-should-retry': 'false' }
@@ -29,7 +29,7 @@ export function paidError(clock: Clock, attempt: Attempt, bill: Bill, thrown: un
   }
 }
 
-/** The end of a charged call. A failure nobody foresaw must not make a caller pay twice: it is told like any error that was paid for. */
+/** Renders the end of a charged call. An unexpected failure becomes an error after a charge, or the caller would try again and pay twice. */
 export function afterCharge(clock: Clock, attempt: Attempt, bill: Bill, render: () => Ending): Ending {
   try {
     return render()

@@ -1,16 +1,16 @@
-/** Whose account at the provider pays for a call, and all that follows from it. Decided here; nobody else asks for whose key it is. */
+/** Whose account at the provider pays for a call, and what follows from that. Other files ask these facts, never whose key it is. */
 import type { KeyOwner } from '../vault/vault.ts'
 
 export interface Payer {
   /** Credits are held and charged. Where the caller's own account pays, quote, markup and charge are 0. */
   readonly isCharged: boolean
-  /** The operator's account at the provider is named in the request. With the caller's key neither would pay for the other. */
+  /** The request names the operator's account at the provider. With the caller's key it must not: neither account pays for the other. */
   readonly namesOperatorAccount: boolean
-  /** What the provider says of its own costs is the caller's to see. */
+  /** The caller may see what the provider states about its own costs. */
   readonly showsProviderCost: boolean
-  /** Who has to mend a rejected key or an empty account; no retry does. */
+  /** Who has to correct a rejected key or an empty account; a retry can't. */
   readonly accountOf: 'operator' | 'caller'
-  /** Who stored the key, for rows and log; null for the operator's. */
+  /** Who stored the key, for rows and the log; null for the operator's key. */
   readonly keyOwner: KeyOwner['kind'] | null
 }
 

@@ -1,9 +1,11 @@
 /**
- * What is charged for what was stated and counted: a statement in full as far as it is possible (metering/plausible.ts), beyond that
- * the greater of what was counted here and the quote. What the provider stated stays in `api_cost` either way: the operator may owe it.
+ * Prices what was stated and counted. A statement is charged in full if it is possible (metering/plausible.ts); beyond that, the greater
+ * of our own count and the quote is charged. `api_cost` keeps what the provider stated either way: the operator may owe it.
  */
+
 import type { Reading } from '../../providers/reading.ts'
 import { NO_USAGE, type Usage, usageRecord } from '../../providers/usage.ts'
+import { listingOf } from '../config/listing-of.ts'
 import type { Provenance } from '../ledger/ledger.ts'
 import { type Charge, COST_SCALE, charge, MILLION } from '../metering/charge.ts'
 import { divideUp, trimDecimal } from '../metering/money.ts'
@@ -13,54 +15,53 @@ import { type Attempt, idsOf } from './admitted.ts'
 import type { CallDependencies } from './call-dependencies.ts'
 import { type Basis, chargeOn } from './candidate-charge.ts'
 import { type PriceTerms, UNKNOWN_PRICE } from './candidate-price.ts'
+import { type Counted, chargeOf, NO_PARTS, quotedCharge } from './quoted-charge.ts'
 
 /** A possible statement above this many times our own count is charged, and the operator is told. */
 const FAR_FACTOR = 20n
-/** Nano-dollars. What a call of the caller's own account is said to cost beyond this is not believed: a million dollars, and what the books take. */
+/** Nano-dollars: a million dollars, the most the books take. A larger stated cost of the caller's own account is not believed. */
 const MOST_API_COST = 10n ** 15n
 /** Nano-dollars, and microcredits: what numeric(20,9) and numeric(20,6) hold, with room for a correction. */
 const MOST_BOOKED = 10n ** 19n
 
-/** Usage as it is to be charged, and where it is from. */
+/** The usage to charge, and its provenance. */
 export interface Measured {
   usage: Usage
   provenance: 'provider_usage' | 'estimated'
-  /** The provider's own numbers, and the end of the response stated them: its bill and its shares by model go with them. */
+  /** True for the provider's own numbers from the end of the response: its bill and its shares by model belong to them. */
   asStated: boolean
 }
 
 export interface Priced {
   charge: Charge
-  /** The usage that the charge is for, and that the caller is shown. */
+  /** The usage that is charged, and that the caller sees. */
   usage: Usage
   provenance: Provenance
   /** `usage` is what the provider stated. */
   asStated: boolean
-  /** For the row: what was stated, where something else was charged; why a cost is 0. */
+  /** For the row: what was stated where something else was charged, or why a cost is 0. */
   details: Record<string, unknown>
 }
 
 type Deps = Pick<CallDependencies, 'money' | 'observe'>
 
-/** What was served, as far as pricing looks at it. */
+/** What was served, as far as pricing needs it. */
 export interface Statement {
   reading: Reading
   /** Counts what was served with the model's tokenizer. Slow. */
   count: () => Promise<Usage>
-  /** Output tokens, roughly and fast. */
+  /** A rough and fast count of output tokens. */
   roughOutput: () => number
 }
 
-const NO_PARTS = { input: 0n, cacheRead: 0n, cacheWrite: 0n, output: 0n, reasoning: 0n, tools: 0n }
-
-/** The caller's own account pays: what the provider takes, for the row. Its bill comes first, also a bill of nothing; no credits move. */
+/** Prices a call that the caller's own account pays, for the row. The provider's bill comes first, even a bill of 0; no credits move. */
 export function priceCallersAccount(deps: Deps, attempt: Attempt, reading: Reading, measured: Measured): Priced {
   const { usage, asStated } = measured
   const { price, byModel } = servedAt(deps, attempt, reading, asStated, attempt.candidate)
   const cost = asStated ? reading.cost : null
   const { apiCost } = charge({
     usage,
-    // The operator's price takes the place of the list price here; the provider's bill is better than both.
+    // The operator's price replaces the list price here; the provider's bill is better than both.
     price: { ...price, source: 'data_set' },
     byModel: byModel ?? null,
     tier: tierOf(attempt, reading),
@@ -84,7 +85,7 @@ export function priceCallersAccount(deps: Deps, attempt: Attempt, reading: Readi
   }
 }
 
-/** The model and tier that served set the price. */
+/** Prices a call on the operator's account: the model and the tier that served set the price. */
 export async function priceStatement(
   deps: Deps,
   attempt: Attempt,
@@ -123,12 +124,12 @@ function isBelievable(
   const possible = candidate.possible(attempt.appliedCap)
   const served = tierOf(attempt, reading)
   const tier = served > candidate.tier ? served : candidate.tier
-  // A provider bills by its prices of now, whatever a quote fixed.
+  // A provider bills at its present prices, whatever a quote fixed.
   const { price } = candidate.floor ?? candidate
-  // By its cost too, or a provider would choose the price by naming a dearer model than the one it was asked for.
+  // The cost is checked too, or a provider could raise the price by naming a dearer model than the requested one.
   const most = possibleCost(possible, price, tier) * (cost === null ? 1n : BILL_FACTOR)
   if (apiCost > divideUp(most, COST_SCALE)) return false
-  // Our own count is no statement, and beside a bill the tokens are for show only.
+  // Our own count is not a statement, and beside a bill the tokens are only shown.
   return cost !== null || reading.usage === null || isPossible(usage, possible, price, tier)
 }
 
@@ -143,19 +144,14 @@ async function dispute(deps: Deps, attempt: Attempt, statement: Statement, state
   return { ...replaced(booked, stated), provenance: 'disputed' }
 }
 
-/** For servers the operator trusts little: never above what the bytes that came explain. */
+/** For servers that the operator does not trust: the charge is never above what the received bytes explain. */
 async function atMostCounted(attempt: Attempt, statement: Statement, stated: Priced): Promise<Priced> {
   const counted = await countedCharge(attempt, statement)
   if (stated.charge.microcredits <= counted.charge.microcredits) return stated
   return { ...replaced(counted, stated), provenance: 'estimated' }
 }
 
-interface Counted {
-  charge: Charge
-  usage: Usage
-}
-
-/** Another charge in the place of the one that was stated; what the provider may bill the operator stays on the row. */
+/** Replaces the stated charge with another one. The row keeps what the provider may bill the operator. */
 function replaced({ charge: booked, usage }: Counted, stated: Priced): Omit<Priced, 'provenance'> {
   const most = (amount: bigint) => (amount < MOST_BOOKED ? amount : MOST_BOOKED)
   const apiCost = most(stated.charge.apiCost)
@@ -174,7 +170,9 @@ async function alarmIfFar(deps: Deps, attempt: Attempt, statement: Statement, st
   const { charge: charged, usage } = stated
   const { estimate, toolUses } = attempt.candidate
   const { tokens, media, audioInput } = estimate
-  const rough = { ...NO_USAGE, input: tokens + media, audioInput, output: statement.roughOutput(), toolFees: toolUses }
+  const output = statement.roughOutput()
+  const units = { ...estimate.units?.expected, ...estimate.units?.most }
+  const rough = { ...NO_USAGE, input: tokens + media, audioInput, output, toolFees: toolUses, ...units }
   // The rough count is an upper bound: at half of the factor the exact count decides.
   if (charged.microcredits <= (chargeOf(attempt, rough).microcredits * FAR_FACTOR) / 2n) return
   const counted = await countedCharge(attempt, statement)
@@ -192,30 +190,10 @@ async function countedCharge(attempt: Attempt, statement: Statement): Promise<Co
   return { charge: chargeOf(attempt, usage), usage }
 }
 
-/** What the call was held for, but for what its stream was granted since. */
-function quotedCharge(attempt: Attempt): Counted {
-  const { call, candidate, appliedCap } = attempt
-  const { quote, wanted, estimate, toolUses, terms } = candidate
-  const output = appliedCap === null ? wanted : Math.min(wanted, appliedCap)
-  const { tokens, media, audioInput } = estimate
-  const usage = { ...NO_USAGE, input: tokens + media, audioInput, output: output * terms.choices, toolFees: toolUses }
-  const whole = call.hold.inputOf(candidate) + quote.outputFor(output)
-  const { held } = call.hold
-  const microcredits = whole < held ? whole : held
-  const { parts } = chargeOf(attempt, usage)
-  const rest = parts.input + parts.tools < microcredits ? microcredits - parts.input - parts.tools : 0n
-  const booked = { ...NO_PARTS, input: microcredits - rest, output: rest }
-  return { charge: { microcredits, apiCost: 0n, markupApplied: 0n, parts: booked }, usage }
-}
-
-function chargeOf({ candidate }: Attempt, usage: Usage): Charge {
-  return chargeOn(candidate, { usage, tier: candidate.tier })
-}
-
-/** A price, and where those of other models are looked up beside it. */
+/** A price, and how the prices of other models are looked up. */
 type Priceable = { price: Price; priceTerms: PriceTerms }
 
-/** What was served, at the prices of the models that served it, and the provider's bill as far as it is believed. */
+/** The prices of the models that served, and the provider's bill as far as it is believed. */
 function servedAt(deps: Deps, attempt: Attempt, reading: Reading, asStated: boolean, by: Priceable): Basis {
   const price = servedPrice(deps, attempt, reading.model, by)
   if (!asStated) return { price }
@@ -224,22 +202,23 @@ function servedAt(deps: Deps, attempt: Attempt, reading: Reading, asStated: bool
   return { price, byModel, providerCost: believedCost(reading, price) }
 }
 
-/** The operator's own price comes first; and a bill of nothing is believed only where nothing is the price. */
+/** The operator's own price comes first. A bill of 0 is believed only where the price is 0. */
 function believedCost({ cost }: Reading, price: Price): bigint | null {
   if (cost === null || price.source === 'operator') return null
-  const isFree = price.tiers.every(({ rates }) => rates.input === 0n && rates.output === 0n)
+  const isFree =
+    price.units === undefined && price.tiers.every(({ rates }) => rates.input === 0n && rates.output === 0n)
   return cost > 0n || isFree ? cost : null
 }
 
 function servedPrice({ money }: Deps, { candidate }: Attempt, served: string | null, by: Priceable): Price {
   const { provider } = candidate.terms
-  // The served model is unknown: the most expensive of those that may have.
+  // The served model is unknown: use the most expensive of those that may have served.
   if (served === null) return by.price
-  const model = provider.pricedAs(candidate.deployment.upstreamModel, served)
-  return money.prices.find({ listed: provider.listedAs(model), ...by.priceTerms }) ?? by.price
+  const listed = listingOf(provider, candidate.deployment, served)
+  return money.prices.find({ listed, ...by.priceTerms }) ?? by.price
 }
 
-/** A cheaper tier only where the response states it; the operator's own price is one price, which no provider's word makes cheaper. */
+/** A cheaper tier counts only where the response states it, and no tier lowers the operator's own price. */
 function tierOf(attempt: Attempt, reading: Reading): bigint {
   const { terms, deployment, tier, price, payer } = attempt.candidate
   if (reading.serviceTier === null) return tier

@@ -1,10 +1,10 @@
-/** A short name for the prices of a call: the same as long as rates, fees, markup and level are the same. */
+/** A short name for the prices of a call. It changes when rates, fees, markup or level change. */
 import { createHash } from 'node:crypto'
 import type { Candidate } from './candidate.ts'
 
 export function priceVersion(candidates: readonly Candidate[]): string {
-  const prices = candidates.map(({ price: { tiers, toolFees }, markup, level, payer }) =>
-    payer.isCharged ? JSON.stringify({ tiers, toolFees, markup, level }, digits) : 'own',
+  const prices = candidates.map(({ price: { tiers, toolFees, units }, markup, level, payer }) =>
+    payer.isCharged ? JSON.stringify({ tiers, toolFees, units, markup, level }, digits) : 'own',
   )
   const text = [...new Set(prices)].sort().join('\n')
   return createHash('sha256').update(text).digest('hex').slice(0, 12)

@@ -1,5 +1,7 @@
 /** What a caller is told when a provider failed. A problem of the operator's account is a 503: the caller's key is fine. */
+import { ownMessage } from '../../providers/openai-errors.ts'
 import type { ProviderError, ProviderErrorKind } from '../../providers/provider.ts'
+import { SigningError } from '../../providers/sign.ts'
 import { TollgateError } from '../http/errors.ts'
 import { withoutKnown } from '../observe/without-known.ts'
 import { withoutSecrets } from '../observe/without-secrets.ts'
@@ -75,14 +77,16 @@ export function toCallerError(error: Failure, now: Date): TollgateError {
     case 'rate_limit': {
       const seconds = waitSeconds(error)
       const reset = Math.ceil(now.getTime() / 1000) + seconds
-      return new TollgateError(429, code, error.message, {
+      return new TollgateError(429, error.isOurs === true ? 'no_deployments_available' : code, error.message, {
         headers: { 'Retry-After': `${seconds}`, 'X-RateLimit-Reset': `${reset}` },
         cause,
       })
     }
     default: {
       const seconds = waitSeconds(error)
-      return new TollgateError(503, code, error.message, { headers: { 'Retry-After': `${seconds}` }, cause })
+      // Only the operator can mend an account: clients that repeat a 503 would keep that from their users for a minute.
+      const final = code === 'provider_account' ? { 'x-should-retry': 'false' } : {}
+      return new TollgateError(503, code, error.message, { headers: { 'Retry-After': `${seconds}`, ...final }, cause })
     }
   }
 }
@@ -104,8 +108,26 @@ function waitSeconds({ retryAfterMs }: ProviderError): number {
   return Math.min(RETRY_AFTER_MAX, Math.max(1, seconds))
 }
 
-/** A connection that failed, as an error of the provider. */
+const NOT_SENT = 'NOT_SENT'
+
+/** Where no provider said anything. */
+const NOTHING_STATED: Pick<ProviderError, 'status' | 'type' | 'code' | 'param' | 'retryAfterMs'> = {
+  status: null,
+  type: null,
+  code: null,
+  param: null,
+  retryAfterMs: null,
+}
+
+/** What was never handed to a connection, as `fromConnection` reads it. */
+export function notSent(): Error {
+  return Object.assign(new Error('not sent'), { code: NOT_SENT })
+}
+
+/** A connection that failed, as an error of the provider. What came of a request that went out nobody knows. */
 export function fromConnection(label: string, error: Error): ProviderError {
+  if (error instanceof SigningError)
+    return { ...NOTHING_STATED, kind: error.kind, message: ownMessage(error.kind, label), internal: error.message }
   const code = (error as { code?: unknown }).code
   const kind = kindOf(typeof code === 'string' ? code : '')
   const message = {
@@ -114,47 +136,65 @@ export function fromConnection(label: string, error: Error): ProviderError {
     failed: `${label} broke off its answer. Try again shortly.`,
   }[kind]
   return {
+    ...NOTHING_STATED,
     kind,
-    status: null,
     message,
-    type: null,
-    code: null,
-    param: null,
-    retryAfterMs: null,
     internal: `${code ?? ''} ${error.message}`.trim(),
+    ...(kind === 'unreachable' || code === NOT_SENT ? {} : { isUnknown: true }),
   }
 }
 
 /** The call was held, but this process may not call upstream any more: it was stopped for a while, or can't renew its lease. */
 export function leaseLost(): Failure {
   return {
+    ...NOTHING_STATED,
     kind: 'unreachable',
-    status: null,
     message: 'This instance can not make paid calls at the moment. Try again shortly.',
-    type: null,
     code: 'ledger_unavailable',
-    param: null,
-    retryAfterMs: null,
     internal: 'the lease of this process is not valid',
+    isOurs: true,
     clean: true,
+  }
+}
+
+/** Every deployment is spared or has as many calls as it may. LiteLLM's words, which clients look for. */
+export function noneFree(waitMs: number): Failure {
+  const seconds = Math.max(1, Math.ceil(waitMs / 1000))
+  return {
+    ...NOTHING_STATED,
+    kind: 'rate_limit',
+    message: `No deployments available for selected model, Try again in ${seconds} seconds.`,
+    type: 'throttling_error',
+    retryAfterMs: waitMs,
+    internal: 'every deployment is spared or full',
+    isOurs: true,
+    clean: true,
+  }
+}
+
+/** A failure that the caller asked for. */
+export function mockedFailure(kind: ProviderErrorKind): ProviderError {
+  const message = 'This is a failure that the request asked for (mock_testing_*).'
+  return {
+    ...NOTHING_STATED,
+    kind,
+    message,
+    internal: '',
+    isOurs: true,
   }
 }
 
 /** No connection to the provider was free in time: the attempt was not made. */
 export function noConnection(label: string): ProviderError {
   return {
+    ...NOTHING_STATED,
     kind: 'overloaded',
-    status: null,
     message: `All connections to ${label} that your organization may have are taken. Try again shortly.`,
-    type: null,
-    code: NO_CONNECTION,
-    param: null,
-    retryAfterMs: null,
+    code: 'no_connection',
     internal: 'no connection was free in time',
+    isOurs: true,
   }
 }
-
-export const NO_CONNECTION = 'no_connection'
 
 function kindOf(code: string): 'timeout' | 'unreachable' | 'failed' {
   if (code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT') return 'timeout'

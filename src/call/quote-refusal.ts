@@ -1,4 +1,4 @@
-/** Why a quote is not taken. Final for an SDK: the same request would be refused again. */
+/** Why a quote is refused. The error is final for an SDK: the same request would be refused again. */
 import { TollgateError } from '../http/errors.ts'
 
 export function quoteRefusal(code: string, what: string): TollgateError {

@@ -1,8 +1,8 @@
 /**
- * Quotes: what a call will be priced by, promised before it is made. Nothing is stored. A quote is a signed text that its caller brings
- * back with the call: whose it is, for which body, until when, and the rates, markup and level it fixes. Every replica of one database
- * has the same secret, so each can read what another has signed. A quote that was changed, that has expired, or that is for somebody
- * or something else is refused before anything is held. Fails closed: where the secret can't be read, no quote is made or taken.
+ * Quotes: the prices of a call, promised before it is made. Nothing is stored. A quote is a signed text that the caller sends back with
+ * the call: for whom, for which body, until when, and the rates, markup and level it fixes. All replicas of one database have the same
+ * secret, so each accepts what another has signed. A quote that was changed, has expired, or is for another caller or request is refused
+ * before anything is held. Fails closed: where the secret can't be read, no quote is made or accepted.
  */
 import { createHash } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
@@ -20,11 +20,11 @@ import { priceVersion } from './price-version.ts'
 import { quoteRefusal } from './quote-refusal.ts'
 import { agreedIn, type WrittenTerms, writtenTerms } from './written-terms.ts'
 
-/** The header that brings a quote back. */
+/** The header with which a caller sends a quote back. */
 export const QUOTE_HEADER = 'x-tollgate-quote'
-/** How long its prices hold. */
+/** How long the prices of a quote are valid. */
 export const QUOTE_SECONDS = 600
-/** Longer than any we make. */
+/** Longer than any quote we make. */
 const LONGEST = 8_192
 const ALGORITHM = 'HS256'
 const TYPE = 'quote'
@@ -38,18 +38,18 @@ export interface Quoted {
 
 export interface MadeQuote {
   id: string
-  /** The same for the same prices. */
+  /** A name of the prices: equal for equal prices. */
   version: string
   expiresAt: Date
 }
 
 export interface Quotes {
-  /** @param at a whole second: prices of that moment hold. */
+  /** @param at a whole second, whose prices the quote fixes. */
   make(
     quoted: Quoted,
     terms: { powerLevel: PowerLevel; candidates: readonly Candidate[]; at: Date },
   ): Promise<MadeQuote>
-  /** What the quote of these headers fixes. @throws {TollgateError} 400, 503. */
+  /** Returns what the quote in these headers fixes. @throws {TollgateError} 400, 503. */
   open(headers: IncomingHttpHeaders, quoted: Quoted): Promise<Agreed>
 }
 
@@ -63,7 +63,7 @@ interface Payload extends WrittenTerms {
   exp: number
 }
 
-/** @param secret of this database; asked for once it is needed. */
+/** @param secret reads the secret of this database; called when it is first needed. */
 export function createQuotes(secret: () => Promise<Uint8Array>, now: () => Date): Quotes {
   return {
     async make(quoted, { powerLevel, candidates, at }) {
@@ -108,7 +108,7 @@ function refuseOther(
   if (payload.body !== body || payload.endpoint !== endpoint) {
     throw quoteRefusal('quote_of_another_request', 'This quote was made for another request: its body differs.')
   }
-  // A call that states no level takes the one that was quoted.
+  // A call that states no level uses the quoted one.
   const isStated = header !== undefined || (powerLevel !== undefined && powerLevel !== null)
   if (isStated && powerLevelOf(header, powerLevel) !== payload.level) {
     throw quoteRefusal('quote_of_another_level', `This quote was made for the power level ${payload.level}.`)

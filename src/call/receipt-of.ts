@@ -1,4 +1,4 @@
-/** What a settled call was and cost, for an endpoint that says so in the body. */
+/** What a settled call was and cost, for an endpoint that states it in the body. */
 import type { Attempt } from './admitted.ts'
 import type { Receipt } from './endpoint.ts'
 import type { Bill } from './settle-call.ts'

@@ -1,4 +1,4 @@
-/** What a provider sent with a status that is no success. */
+/** The body that a provider sent with an error status. */
 import { ERROR_BODY_MAX, type ResponseHeaders } from './upstream.ts'
 
 export interface RefusalBody {
@@ -8,7 +8,7 @@ export interface RefusalBody {
   size: number
 }
 
-/** An error's body, as far as it is worth reading: false where that is reached, for it may have no end. */
+/** Keeps a piece of the body. Returns false once enough was read: the body may have no end. */
 export function keepRefusal(refusal: RefusalBody, chunk: Buffer): boolean {
   refusal.body.push(chunk.subarray(0, ERROR_BODY_MAX - refusal.size))
   refusal.size += chunk.length

@@ -1,7 +1,7 @@
 /**
- * Relays one attempt's stream: bytes pass as they come, the reader meters them on the way. What says nothing (a role, an empty delta)
- * waits for the first content, so that a stream that fails before it can be made again. Ends in exactly one of the ways of RelayEnd;
- * whoever awaits it settles.
+ * Relays one attempt's stream: bytes pass as they arrive, and the reader meters them on the way. Frames without content (a role, an empty
+ * delta) wait for the first content, so that a stream that fails before it can be tried again. A relay ends in exactly one of the ways of
+ * RelayEnd; its caller settles.
  */
 import type { ProviderError, StreamPart, StreamReader } from '../../providers/provider.ts'
 import { isPaid } from '../../providers/reading.ts'
@@ -9,6 +9,7 @@ import type { Exchange } from '../http/exchange.ts'
 import type { Ended } from '../ledger/ledger.ts'
 import { type Backpressure, createBackpressure } from './backpressure.ts'
 import type { ClientStream } from './client-stream.ts'
+import { notSent } from './provider-failure.ts'
 import { keepRefusal, type RefusalBody } from './refusal-body.ts'
 import type { StreamControl } from './stream-control.ts'
 import { isSuccess, type ResponseHeaders, type UpstreamControl, type UpstreamHandler } from './upstream.ts'
@@ -18,11 +19,11 @@ export type RelayEnd =
   | { kind: 'done' }
   /** The caller left; upstream was told to stop. */
   | { kind: 'client_disconnected' }
-  /** We stopped it: what is left to spend is spent, or the process is going down. `frames` end the choices that were open. */
+  /** We stopped it: the credits are spent, or the process is going down. `frames` end the open choices. */
   | { kind: 'stopped'; frames: Buffer }
-  /** Its payer may spend no longer. `isUnpaid`: it never went out, or the provider refused it, so nothing was consumed. */
+  /** Its payer may no longer spend. `isUnpaid`: it never went out, or the provider refused it, so nothing was consumed. */
   | { kind: 'ended'; why: Ended; isUnpaid: boolean }
-  /** The provider refused, failed or was cut off; `consumed` is set where it delivered nothing and states what that cost. */
+  /** The provider refused, failed or was cut off. `error.consumed` is set where it delivered nothing and still states a usage. */
   | { kind: 'failed'; error: ProviderError }
 
 export interface RelayOptions {
@@ -31,33 +32,33 @@ export interface RelayOptions {
   reader: StreamReader
   /** Starts the call upstream. */
   start: (handler: UpstreamHandler) => UpstreamControl
-  /** A stream that was none may be a whole response, or an error: what it says of its failure. Null where it is neither. */
+  /** Reads a body that was not a stream: the error in it, or that of a whole response. Null where it is neither. */
   readWhole?: (body: Buffer) => ProviderError | null
   readError: (status: number, headers: ResponseHeaders, body: Buffer) => ProviderError
   readFailure: (error: Error) => ProviderError
   /** Aborted when the process goes down. */
   shutdown: AbortSignal
-  /** For how long a stream that was given up is read on before upstream is told to stop, asked at that moment; 0 stops it at once. */
+  /** How many milliseconds a stream is read on after we gave it up; 0 stops it at once. Asked at that moment. */
   drainMs: () => number
   /** The same for a stream whose caller left. */
   disconnectedDrainMs: () => number
-  /** Its payer may spend no longer, and it is read on: the caller does not have to wait for that. */
+  /** Its payer may no longer spend, and the stream is read on: tells the caller, who need not wait for that. */
   onEnded: (why: Ended) => void
   /** The call went out. */
   onStart?: (control: StreamControl) => void
-  /** After each piece that was read, also of what nobody reads any more. */
+  /** Called after each piece that was read, even after the caller left. */
   onPassed: (control: StreamControl) => void
-  /** Bytes of the response that may be read before `onPassed` wants to look; left out where it is never in a hurry. */
+  /** How many bytes may be read before `onPassed` must be called; left out for no limit. */
   room?: () => number
-  /** Runs at the first byte from upstream. */
+  /** Called at the first byte from upstream. */
   onFirstByte: () => void
 }
 
-/** What was shown is kept until usage is stated: as large as a whole response may be. */
+/** Shown text is kept until the usage is stated, so a stream may be as large as a whole response. */
 const STREAM_BYTES_MAX = 256 * 1024 * 1024
-/** A piece from the network is read in no smaller parts than this, about a frame. */
+/** The smallest part in which a piece from the network is read: about a frame. */
 const PART_BYTES_MIN = 256
-/** So much of a stream that says nothing is kept, to be read as a whole response. */
+/** How much of a stream without content is kept, to be read as a whole response. */
 const WHOLE_BYTES_MAX = 32 * 1024 * 1024
 
 const BROKEN_OFF = 'the stream ended before the response did'
@@ -78,15 +79,15 @@ class Relay implements StreamControl {
   #upstream: UpstreamControl | null = null
   #ended: boolean = false
   #refusal: RefusalBody | null = null
-  /** Given up, and read on to learn what it costs. */
+  /** Set once the stream was given up and is read on to learn its cost. */
   #abandoned: RelayEnd | null = null
   #drain: NodeJS.Timeout | undefined
   #size = 0
-  /** Read, and not to be passed on before there is content. */
+  /** Bytes that were read and wait for the first content. */
   #waiting: Buffer[] = []
-  /** As received, until something could be read of it. */
+  /** Bytes as received, until the reader finds something in them. */
   #unread: Buffer[] = []
-  /** What came while the meter looks, in its order: a piece of the network may hold more than is covered. */
+  /** What arrived while the meter looks, in order: a piece from the network may hold more than the hold covers. */
   readonly #queue: (Buffer | (() => void))[] = []
   #isMeterLooking: boolean = false
 
@@ -157,7 +158,7 @@ class Relay implements StreamControl {
       this.#conclude({ kind: 'failed', error: this.#errorOf(this.#refusal) }, true)
   }
 
-  /** In the order of arrival. */
+  /** Handles pieces and events in the order of arrival. */
   #arrive(next: Buffer | (() => void)): void {
     this.#queue.push(next)
     this.#readQueue()
@@ -172,7 +173,7 @@ class Relay implements StreamControl {
     }
   }
 
-  /** As far as the meter has room; the rest waits until it has looked. */
+  /** Reads as much as the meter has room for; the rest waits until it has looked. */
   #readPiece(piece: Buffer): void {
     const room = this.#options.room?.() ?? piece.length
     const length = Math.min(piece.length, Math.max(PART_BYTES_MIN, room))
@@ -212,7 +213,7 @@ class Relay implements StreamControl {
     this.#complete(reader.finishReasons.length > 0 || (reader.hasContent && reader.reading.usage !== null))
   }
 
-  /** The provider has finished. What it said decides whether that was a response. */
+  /** The provider has finished. Decides whether it sent a response. */
   #complete(isWhole: boolean, error = this.#options.readFailure(new Error(BROKEN_OFF))): void {
     if (isWhole) {
       if (this.#waiting.length > 0) this.#forward(EMPTY, true)
@@ -224,7 +225,7 @@ class Relay implements StreamControl {
     this.#conclude(this.#failed(said ?? error), false)
   }
 
-  /** Ends the stream from our side. A call that was refused or never went out consumed nothing, whoever ended it. */
+  /** Ends the stream from our side. A call that was refused, or that never went out, consumed nothing, whoever ended it. */
   #giveUp(result: RelayEnd, drainMs: number): void {
     if (this.#ended) return
     const refusal = this.#refusal
@@ -232,7 +233,7 @@ class Relay implements StreamControl {
     if (isUnpaid && result.kind === 'ended') this.#conclude({ ...result, isUnpaid }, true)
     else if (refusal !== null) this.#conclude({ kind: 'failed', error: this.#errorOf(refusal) }, true)
     else if (isUnpaid) {
-      const error = this.#options.readFailure(new Error('not sent'))
+      const error = this.#options.readFailure(notSent())
       this.#conclude({ kind: 'failed', error }, true)
     } else if (drainMs === 0) this.#conclude(result, true)
     else if (this.#abandoned === null) {
@@ -250,11 +251,11 @@ class Relay implements StreamControl {
     clearTimeout(this.#drain)
     this.#resolve(this.#endOf(result))
     if (abort) this.#upstream?.abort()
-    // What still comes is ignored, but a connection left paused would never be free again.
+    // Later bytes are ignored, but a paused connection would never become free.
     else this.#upstream?.resume()
   }
 
-  /** A stream that was given up ends as such. One that failed before it said anything consumed nothing, whoever gave it up. */
+  /** A stream that was given up ends as given up, unless it failed before any content: then it consumed nothing. */
   #endOf(result: RelayEnd): RelayEnd {
     const abandoned = this.#abandoned
     if (abandoned === null) return result
@@ -271,14 +272,14 @@ class Relay implements StreamControl {
     return this.#options.readError(status, headers, Buffer.concat(body))
   }
 
-  /** A failure; where nothing was delivered and the end states what it used, that is charged, and not paid for again. */
+  /** A failure. Where nothing was delivered but the end states a usage, that is charged, and the call is not tried again. */
   #failed(error: ProviderError): RelayEnd {
     const { hasContent, isFinal, reading } = this.#reader
     const isPaidNothing = !hasContent && error.consumed === undefined && isFinal && isPaid(reading)
     return { kind: 'failed', error: isPaidNothing ? { ...error, consumed: reading } : error }
   }
 
-  /** Whatever throws in an event or a timer of this stream ends this stream. */
+  /** An exception in an event or a timer of this stream ends this stream. */
   #guarded<T extends unknown[]>(work: (...args: T) => void): (...args: T) => void {
     return (...args) => {
       if (this.#ended) return

@@ -4,7 +4,7 @@ import type { Attempt } from './admitted.ts'
 import type { Candidate } from './candidate.ts'
 import type { Bill } from './settle-call.ts'
 
-/** Known before the response. */
+/** The headers that are known before the response. */
 export function callHeaders({ call, candidate, appliedCap, retries, fallbacks }: Attempt): Record<string, string> {
   const { exchange, caller, hold } = call
   const { deployment, payer, terms } = candidate
@@ -13,7 +13,7 @@ export function callHeaders({ call, candidate, appliedCap, retries, fallbacks }:
     'x-litellm-call-id': exchange.callId,
     'X-Provider-Used': providerUsed(candidate),
     'x-litellm-model-id': headerSafe(deployment.id),
-    'x-litellm-model-group': headerSafe(call.modelGroup),
+    'x-litellm-model-group': headerSafe(candidate.group),
     'X-BYOK': String(payer.accountOf === 'caller'),
     'X-Org-Credits': caller.isDefaultOrganization ? 'false' : 'true',
     'x-litellm-attempted-retries': String(retries),
@@ -32,28 +32,30 @@ function providerUsed({ terms }: Candidate): string {
   return terms.mock === null ? terms.provider.name : 'mock'
 }
 
-/** Never a host of the operator's network, unless the operator says so. */
+/** The base URL that callers see: a host of the operator's own network only where the operator shows it. */
 function shownBase({ deployment, terms }: Candidate): string | null {
   if (terms.mock !== null) return 'mock'
   return deployment.shownApiBase ?? (deployment.apiBase === null ? terms.provider.baseUrl : null)
 }
 
-/** What says who serves a call, and whose key pays. */
+/** The headers that say who serves a call and whose key pays. */
 const WHO = [
-  ...['X-Provider-Used', 'x-litellm-model-id', 'x-litellm-model-api-base', 'X-BYOK', 'X-BYOK-Provider'],
+  ...['X-Provider-Used', 'x-litellm-model-id', 'x-litellm-model-group', 'x-litellm-model-api-base'],
+  ...['X-BYOK', 'X-BYOK-Provider'],
   ...['X-Max-Tokens-Applied', 'x-litellm-attempted-retries', 'x-litellm-attempted-fallbacks'],
 ]
 
-/** For a stream: what is known when its headers leave, before its cost is. Where another may serve it yet, `isOpen`, not who does. */
+/** The headers of a stream, which leave before the cost is known. `isOpen`: another deployment may still serve it, so they don't say who does. */
 export function streamHeaders(attempt: Attempt, isOpen: boolean, now: number): Record<string, string> {
   const headers = callHeaders(attempt)
   if (isOpen) for (const name of WHO) delete headers[name]
   const { keySpend } = attempt.call.hold.granted
   if (keySpend !== null) headers['x-litellm-key-spend'] = dollars(keySpend)
-  return { ...headers, ...durations(attempt, now) }
+  const { granted, held } = attempt.call.hold
+  return { ...headers, ...creditsLeft(attempt, granted.remaining + held), ...durations(attempt, now) }
 }
 
-/** For a whole response: with its cost. @param now monotonic, in milliseconds. */
+/** The headers of a whole response, with its cost. @param now monotonic, in milliseconds. */
 export function billHeaders(attempt: Attempt, bill: Bill, now: number): Record<string, string> {
   const { microcredits, parts } = bill.charge
   const headers: Record<string, string> = {
@@ -78,12 +80,19 @@ export function billHeaders(attempt: Attempt, bill: Bill, now: number): Record<s
   if (bill.booking.state === 'pending') headers['X-Tollgate-Settlement'] = 'pending'
   else {
     headers['X-Credits-Remaining'] = thousandths(bill.booking.remaining)
+    Object.assign(headers, creditsLeft(attempt, bill.booking.remaining))
     if (bill.booking.keySpend !== null) headers['x-litellm-key-spend'] = dollars(bill.booking.keySpend)
   }
   return headers
 }
 
-/** What becomes `usage.cost`; null leaves the provider's own cost fields. */
+/** In the words of the endpoint, where it has any. */
+function creditsLeft({ call: { endpoint, caller } }: Attempt, balance: bigint): Readonly<Record<string, string>> {
+  const isUnlimited = caller.isDefaultOrganization
+  return endpoint.headers?.credits?.({ balance, isEnough: isUnlimited || balance > 0n, isUnlimited }) ?? {}
+}
+
+/** The value of `usage.cost`; null leaves the provider's own cost members. */
 export function shownCost({ candidate: { payer } }: Attempt, bill: Bill): string | null {
   return payer.showsProviderCost ? null : dollars(bill.charge.microcredits)
 }
@@ -93,8 +102,8 @@ export function dollars(microcredits: bigint): string {
   return trimDecimal(microcredits, 9)
 }
 
-/** Credits with three decimals, rounded down: never more than is there. */
-function thousandths(microcredits: bigint): string {
+/** Credits with three decimals, rounded down, so that the header never shows too much. */
+export function thousandths(microcredits: bigint): string {
   const unit = MICROCREDITS_PER_CREDIT / 1000n
   const floor = microcredits / unit - (microcredits % unit < 0n ? 1n : 0n)
   return formatDecimal(floor, 3)

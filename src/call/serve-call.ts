@@ -3,8 +3,20 @@
  *
  *   identify -> read the request -> route -> quote -> hold -> attempt -> relay and meter -> charge -> settle -> respond
  *
- * Whatever happens after the hold, the call ends as settled or released, exactly once. The Idempotency-Key is claimed after the hold
- * and closed here and nowhere else, by what was charged, before the caller sees the end.
+ * Where to read each step, in the order in which a streamed call passes through it:
+ *
+ *   1. with-request.ts     counts the running call, reads the body, and lets the endpoint parse it
+ *   2. admit.ts            asks the router for deployments (routeCall), prices each with each key that may pay (candidate.ts,
+ *                          choose-keys.ts), and holds the worst case of the first (call-hold.ts)
+ *   3. stream-response.ts  makes attempts until one succeeds (try-candidates.ts), then settles; whole-response.ts without a stream
+ *   4. send-attempt.ts     sends one attempt over a connection to the provider (upstream.ts)
+ *   5. relay-stream.ts     passes bytes from the provider to the caller (client-stream.ts), through the endpoint's reader
+ *   6. stream-meter.ts     counts what passed, notes it in the ledger every two seconds, extends the hold (stream-growth.ts)
+ *   7. settle-call.ts      measures the usage (measure-usage.ts), prices it (price-statement.ts), and books the charge
+ *   8. stream-response.ts  sends the last frames once the charge is booked
+ *
+ * Whatever happens after the hold, the call ends as settled or released, exactly once. Only this file closes the Idempotency-Key: it
+ * claims the key after the hold and closes it with the result of the charge, before the caller sees the end.
  */
 import { rateHeaders } from '../admission/rate-limits.ts'
 import { TollgateError } from '../http/errors.ts'
@@ -16,40 +28,69 @@ import { admit } from './admit.ts'
 import { type Admitted, firstAttempt } from './admitted.ts'
 import type { CallDependencies } from './call-dependencies.ts'
 import { claimKey, idempotencyKeyOf } from './claim-key.ts'
-import type { Endpoint, EndpointRequest } from './endpoint.ts'
+import type { Endpoint } from './endpoint.ts'
 import { fetchRemote } from './fetch-remote.ts'
+import { forCustomer } from './for-customer.ts'
+import { knownError } from './known-error.ts'
 import type { Ending } from './paid-error.ts'
+import type { AskedCall } from './read-request.ts'
 import { releaseCall } from './settle-call.ts'
 import { streamResponse } from './stream-response.ts'
 import { wholeResponse } from './whole-response.ts'
 import { withRequest } from './with-request.ts'
 
-/** Responds on the exchange. @throws {TollgateError} as long as nothing was sent. */
+/** Serves one call and writes the response to the exchange. @throws {TollgateError} only while nothing was sent. */
 export async function serveCall(deps: CallDependencies, endpoint: Endpoint, exchange: Exchange): Promise<void> {
-  const { identify, rates } = deps.admission
-  const caller = await identify(exchange.incoming)
-  requirePermission(caller, 'llm:inference')
-  const rate = await rates.call(caller)
-  // Not among the headers of the response: an Idempotency-Key repeats those.
-  if (rate !== null)
-    for (const [name, value] of Object.entries(rateHeaders(rate))) exchange.outgoing.setHeader(name, value)
-  await withRequest(exchange, { deps, endpoint, caller }, (request) =>
-    serveOnce(deps, endpoint, exchange, caller, request),
-  )
+  const caller = await deps.admission.identify(exchange.incoming)
+  try {
+    await serveCaller(deps, endpoint, exchange, caller)
+  } catch (error) {
+    throw knownError(error, caller, deps.config.budgetExceededStatus)
+  }
 }
 
-/** What an Idempotency-Key repeats is not called again. */
+async function serveCaller(
+  deps: CallDependencies,
+  endpoint: Endpoint,
+  exchange: Exchange,
+  caller: Caller,
+): Promise<void> {
+  const { rates, refusedCalls } = deps.admission
+  requirePermission(caller, 'llm:inference')
+  refusedCalls.refuse(caller)
+  const rate = await rates.call(caller)
+  // Set here and not with the headers of the response: a repeated Idempotency-Key gets those again.
+  if (rate !== null)
+    for (const [name, value] of Object.entries({ ...rateHeaders(rate), ...endpoint.headers?.rate?.(rate) }))
+      exchange.outgoing.setHeader(name, value)
+  try {
+    await withRequest(exchange, { deps, endpoint, caller }, async (request, session) => {
+      const payer = await forCustomer(deps.admission, caller, request)
+      await serveOnce(deps, endpoint, exchange, payer, { request, session }).catch((error: unknown) => {
+        throw knownError(error, payer, deps.config.budgetExceededStatus)
+      })
+    })
+  } catch (error) {
+    if (!exchange.outgoing.hasHeader('X-RateLimit-Tier')) await deps.admission.quotas.tellWithout(exchange, caller)
+    throw error
+  }
+}
+
+/** Admits and makes the call, unless its Idempotency-Key has a stored response. */
 async function serveOnce(
   deps: CallDependencies,
   endpoint: Endpoint,
   exchange: Exchange,
   caller: Caller,
-  request: EndpointRequest,
+  asked: AskedCall,
 ): Promise<void> {
-  const key = idempotencyKeyOf(deps, endpoint, exchange, caller, request)
+  const key = idempotencyKeyOf(deps, endpoint, exchange, caller, asked.request)
   const earlier = (await key?.find()) ?? null
-  if (earlier !== null) return replay(exchange, earlier)
-  const call = await admit(deps, endpoint, exchange, caller, request)
+  if (earlier !== null) {
+    await deps.admission.quotas.tellWithout(exchange, caller)
+    return replay(exchange, earlier)
+  }
+  const call = await admit(deps, endpoint, exchange, caller, asked)
   const meanwhile = key === null ? null : await claimKey(deps, call, key)
   if (meanwhile !== null) return replay(exchange, meanwhile)
   let state: KeyState = 'released'
@@ -63,7 +104,7 @@ async function serveOnce(
   ending.send()
 }
 
-/** What is fetched stays in memory until the call is over. A failure nobody foresaw must not leave a hold behind. */
+/** Makes an admitted call. Fetched media stay in memory until it is over. An unexpected failure must not leave a hold behind. */
 async function respond(deps: CallDependencies, admitted: Admitted): Promise<Ending> {
   const { call, forget } = await fetchRemote(deps, admitted)
   try {

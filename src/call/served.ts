@@ -1,4 +1,4 @@
-/** What a provider delivered for one attempt: what settling a call needs of it, whole response or stream. */
+/** What a provider delivered for one attempt, whole or streamed, as far as settling needs it. */
 import type { Reading } from '../../providers/reading.ts'
 import type { Ended, Outcome } from '../ledger/ledger.ts'
 
@@ -8,20 +8,20 @@ export interface Served {
   /** The usage in `reading` came with the end of the response. */
   isFinal: boolean
   hasContent: boolean
-  /** Output text no stated usage covers. */
+  /** Output text that no stated usage covers. */
   outputText: () => string
   /** All output text. */
   shownText: () => string
-  /** Output tokens, roughly, where that is known without looking at the text. */
+  /** A rough number of output tokens, where it is known without reading the text. */
   frames?: number
-  /** Bytes of the text, where that is known without looking at it. */
+  /** The bytes of the text, where their number is known without reading it. */
   shownBytes?: number
   outcome: Outcome
-  /** Why its payer could spend no longer, where that ended it. */
+  /** Why its payer could no longer spend, where that ended the call. */
   ended?: Ended
 }
 
-/** What a failure served that states what it used, and delivered nothing. */
+/** What a failure served that delivered nothing but states a usage. */
 export function paidNothing(reading: Reading): Served {
   const nothing = () => ''
   return {

@@ -10,23 +10,28 @@ import { type Attempt, idsOf, modelOf } from './admitted.ts'
 import type { CallDependencies } from './call-dependencies.ts'
 import { leavesTier } from './candidate.ts'
 import { countServed, measureUsage, statedUsage } from './measure-usage.ts'
+import { type Priced, priceCallersAccount, priceStatement } from './price-statement.ts'
 import type { Served } from './served.ts'
+import { riskDetails, unknownCharge } from './unknown-outcome.ts'
 
 export type { Served } from './served.ts'
 
-import { priceCallersAccount, priceStatement } from './price-statement.ts'
-
 export type SettleDependencies = Pick<CallDependencies, 'admission' | 'clock' | 'learned' | 'money' | 'observe'>
+
+export type UnknownDependencies = Pick<CallDependencies, 'admission' | 'clock' | 'config' | 'money' | 'observe'>
 
 export interface Bill {
   charge: Charge
-  /** What was charged for, and whether that is what the provider stated. */
+  /** The usage that was charged, and whether the provider stated it. */
   usage: Usage
   asStated: boolean
   provenance: Provenance
   booking: Settled | Pending
-  /** The provider's own total agreed with its parts. */
+  /** True if the provider's own total agreed with its parts. */
   consistent: boolean
+  /** As the response named its model and its ends. */
+  servedModel: string | null
+  finishReasons: readonly string[]
 }
 
 /** Never throws: a call that ran is charged. */
@@ -36,7 +41,7 @@ export async function settleCall(deps: SettleDependencies, attempt: Attempt, ser
   const measured = await measureUsage(deps, attempt, served)
   const statement = {
     reading: statedUsage(served) === null ? { ...reading, usage: null } : reading,
-    count: () => countServed(deps, attempt, shownText(), reading.toolUses),
+    count: () => countServed(deps, attempt, shownText(), reading),
     roughOutput: () => frames ?? estimateText(shownText()),
   }
   const priced = candidate.payer.isCharged
@@ -46,28 +51,82 @@ export async function settleCall(deps: SettleDependencies, attempt: Attempt, ser
   learnFrom(deps, attempt, served, priced)
   deps.admission.rates.tokens(call.caller, usageRecord(usage).total_tokens)
   if (!reading.consistent) deps.observe.log.warn({ ...idsOf(call), usage }, "the provider's usage does not add up")
+  const booking = await book(deps, attempt, served.outcome, {
+    ...priced,
+    details: {
+      served_model: reading.model,
+      service_tier: reading.serviceTier,
+      finish_reasons: served.finishReasons,
+      ...(served.ended === undefined ? {} : { error: served.ended }),
+      ...priced.details,
+    },
+  })
+  const { consistent, model: servedModel } = reading
+  return { charge, usage, asStated, provenance, booking, consistent, servedModel, finishReasons: served.finishReasons }
+}
+
+/** Charges an attempt whose end nobody knows, as the operator chose. Returns null where nothing is charged: the call is to be released. */
+export async function settleUnknown(
+  deps: UnknownDependencies,
+  attempt: Attempt,
+  error: ProviderError,
+): Promise<Bill | null> {
+  const unknown = unknownCharge(deps.config.unknownOutcome, attempt)
+  if (unknown === null) return null
+  deps.admission.rates.tokens(attempt.call.caller, usageRecord(unknown.usage).total_tokens)
+  const booking = await book(deps, attempt, 'cut_off', {
+    ...unknown,
+    provenance: 'estimated',
+    details: failureOf(error),
+  })
+  const unread = { consistent: true, servedModel: null, finishReasons: [] }
+  return { ...unknown, ...unread, asStated: false, provenance: 'estimated', booking }
+}
+
+async function book(
+  deps: Pick<SettleDependencies, 'clock' | 'money' | 'observe'>,
+  attempt: Attempt,
+  outcome: Outcome,
+  { charge, usage, provenance, details }: Omit<Priced, 'asStated'>,
+): Promise<Settled | Pending> {
   const booking = await deps.money.ledger.settle({
     ...identityOf(attempt),
-    outcome: served.outcome,
+    outcome,
     charge: charge.microcredits,
     apiCost: charge.apiCost,
     markup: charge.markupApplied,
     provenance,
     details: {
-      ...detailsOf(deps, attempt),
-      served_model: reading.model,
-      service_tier: reading.serviceTier,
-      finish_reasons: served.finishReasons,
+      ...detailsOf(deps, attempt, charge),
       usage: usageRecord(usage),
       tool_uses: usage.toolFees,
-      ...(served.ended === undefined ? {} : { error: served.ended }),
-      ...priced.details,
+      ...details,
     },
   })
-  return { charge, usage, asStated, provenance, booking, consistent: reading.consistent }
+  tellOfSoftBudget(deps, attempt.call, charge.microcredits, booking)
+  return booking
 }
 
-/** What later calls are held and estimated by: the share of hidden output, and the tier that serves calls which ask for none. */
+/** Once, by the call that crosses it. It refuses nothing. */
+function tellOfSoftBudget(
+  { observe }: Pick<SettleDependencies, 'observe'>,
+  { caller, exchange }: Attempt['call'],
+  charged: bigint,
+  booking: Settled | Pending,
+): void {
+  const soft = caller.spenders.find(({ kind }) => kind === 'key')?.softBudget ?? null
+  if (soft === null || booking.state === 'pending' || booking.keySpend === null) return
+  if (booking.keySpend < soft || booking.keySpend - charged >= soft) return
+  const said = {
+    key_id: caller.keyId,
+    call_id: exchange.callId,
+    spend: trimDecimal(booking.keySpend, 9),
+    soft_budget: trimDecimal(soft, 9),
+  }
+  observe.log.warn(said, 'a virtual key has spent its soft budget')
+}
+
+/** Learns for the holds and estimates of later calls: the share of hidden output, and the usual tier of calls that ask for none. */
 function learnFrom(
   { learned }: SettleDependencies,
   attempt: Attempt,
@@ -81,17 +140,17 @@ function learnFrom(
     learned.usualTiers.learn(deployment.id, terms.provider.tierMultiplier(stated, deployment.upstreamModel))
 }
 
-/** Why a call failed, where it is not the provider who said so. */
+/** The code of a failure that the provider did not state. */
 export function errorCode(error: unknown): string {
   return error instanceof TollgateError ? error.code : 'internal'
 }
 
-/** Why a call failed, as its row may say it: callers read the row, so the provider's own words stay in the log. */
+/** Why a call failed, for its row. Callers read the row, so the provider's own words stay in the log. */
 export function failureOf({ kind, status }: ProviderError): Record<string, unknown> {
   return { error: kind, provider_status: status }
 }
 
-/** A call that consumed nothing: the hold is dropped, its row stays. */
+/** Ends a call that consumed nothing: its hold is dropped, its row stays. */
 export async function releaseCall(
   deps: Pick<SettleDependencies, 'clock' | 'money'>,
   attempt: Attempt,
@@ -101,18 +160,25 @@ export async function releaseCall(
   await deps.money.ledger.release({
     ...identityOf(attempt),
     outcome,
-    details: { ...detailsOf(deps, attempt), ...failure },
+    details: { ...detailsOf(deps, attempt, null), ...failure },
   })
 }
 
-function detailsOf({ clock }: Pick<SettleDependencies, 'clock'>, attempt: Attempt): Record<string, unknown> {
+function detailsOf(
+  { clock }: Pick<SettleDependencies, 'clock'>,
+  attempt: Attempt,
+  charge: Charge | null,
+): Record<string, unknown> {
   const { call, candidate, timing, retries, fallbacks } = attempt
   const { deployment, payer } = candidate
   const { startedAt } = call.exchange
   return {
     key_id: call.caller.keyId,
+    ...spendersIn(call),
+    ...call.session,
     model: call.modelGroup,
     provider: deployment.provider,
+    ...(candidate.group === call.modelGroup ? {} : { group: candidate.group }),
     deployment: deployment.id,
     upstream_model: deployment.upstreamModel,
     ...(payer.keyOwner === null ? {} : { byok: true, key_owner: payer.keyOwner }),
@@ -124,6 +190,7 @@ function detailsOf({ clock }: Pick<SettleDependencies, 'clock'>, attempt: Attemp
     held: trimDecimal(call.hold.held, 6),
     retries,
     fallbacks,
+    ...riskDetails(attempt, charge),
     finished_at: clock.now().toISOString(),
     duration_ms: Math.round(clock.monotonic() - startedAt),
     upstream_ms: Math.round(timing.upstreamMs),
@@ -131,7 +198,16 @@ function detailsOf({ clock }: Pick<SettleDependencies, 'clock'>, attempt: Attemp
   }
 }
 
-/** Whose call it is and which, as its row says. */
+/** For reports of spending: the team, the customer, and the tags of key and request. */
+function spendersIn({ caller, request }: Attempt['call']): Record<string, unknown> {
+  const named = caller.spenders.flatMap(({ kind, name }) =>
+    kind === 'team' || kind === 'customer' ? [[kind, name]] : [],
+  )
+  const tags = [...new Set([...caller.spenders.flatMap((one) => one.tags), ...(request.asks?.tags ?? [])])]
+  return { ...Object.fromEntries(named), ...(tags.length === 0 ? {} : { tags }) }
+}
+
+/** The members of a row that say which call it is and whose. */
 function identityOf({ call }: Attempt): Omit<Closing, 'outcome' | 'details'> {
   const { caller, exchange, endpoint, modelGroup } = call
   return {

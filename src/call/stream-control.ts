@@ -1,12 +1,12 @@
 import type { Ended } from '../ledger/ledger.ts'
 
-/** What a meter may do to a stream. */
+/** What the meter may do to a stream. */
 export interface StreamControl {
-  /** No more from upstream until `resume`. */
+  /** Takes no more from upstream until `resume`. */
   pause(): void
   resume(): void
-  /** The stream is over, for what we can cover. */
+  /** Ends the stream because the hold covers no more. */
   stop(): void
-  /** The stream is over, since its payer may spend no longer. One that is read on already, which nobody sees, runs to its end. */
+  /** Ends the stream because its payer may no longer spend. A stream that is only read on, without its caller, runs to its end. */
   end(why: Ended): void
 }

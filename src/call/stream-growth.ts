@@ -4,20 +4,20 @@ import { accruedCost } from './accrued-cost.ts'
 import type { Attempt } from './admitted.ts'
 import type { StreamControl } from './stream-control.ts'
 
-/** A look is taken when this many tokens may be left, so that the extension is back before they are used up. */
+/** The meter looks when this many tokens may be left, so that the extension returns before they are used up. */
 const MARGIN_TOKENS = 1_024
-/** By how much our count may be above a server's own: Claude's newer models, of which little is known, are taken at the most. */
+/** By how much our count may exceed the server's own. Little is known about Claude's newer models, so this is generous. */
 const CAP_TOLERANCE = 0.25
 const CAP_TOLERANCE_TOKENS = 16
 
 export interface StreamGrowth {
-  /** Tokens a choice that the hold covers. */
+  /** Tokens per choice that the hold covers. */
   readonly covered: number
-  /** How many of them may be left when the hold is to grow; 0 once it can't. */
+  /** The hold grows when so many of them are left; 0 once it can't grow. */
   readonly margin: number
-  /** `refused`: the stream ends with what is covered. `whole`: all that the cap allows is covered, and the server is left to keep it. */
+  /** `refused`: the stream ends with what is covered. `whole`: everything the cap allows is covered, and the server enforces the cap. */
   readonly state: 'growing' | 'refused' | 'whole'
-  /** @param passed output tokens of all choices. @param reached tokens a choice that may be written by now. */
+  /** @param passed output tokens of all choices. @param reached tokens per choice that may be written by now. */
   extend(passed: number, reached: number, control: StreamControl): Promise<void>
 }
 
@@ -29,8 +29,8 @@ export function createStreamGrowth({ call: { hold }, candidate, appliedCap }: At
   if (!candidate.extendable || appliedCap !== candidate.cap) atCap()
 
   /**
-   * All that the cap allows is held, and the server keeps the cap by its own count, which ours may be above: one that passes it by
-   * more than that is stopped. What can't be seen, or costs the same when it is stopped, is left to its provider.
+   * Everything that the cap allows is held. The server enforces the cap by its own count, which may be below ours, so the stream is
+   * stopped only beyond a tolerance. Output that does not show, or that costs the same when it is stopped, is left to the provider.
    */
   function atCap(): void {
     if (candidate.topSpeed !== null || candidate.terms.provider.billsAbandoned) {

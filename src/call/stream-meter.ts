@@ -1,15 +1,14 @@
 /**
- * Watches what a stream runs up. Every two seconds it notes in the ledger what was delivered, which is where the call is booked if
- * this process dies, and learns whether the payer may still spend: a stream of a key that was revoked, or of an organization that was
- * suspended, ends there. A hold that is smaller than what the call may become grows: when spending nears it, it is extended in the same
- * batch, up to the cap; where that is refused, the stream is stopped before it costs more than is covered.
+ * Meters a running stream. Every two seconds it notes in the ledger what was delivered (a checkpoint): if this process dies, the call is
+ * booked at that. The ledger answers whether the payer may still spend: a stream of a revoked key or a suspended organization ends there.
+ * A hold that is smaller than what the call may cost grows: when the cost nears it, it is extended, up to the cap. Where that is refused,
+ * the stream is stopped before it costs more than is covered.
  *
- * When to look is decided by bytes, the decision itself is made on counted tokens. No vocabulary makes more tokens than bytes, so
- * what was counted plus the bytes that came since is never too little, however small the frames before were; and as a token is four
- * bytes as a rule, looks grow dense only towards the end of a hold. A checkpoint counts once, and goes by the bytes from then on:
- * reading and counting all that passes, every two seconds, was the largest part of what a long stream cost this process.
+ * Bytes decide when the meter looks; counted tokens decide what it does. No vocabulary makes more tokens than bytes, so the last count
+ * plus the bytes since is never too little. A token usually has four bytes, so looks become dense only towards the end of a hold. A
+ * checkpoint counts once and goes by bytes from then on: counting all text every two seconds was the largest cost of a long stream here.
  *
- * Where tokens are billed that do not show, the clock is looked at too: the model may have written as fast as it can.
+ * Where hidden tokens are billed, the meter looks at the clock too: the model may have written as fast as it can.
  */
 import type { ModelFacts, StreamReader } from '../../providers/provider.ts'
 import type { Delivered, Ledger } from '../ledger/ledger.ts'
@@ -30,13 +29,13 @@ const LONGEST_MS = 2 ** 31 - 1
 const NEVER = Number.POSITIVE_INFINITY
 
 export interface StreamMeter {
-  /** The call goes out. */
+  /** Starts the checkpoints: the call goes out. */
   begin(control: StreamControl): void
-  /** Bytes that may be read before it is time to look. */
+  /** How many bytes may be read before the meter must look. */
   room(): number
-  /** After each piece that was read. */
+  /** Looks if it is time. Call it after each piece that was read. */
   passed(control: StreamControl): void
-  /** The stream is over. */
+  /** Stops the timers: the stream is over. */
   end(): void
 }
 
@@ -47,7 +46,7 @@ export interface MeterDependencies {
   now: () => number
 }
 
-/** What was counted last: tokens, after so many bytes, under that statement of usage. */
+/** The last count: tokens, the bytes shown by then, and the usage stated by then. */
 interface Sample {
   tokens: number
   bytes: number
@@ -67,7 +66,7 @@ class Meter implements StreamMeter {
   readonly #startedAt: number
   #isLooking: boolean = false
   #isOver: boolean = false
-  /** Bytes shown by the time of the next look. */
+  /** The meter looks when this many bytes were shown. */
   #nextLook: number
   /** Bytes shown at the last checkpoint. */
   #noted = 0
@@ -108,7 +107,7 @@ class Meter implements StreamMeter {
     clearTimeout(this.#clock)
   }
 
-  /** Bytes shown by the time of the next look, after `counted` tokens (a choice) in `seen` bytes. */
+  /** How many bytes are shown at the next look, after `counted` tokens per choice in `seen` bytes. */
   #bytesUntil(counted: number, seen: number): number {
     const { covered, margin, state } = this.#growth
     if (state === 'whole') return NEVER
@@ -120,13 +119,13 @@ class Meter implements StreamMeter {
     return this.#attempt.candidate.terms.choices
   }
 
-  /** Tokens a choice that the model may have written by now without showing them. */
+  /** Tokens per choice that the model may have written by now without showing them. */
   #hidden(): number {
     const { topSpeed } = this.#attempt.candidate
     return topSpeed === null ? 0 : Math.ceil(((this.#deps.now() - this.#startedAt) * topSpeed) / 1_000)
   }
 
-  /** Neither a slow database nor a large text to count may let the stream run on uncovered. */
+  /** Pauses the stream and looks: neither a slow database nor a long count may let it run on uncovered. */
   #lookNow(control: StreamControl): void {
     const { exchange } = this.#attempt.call
     this.#isLooking = true
@@ -164,7 +163,7 @@ class Meter implements StreamMeter {
     return tokens
   }
 
-  /** By the bytes since the last count, where there was one and the provider has not stated anything since. */
+  /** Estimates by the bytes since the last count, if there was one and the provider has stated nothing since. */
   #estimateOf(seen: number): number | Promise<number> {
     const sample = this.#sample
     if (sample === null || sample.bytes === 0 || sample.usage !== this.#reader.reading.usage)
@@ -172,7 +171,7 @@ class Meter implements StreamMeter {
     return Math.round(sample.tokens * (seen / sample.bytes))
   }
 
-  /** Looks by the time the model can have written what is covered, whatever is seen of it. */
+  /** Looks at the time at which the model can have written what is covered, whatever was shown. */
   #watchClock(control: StreamControl): void {
     clearTimeout(this.#clock)
     const { call, candidate } = this.#attempt
@@ -183,7 +182,7 @@ class Meter implements StreamMeter {
     this.#clock = setTimeout(call.exchange.guard(due), Math.min(LONGEST_MS, Math.max(1, wait)))
   }
 
-  /** The stream runs on meanwhile. A count that fails is left to the next one. */
+  /** The stream runs on meanwhile. If a count fails, the next checkpoint counts. */
   async #checkpoint(control: StreamControl): Promise<void> {
     if (this.#isLooking) return this.#note(null, control)
     this.#isLooking = true

@@ -1,14 +1,18 @@
-/** A streaming call: bytes pass while they are metered; it is settled before the caller sees the end. */
+/** A streaming call: bytes pass to the caller while they are metered, and the call is settled before the caller sees the end. */
 import type { ProviderError, StreamReader } from '../../providers/provider.ts'
 import { isPaid } from '../../providers/reading.ts'
 import type { TollgateError } from '../http/errors.ts'
 import type { Ended, Outcome } from '../ledger/ledger.ts'
+import { hasAnyStandIn } from '../routing/detours.ts'
 import { inputCost } from './accrued-cost.ts'
 import { type Admitted, type Attempt, firstAttempt } from './admitted.ts'
 import type { CallDependencies } from './call-dependencies.ts'
 import { type ClientStream, openClientStream } from './client-stream.ts'
+import { fallbacksOf } from './course.ts'
 import { endedError } from './ended-error.ts'
+import type { OutgoingRequest, StreamForm } from './endpoint.ts'
 import { logCall } from './log-call.ts'
+import { remember } from './memory.ts'
 import { afterCharge, type Ending, paidError } from './paid-error.ts'
 import { type Failure, failureWith, fromConnection, toCallerError } from './provider-failure.ts'
 import { disconnectedReadOnMs, readOnMs } from './read-on.ts'
@@ -16,17 +20,18 @@ import { type RelayEnd, relayStream } from './relay-stream.ts'
 import { shownCost, streamHeaders } from './response-headers.ts'
 import { onConnection, readContext, startStream } from './send-attempt.ts'
 import { paidNothing, type Served } from './served.ts'
-import { type Bill, failureOf, releaseCall, settleCall } from './settle-call.ts'
+import { type Bill, failureOf, releaseCall, settleCall, settleUnknown } from './settle-call.ts'
 import { createStreamMeter } from './stream-meter.ts'
-import { type Made, tryCandidates } from './try-candidates.ts'
+import { tryCandidates } from './try-candidates.ts'
+import type { Made, Told } from './visit.ts'
 
 export async function streamResponse(deps: CallDependencies, call: Admitted): Promise<Ending> {
   const { monotonic } = deps.clock
   let current = firstAttempt(call, false)
-  const mayChange = call.candidates.length > 1 || deps.config.numRetries > 0
+  const mayChange = call.candidates.length > 1 || hasAnyStandIn(fallbacksOf(deps.config, call), call.modelGroup)
   const client = openClientStream(
     call.exchange,
-    call.endpoint.stream,
+    formOf(call),
     (isDecided) => streamHeaders(current, !isDecided && mayChange, monotonic()),
     deps.config.limits.clientStallSeconds * 1000,
   )
@@ -43,7 +48,7 @@ export async function streamResponse(deps: CallDependencies, call: Admitted): Pr
   }
 }
 
-/** What was delivered, and how that ended. */
+/** What was delivered, and how the relay ended. */
 interface Relayed {
   end: RelayEnd
   reader: StreamReader
@@ -52,16 +57,22 @@ interface Relayed {
 async function make(deps: CallDependencies, attempt: Attempt, client: ClientStream): Promise<Made<Relayed>> {
   const { terms, payer } = attempt.candidate
   const reader = terms.readStream(readContext(attempt))
-  const sent = await onConnection(deps, attempt, () => relay(deps, attempt, client, reader))
+  const sent = await onConnection(deps, attempt, (request) => relay(deps, { attempt, request }, client, reader))
   if ('error' in sent) return sent
   const end = sent.result
   const isUnpaid = end.kind === 'failed' && (end.error.consumed === undefined || !payer.isCharged)
-  return end.kind === 'failed' && isUnpaid && !reader.hasContent ? { error: end.error } : { ok: { end, reader } }
+  if (end.kind === 'failed' && isUnpaid && !reader.hasContent) return { error: end.error }
+  return { ok: { end, reader }, told: toldBy(end, reader) }
+}
+
+function toldBy(end: RelayEnd, reader: StreamReader): Told {
+  if (end.kind === 'done') return reader.reading
+  return end.kind === 'failed' ? end.error : null
 }
 
 async function relay(
   deps: CallDependencies,
-  attempt: Attempt,
+  { attempt, request }: { attempt: Attempt; request: OutgoingRequest | null },
   client: ClientStream,
   reader: StreamReader,
 ): Promise<RelayEnd> {
@@ -81,8 +92,8 @@ async function relay(
     drainMs: () => readOnMs(config, attempt, clock.monotonic()),
     // Otherwise a caller who disconnects just before the usage frame gets hidden reasoning free.
     disconnectedDrainMs: () => disconnectedReadOnMs(config, attempt, reader, clock.monotonic()),
-    onEnded: (why) => client.end(call.endpoint.stream.error(endedError(why))),
-    start: (handler) => startStream(deps, attempt, handler),
+    onEnded: (why) => client.end(formOf(call).error(endedError(why), client.delivered)),
+    start: (handler) => startStream(deps, attempt, request, handler),
     readWhole: (body) => readWhole(attempt, body),
     readError: (status, headers, body) => provider.readError(status, headers, body),
     readFailure: (error) => fromConnection(provider.label, error),
@@ -98,7 +109,7 @@ async function relay(
   return end
 }
 
-/** JSON where a stream was asked for: an error, or a response that nobody can be shown as a stream and that was paid for. */
+/** Reads JSON that came instead of a stream: an error, or a whole response, which can't be shown as a stream but was paid for. */
 function readWhole(attempt: Attempt, body: Buffer): ProviderError | null {
   const { terms } = attempt.candidate
   const read = terms.readWhole(body, readContext(attempt))
@@ -127,11 +138,18 @@ async function finish(
       client.dispose()
       return paidError(deps.clock, attempt, bill, error)
     }
-    return { key: 'streamed', send: () => client.end(lastFrames(attempt, end, error, reader, bill)) }
+    return {
+      key: 'streamed',
+      send() {
+        const frames = lastFrames(attempt, end, error, reader, bill, client.delivered)
+        if (error === null && frames !== null) remember(deps.memory, attempt.call, frames)
+        client.end(frames)
+      },
+    }
   })
 }
 
-/** The payer may spend no longer, and the call had not gone out or the provider refused it: nothing was consumed. */
+/** The payer may no longer spend, and the call did not go out or the provider refused it: nothing was consumed. */
 async function refuseEnded(
   deps: CallDependencies,
   attempt: Attempt,
@@ -143,17 +161,32 @@ async function refuseEnded(
   return refusal(attempt, client, endedError(why))
 }
 
-/** Nothing was delivered: nothing is charged. */
-async function giveUp(deps: CallDependencies, attempt: Attempt, client: ClientStream, error: Failure): Promise<Ending> {
-  await releaseCall(deps, attempt, 'failed', failureOf(error))
-  logCall(deps, attempt, { outcome: 'failed', error })
-  return refusal(attempt, client, toCallerError(error, deps.clock.now()))
+/** Nothing was delivered, so nothing is charged, unless the operator chose otherwise where nobody knows the end. */
+async function giveUp(
+  deps: CallDependencies,
+  attempt: Attempt,
+  client: ClientStream,
+  failure: Failure,
+): Promise<Ending> {
+  const error = toCallerError(failure, deps.clock.now())
+  const bill = await settleUnknown(deps, attempt, failure)
+  if (bill === null) {
+    await releaseCall(deps, attempt, 'failed', failureOf(failure))
+    logCall(deps, attempt, { outcome: 'failed', error: failure })
+    return refusal(attempt, client, error)
+  }
+  logCall(deps, attempt, { outcome: 'cut_off', bill, error: failure })
+  if (!client.opened) {
+    client.dispose()
+    return paidError(deps.clock, attempt, bill, error)
+  }
+  return { key: 'streamed', send: () => client.end(formOf(attempt.call).error(error, client.delivered)) }
 }
 
-/** The error keeps its status where headers have not left. */
+/** The error keeps its status if the headers have not left. */
 function refusal({ call }: Attempt, client: ClientStream, error: TollgateError): Ending {
   if (!client.opened) throw error
-  return { key: 'released', send: () => client.end(call.endpoint.stream.error(error)) }
+  return { key: 'released', send: () => client.end(formOf(call).error(error, client.delivered)) }
 }
 
 function servedBy(reader: StreamReader, outcome: Outcome): Served {
@@ -174,16 +207,24 @@ function lastFrames(
   error: TollgateError | null,
   reader: StreamReader,
   bill: Bill,
-): Buffer {
+  isDelivered: boolean,
+): Buffer | null {
   const { request, endpoint } = attempt.call
+  const form = formOf(attempt.call)
+  const failed = error === null ? Buffer.alloc(0) : form.error(error, isDelivered)
+  if (failed === null) return null
   const frames: Buffer[] = []
   if (end.kind === 'stopped') frames.push(end.frames)
-  if (error !== null) frames.push(endpoint.stream.error(error))
-  if (bill.booking.state === 'pending') frames.push(endpoint.stream.pending)
+  frames.push(failed)
+  if (bill.booking.state === 'pending') frames.push(form.pending)
   if (error === null) {
     const usage = endpoint.usageShape(bill.usage)
     if (request.includeUsage) frames.push(reader.usageFrame(shownCost(attempt, bill), usage, !bill.asStated))
-    frames.push(endpoint.stream.end)
+    frames.push(form.end)
   }
   return Buffer.concat(frames)
+}
+
+function formOf({ request, endpoint }: Admitted): StreamForm {
+  return request.streamForm ?? endpoint.stream
 }

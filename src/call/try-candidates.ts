@@ -1,82 +1,58 @@
 /**
- * Makes attempts until one succeeds or trying again is no use. Only what consumed nothing is tried again: a provider that refused, was
- * overloaded or could not be reached; never after something of the response was passed on, never after a time-out, which may have
- * been paid for.
+ * Makes attempts until one succeeds or trying again is no use. Never after something of the response was passed on, nor after a failure
+ * that was paid for. course.ts says who is next, visit.ts keeps the books of each deployment.
  */
 import type { ProviderError } from '../../providers/provider.ts'
-import type { Exchange } from '../http/exchange.ts'
-import { nextCandidate } from '../routing/next-candidate.ts'
-import { waitBefore } from '../routing/wait-before.ts'
 import { type Admitted, type Attempt, attemptAfter, firstAttempt } from './admitted.ts'
 import type { CallDependencies } from './call-dependencies.ts'
-import { type Failure, failureWith, leaseLost, NO_CONNECTION } from './provider-failure.ts'
+import { type AttemptFailure, createCourse } from './course.ts'
+import { type Failure, leaseLost, mockedFailure } from './provider-failure.ts'
+import { withRisk } from './unknown-outcome.ts'
 import { asksForUsage } from './usage-question.ts'
-
-/** What came of one attempt: it is over, or something else may be tried. */
-export type Made<Result> = { ok: Result } | { error: ProviderError }
+import { type Made, visit } from './visit.ts'
 
 /** What came of all of them, and the last that was made. `failed`: the first failure of the account that was asked last. */
 export type Tried<Result> = { attempt: Attempt } & ({ ok: Result } | { failed: Failure })
 
+type Deps = Pick<CallDependencies, 'learned' | 'config' | 'routing' | 'clock'>
+
 export async function tryCandidates<Result>(
-  { learned: { usageQuestionRefused }, config }: Pick<CallDependencies, 'learned' | 'config'>,
+  deps: Deps,
   call: Admitted,
   make: (attempt: Attempt) => Promise<Made<Result>>,
 ): Promise<Tried<Result>> {
-  const { exchange, request, hold, candidates } = call
+  const { request, hold, candidates } = call
+  const { usageQuestionRefused } = deps.learned
   const asks = (id: string) => asksForUsage(usageQuestionRefused, request.stream, id)
   let attempt = firstAttempt(call, asks(candidates[0]!.deployment.id))
-  let first: Failure | null = null
+  const course = createCourse(deps, call)
   /** The last attempt left out the question for usage; that question may not have been the cause. */
   let isWithoutQuestion = false
-  for (let tries = 0; ; tries += 1) {
-    if (!hold.covers()) return { attempt, failed: first ?? leaseLost() }
+  for (;;) {
+    if (!hold.covers()) return { attempt, failed: course.failed ?? leaseLost() }
     const { candidate } = attempt
-    const { id } = candidate.deployment
-    const made = await make(attempt)
+    const made: Made<Result> | AttemptFailure = mocked(attempt) ?? (await visit(deps, attempt, make))
     if ('ok' in made) {
-      if (isWithoutQuestion && !request.mentionsUsageQuestion()) usageQuestionRefused.add(id)
+      if (isWithoutQuestion && !request.mentionsUsageQuestion()) usageQuestionRefused.add(candidate.deployment.id)
       return { attempt, ok: made.ok }
     }
-    const { error } = made
-    if (error.rejects === 'usage_question' && attempt.asksUsage) {
+    if ('error' in made && made.error.rejects === 'usage_question' && attempt.asksUsage) {
       // Nothing was consumed, and only we ask the question: make the same call without it.
       isWithoutQuestion = true
-      attempt = attemptAfter(attempt, candidate, false, false)
-      tries -= 1
+      attempt = attemptAfter(attempt, candidate, false, 'unasked')
       continue
     }
     // The retry failed too, so the question may not be the cause. Undo it, or one caller could switch usage reporting off for everyone.
     isWithoutQuestion = false
-    first ??= failureWith(candidate, error)
-    const mayRetry = tries < config.numRetries
-    const next = nextCandidate(error.kind, candidate, candidates, mayRetry)
-    // The plan says that the operator's account follows the caller's, so this is no retry.
-    const isByPlan = !candidate.payer.isCharged && next.payer.isCharged
-    if (exchange.clientDisconnected || !(mayRetry || isByPlan)) return { attempt, failed: first }
-    if (isByPlan) tries -= 1
-    const wait = pauseBefore(error, next !== candidate, tries)
-    if (wait === null) return { attempt, failed: first }
-    await pause(wait, exchange)
-    if (exchange.clientDisconnected || !(await hold.cover(candidate, next))) return { attempt, failed: first }
-    // From here on the call uses our key: report later errors as ours, not the failure of the caller's key.
-    if (isByPlan) first = null
-    attempt = attemptAfter(attempt, next, asks(next.deployment.id))
+    if ('error' in made) attempt = withRisk(attempt, made.error)
+    const next = await course.after(attempt, made)
+    if (next === null) return { attempt, failed: course.failed ?? leaseLost() }
+    attempt = attemptAfter(attempt, next.candidate, asks(next.candidate.deployment.id), next.again)
   }
 }
 
-function pauseBefore(error: ProviderError, isElsewhere: boolean, tries: number): number | null {
-  // The attempt has waited for a connection already.
-  if (error.code === NO_CONNECTION && !isElsewhere) return null
-  return waitBefore(error, isElsewhere, tries)
-}
-
-function pause(ms: number, exchange: Exchange): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms)
-    exchange.onDisconnect(() => {
-      clearTimeout(timer)
-      resolve()
-    })
-  })
+/** Where the caller wants to see what stands in for a group, the group fails by word. */
+function mocked({ call: { request, modelGroup }, candidate }: Attempt): { error: ProviderError } | null {
+  const kind = request.asks?.mockFailure
+  return kind === undefined || candidate.group !== modelGroup ? null : { error: mockedFailure(kind) }
 }

@@ -1,6 +1,6 @@
 /**
- * Bytes to and from providers, over undici's raw dispatch: one agent, connections kept open, every wait limited, back-pressure
- * by pausing the socket. A response is never retried here; who may retry what is decided by the call.
+ * Sends bytes to providers and receives them, over undici's raw dispatch: one agent, connections kept open, every wait limited, and
+ * back-pressure by pausing the socket. Nothing is retried here; the call decides about that.
  */
 import { Readable } from 'node:stream'
 import { Agent, type Dispatcher } from 'undici'
@@ -31,6 +31,8 @@ export interface UpstreamTimeouts {
   headMs: number
   /** Between two pieces of the response. */
   idleMs: number
+  /** Until a whole response is here, or the first byte of a stream. */
+  endMs: number
 }
 
 export interface Upstream {
@@ -39,7 +41,7 @@ export interface Upstream {
 }
 
 export function createUpstream(connectTimeoutMs: number): Upstream {
-  // How many there are of them is decided before: admission/provider-connections.ts.
+  // admission/provider-connections.ts limits the number of connections.
   const agent = new Agent({ connect: { timeout: connectTimeoutMs }, keepAliveTimeout: 30_000 })
   return {
     call: (request, timeouts, handler) => dispatch(agent, request, timeouts, handler),
@@ -112,7 +114,7 @@ function dispatch(
   return control
 }
 
-/** One piece is sent as it is; of several the size has to be said. */
+/** A single piece is sent as it is. Several are a stream, whose size has to be stated. */
 function bodyOf({ headers, body }: OutgoingRequest): Pick<Dispatcher.DispatchOptions, 'headers' | 'body'> {
   const [only, ...more] = body
   if (more.length === 0) return { headers, body: only ?? null }
@@ -120,7 +122,7 @@ function bodyOf({ headers, body }: OutgoingRequest): Pick<Dispatcher.DispatchOpt
   return { headers: { ...headers, 'content-length': `${size}` }, body: Readable.from(body) }
 }
 
-/** Some servers respond with 201 or 202. */
+/** Success is any 2xx: some servers respond with 201 or 202. */
 export function isSuccess(status: number): boolean {
   return status >= 200 && status < 300
 }
@@ -136,6 +138,44 @@ const ANSWER_BYTES_MAX = 256 * 1024 * 1024
 /** A larger error body is not worth reading, and it may have no end. */
 export const ERROR_BODY_MAX = 64 * 1024
 
+/** A stream that is given up where its first byte does not come in time. */
+export function callUntil(
+  upstream: Upstream,
+  request: OutgoingRequest,
+  timeouts: UpstreamTimeouts,
+  handler: UpstreamHandler,
+): UpstreamControl {
+  const late = setTimeout(() => {
+    control.abort()
+    handler.onError(tooLate())
+  }, timeouts.endMs)
+  const inTime =
+    <T extends unknown[]>(work: (...args: T) => void) =>
+    (...args: T) => {
+      clearTimeout(late)
+      work(...args)
+    }
+  const control = upstream.call(request, timeouts, {
+    onHead: (status, headers) => handler.onHead(status, headers),
+    onData: inTime((chunk) => handler.onData(chunk)),
+    onEnd: inTime(() => handler.onEnd()),
+    onError: inTime((error) => handler.onError(error)),
+  })
+  return {
+    get sent() {
+      return control.sent
+    },
+    pause: () => control.pause(),
+    resume: () => control.resume(),
+    abort: inTime(() => control.abort()),
+  }
+}
+
+/** As undici says it. */
+function tooLate(): Error {
+  return Object.assign(new Error('the time of the call is over'), { code: 'UND_ERR_HEADERS_TIMEOUT' })
+}
+
 /** @throws {Error} as undici names it, when the connection fails, times out, is given up, or the response is too large. */
 export function callWhole(
   upstream: Upstream,
@@ -148,11 +188,17 @@ export function callWhole(
       control.abort()
       reject(new Error('this instance is shutting down'))
     }
+    const late = setTimeout(() => {
+      control.abort()
+      reject(tooLate())
+    }, timeouts.endMs)
     const reject = (error: Error) => {
+      clearTimeout(late)
       giveUp.removeEventListener('abort', abort)
       fail(error)
     }
     const finish = (begun: Omit<WholeResponse, 'body'>) => {
+      clearTimeout(late)
       giveUp.removeEventListener('abort', abort)
       resolve({ ...begun, body: Buffer.concat(chunks, size) })
     }

@@ -1,11 +1,11 @@
 /**
- * Whether a stream is asked for its usage (`stream_options`). A server that was seen to reject the question is not asked for a while.
- * Learned only from a call in which the question is ours alone (else the server may quote the caller's words), and only once the same
- * call went through without it. Forgotten after ten minutes: a server that is not asked states no usage, so its calls are estimated.
+ * Decides whether a stream is asked for its usage (`stream_options`). A server that rejected the question is not asked for a while. That
+ * is learned only from a call in which the question is ours alone (else the server may quote the caller's words), and only once the same
+ * call succeeded without it. It is forgotten after ten minutes: a server that is not asked states no usage, so its calls are estimated.
  */
 const FORGET_MS = 10 * 60_000
 
-/** Deployments not to be asked, by id. */
+/** The ids of deployments that are not asked. */
 export interface UsageQuestionRefused {
   has(id: string): boolean
   add(id: string): unknown

@@ -1,20 +1,20 @@
 /**
- * The tier that serves calls which ask for none, where it is dearer than the list: a project at the provider may be set to one, and
- * nothing but its responses tells. Learned from what was served, by deployment, for an hour after it was seen last; from then on holds
- * cover it. Kept in this process only: the first call after a start may cost more than its hold, by that much.
+ * The tier that serves calls which ask for none, where it is dearer than the list price: a project at the provider may have one set, and
+ * only its responses show that. It is learned from what was served, by deployment, for an hour after it was last seen; from then on holds
+ * cover it. It is kept in this process only, so the first call after a start may cost that much more than its hold.
  */
 import { MILLION } from '../metering/charge.ts'
 
 const REMEMBER_MS = 3_600_000
 
 export interface UsualTiers {
-  /** @param multiplier millionths of the list price, of a call that asked for no tier. */
+  /** @param multiplier millionths of the list price that a call without a tier was served at. */
   learn(deploymentId: string, multiplier: bigint): void
   /** Millionths of the list price, never below it. */
   of(deploymentId: string): bigint
 }
 
-/** @param now milliseconds of any clock that only goes on. */
+/** @param now monotonic, in milliseconds. */
 export function createUsualTiers(now: () => number): UsualTiers {
   const dearer = new Map<string, { multiplier: bigint; until: number }>()
   return {

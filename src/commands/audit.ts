@@ -1,6 +1,7 @@
-/** `tollgate audit`: exit code 1 when a balance is not what its rows add up to. */
+/** `tollgate audit`: exit code 1 when a balance differs from the sum of its rows. */
+import { connect } from '../db/connect.ts'
 import { embeddedStoreExists } from '../db/embedded.ts'
-import { type AuditReport, audit } from '../ledger/audit.ts'
+import { AUDIT_PATIENCE_MS, type AuditReport, audit } from '../ledger/audit.ts'
 import { databaseConfig } from './database-config.ts'
 import { CommandError, EXIT } from './exit.ts'
 import { openStore } from './open-store.ts'
@@ -18,7 +19,7 @@ export async function auditBooks(options: Options): Promise<number> {
   }
   const store = await openStore(options, config, say)
   try {
-    const report = await audit(store.database)
+    const report = await auditPatiently(store.url)
     process.stdout.write(options.json ? `${JSON.stringify(report, null, 2)}\n` : readable(report))
     return report.findings.length === 0 ? EXIT.ok : EXIT.failed
   } finally {
@@ -26,8 +27,25 @@ export async function auditBooks(options: Options): Promise<number> {
   }
 }
 
-function readable({ organizations, charges, openHolds, findings }: AuditReport): string {
-  const checked = `${organizations} organizations, ${charges} charges, ${openHolds} open holds`
+/** On a connection that waits as long as the books need. */
+export async function auditPatiently(url: string): Promise<AuditReport> {
+  const database = connect(url, { maxConnections: 1, patienceMs: AUDIT_PATIENCE_MS })
+  try {
+    return await audit(database)
+  } finally {
+    await database.close()
+  }
+}
+
+/** What an audit looked at: `2 organizations, 1 charge, 0 open holds`. */
+export function checkedBy({ organizations, charges, openHolds }: AuditReport): string {
+  const count = (n: number, one: string) => `${n} ${one}${n === 1 ? '' : 's'}`
+  return `${count(organizations, 'organization')}, ${count(charges, 'charge')}, ${count(openHolds, 'open hold')}`
+}
+
+function readable(report: AuditReport): string {
+  const { findings } = report
+  const checked = checkedBy(report)
   if (findings.length === 0) return `The books are right: ${checked}.\n`
   const lines = findings.map(({ finding, org_id, user_id, call_id, stored, recomputed }) => {
     const where = [org_id && `organization ${org_id}`, user_id && `user ${user_id}`, call_id && `call ${call_id}`]
@@ -35,5 +53,5 @@ function readable({ organizations, charges, openHolds, findings }: AuditReport):
       .join(', ')
     return `  ${finding}\n    ${where}\n    stored ${stored ?? 'nothing'}, the rows add up to ${recomputed ?? 'nothing'}`
   })
-  return `${findings.length} differences in ${checked}:\n${lines.join('\n')}\n`
+  return `${findings.length} ${findings.length === 1 ? 'difference' : 'differences'} in ${checked}:\n${lines.join('\n')}\n`
 }

@@ -8,11 +8,11 @@ export interface BannerFacts {
   version: string
   host: string
   port: number
-  /** Processes that serve; empty where the one that says this does. */
+  /** Ids of the worker processes that serve; empty where this process serves. */
   workers: readonly number[]
   config: Config
   store: Pick<Store, 'directory'>
-  /** Null: none was made; the caller brings a key. */
+  /** The demo key; null where none was made, so the caller brings a key. */
   demoKey: string | null
 }
 
@@ -31,7 +31,7 @@ export function banner(facts: BannerFacts): string {
   ].join('\n')
 }
 
-/** Of a server, as one writes it into a browser. */
+/** The URL of a server, as a person types it into a browser. */
 export function urlOf(host: string, port: number): string {
   const name = reachable(host)
   return `http://${name.includes(':') ? `[${name}]` : name}:${port}`

@@ -1,4 +1,4 @@
-/** `tollgate disputes` lists charges whose statement was not possible; `tollgate disputes settle` settles one, once. */
+/** `tollgate disputes` lists charges whose provider stated an impossible usage; `tollgate disputes settle` settles one, once. */
 import { type Dispute, listDisputes, settleDispute } from '../billing/disputes.ts'
 import { EXIT } from './exit.ts'
 import type { Options } from './options.ts'
@@ -12,7 +12,7 @@ export function disputesList(options: Options): Promise<number> {
   })
 }
 
-/** Exit code 1 where there was nothing to settle: a second time, another call, none at all. */
+/** Exit code 1 where there is nothing to settle: it was settled before, the call is not disputed, or there is no such call. */
 export function disputesSettle(options: Options): Promise<number> {
   return withStore(options, async (database) => {
     const actor = `tollgate disputes settle, uid ${process.getuid?.() ?? 'unknown'}`

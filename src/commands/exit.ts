@@ -1,7 +1,7 @@
 /** Exit codes, one for each thing a script may want to tell apart. */
 export const EXIT = {
   ok: 0,
-  /** The command could not do what it was asked; for audit: the books have differences. */
+  /** The command could not do its work; for audit, the books have differences. */
   failed: 1,
   /** Wrong command, flag or value. */
   usage: 2,
@@ -9,7 +9,7 @@ export const EXIT = {
   config: 3,
   /** The database can't be started, reached or understood. */
   database: 4,
-  /** The port can't be listened on. */
+  /** The server can't listen on the port. */
   port: 5,
   /** A server of the same data directory is running on the port. */
   running: 6,

@@ -49,7 +49,7 @@ async function withKeys(
   return report.unreadable.length === 0 ? EXIT.ok : EXIT.failed
 }
 
-/** To the first key of a file, else to the key in KMS. */
+/** The key to rotate to: the first one of the file, else the one in KMS. */
 async function toGivenRoot(database: Database, { roots }: RootConfig, file: string | null): Promise<RotateReport> {
   const [first] =
     file === null ? roots.filter(({ kind }) => kind === 'kms') : await readRootFile(file, '--new-root-key-file')
@@ -65,10 +65,10 @@ async function toGivenRoot(database: Database, { roots }: RootConfig, file: stri
   return run(database, roots, first)
 }
 
-/** At every instant the file holds what opens the keys: first both, at the end the new one alone. */
+/** The file can open the stored keys at every instant: it holds both root keys first, and the new one alone at the end. */
 async function toNewOwnRoot(database: Database, { roots }: RootConfig, file: string): Promise<RotateReport> {
   const own = roots.filter((root): root is RawRoot => root.kind === 'raw')
-  // A rotation that was cut off left its two keys there.
+  // An interrupted rotation left both of its keys in the file.
   const next = own.length > 1 ? own.at(-1)! : newRoot()
   await replaceFile(file, [...own.filter(({ name }) => name !== next.name), next])
   const report = await run(database, roots, next)

@@ -1,4 +1,4 @@
-/** `tollgate migrate-from ops-center`: exit code 1 when something there does not add up, or is left. */
+/** `tollgate migrate-from ops-center`: exit code 1 when its balances do not add up, or when something was not carried. */
 import { connect } from '../db/connect.ts'
 import type { Finding } from '../moving/finding.ts'
 import { type MoveReport, move } from '../moving/move.ts'
@@ -11,9 +11,9 @@ import { printRows } from './print-rows.ts'
 import { requireConfig } from './read-config.ts'
 import { requireRootConfig, asCommandError as withRoots } from './root-config.ts'
 
-/** Millions of rows of use take minutes. */
+/** Millions of usage rows take minutes to read. */
 const PATIENCE_MS = 3_600_000
-/** Of one kind, on a terminal. */
+/** The most findings of one kind that a terminal shows. */
 const SHOWN = 20
 
 export async function migrateFromOpsCenter(options: Options): Promise<number> {

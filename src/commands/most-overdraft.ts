@@ -10,9 +10,9 @@ import { MILLION } from '../metering/charge.ts'
 import { mostUnheld } from '../metering/estimate.ts'
 import { trimDecimal } from '../metering/money.ts'
 import { mostCharge } from '../metering/plausible.ts'
-import { findPrice } from '../metering/price.ts'
+import { priceOf } from './unpriced.ts'
 
-/** One line a deployment whose model is written in full. */
+/** One line for each deployment whose model is written in full. */
 export function describeOverdraft(config: Config, now: Date): string[] {
   return config.deployments
     .filter(({ upstreamModel, mockResponse }) => !upstreamModel.includes('*') && mockResponse === null)
@@ -22,9 +22,8 @@ export function describeOverdraft(config: Config, now: Date): string[] {
 function overdraftOf(config: Config, deployment: Deployment, now: Date): string {
   const provider = findProvider(deployment.provider)
   const { upstreamModel: model } = deployment
-  const listed = provider?.listedAs(provider.pricedAs(model, null)) ?? null
   const inputOnly = modeOf(deployment) === 'embedding'
-  const price = findPrice({ listed, at: now, operator: deployment.price, toolFees: config.toolFees, inputOnly })
+  const price = priceOf(config, deployment, now)
   if (provider === null || price === null) return 'no price is known, so no call is made'
   const facts = provider.model(model)
   const limits = [deployment.maxOutputTokens, facts.maxOutputTokens].filter((limit) => limit !== null)

@@ -1,6 +1,6 @@
 /**
  * The database of a command: DATABASE_URL, else the one in config.yaml, else Tollgate's own in the data directory. Our own is
- * migrated; into another nothing is written unless the command was told to, and one whose schema is not up to date is refused.
+ * migrated. Another database is left as it is unless the command says otherwise, and refused where its schema is not up to date.
  */
 import { requireSchema } from '../db/check-schema.ts'
 import { connect, type Database } from '../db/connect.ts'
@@ -23,9 +23,9 @@ export interface Server {
   named: string | null
   /** The folder with its data; null for another's. */
   directory: string | null
-  /** How to look into it. */
+  /** The psql command that opens it. */
   psql: string | null
-  /** Lines worth showing at the start of a server; other commands leave them out. */
+  /** Lines that the start of a server shows; other commands leave them out. */
   notes: readonly string[]
   close(): Promise<void>
 }
@@ -86,7 +86,7 @@ export async function openServer(
   return { url: store.url, embedded: true, named: null, directory, psql, notes, close: () => store.close() }
 }
 
-/** Says what was done, unless it is all there is: a first start needs no list. */
+/** Lists what was migrated. A first start applies everything, so it lists nothing. */
 async function prepareSchema(server: Server, options: Options, say: (line: string) => void): Promise<void> {
   if (server.embedded || options.migrate) {
     const report = await migrate(server.url, { log: say })
@@ -109,20 +109,20 @@ export function asCommandError(error: unknown, { named }: Pick<Server, 'named'>)
   })
 }
 
-/** By the code of PostgreSQL or of the system; by the message where there is none. */
+/** Advice by the error code of PostgreSQL or of the system; by the message where there is no code. */
 const ADVICE: Readonly<Record<string, string>> = {
   ECONNREFUSED: ' Nothing listens there: start PostgreSQL, or correct host and port.',
   ENOENT: ' There is no socket: start PostgreSQL, or correct the folder that stands for the host.',
   EACCES: ' This user may not open the socket: correct its rights, or give the program those of its group.',
-  ENOTFOUND: ' Correct the host.',
-  EAI_AGAIN: ' Its name can not be looked up now: correct the host, or try again.',
-  ETIMEDOUT: ' Correct host and port, or open the firewall.',
+  ENOTFOUND: ' No such host is known: correct the host.',
+  EAI_AGAIN: ' The name of the host could not be looked up: correct the host, or try again.',
+  ETIMEDOUT: ' Nothing responded in time: correct host and port, or open the firewall.',
   '28P01': ' Correct user and password.',
-  '28000': ' Correct the user, or let it in in pg_hba.conf.',
+  '28000': ' Correct the user, or allow this user in pg_hba.conf.',
   '42501':
     ' Run tollgate migrate with the role that owns the database; the program itself needs a member of tollgate_app.',
-  'Connection terminated unexpectedly': ' What listens there may be no PostgreSQL: correct host and port.',
-  '3D000': ' Make the database first: create database.',
+  'Connection terminated unexpectedly': ' The program that listens there may not be PostgreSQL: correct host and port.',
+  '3D000': ' Create the database first: create database NAME.',
 }
 
 /** An AggregateError of refused connections says nothing itself. */

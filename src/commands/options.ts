@@ -4,9 +4,11 @@ import { parseArgs } from 'node:util'
 import type { DisputeTerms } from '../billing/disputes.ts'
 import { MEMBER_ROLES, type MemberRole } from '../billing/members.ts'
 import type { KeyLimits, Plan } from '../config/config.ts'
+import { PROTECTIONS } from '../config/protections.ts'
 import { isUuid } from '../db/uuid.ts'
 import { isRouteRule, ROUTE_GROUPS } from '../http/route-group.ts'
 import { creditsToMicro } from '../metering/money.ts'
+import { MOVE_UNENFORCED } from '../moving/litellm/unenforced.ts'
 import { LOG_LEVELS, type LogLevel } from '../observe/log.ts'
 import { WORKERS_MAX } from '../workers/plan-workers.ts'
 import { CommandError, EXIT } from './exit.ts'
@@ -16,19 +18,21 @@ export interface Options {
   /** Null: ./config.yaml, else the one that comes with Tollgate. */
   config: string | null
   dataDir: string
-  /** Where closings wait that the database could not take. */
+  /** The folder of settlements that wait for the database. */
   spoolDir: string
   host: string
   port: number
-  /** Processes on the port. */
+  /** How many processes serve the port. */
   workers: number | 'auto'
   logLevel: LogLevel
   json: boolean
-  /** Of start: bring the schema up to date first. */
+  /** For start and check-config: protections of config.yaml that are not enforced and that the operator accepts. */
+  acceptUnenforced: ReadonlySet<string>
+  /** For start: bring the schema up to date first. */
   migrate: boolean
-  /** Of migrate: only say what is to be done. */
+  /** For migrate: only print what would be done. */
   check: boolean
-  /** Of org, member and key commands; empty where not given. */
+  /** For the commands org, member and key; empty where not given. */
   name: string
   plan: Plan
   credits: bigint
@@ -39,31 +43,47 @@ export interface Options {
   label: string | null
   /** The id of a key. */
   key: string
-  /** Of service-key commands. */
+  /** For service-key commands. */
   actAs: 'none' | 'members'
   /** Null: all. */
   models: readonly string[] | null
   routes: readonly string[]
   limits: KeyLimits
   overlapSeconds: number
-  /** Of migrate-from: the URL of the database to read, and what to do. */
+  /** For migrate-from: the URL of the database to read, and what to do. */
   database: string
   dryRun: boolean
   coverShortage: boolean
-  /** Of keys rotate. Null: the one in KMS, or a new one of our own store. */
+  /** For backup and restore: the folder. */
+  to: string
+  from: string
+  /** For migrate-from litellm: the file that takes deployments; null: they are only counted. */
+  modelsTo: string | null
+  /** For shadow: ISO 8601 of UTC, without a zone; null: no bound. */
+  since: string | null
+  until: string | null
+  csv: boolean
+  /** For keys rotate: the file with the next root key. Null for the key in KMS, or a new key of our own store. */
   newRootKeyFile: string | null
-  /** Of disputes settle. */
+  /** For disputes settle. */
   call: string
   terms: DisputeTerms
+  /** For outbox commands; empty where not given. */
+  consumer: string
+  event: string
+  /** Both in. */
+  days: { from: string; to: string } | null
 }
 
 const COMMON = ['config', 'data-dir', 'log-level']
 const LIMITS = ['requests-per-minute', 'tokens-per-minute', 'calls-at-once'] as const
 const FLAGS: Readonly<Record<string, readonly string[]>> = {
-  start: [...COMMON, 'host', 'port', 'workers', 'migrate'],
+  start: [...COMMON, 'host', 'port', 'workers', 'migrate', 'accept-unenforced'],
   migrate: [...COMMON, 'check'],
   audit: [...COMMON, 'json'],
-  'check-config': ['config'],
+  backup: [...COMMON, 'to'],
+  restore: [...COMMON, 'from'],
+  'check-config': ['config', 'accept-unenforced'],
   'org create': [...COMMON, 'name', 'plan', 'credits'],
   'org list': [...COMMON, 'json'],
   'org show': [...COMMON, 'org'],
@@ -84,11 +104,19 @@ const FLAGS: Readonly<Record<string, readonly string[]>> = {
   'keys rotate': [...COMMON, 'new-root-key-file'],
   'keys import-fernet': COMMON,
   'migrate-from ops-center': [...COMMON, 'database', 'dry-run', 'cover-shortage', 'json'],
+  'shadow litellm': ['config', 'log-level', 'database', 'from', 'to', 'json', 'csv'],
+  'migrate-from litellm': [...COMMON, 'database', 'dry-run', 'accept-unenforced', 'models-to', 'json'],
   disputes: [...COMMON, 'json'],
   'disputes settle': [...COMMON, 'call', 'credits', 'as-stated', 'as-charged'],
+  'outbox list': [...COMMON, 'json'],
+  'outbox retry': [...COMMON, 'consumer'],
+  'outbox replay': [...COMMON, 'consumer', 'event', 'from', 'to', 'org'],
+  'outbox verify': [...COMMON, 'json'],
 }
-/** What a command can't do without; others are empty where they are not given. */
+/** The flags that a command requires; the others are empty where they are not given. */
 const REQUIRED: Readonly<Record<string, readonly string[]>> = {
+  backup: ['to'],
+  restore: ['from'],
   'org create': ['name'],
   'org show': ['org'],
   'org suspend': ['org'],
@@ -104,8 +132,17 @@ const REQUIRED: Readonly<Record<string, readonly string[]>> = {
   'service-key rotate': ['name'],
   'service-key revoke': ['name'],
   'migrate-from ops-center': ['database'],
+  'outbox retry': ['consumer'],
+  'outbox replay': ['consumer'],
+  'migrate-from litellm': ['database'],
+  'shadow litellm': ['database'],
 }
-const SWITCHES = ['json', 'migrate', 'check', 'as-stated', 'as-charged', 'dry-run', 'cover-shortage']
+/** A URL has a password, and a command line is for everybody's eyes. */
+const VARIABLES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  'migrate-from litellm': { database: 'LITELLM_DATABASE_URL' },
+  'shadow litellm': { database: 'LITELLM_DATABASE_URL' },
+}
+const SWITCHES = ['json', 'csv', 'migrate', 'check', 'as-stated', 'as-charged', 'dry-run', 'cover-shortage']
 
 /** @throws {CommandError} with exit code 2. */
 export function readOptions(
@@ -113,7 +150,7 @@ export function readOptions(
   args: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
 ): Options {
-  const flags = parseFlags(command, args)
+  const flags = withVariables(command, parseFlags(command, args), env)
   const text = (flag: string, longest: number) =>
     REQUIRED[command]?.includes(flag) || flags[flag] !== undefined ? required(command, flags, flag, longest) : ''
   const value = (flag: string, variable: string, otherwise: string) => flags[flag] ?? (env[variable] || otherwise)
@@ -128,6 +165,7 @@ export function readOptions(
     workers: workersOf(value('workers', 'TOLLGATE_WORKERS', '1')),
     logLevel: oneOf('--log-level', LOG_LEVELS, value('log-level', 'TOLLGATE_LOG_LEVEL', 'info')),
     json: flags.json !== undefined,
+    acceptUnenforced: acceptedFor(command, flags, env),
     migrate: flags.migrate !== undefined,
     check: flags.check !== undefined,
     name: text('name', 200),
@@ -147,9 +185,68 @@ export function readOptions(
     database: text('database', 2_000),
     dryRun: flags['dry-run'] !== undefined,
     coverShortage: flags['cover-shortage'] !== undefined,
+    to: text('to', 4_000),
+    from: text('from', 4_000),
+    consumer: text('consumer', 100),
+    event: text('event', 100),
+    days: command === 'outbox replay' ? daysOf(flags) : null,
+    since: command === 'shadow litellm' ? instantOf(flags, 'from') : null,
+    until: command === 'shadow litellm' ? instantOf(flags, 'to') : null,
+    csv: flags.csv !== undefined,
+    modelsTo: text('models-to', 1_000) || null,
     newRootKeyFile: flags['new-root-key-file'] ?? null,
     ...(command === 'disputes settle' ? disputeOf(flags) : { call: '', terms: 'as-charged' }),
   }
+}
+
+function withVariables(
+  command: string,
+  flags: Record<string, string | undefined>,
+  env: Options['env'],
+): Record<string, string | undefined> {
+  const named = Object.entries(VARIABLES[command] ?? {}).map(([flag, name]) => [flag, env[name] || undefined])
+  return { ...Object.fromEntries(named), ...flags }
+}
+
+/** What a move does without is named on its command line: it is no setting of the program. */
+function acceptedFor(
+  command: string,
+  flags: Record<string, string | undefined>,
+  env: Options['env'],
+): ReadonlySet<string> {
+  const flag = flags['accept-unenforced']
+  if (command !== 'migrate-from litellm') return acceptedOf(flag ?? (env.TOLLGATE_ACCEPT_UNENFORCED || ''))
+  const names = listOf(flag) ?? []
+  const wrong = names.find((name) => !MOVE_UNENFORCED.has(name))
+  if (wrong === undefined) return new Set(names)
+  const known = [...MOVE_UNENFORCED].join(', ')
+  throw new CommandError(EXIT.usage, `--accept-unenforced takes ${known}, apart by commas; '${wrong}' is none of them.`)
+}
+
+/** As PostgreSQL's timestamps of UTC are written. */
+function instantOf(flags: Record<string, string | undefined>, flag: string): string | null {
+  const value = flags[flag]
+  if (value === undefined) return null
+  const at = new Date(/^\d{4}-\d\d-\d\d(?:T[\d:.]+(?:Z|[+-]\d\d:\d\d)?)?$/.test(value) ? zoned(value) : Number.NaN)
+  if (!Number.isNaN(at.getTime())) return at.toISOString().slice(0, -1)
+  throw new CommandError(
+    EXIT.usage,
+    `--${flag} must be a day such as 2026-11-01, or a time of ISO 8601; it is '${value}'.`,
+  )
+}
+
+function zoned(value: string): string {
+  return value.includes('T') && !/(?:Z|[+-]\d\d:\d\d)$/.test(value) ? `${value}Z` : value
+}
+
+function acceptedOf(value: string): ReadonlySet<string> {
+  const names = listOf(value) ?? []
+  const wrong = names.find((name) => !PROTECTIONS.has(name))
+  if (wrong === undefined) return new Set(names)
+  throw new CommandError(
+    EXIT.usage,
+    `--accept-unenforced takes names of settings that protect something and are not enforced here, apart by commas; '${wrong}' is none of them. tollgate check-config names those of your file.`,
+  )
 }
 
 function parseFlags(command: string, args: readonly string[]): Record<string, string | undefined> {
@@ -170,9 +267,23 @@ function disputeOf(flags: Record<string, string | undefined>): Pick<Options, 'ca
   const call = idOf('disputes settle', flags, 'call')
   const named = ['credits', 'as-stated', 'as-charged'].filter((flag) => flags[flag] !== undefined)
   if (named.length !== 1)
-    throw new CommandError(EXIT.usage, 'Say once what the call shall cost: --credits N, --as-stated or --as-charged.')
+    throw new CommandError(
+      EXIT.usage,
+      'State the cost of the call with exactly one of --credits N, --as-stated and --as-charged.',
+    )
   if (flags.credits !== undefined) return { call, terms: { credits: creditsOf('--credits', flags.credits) } }
   return { call, terms: named[0] === 'as-stated' ? 'as-stated' : 'as-charged' }
+}
+
+function daysOf({ from, to, org, event }: Record<string, string | undefined>): Options['days'] {
+  if (from === undefined && to === undefined) return null
+  const isDay = (text: string | undefined): text is string =>
+    text !== undefined && /^\d{4}-\d\d-\d\d$/.test(text) && !Number.isNaN(Date.parse(text))
+  if (isDay(from) && isDay(to) && from <= to && event === undefined) return { from, to }
+  throw new CommandError(
+    EXIT.usage,
+    `--from and --to are days, the first one not after the last, without --event: --from 2026-01-01 --to 2026-01-31${org === undefined ? '' : ' --org ID'}.`,
+  )
 }
 
 function idOf(command: string, flags: Record<string, string | undefined>, flag: string): string {
@@ -208,7 +319,7 @@ function routesOf(value: string | undefined): string[] {
   if (wrong === undefined) return routes
   throw new CommandError(
     EXIT.usage,
-    `--routes takes ${ROUTE_GROUPS.join(', ')} and paths, apart by commas; '${wrong}' is none of them.`,
+    `--routes takes ${ROUTE_GROUPS.join(', ')} and paths, separated by commas; '${wrong}' is neither.`,
   )
 }
 

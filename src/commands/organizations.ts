@@ -1,4 +1,4 @@
-/** `tollgate org ...`, `tollgate member ...` and `tollgate key ...`: what an operator does without SQL. */
+/** `tollgate org ...`, `tollgate member ...` and `tollgate key ...`: an operator manages organizations without SQL. */
 import { listKeys, revokeKey } from '../billing/api-keys.ts'
 import { createKey } from '../billing/create-key.ts'
 import { createOrganization } from '../billing/create-organization.ts'
@@ -19,7 +19,7 @@ const json =
   (options) =>
     printJson(options, (database) => work(database, options))
 
-/** A table for people, JSON where it is asked for. */
+/** Prints a table for people, or JSON with --json. */
 const table =
   (work: (database: Database, options: Options) => Promise<readonly object[]>, none: string): Command =>
   async (options) => {
@@ -35,7 +35,7 @@ export const orgSuspend = json((database, { org }) => setStatus(database, org, '
 export const orgResume = json((database, { org }) => setStatus(database, org, 'active'))
 export const orgAddCredits = json((database, { org, credits }) => addCredits(database, org, credits))
 
-export const memberList = table((database, { org }) => listMembers(database, org), 'It has no members.')
+export const memberList = table((database, { org }) => listMembers(database, org), 'The organization has no members.')
 export const memberAdd = json((database, { org, user, role, allocate }) =>
   addMember(database, { organization: org, user, role, allocate }, 'tollgate member add'),
 )

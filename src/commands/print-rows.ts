@@ -1,4 +1,4 @@
-/** Rows of equal members as a table with a head, for people. */
+/** Prints rows with the same members as a table with a heading, for people. */
 export function printRows(rows: readonly object[], none: string): string {
   const [first] = rows
   if (first === undefined) return `${none}\n`
@@ -15,6 +15,6 @@ export function printRows(rows: readonly object[], none: string): string {
 
 function shown(value: unknown): string {
   if (value === null || value === undefined) return '-'
-  // A name may hold anything; a terminal obeys control characters.
+  // A name may hold control characters, which a terminal would obey.
   return (value instanceof Date ? value.toISOString() : String(value)).replace(/\p{Cc}/gu, '?')
 }

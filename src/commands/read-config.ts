@@ -1,11 +1,12 @@
 /** Reads config.yaml for a command. Problems that matter at start go to standard error; errors end the command. */
 
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import { relative } from 'node:path'
+import { dirname, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { PROVIDERS } from '../../providers/registry.ts'
 import type { Config, Problem } from '../config/config.ts'
+import { type IncludedFile, includesIn } from '../config/include.ts'
 import { loadConfig } from '../config/load.ts'
 import { problemLines } from '../config/problem-lines.ts'
 import { CommandError, EXIT } from './exit.ts'
@@ -18,6 +19,7 @@ export interface ReadConfig {
   problems: Problem[]
   file: string
   text: string
+  includes: readonly IncludedFile[]
 }
 
 /** @throws {CommandError} when the file can't be read. */
@@ -33,17 +35,41 @@ export async function readConfig(options: Options): Promise<ReadConfig> {
       { cause: error },
     )
   }
-  return { ...understand(file, text, options.env), file, text }
+  const includes = await readIncluded(file, includesIn(text))
+  return { ...understand(file, text, options.env, includes), file, text, includes }
 }
 
-/** The text of a configuration as what it means. */
-export function understand(file: string, text: string, env: Options['env']): Pick<ReadConfig, 'config' | 'problems'> {
+async function readIncluded(file: string, names: readonly string[]): Promise<IncludedFile[]> {
+  return Promise.all(
+    names.map(async (name) => {
+      const path = resolve(dirname(file), name)
+      return { file: name, text: await readFile(path, 'utf8').catch(() => null) }
+    }),
+  )
+}
+
+/** Reads the text of a configuration. */
+export function understand(
+  file: string,
+  text: string,
+  env: Options['env'],
+  includes: readonly IncludedFile[] = [],
+): Pick<ReadConfig, 'config' | 'problems'> {
   const inside = relative('.', file)
   const shown = inside.startsWith('..') ? file : inside
-  return loadConfig(text, shown, env, { embedded: !env.DATABASE_URL, providers: PROVIDERS })
+  return loadConfig(text, shown, env, { embedded: !env.DATABASE_URL, providers: PROVIDERS, includes, readFile: textOf })
 }
 
-/** The configuration, or the end of the command with every error at once. */
+/** Credentials are read where the configuration is, once. */
+function textOf(path: string): string | null {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return null
+  }
+}
+
+/** Returns the configuration, or ends the command with every error at once. */
 export async function requireConfig(options: Options, say: (line: string) => void): Promise<Config> {
   return (await requireReadConfig(options, say)).config
 }

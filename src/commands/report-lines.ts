@@ -1,4 +1,4 @@
-/** What a migration did, in a line each; none where there was nothing to do. */
+/** One line for each thing a migration did; none where there was nothing to do. */
 import type { MigrateReport } from '../db/migrate.ts'
 import { describeDrift, describeNewerSet } from '../db/schema-plan.ts'
 

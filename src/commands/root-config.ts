@@ -1,11 +1,11 @@
-/** The root keys of a command, or the end of it with what is wrong. */
+/** Reads the root keys for a command, or ends the command and says what is wrong. */
 import type { Config } from '../config/config.ts'
 import { type RootConfig, readRootConfig } from '../vault/root-config.ts'
 import { RootKeyError } from '../vault/root-key.ts'
 import { CommandError, EXIT } from './exit.ts'
 import type { Options } from './options.ts'
 
-/** Before anything is started. @throws {CommandError} with exit code 3. */
+/** Call it before anything is started. @throws {CommandError} with exit code 3. */
 export async function requireRootConfig(
   options: Pick<Options, 'env' | 'dataDir'>,
   config: Config,
@@ -17,7 +17,7 @@ export async function requireRootConfig(
   return root
 }
 
-/** A root key that can't be used is a matter of configuration. */
+/** A root key that can't be used is an error of the configuration. */
 export async function asCommandError<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work()

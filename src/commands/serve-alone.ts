@@ -1,4 +1,4 @@
-/** One process: this one serves the port. */
+/** Serves the port with this process alone. */
 import { createLastResort } from '../observe/last-resort.ts'
 import { startServer } from '../server.ts'
 import { asCommandError } from './root-config.ts'

@@ -1,7 +1,7 @@
 /**
- * Which server listens on a port: a small file in the spool directory, written once it listens and removed when it stops. It is read
- * to tell whoever starts a second one that the first is running, and where. Fails open: a note that can't be written or read, whose
- * process is gone, or at whose address nobody listens, is as good as none.
+ * Notes which server listens on a port: a small file in the spool directory, written once it listens and removed when it stops. It
+ * tells whoever starts a second server that the first one runs, and where. Fails open: a note is ignored where it can't be written
+ * or read, where its process is gone, and where nothing listens at its address.
  */
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
@@ -15,7 +15,7 @@ export interface ServerNote {
 
 const CONNECT_MS = 1_000
 
-/** @returns what removes the note again. */
+/** @returns a function that removes the note. */
 export async function writeServerNote(directory: string, note: ServerNote): Promise<() => Promise<void>> {
   const file = fileOf(directory, note.port)
   await mkdir(directory, { recursive: true })
@@ -24,14 +24,14 @@ export async function writeServerNote(directory: string, note: ServerNote): Prom
   return () => rm(file, { force: true }).catch(() => {})
 }
 
-/** Null where no server is known to listen on this port. */
+/** Returns null where no server is known to listen on this port. */
 export async function findServer(directory: string, port: number): Promise<ServerNote | null> {
   const note = await readFile(fileOf(directory, port), 'utf8')
     .then((text) => JSON.parse(text) as Partial<ServerNote>)
     .catch(() => null)
   const { pid, host } = note ?? {}
   if (typeof pid !== 'number' || typeof host !== 'string' || note?.port !== port) return null
-  // In a container every first process has the same id.
+  // The first process of every container has the same id.
   if (pid === process.pid || !isAlive(pid) || !(await listens(host, port))) return null
   return { pid, host, port }
 }
@@ -56,7 +56,7 @@ function listens(host: string, port: number): Promise<boolean> {
   return promise.finally(() => socket.destroy())
 }
 
-/** An address to connect to, for one that stands for all. */
+/** An address to connect to: the loopback one for a host that means all addresses. */
 export function reachable(host: string): string {
   return host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host
 }

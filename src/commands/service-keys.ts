@@ -26,7 +26,7 @@ export function serviceKeyRevoke(options: Options): Promise<number> {
 export async function serviceKeyList(options: Options): Promise<number> {
   const keys = await withStore(options, listServiceKeys)
   process.stdout.write(
-    options.json ? `${JSON.stringify(keys, null, 2)}\n` : printRows(keys, 'No service has a key that is stored.'),
+    options.json ? `${JSON.stringify(keys, null, 2)}\n` : printRows(keys, 'No service key is stored.'),
   )
   return EXIT.ok
 }

@@ -1,4 +1,4 @@
-/** What serves the port of `start`, and what it is started with. */
+/** The server that `start` runs, in one process or in several, and what it needs. */
 import type { Config } from '../config/config.ts'
 import type { LogOutput } from '../observe/log-output.ts'
 import type { ServerOptions } from '../server/server-options.ts'
@@ -6,20 +6,20 @@ import type { Store } from './open-store.ts'
 import type { Options } from './options.ts'
 import type { ReadConfig } from './read-config.ts'
 
-/** Whatever serves the port: this process, or its workers. */
+/** A running server: this process, or its workers. */
 export interface Serving {
   port: number
-  /** Of the workers; empty where this process serves. */
+  /** The process ids of the workers; empty where this process serves. */
   pids: readonly number[]
-  /** Resolves where it can't go on: with why, or null where the log has it. */
+  /** Resolves when the server can't go on: with the reason, or null where the log has it. */
   broken: Promise<string | null>
-  /** Drains and stops. @returns whether everything is on the books. */
+  /** Drains and stops. @returns true if every call is booked. */
   stop(): Promise<boolean>
-  /** Ends at once what this process does not end by ending itself. */
+  /** Ends child processes at once: they would outlive this one. */
   kill(): void
 }
 
-/** What it is started with. */
+/** What a server needs to start. */
 export interface ServingParts extends Pick<ServerOptions, 'root' | 'log' | 'requestIds' | 'metricsToken'> {
   options: Options
   read: ReadConfig & { config: Config }

@@ -15,14 +15,19 @@ import { requireReadConfig } from './read-config.ts'
 import { requireRootConfig } from './root-config.ts'
 import { findServer, writeServerNote } from './server-note.ts'
 import type { Serving, ServingParts } from './serving.ts'
+import { refuseUnenforced } from './unenforced.ts'
+import { unpricedLine } from './unpriced.ts'
 import { version } from './version.ts'
 
 export async function start(options: Options): Promise<number> {
   const say = (line: string) => process.stderr.write(`${line}\n`)
-  // A reader that is gone is no reason to stop.
+  // The server goes on when nobody reads its output any more.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
   await refuseSecond(options)
   const read = await requireReadConfig(options, say)
+  refuseUnenforced(read.problems, options.acceptUnenforced)
+  const unpriced = unpricedLine(read.config, new Date())
+  if (unpriced !== null) say(unpriced)
   const metricsToken = metricsTokenOf(options)
   const root = await requireRootConfig(options, read.config, say)
   const requestIds = new Map<string, string>()
@@ -60,7 +65,7 @@ export async function start(options: Options): Promise<number> {
   return settled && ended.signal !== null ? EXIT.ok : EXIT.failed
 }
 
-/** By this process, or by workers. What serves is loaded by whoever does. */
+/** Serves with this process or with workers. Only a process that serves loads the server's modules. */
 async function serve(parts: ServingParts): Promise<Serving> {
   const { options, store } = parts
   try {
@@ -76,7 +81,7 @@ async function serve(parts: ServingParts): Promise<Serving> {
   }
 }
 
-/** @throws {CommandError} where a server of this data directory listens on the port: started twice by mistake. */
+/** @throws {CommandError} where a server of this data directory already listens on the port: it was started twice by mistake. */
 async function refuseSecond({ spoolDir, port }: Options): Promise<void> {
   const running = port === 0 ? null : await findServer(spoolDir, port)
   if (running === null) return
@@ -86,16 +91,16 @@ async function refuseSecond({ spoolDir, port }: Options): Promise<void> {
   )
 }
 
-/** With the setting at fault. */
+/** Why the server can't listen, with the setting at fault. */
 function whyNotListening({ host, port }: Options, code: string): string {
   if (code === 'EADDRINUSE')
     return `Another program listens on ${host}:${port} (EADDRINUSE). Choose another port with --port or TOLLGATE_PORT.`
   if (code === 'EACCES')
-    return `Port ${port} needs more rights than this user has (EACCES). Choose one above 1023 with --port or TOLLGATE_PORT.`
+    return `Port ${port} may not be used by this user (EACCES). Choose one above 1023 with --port or TOLLGATE_PORT.`
   return `--host ${host} (or TOLLGATE_HOST) is no address of this machine (${code}). 127.0.0.1 is for this machine only, 0.0.0.0 for all its addresses.`
 }
 
-/** @throws {CommandError} where it could be guessed: it may be all that stands before the numbers of the business. */
+/** @throws {CommandError} where the token is easy to guess: it may be all that protects the figures of the business. */
 function metricsTokenOf({ env }: Options): string | null {
   const token = env.TOLLGATE_METRICS_TOKEN?.trim() ?? ''
   if (token === '') return null

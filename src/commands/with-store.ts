@@ -1,4 +1,4 @@
-/** Runs the work of a command on its database, and prints what comes of it as JSON. */
+/** Runs the work of a command on its database, and prints the result as JSON. */
 import type { Config } from '../config/config.ts'
 import type { Database } from '../db/connect.ts'
 import { databaseConfig } from './database-config.ts'
@@ -19,7 +19,7 @@ export async function withStore<Result>(
   }
 }
 
-/** With the whole configuration. `prepare` runs before the database is opened: what it throws leaves no server started. */
+/** The same with the whole configuration. `prepare` runs before the database is opened, so that what it throws starts no server. */
 export async function withPrepared<Prepared, Result>(
   options: Options,
   prepare: (config: Config, say: (line: string) => void) => Promise<Prepared>,

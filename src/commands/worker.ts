@@ -1,4 +1,4 @@
-/** What `start --workers` starts: one of the processes that serve its port. It is told everything by its primary. */
+/** One of the processes that `start --workers` starts to serve its port. Its primary tells it everything. */
 import { connect } from '../db/connect.ts'
 import { createLastResort } from '../observe/last-resort.ts'
 import { createLog, type Log } from '../observe/log.ts'
@@ -14,11 +14,11 @@ import { understand } from './read-config.ts'
 import { asCommandError, requireRootConfig } from './root-config.ts'
 import { version } from './version.ts'
 
-/** What a pipe takes as a whole, so that lines of several processes don't mix. */
+/** The most a pipe takes in one piece, so that lines of several processes don't mix. */
 const PIPE_BUF = 4_096
 
 export async function serveAsWorker(options: Options): Promise<number> {
-  // From the terminal: the primary has it too, and says what to do.
+  // A terminal signals every process: the primary gets the signal too, and tells the workers what to do.
   process.on('SIGINT', () => {})
   const told = new Promise<'SIGTERM'>((resolve) => process.once('SIGTERM', resolve))
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
@@ -34,7 +34,7 @@ export async function serveAsWorker(options: Options): Promise<number> {
   } catch (error) {
     const { exitCode = EXIT.failed, message } = error as Partial<CommandError> & Error
     await primary.failed(message, exitCode)
-    // What was being opened must not keep it.
+    // Connections that are still being opened must not keep the process alive.
     process.exit(exitCode)
   } finally {
     await output.drain(LOG_PATIENCE_MS)
@@ -51,9 +51,9 @@ async function open(
   { env }: Options,
   observed: { log: Log; requestIds: Map<string, string>; logDropped: () => number },
 ): Promise<Opened> {
-  const { config } = understand(task.config.file, task.config.text, env)
-  if (config === null) throw new CommandError(EXIT.config, 'the configuration can not be understood any more')
-  // What there is to say about them the primary has said.
+  const { config } = understand(task.config.file, task.config.text, env, task.config.includes)
+  if (config === null) throw new CommandError(EXIT.config, 'the configuration can no longer be read')
+  // The primary has reported the problems of the configuration.
   const root = await requireRootConfig({ env, dataDir: task.dataDir }, config, () => {})
   const { management } = connectionsOf(task.workers)
   const onIdleError = (err: Error) => observed.log.warn({ err }, 'a database connection broke')
@@ -68,14 +68,14 @@ async function open(
       spoolDirectory: task.spoolDir,
       metricsToken: task.metricsToken,
       host: task.host,
-      // The primary says which.
+      // The primary names the port.
       port: 0,
       version: version(),
       worker: part,
     }),
   )
   const server = await Promise.race([starting, drain.then(() => null)])
-  // It took no call and holds nothing; what it was opening ends with it.
+  // It took no call and holds nothing; what it was opening ends with the process.
   if (server === null) process.exit(EXIT.ok)
   return { server, close: () => database.close() }
 }

@@ -3,6 +3,8 @@
 import type { ProviderName } from '../../providers/provider-name.ts'
 import type { OperatorPrice } from './operator-price.ts'
 import type { Problem } from './problem.ts'
+import type { RoutingSettings } from './routing-settings.ts'
+import type { TraceSink } from './trace-sink.ts'
 
 export type { ProviderName } from '../../providers/provider-name.ts'
 export type { OperatorPrice } from './operator-price.ts'
@@ -28,13 +30,13 @@ export interface Deployment {
   apiKey: string | null
   /** The variable the key came from, or the configuration file's name. Null exactly when apiKey is. */
   apiKeySource: string | null
-  /** `api_key` says where it is from: nothing stored takes its place. False for a key the provider's own variable holds. */
+  /** The deployment's `api_key` names the key, so no stored key replaces it. False where the key is the provider's own variable. */
   keyWritten: boolean
   /** The provider's own host, or this machine: keys that were not written for this deployment may be sent there too. */
   trustedHost: boolean
   /** http(s), no credentials, no trailing slash. Null means the provider's own. */
   apiBase: string | null
-  /** Where callers are told it is served: the operator's word, else the host where it is a known provider's; null says nothing of it. */
+  /** The address that callers are shown: what the operator wrote, else the host of a known provider; null shows none. */
   shownApiBase: string | null
   organization: string | null
   extraHeaders: Record<string, string>
@@ -42,23 +44,41 @@ export interface Deployment {
   defaults: Record<string, JsonValue>
   timeoutMs: number | null
   streamTimeoutMs: number | null
-  /** The canned response given instead of calling anybody. */
+  /** The canned response that is given instead of calling a provider. */
   mockResponse: string | null
   price: OperatorPrice | null
   maxOutputTokens: number | null
   maxInputTokens: number | null
-  /** What the operator says it is made for: `chat`, `embedding`, `completion` ...; left out where its name tells. */
+  /** What the operator says the model is for: `chat`, `embedding`, `completion` ...; left out where its name decides. */
   mode?: string
-  /** What its server states is charged at most at what is counted here; left out where it is charged as far as it is possible. */
+  /** The model behind it, whose price and facts it has: LiteLLM's `base_model`; left out where that is the one it is asked for. */
+  baseModel?: { provider: ProviderName; model: string }
+  /** `counted`: a call is charged at most what is counted here, whatever its server states. Left out where any possible statement is charged. */
   statement?: 'counted'
-  /** The paths its server is known to have; left out where that goes by its host. */
+  /** The paths that its server has; left out where its host decides that. */
   supportedEndpoints?: readonly string[]
   dropParams: boolean
-  /** Members of a request that go to the provider although nobody knows what they do; `*` for all. */
+  /** Members of a request that go to the provider although Tollgate does not know them; `*` for all. */
   allowedParams: readonly string[]
   weight: number | null
+  /** Calls and tokens in a minute, and calls at once: none is sent above them. Weights of the calls too, where no `weight` is set. */
   rpm: number | null
   tpm: number | null
+  maxParallel?: number
+  /** The lowest of a group are tried first; left out where none is written: after all others. */
+  order?: number
+  /** By which a request chooses it. */
+  tags?: readonly string[]
+  /** How many others a call that failed here is tried on. */
+  numRetries?: number
+}
+
+/** An entry of the file that can't be served here. */
+export interface LeftOut {
+  /** The model group, as written. */
+  modelName: string
+  /** `no such provider here: "acme"`: may be said to callers. */
+  why: string
 }
 
 /** How many tokens of output a call is held for when the caller names no cap. */
@@ -76,35 +96,37 @@ export interface Leases {
 
 export interface Limits {
   bodyBytes: number
-  /** Running at once. */
+  /** How many calls may run at once. */
   callsPerKey: number
   callsPerUser: number
   callsPerOrganization: number
   /** Fewer where the limit of descriptors leaves no room for them. */
   calls: number
-  /** To one host of a provider. */
+  /** Connections to one host of a provider. */
   providerConnections: number
   /** How long a call waits for one of them. */
   connectionWaitSeconds: number
-  /** Calls that fetch at once what they name by URL. */
+  /** How many calls may fetch media by URL at once. */
   fetches: number
-  /** What was fetched for calls that run. */
+  /** Bytes of the media that were fetched for running calls. */
   fetchedBytes: number
-  /** Of the bodies of all calls under way; null: an eighth of the memory there is. */
+  /** Bytes of the bodies of all running calls; null for an eighth of the machine's memory. */
   bodiesBytes: number | null
-  /** Members and elements of a body's JSON. */
+  /** Members and elements in the JSON of a body. */
   bodyValues: number
-  /** Bodies being sent by one caller at once. */
+  /** How many bodies one caller may send at once. */
   uploadsPerCaller: number
-  /** For a whole request to arrive. */
+  /** How long a whole request may take to arrive. */
   uploadSeconds: number
-  /** Without a byte of what a caller began to send. */
+  /** How long a caller may pause in a request it began to send. */
   silentSeconds: number
   /** Fewer where the limit of descriptors leaves no room for them. */
   connections: number
   requestsPerConnection: number
-  /** API keys nobody has, tried from one address. */
+  /** Unknown API keys that one address may try. */
   unknownKeysPerMinute: number
+  /** Calls of one user that the gate admits. */
+  refusedCallsPerSecond: number
   connectTimeoutMs: number
   idleTimeoutMs: number
   drainSeconds: number
@@ -116,14 +138,14 @@ export interface Limits {
 }
 
 /**
- * Who may add credits to a pool: the operator; besides, an admin of the organization who paid for them; besides, any admin of the
+ * Who may add credits to a pool: the operator alone; or also an admin of the organization who paid for them; or also any admin of the
  * organization, as Ops-Center had it.
  */
 export type CreditsAdder = 'system_admin' | 'payment' | 'org_admin'
 
 export interface StripeSettings {
   secretKey: string
-  /** Without it no webhook is believed. */
+  /** The secret that webhooks are verified with. Without it none is accepted. */
   webhookSecret: string | null
   /** Null means Stripe's own. */
   apiBase: string | null
@@ -137,7 +159,7 @@ export interface BillingSettings {
   stripe: StripeSettings | null
 }
 
-/** What a key may do in a minute, and at once; null where only the general limits apply. */
+/** What a key may use in a minute, and how many calls it may run at once; null where only the general limits apply. */
 export interface KeyLimits {
   requestsPerMinute: number | null
   tokensPerMinute: number | null
@@ -149,9 +171,9 @@ export interface ServiceKeySetting {
   name: string
   /** A secret. */
   key: string
-  /** Name or id; made where it is missing. */
+  /** Name or id; the organization is made where it does not exist. */
   organization: string
-  /** Who pays where no member is named. */
+  /** The user who pays where a request names no member. */
   user: string
   /** `members`: X-User-ID names the member who pays. */
   actAs: 'none' | 'members'
@@ -164,37 +186,37 @@ export interface ServiceKeySetting {
 
 /** An identity provider whose tokens are accepted. */
 export interface OidcIssuer {
-  /** Exactly as its tokens state it. */
+  /** Exactly as the tokens state it. */
   issuer: string
-  /** One of them must be in a token. */
+  /** A token must state one of them. */
   audience: readonly string[]
-  /** Where its public keys are; null: where its discovery document says. */
+  /** The URL of its public keys; null for the one its discovery document names. */
   jwksUri: string | null
-  /** Names of claims: `sub`, `realm_access.roles`. */
+  /** The names of claims, such as `sub` or `realm_access.roles`. */
   userClaim: string
-  /** Names the only organizations a token is for; null: its user's memberships say. */
+  /** The claim with the only organizations a token is for; null where the user's memberships decide. */
   organizationClaim: string | null
   rolesClaim: string | null
-  /** Whoever has one of them is a system administrator. */
+  /** Roles that make a system administrator. */
   adminRoles: readonly string[]
-  /** Our client there, for people who log in; null where nobody does. */
+  /** Our client at the provider, for people who log in; null where nobody logs in with it. */
   login: { clientId: string; clientSecret: string | null; scopes: string } | null
 }
 
-/** The cookie people are known by. */
+/** How a person with a browser is recognized: by a cookie. */
 export interface SessionSettings {
   /** A secret. Null: sessions are kept in the database. */
   redisUrl: string | null
   cookie: string
-  /** Of keys in Redis. */
+  /** The prefix of keys in Redis. */
   prefix: string
   /** How long a session of our own lasts. */
   seconds: number
-  /** Roles in a session that make a system administrator. */
+  /** The roles in a session that make a system administrator. */
   adminRoles: readonly string[]
 }
 
-/** In a minute, for each caller: of management routes, each route for itself; and of models. */
+/** Requests a minute for each caller: to each management route, and to models. */
 export interface RateLimitSettings {
   post: number
   get: number
@@ -204,14 +226,62 @@ export interface RateLimitSettings {
   calls: { key: KeyLimits; organization: KeyLimits; plans: Readonly<Record<Plan, KeyLimits>> }
 }
 
+/** How many calls a user may make; null: as many as they like. */
+export interface Tier {
+  callsPerDay: number | null
+  callsPerMonth: number | null
+}
+
+export interface LagoReceiver {
+  kind: 'lago'
+  url: string
+  apiKey: string
+  /** The code of a billable metric. */
+  metric: string
+  /** Lago's codes of our plans. */
+  plans: Readonly<Record<Plan, string>>
+  /** What its webhooks are signed with; null: none is taken. */
+  webhookKey: string | null
+}
+
+/** Where a consumer's events go. Secrets are in it. */
+export type ConsumerReceiver =
+  /** Keys in base64, the newest first. */
+  | { kind: 'webhook'; url: string; secrets: readonly string[] }
+  | { kind: 'slack'; url: string }
+  | { kind: 'cloudevents'; url: string; headers: Readonly<Record<string, string>> }
+  | LagoReceiver
+  /** Stripe's customers by the name or the id of the organization. */
+  | { kind: 'stripe'; url: string; secretKey: string; meter: string; customers: Readonly<Record<string, string>> }
+
+/** Somebody who is told what happens. */
+export interface ConsumerSetting {
+  /** Its cursor is kept under it. */
+  name: string
+  /** Patterns of the types of events it is told: `charge.*`. */
+  types: readonly string[]
+  /** How long an event that is not taken is tried again. */
+  deadAfterHours: number
+  receiver: ConsumerReceiver
+}
+
 /** What the `tollgate:` section says, with the defaults filled in. */
+export const UNKNOWN_OUTCOMES = ['waive', 'input', 'hold'] as const
+export type UnknownOutcome = (typeof UNKNOWN_OUTCOMES)[number]
+
 export interface TollgateSettings {
   /** Millionths on top of the provider's cost: 50 % is 500000n. */
   plans: Record<Plan, { markup: bigint }>
+  /** By name. A tier that is not among them has no quota. */
+  tiers: Readonly<Record<string, Tier>>
+  /** In which days, weeks and months begin: `Europe/Berlin`. */
+  timeZone: string
   billing: BillingSettings
   /** Millionths the charge is multiplied by. */
   powerLevels: Record<PowerLevel, bigint>
   allowBelowCost: boolean
+  /** What a caller pays for a call that went out and whose end nobody knows: nothing, its input, or what was held. */
+  unknownOutcome: UnknownOutcome
   /** Nano-dollars per use of a server-side tool. */
   toolFees: Record<string, bigint>
   /** Nano-dollars held for a call that may use a server-side tool whose findings become input, by the tool's kind. */
@@ -219,37 +289,58 @@ export interface TollgateSettings {
   caps: OutputCaps
   leases: Leases
   limits: Limits
-  /** Seconds a stream is read on whose caller left, by provider, where its usage is needed; to its end where none are named. */
+  /** How many seconds a stream is read on after its caller left, by provider; to its end where the provider is not named. */
   readOnSeconds: Readonly<Record<ProviderName, number>>
-  /** How long who changed which key is kept. */
+  /** Headers by which callers name the session a call belongs to, besides those of known clients; lower case. */
+  sessionHeaders: readonly string[]
+  /** How many hours responses can be named by their ids, by the users they were made for; 0: none is kept. */
+  keptResponsesHours: number
+  /** How many days the audit log of key changes is kept. */
   auditLogDays: number
-  /** Places that are not public and may be called all the same: `host`, `host:port`, `10.1.0.0/16`. */
+  /** Private addresses that may be called: `host`, `host:port`, `10.1.0.0/16`. */
   allowedAddresses: readonly string[]
-  /** Where browsers reach Tollgate: `https://gate.example.com`, without a path; null where each request says it. */
+  /** Where browsers reach Tollgate: `https://gate.example.com`, without a path; null to use each request's own host. */
   publicUrl: string | null
   /** `https://app.example.com`, `https://*.example.com`, `http://localhost:*`; `*` for all, without cookies. */
   corsOrigins: readonly string[]
-  /** Addresses and ranges of peers that say truly whom they speak for. */
+  /** Addresses and ranges of proxies whose X-Forwarded-For is believed. */
   trustedProxies: readonly string[]
   serviceKeys: readonly ServiceKeySetting[]
+  outbox: readonly ConsumerSetting[]
   oidc: readonly OidcIssuer[]
   sessions: SessionSettings
   rateLimits: RateLimitSettings
-  /** A secret: REDIS_URL, where processes share their rate limits. Null: each has its own. */
+  /** A secret: REDIS_URL, through which processes share their rate limits. Null where each process counts for itself. */
   redisUrl: string | null
 }
 
-/** A provider's key as its own environment variable has it. */
+/** A provider's key from its own environment variable. */
 export interface EnvironmentKey {
   variable: string
   apiKey: string
 }
 
+/** What all calls together may spend. */
+export interface ProxyBudget {
+  /** Microcredits; a dollar is a thousand credits. */
+  amount: bigint
+  /** As ledger_window_start reads it; null: of all time. */
+  window: string | null
+}
+
 export interface Config extends TollgateSettings {
   file: string | null
   deployments: readonly Deployment[]
+  /** Entries of the file that can't be served here: their siblings are, and a call of a group that has none left is told why. */
+  leftOut: readonly LeftOut[]
   modelGroupAlias: Readonly<Record<string, string>>
-  /** By provider, and `provisioning`: what stands in for a key that is not stored. */
+  /** Aliases that are called and not listed. */
+  hiddenAliases: readonly string[]
+  /** Where calls are told of. */
+  traceSinks: readonly TraceSink[]
+  /** The name that spans are sent under. */
+  traceService: string
+  /** The environment's keys, by provider, and `provisioning`: used where no key is stored. */
   environmentKeys: Readonly<Record<ProviderName, EnvironmentKey>>
   masterKey: string | null
   /** The header that names a key before all others, in lower case: `litellm_key_header_name`; null where none is configured. */
@@ -257,6 +348,13 @@ export interface Config extends TollgateSettings {
   databaseUrl: string | null
   dropParams: boolean
   numRetries: number
+  routing: RoutingSettings
+  /** The status of a call that a budget of a virtual key, user, team or customer refuses. */
+  budgetExceededStatus: number
+  /** What all calls together may spend: `litellm_settings.max_budget`; null: nothing bounds them together. */
+  proxyBudget: ProxyBudget | null
+  /** What a virtual key is made with where its maker says nothing: `default_key_generate_params`, as it was written. */
+  keyDefaults: Readonly<Record<string, JsonValue>>
   requestTimeoutMs: number
   warnings: readonly Problem[]
 }

@@ -7,7 +7,7 @@ import type { Source } from './source.ts'
 
 export type ProviderKey = Pick<Deployment, 'apiKey' | 'apiKeySource' | 'keyWritten'>
 
-const NO_KEY: ProviderKey = { apiKey: null, apiKeySource: null, keyWritten: false }
+export const NO_KEY: ProviderKey = { apiKey: null, apiKeySource: null, keyWritten: false }
 const SENDABLE = /^[\x21-\x7e]+$/
 const HEADER_NAME = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/
 const OWN_HEADERS = new Set([
@@ -22,24 +22,24 @@ const OWN_HEADERS = new Set([
 ])
 
 export interface KeyContext {
-  /** Null where the model named none: that was reported, so a missing key isn't. */
+  /** Null where the model names no provider: that was reported, so a missing key is not. */
   provider: ProviderName | null
   apiBase: string | null
-  /** A missing key is nothing to say at start: a wildcard nobody has to use, or a canned response. */
+  /** A missing key is not reported at start: the deployment is a wildcard that nobody has to use, or a canned response. */
   quiet: boolean
-  /** Nobody is called, so no key is missing. */
+  /** No provider is called, so no key is missing. */
   mock: boolean
 }
 
 /** The key as written, else from the provider's standard variables. */
 export function readApiKey(field: Field, context: KeyContext): ProviderKey {
   const { provider } = context
-  const quiet = context.quiet || context.mock
   if (provider === null) {
     field.text('a key', true)
     return NO_KEY
   }
   const facts = factsOf(field, provider)
+  const quiet = context.quiet || context.mock || facts.isOwnServer === true
   const variables = facts.keyVariables
   const variable = field.variableName
   if (!field.empty && variable === null) {
@@ -76,14 +76,11 @@ function standardKey(field: Field, provider: ProviderName, context: KeyContext):
     const apiKey = sendable(field, value, `the environment variable ${name}`)
     return apiKey === null ? NO_KEY : { apiKey, apiKeySource: name, keyWritten: false }
   }
-  if (field.empty && !context.mock) {
-    const fix = `set ${keyVariables.join(' or ')}, write api_key, or store one while Tollgate runs`
-    field.warn(`no key for ${provider}: only callers with a key of their own can use it`, fix, context.quiet)
-  }
+  if (field.empty && !context.mock) field.keyless(provider, keyVariables, context.quiet)
   return NO_KEY
 }
 
-/** What the providers' own variables hold. One that can't be sent is no key; where a deployment would use it, that is said. */
+/** The keys in the providers' own variables. One that can't be sent in a header is ignored, and reported where a deployment would use it. */
 export function readEnvironmentKeys(source: Source): Record<ProviderName, EnvironmentKey> {
   const variables = Object.entries(source.providers).map(([name, facts]) => [name, facts.keyVariables] as const)
   const found = [...variables, ['provisioning', ['PROVISIONING_KEY']] as const].flatMap(([name, candidates]) => {
@@ -102,7 +99,7 @@ export function mayUseStandardKey({ domain }: Pick<ProviderFacts, 'domain'>, api
   if (apiBase === null) return true
   const { hostname, protocol } = new URL(apiBase)
   if (isLoopback(hostname)) return true
-  // Over http everybody on the way reads along.
+  // Over http everybody on the way can read the key.
   return protocol === 'https:' && isWithin(hostname, domain)
 }
 
@@ -122,7 +119,8 @@ function isLoopback(hostname: string): boolean {
   return hostname === 'localhost' || hostname === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(hostname)
 }
 
-function sendable(field: Field, value: string | null, what: string): string | null {
+/** A text that fits into a header, less the white space around it. */
+export function sendable(field: Field, value: string | null, what: string): string | null {
   const trimmed = value?.trim() ?? ''
   if (trimmed === '') return null
   if (SENDABLE.test(trimmed)) return trimmed
@@ -132,16 +130,20 @@ function sendable(field: Field, value: string | null, what: string): string | nu
   )
 }
 
-export function readApiBase(field: Field): string | null {
+/** @param complain about a text that is no such URL. */
+export function readApiBase(
+  field: Field,
+  complain = (message: string, fix: string): null => field.error(message, fix),
+): string | null {
   const text = field.text('a URL')?.trim()
   if (text === undefined || text === '') return null
   const example = `write ${field.name}: https://api.example.com/v1`
   const url = URL.canParse(text) ? new URL(text) : null
   if (url === null || (url.protocol !== 'https:' && url.protocol !== 'http:'))
-    return field.mismatch('an http(s) URL', example)
+    return complain(`expected an http(s) URL, found ${field.found}`, example)
   if (url.username !== '' || url.password !== '')
-    return field.error('the URL holds credentials', `put them in api_key; ${example}`)
-  if (url.search !== '' || url.hash !== '') return field.error('the URL has a query or a fragment', example)
+    return complain('the URL holds credentials', `put them in api_key; ${example}`)
+  if (url.search !== '' || url.hash !== '') return complain('the URL has a query or a fragment', example)
   return `${url.origin}${url.pathname}`.replace(/\/+$/, '')
 }
 

@@ -1,4 +1,4 @@
-/** What `check-config` prints of who may call, from where and how often. No secret: of a Redis its host, of a client secret that it is set. */
+/** What `check-config` prints about callers and about who is told of events: who may call, from where and how often. It shows no secret: only the host of a Redis, and whether a client secret is set. */
 import type { Config, KeyLimits, OidcIssuer, ServiceKeySetting } from './config.ts'
 
 export function describeCallers(config: Config): string[] {
@@ -10,6 +10,7 @@ export function describeCallers(config: Config): string[] {
     `identity providers: ${listed(config.oidc.map(({ issuer }) => issuer))}`,
     ...config.oidc.map((issuer) => `  ${describeIssuer(issuer)}`),
     describeSessions(config),
+    ...describeOutbox(config),
     `public URL: ${publicUrl ?? 'as each request says'}`,
     `pages of other sites that may call: ${listed(corsOrigins)}`,
     `trusted proxies: ${listed(trustedProxies)}`,
@@ -38,6 +39,14 @@ function describeIssuer(issuer: OidcIssuer): string {
     `system administrators: ${admins}`,
     login === null ? 'nobody logs in here' : `people log in as client ${login.clientId}, ${secret} a secret`,
   ].join(', ')
+}
+
+function describeOutbox({ outbox }: Config): string[] {
+  if (outbox.length === 0) return []
+  const lines = outbox.map(
+    ({ name, types, receiver }) => `  ${name}: ${receiver.kind} at ${hostOf(receiver.url)}, events ${types.join(' ')}`,
+  )
+  return ['consumers of events:', ...lines]
 }
 
 function describeSessions({ sessions }: Config): string {
@@ -73,7 +82,7 @@ function limitsIn({ requestsPerMinute, tokensPerMinute, callsAtOnce }: KeyLimits
   return limits.flatMap(([most, what]) => (most === null ? [] : [`${most} ${what}`]))
 }
 
-/** Never what is before the host: a password. */
+/** Leaves out what precedes the host: a password. */
 function hostOf(url: string): string {
   return new URL(url).host
 }

@@ -1,6 +1,6 @@
 /**
- * What `check-config` prints about a configuration that loads: everything that decides who may call,
- * where a call goes and what it costs, no secret.
+ * What `check-config` prints about a configuration that loads: everything that decides who may call, where a call goes and what it
+ * costs. It shows no secret.
  */
 
 import { trimDecimal } from '../../providers/decimal.ts'

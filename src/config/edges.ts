@@ -1,4 +1,4 @@
-/** What the outside of Tollgate is: its own address, sites whose pages may call it, proxies in front of it. */
+/** What surrounds Tollgate: its public address, the sites whose pages may call it, the proxies in front of it. */
 import { createCors } from '../http/cors.ts'
 import { createClientOf } from '../http/trusted-proxies.ts'
 import type { Field } from './field.ts'
@@ -22,7 +22,7 @@ function readOrigin(entry: Field): string[] {
   }
 }
 
-/** One that can't be understood stops the start: it decides whose word is taken for a caller's address. */
+/** An entry that can't be read stops the start: it decides which proxy may state a caller's address. */
 export function readTrustedProxies(field: Field | null): string[] {
   return (field?.list() ?? []).flatMap((entry) => {
     const range = entry.text('an address')?.trim() ?? ''

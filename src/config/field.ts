@@ -6,7 +6,7 @@
 import { isMap, isScalar, isSeq, type Node } from 'yaml'
 import { parseDecimal } from '../../providers/decimal.ts'
 import type { JsonValue } from './config.ts'
-import { mayHoldSecret, NO_EFFECT, showName, showText } from './problem.ts'
+import { mayHoldSecret, NO_EFFECT, showName, showText, UNKNOWN_SETTING } from './problem.ts'
 import type { Source } from './source.ts'
 
 const FROM_ENV = 'os.environ/'
@@ -32,8 +32,18 @@ export class Field {
   readonly name: string
   readonly line: number | null
   readonly node: Node | null
+  /** The same list in files that this one includes: its entries follow. */
+  readonly #further: readonly Field[]
 
-  constructor(source: Source, path: string, name: string, line: number | null, node: Node | null) {
+  constructor(
+    source: Source,
+    path: string,
+    name: string,
+    line: number | null,
+    node: Node | null,
+    further: readonly Field[] = [],
+  ) {
+    this.#further = further
     this.source = source
     this.path = path
     this.name = name
@@ -49,6 +59,21 @@ export class Field {
   warn(message: string, fix: string, quiet = false): void {
     const problem = { severity: 'warning' as const, line: this.line, path: this.path, message, fix }
     this.source.report(quiet ? { ...problem, quiet } : problem)
+  }
+
+  /** No key was found for the provider that this field could have held one for. */
+  keyless(provider: string, variables: readonly string[], quiet: boolean): void {
+    const { line, path } = this
+    const message = `no key for ${provider}: only callers with a key of their own can use it`
+    const fix = `set ${variables.join(' or ')}, write api_key, or store one while Tollgate runs`
+    const problem = { severity: 'warning' as const, line, path, message, fix, keyless: { provider, variables } }
+    this.source.report(quiet ? { ...problem, quiet } : problem)
+  }
+
+  /** A protection that isn't there: whoever starts has to accept it by this field's name. */
+  unenforced(message: string, fix: string): void {
+    const { line, path, name } = this
+    this.source.report({ severity: 'warning', line, path, message, fix, unenforced: name })
   }
 
   noEffect(fix = 'nothing to do; it may be left out', quiet = false): void {
@@ -74,7 +99,17 @@ export class Field {
     return new Section(this, fields)
   }
 
+  /** The same place, with a list of another file behind its own. */
+  extendedBy(other: Field): Field {
+    const { source, path, name, line, node } = this
+    return new Field(source, path, name, line, node, [...this.#further, other])
+  }
+
   list(): Field[] {
+    return [...this.#own(), ...this.#further.flatMap((field) => field.list())]
+  }
+
+  #own(): Field[] {
     if (this.empty) return []
     if (isSeq(this.node)) {
       return this.node.items.map((item, index) => {
@@ -86,13 +121,17 @@ export class Field {
     return []
   }
 
-  /** The name as a message may show it. */
+  /** The name, safe to show in a message. */
   get label(): string {
     return showName(this.name)
   }
 
   get isMap(): boolean {
     return isMap(this.node)
+  }
+
+  get isList(): boolean {
+    return isSeq(this.node)
   }
 
   /** A text as written: `os.environ/NAME` stays what it is. */
@@ -186,7 +225,7 @@ export class Field {
     return otherwise(this)
   }
 
-  /** How this value may be shown in a message. */
+  /** The value, safe to show in a message. */
   get found(): string {
     if (this.empty) return 'nothing'
     if (isMap(this.node)) return 'a map'
@@ -218,7 +257,7 @@ export class Field {
   }
 }
 
-/** A map being read: what nobody took by the end is unknown. */
+/** A map that is being read: fields that were not taken by the end are unknown. */
 export class Section {
   readonly place: Field
   readonly fields: readonly Field[]
@@ -247,7 +286,7 @@ export class Section {
     return rest
   }
 
-  /** The names taken so far: what may stand here, once everything was asked for. */
+  /** The names taken so far: once everything was read, these are the known names. */
   get known(): string {
     return [...this.#taken].join(', ')
   }
@@ -256,7 +295,7 @@ export class Section {
   finish(accepted: ReadonlySet<string>, known = ''): void {
     for (const field of this.rest()) {
       if (accepted.has(field.name)) field.noEffect()
-      else field.warn('unknown setting, ignored', known === '' ? 'check the spelling' : `known here: ${known}`)
+      else field.warn(UNKNOWN_SETTING, known === '' ? 'check the spelling' : `known here: ${known}`)
     }
   }
 }

@@ -1,36 +1,36 @@
 /**
- * Settings LiteLLM knows that change nothing here. They are accepted, so that an existing file starts as it is, and each is
- * named by check-config, so that nobody believes in a limit or a fallback that isn't there.
+ * LiteLLM's settings that have no effect here. They are accepted, so that an existing file starts unchanged, and each is
+ * named by check-config, so that nobody relies on a limit or a fallback that does not exist.
  */
 
 const names = (text: string): ReadonlySet<string> => new Set(text.trim().split(/\s+/))
 
-export const TOP_LEVEL =
-  names(`callback_settings include mcp_servers mcp_tools guardrails credential_list files_settings
+export const TOP_LEVEL = names(`callback_settings mcp_servers mcp_tools guardrails credential_list files_settings
   finetune_settings prompts vector_store_registry search_tools assistant_settings`)
 
 export const ENTRY = names('rpm tpm tags access_groups')
 
-export const LITELLM_PARAMS = names(`api_version extra_query azure_ad_token max_retries num_retries order
-  max_parallel_requests additional_drop_params modify_params max_budget budget_duration tags
-  mock_timeout mock_delay litellm_credential_name base_model use_in_pass_through use_litellm_proxy merge_reasoning_content_in_choices
-  region_name custom_llm_provider vertex_project vertex_location vertex_credentials aws_access_key_id aws_secret_access_key
-  aws_region_name model_info caching cache fallbacks context_window_fallbacks stream_chunk_size ssl_verify configurable_clientside_auth_params
+export const LITELLM_PARAMS = names(`api_version extra_query azure_ad_token max_retries
+  additional_drop_params modify_params max_budget budget_duration
+  mock_timeout mock_delay litellm_credential_name use_in_pass_through use_litellm_proxy merge_reasoning_content_in_choices
+  region_name vertex_ai_project vertex_ai_location vertex_project vertex_location vertex_credentials aws_access_key_id aws_secret_access_key
+  aws_region_name aws_session_token aws_bedrock_runtime_endpoint aws_profile_name aws_role_name aws_session_name
+  aws_web_identity_token aws_sts_endpoint aws_external_id aws_batch_role_arn s3_region_name s3_bucket_name model_info caching cache fallbacks context_window_fallbacks stream_chunk_size ssl_verify configurable_clientside_auth_params
   default_api_key_tpm_limit default_api_key_rpm_limit stream stream_options guardrails litellm_trace_id
   auto_router_config auto_router_config_path auto_router_default_model auto_router_embedding_model tiered_pricing off_peak_pricing
   search_context_cost_per_query`)
 
-export const LITELLM_SETTINGS = names(`modify_params additional_drop_params enable_json_schema_validation fallbacks
-  context_window_fallbacks content_policy_fallbacks default_fallbacks allowed_fails cooldown_time force_ipv4 cache cache_params
-  enable_redis_auth_cache success_callback failure_callback callbacks service_callbacks turn_off_message_logging
-  redact_user_api_key_info json_logs set_verbose max_budget budget_duration max_internal_user_budget
+export const LITELLM_SETTINGS = names(`modify_params additional_drop_params enable_json_schema_validation
+  force_ipv4 cache cache_params
+  enable_redis_auth_cache service_callbacks turn_off_message_logging
+  redact_user_api_key_info json_logs set_verbose max_internal_user_budget
   internal_user_budget_duration max_end_user_budget max_end_user_budget_id cost_discount_config cost_margin_config
-  include_cost_in_streaming_usage disable_end_user_cost_tracking timezone default_key_generate_params
+  include_cost_in_streaming_usage disable_end_user_cost_tracking timezone
   upperbound_key_generate_params key_generation_settings default_team_params default_internal_user_params default_team_settings
-  network_mock check_provider_endpoint model_alias_map request_timeout_in_seconds stream_timeout ssl_verify telemetry
+  network_mock check_provider_endpoint model_alias_map request_timeout_in_seconds ssl_verify telemetry
   return_response_headers forward_traceparent_to_llm_provider audit_log_callbacks store_audit_logs public_routes
   langfuse_default_tags default_redis_batch_cache_expiry max_ui_session_budget default_max_internal_user_budget
-  guardrails suppress_debug_info num_retries_per_request retry_policy use_aiohttp_transport`)
+  guardrails suppress_debug_info num_retries_per_request use_aiohttp_transport`)
 
 export const GENERAL_SETTINGS = names(`database_connection_pool_limit database_connection_timeout database_type
   allow_requests_on_db_unavailable store_model_in_db alerting alerting_threshold alert_types alerting_args alert_to_webhook_url
@@ -46,10 +46,7 @@ export const GENERAL_SETTINGS = names(`database_connection_pool_limit database_c
   use_azure_key_vault use_google_kms ui_access_mode salt_key disable_master_key_return supported_db_objects`)
 
 export const ROUTER_SETTINGS =
-  names(`routing_strategy routing_strategy_args redis_host redis_port redis_password redis_url
-  retry_after stream_timeout retry_policy model_group_retry_policy allowed_fails allowed_fails_policy cooldown_time
-  disable_cooldowns enable_pre_call_checks fallbacks context_window_fallbacks content_policy_fallbacks default_fallbacks
-  max_fallbacks enable_tag_filtering tag_filtering_match_any provider_budget_config default_max_parallel_requests
-  optional_pre_call_checks cache_responses cache_kwargs caching_groups client_ttl default_litellm_params polling_interval
-  set_verbose debug_level alerting_config assistants_config default_priority ignore_invalid_deployments max_retries
-  enable_health_check_routing`)
+  names(`redis_host redis_port redis_password redis_url enable_pre_call_checks provider_budget_config
+  optional_pre_call_checks cache_responses cache_kwargs caching_groups client_ttl default_litellm_params
+  polling_interval set_verbose debug_level alerting_config assistants_config default_priority
+  ignore_invalid_deployments max_retries enable_health_check_routing`)

@@ -1,4 +1,4 @@
-/** Tells a master key that guards something from one an attacker tries first. */
+/** Tells a strong master key from one that an attacker tries first. */
 
 const LEAST_LENGTH = 20
 const LEAST_REST = 12

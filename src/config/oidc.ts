@@ -5,7 +5,7 @@ import type { Field, Section } from './field.ts'
 const KNOWN =
   'issuer, audience, jwks_uri, user_claim, organization_claim, roles_claim, admin_roles, client_id, client_secret, scopes'
 const LOOPBACK = /^(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])$/
-/** What a login needs to say who somebody is, and no more. */
+/** The least that a login needs to identify a person. */
 const SCOPES = 'openid profile email'
 
 export function readOidc(field: Field | null): OidcIssuer[] {

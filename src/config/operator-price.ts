@@ -1,3 +1,5 @@
+import type { Units } from '../../providers/usage.ts'
+
 /** One whole-request tier of an operator's price: it prices every token of a request whose input is larger than `above` tokens. */
 export interface OperatorTier {
   above: number
@@ -20,6 +22,10 @@ export interface OperatorPrice {
   audioInput: bigint | null
   audioOutput: bigint | null
   imageOutput: bigint | null
-  /** Ascending by `above`. A rate missing in a tier is that of the next lower tier which states it. */
+  /** The rate of image tokens in the input; left out where nothing was written. */
+  imageInput?: bigint
+  /** Nano-dollars per million units, for the units that have a price. */
+  units?: Readonly<Partial<Record<keyof Units, bigint>>>
+  /** Ascending by `above`. A tier without a rate takes that of the next lower tier that has one. */
   tiers: OperatorTier[]
 }

@@ -1,18 +1,19 @@
-/** The prices an operator wrote into a deployment, in LiteLLM's words: dollars per token. */
+/** Reads the prices an operator wrote into a deployment, under LiteLLM's names: dollars per token. */
 
+import type { Unit } from '../../providers/usage.ts'
 import type { Field, Section } from './field.ts'
 import type { OperatorPrice, OperatorTier } from './operator-price.ts'
 
 /** Nano-dollars per million tokens in a dollar per token, as a power of ten. */
 const SCALE = 15
 
-/** $10 000 per million tokens: nobody charges that, but "2.5 dollars per million" written as 2.5 per token looks like it. */
+/** $10 000 per million tokens. Nobody charges that; it means that a price per million was written as a price per token. */
 const IMPLAUSIBLE = 10n ** 13n
 
 /** $1 000 per token. Beyond it amounts stop fitting the ledger's columns. */
 const MOST = 10n ** 18n
 
-type Rate = Exclude<keyof OperatorPrice, 'tiers'>
+type Rate = Exclude<keyof OperatorPrice, 'tiers' | 'units' | 'imageInput'>
 type TierRate = Exclude<keyof OperatorTier, 'above'>
 
 const RATES: Readonly<Record<string, Rate>> = {
@@ -25,6 +26,16 @@ const RATES: Readonly<Record<string, Rate>> = {
   output_cost_per_audio_token: 'audioOutput',
   output_cost_per_image_token: 'imageOutput',
 }
+
+/** LiteLLM's names for prices of other units than tokens. A price per second is stored per million milliseconds. */
+const UNIT_RATES: Readonly<Record<string, { unit: Unit; scale: number }>> = {
+  output_cost_per_image: { unit: 'images', scale: SCALE },
+  input_cost_per_image: { unit: 'imagesRead', scale: SCALE },
+  input_cost_per_character: { unit: 'characters', scale: SCALE },
+  input_cost_per_second: { unit: 'milliseconds', scale: SCALE - 3 },
+  output_cost_per_second: { unit: 'milliseconds', scale: SCALE - 3 },
+}
+const IMAGE_TOKENS = 'input_cost_per_image_token'
 
 const TIER_RATES: Readonly<Record<string, TierRate>> = {
   input_cost_per_token: 'input',
@@ -43,11 +54,17 @@ const OTHER_COST = /_cost_per_|_cost$|_cost_above_|_cost_(?:flex|priority|batche
 export function readOperatorPrice(sections: readonly (Section | null)[]): OperatorPrice | null {
   const rates = new Map<Rate, bigint>()
   const tiers = new Map<number, Map<TierRate, bigint>>()
+  const apart: Apart = { units: new Map(), imageInput: null }
   for (const section of sections) {
     if (section === null) continue
-    for (const field of section.fields) readCost(section, field, rates, tiers)
+    const units = new Map<Unit, bigint>()
+    for (const field of section.fields) {
+      if (!readApart(section, field, apart, units)) readCost(section, field, rates, tiers)
+    }
+    for (const [unit, value] of units) if (!apart.units.has(unit)) apart.units.set(unit, value)
   }
-  if (rates.size === 0 && tiers.size === 0) return null
+  moveImagePrice(apart.units)
+  if (rates.size === 0 && tiers.size === 0 && apart.units.size === 0 && apart.imageInput === null) return null
   const rate = (name: Rate): bigint | null => rates.get(name) ?? null
   return {
     input: rate('input'),
@@ -58,8 +75,47 @@ export function readOperatorPrice(sections: readonly (Section | null)[]): Operat
     audioInput: rate('audioInput'),
     audioOutput: rate('audioOutput'),
     imageOutput: rate('imageOutput'),
+    ...(apart.imageInput === null ? {} : { imageInput: apart.imageInput }),
+    ...(apart.units.size === 0 ? {} : { units: Object.fromEntries(apart.units) }),
     tiers: [...tiers].sort(([a], [b]) => a - b).map(([above, of]) => tierOf(above, of)),
   }
+}
+
+/** The rates that few models have. */
+interface Apart {
+  units: Map<Unit, bigint>
+  imageInput: bigint | null
+}
+
+/** Takes the price of one unit, if the setting is one. LiteLLM has two names for the price of a second: the dearer one counts. */
+function readApart(section: Section, field: Field, apart: Apart, units: Map<Unit, bigint>): boolean {
+  const { name } = field
+  if (name === IMAGE_TOKENS) {
+    section.take(name)
+    apart.imageInput ??= dollarsPerToken(field)
+    return true
+  }
+  const known = own(UNIT_RATES, name)
+  if (known === undefined) return false
+  section.take(name)
+  const value = dollarsPerUnit(field, known.scale)
+  const before = units.get(known.unit)
+  if (value !== null && (before === undefined || value > before)) units.set(known.unit, value)
+  return true
+}
+
+/** As in LiteLLM, an image that is made costs as much as one that is sent, where it has no price of its own. */
+function moveImagePrice(units: Map<Unit, bigint>): void {
+  const price = units.get('imagesRead')
+  if (price === undefined || units.has('images')) return
+  units.delete('imagesRead')
+  units.set('images', price)
+}
+
+function dollarsPerUnit(field: Field, scale: number): bigint | null {
+  const value = field.decimal(scale, 'dollars, 0 or more', '0.04')
+  if (value === null || value <= MOST) return value
+  return field.mismatch('dollars, at most 1000', `write ${field.name}: 0.04`)
 }
 
 function tierOf(above: number, of: ReadonlyMap<TierRate, bigint>): OperatorTier {

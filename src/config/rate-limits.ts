@@ -5,7 +5,7 @@ import type { Field, NumberRule, Section } from './field.ts'
 const COUNT: NumberRule = { what: 'a whole number, 1 or more', example: '100', least: 1, whole: true, most: 1e12 }
 const NONE: ReadonlySet<string> = new Set()
 
-/** The narrower of two limits counts, so a plan that says nothing leaves an organization's own. */
+/** The narrower of two limits counts, so a plan without limits keeps an organization's own. */
 export function readRateLimits(field: Field | null): RateLimitSettings {
   const section = field?.section() ?? null
   const setting = (name: string, otherwise: number) => section?.take(name).number(COUNT) ?? otherwise

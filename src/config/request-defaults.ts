@@ -1,4 +1,4 @@
-/** Request parameters written into a deployment: what a caller gets who doesn't say otherwise. */
+/** Request parameters written into a deployment: the defaults for callers who send none. */
 
 import type { JsonValue } from './config.ts'
 import type { Field, NumberRule, Section } from './field.ts'
@@ -23,10 +23,11 @@ const NUMBERS: Readonly<Record<string, NumberRule>> = {
 const OTHERS = new Set(
   `stop logit_bias logprobs user response_format tools tool_choice parallel_tool_calls functions function_call
   reasoning_effort reasoning verbosity modalities audio prediction store metadata service_tier web_search_options safety_identifier
-  prompt_cache_key prompt_cache_retention thinking dimensions encoding_format`.split(/\s+/),
+  prompt_cache_key prompt_cache_retention thinking dimensions encoding_format
+  num_ctx repeat_penalty repetition_penalty min_p keep_alive think chat_template_kwargs`.split(/\s+/),
 )
 
-/** Parameters a default must not touch: they belong to the caller, and metering relies on them. */
+/** Parameters that have no default: the caller decides them, and metering relies on them. */
 const NOT_A_DEFAULT = new Set(['model', 'messages', 'input', 'prompt', 'stream', 'stream_options'])
 
 /** Takes the request parameters, `extra_body`'s members included, out of litellm_params. */

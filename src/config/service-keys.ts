@@ -1,4 +1,4 @@
-/** `tollgate.service_keys`: the applications that call for an organization, each with a key the operator makes up. */
+/** `tollgate.service_keys`: the applications that call for an organization, each with a key that the operator chooses. */
 import { isRouteRule, ROUTE_GROUPS } from '../http/route-group.ts'
 import type { KeyLimits, ServiceKeySetting } from './config.ts'
 import type { Field, NumberRule, Section } from './field.ts'
@@ -6,14 +6,14 @@ import { weaknessOf } from './master-key.ts'
 
 const LEAST_LENGTH = 24
 const NAME = /^[a-z0-9][a-z0-9._-]{0,63}$/i
-/** Ops-Center's source and documents name its service keys: `sk-loopnet-service-key-2025`. */
+/** Ops-Center's source and documents show its service keys, such as `sk-loopnet-service-key-2025`. */
 const KNOWN_SAMPLE = /^sk-[a-z0-9-]+-service-key-20\d\d$/i
 const KNOWN =
   'name, key, organization, user, act_as, models, routes, requests_per_minute, tokens_per_minute, calls_at_once'
 
 const COUNT: NumberRule = { what: 'a whole number, 1 or more', example: '600', least: 1, whole: true, most: 1e12 }
 
-/** @param masterKey no service may have it. */
+/** @param masterKey the key that no service may have. */
 export function readServiceKeys(field: Field | null, masterKey: string | null): ServiceKeySetting[] {
   const found: ServiceKeySetting[] = []
   for (const entry of field?.list() ?? []) {
@@ -31,7 +31,7 @@ export function readServiceKeys(field: Field | null, masterKey: string | null): 
   return found
 }
 
-/** Null where the key can't be had: the service is then unknown, and its calls are refused. */
+/** Null where the key is missing: the service is then unknown, and its calls are refused. */
 function readServiceKey(section: Section): ServiceKeySetting | null {
   const name = readName(section.take('name'))
   const key = readKey(section.take('key'))
@@ -55,7 +55,7 @@ function readKey(field: Field): string | null {
   const key = field.text('a key')?.trim() ?? ''
   const fix = 'take a random one: echo "sk-$(openssl rand -hex 24)", and write key: os.environ/NAME'
   if (key === '') return field.variableName === null ? field.error('missing: the key of the service', fix) : null
-  if (KNOWN_SAMPLE.test(key)) return field.error('this key is a sample that everybody can read in documents', fix)
+  if (KNOWN_SAMPLE.test(key)) return field.error('this key is a sample from public documents', fix)
   if (key.length < LEAST_LENGTH) return field.error(`a service key has ${LEAST_LENGTH} characters or more`, fix)
   if (!/^[\x21-\x7e]+$/.test(key)) return field.error('a key has no spaces and no characters beyond ASCII', fix)
   if (field.variableName === null)

@@ -1,4 +1,4 @@
-/** `tollgate.sessions`: the cookie people are known by, and where what stands behind it is kept. */
+/** `tollgate.sessions`: the cookie that identifies people, and where sessions are kept. */
 import type { SessionSettings } from './config.ts'
 import type { Field, NumberRule } from './field.ts'
 import type { Source } from './source.ts'
@@ -12,10 +12,10 @@ const SECONDS: NumberRule = {
 }
 const EXAMPLE = 'redis://:password@host:6379/0'
 const KNOWN = 'redis_url, cookie, prefix, seconds, admin_roles'
-/** As Ops-Center names system administrators in its sessions. */
+/** The names of system administrators' roles in Ops-Center's sessions. */
 const ADMIN_ROLES = ['admin', 'system_admin']
 
-/** @param redisUrl for where the section names none. */
+/** @param redisUrl used where the section names none. */
 export function readSessions(field: Field | null, redisUrl: string | null): SessionSettings {
   const section = field?.section() ?? null
   const written = section?.take('redis_url')

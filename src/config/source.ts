@@ -21,6 +21,7 @@ import type { KnownProviders } from '../../providers/provider-name.ts'
 import { type Problem, showName } from './problem.ts'
 
 export type Env = Readonly<Record<string, string | undefined>>
+export type ReadFile = (path: string) => string | null
 
 /** Aliases may expand to this many nodes times their own aliases: far above any real file, far below a memory bomb. */
 const MAX_ALIASES = 10_000
@@ -43,24 +44,37 @@ export class Source {
   readonly #env: Env
   readonly #document: Document
   readonly #lines = new LineCounter()
-  readonly #variables = new Map<string, string>()
+  readonly #variables: Map<string, string>
   readonly #reported = new Set<string>()
 
-  constructor(text: string, file: string, env: Env, providers: KnownProviders) {
+  /** The text of a file that a value names; null where it can't be read. */
+  readonly readFile: ReadFile
+
+  /** @param variables the configuration's own, shared by its files. */
+  constructor(
+    text: string,
+    file: string,
+    { env, providers, readFile = () => null }: { env: Env; providers: KnownProviders; readFile?: ReadFile },
+    variables = new Map<string, string>(),
+  ) {
     this.file = file
+    this.readFile = readFile
+    this.#variables = variables
     this.providers = providers
     this.#env = env
     this.#document = parseDocument(text, {
       lineCounter: this.#lines,
       prettyErrors: false,
       merge: true,
+      // A key that is written twice is reported where it is read.
+      uniqueKeys: false,
       stringKeys: true,
       logLevel: 'error',
     })
     this.root = this.#readable() ? this.resolve(this.#document.contents) : null
   }
 
-  /** Adds a problem. What was said about a place is not said again: an anchor's lines are read once for each use. */
+  /** Adds a problem, once for each place: an anchor's lines are read again for each use. */
   report(problem: Omit<Problem, 'file'>): void {
     const key = JSON.stringify([problem.line, problem.path, problem.message])
     if (this.#reported.has(key)) return
@@ -87,22 +101,33 @@ export class Source {
     return node?.range ? this.#lines.linePos(node.range[0]).line : null
   }
 
-  /** What an alias stands for; any other node is itself. */
+  /** The node that an alias stands for; any other node unchanged. */
   resolve(node: Node | null): Node | null {
     return isAlias(node) ? (node.resolve(this.#document) ?? null) : node
   }
 
-  /** A map's entries with merged ones (`<<: *base`) after its own; an own entry wins. */
+  /**
+   * A map's entries, its own before merged ones (`<<: *base`); its own entry wins. When a key is written twice, the last one counts, as in
+   * LiteLLM.
+   */
   entries(map: YAMLMap): Entry[] {
     const own = new Map<string, Entry>()
     const bases: (Node | null)[] = []
     for (const pair of map.items as Pair<Node | null, Node | null>[]) {
       const name = keyName(pair.key)
       if (name === MERGE) bases.push(pair.value)
-      else if (!own.has(name)) own.set(name, { name, key: pair.key, value: pair.value })
+      else {
+        if (own.has(name)) this.#reportRepeated(pair.key)
+        own.set(name, { name, key: pair.key, value: pair.value })
+      }
     }
     for (const base of bases) this.#merge(own, this.resolve(base))
     return [...own.values()]
+  }
+
+  #reportRepeated(key: Node | null): void {
+    const message = 'this key is written twice in the same map: the last one counts, and nothing of the first'
+    this.#yamlProblem('warning', this.lineOf(key), message, 'keep one of the two')
   }
 
   #merge(into: Map<string, Entry>, base: Node | null): void {
@@ -117,18 +142,13 @@ export class Source {
   #readable(): boolean {
     let readable = true
     for (const error of this.#document.errors) {
-      const line = this.#lines.linePos(error.pos[0]).line
-      if (error.code === 'DUPLICATE_KEY') {
-        this.#yamlProblem('error', line, 'this key is written twice in the same map', 'keep one of the two')
-      } else {
-        readable = false
-        this.#yamlProblem(
-          'error',
-          line,
-          `not valid YAML: ${plainMessage(error.message)}`,
-          'check indentation, quotes and brackets there',
-        )
-      }
+      readable = false
+      this.#yamlProblem(
+        'error',
+        this.#lines.linePos(error.pos[0]).line,
+        `not valid YAML: ${plainMessage(error.message)}`,
+        'check indentation, quotes and brackets there',
+      )
     }
     for (const warning of this.#document.warnings) {
       const line = this.#lines.linePos(warning.pos[0]).line
@@ -156,7 +176,7 @@ export class Source {
     return sound
   }
 
-  /** Expanding everything once under a limit shows that walking the tree, aliases included, ends soon. */
+  /** Expands everything once, under a limit: afterwards a walk over the tree, aliases included, is known to end soon. */
   #expansionIsBounded(): boolean {
     try {
       this.#document.toJS({ maxAliasCount: MAX_ALIASES })
@@ -173,7 +193,7 @@ function keyName(key: Node | null): string {
   return typeof key.value === 'string' ? key.value : (key.source ?? String(key.value))
 }
 
-/** The YAML reader's message without the piece of the file some of them quote: it may be a secret. */
+/** The YAML reader's message without the piece of the file that some messages quote: it may be a secret. */
 function plainMessage(message: string): string {
   const [plain = ''] = message.split(/: "|; please use/s)
   return plain

@@ -1,14 +1,26 @@
-/** The `tollgate:` section: what LiteLLM has no word for. Every setting has a default; an unknown one is named, with the known. */
+/** The `tollgate:` section: settings that LiteLLM does not have. Every setting has a default; an unknown one is reported with the known names. */
 
 import { readAllowedPlace } from '../http/allowed-place.ts'
 import { DEFAULT_PRICES, readCreditsAdder, readMonthlyPrice, readStripe } from './billing-settings.ts'
-import type { BillingSettings, Leases, Limits, OutputCaps, Plan, PowerLevel, TollgateSettings } from './config.ts'
+import {
+  type BillingSettings,
+  type Leases,
+  type Limits,
+  type OutputCaps,
+  type Plan,
+  type PowerLevel,
+  type TollgateSettings,
+  UNKNOWN_OUTCOMES,
+  type UnknownOutcome,
+} from './config.ts'
 import { readCors, readPublicUrl, readTrustedProxies } from './edges.ts'
 import type { Field, NumberRule, Section } from './field.ts'
 import { readOidc } from './oidc.ts'
+import { readOutbox } from './outbox.ts'
 import { readRateLimits } from './rate-limits.ts'
 import { readServiceKeys } from './service-keys.ts'
 import { readSessions, sharedRedisUrl } from './sessions.ts'
+import { readTiers, readTimeZone } from './tiers.ts'
 
 const MEGABYTE = 1_048_576
 const NOTHING: ReadonlySet<string> = new Set()
@@ -32,7 +44,7 @@ const COUNT: NumberRule = {
 const MEMORY: NumberRule = { what: 'a number of megabytes', example: '256', moreThan: 0, most: 1_048_576 }
 const MEGABYTES: NumberRule = { what: 'a number of megabytes, at most 1024', example: '32', moreThan: 0, most: 1024 }
 
-/** The database removes none that is younger. */
+/** The database refuses to remove entries that are younger. */
 const AUDIT_DAYS: NumberRule = {
   what: 'a whole number of days, 90 or more',
   example: '400',
@@ -41,7 +53,9 @@ const AUDIT_DAYS: NumberRule = {
   most: 36_500,
 }
 
-/** 1 000 %: a larger markup is a slip. */
+const HOURS: NumberRule = { what: 'a number of hours, 0 or more', example: '24', least: 0, most: 87_600 }
+
+/** 1 000 %: a larger markup is a typing error. */
 const MOST_MARKUP = 10_000_000n
 const MOST_LEVEL = 1_000_000_000n
 
@@ -59,18 +73,24 @@ export function readTollgateSettings(place: Field, masterKey: string | null): To
   const redisUrl = sharedRedisUrl(place.source)
   const settings: TollgateSettings = {
     plans,
+    tiers: readTiers(field('tiers')),
+    timeZone: readTimeZone(field('time_zone')),
     billing: { planPrices, addCredits: readCreditsAdder(field('credits')), stripe: readStripe(place, field('stripe')) },
     powerLevels: readPowerLevels(field('power_levels')?.section() ?? null),
     allowBelowCost: field('allow_below_cost')?.flag() ?? false,
+    unknownOutcome: readUnknownOutcome(field('unknown_outcome')),
     toolFees: readDollars(field('tool_fees')?.section() ?? null, 'dollars per use, 0 or more'),
     toolSurcharges: readDollars(field('tool_surcharges')?.section() ?? null, 'dollars per call, 0 or more'),
     caps: readCaps(field('caps')?.section() ?? null),
     leases: readLeases(field('leases')),
     limits: readLimits(field('limits')?.section() ?? null),
     readOnSeconds: readReadOn(field('read_on_seconds')?.section() ?? null),
+    sessionHeaders: readHeaderNames(field('session_headers')),
+    keptResponsesHours: field('kept_responses_hours')?.number(HOURS) ?? 0,
     auditLogDays: field('audit_log_days')?.number(AUDIT_DAYS) ?? 400,
     allowedAddresses: readAddresses(field('allowed_addresses')),
     serviceKeys: readServiceKeys(field('service_keys'), masterKey),
+    outbox: readOutbox(field('outbox')),
     rateLimits: readRateLimits(field('rate_limits')),
     redisUrl,
     publicUrl: readPublicUrl(field('public_url')),
@@ -138,6 +158,14 @@ function readDollars(section: Section | null, what: string): Record<string, bigi
   return Object.fromEntries(fees)
 }
 
+function readUnknownOutcome(field: Field | null): UnknownOutcome {
+  const written = field?.text()?.trim()
+  const known = UNKNOWN_OUTCOMES.find((one) => one === written)
+  if (written !== undefined && known === undefined)
+    field?.error(`expected one of ${UNKNOWN_OUTCOMES.join(', ')}, found ${field.found}`, 'write unknown_outcome: waive')
+  return known ?? 'waive'
+}
+
 function readCaps(section: Section | null): OutputCaps {
   const tokens = (name: string, otherwise: number): number => section?.take(name).number(TOKENS) ?? otherwise
   const caps = {
@@ -186,6 +214,7 @@ function readLimits(section: Section | null): Limits {
     connections: count('connections', 10_000),
     requestsPerConnection: count('requests_per_connection', 10_000),
     unknownKeysPerMinute: count('unknown_keys_per_minute', 30),
+    refusedCallsPerSecond: count('refused_calls_per_second', 200),
     connectTimeoutMs: Math.ceil(seconds('connect_timeout_seconds', 10) * 1000),
     idleTimeoutMs: Math.ceil(seconds('idle_timeout_seconds', 300) * 1000),
     drainSeconds: seconds('drain_seconds', 30),
@@ -195,7 +224,7 @@ function readLimits(section: Section | null): Limits {
   }
   section?.finish(
     NOTHING,
-    'calls_per_key, calls_per_user, calls_per_organization, calls, provider_connections, connection_wait_seconds, fetches, fetched_megabytes, body_megabytes, bodies_megabytes, body_values, uploads_per_caller, upload_seconds, silent_seconds, connections, requests_per_connection, unknown_keys_per_minute, connect_timeout_seconds, idle_timeout_seconds, drain_seconds, client_stall_seconds, credit_wait_seconds, booking_wait_seconds',
+    'calls_per_key, calls_per_user, calls_per_organization, calls, provider_connections, connection_wait_seconds, fetches, fetched_megabytes, body_megabytes, bodies_megabytes, body_values, uploads_per_caller, upload_seconds, silent_seconds, connections, requests_per_connection, unknown_keys_per_minute, refused_calls_per_second, connect_timeout_seconds, idle_timeout_seconds, drain_seconds, client_stall_seconds, credit_wait_seconds, booking_wait_seconds',
   )
   return limits
 }
@@ -206,7 +235,16 @@ function readReadOn(section: Section | null): Record<string, number> {
   return Object.fromEntries(written.filter((entry): entry is readonly [string, number] => entry[1] !== null))
 }
 
-/** One that can't be understood stops the start: it may be what keeps callers out of a network. */
+function readHeaderNames(field: Field | null): string[] {
+  return (field?.list() ?? []).flatMap((entry) => {
+    const name = entry.text('the name of a header')?.trim().toLowerCase() ?? ''
+    if (/^[\w!#$%&'*+.^`|~-]{1,100}$/.test(name)) return [name]
+    entry.error('not the name of a header', 'write X-Conversation-Id')
+    return []
+  })
+}
+
+/** An address that can't be read stops the start: it may be what keeps callers out of a network. */
 function readAddresses(field: Field | null): string[] {
   return (field?.list() ?? []).flatMap((entry) => {
     const address = entry.text('an address')?.trim() ?? ''

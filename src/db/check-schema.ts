@@ -2,12 +2,13 @@
  * Whether a database has the schema this program works with. Writes nothing, so that the role a program runs with may own nothing.
  * Fails closed: a schema that is not understood, incomplete or changed by hand means no program.
  */
-import pg from 'pg'
+import type pg from 'pg'
 import { sqlState } from './connect.ts'
 import { NotTollgateError, SchemaBehindError, SchemaError } from './schema-error.ts'
 import { readSchemaFiles, type SchemaFiles } from './schema-files.ts'
 import { describeNewerSet, describePlan, planSchema, type SchemaPlan } from './schema-plan.ts'
 import { readSchemaState, type SchemaState } from './schema-state.ts'
+import { withClient } from './with-client.ts'
 
 /**
  * What `migrate` would do.
@@ -15,23 +16,16 @@ import { readSchemaState, type SchemaState } from './schema-state.ts'
  */
 export async function checkSchema(url: string, files?: SchemaFiles): Promise<SchemaPlan> {
   const known = files ?? (await readSchemaFiles())
-  const client = new pg.Client({
-    connectionString: url,
-    application_name: 'tollgate check',
-    connectionTimeoutMillis: 5_000,
-    statement_timeout: 10_000,
-    query_timeout: 15_000,
-  })
-  // What was asked then rejects; without a listener a broken connection would end the process.
-  client.on('error', () => {})
-  await client.connect()
-  try {
-    const state = await readState(client, known)
-    if (state.applied === null) throw new NotTollgateError(state.database)
-    return planSchema(state, known)
-  } finally {
-    await client.end()
-  }
+  return withClient(
+    url,
+    'check',
+    async (client) => {
+      const state = await readState(client, known)
+      if (state.applied === null) throw new NotTollgateError(state.database)
+      return planSchema(state, known)
+    },
+    { statement_timeout: 10_000, query_timeout: 15_000 },
+  )
 }
 
 /**

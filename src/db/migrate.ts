@@ -3,12 +3,13 @@
  * text changed. All of it is one transaction under one lock: killed at any point, nothing is left and the next run does it all.
  * Fails closed: a schema this program doesn't understand means no program.
  */
-import pg from 'pg'
+import type pg from 'pg'
 import { sqlState } from './connect.ts'
 import { MigrationError, SchemaError } from './schema-error.ts'
 import { migrationLabel, readSchemaFiles, type SchemaFiles } from './schema-files.ts'
 import { creates, type Drift, describeDrift, planSchema, type SchemaPlan } from './schema-plan.ts'
 import { type Catalogue, readCatalogue, readSchemaState, type SchemaState } from './schema-state.ts'
+import { withClient } from './with-client.ts'
 
 /** Any constant will do, as long as every tollgate uses the same. */
 const MIGRATION_LOCK = 8084_0001
@@ -49,29 +50,21 @@ export interface MigrateReport {
 export async function migrate(url: string, options: MigrateOptions = {}): Promise<MigrateReport> {
   const files = options.files ?? (await readSchemaFiles())
   const log = options.log ?? (() => {})
-  const client = new pg.Client({
-    connectionString: url,
-    application_name: 'tollgate migrate',
-    connectionTimeoutMillis: 5_000,
+  return withClient(url, 'migrate', async (client) => {
+    client.on('notice', ({ severity, message }) => {
+      if (severity === 'WARNING' && message !== undefined) log(`PostgreSQL warns: ${message}`)
+    })
+    try {
+      return await new Migrator(client, files, log).run(options.grant ?? false)
+    } catch (error) {
+      await client.query('rollback').catch(() => {})
+      if (error instanceof SchemaError || sqlState(error) !== LOCK_TIMED_OUT) throw error
+      throw new MigrationError(
+        `What was applied could not be noted, and nothing was changed: ${(error as Error).message}. ${ADVICE_LOCKED}`,
+        { cause: error },
+      )
+    }
   })
-  // What was asked then rejects; without a listener a broken connection would end the process.
-  client.on('error', () => {})
-  client.on('notice', ({ severity, message }) => {
-    if (severity === 'WARNING' && message !== undefined) log(`PostgreSQL warns: ${message}`)
-  })
-  await client.connect()
-  try {
-    return await new Migrator(client, files, log).run(options.grant ?? false)
-  } catch (error) {
-    await client.query('rollback').catch(() => {})
-    if (error instanceof SchemaError || sqlState(error) !== LOCK_TIMED_OUT) throw error
-    throw new MigrationError(
-      `What was applied could not be noted, and nothing was changed: ${(error as Error).message}. ${ADVICE_LOCKED}`,
-      { cause: error },
-    )
-  } finally {
-    await client.end()
-  }
 }
 
 class Migrator {

@@ -9,6 +9,7 @@ export interface OrganizationsTable {
   name: string
   display_name: string | null
   status: Generated<'active' | 'suspended' | 'deleted'>
+  is_budgeted: Generated<boolean>
   created_at: Generated<Date>
 }
 

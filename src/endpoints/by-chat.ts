@@ -1,4 +1,5 @@
-/** A request of another dialect on a provider that doesn't speak it: asked as a chat completion, and its response translated back. */
+/** Serves a request of another dialect on a provider that doesn't speak it: it asks a chat completion and translates the response back. */
+import { type CutTexts, noCuts } from '../../providers/cut-texts.ts'
 import { objectMembers } from '../../providers/json-members.ts'
 import type { ChatRequest, ProviderResponse, StreamReader } from '../../providers/provider.ts'
 import { chatProviderOf } from '../../providers/registry.ts'
@@ -21,21 +22,38 @@ export interface Words {
 
 /** A request that is asked by chat. */
 export interface AskedByChat {
-  /** As it was sent. */
+  /** The request as it was sent. */
   text: Buffer
+  /** The media that were cut out of it; the translation has marks in their places. */
+  cuts?: CutTexts
   translate: Translation
   words: Words
 }
 
 /** @param chatOf the chat completion for a deployment: the same object where the same is asked, which is read once. */
-export function translationBy(chatOf: (deployment: Deployment) => Json): Translation {
+export function translationBy(chatOf: (deployment: Deployment) => Json, cuts?: CutTexts): Translation {
   const read = new Map<Json, ChatRequest>()
   return (deployment) => {
     const chat = chatOf(deployment)
-    const known = read.get(chat) ?? chatRequestOf(chat)
+    const known = read.get(chat) ?? chatRequestOf(chat, cuts)
     read.set(chat, known)
     return known
   }
+}
+
+/**
+ * A request that is translated once for all deployments, and once more without the effort for those that do not reason.
+ * @param toChat the chat completion that asks the same.
+ */
+export function askedByChat(request: Pick<AskedByChat, 'text' | 'cuts' | 'words'>, toChat: () => Json): AskedByChat {
+  const chat = once(toChat)
+  const calm = once(() => {
+    const { reasoning_effort: _, ...rest } = chat()
+    return rest
+  })
+  const chatOf = (deployment: Deployment) =>
+    chat().reasoning_effort === undefined || takesEffort(chat(), deployment) ? chat() : calm()
+  return { ...request, translate: translationBy(chatOf, request.cuts) }
 }
 
 /** @throws {TollgateError} 400, naming what can't be translated, or what the provider can't honour. */
@@ -43,7 +61,7 @@ export function termsByChat(asked: AskedByChat, deployment: Deployment): Terms {
   return inWords(asked, chatTerms(asked.translate(deployment), deployment))
 }
 
-/** What has to be fetched for those that fetch nothing themselves. @param remake the same request with what was fetched. */
+/** Media that are fetched here for deployments that fetch nothing. @param remake makes the same request with what was fetched. */
 export function mediaByChat(
   asked: AskedByChat,
   deployments: readonly Deployment[],
@@ -57,18 +75,18 @@ export function mediaByChat(
   const mustInline = (url: string) => inline.some((must) => must(url))
   return remoteMedia(asked.translate(first), mustInline, ({ json: { messages } }) =>
     remake((deployment) => {
-      const filled = chatRequestOf({ ...asked.translate(deployment).json, messages })
+      const filled = chatRequestOf({ ...asked.translate(deployment).json, messages }, asked.cuts)
       return inWords(asked, chatTerms(filled, deployment))
     }),
   )
 }
 
-function chatRequestOf(json: Json): ChatRequest {
+function chatRequestOf(json: Json, cuts: CutTexts = noCuts()): ChatRequest {
   const text = Buffer.from(JSON.stringify(json))
-  return readChatRequest({ text, members: objectMembers(text), json })
+  return readChatRequest({ text, members: objectMembers(text), json, cuts })
 }
 
-/** Clients ask every model to think; the ones that don't would refuse the request for that. */
+/** Clients ask every model to think. A model that doesn't would refuse the request, so that member is left out. */
 export function takesEffort(chat: Json, { provider: name, upstreamModel }: Deployment): boolean {
   const provider = chatProviderOf(name)
   return (
@@ -77,7 +95,7 @@ export function takesEffort(chat: Json, { provider: name, upstreamModel }: Deplo
   )
 }
 
-/** Whether the model can't honour a member of it. */
+/** True if the model can't honour a member of it. */
 export function refuses(
   chat: Json,
   { provider, upstreamModel }: Pick<Deployment, 'provider' | 'upstreamModel'>,
@@ -100,7 +118,7 @@ function inWords({ text, words }: AskedByChat, terms: Terms): Terms {
   }
 }
 
-/** Made once, when it is asked for. */
+/** The value is made once, when it is first needed. */
 export function once<Value>(make: () => Value): () => Value {
   let made: { value: Value } | null = null
   return () => {

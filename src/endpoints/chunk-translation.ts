@@ -1,12 +1,12 @@
-/** A stream of chat completion chunks in another dialect: bytes of the chat's reader in, events out, all else the reader's. */
+/** Translates a stream of chat completion chunks into another dialect: it takes the chat reader's bytes and returns events. */
 import { asObject, parseJson } from '../../providers/json.ts'
 import type { StreamPart, StreamReader } from '../../providers/provider.ts'
 import { createSseFrames, parseFrame } from '../../providers/sse-frames.ts'
 
 export interface ChunkEvents {
-  /** The events that a chunk becomes, which may be none. */
+  /** The events that a chunk becomes; there may be none. */
   read(chunk: Readonly<Record<string, unknown>>): string
-  /** What ends the response, with its usage as it is shown. */
+  /** The end of the response, with the usage that callers see. */
   end(cost: string | null, usage: unknown): string
 }
 
@@ -17,34 +17,44 @@ export function translateChunks(chat: StreamReader, events: ChunkEvents): Stream
     const out = chunk === null ? '' : events.read(chunk)
     return out === '' ? null : Buffer.from(out)
   })
-  const translated = (bytes: Buffer | null) => (bytes === null ? null : scanner.push(bytes))
+
+  return readerThrough(chat, scanner.push, (cost, usage) => Buffer.from(events.end(cost, usage)))
+}
+
+/** A reader that translates the bytes of another one and its end. All other members are that reader's. */
+export function readerThrough(
+  reader: StreamReader,
+  translate: (bytes: Buffer) => Buffer | null,
+  usageFrame: StreamReader['usageFrame'],
+): StreamReader {
+  const translated = (bytes: Buffer | null) => (bytes === null ? null : translate(bytes))
   const part = ({ bytes, ...rest }: StreamPart): StreamPart => ({ bytes: translated(bytes), ...rest })
 
   return {
-    push: (chunk) => part(chat.push(chunk)),
-    end: () => part(chat.end()),
+    push: (chunk) => part(reader.push(chunk)),
+    end: () => part(reader.end()),
     get reading() {
-      return chat.reading
+      return reader.reading
     },
     get isFinal() {
-      return chat.isFinal
+      return reader.isFinal
     },
     get finishReasons() {
-      return chat.finishReasons
+      return reader.finishReasons
     },
     get hasContent() {
-      return chat.hasContent
+      return reader.hasContent
     },
     get frames() {
-      return chat.frames
+      return reader.frames
     },
     get shownBytes() {
-      return chat.shownBytes
+      return reader.shownBytes
     },
-    outputText: () => chat.outputText(),
-    shownText: (position) => chat.shownText(position),
-    textSince: (position) => chat.textSince(position),
-    usageFrame: (cost, usage) => Buffer.from(events.end(cost, usage)),
-    stopFrames: () => translated(chat.stopFrames()) ?? Buffer.alloc(0),
+    outputText: () => reader.outputText(),
+    shownText: (position) => reader.shownText(position),
+    textSince: (position) => reader.textSince(position),
+    usageFrame,
+    stopFrames: () => translated(reader.stopFrames()) ?? Buffer.alloc(0),
   }
 }

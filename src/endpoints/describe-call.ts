@@ -1,4 +1,4 @@
-/** What OpenAPI says of every call of a model, whatever its endpoint. */
+/** What OpenAPI says about every call of a model, whatever its endpoint. */
 import type { RouteConfig } from '@hono/zod-openapi'
 import { CREDENTIAL, errorSchema } from '../api/describe-route.ts'
 
@@ -13,7 +13,8 @@ export const callParameters: NonNullable<RouteConfig['parameters']> = [
     name: 'X-Power-Level',
     in: 'header',
     schema: { type: 'string', enum: ['eco', 'balanced', 'precision'] },
-    description: 'Multiplies the price: eco 0.5, balanced 1, precision 2. Precedes the same member of the body.',
+    description:
+      'Multiplies the price: eco 0.5, balanced 1, precision 2. Takes precedence over the same member of the body.',
   },
   {
     name: 'X-Org-ID',
@@ -24,6 +25,11 @@ export const callParameters: NonNullable<RouteConfig['parameters']> = [
     name: 'X-User-ID',
     in: 'header',
     ...text('The member who pays, for services that may act as members.'),
+  },
+  {
+    name: 'X-Tollgate-Run',
+    in: 'header',
+    ...text('The id of a run, from POST /v1/runs: the call counts on its budget too.'),
   },
   {
     name: 'X-Tollgate-Quote',
@@ -40,7 +46,7 @@ export const callParameters: NonNullable<RouteConfig['parameters']> = [
     in: 'header',
     schema: { type: 'string', maxLength: 255 },
     description:
-      'The same key and body again: 409 while the call runs, then the same JSON response for 24 hours. A finished stream, and a response that is not kept (above 256 kB, or not among the newest 1,000 of the user), is 409 with its call id.',
+      'A request with the same key and body gets 409 while the call runs, and then the same JSON response for 24 hours. For a finished stream, and for a response that is not kept (above 256 kB, or not among the newest 1,000 of the user), it gets 409 with the call id.',
   },
 ]
 
@@ -51,15 +57,18 @@ export const callHeaders = {
   'x-litellm-call-id': text('For GET /v1/calls/{call_id}.'),
   'X-BYOK': {
     schema: { type: 'string' as const, enum: ['true', 'false'] },
-    description: 'Whether your own key paid the provider (named in X-BYOK-Provider). Nothing is charged then.',
+    description: 'true: your own key paid the provider (named in X-BYOK-Provider), and nothing was charged.',
   },
-  'X-Max-Tokens-Applied': text('The output cap that was set because no more was covered.'),
+  'X-Max-Tokens-Applied': text('The output cap that was set because your credits covered no more.'),
   'X-RateLimit-Limit': text(
-    'Where calls of a key, a user, an organization or a plan are limited in a minute: the limit that has least left.',
+    'Calls your tier has in the day or the month, whichever leaves less. Without a quota: the limit of a minute that has least left, where there is one, else unlimited.',
   ),
-  'X-RateLimit-Remaining': text('What is left of it.'),
-  'X-RateLimit-Reset': text('When its minute ends, in seconds since 1970.'),
-  'X-Tollgate-Waited': text('Milliseconds the call waited for your running calls, which held the credits it needs.'),
+  'X-RateLimit-Remaining': text('What is left of that limit.'),
+  'X-RateLimit-Reset': text('When its day, month or minute ends, in seconds since 1970.'),
+  'X-RateLimit-Tier': text('The tier whose quota counts.'),
+  'X-Tollgate-Waited': text(
+    'Milliseconds the call waited for running calls, which held what it needs of your credits or of a limit.',
+  ),
 }
 
 export const callFailures = {
@@ -78,18 +87,29 @@ export const callFailures = {
   409: error('The Idempotency-Key is in use.'),
   413: error('The body is too large.'),
   415: error('The body is compressed, or its content type is not JSON.'),
-  429: error('A limit; see Retry-After.'),
-  500: error('An error that was not foreseen.'),
+  422: error(
+    "budget_exceeded: a budget that LiteLLM's routes set is used up. Another status where budget_exceeded_status_code says so.",
+  ),
+  429: error(
+    'A limit is reached; see Retry-After. budget_exceeded: it is used up. budget_in_flight: running calls hold the rest of it.',
+  ),
+  500: error('An unexpected error.'),
   503: error('The provider or the database is not available; see Retry-After.'),
 }
 
 type Operation = Omit<RouteConfig, 'method' | 'path'>
 type Properties = Readonly<Record<string, Readonly<Record<string, unknown>>>>
 
-/** A JSON object in which nobody lists all members. */
+/** A JSON object that may have more members than are listed. */
 export function openBody(properties: Properties, required: readonly string[]): NonNullable<RouteConfig['request']> {
   const schema = { type: 'object' as const, required: [...required], additionalProperties: true, properties }
   return { body: { required: true, content: { 'application/json': { schema } } } }
+}
+
+/** A multipart form that may have more fields than are listed. */
+export function formBody(properties: Properties, required: readonly string[]): NonNullable<RouteConfig['request']> {
+  const schema = { type: 'object' as const, required: [...required], additionalProperties: true, properties }
+  return { body: { required: true, content: { 'multipart/form-data': { schema } } } }
 }
 
 const filledText = { type: 'string', minLength: 1 }
@@ -109,13 +129,13 @@ interface Described {
   response: string
 }
 
-/** Of a call whose request names a model. @param asked the members besides that are described, all of them required. */
+/** The operation of a call whose request names a model. @param asked the other described members, all of them required. */
 export function callOperation(described: Described, asked: Properties = MESSAGES): Operation {
   const properties = { model: { type: 'string' }, ...asked, stream: { type: 'boolean' } }
   return operationOf(described, openBody(properties, ['model', ...Object.keys(asked)]))
 }
 
-/** @param isStreamed its response may be a stream. */
+/** @param isStreamed true if the response may be a stream. */
 export function operationOf(
   { summary, description, response }: Described,
   request: NonNullable<RouteConfig['request']>,

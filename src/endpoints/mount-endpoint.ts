@@ -1,4 +1,4 @@
-/** An LLM route: its description, and the exchange on Node's own request and response that it is served on. */
+/** Mounts an LLM route: its description, and the exchange (Node's own request and response) that serves it. */
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { OpenAPIHono, RouteConfig } from '@hono/zod-openapi'
 import { operationIdOf } from '../api/operation-id.ts'
@@ -10,19 +10,19 @@ import type { Metrics } from '../observe/metrics.ts'
 
 export interface EndpointDependencies {
   draining: () => boolean
-  /** The calls being served, for the drain to wait for. */
+  /** The calls that are being served; the drain waits for them. */
   running: Set<Promise<void>>
-  /** Of the running calls, for the log. */
+  /** The context of the running call, for the log. */
   requestIds: Map<string, string>
   metrics: Pick<Metrics, 'error'>
   log: Pick<Log, 'error'>
 }
 
 export interface MountedRoute {
-  /** The first is the one to use; the others are the same for other clients. */
+  /** The paths in OpenAPI's form. The first is the one to use; the others are for other clients. */
   paths: readonly [string, ...string[]]
   operation: Omit<RouteConfig, 'method' | 'path'>
-  /** Where its clients look for the id of their request, besides X-Request-ID. */
+  /** The header in which its clients look for the request id, besides X-Request-ID. */
   requestIdHeader?: string
   /** Responds on the exchange. @throws {TollgateError} as long as nothing was sent. */
   serve(exchange: Exchange): Promise<void>
@@ -37,7 +37,7 @@ export function mountEndpoint(
     const summary = path === paths[0] ? operation.summary : `The same as ${paths[0]}`
     const operationId = operationIdOf('post', path)
     app.openAPIRegistry.registerPath({ ...operation, operationId, summary: summary ?? path, method: 'post', path })
-    app.post(path, async (c) => {
+    app.post(honoPath(path), async (c) => {
       const { incoming, outgoing } = c.env
       if (requestIdHeader !== undefined) outgoing.setHeader(requestIdHeader, c.get('requestId'))
       if (draining()) {
@@ -64,4 +64,9 @@ export function mountEndpoint(
       return RESPONSE_ALREADY_SENT
     })
   }
+}
+
+/** `/v1beta/models/{model}` as Hono writes it; names of models hold slashes. */
+function honoPath(path: string): string {
+  return path.replaceAll(/\{(\w+)\}/g, ':$1{.+}')
 }

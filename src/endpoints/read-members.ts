@@ -1,10 +1,10 @@
-/** Checks that requests of several endpoints have in common. */
+/** Checks that several endpoints share. */
 import { aliasOf, type Path, type Shape, showPath } from '../../providers/known-members/shape.ts'
 import { TollgateError } from '../http/errors.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
-/** More than any model writes, and little enough for its price at any rate to fit the ledger. */
+/** More than any model writes, and small enough that its price fits the ledger at any rate. */
 export const OUTPUT_CAP_MAX = 2_147_483_647
 const MODEL_NAME_MAX = 256
 
@@ -15,21 +15,21 @@ export function modelNameOf({ model }: Json): string {
 }
 
 /**
- * A server may take a member for the one whose name it folds to, and read another value than was priced.
- * @param path of a member that is on no list. @throws {TollgateError} 400.
+ * A server may take an unknown member for one whose name differs in case, and read another value than was priced.
+ * @param path the place of an unknown member. @throws {TollgateError} 400.
  */
 export function refuseAlias(path: Path, known: Shape): void {
   const name = aliasOf(path, known)
   if (name === null) return
   const shown = showPath(path)
-  throw bad(shown, `'${shown}' is no member of a request. Write '${name}' if that is meant, or leave it out.`)
+  throw bad(shown, `'${shown}' is not a member of a request. Write '${name}' if you mean that one, or leave it out.`)
 }
 
 export function bad(param: string, message: string): TollgateError {
   return new TollgateError(400, 'invalid_request', message, { param })
 }
 
-/** What this model, or this provider, can't honour. */
+/** The error for a member that this model or provider can't honour. */
 export function unsupported(param: string, message: string): TollgateError {
   return new TollgateError(400, 'unsupported_parameter', message, { param })
 }

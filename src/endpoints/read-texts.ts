@@ -1,17 +1,17 @@
-/** Texts, or lists of tokens that the caller cut himself, as OpenAI's older endpoints take them: one, or several at a time. */
+/** Reads texts, or lists of tokens that the caller made, as OpenAI's older endpoints take them: one or several at a time. */
 import { bad } from './read-members.ts'
 
-/** One of the two is empty. */
+/** Exactly one of the two lists has elements. */
 export interface Texts {
   texts: readonly string[]
   tokenLists: readonly (readonly number[])[]
 }
 
-/** Larger than any vocabulary: a number beyond it is no token. */
+/** Larger than any vocabulary: a number beyond it is not a token. */
 const TOKEN_MAX = 9_999_999
 
 /**
- * All of one kind: readers differ in what they make of a list that mixes them.
+ * All elements must be of one kind, because servers read mixed lists differently.
  * @param most how many at a time. @throws {TollgateError} 400, naming the member, or the element that is wrong.
  */
 export function readTexts(value: unknown, name: string, most: number): Texts {

@@ -1,11 +1,10 @@
 /**
- * Parses a body whose media are long. Base64 above 64 kB in the place of a part's medium is decoded in slices, with turns of the event
+ * Parses a body whose media are long. Base64 above 64 kB in the place of a medium is decoded in slices, with turns of the event
  * loop for others in between, and only the rest is parsed. Where anything about such a text is unusual (escapes, another place, a
  * character that decoders disagree on) the body is parsed whole, as if this file were not.
  */
 import { randomBytes } from 'node:crypto'
 import { type CutText, type CutTexts, cutTexts, markOf, markPrefix } from '../../providers/cut-texts.ts'
-import { asObject } from '../../providers/json.ts'
 import { createPace, type Pace, SLICE } from './in-slices.ts'
 import { type JsonObject, parseJsonObject } from './json-object.ts'
 import type { JsonScan, LongString } from './json-scan.ts'
@@ -13,13 +12,21 @@ import type { JsonScan, LongString } from './json-scan.ts'
 /** Of each text: more than anybody looks at to see what it is. A multiple of four characters follows the comma. */
 const KEPT = 4_096
 
-/** @param scan has seen the whole body. @throws {TollgateError} 400 as `parseJsonObject`. */
-export async function parseLongJson(body: Buffer, scan: JsonScan): Promise<JsonObject> {
-  const cut = scan.longStrings.length === 0 ? null : await cutOut(body, scan.longStrings)
-  if (cut === null) return parseJsonObject(body, scan)
+/** The texts of a request that stand where a medium does, each where it is what its type says: others may be read as text. */
+export type MediaOf = (json: JsonObject['json']) => Iterable<unknown>
+
+/**
+ * @param scan has seen the whole body.
+ * @param mediaOf null: no media are known in this dialect.
+ * @throws {TollgateError} 400 as `parseJsonObject`.
+ */
+export async function parseLongJson(body: Buffer, scan: JsonScan, mediaOf: MediaOf | null): Promise<JsonObject> {
+  const cut = mediaOf === null || scan.longStrings.length === 0 ? null : await cutOut(body, scan.longStrings)
+  if (mediaOf === null || cut === null) return parseJsonObject(body, scan)
   const { cuts, text } = cut
   const object = parseJsonObject(text, scan)
-  return markedMedia(object.json, cuts) === cut.count ? { ...object, cuts } : parseJsonObject(body, scan)
+  const marked = [...mediaOf(object.json)].filter((medium) => typeof medium === 'string' && cuts.find(medium) !== null)
+  return marked.length === cut.count ? { ...object, cuts } : parseJsonObject(body, scan)
 }
 
 interface Cut {
@@ -76,35 +83,4 @@ async function decodeInSlices(base64: Buffer, pace: Pace): Promise<Buffer | null
     to += written
   }
   return decoded
-}
-
-/** How many texts with marks stand where the medium of a part does, as the part's type has it. */
-function markedMedia(json: JsonObject['json'], cuts: CutTexts): number {
-  let count = 0
-  for (const message of list(json.messages)) {
-    for (const part of list(asObject(message)?.content)) {
-      const medium = mediumOf(asObject(part))
-      if (typeof medium === 'string' && cuts.find(medium) !== null) count += 1
-    }
-  }
-  return count
-}
-
-/** Where it is what its type says: others may be read as text. */
-function mediumOf(part: Readonly<Record<string, unknown>> | null): unknown {
-  if (part?.type === 'image_url') {
-    const url = typeof part.image_url === 'string' ? part.image_url : asObject(part.image_url)?.url
-    return stated(url, /^data:image\//i)
-  }
-  if (part?.type === 'file') return stated(asObject(part.file)?.file_data, /^data:(?:image\/|application\/pdf;)/i)
-  const sound = part?.type === 'input_audio' ? asObject(part.input_audio)?.data : undefined
-  return stated(sound, /^(?!data:)|^data:audio\//i)
-}
-
-function stated(medium: unknown, type: RegExp): unknown {
-  return typeof medium === 'string' && type.test(medium) ? medium : undefined
-}
-
-function list(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : []
 }

@@ -18,14 +18,15 @@ export function createPace(): Pace {
   }
 }
 
-/** SHA-256 of a body, and of a text behind it. */
-export async function hashInSlices(body: Buffer, more = ''): Promise<Buffer> {
+/** SHA-256 of a body, whole or in its pieces, and of a text behind it. */
+export async function hashInSlices(body: Buffer | readonly Buffer[], more = ''): Promise<Buffer> {
   const hash = createHash('sha256')
   const pace = createPace()
-  for (let at = 0; at < body.length; at += SLICE) {
-    const slice = body.subarray(at, at + SLICE)
-    await pace(slice.length)
-    hash.update(slice)
-  }
+  for (const piece of Buffer.isBuffer(body) ? [body] : body)
+    for (let at = 0; at < piece.length; at += SLICE) {
+      const slice = piece.subarray(at, at + SLICE)
+      await pace(slice.length)
+      hash.update(slice)
+    }
   return hash.update(more).digest()
 }

@@ -2,6 +2,10 @@
 export const LIMITS = [
   'key_calls',
   'user_calls',
+  'spender_calls',
+  'refused_calls',
+  'mistaken_requests',
+  'documents',
   'organization_calls',
   'organization_share',
   'calls',
@@ -26,6 +30,7 @@ export const LIMITS = [
   'webhook_memory',
   'requests_per_minute',
   'calls_per_minute',
+  'calls_per_tier',
   'tokens_per_minute',
 ] as const
 

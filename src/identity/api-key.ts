@@ -4,8 +4,12 @@
  */
 import { createHash, randomBytes } from 'node:crypto'
 
-/** What may be in the database; anything else is nobody's without asking. Imported virtual keys have forms of their own. */
-const FORM = /^(?:uc_[0-9a-f]{64}|sk-[\w-]{20,253})$/
+/**
+ * What may be in the database; anything else is nobody's without asking. Keys that were carried from LiteLLM are known by their hashes
+ * alone, and whoever chose one chose its length and its letters.
+ */
+const FORM = /^(?:uc_[0-9a-f]{64}|sk-[!-~]{1,253})$/
+const CHOSEN = /^sk-(?!svc-)[\w-]{20,253}$/
 
 export type KeyPrefix = 'uc_' | 'sk-svc-'
 
@@ -24,6 +28,11 @@ export function newApiKey(prefix: KeyPrefix = 'uc_', random: (bytes: number) => 
 
 export function isApiKey(credential: string): boolean {
   return FORM.test(credential)
+}
+
+/** Whether a virtual key that its maker chose is one to be made: nobody can guess it. */
+export function mayBeChosen(key: string): boolean {
+  return CHOSEN.test(key)
 }
 
 export function hashKey(key: string): Buffer {

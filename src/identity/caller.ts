@@ -2,6 +2,7 @@
 import type { KeyLimits } from '../config/config.ts'
 import type { Permission } from './permission-table.ts'
 import type { Role } from './role.ts'
+import type { Spender } from './spender.ts'
 
 export type { OrganizationRole, Role } from './role.ts'
 
@@ -42,11 +43,19 @@ export interface Caller {
   /** Groups or paths of routes; null: all. Enforced where the caller is identified. */
   routes: readonly string[] | null
   limits: KeyLimits
+  /** Whose budgets, rates and lists of models bind its calls besides; empty for nearly everyone. */
+  spenders: readonly Spender[]
+  /** The organization has customers with budgets or bounds of their own. */
+  hasCustomers: boolean
+  /** Names of models that stand for others when this key asks; null for none. */
+  aliases: Readonly<Record<string, string>> | null
   /** Null for an organization without a subscription. */
   plan: 'platform' | 'byok' | 'hybrid' | null
+  /** By which the calls of a day and a month are bounded: that of the organization, `byok` where its plan is. */
+  tier: string
   /** What keeps a plan with keys of its own from being in force: `past_due`, `paused`, `canceled`; null or left out where it is. */
   planEnded?: string | null
-  /** The organization of callers without one: unlimited overage, no markup. */
+  /** The organization of callers without one, and those that are bounded by budgets as it is: unlimited overage, no markup. */
   isDefaultOrganization: boolean
 }
 

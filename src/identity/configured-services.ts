@@ -5,6 +5,7 @@ import { hashKey } from './api-key.ts'
 import { asService, nameOf } from './find-key.ts'
 import type { Principal } from './principal.ts'
 import { createRemembered } from './remembered.ts'
+import { NO_SPENDERS } from './spender.ts'
 import { findStanding } from './standing.ts'
 
 /** Null: not the key of a service. @throws what the database throws. */
@@ -32,6 +33,7 @@ export function createConfiguredServices(
       models,
       routes,
       limits,
+      spenders: NO_SPENDERS,
       actAs,
       callers: new Map(),
     }

@@ -5,18 +5,23 @@
  */
 import type { IncomingMessage } from 'node:http'
 import { TollgateError } from '../http/errors.ts'
+import { isGeminiPath } from '../http/gemini-path.ts'
+import { requestPath } from '../http/request-path.ts'
+import { requestQuery } from '../http/request-query.ts'
 
 /** Comes before all others. */
 export const LITELLM_HEADER = 'x-litellm-api-key'
 /** Each holds the key alone, or `Bearer` and the key. */
 export const KEY_HEADERS = ['x-service-key', 'x-api-key', 'api-key', 'x-goog-api-key'] as const
+/** A gateway of Azure's in front sends its own here, besides the caller's: it counts where no other place has a key. */
+export const LAST_HEADER = 'ocp-apim-subscription-key'
 const AUTHORIZATION = 'authorization'
 /** Longer than any token an identity provider issues, shorter than what a head may hold. */
 const LONGEST = 16_384
 
 /** @param configured `litellm_key_header_name`, in lower case. Null where no header names a key. @throws {TollgateError} 401. */
 export function readKey(
-  { headers, rawHeaders }: Pick<IncomingMessage, 'headers' | 'rawHeaders'>,
+  { headers, rawHeaders, url = '' }: Pick<IncomingMessage, 'headers' | 'rawHeaders' | 'url'>,
   configured: string | null,
 ): string | null {
   for (const name of configured === null ? [LITELLM_HEADER] : [configured, LITELLM_HEADER]) {
@@ -33,7 +38,20 @@ export function readKey(
     if (found !== null && found !== key) throw disagreeing()
     found = key
   }
-  return found
+  const inQuery = keyInQuery(url)
+  const last = headers[LAST_HEADER]
+  if (found === null && inQuery === null && last !== undefined) return keyIn(last)
+  if (inQuery === null) return found
+  if (found !== null && found !== inQuery) throw disagreeing()
+  return inQuery
+}
+
+/** Where Gemini's documentation has it, on its paths alone: addresses are logged on the way. */
+function keyInQuery(url: string): string | null {
+  if (!url.includes('key=') || !isGeminiPath(requestPath(url))) return null
+  const [key, ...others] = requestQuery({ url }).getAll('key')
+  if (others.length > 0) throw disagreeing()
+  return key === undefined ? null : keyIn(key)
 }
 
 /** Node keeps the first Authorization and drops the others without a word; a proxy in front may have read the last. */
@@ -73,6 +91,6 @@ function disagreeing(): TollgateError {
 export function unauthorized(code: string, message: string): TollgateError {
   return new TollgateError(401, code, message, {
     type: 'authentication_error',
-    headers: { 'WWW-Authenticate': 'Bearer' },
+    headers: { 'WWW-Authenticate': 'Bearer', 'x-should-retry': 'false' },
   })
 }

@@ -1,10 +1,12 @@
 /** The principals behind hashes of keys, in one query. */
 import { sql } from 'kysely'
+import type { KeyLimits } from '../config/config.ts'
 import type { Database } from '../db/connect.ts'
 import type { CredentialKind } from './caller.ts'
 import { isPermission, type Permission } from './permission-table.ts'
 import type { Principal } from './principal.ts'
-import { STANDING_COLUMNS, type Standing, type StandingRow, SUBSCRIPTION, standingOf } from './standing.ts'
+import { type SpenderRow, spendersOf } from './spender.ts'
+import { type Standing, type StandingRow, SUBSCRIPTION, standingColumns, standingOf } from './standing.ts'
 
 export interface KeyRecord {
   principal: Principal
@@ -35,13 +37,15 @@ interface KeyRow extends StandingRow {
   requests_per_minute: number | null
   tokens_per_minute: string | null
   calls_at_once: number | null
+  key_spenders: SpenderRow[] | null
 }
 
 /** A row for each organization a key acts in: its own first, then, where it follows its user, theirs. */
 export async function findKeys(database: Database, hashes: readonly Buffer[]): Promise<FoundKeys> {
   const { rows } = await sql<KeyRow>`
     select k.id, k.key_hash, k.kind, k.name, k.user_id, k.is_active, k.expires_at, k.scopes, k.models, k.routes, k.act_as,
-      k.requests_per_minute, k.tokens_per_minute, k.calls_at_once, ${STANDING_COLUMNS}
+      k.requests_per_minute, k.tokens_per_minute, k.calls_at_once, ${standingColumns(sql`k.user_id`)},
+      case when k.kind = 'virtual_key' then tollgate.spenders_of_key(k.org_id, k.id) end as key_spenders
     from tollgate.api_keys k
     cross join lateral (
       select k.org_id
@@ -65,6 +69,7 @@ export async function findKeys(database: Database, hashes: readonly Buffer[]): P
 /** Of the same key, at least one. */
 function recordOf(rows: readonly KeyRow[]): KeyRecord {
   const [row] = rows as readonly [KeyRow]
+  const spenders = spendersOf(row.key_spenders)
   return {
     isActive: row.is_active,
     expiresAt: row.expires_at,
@@ -74,19 +79,39 @@ function recordOf(rows: readonly KeyRow[]): KeyRecord {
       credential: { kind: row.kind, id: row.id, name: row.name },
       keyId: row.id,
       isSystemAdmin: false,
-      standings: rows.map((one) => (row.kind === 'service_key' ? asService(standingOf(one)) : standingOf(one))),
-      scopes: scopesOf(row.scopes),
-      models: row.models,
+      standings: rows.map((one) => standingWith(row.kind, standingOf(one))),
+      scopes: row.kind === 'virtual_key' ? VIRTUAL_KEY_SCOPES : scopesOf(row.scopes),
+      // Of a virtual key, what its own row says.
+      models: spenders.find(({ kind }) => kind === 'key')?.models ?? row.models,
       routes: row.routes,
-      limits: {
-        requestsPerMinute: row.requests_per_minute,
-        tokensPerMinute: row.tokens_per_minute === null ? null : Number(row.tokens_per_minute),
-        callsAtOnce: row.calls_at_once,
-      },
+      limits: spenders.find(({ kind }) => kind === 'key')?.limits ?? limitsOf(row),
+      spenders,
       actAs: row.act_as,
       callers: new Map(),
     },
   }
+}
+
+function limitsOf(row: KeyRow): KeyLimits {
+  return {
+    requestsPerMinute: row.requests_per_minute,
+    tokensPerMinute: row.tokens_per_minute === null ? null : Number(row.tokens_per_minute),
+    callsAtOnce: row.calls_at_once,
+  }
+}
+
+/** Whoever has a virtual key calls models and sees what that cost, whatever its user may do: it changes no budget, its own neither. */
+const VIRTUAL_KEY_SCOPES: ReadonlySet<Permission> = new Set<Permission>([
+  'llm:inference',
+  'llm:models',
+  'credits:read_own',
+  'calls:read_own',
+  'virtual_keys:read_own',
+])
+
+function standingWith(kind: KeyRow['kind'], standing: Standing): Standing {
+  if (kind === 'service_key') return asService(standing)
+  return kind === 'virtual_key' ? { ...standing, role: 'member' } : standing
 }
 
 /** A service is no member. */

@@ -21,7 +21,7 @@ import { findMaster } from './master.ts'
 import { isToken } from './oidc/verify-token.ts'
 import type { People } from './people.ts'
 import type { Principal } from './principal.ts'
-import { requireRoute } from './restrictions.ts'
+import { requireNotBlocked, requireRoute } from './restrictions.ts'
 
 export interface IdentifyOptions {
   database: Database
@@ -72,6 +72,7 @@ export function createIdentify(options: IdentifyOptions): Identify {
     try {
       const caller = await choose(await authenticate(request), request.headers)
       if (caller.routes !== null) requireRoute(caller, requestPath(request.url ?? '/'))
+      if (caller.spenders.length > 0) requireNotBlocked(caller)
       return caller
     } catch (error) {
       if (error instanceof TollgateError) throw error
@@ -83,7 +84,17 @@ export function createIdentify(options: IdentifyOptions): Identify {
 function accept(record: KeyRecord | null, now: number): Principal {
   if (record === null || !record.isActive) throw unknownKey()
   if (record.expiresAt === null || record.expiresAt.getTime() > now) return record.principal
-  throw unauthorized('expired_api_key', `This API key expired at ${record.expiresAt.toISOString()}. Ask for a new one.`)
+  throw expired(record.expiresAt, record.principal.credential.kind === 'virtual_key')
+}
+
+function expired(at: Date, isVirtual: boolean): TollgateError {
+  const { status, code, message, headers } = unauthorized(
+    'expired_api_key',
+    `This API key expired at ${at.toISOString()}. Ask for a new one.`,
+  )
+  // As LiteLLM's clients know it.
+  const shown = isVirtual ? { type: 'expired_key', fields: { code: '401' } } : { type: 'authentication_error' }
+  return new TollgateError(status, code, message, { headers, ...shown })
 }
 
 function refuse(error: TollgateError): never {

@@ -3,7 +3,8 @@ import { sql } from 'kysely'
 import type { Database } from '../db/connect.ts'
 import { NO_LIMITS } from './caller.ts'
 import type { Principal } from './principal.ts'
-import { DEFAULT_ORGANIZATION, findStanding } from './standing.ts'
+import { NO_SPENDERS } from './spender.ts'
+import { DEFAULT_ORGANIZATION, findStanding, UNLIMITED } from './standing.ts'
 
 const MASTER_USER = 'admin'
 
@@ -28,11 +29,13 @@ export async function findMaster(database: Database): Promise<Principal> {
     credential: { kind: 'master_key', id: null, name: null },
     keyId: null,
     isSystemAdmin: true,
-    standings: [{ ...standing, plan: null, planEnded: null }],
+    // Made once, so whether there are customers is not known of it.
+    standings: [{ ...standing, plan: null, planEnded: null, tier: UNLIMITED, hasCustomers: true }],
     scopes: null,
     models: null,
     routes: null,
     limits: NO_LIMITS,
+    spenders: NO_SPENDERS,
     actAs: 'none',
     callers: new Map(),
   }

@@ -47,6 +47,12 @@ export const PERMISSIONS = {
     what: "make, list and revoke API keys of the organization's members",
     refusal: "Not authorized to manage the organization's API keys",
   },
+  'virtual_keys:read_own': { roles: CALLERS, what: 'see their own virtual key and its budgets', refusal: NOT_A_MEMBER },
+  'budgets:manage': {
+    roles: ADMINS,
+    what: 'make, see and change virtual keys, users, teams, customers and their budgets',
+    refusal: 'Only an admin of your organization, or the master key, may do this.',
+  },
   'organizations:read_own': { roles: [...CALLERS, 'none'], what: 'list their organizations', refusal: NOT_A_MEMBER },
   'pool:read': { roles: CALLERS, what: "see the organization's credit pool", refusal: NOT_A_MEMBER },
   'pool:add_credits': { roles: ADMINS, what: 'add credits to the pool', refusal: 'Not authorized to add credits' },

@@ -6,6 +6,7 @@ import type { Database } from '../db/connect.ts'
 import { type Credential, NO_LIMITS } from './caller.ts'
 import type { Principal } from './principal.ts'
 import { createRemembered } from './remembered.ts'
+import { NO_SPENDERS } from './spender.ts'
 import { findMemberships, findStanding, type Standing } from './standing.ts'
 
 export interface Person {
@@ -54,6 +55,7 @@ export function createFindPrincipal(database: Database, now: () => number): Find
       models: null,
       routes: null,
       limits: NO_LIMITS,
+      spenders: NO_SPENDERS,
       actAs: 'none',
       callers: new Map(),
     }

@@ -19,6 +19,9 @@ export interface AuditReport {
   findings: Finding[]
 }
 
+/** How long an answer may take: books of ten million rows take minutes. Connect with it. */
+export const AUDIT_PATIENCE_MS = 3_600_000
+
 export async function audit(database: Database): Promise<AuditReport> {
   return database.query
     .transaction()

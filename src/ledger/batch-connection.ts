@@ -31,7 +31,12 @@ export interface BatchConnection {
   close(): Promise<void>
 }
 
-export function createBatchConnection(url: string, name: string): BatchConnection {
+/** @param onConnected is awaited for each connection that is made, before anything else is sent over it. */
+export function createBatchConnection(
+  url: string,
+  name: string,
+  onConnected?: (client: pg.Client) => Promise<void>,
+): BatchConnection {
   let current: Promise<pg.Client> | null = null
   let live: pg.Client | null = null
   let closed = false
@@ -57,6 +62,7 @@ export function createBatchConnection(url: string, name: string): BatchConnectio
     await client.connect()
     // Said here, since what stands in the URL would win over what is said at the start of a connection.
     await client.query(SETTINGS)
+    await onConnected?.(client)
     live = client
     return client
   }

@@ -1,11 +1,10 @@
 /** The shards of one process: for holds, for progress of running calls, for their ends. */
 import { type Close, type CloseAnswer, sendCloses } from './close-batch.ts'
-import { type HoldAnswer, sendHolds } from './hold-batch.ts'
-import type { HoldRequest, LedgerObserver, Progress } from './ledger.ts'
+import { type AskedHold, type HoldAnswer, sendHolds } from './hold-batch.ts'
+import type { LedgerObserver, Progress } from './ledger.ts'
 import { type ProgressAnswer, sendProgress } from './progress-batch.ts'
-import { createShards, type Shards } from './shards.ts'
+import { createShards, SHARDS, type Shards } from './shards.ts'
 
-const SHARDS = 2
 /**
  * A checkpoint waits this long for others to go along: one commit for all that go out meanwhile, and none for a call that is over by
  * then. A process that is killed within it loses the input of the calls it has just sent out.
@@ -13,7 +12,7 @@ const SHARDS = 2
 const CHECKPOINT_LINGER_MS = 20
 
 export interface LedgerShards {
-  holds: Shards<HoldRequest, HoldAnswer>
+  holds: Shards<AskedHold, HoldAnswer>
   progress: Shards<Progress, ProgressAnswer>
   closes: Shards<Close, CloseAnswer>
 }
@@ -39,7 +38,7 @@ export function connectShards({ url, owner, onTrouble, observer }: LedgerShardsO
       ...told('hold'),
       organizationOf,
       shards: SHARDS,
-      send: (client, requests: readonly HoldRequest[]) => sendHolds(client, owner(), requests),
+      send: (client, requests: readonly AskedHold[]) => sendHolds(client, owner(), requests),
     }),
     progress: createShards({
       ...told('progress'),

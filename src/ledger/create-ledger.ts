@@ -5,13 +5,16 @@ import { type BatchConnection, createBatchConnection } from './batch-connection.
 import { type Checkpoints, createCheckpoints } from './checkpoints.ts'
 import type { CloseAnswer } from './close-batch.ts'
 import { connectShards, type LedgerShards } from './connect-shards.ts'
-import type { HoldAnswer } from './hold-batch.ts'
+import type { HoldAnswer, InLine } from './hold-batch.ts'
 import { type Lease, takeLease } from './lease.ts'
 import type { Hold, HoldRequest, HoldSize, Ledger, LedgerObserver, Progress, Settled } from './ledger.ts'
+import { createLine, type Line } from './line.ts'
 import { type ProgressAnswer, tellEnded } from './progress-batch.ts'
+import { quotaStateOf } from './quota-limits.ts'
 import { createRecovery, type Recovered } from './recovery.ts'
 import { refusalOf, unavailable } from './refusal.ts'
 import { createSettlementQueue, type SettlementQueue } from './settlement-queue.ts'
+import { createSlices, type SharedLimit, type Slices } from './slices.ts'
 import { openSpool, type Spool } from './spool.ts'
 import { createHoldTaker, type HoldTaker } from './take-hold.ts'
 import { within } from './within.ts'
@@ -25,6 +28,10 @@ export interface LedgerOptions {
   leases: { renewSeconds: number; deadAfterSeconds: number }
   /** How long a response waits for its settlement; then it is on the local disk. */
   bookingWaitMs: number
+  /** How long a call waits for running ones that hold what it needs; 0: it does not. */
+  creditWaitMs: number
+  /** What bounds all calls of the product together; null: nothing does. */
+  sharedLimit: SharedLimit | null
   version: string
   newId: () => string
   /** Told of every failure that is being repeated; the operator should see them. The request id is what the caller sent as one. */
@@ -40,6 +47,8 @@ interface Parts {
   settlements: SettlementQueue
   checkpoints: Checkpoints
   holdTaker: HoldTaker
+  line: Line
+  slices: Slices
   observer: LedgerObserver | undefined
   onTrouble: LedgerOptions['onTrouble']
   isOpen: () => boolean
@@ -91,11 +100,18 @@ export async function createLedger(options: LedgerOptions): Promise<Ledger> {
   const isOpen = () => !closed && lease.valid && spool.writable
   const holdTaker = createHoldTaker(shards.holds, PATIENCE_MS, (close) => settlements.enqueue(close))
   const checkpoints = createCheckpoints(shards.progress, (error, callId) => onTrouble('checkpoint', error, callId))
-  const parts = { lease, spool, shards, settlements, checkpoints, holdTaker, observer, onTrouble, isOpen }
+  const line = createLine({
+    url,
+    waitMs: options.creditWaitMs,
+    now: () => performance.now(),
+    onTrouble: (error) => onTrouble('line', error),
+  })
+  const slices = createSlices(leaseConnection, options.sharedLimit)
+  const parts = { slices, lease, spool, shards, settlements, checkpoints, holdTaker, line, observer, onTrouble, isOpen }
   return ledgerOf(parts, async () => {
     await lease.giveUp().catch((error: unknown) => onTrouble('lease', error))
     closed = true
-    const connections = [shards.holds, shards.progress, shards.closes, leaseConnection, recoveryConnection]
+    const connections = [shards.holds, shards.progress, shards.closes, leaseConnection, recoveryConnection, line]
     await Promise.all(connections.map((each) => each.close()))
     spool.close()
   })
@@ -140,19 +156,12 @@ function ledgerOf(parts: Parts, close: () => Promise<void>): Ledger {
 }
 
 async function hold(parts: Parts, request: HoldRequest): Promise<Hold> {
-  const { lease, holdTaker, onTrouble, isOpen } = parts
-  if (!lease.valid) await lease.renew()
-  if (!isOpen()) throw unavailable(new Error('the lease is not valid or the spool can not be written'))
-  let { owner } = lease
+  const { line, onTrouble } = parts
   try {
-    let answer = await holdTaker.take(request)
-    if (answer.outcome === 'no_lease') {
-      await lease.renew()
-      owner = lease.owner
-      answer = await holdTaker.take(request)
-    }
-    if (answer.outcome !== 'held') throw refusalOf(answer)
-    return holdOf(request, answer, owner)
+    const { answer, owner, waitedMs } = await line.hold(request, (place) => ask(parts, request, place))
+    if (answer.outcome !== 'held') throw refusalOf(answer, request.tier)
+    const granted = holdOf(request, answer, owner)
+    return waitedMs === undefined ? granted : { ...granted, waitedMs }
   } catch (error) {
     if (!(error instanceof TollgateError)) {
       onTrouble('hold', error, request.callId, request.requestId)
@@ -163,17 +172,41 @@ async function hold(parts: Parts, request: HoldRequest): Promise<Hold> {
   }
 }
 
-async function extend({ shards, onTrouble }: Parts, request: Progress & { hold: HoldSize }): Promise<bigint | null> {
+async function ask(
+  { lease, holdTaker, slices, isOpen }: Parts,
+  request: HoldRequest,
+  line: InLine | undefined,
+): Promise<{ answer: HoldAnswer; owner: string }> {
+  if (!lease.valid) await lease.renew()
+  if (!isOpen()) throw unavailable(new Error('the lease is not valid or the spool can not be written'))
+  const asked = line === undefined ? request : { ...request, line }
+  const { owner } = lease
+  const answer = await slices.ask(asked, owner, holdTaker.take)
+  if (answer.outcome !== 'no_lease') return { answer, owner }
+  await lease.renew()
+  const { owner: renewed } = lease
+  return { owner: renewed, answer: await slices.ask(asked, renewed, holdTaker.take) }
+}
+
+async function extend(parts: Parts, request: Progress & { hold: HoldSize }): Promise<bigint | null> {
+  const { slices, lease, onTrouble } = parts
   try {
-    // One that comes too late only makes the hold larger than it has to be.
-    const answer = await within<ProgressAnswer | null>(PATIENCE_MS, shards.progress.run(request).answer, () => null)
-    if (answer === null) throw new Error('the database did not answer in time')
+    let answer = await sendExtension(parts, request)
+    if (answer.outcome === 'refused' && (await slices.fillFor(request.organizationId, lease.owner, request.hold.total)))
+      answer = await sendExtension(parts, request)
     tellEnded(request, answer)
     return answer.outcome === 'extended' && answer.held !== null ? creditsToMicro(answer.held) : null
   } catch (error) {
     onTrouble('extend', error, request.callId)
     return null
   }
+}
+
+async function sendExtension({ shards }: Parts, request: Progress): Promise<ProgressAnswer> {
+  // One that comes too late only makes the hold larger than it has to be.
+  const answer = await within<ProgressAnswer | null>(PATIENCE_MS, shards.progress.run(request).answer, () => null)
+  if (answer === null) throw new Error('the database did not answer in time')
+  return answer
 }
 
 async function drain({ holdTaker, settlements, onTrouble }: Parts, timeoutMs: number): Promise<boolean> {
@@ -209,13 +242,18 @@ function secondsSince(start: number): number {
   return (performance.now() - start) / 1000
 }
 
-function holdOf({ callId }: HoldRequest, { held, input, remaining, key_used }: HoldAnswer, owner: string): Hold {
+function holdOf(
+  { callId }: HoldRequest,
+  { held, input, remaining, key_used, limited_by }: HoldAnswer,
+  owner: string,
+): Hold {
   return {
     callId,
     held: creditsToMicro(held ?? '0'),
     input: creditsToMicro(input ?? '0'),
     remaining: creditsToMicro(remaining ?? '0'),
     keySpend: key_used === null ? null : creditsToMicro(key_used),
+    quota: limited_by === null ? null : quotaStateOf(limited_by),
     owner,
   }
 }

@@ -5,15 +5,29 @@ import { type JsonRow, jsonArray, jsonObject, jsonText } from './json-rows.ts'
 import type { HoldRequest, Limit } from './ledger.ts'
 import { storableJson, storableText } from './storable.ts'
 
-/** The limit that refused a call. Amounts are credits, or calls. */
+/** A limit as it stands with a call, or as it refused one. Amounts are credits, or calls. */
 export interface LimitedBy {
   kind: string
   id: string
   unit: 'credits' | 'calls'
   amount: number
   left: number
+  /** When its window began. */
+  window_start: string
   /** When the next window begins; null where there is none. */
   window_end: string | null
+  /** Only running calls stand in the way. */
+  in_flight: boolean
+}
+
+/** For how long a call that running calls stand in the way of may stand in line, and whether it does already; or that it goes. */
+export type InLine = { forMs: number; stands: boolean } | 'leaves'
+
+/** A call, and what becomes of it where running calls hold what it needs; left out: it is refused. */
+export interface AskedHold extends HoldRequest {
+  line?: InLine
+  /** Its slice of a shared limit was filled as far as can be; see slices.ts. */
+  sliced?: boolean
 }
 
 /** Amounts are decimal credits. */
@@ -24,6 +38,7 @@ export interface HoldAnswer {
   required: string | null
   available: string | null
   remaining: string | null
+  /** What refused it; of a call that is held, the call quota that has least left. */
   limited_by: LimitedBy | null
   key_used: string | null
 }
@@ -40,7 +55,7 @@ const ONE = {
 export async function sendHolds(
   client: pg.Client,
   owner: string,
-  requests: readonly HoldRequest[],
+  requests: readonly AskedHold[],
 ): Promise<HoldAnswer[]> {
   const rows = requests.map(rowOf)
   const [only] = rows
@@ -51,8 +66,8 @@ export async function sendHolds(
 }
 
 /** As tollgate.hold_request. */
-function rowOf(request: HoldRequest): JsonRow {
-  const { requestId, limits } = request
+function rowOf(request: AskedHold): JsonRow {
+  const { requestId, limits, line, sliced } = request
   return {
     call_id: jsonText(request.callId),
     org_id: jsonText(request.organizationId),
@@ -68,7 +83,14 @@ function rowOf(request: HoldRequest): JsonRow {
     service_type: jsonText(storableText(request.serviceType, 100)),
     service_name: jsonText(storableText(request.serviceName, 200)),
     request_id: jsonText(requestId === null ? null : storableText(requestId, 255)),
+    ...(line === undefined ? {} : placeOf(line)),
+    ...(sliced === true ? { sliced: 'true' } : {}),
   }
+}
+
+function placeOf(line: InLine): JsonRow {
+  if (line === 'leaves') return { limits: null, leaves: 'true' }
+  return { wait_ms: String(line.forMs), in_line: String(line.stands) }
 }
 
 /** As tollgate.limit_request. */

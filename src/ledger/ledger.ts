@@ -18,7 +18,8 @@ export interface Payer {
 export interface Limit {
   kind: string
   id: string
-  window: 'hour' | 'day' | 'week' | 'month' | null
+  /** `hour`, `day`, `week`, `month`; so many seconds, `7200s`; so many months, `3mo`. */
+  window: string | null
   unit: 'credits' | 'calls'
   /** Credits as microcredits, calls as millionths too. Null: what the row says; where it says nothing, the limit is only counted. */
   amount: bigint | null
@@ -49,10 +50,21 @@ export interface HoldRequest extends Payer, CallNames {
   step: bigint
   /** What bounds it further: its key, and whatever else. Each once. */
   limits: readonly Limit[]
+  /** Whose call quotas are among the limits, as a refusal names it. */
+  tier?: string
   /** What is fixed from now on: rates, markup, level. Kept with the hold. */
   context: unknown
   /** Whether the caller has left meanwhile; left out where nobody can. */
   isGone?: () => boolean
+}
+
+/** A call quota as its callers are told. */
+export interface QuotaState {
+  /** Calls in all, and those that are left. */
+  limit: number
+  left: number
+  /** When the next window begins, milliseconds since 1970. */
+  endsAt: number
 }
 
 export interface Hold {
@@ -64,6 +76,8 @@ export interface Hold {
   remaining: bigint
   /** What the caller's key has spent before this call. Null for callers without a key. */
   keySpend: bigint | null
+  /** The call quota that has least left, this call counted. Null where none bounds it. */
+  quota: QuotaState | null
   /** The process it belongs to. */
   owner: string
   /** How long it waited for running calls; left out where it did not. */

@@ -2,6 +2,8 @@
 import { TollgateError } from '../http/errors.ts'
 import { creditsToMicro, trimDecimal } from '../metering/money.ts'
 import type { LimitedBy } from './hold-batch.ts'
+import { QUOTA, quotaExceeded } from './quota-limits.ts'
+import { isRun, runExhausted } from './run-refusal.ts'
 
 export interface Refusal {
   outcome: string
@@ -11,7 +13,8 @@ export interface Refusal {
   limited_by: LimitedBy | null
 }
 
-export function refusalOf(row: Refusal): TollgateError {
+/** @param tier that of the caller, named where one of its quotas refuses. */
+export function refusalOf(row: Refusal, tier?: string): TollgateError {
   const required = trimDecimal(creditsToMicro(row.required ?? '0'), 6)
   const available = trimDecimal(creditsToMicro(row.available ?? '0'), 6)
   switch (row.outcome) {
@@ -27,6 +30,8 @@ export function refusalOf(row: Refusal): TollgateError {
         'organization_suspended',
         'This organization is not active. Ask its owner or the operator.',
       )
+    case 'waits':
+      return refusalOf({ ...row, outcome: row.limited_by === null ? 'in_flight' : 'limit' }, tier)
     case 'in_flight':
       return new TollgateError(
         402,
@@ -44,6 +49,9 @@ export function refusalOf(row: Refusal): TollgateError {
         { headers: { 'x-should-retry': 'false' }, fields: { required, available } },
       )
     case 'limit':
+      if (row.limited_by?.in_flight === true) return limitInFlight(row.limited_by, required, available)
+      if (row.limited_by !== null && isRun(row.limited_by)) return runExhausted(row.limited_by, required, available)
+      if (row.limited_by?.kind === QUOTA) return quotaExceeded(row.limited_by, tier)
       return limitReached(row.limited_by, required, available)
     default:
       return unavailable(new Error(`the ledger answered '${row.outcome}'`))
@@ -76,8 +84,30 @@ function limitReached(limit: LimitedBy | null, required: string, available: stri
         limit_id: id,
         limit_unit: unit,
         limit_amount: amount,
+        limit_left: left,
         resets_at: resetsAt,
       },
+    },
+  )
+}
+
+function limitInFlight(
+  { kind, id, unit, amount, left }: LimitedBy,
+  required: string,
+  available: string,
+): TollgateError {
+  return new TollgateError(
+    429,
+    'budget_in_flight',
+    `This call needs at least ${unit === 'calls' ? 'one call' : `${required} credits`} and the limit '${kind}' of ${amount} ${unit} ` +
+      `leaves ${left} for now, because running calls hold the rest. Try again when one of them has finished.`,
+    {
+      headers: {
+        'Retry-After': '1',
+        'X-RateLimit-Reset': `${Math.floor(Date.now() / 1000) + 1}`,
+        'x-should-retry': 'true',
+      },
+      fields: { required, available, limit: kind, limit_id: id, limit_unit: unit, limit_amount: amount },
     },
   )
 }

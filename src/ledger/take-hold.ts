@@ -3,7 +3,7 @@
  * Fails closed: no response in time means 503, and nothing is sent to a provider.
  */
 import type { Close } from './close-batch.ts'
-import type { HoldAnswer } from './hold-batch.ts'
+import type { AskedHold, HoldAnswer } from './hold-batch.ts'
 import type { HoldRequest } from './ledger.ts'
 import { unavailable } from './refusal.ts'
 import type { Shards } from './shards.ts'
@@ -11,14 +11,14 @@ import { within } from './within.ts'
 
 export interface HoldTaker {
   /** @throws {TollgateError} 503. */
-  take(request: HoldRequest): Promise<HoldAnswer>
+  take(request: AskedHold): Promise<HoldAnswer>
   /** Resolves when what came too late is given back. */
   settled(): Promise<unknown>
 }
 
 /** @param patienceMs how long a call waits; @param close gives a hold back. */
 export function createHoldTaker(
-  shards: Shards<HoldRequest, HoldAnswer>,
+  shards: Shards<AskedHold, HoldAnswer>,
   patienceMs: number,
   close: (close: Close) => Promise<unknown>,
 ): HoldTaker {

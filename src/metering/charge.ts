@@ -3,7 +3,7 @@
  * Pure integers from end to end; the only inexact step is that one rounding, and it is never more than one nano-dollar.
  */
 
-import { inputTokens, type Usage } from '../../providers/usage.ts'
+import { inputTokens, type Units, type Usage } from '../../providers/usage.ts'
 import { divideUp } from './money.ts'
 import { type Price, ratesFor } from './price.ts'
 
@@ -90,6 +90,12 @@ export function toolNumerator(counts: Readonly<Record<string, number>>, price: P
   return nanoDollars * COST_SCALE
 }
 
+/** What units cost, in nano-dollars x 10^6: what was sent, and what was made. A unit without a price costs nothing. */
+export function unitNumerators(count: Units, { units = {} }: Pick<Price, 'units'>): { input: bigint; output: bigint } {
+  const cost = (unit: keyof Units) => BigInt(count[unit]) * (units[unit] ?? 0n)
+  return { input: cost('imagesRead') + cost('characters') + cost('milliseconds'), output: cost('images') }
+}
+
 function partNumerators(c: ChargeInput): Omit<Numerators, 'tools'> {
   const tier = c.tier ?? MILLION
   const parts = c.price.source === 'operator' ? null : (c.byModel ?? null)
@@ -105,15 +111,21 @@ function partNumerators(c: ChargeInput): Omit<Numerators, 'tools'> {
 function listNumerators(usage: Usage, price: Price, tier: bigint): Omit<Numerators, 'tools'> {
   const rates = ratesFor(price, inputTokens(usage))
   const cost = (tokens: number, rate: bigint) => BigInt(tokens) * rate * tier
+  const units = unitNumerators(usage, price)
   return {
-    input: cost(usage.input, rates.input) + cost(usage.audioInput, rates.audioInput),
+    input:
+      cost(usage.input, rates.input) +
+      cost(usage.audioInput, rates.audioInput) +
+      cost(usage.imageInput, rates.imageInput ?? rates.input) +
+      units.input * tier,
     cacheRead:
       cost(usage.cacheRead, rates.cacheRead) + cost(usage.cacheReadAudio, rates.cacheReadAudio ?? rates.cacheRead),
     cacheWrite: cost(usage.cacheWrite5m, rates.cacheWrite5m) + cost(usage.cacheWrite1h, rates.cacheWrite1h),
     output:
       cost(usage.output, rates.output) +
       cost(usage.audioOutput, rates.audioOutput) +
-      cost(usage.imageOutput, rates.imageOutput),
+      cost(usage.imageOutput, rates.imageOutput) +
+      units.output * tier,
     reasoning: cost(Math.min(usage.reasoning, usage.output), rates.output),
   }
 }

@@ -5,6 +5,7 @@
 import { estimateText } from '../../providers/estimate-text.ts'
 import type { MediaSize } from '../../providers/media/media-size.ts'
 import type { ModelFacts } from '../../providers/provider.ts'
+import type { Units, Usage } from '../../providers/usage.ts'
 import { type ChatInput, type InputVisitor, type UnpackId, visitInput } from './request-input.ts'
 
 export { estimateText } from '../../providers/estimate-text.ts'
@@ -25,6 +26,11 @@ export interface InputEstimate {
    * which nothing tells how much it usually is, so a part of the context window has to be covered.
    */
   least: { media: number; audioInput: number; window: boolean }
+  /**
+   * What is billed by something else than tokens of text: at most, and what is charged where nobody stated usage, tokens of what is no
+   * text included. Left out where nothing is.
+   */
+  units?: { most: Units; expected: Readonly<Partial<Omit<Usage, 'toolFees'>>> }
   /** Of text the request predicts the response to be: what is wrong in it is billed as output. */
   predicted: { tokens: number; bytes: number }
   /** Uses of separately priced tools the request asks for: `{ web_search: 1 }`. */
@@ -120,6 +126,17 @@ export function inTokensOf(
   const predicted = { ...base.predicted, tokens: own(base.predicted) }
   return { ...base, tokens, bytes: Math.max(tokens, base.bytes + hidden), predicted }
 }
+
+/** The same of a walk that meets texts alone. */
+export function estimateTexts(facts: ModelFacts, visit: (visitor: InputVisitor) => void): InputEstimate {
+  return inTokensOf(
+    facts,
+    estimateVisited(visit, () => NO_MEDIA),
+    false,
+  )
+}
+
+const NO_MEDIA = { bound: 0, expected: 0 }
 
 /** Of its media a payer covers a third of the most they can be, however small they seem; the rest is small in these many tokens. */
 const UNHELD_SHARE = 3

@@ -3,7 +3,9 @@
  * regular expressions); we take the row that is in force at an instant and convert it once. Its floats are never added up.
  */
 import { calcPrice, type ModelInfo, type ModelPrice } from '@pydantic/genai-prices'
-import { parseDecimal } from './money.ts'
+import type { Listing } from '../../providers/listing.ts'
+import type { Units } from '../../providers/usage.ts'
+import { divideUp, parseDecimal } from './money.ts'
 
 /** Name and pinned version of the data set, as it stands in `Price.reference`. A test holds it to the installed package. */
 export const DATA_SET = 'genai-prices@0.1.8'
@@ -21,17 +23,24 @@ export const BUCKETS = [
 export type Bucket = (typeof BUCKETS)[number]
 
 /** Nano-dollars per million tokens; `null` where the data set says nothing about a bucket. */
-export type ListedRates = Record<Bucket, bigint | null> & CachedSound
+export type ListedRates = Record<Bucket, bigint | null> & RareRates
 
-/** What cached sound costs, where that is not what cached text does. */
-export interface CachedSound {
+/** What few models price apart. */
+export interface RareRates {
+  /** Cached sound, where that is not what cached text costs. */
   cacheReadAudio?: bigint
+  /** Tokens of images that are sent, where they are not what text costs. */
+  imageInput?: bigint
 }
+
+/** Nano-dollars per million units, of those that have a price. */
+export type UnitRates = Readonly<Partial<Record<keyof Units, bigint>>>
 
 /** Tiers ascending by `above`, the first at 0; each prices the whole request. Tool fees in nano-dollars per use. */
 export interface ListedPrice {
   tiers: readonly { above: number; rates: ListedRates }[]
   toolFees: Readonly<Record<string, bigint>>
+  units: UnitRates
 }
 
 export interface ListedModel {
@@ -43,19 +52,25 @@ export interface ListedModel {
 }
 
 /** Looks a model up under the data set's own name of a provider; `null` where the data set doesn't know the provider or the model. Linear in the provider's models. */
-export function findListedModel(provider: string, model: string): ListedModel | null {
+export function findListedModel(listing: Listing): ListedModel | null {
+  const { provider, model } = listing
   const found = calcPrice({ input_tokens: 0 }, model, { providerId: provider })
   // The library also finds providers by likeness; a price of anyone but the provider meant would be a guess.
   if (found === null || found.provider.id !== provider) return null
   return {
-    reference: `${DATA_SET} ${found.provider.id}/${found.model.id}`,
+    reference: referenceOf(`${found.provider.id}/${found.model.id}`, listing),
     contextWindow: found.model.context_window ?? null,
-    at: priceSelector(found.model),
+    at: priceSelector(found.model, listing),
   }
 }
 
+function referenceOf(row: string, { percent = 100 }: Listing): string {
+  return percent === 100 ? `${DATA_SET} ${row}` : `${DATA_SET} ${row} at ${percent} %`
+}
+
 /** The last row whose condition holds, else the first: the library's own rule. Rows are converted once, here. */
-function priceSelector(model: ModelInfo): (instant: Date) => ListedPrice {
+function priceSelector(model: ModelInfo, listing: Listing): (instant: Date) => ListedPrice {
+  const convert = (prices: ModelPrice) => placed(asListed(prices), listing)
   if (!Array.isArray(model.prices)) {
     const only = convert(model.prices)
     return () => only
@@ -109,7 +124,27 @@ const FEE_KEYS: Readonly<Record<string, string>> = {
 
 type Listed = ModelPrice[string]
 
-function convert(prices: ModelPrice): ListedPrice {
+/** What the model costs where it stands, with what the list leaves out. */
+function placed({ tiers, toolFees, units }: ListedPrice, { percent = 100, cacheWrites }: Listing): ListedPrice {
+  const here = (rate: bigint | null) => (rate === null ? null : divideUp(rate * BigInt(percent), 100n))
+  const ofInput = (input: bigint | null, share: number | undefined) =>
+    input === null || share === undefined ? null : divideUp(input * BigInt(share), 100n)
+  return {
+    toolFees,
+    units,
+    tiers: tiers.map(({ above, rates: listed }) => {
+      const rates = Object.fromEntries(
+        Object.entries(listed).map(([bucket, rate]) => [bucket, here(rate)]),
+      ) as unknown as ListedRates
+      const { input } = rates
+      rates.cacheWrite5m ??= ofInput(input, cacheWrites?.fiveMinutes)
+      rates.cacheWrite1h ??= ofInput(input, cacheWrites?.hour)
+      return { above, rates }
+    }),
+  }
+}
+
+function asListed(prices: ModelPrice): ListedPrice {
   const starts = new Set([0])
   for (const bucket of BUCKETS) for (const tier of tiersOf(prices[PRICE_KEYS[bucket]])) starts.add(tier.start)
   const tiers = [...starts]
@@ -117,14 +152,25 @@ function convert(prices: ModelPrice): ListedPrice {
     .map((above) => {
       const rates = Object.fromEntries(BUCKETS.map((bucket) => [bucket, rateAbove(prices[PRICE_KEYS[bucket]], above)]))
       const sound = rateAbove(prices.cache_audio_read_mtok, above)
-      return { above, rates: { ...rates, ...(sound === null ? {} : { cacheReadAudio: sound }) } as ListedRates }
+      const image = rateAbove(prices.input_image_mtok, above)
+      const rare = {
+        ...(sound === null ? {} : { cacheReadAudio: sound }),
+        ...(image === null ? {} : { imageInput: image }),
+      }
+      return { above, rates: { ...rates, ...rare } as ListedRates }
     })
   const toolFees: Record<string, bigint> = {}
   for (const [key, kind] of Object.entries(FEE_KEYS)) {
     const fee = prices[key]
     if (typeof fee === 'number') toolFees[kind] = parseDecimal(shortest(fee), 6, { roundUp: true })
   }
-  return { tiers, toolFees }
+  return { tiers, toolFees, units: unitsOf(prices) }
+}
+
+/** Recordings are listed by the hour, which is 3.6 million milliseconds. */
+function unitsOf(prices: ModelPrice): UnitRates {
+  const hour = prices.input_audio_hours ?? prices.audio_hours
+  return typeof hour === 'number' ? { milliseconds: divideUp(nanoDollars(hour) * 10n, 36n) } : {}
 }
 
 function tiersOf(listed: Listed): readonly { start: number; price: number }[] {

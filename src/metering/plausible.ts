@@ -8,8 +8,8 @@
  * What goes beyond one of these is possible as far as the operator's surcharge for the request's tools pays for all of it.
  */
 
-import { inputTokens, outputTokens, type Usage } from '../../providers/usage.ts'
-import { applyFactors, COST_SCALE, toolNumerator } from './charge.ts'
+import { inputTokens, NO_UNITS, outputTokens, UNITS, type Units, type Usage } from '../../providers/usage.ts'
+import { applyFactors, COST_SCALE, toolNumerator, unitNumerators } from './charge.ts'
 import type { Price, Rates } from './price.ts'
 
 /** Tokens of prompts that a server puts around a conversation and nobody measured: a template, its rules for tools. Measured: 600. */
@@ -29,6 +29,8 @@ export interface Possible {
   speaks: boolean
   /** Uses of priced tools, by kind. */
   toolUses: Readonly<Record<string, number>>
+  /** What is billed by something else than tokens; left out where nothing is. */
+  units?: Units
   /** Nano-dollars: what the operator holds for tools whose findings can't be known. */
   surcharge: bigint
 }
@@ -65,6 +67,10 @@ export function possibleOutput(cap: number | null, limit: number | null, choices
 /** Whether usage is within what is possible, at the rates of the price the call was quoted at. `tier` in millionths. */
 export function isPossible(usage: Usage, possible: Possible, price: Price, tier: bigint): boolean {
   if (isDearerSound(usage, possible, price)) return false
+  const { units = NO_UNITS } = possible
+  if (UNITS.some((unit) => usage[unit] > units[unit] && (price.units?.[unit] ?? 0n) > 0n)) return false
+  // Where a call is billed by something else, tokens are for show.
+  if (price.units !== undefined && isFreeByToken(price)) return true
   const input = Math.max(0, inputTokens(usage) - possible.input)
   const output = Math.max(0, outputTokens(usage) - possible.output)
   // Without a surcharge nothing pays for what is beyond, not even where it is free.
@@ -73,6 +79,10 @@ export function isPossible(usage: Usage, possible: Possible, price: Price, tier:
   const tokens = (BigInt(input) * rates.input + BigInt(output) * rates.output) * tier
   const fees = toolNumerator(usage.toolFees, price) - toolNumerator(possible.toolUses, price)
   return tokens + (fees > 0n ? fees : 0n) <= possible.surcharge * COST_SCALE
+}
+
+function isFreeByToken({ tiers }: Price): boolean {
+  return tiers.every(({ rates }) => Object.values(rates).every((rate) => rate === 0n))
 }
 
 /** Sound where there is none, which costs more than the same tokens of text. */
@@ -92,7 +102,9 @@ function isDearerSound(
 export function possibleCost(possible: Possible, price: Price, tier: bigint): bigint {
   const rates = dearestRates(price, possible.input)
   const tokens = (BigInt(possible.input) * rates.input + BigInt(possible.output) * rates.output) * tier
-  return tokens + toolNumerator(possible.toolUses, price) + possible.surcharge * COST_SCALE
+  const units = unitNumerators(possible.units ?? NO_UNITS, price)
+  const rest = toolNumerator(possible.toolUses, price) + possible.surcharge * COST_SCALE
+  return tokens + (units.input + units.output) * tier + rest
 }
 
 /** Microcredits: no statement charges a call with more. What exceeds its hold is the most the call can overdraw. */
@@ -118,15 +130,16 @@ function dearestRates(price: Price, reach: number): { input: bigint; output: big
 }
 
 function inputRates(rates: Rates): bigint[] {
-  const { input, cacheRead, cacheWrite5m, cacheWrite1h, audioInput, cacheReadAudio } = rates
-  return [input, cacheRead, cacheWrite5m, cacheWrite1h, audioInput, cacheReadAudio ?? 0n]
+  const { input, cacheRead, cacheWrite5m, cacheWrite1h, audioInput, cacheReadAudio, imageInput } = rates
+  return [input, cacheRead, cacheWrite5m, cacheWrite1h, audioInput, cacheReadAudio ?? 0n, imageInput ?? 0n]
 }
 
 /**
  * A statement in the middle of a stream, cut down to what the bytes that had passed by then can be: no vocabulary makes more tokens
- * than bytes. `passed` is their number.
+ * than bytes. `passed` is their number, `drawn` the tokens of the images among what had passed.
  */
-export function cutToPassed(usage: Usage, passed: number): Usage {
-  if (outputTokens(usage) <= passed) return usage
-  return { ...usage, output: passed, reasoning: Math.min(usage.reasoning, passed), audioOutput: 0, imageOutput: 0 }
+export function cutToPassed(usage: Usage, passed: number, drawn: number): Usage {
+  if (outputTokens(usage) <= passed + drawn) return usage
+  const imageOutput = Math.min(usage.imageOutput, drawn)
+  return { ...usage, output: passed, reasoning: Math.min(usage.reasoning, passed), audioOutput: 0, imageOutput }
 }

@@ -3,7 +3,8 @@
  * rounded by the function that rounds charges, so `input + outputFor(n)` is never below the charge of a call that stays
  * within the same counts, and equals it to the microcredit where the rates leave no room.
  */
-import { applyFactors, COST_SCALE, MILLION, toolNumerator } from './charge.ts'
+import type { Units } from '../../providers/usage.ts'
+import { applyFactors, COST_SCALE, MILLION, toolNumerator, unitNumerators } from './charge.ts'
 import { leastOfWindow } from './estimate.ts'
 import { BUCKETS } from './listed-price.ts'
 import type { Price, Rates } from './price.ts'
@@ -22,6 +23,8 @@ export interface QuoteInput {
     least?: { media: number; audioInput: number; window: boolean }
     /** Text the response is predicted to be, tokens and bytes: what is wrong in it is billed as output beyond any cap. */
     predicted?: { tokens: number; bytes: number }
+    /** What is billed by something else than tokens, at most. */
+    units?: { most: Units }
     /** Counted uses of priced tools. */
     toolFees: Readonly<Record<string, number>>
     /** Set when something in the request is bounded by nothing but the model's context window (a file by id). */
@@ -80,22 +83,31 @@ export function quote(q: QuoteInput): Quote {
   const windowRate = q.estimate.unboundedSound ? heardRate : inputRate
   const fees = toolNumerator(q.estimate.toolFees, q.price) + (q.surcharge ?? 0n) * COST_SCALE
   const outputRate = largest(rates.output, rates.imageOutput, q.audioOutput ? rates.audioOutput : 0n)
-  const inputOf = (count: number, predicted: number, heard = audioInput, read = window) => {
-    const said = largest(BigInt(count) * inputRate, BigInt(read) * windowRate)
+  // An image's tokens may cost more than a text's.
+  const seen = largest((rates.imageInput ?? 0n) - inputRate, 0n)
+  const units = unitsOf(q)
+  const inputOf = (count: number, images: number, predicted: number, heard = audioInput, read = window) => {
+    const said = largest(BigInt(count) * inputRate + BigInt(images) * seen, BigInt(read) * windowRate)
     const tokens = said + BigInt(predicted) * outputRate + BigInt(heard) * heardRate
-    return applyFactors(tokens * tier + fees, q).microcredits
+    return applyFactors((tokens + units) * tier + fees, q).microcredits
   }
-  const input = inputOf(tokens + media, predicted.tokens)
-  const leastInput = inputOf(tokens + least.media, predicted.tokens, least.audioInput, least.window)
+  const input = inputOf(tokens + media, media, predicted.tokens)
+  const leastInput = inputOf(tokens + least.media, least.media, predicted.tokens, least.audioInput, least.window)
   const numeratorPerToken = outputRate * tier * BigInt(Math.max(1, q.choices))
   return {
     input,
-    inputBytes: inputOf(byteBound, Math.max(predicted.tokens, predicted.bytes)),
+    inputBytes: inputOf(byteBound, media, Math.max(predicted.tokens, predicted.bytes)),
     uncertain: leastInput < input ? input - leastInput : 0n,
     outputFor: (count) => applyFactors(BigInt(count) * numeratorPerToken, q).microcredits,
     outputTokensIn: (microcredits) => tokensIn(microcredits, numeratorPerToken, q),
     maxPrice: { input: rates.input, output: rates.output },
   }
+}
+
+function unitsOf({ estimate, price }: QuoteInput): bigint {
+  if (estimate.units === undefined) return 0n
+  const { input, output } = unitNumerators(estimate.units.most, price)
+  return input + output
 }
 
 /** Tokens. A part of the window stands for what nothing tells the usual size of. */
@@ -133,6 +145,7 @@ function dearest(price: Price, reachableTokens: number): Rates {
   for (const tier of price.tiers) {
     if (tier.above >= reachableTokens) continue
     for (const bucket of BUCKETS) rates[bucket] = largest(rates[bucket], tier.rates[bucket])
+    if (tier.rates.imageInput !== undefined) rates.imageInput = largest(rates.imageInput ?? 0n, tier.rates.imageInput)
   }
   return rates
 }

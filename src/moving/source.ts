@@ -3,6 +3,9 @@
  * databases differ from the migration that made them, so a column is taken by any of its names, as text, and may be missing.
  */
 import pg from 'pg'
+import { fetchPages, openSnapshot, requireTables, type Snapshot, SourceError } from './snapshot.ts'
+
+export { SourceError }
 
 export type SourceRow = Readonly<Record<string, string | null>>
 /** Our name of a column, and the names it may have there. */
@@ -18,43 +21,23 @@ export interface Source {
   close(): Promise<void>
 }
 
-const PAGE = 1_000
-
-export class SourceError extends Error {}
-
 /** @throws {SourceError} where it is not Ops-Center's; other errors are PostgreSQL's or the network's. */
 export async function openSource(url: string): Promise<Source> {
-  const client = new pg.Client({ connectionString: url, application_name: 'tollgate', connectionTimeoutMillis: 5_000 })
-  // A connection that breaks rejects the query that runs.
-  client.on('error', () => {})
-  await client.connect()
+  const snapshot = await openSnapshot(url, WHOSE)
   try {
-    await client.query('begin transaction isolation level repeatable read read only')
-    await client.query(
-      "set local statement_timeout = 0; set local idle_in_transaction_session_timeout = 0; set local time zone 'UTC'; set local datestyle = 'ISO'",
-    )
-    return await describe(client)
+    requireTables(snapshot, WHOSE, ['organizations', 'organization_credit_pools', 'user_credit_allocations'])
+    return sourceOf(snapshot)
   } catch (error) {
-    await client.end()
+    await snapshot.close()
     throw error
   }
 }
 
-async function describe(client: pg.Client): Promise<Source> {
-  const { rows } = await client.query<{ table: string; column: string; ours: boolean }>(
-    `select table_name as table, column_name as column, to_regclass('tollgate.ledger_identity') is not null as ours
-    from information_schema.columns where table_schema = 'public'`,
-  )
-  if (rows[0]?.ours === true) throw new SourceError("it is a database of Tollgate's, not Ops-Center's")
-  const columns = new Map<string, Set<string>>()
-  for (const { table, column } of rows) columns.set(table, (columns.get(table) ?? new Set()).add(column))
-  const missing = ['organizations', 'organization_credit_pools', 'user_credit_allocations'].filter(
-    (table) => !columns.has(table),
-  )
-  if (missing.length > 0) throw new SourceError(`it is not Ops-Center's: there is no table ${missing.join(', ')}`)
-  const { host, port, database = '' } = client
+const WHOSE = "Ops-Center's"
+
+function sourceOf({ client, name, columns, close }: Snapshot): Source {
   return {
-    name: `${database} on ${host}:${port}`,
+    name,
     has: (table) => columns.has(table),
     async count(table) {
       if (!columns.has(table)) return 0
@@ -62,7 +45,7 @@ async function describe(client: pg.Client): Promise<Source> {
       return Number(counted.rows[0]?.count ?? 0)
     },
     pages: (table, wanted, order) => pages(client, { table, columns: columns.get(table), wanted, order }),
-    close: () => client.end(),
+    close,
   }
 }
 
@@ -80,19 +63,7 @@ async function* pages(client: pg.Client, { table, columns, wanted, order }: Aske
     return `coalesce(${['null', ...here].join(', ')}) as ${pg.escapeIdentifier(name)}`
   })
   const by = order.filter((one) => columns.has(one)).map(pg.escapeIdentifier)
-  const cursor = pg.escapeIdentifier(`of ${table}`)
-  await client.query(
-    `declare ${cursor} no scroll cursor for select ${list.join(', ')} from public.${pg.escapeIdentifier(table)}
-    ${by.length === 0 ? '' : `order by ${by.join(', ')}`}`,
-  )
-  try {
-    for (;;) {
-      const { rows } = await client.query<SourceRow>(`fetch ${PAGE} from ${cursor}`)
-      if (rows.length === 0) return
-      yield rows
-    }
-  } finally {
-    // After an error the transaction takes nothing more, and the error is what counts.
-    await client.query(`close ${cursor}`).catch(() => {})
-  }
+  const select = `select ${list.join(', ')} from public.${pg.escapeIdentifier(table)}
+    ${by.length === 0 ? '' : `order by ${by.join(', ')}`}`
+  yield* fetchPages<SourceRow>(client, { name: table, select })
 }

@@ -50,6 +50,8 @@ export interface CallNumbers {
 
 export interface CallBill {
   microcredits: bigint
+  /** What the provider takes. */
+  nanoDollars: bigint
   provenance: string
   tokens: Readonly<Record<TokenKind, number>>
   /** It was not on the books yet when the response went out. */
@@ -58,6 +60,12 @@ export interface CallBill {
   mismatch: boolean
 }
 
+const TRACE_RESULTS = ['sent', 'failed', 'dropped'] as const
+export type TraceResult = (typeof TRACE_RESULTS)[number]
+
+const OUTBOX_RESULTS = ['sent', 'failed', 'dead'] as const
+export type OutboxResult = (typeof OUTBOX_RESULTS)[number]
+
 export interface Metrics {
   /** A call that was admitted and is over. */
   call(numbers: CallNumbers): void
@@ -65,6 +73,14 @@ export interface Metrics {
   error(answer: object, code: string): void
   /** A limit that stands before calls refused something. */
   refused(limit: Limit): void
+  /** A deployment that failed gets no calls for a while. */
+  spared(): void
+  /** What a provider may bill for calls whose end nobody knows, beyond what callers were charged. */
+  atRisk(provider: string, reason: 'unknown', nanoDollars: bigint): void
+  /** Spans for collectors: sent, refused or lost on the way, or dropped because too many waited. */
+  spans(result: TraceResult, count: number): void
+  /** Events for consumers: taken, refused for now, given up. */
+  outbox(consumer: string, result: OutboxResult, count: number): void
   /** An error outside of every call: there should be none. */
   unowned(): void
   hold(seconds: number): void
@@ -125,15 +141,32 @@ export function createMetrics(version: string, readings: Readings): Metrics {
     help: 'Errors outside of every call: each is a mistake of ours that ended nothing, or made the process drain.',
     registers: [register],
   })
+  const cooldowns = new Counter({
+    name: 'tollgate_cooldowns_total',
+    help: 'How often a deployment was spared because it failed; the log says which.',
+    registers: [register],
+  })
+  const spans = new Counter({
+    name: 'tollgate_spans_total',
+    help: 'Spans of calls for collectors: sent, failed on the way, or dropped because too many waited.',
+    labelNames: ['result'],
+    registers: [register],
+  })
+  for (const result of TRACE_RESULTS) spans.inc({ result }, 0)
+  const outbox = createOutboxCounter(register)
   const counted = new WeakSet<object>()
   return {
     call: calls.call,
+    atRisk: calls.atRisk,
     error(answer, code) {
       if (counted.has(answer)) return
       counted.add(answer)
       errors.inc({ code: CODE.test(code) ? code : 'other' })
     },
     refused: (limit) => refusals.inc({ limit }),
+    spared: () => cooldowns.inc(),
+    spans: (result, count) => spans.inc({ result }, count),
+    outbox,
     unowned: () => unowned.inc(),
     hold: ledger.hold,
     settle: ledger.settle,
@@ -150,6 +183,19 @@ export function createMetrics(version: string, readings: Readings): Metrics {
       await state.read()
       return register.getMetricsAsJSON()
     },
+  }
+}
+
+function createOutboxCounter(register: Registry) {
+  const events = new Counter({
+    name: 'tollgate_outbox_events_total',
+    help: 'Events for consumers: sent, failed (and tried again), dead (given up).',
+    labelNames: ['consumer', 'result'],
+    registers: [register],
+  })
+  return (consumer: string, result: OutboxResult, count: number): void => {
+    // They begin at 0: a counter that begins at 1 shows no increase.
+    for (const each of OUTBOX_RESULTS) events.inc({ consumer, result: each }, each === result ? count : 0)
   }
 }
 
@@ -173,18 +219,7 @@ function createCallMetrics(register: Registry) {
     [],
   )
   const disputed = counter('tollgate_disputed_total', 'Charges beyond belief, booked at the quote.', [])
-  // Summed up as integers: a sum of floats would drift away from the books.
-  const charges = new Map<string, { provider: string; provenance: string; microcredits: bigint }>()
-  new Counter({
-    name: 'tollgate_credits_charged_total',
-    help: 'Credits charged by this process; 1 credit is $0.001.',
-    labelNames: ['provider', 'provenance'],
-    registers,
-    collect() {
-      this.reset()
-      for (const { microcredits, ...labels } of charges.values()) this.inc(labels, Number(microcredits) / 1e6)
-    },
-  })
+  const { charged, atRisk } = createMoneyMetrics(registers)
   const own = new Histogram({
     name: 'tollgate_overhead_seconds',
     help: 'Time of a call that was not spent waiting for the provider, hold and settlement included.',
@@ -199,13 +234,6 @@ function createCallMetrics(register: Registry) {
     registers,
   })
 
-  function charged(provider: string, provenance: string, microcredits: bigint): void {
-    const key = `${provider} ${provenance}`
-    const sum = charges.get(key)
-    if (sum === undefined) charges.set(key, { provider, provenance, microcredits })
-    else sum.microcredits += microcredits
-  }
-
   function billed(provider: string, bill: CallBill): void {
     charged(provider, bill.provenance, bill.microcredits)
     for (const kind in bill.tokens) {
@@ -214,17 +242,63 @@ function createCallMetrics(register: Registry) {
     }
     if (bill.pending) pending.inc()
     if (bill.mismatch) mismatches.inc({ provider })
-    if (bill.provenance === 'disputed') disputed.inc()
+    if (bill.provenance !== 'disputed') return
+    disputed.inc()
+    if (bill.nanoDollars > bill.microcredits) atRisk(provider, 'disputed', bill.nanoDollars - bill.microcredits)
   }
 
   return {
     charged,
+    atRisk,
     call({ provider, outcome, stream, ownSeconds, firstByteSeconds, bill }: CallNumbers) {
       calls.inc({ provider, outcome, stream: stream ? 'true' : 'false' })
       own.observe(ownSeconds)
       if (firstByteSeconds !== null) firstByte.observe({ provider }, firstByteSeconds)
       if (bill !== null) billed(provider, bill)
     },
+  }
+}
+
+function createMoneyMetrics(registers: Registry[]) {
+  const charges = exactCounter(registers, {
+    name: 'tollgate_credits_charged_total',
+    help: 'Credits charged by this process; 1 credit is $0.001.',
+    labelNames: ['provider', 'provenance'],
+    inOne: 1e6,
+  })
+  const risks = exactCounter(registers, {
+    name: 'tollgate_at_risk_dollars_total',
+    help: 'Dollars a provider may bill beyond what callers were charged: for calls whose end nobody knows (unknown), at most, and as stated beyond belief (disputed).',
+    labelNames: ['provider', 'reason'],
+    inOne: 1e9,
+  })
+  return {
+    charged: (provider: string, provenance: string, microcredits: bigint) =>
+      charges({ provider, provenance }, microcredits),
+    atRisk: (provider: string, reason: 'unknown' | 'disputed', nanoDollars: bigint) =>
+      risks({ provider, reason }, nanoDollars),
+  }
+}
+
+/** Sums up integers, of which `inOne` are one of what it shows: a sum of floats would drift away from the books. */
+function exactCounter<Label extends string>(
+  registers: Registry[],
+  { inOne, ...shown }: { name: string; help: string; labelNames: Label[]; inOne: number },
+) {
+  const sums = new Map<string, { labels: Record<Label, string>; amount: bigint }>()
+  new Counter({
+    ...shown,
+    registers,
+    collect() {
+      this.reset()
+      for (const { labels, amount } of sums.values()) this.inc(labels, Number(amount) / inOne)
+    },
+  })
+  return (labels: Record<Label, string>, amount: bigint): void => {
+    const key = Object.values(labels).join(' ')
+    const sum = sums.get(key)
+    if (sum === undefined) sums.set(key, { labels, amount })
+    else sum.amount += amount
   }
 }
 

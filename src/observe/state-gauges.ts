@@ -13,8 +13,12 @@ export interface Readings {
   spool: () => { entries: number; oldestMs: number }
   /** Of the whole ledger, from the database. */
   openHolds: () => Promise<{ count: number; oldestSeconds: number }>
+  /** Of each consumer that the configuration names, from the database. */
+  consumers: () => Promise<readonly { name: string; lag_seconds: number; blocked: number; dead_letters: number }[]>
   /** Since the start. */
   logDropped: () => number
+  /** Deployments that get no calls for a while. */
+  spared: () => number
 }
 
 export function createStateGauges(register: Registry, readings: Readings) {
@@ -24,6 +28,7 @@ export function createStateGauges(register: Registry, readings: Readings) {
   const running = gauge('tollgate_calls_in_flight', 'Calls under way in this process.')
   const connections = gauge('tollgate_connections', 'Connections of callers that are open.')
   const bodies = gauge('tollgate_body_bytes', 'Memory taken by bodies of requests of more than 64 kB.')
+  const spared = gauge('tollgate_deployments_spared', 'Deployments that failed and get no calls for a while.', 'max')
   const open = gauge('tollgate_ledger_open', '1 while paid calls can start in this process.', 'min')
   const spool = gauge('tollgate_spool_entries', 'Charges on the local disk of this process that wait for the database.')
   const spoolAge = gauge('tollgate_spool_oldest_seconds', 'How long the oldest of them waits.', 'max')
@@ -39,11 +44,13 @@ export function createStateGauges(register: Registry, readings: Readings) {
     'max',
   )
 
-  async function openHolds(): Promise<{ count: number; oldestSeconds: number } | null> {
+  const consumers = createConsumerGauges(register)
+
+  async function fromDatabase() {
     const answered = new AbortController()
     try {
       const late = pause(DATABASE_PATIENCE_MS, null, { signal: answered.signal })
-      return await Promise.race([readings.openHolds(), late])
+      return await Promise.race([Promise.all([readings.openHolds(), readings.consumers()]), late])
     } catch {
       return null
     } finally {
@@ -56,20 +63,48 @@ export function createStateGauges(register: Registry, readings: Readings) {
       running.set(readings.runningCalls())
       connections.set(readings.connections())
       bodies.set(readings.bodyBytes())
+      spared.set(readings.spared())
       open.set(readings.ledgerOpen() ? 1 : 0)
       const { entries, oldestMs } = readings.spool()
       spool.set(entries)
       spoolAge.set(oldestMs / 1000)
-      const found = await openHolds()
+      const found = await fromDatabase()
       database.set(found === null ? 0 : 1)
+      consumers.set(found?.[1] ?? [])
       if (found !== null) {
-        holds.set(found.count)
-        holdAge.set(found.oldestSeconds)
+        const [{ count, oldestSeconds }] = found
+        holds.set(count)
+        holdAge.set(oldestSeconds)
         return
       }
       // An old number would look like a true one.
       holds.remove()
       holdAge.remove()
+    },
+  }
+}
+
+/** Left out while the database is away. */
+function createConsumerGauges(register: Registry) {
+  const gauge = (name: string, help: string) =>
+    new Gauge({ name, help, labelNames: ['consumer'], registers: [register], aggregator: 'max' })
+  const lag = gauge('tollgate_outbox_lag_seconds', 'How long the oldest event waits that a consumer has not taken.')
+  const blocked = gauge(
+    'tollgate_outbox_blocked_organizations',
+    'Organizations whose events wait behind one that was not taken.',
+  )
+  const dead = gauge(
+    'tollgate_outbox_dead_letters',
+    'Events that were given up: tollgate outbox replay sends them again.',
+  )
+  return {
+    set(states: Awaited<ReturnType<Readings['consumers']>>): void {
+      for (const each of [lag, blocked, dead]) each.reset()
+      for (const { name: consumer, lag_seconds, ...state } of states) {
+        lag.set({ consumer }, lag_seconds)
+        blocked.set({ consumer }, state.blocked)
+        dead.set({ consumer }, state.dead_letters)
+      }
     },
   }
 }

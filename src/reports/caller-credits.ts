@@ -18,6 +18,7 @@ export interface Transaction {
   service_type: string | null
   tokens_used: number | null
   request_id: string | null
+  session_id: string | null
   note: string | null
   created_at: string
 }
@@ -67,30 +68,40 @@ export async function findBalance({ query }: Pick<Database, 'query'>, payer: Pay
 export async function listTransactions(
   database: Database,
   { organizationId, userId }: Payer,
-  { limit, offset }: { limit: number; offset: number },
+  { limit, offset, session }: { limit: number; offset: number; session: string | null },
 ): Promise<Transaction[]> {
   const { rows } = await sql<Transaction>`
-    select id, trim_scale(amount)::text as amount, transaction_type, provider, model, service_type, tokens_used, request_id, note,
+    select id, trim_scale(amount)::text as amount, transaction_type, provider, model, service_type, tokens_used, request_id, session_id, note,
       ${isoTime('at')} as created_at
     from (
       select c.id::text as id, -c.credits_used as amount, case c.entry when 'charge' then 'usage' else 'adjustment' end as transaction_type,
         c.details ->> 'provider' as provider, c.service_name as model, c.service_type,
         (c.details -> 'usage' ->> 'total_tokens')::float8 as tokens_used,
-        c.request_id, null::text as note, c.created_at as at
-      from credit_usage_attribution c where c.org_id = ${organizationId} and c.user_id = ${userId}
+        c.request_id, c.details ->> 'session_id' as session_id, null::text as note, c.created_at as at
+      from credit_usage_attribution c where c.org_id = ${organizationId} and c.user_id = ${userId} ${ofSession(session)}
       union all
       select 'journal-' || j.id, case j.kind when 'reset' then -j.allocation_used else j.allocation_allocated end,
         case j.kind when 'allocate' then 'allocation' when 'correction' then 'adjustment' else j.kind end,
-        null, null, null, null::float8, j.call_id::text, j.note, j.created_at
-      from tollgate.ledger_journal j where j.org_id = ${organizationId} and j.user_id = ${userId}) t
+        null, null, null, null::float8, j.call_id::text, null, j.note, j.created_at
+      from tollgate.ledger_journal j where j.org_id = ${organizationId} and j.user_id = ${userId} and ${session}::text is null) t
     order by at desc, id limit ${limit} offset ${offset}`.execute(database.query)
   return rows
 }
 
-export async function countTransactions(database: Database, { organizationId, userId }: Payer): Promise<number> {
+/** Of the calls of one session. */
+function ofSession(session: string | null) {
+  return session === null ? sql`` : sql`and c.details ->> 'session_id' = ${session}`
+}
+
+export async function countTransactions(
+  database: Database,
+  { organizationId, userId }: Payer,
+  session: string | null,
+): Promise<number> {
   const { rows } = await sql<{ total: number }>`
-    select ((select count(*) from credit_usage_attribution where org_id = ${organizationId} and user_id = ${userId})
-      + (select count(*) from tollgate.ledger_journal where org_id = ${organizationId} and user_id = ${userId}))::int as total`.execute(
+    select ((select count(*) from credit_usage_attribution c where org_id = ${organizationId} and user_id = ${userId} ${ofSession(session)})
+      + (select count(*) from tollgate.ledger_journal
+        where org_id = ${organizationId} and user_id = ${userId} and ${session}::text is null))::int as total`.execute(
     database.query,
   )
   return rows[0]!.total

@@ -35,6 +35,8 @@ interface Whose {
 /** Amounts are decimals: `credits` in credits, `cost`, `api_cost` and `markup` in dollars. */
 export interface SettledCall extends Whose {
   request_id: string | null
+  /** As the client named it. */
+  session_id: string | null
   status: 'settled'
   outcome: string | null
   model: string | null
@@ -84,11 +86,12 @@ async function findCharged(database: Database, callId: string): Promise<SettledC
   if (charge === undefined) return null
   const credits = rows.reduce((sum, row) => sum + creditsToMicro(row.credits_used), 0n)
   const refunded = await findRefunded(database, callId)
-  const { usage, ...details } = (charge.details ?? {}) as Record<string, unknown>
+  const { usage, session_id = null, ...details } = (charge.details ?? {}) as Record<string, unknown>
   return {
     object: 'call',
     call_id: callId,
     request_id: charge.request_id,
+    session_id: session_id as string | null,
     status: 'settled',
     outcome: charge.outcome,
     organization_id: charge.org_id,

@@ -1,34 +1,18 @@
-/** How long to wait before a call is tried again. Only what consumed nothing is: never after a time-out, which may have been paid for. */
-import type { ProviderErrorKind } from '../../providers/provider.ts'
-
+/**
+ * How long to wait before a place that gave no connection is asked again. Who had the request is never asked again, whatever it said:
+ * every client repeats a call by itself, and a repetition of ours inside of each of those would multiply what a provider that limits
+ * calls, or is overloaded, gets. Another one is asked at once.
+ */
 const BACKOFF_MS = 250
-/** We do not wait for a provider that wants a longer pause than this. */
+/** Nobody waits longer for a connection that was refused. */
 const PATIENCE_MS = 5_000
-
-export interface Failed {
-  kind: ProviderErrorKind
-  retryAfterMs: number | null
-}
 
 /**
  * Returns milliseconds, or null not to try again.
- * @param isElsewhere another candidate is next: nobody who asked for a pause is asked again.
- * @param tries how often it was tried after the first.
+ * @param tries how often it was tried after the first. @param least as the operator says.
+ * @param random from 0 to 1: callers that failed together don't come back together.
  */
-export function waitBefore({ kind, retryAfterMs }: Failed, isElsewhere: boolean, tries: number): number | null {
-  switch (kind) {
-    case 'rate_limit':
-    case 'overloaded':
-    case 'failed':
-    case 'unreachable': {
-      if (isElsewhere) return 0
-      const wait = retryAfterMs ?? BACKOFF_MS * 2 ** tries
-      return wait <= PATIENCE_MS ? wait : null
-    }
-    case 'auth':
-    case 'quota':
-      return isElsewhere ? 0 : null
-    default:
-      return null
-  }
+export function waitBefore(tries: number, least: number, random: number): number | null {
+  const wait = Math.max(least, BACKOFF_MS * 2 ** tries * (0.5 + random / 2))
+  return wait <= PATIENCE_MS ? wait : null
 }

@@ -11,12 +11,12 @@ export interface ServerOptions {
   database: Database
   /** For connections of its own. */
   databaseUrl: string
-  /** What provider keys are sealed under. */
+  /** The root keys that provider keys are sealed under. */
   root: Pick<RootConfig, 'roots' | 'fernetKeys'>
-  /** Where closings wait that the database could not take. */
+  /** The folder of settlements that wait for the database. */
   spoolDirectory: string
   log: Log
-  /** How many lines of the log nobody took. */
+  /** How many lines of the log were lost because nobody read them. */
   logDropped: () => number
   /** Kept here, read by the log. */
   requestIds: Map<string, string>

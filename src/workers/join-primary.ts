@@ -1,5 +1,6 @@
 /** The side of a worker: it is told what to do, when to listen and when to drain, and learns when its primary is gone. */
 import type { MetricNumbers, PrintedMetrics } from '../observe/metrics.ts'
+import type { Spared } from '../routing/spared-news.ts'
 import { createPrimaryQuestions } from './ask-primary.ts'
 import type { Taken, ToPrimary, ToWorker, WorkerTask } from './messages.ts'
 import { createSharedWindows } from './shared-windows.ts'
@@ -29,12 +30,14 @@ export async function joinPrimary(): Promise<JoinedPrimary | null> {
   const { promise: drain, resolve: startDrain } = Promise.withResolvers<'told' | 'primary gone'>()
   const questions = createPrimaryQuestions(tell)
   let readMetrics: () => Promise<MetricNumbers> = async () => []
+  let hearSpared: (news: Spared) => void = () => {}
 
   process.on('message', (message: ToWorker) => {
     if (message.say === 'task') tellTask(message.task)
     else if (message.say === 'listen') giveWord(message.port)
     else if (message.say === 'drain') startDrain('told')
     else if (message.say === 'answer') questions.answered(message.id, message.answer)
+    else if (message.say === 'spared') hearSpared(message.news)
     else void readMetrics().then((metrics) => tell({ say: 'metrics', id: message.id, metrics }))
   })
   process.on('disconnect', () => {
@@ -56,6 +59,12 @@ export async function joinPrimary(): Promise<JoinedPrimary | null> {
         workers: task.workers,
         take: async (places) => (await ask<Taken>({ what: 'take', places }))?.full ?? null,
         give: (names) => tell({ say: 'give', names }),
+      },
+      spared: {
+        tell: (news) => tell({ say: 'spared', news }),
+        hearBy(hear) {
+          hearSpared = hear
+        },
       },
       metrics: {
         readBy(read) {

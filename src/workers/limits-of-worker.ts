@@ -1,6 +1,6 @@
 /**
  * What bounds the whole machine, divided among workers. Not the limits of keys, users and organizations: those are counted for all
- * of them together.
+ * of them together; nor the bodies that a caller is sending: a burst of small ones is over in no time, and may fall on one worker.
  */
 import { totalBodiesBytes } from '../admission/bodies-memory.ts'
 import type { Limits } from '../config/config.ts'
@@ -19,7 +19,7 @@ export function limitsOfWorker(limits: Limits, workers: number): Limits {
     fetches: part(limits.fetches),
     fetchedBytes: Math.max(Math.min(fetchedBytes, FETCHED_LEAST), part(fetchedBytes)),
     bodiesBytes: Math.max(bodyBytes, part(totalBodiesBytes(limits))),
-    uploadsPerCaller: part(limits.uploadsPerCaller),
     unknownKeysPerMinute: part(limits.unknownKeysPerMinute),
+    refusedCallsPerSecond: part(limits.refusedCallsPerSecond),
   }
 }

@@ -1,7 +1,9 @@
 /** What a primary and its workers say to each other, as JSON over the channel that Node keeps between a process and its child. */
 import type { Counted } from '../admission/rate-windows.ts'
+import type { IncludedFile } from '../config/include.ts'
 import type { LogLevel } from '../observe/log.ts'
 import type { MetricNumbers, PrintedMetrics } from '../observe/metrics.ts'
+import type { Spared } from '../routing/spared-news.ts'
 
 /** What a worker needs to serve as the primary would. The environment it inherits. */
 export interface WorkerTask {
@@ -10,7 +12,7 @@ export interface WorkerTask {
   /** How many there are. */
   workers: number
   /** As the primary read it: all workers serve by one configuration, whatever becomes of the file. */
-  config: { file: string; text: string }
+  config: { file: string; text: string; includes: readonly IncludedFile[] }
   databaseUrl: string
   dataDir: string
   spoolDir: string
@@ -24,6 +26,7 @@ export type ToWorker =
   | { say: 'listen'; port: number }
   | { say: 'drain' }
   | { say: 'read metrics'; id: number }
+  | { say: 'spared'; news: Spared }
   | { say: 'answer'; id: number; answer: Answer }
 
 export type ToPrimary =
@@ -35,6 +38,7 @@ export type ToPrimary =
   | { say: 'metrics'; id: number | null; metrics: MetricNumbers }
   | { say: 'ask'; id: number; ask: Ask }
   | { say: 'give'; names: readonly string[] }
+  | { say: 'spared'; news: Spared }
 
 /** What the primary counts for all of them. */
 export type Ask =

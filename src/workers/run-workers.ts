@@ -8,6 +8,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { RateWindows } from '../admission/rate-windows.ts'
 import type { Log } from '../observe/log.ts'
 import type { PrintedMetrics } from '../observe/metrics.ts'
+import type { Spared } from '../routing/spared-news.ts'
 import type { WorkerTask } from './messages.ts'
 import { createPlaces, type Places } from './places.ts'
 import { createRestarts, ENDS_MAX, type Restarts } from './restarts.ts'
@@ -20,6 +21,8 @@ export interface WorkersOptions {
   port: number
   /** Counts for all of them. */
   windows: RateWindows
+  /** To processes of other primaries. */
+  tellSpared(news: Spared): void
   /** How long workers may take to go down. */
   drainMs: number
   log: Log
@@ -28,6 +31,8 @@ export interface WorkersOptions {
 export interface RunningWorkers {
   port: number
   pids(): number[]
+  /** A process of another primary spares a deployment. */
+  hearSpared(news: Spared): void
   /** Resolves where no worker can be kept running: with why. */
   failed: Promise<string>
   /** Drains all. @returns whether each of them went in order. */
@@ -49,7 +54,14 @@ export async function runWorkers(options: WorkersOptions): Promise<RunningWorker
   const failed = Promise.withResolvers<string>()
   const metrics = createMetricsSum(() => slots.filter(({ worker }) => worker.serves).length)
   const printMetrics = async () => metrics.print(await Promise.all(slots.map(({ worker }) => worker.readMetrics())))
-  const host = createHost({ windows, places, printMetrics })
+  const spread = (news: Spared, from: number | null) => {
+    for (const { number, worker } of slots) if (number !== from) worker.tellSpared(news)
+  }
+  const spared = (worker: number, news: Spared) => {
+    spread(news, worker)
+    options.tellSpared(news)
+  }
+  const host: WorkerHost = { ...createHost({ windows, places, printMetrics }), spared }
   const start = (number: number) => startWorker({ ...task, number }, host)
   const numbers = Array.from({ length: task.workers }, (_, index) => index + 1)
   const slots: Slot[] = numbers.map((number) => newSlot(number, start(number)))
@@ -103,6 +115,7 @@ export async function runWorkers(options: WorkersOptions): Promise<RunningWorker
   return {
     port,
     pids: () => slots.map(({ worker }) => worker.pid),
+    hearSpared: (news) => spread(news, null),
     failed: failed.promise,
     async stop() {
       stopping.abort()
@@ -124,7 +137,7 @@ interface Counters {
 }
 
 /** What workers ask. */
-function createHost({ windows, places, printMetrics }: Counters): WorkerHost {
+function createHost({ windows, places, printMetrics }: Counters): Pick<WorkerHost, 'answer' | 'give'> {
   return {
     async answer(worker, ask) {
       if (ask.what === 'add') return windows.add(ask.name, ask.points)

@@ -1,7 +1,7 @@
 /** Connections to the database that one of several workers may have: what one process has, divided, apart from the ledger's. */
 
-/** Of the ledger (eleven of its shards, lease and recovery), and the vault's. No worker can do with fewer. */
-const UNDIVIDED = 14
+/** Of the ledger (eleven of its shards, lease, recovery and line), and the vault's. No worker can do with fewer. */
+const UNDIVIDED = 15
 /** One that is slow must not stop what else there is. */
 const POOL_LEAST = 2
 

@@ -2,6 +2,7 @@
 import type { RateWindows } from '../admission/rate-windows.ts'
 import type { SharedPlaces } from '../admission/share-running-calls.ts'
 import type { MetricNumbers, PrintedMetrics } from '../observe/metrics.ts'
+import type { Spared } from '../routing/spared-news.ts'
 
 export interface WorkerPart {
   /** How many they are. */
@@ -11,6 +12,11 @@ export interface WorkerPart {
   /** Counted once for all of them. */
   windows: RateWindows
   places: SharedPlaces
+  /** Deployments that one of all processes spares. */
+  spared: {
+    tell(news: Spared): void
+    hearBy(hear: (news: Spared) => void): void
+  }
   metrics: {
     /** How the numbers of this process are read when the primary asks. */
     readBy(read: () => Promise<MetricNumbers>): void

@@ -1,6 +1,7 @@
 /** One worker, as its primary sees it: a process, what it says, and what it is told. */
 import { fork } from 'node:child_process'
 import type { MetricNumbers } from '../observe/metrics.ts'
+import type { Spared } from '../routing/spared-news.ts'
 import type { Answer, Ask, ToPrimary, ToWorker, WorkerTask } from './messages.ts'
 
 /** A worker waits a second for the database. */
@@ -30,6 +31,8 @@ export interface WorkerProcess {
   listen(port: number): Promise<void>
   /** What it counts now; what it said last where it does not respond in time. */
   readMetrics(): Promise<MetricNumbers>
+  /** Another process spares a deployment. */
+  tellSpared(news: Spared): void
   drain(): void
   kill(): void
 }
@@ -44,6 +47,8 @@ export interface WorkerEnd {
 export interface WorkerHost {
   answer(worker: number, ask: Ask): Promise<Answer>
   give(worker: number, names: readonly string[]): void
+  /** It spares a deployment. */
+  spared(worker: number, news: Spared): void
 }
 
 export function startWorker(task: WorkerTask, host: WorkerHost): WorkerProcess {
@@ -69,6 +74,7 @@ export function startWorker(task: WorkerTask, host: WorkerHost): WorkerProcess {
       const { id, ask } = message
       void host.answer(number, ask).then((answer) => say({ say: 'answer', id, answer }))
     } else if (message.say === 'give') host.give(number, message.names)
+    else if (message.say === 'spared') host.spared(number, message.news)
     else if (message.say === 'metrics') numbers.heard(message)
     else if (message.say === 'prepared') prepared.resolve()
     else if (message.say === 'listening') {
@@ -114,6 +120,7 @@ export function startWorker(task: WorkerTask, host: WorkerHost): WorkerProcess {
       return listening.promise
     },
     readMetrics: () => (serves ? numbers.ask() : Promise.resolve(numbers.last)),
+    tellSpared: (news) => say({ say: 'spared', news }),
     drain() {
       serves = false
       say({ say: 'drain' })

@@ -38,7 +38,7 @@ function expectReadable({ json }: Received): void {
 
 describe.skipIf(!redisInstalled())('The acceptance list', () => {
   test.each(['{}', undefined, '{malformed', '{"org_id":"x","subscription_plan":"platform","monthly_price":50}'])(
-    'Item 1: a subscription without a cookie and with the body %s is a 401.',
+    'Item 1: a subscription request without a cookie and with the body %s gets 401.',
     async (sent) => {
       const answer = await product.send({ method: 'POST', path: '/org-billing/subscriptions', body: sent })
       expect(answer.status).toBe(401)
@@ -46,7 +46,7 @@ describe.skipIf(!redisInstalled())('The acceptance list', () => {
     },
   )
 
-  test('Item 2: B1 to B11, as LoopNet’s backend sends them with a session of Redis, have the keys they are read by.', async () => {
+  test('Item 2: the responses to B1 to B11, sent as LoopNet’s backend sends them with a session in Redis, have the keys that it reads.', async () => {
     const { id } = await seed()
     await product.db.pool.query('delete from organization_subscriptions where org_id = $1', [id])
     const trial = {
@@ -144,7 +144,7 @@ describe.skipIf(!redisInstalled())('The acceptance list', () => {
     })
   })
 
-  test('Item 3: S1 to S8 with the literal signatures, and P0001 with the documented words.', async () => {
+  test('Item 3: S1 to S8 have their literal signatures, and refusals are P0001 with the documented words.', async () => {
     const { id } = await seed()
     const value = async (text: string, ...parameters: unknown[]) =>
       Object.values((await product.db.pool.query(text, parameters)).rows[0] ?? {})[0]
@@ -168,7 +168,7 @@ describe.skipIf(!redisInstalled())('The acceptance list', () => {
       })
   })
 
-  test('Item 4: ten deductions at once for ten times what is there: one succeeds, nothing is below zero, the pool has the sum.', async () => {
+  test('Item 4: of ten deductions at once, each for all that is there, one succeeds; nothing falls below zero, and the pool has the sum.', async () => {
     const { id } = await seed()
     const all = await Promise.allSettled(
       Array.from({ length: 10 }, () =>
@@ -213,7 +213,7 @@ describe.skipIf(!redisInstalled())('The acceptance list', () => {
     for (const name of ['x-cost-incurred', 'x-credits-used']) expect(headers.get(name)).toMatch(/^0\.\d{6}$/)
   })
 
-  test('Item 5: the other documented readings of a service have their keys.', async () => {
+  test('Item 5: the other documented responses to a service have their keys.', async () => {
     const keys = async (path: string) => Object.keys((await product.send({ path, headers: LOOPNET })).json)
     expect(await keys('/llm/credits')).toEqual(
       expect.arrayContaining(['user_id', 'credits_remaining', 'tier', 'monthly_cap']),
@@ -241,7 +241,7 @@ describe.skipIf(!redisInstalled())('The acceptance list', () => {
     expect(Number.isInteger(reset) && reset >= Math.floor(Date.now() / 1000)).toBe(true)
   })
 
-  test('Item 7: a provider that fails, or hangs up, is a 503 that costs nothing; a stream that is left costs what came, once.', async () => {
+  test('Item 7: where a provider fails or hangs up, the caller gets a 503 that costs nothing; a stream that its caller leaves costs what came, once.', async () => {
     const { id, keys } = await seed()
     for (const failure of [
       errorAnswer(500, { message: 'oops' }),
@@ -279,7 +279,7 @@ describe.skipIf(!redisInstalled())('The acceptance list', () => {
     expect(Number(row?.credits_used)).toBeLessThan(0.3)
   })
 
-  test('Item 8: the same Idempotency-Key is one charge, over HTTP and for changes; the same request id is one deduction by SQL.', async () => {
+  test('Item 8: the same Idempotency-Key is charged once, over HTTP and for changes; the same request id is deducted once by SQL.', async () => {
     const { id, keys } = await seed()
     product.upstream.respond(chatAnswer())
     const headers = { ...bearer(keys.mark), 'idempotency-key': randomUUID() }
@@ -332,7 +332,7 @@ describe.skipIf(!redisInstalled())('The acceptance list', () => {
     },
   )
 
-  test('Item 10: the 21st POST in a minute is a 429.', async () => {
+  test('Item 10: the 21st POST in a minute gets 429.', async () => {
     const { id, keys } = await seed()
     const post = () =>
       product.send({
@@ -346,7 +346,7 @@ describe.skipIf(!redisInstalled())('The acceptance list', () => {
     expect(statuses).toEqual([...Array(20).fill(200), 429])
   })
 
-  test('Item 10: a page of a listed origin may ask, one of another may not, and every response has its X-Request-ID.', async () => {
+  test('Item 10: a page of a listed origin may call, a page of another may not, and every response has its X-Request-ID.', async () => {
     const ask = (origin: string) =>
       product.send({
         method: 'OPTIONS',

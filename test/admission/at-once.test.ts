@@ -5,7 +5,7 @@ import { createSharedBytes } from '../../src/admission/shared-bytes.ts'
 
 const KB = 1024
 
-test('Work beyond so many at once is refused, and not begun; each that ends makes room, however it ends.', async () => {
+test('Work beyond the limit of tasks at once is refused and not begun; each task that ends makes room, however it ends.', async () => {
   const atOnce = createAtOnce(2, 'people logging in', 'logins')
   const ends: ((isGood: boolean) => void)[] = []
   const work = () =>
@@ -29,7 +29,7 @@ test('Work beyond so many at once is refused, and not begun; each that ends make
   expect(await Promise.all([second, third])).toEqual(['in', 'in'])
 })
 
-test('Bodies share what they take beyond their first 64 kB, and give it back.', () => {
+test('Bodies share the memory that they take beyond their first 64 kB, and give it back.', () => {
   const shared = createSharedBytes(100 * KB, 'webhook_memory')
   const [one, two, small] = [shared.open(), shared.open(), shared.open()]
   one.reserve(128 * KB)

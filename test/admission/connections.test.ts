@@ -49,7 +49,7 @@ test('A connection that was served before goes after those of strangers.', async
   await kept.answers(2)
 })
 
-test('Where all connections are at work a new one is closed, and those at work finish.', async () => {
+test('Where all connections are busy, a new one is closed and the busy ones finish.', async () => {
   const { keys } = await product.db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   const gate = Promise.withResolvers<void>()
   const seen = product.upstream.requests.length
@@ -77,7 +77,7 @@ test('A connection that says nothing, and one that begins and stops, are closed 
   expect(await count()).toEqual({ 'tollgate_refused_total{limit="silent"}': 2 })
 })
 
-test('What is no HTTP is told so, and nothing of it is repeated.', async () => {
+test('Bytes that are not HTTP get an error that says so and repeats none of them.', async () => {
   const [noise, large] = [await open(), await open()]
   noise.write('\x16\x03\x01secret\r\n\r\n')
   expect(await noise.closed).toBe('HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')
@@ -163,7 +163,7 @@ test.for([
   await connection.closed
 })
 
-test('Connections leave room for as many to providers, and for the program.', () => {
+test('The limit of connections leaves room for as many to providers, and for the program.', () => {
   expect(descriptorLimit()).toBeGreaterThan(0)
   expect([1_024, 65_536, null, 50].map((limit) => connectionsWithin(limit, 10_000))).toEqual([448, 10_000, 10_000, 16])
 })

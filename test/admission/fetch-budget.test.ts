@@ -14,7 +14,7 @@ function refusal(work: () => unknown): Partial<TollgateError> | null {
 }
 
 describe('what is fetched for calls', () => {
-  test('What is fetched for calls is fetched by so many at once, of which one organization has what it leaves free.', () => {
+  test('Only so many calls fetch media at once, and one organization has no more of them than it leaves free.', () => {
     const budget = createFetchBudget({ fetches: 3, bytes: 100 })
     const first = budget.open('acme')
     budget.open('acme')
@@ -27,7 +27,7 @@ describe('what is fetched for calls', () => {
     expect(refusal(() => budget.open('globex'))).toEqual({ status: 503, limit: 'fetches' })
   })
 
-  test('What is fetched for calls stays counted until its call is over.', () => {
+  test('The media that are fetched for a call stay counted until the call is over.', () => {
     const budget = createFetchBudget({ fetches: 100, bytes: 100 })
     const first = budget.open('acme')
     const second = budget.open('acme')

@@ -22,7 +22,7 @@ test('Where nothing waits, a task runs at once.', () => {
   expect(done).toEqual(['first'])
 })
 
-test('Beyond the share of a turn the rest waits for the next ones, in order.', async () => {
+test('Tasks beyond the share of one turn of the event loop wait for the next turns, in order.', async () => {
   const { turns, done, ask } = loop()
   expect(['1', '2', '3', '4', '5'].map((name) => ask('a', name))).toEqual([true, true, false, false, false])
   expect(turns.waiting).toBe(3)
@@ -41,7 +41,7 @@ test('A network with one task is served after one task of a network with many.',
   expect(done).toEqual(['1', '2', '3', 'guest'])
 })
 
-test('A task that throws costs the next ones nothing.', async () => {
+test('A task that throws does not disturb the next ones.', async () => {
   const { turns, done, ask } = loop()
   ask('a', '1')
   ask('a', '2')

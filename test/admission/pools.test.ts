@@ -7,7 +7,7 @@ import { chat } from '../support/upstream-answers.ts'
 const product = useProduct()
 const HELLO = { model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'Say hello' }] }
 
-test('While forty reports hang, a new caller is known and served, and the process is ready.', async () => {
+test('While forty reports hang, a new caller is identified and served, and the process stays ready.', async () => {
   const { db, tollgate, upstream } = product
   upstream.respond(chat())
   const lock = await db.pool.connect()

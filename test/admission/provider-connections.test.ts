@@ -13,7 +13,7 @@ async function isWaiting(taken: Promise<unknown>): Promise<boolean> {
 }
 
 describe('connections to one host', () => {
-  test('One organization has connections to one host up to what it leaves free, and others have theirs beside it.', async () => {
+  test('One organization takes no more connections to a host than it leaves free, and others get theirs beside it.', async () => {
     const shares = createProviderConnections({ connections: 4, ...FOR_EVER }, () => 0)
     const take = (organization: string) => shares.take(HOST, organization, nobodyLeaves)
     for (const organization of ['acme', 'acme', 'zeta']) expect(await take(organization)).not.toBeNull()

@@ -61,7 +61,7 @@ describe('A limit of calls', () => {
   const key = { requestsPerMinute: 2, tokensPerMinute: null, callsAtOnce: null }
   const organization = { requestsPerMinute: 3, tokensPerMinute: 100, callsAtOnce: null }
 
-  test('A limit of calls is the key’s, the configuration’s or the organization’s, whichever is less.', async () => {
+  test('The limit of calls is the lowest of those of the key, the configuration and the organization.', async () => {
     const settings = { ...SETTINGS, calls: { ...SETTINGS.calls, organization } }
     const rates = createRateLimits(settings, createRateWindows(null, Date.now), Date.now)
     const first = callerFor({ organizationId: 'o', userId: 'a', keyId: 'k1', limits: key })
@@ -82,7 +82,7 @@ describe('A limit of calls', () => {
     )
   })
 
-  test('A limit of calls of tokens refuses the next call once they were used.', async () => {
+  test('A limit of tokens refuses the next call once they are used up.', async () => {
     const settings = { ...SETTINGS, calls: { ...SETTINGS.calls, organization } }
     const rates = createRateLimits(settings, createRateWindows(null, Date.now), Date.now)
     const caller = callerFor({ organizationId: 'p', userId: 'a', keyId: 'k1' })
@@ -93,7 +93,7 @@ describe('A limit of calls', () => {
     expect(await refusalOf(rates.call(caller))).toMatchObject({ status: 429, limit: 'tokens_per_minute' })
   })
 
-  test('A limit of calls of people without keys is counted for each of them, not for their organization.', async () => {
+  test('The limit of calls of people without keys is counted for each of them, not for their organization.', async () => {
     const settings = { ...SETTINGS, calls: { ...SETTINGS.calls, key } }
     const rates = createRateLimits(settings, createRateWindows(null, Date.now), Date.now)
     const [alice, bob] = ['a', 'b'].map((userId) => callerFor({ organizationId: 'q', userId, keyId: null }))
@@ -104,7 +104,7 @@ describe('A limit of calls', () => {
     )
   })
 
-  test('A limit of calls costs nothing where there is none.', () => {
+  test('Where no limit is set, a call is not counted.', () => {
     const rates = createRateLimits(SETTINGS, createRateWindows(null, Date.now), Date.now)
     expect(rates.call(callerFor({ organizationId: 'o', userId: 'a', keyId: 'k' }))).toBeNull()
   })
@@ -133,7 +133,7 @@ describe.skipIf(!redisInstalled())('Two processes', () => {
     await server.stop()
   })
 
-  test('Two processes share a window, and one hears of the other where nobody waits.', async () => {
+  test('Two processes share a window, and what one notes without waiting for Redis reaches the other.', async () => {
     const [a, b] = [await connect(), await connect()]
     for (let i = 0; i < 10; i++) await a.add('shared', 1)
     await expect.poll(async () => (await b.add('shared', 0)).count).toBe(10)
@@ -141,7 +141,7 @@ describe.skipIf(!redisInstalled())('Two processes', () => {
     await expect.poll(async () => (await a.add('later', 0)).count).toBe(3)
   })
 
-  test('Two processes count for themselves while Redis is silent, without waiting for it each time, and together again after.', async () => {
+  test('Two processes count for themselves while Redis is silent, without waiting for it at each call, and count together again afterwards.', async () => {
     const [a, b] = [await connect(), await connect()]
     await a.add('silent', 1)
     server.send('SIGSTOP')

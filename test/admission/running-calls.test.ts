@@ -65,16 +65,19 @@ describe('running calls', () => {
       other: { ...callerOf('zeta'), plan: 'hybrid' as const },
       refused: { limit: 'organization_calls', message: expect.stringContaining('this organization run at once: 2 do') },
     },
-  ])('Running calls of $bound are bound by rate_limits below the general limits.', ({ calls, other, refused }) => {
-    const running = createRunningCalls({ ...MANY, boundsOf: createBoundsOf(calls) }, () => 0)
-    const alice = callerOf('acme')
-    running.enter(alice)
-    running.enter(alice)
-    expect(refusal(() => running.enter(alice))).toMatchObject({ status: 429, code: 'too_many_calls', ...refused })
-    expect([refusal(() => running.enter(other)), refusal(() => running.enter(other))]).toEqual([null, null])
-  })
+  ])(
+    'A limit of running calls in rate_limits for $bound binds before the general limits.',
+    ({ calls, other, refused }) => {
+      const running = createRunningCalls({ ...MANY, boundsOf: createBoundsOf(calls) }, () => 0)
+      const alice = callerOf('acme')
+      running.enter(alice)
+      running.enter(alice)
+      expect(refusal(() => running.enter(alice))).toMatchObject({ status: 429, code: 'too_many_calls', ...refused })
+      expect([refusal(() => running.enter(other)), refusal(() => running.enter(other))]).toEqual([null, null])
+    },
+  )
 
-  test('Somebody without a key is bound as a user by the limit of keys.', () => {
+  test('A caller without a key is bound as a user by the limit that keys have.', () => {
     const running = createRunningCalls({ ...MANY, boundsOf: createBoundsOf({ ...UNBOUND, key: two }) }, () => 0)
     const [alice, bob] = [callerOf('acme', 'alice', null), callerOf('acme', 'bob', null)]
     running.enter(alice)
@@ -83,7 +86,7 @@ describe('running calls', () => {
     expect(refusal(() => running.enter(bob))).toBeNull()
   })
 
-  test('A user of another organization is another user.', () => {
+  test('A user of the same name in another organization is another user.', () => {
     const calls = createRunningCalls({ ...MANY, perUser: 1 }, () => 0)
     calls.enter(callerOf('acme'))
     expect(refusal(() => calls.enter(callerOf('zeta')))).toBeNull()
@@ -97,7 +100,7 @@ describe('running calls', () => {
     expect(refusal(() => calls.enter(master))).toMatchObject({ limit: 'user_calls' })
   })
 
-  test('One organization has no more running calls than it leaves free, and whoever comes next finds room.', () => {
+  test('One organization runs no more calls than it leaves free, and whoever comes next finds room.', () => {
     const calls = createRunningCalls({ ...MANY, total: 12 }, () => 0)
     calls.enter(callerOf('hooli'))()
     const counts = ['acme', 'zeta', 'initech'].map((organization) => {
@@ -115,7 +118,7 @@ describe('running calls', () => {
     })
   })
 
-  test('An organization that is alone has all running calls but an eighth, until another comes and for ten minutes from then on.', () => {
+  test('An organization that is alone may run all calls but an eighth; once another one comes, that ends for ten minutes.', () => {
     let now = 0
     const calls = createRunningCalls({ ...MANY, total: 16 }, () => now)
     const acme = callerOf('acme')

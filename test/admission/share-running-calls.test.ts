@@ -45,7 +45,7 @@ function createWorkers(count: number, { perKey = 100, callsAtOnce = null as numb
   return { workers, places, fill, asked: () => asked }
 }
 
-test('Of a limit of one key exactly as many run, wherever they are, and each that ends makes room at any worker.', async () => {
+test('A limit of one key lets exactly as many calls run over all workers, and each that ends makes room at any of them.', async () => {
   const { fill } = createWorkers(4, { callsAtOnce: 7 })
   const first = await fill(0)
   expect(first).toHaveLength(7)
@@ -55,7 +55,7 @@ test('Of a limit of one key exactly as many run, wherever they are, and each tha
   expect(await fill(0)).toHaveLength(0)
 })
 
-test('Of a general limit one worker has three quarters, and both together the whole.', async () => {
+test('One worker may run three quarters of a general limit, and both workers together the whole.', async () => {
   const { fill } = createWorkers(2, { perKey: 100 })
   const first = await fill(0)
   const second = await fill(1)
@@ -64,7 +64,7 @@ test('Of a general limit one worker has three quarters, and both together the wh
   expect((await fill(1)).length + (await fill(0)).length).toBe(100)
 })
 
-test('A general limit that is far away asks nobody; one of a key asks for each call.', async () => {
+test('A general limit that is far away is counted without asking the primary; the limit of a key asks for each call.', async () => {
   const general = createWorkers(2, { perKey: 100 })
   for (let calls = 0; calls < 25; calls++) await general.workers[0]!.enter(ALICE)
   expect(general.asked()).toBe(0)
@@ -75,7 +75,7 @@ test('A general limit that is far away asks nobody; one of a key asks for each c
   expect(narrowed.asked()).toBe(1)
 })
 
-test('What a worker had when it died is free again, and what it gives back afterwards takes nothing from others.', async () => {
+test('The places that a worker held when it died are free again, and what it gives back afterwards takes nothing from others.', async () => {
   const { places, fill } = createWorkers(2, { callsAtOnce: 5 })
   const lost = await fill(0)
   places.forget(0)

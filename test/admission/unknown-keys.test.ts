@@ -31,7 +31,7 @@ test('Unknown keys beyond the limit get 429, and everybody else is served as bef
   expect([await status(known.keys.alice), await status(met.keys.alice), await status(MASTER_KEY)]).toEqual([
     200, 200, 200,
   ])
-  expect([await status(null), await status('sk-of-another-product')]).toEqual([401, 401])
+  expect([await status(null), await status('another-products-key')]).toEqual([401, 401])
 })
 
 test('A thousand unknown keys at once do not keep a new key that is good from being found.', async () => {
@@ -53,7 +53,7 @@ describe('what is remembered', () => {
   }
   const book = () => createKeyBook({ findKeys, unknownKeys: createUnknownKeys(1e9, () => now), now: () => now })
 
-  test('What is remembered of a good key outlives any number of bad ones.', async () => {
+  test('A good key stays remembered, however many bad ones are sent.', async () => {
     const { find } = book()
     expect(await find(good, 'a')).toBe(record)
     queries.length = 0
@@ -63,7 +63,7 @@ describe('what is remembered', () => {
     expect(queries).toEqual([])
   })
 
-  test('What is remembered is asked again while it is believed, once, in one query for all keys that are due, and no call waits.', async () => {
+  test('A remembered key is looked up again before it expires, once, in one query for all keys that are due, and no call waits.', async () => {
     const found = new Map([good, hashKey(newApiKey().key)].map((hash) => [hash, { ...record }]))
     const answers: PromiseWithResolvers<FoundKeys>[] = []
     const findKeys = async (hashes: readonly Buffer[]): Promise<FoundKeys> => {
@@ -97,7 +97,7 @@ describe('what is remembered', () => {
     expect(await gone).toBeNull()
   })
 
-  test('What is remembered is believed for a second at most while the database does not answer, counted from the question.', async () => {
+  test('While the database does not answer, a remembered key is believed for a second at most, counted from when it was looked up.', async () => {
     const database: { isAway: boolean } = { isAway: false }
     const findKeys = async (hashes: readonly Buffer[]): Promise<FoundKeys> => {
       if (database.isAway) throw new Error('away')
@@ -114,7 +114,7 @@ describe('what is remembered', () => {
     expect(await find(good, 'a')).toBe(record)
   })
 
-  test('What is remembered is asked again after a second, alone, while strangers wait in one query.', async () => {
+  test('A remembered key is looked up again after a second by itself, while unknown keys wait together in one query.', async () => {
     const { find } = book()
     await find(good, 'a')
     now += 1_001

@@ -39,7 +39,7 @@ function openSessions() {
   }
 }
 
-test('Beyond the limit an address waits until nobody else is looked up; others, and who was known before, pass.', async () => {
+test('Beyond the limit the unknown sessions of an address wait until nobody else is looked up; other addresses and known sessions pass.', async () => {
   const { asked, answerWith, pass, find } = openSessions()
   answerWith(() => Promise.resolve({ user: { user_id: 'alice' } }))
   await find('alice')

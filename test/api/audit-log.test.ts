@@ -72,14 +72,14 @@ test('The audit log is read page by page, newest first.', async () => {
 })
 
 test.each(['limit=0', 'limit=1001', 'limit=x', 'before=x', 'before=99999999999999999999', 'subject=%00'])(
-  'The audit log refuses ?%s.',
+  'The audit log refuses the query ?%s.',
   async (query) => {
     const param = query.split('=')[0] ?? ''
     expectRefusal(await product.send('GET', `${LOG}?${query}`), { status: 422, code: 'invalid_request', param })
   },
 )
 
-test('Nobody can change the audit log, also not with psql.', async () => {
+test('Nobody can change the audit log, not even with psql.', async () => {
   await product.send('PUT', '/api/v1/admin/platform-keys/openai', { api_key: goodKey('openai') })
   for (const statement of [
     'delete from tollgate.audit_log',
@@ -89,7 +89,7 @@ test('Nobody can change the audit log, also not with psql.', async () => {
     await expect(product.db.pool.query(statement)).rejects.toThrow()
 })
 
-test('An entry goes when it is older than the operator keeps it, and nobody removes one of less than 90 days.', async () => {
+test('An entry of the audit log is removed when it is older than the operator keeps entries, and never before 90 days.', async () => {
   const { db } = product
   await product.send('PUT', '/api/v1/admin/platform-keys/groq', { api_key: goodKey('groq') })
   const count = async () => (await db.pool.query('select id from tollgate.audit_log')).rowCount ?? 0
@@ -114,7 +114,7 @@ test('An entry goes when it is older than the operator keeps it, and nobody remo
   expect(await count()).toBe(0)
 })
 
-test('A thousand entries are removed at a time, and two who do it at once do not wait for each other.', async () => {
+test('Entries of the audit log are removed a thousand at a time, and two processes that do it at once do not wait for each other.', async () => {
   const { db } = product
   // Left by the tests before, and looked at first.
   const { rowCount: younger } = await db.pool.query('select from tollgate.audit_log')

@@ -33,7 +33,7 @@ const stored = async (key: string, query = '') => {
 }
 const store = (key: string, body: Record<string, unknown>) => product.send('POST', `${ROUTE}/keys`, body, key)
 
-test('Everybody may know which providers there are.', async () => {
+test('Everybody may list the providers.', async () => {
   const answer = await product.send('GET', `${ROUTE}/providers`, undefined, null)
   const { providers } = answer.json() as { providers: { id: string; key_format: string }[] }
   expect(providers.map(({ id }) => id)).toEqual(SEVEN_NAMES)
@@ -95,7 +95,7 @@ test.each([
   ['xai', `xai-${'a'.repeat(16)}`],
   ['google', `AIza${'a'.repeat(16)}`],
   ['google', goodKey('xai')],
-])('%s: half a key, or another’s, is refused with the documented text.', async (provider, apiKey) => {
+])('%s: half a key, or a key of another provider, is refused with the documented text.', async (provider, apiKey) => {
   const { member } = await organization()
   const answer = await store(member, { provider, api_key: apiKey })
   expect([answer.status, answer.json().detail]).toEqual([400, `Invalid API key format for ${provider}`])
@@ -127,7 +127,7 @@ test('Metadata that nests without end is refused.', async () => {
   expectRefusal(answer, { status: 400, code: 'invalid_json', param: 'request_body' })
 })
 
-test('Why a stored key does not open is said without names of root keys and of other users.', async () => {
+test('The reason why a stored key does not open names neither root keys nor other users.', async () => {
   const { member, owner } = await organization()
   for (const key of [member, owner]) await store(key, { provider: 'openai', api_key: goodKey('openai') })
   const problem = "This key can't be used. Store it again, or tell the operator."
@@ -169,7 +169,7 @@ test.each([
   })
 })
 
-test('Nobody sees, changes or deletes another’s key.', async () => {
+test('Nobody sees, changes or deletes the key of another user.', async () => {
   const [mine, theirs] = [await organization(), await organization()]
   await store(mine.member, { provider: 'openai', api_key: goodKey('openai') })
   for (const key of [mine.owner, theirs.member, theirs.owner]) {
@@ -204,7 +204,7 @@ describe("an organization's keys", () => {
 })
 
 describe('a test', () => {
-  test('A test asks the provider with the key in a header, notes the outcome, and costs nothing.', async () => {
+  test('A test of a key asks the provider with the key in a header, notes the outcome, and costs nothing.', async () => {
     const { member } = await organization()
     await store(member, { provider: 'openai', api_key: goodKey('openai') })
     const { upstream } = product
@@ -250,7 +250,7 @@ describe('a test', () => {
   })
 })
 
-test('Usage of a key is the calls made with it, at the provider’s cost.', async () => {
+test('The usage of a key counts the calls made with it, at the provider’s cost.', async () => {
   const { owner, member } = await organization()
   await store(member, { provider: 'openai', api_key: goodKey('openai') })
   await store(owner, { provider: 'openai', api_key: goodKey('openai'), scope: 'organization' })

@@ -10,7 +10,7 @@ const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/go
 /** In CI a browser that is missing is a failure: nobody reads what was skipped there. */
 const isSkipped = CHROMIUM === undefined && process.env.CI === undefined
 
-test.skipIf(isSkipped)('/docs shows every operation, without an error and without another host.', async () => {
+test.skipIf(isSkipped)('/docs shows every operation, without an error and without asking another host.', async () => {
   const { url } = product.tollgate
   const { paths } = (await get(product.tollgate, null, '/openapi.json')).json() as { paths: Record<string, object> }
   const described = Object.entries(paths).flatMap(([path, methods]) =>
@@ -47,7 +47,7 @@ test.skipIf(isSkipped)('/docs shows every operation, without an error and withou
   }
 })
 
-test('Pages allow scripts of this server only, and files are kept forever under an address of their build.', async () => {
+test('Pages allow scripts of this server only, and browsers may keep files forever, under an address that changes with each build.', async () => {
   const docs = await get(product.tollgate, null, '/docs')
   expect(docs.headers.get('content-security-policy')).toMatch(/^default-src 'none'; script-src 'self'; /)
   expect(docs.body).not.toMatch(/<script(?![^>]* src="\/docs\/)|https?:\/\//)

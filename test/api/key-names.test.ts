@@ -90,7 +90,7 @@ describe('Provider keys', () => {
     ).toBe(false)
   })
 
-  test('Provider keys are tested where they are asked to be, ten times a minute.', async () => {
+  test('Provider keys are tested ten times a minute, with the key that is sent or stored.', async () => {
     expect(await send('POST', `${PROVIDERS}/keys/test`, { provider_type: 'openai' })).toMatchObject({
       status: 400,
       json: { detail: 'No API key configured for provider: openai' },
@@ -152,7 +152,7 @@ describe('Provider keys', () => {
     expect(await send(method, path, body)).toMatchObject({ status, json: { detail: expect.stringMatching(says) } })
   })
 
-  test('Provider keys have a list of what can be stored.', async () => {
+  test('The kinds of provider keys that can be stored are listed with their formats.', async () => {
     const { json } = await send('GET', `${PROVIDERS}/info`)
     expect(json).toMatchObject({ success: true, total: 7 })
     expect(json.providers[2]).toEqual({
@@ -178,7 +178,7 @@ describe('Provider keys', () => {
 })
 
 describe('System keys', () => {
-  test('System keys are set and deleted by the name of the provider, with an entry of the audit log each.', async () => {
+  test('System keys are set and deleted by the name of the provider, and each change leaves an entry in the audit log.', async () => {
     expect(await send('PUT', `${SYSTEM}/google`, { api_key: ` ${goodKey('google')} ` })).toEqual({
       status: 200,
       json: { success: true, message: 'System key updated successfully', provider_id: 'google' },

@@ -152,7 +152,7 @@ test('A body of more than 64 KiB is refused with that number.', async () => {
   expect(answer.json().detail).toBe('The request body is larger than 64 KiB. Send less.')
 })
 
-test('A key with characters no header carries is refused.', async () => {
+test('A key with characters that no header can carry is refused.', async () => {
   const answer = await product.send('PUT', `${ROUTE}/openai`, { api_key: `${goodKey('openai')} and more` })
   expectRefusal(answer, { status: 400, code: 'invalid_provider_key', param: 'api_key' })
 })
@@ -175,11 +175,14 @@ test('A key that does not exist is refused with 404.', async () => {
   }
 })
 
-test.each([...SEVEN_NAMES, 'provisioning'])('The key of %s can’t be read in clear: 410.', async (name) => {
-  if (name !== 'provisioning') await product.send('PUT', `${ROUTE}/${name}`, { api_key: goodKey(name) })
-  const answer = await product.send('GET', `${ROUTE}/${name}/decrypted`)
-  expectRefusal(answer, { status: 410, code: 'keys_are_not_shown' })
-})
+test.each([...SEVEN_NAMES, 'provisioning'])(
+  'The key of %s can’t be read in plain text, and the route says so with 410.',
+  async (name) => {
+    if (name !== 'provisioning') await product.send('PUT', `${ROUTE}/${name}`, { api_key: goodKey(name) })
+    const answer = await product.send('GET', `${ROUTE}/${name}/decrypted`)
+    expectRefusal(answer, { status: 410, code: 'keys_are_not_shown' })
+  },
+)
 
 const EVERY_ROUTE: [string, string][] = [
   ['GET', ROUTE],
@@ -190,7 +193,7 @@ const EVERY_ROUTE: [string, string][] = [
   ['GET', '/api/v1/admin/audit-log'],
 ]
 
-test.each(EVERY_ROUTE)('%s %s is for system administrators.', async (method, path) => {
+test.each(EVERY_ROUTE)('Only system administrators may call %s %s.', async (method, path) => {
   const { keys } = await product.db.seedOrganization({ credits: 0, users: { owner: 0, member: 0 } })
   expectRefusal(await product.send(method, path, undefined, null), { status: 401, code: 'missing_api_key' })
   expectRefusal(await product.send(method, path, undefined, `${MASTER_KEY}0`), { status: 401, code: 'invalid_api_key' })

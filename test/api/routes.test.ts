@@ -48,7 +48,16 @@ test('Every route of the app is described, and every route that is described is 
 
 test('A route that asks for a credential lists every place where one may be, and each is described.', async () => {
   const { document, operations } = await read()
-  const places = ['bearer', 'x-service-key', 'x-api-key', 'api-key', 'x-goog-api-key', 'x-litellm-api-key', 'session']
+  const places = [
+    'bearer',
+    'x-service-key',
+    'x-api-key',
+    'api-key',
+    'x-goog-api-key',
+    'ocp-apim-subscription-key',
+    'x-litellm-api-key',
+    'session',
+  ]
   const { securitySchemes } = document.components
   expect(Object.keys(securitySchemes)).toEqual(places)
   expect(securitySchemes).toMatchObject({
@@ -109,7 +118,7 @@ describe('A request that matches no route', () => {
     ['GET', '/nothing', null],
     ['GET', '/v1/nothing', undefined],
     ['POST', '/api/v1/nothing', undefined],
-  ])('%s %s is 404 and named.', async (method, path, key) => {
+  ])('%s %s gets a 404 that names it.', async (method, path, key) => {
     const message = expectRefusal(await product.send(method, path, undefined, key), {
       status: 404,
       code: 'route_not_found',
@@ -122,7 +131,7 @@ describe('A request that matches no route', () => {
     ['DELETE', '/api/v1/llm/byok/keys', 'GET, HEAD, POST'],
     ['POST', '/api/v1/admin/platform-keys/openai', 'PUT, DELETE'],
     ['POST', '/health/liveness', 'GET, HEAD'],
-  ])('%s %s is 405, and Allow is %s.', async (method, path, allow) => {
+  ])('%s %s gets 405, and Allow is %s.', async (method, path, allow) => {
     const response = await product.send(method, path)
     const message = expectRefusal(response, { status: 405, code: 'method_not_allowed' })
     expect(message).toBe(`${method} ${path} is not a route here. This path takes ${allow}.`)
@@ -130,7 +139,7 @@ describe('A request that matches no route', () => {
   })
 
   test.each(['/v1/nothing', '/api/v1/nothing', '/v1/chat/completions'])(
-    'GET %s is 401 for a stranger, who does not learn what is a route.',
+    'GET %s without a credential gets 401, so that a stranger does not learn which routes exist.',
     async (path) => {
       const response = await product.send('GET', path, undefined, null)
       expectRefusal(response, { status: 401, code: 'missing_api_key' })
@@ -139,10 +148,34 @@ describe('A request that matches no route', () => {
 })
 
 test.each([
+  ['POST', '/v1/batches', 'Batches'],
+  ['GET', '/batches/batch_1', 'Batches'],
+  ['POST', '/v1/messages/batches', 'Batches'],
+  ['POST', '/v1/files', 'Stored files'],
+  ['GET', '/v1/realtime?model=x', 'Realtime sessions'],
+  ['POST', '/v1/fine_tuning/jobs', 'Fine-tuning'],
+  ['POST', '/v1/assistants', 'Assistants'],
+  ['POST', '/v1/threads/t/runs', 'Threads'],
+  ['POST', '/v1/vector_stores', 'Vector stores'],
+  ['POST', '/v1/rerank', 'Rerankings'],
+  ['POST', '/v2/rerank', 'Rerankings'],
+  ['POST', '/rerank', 'Rerankings'],
+  ['POST', '/v1/images/variations', 'Variations of images'],
+  ['POST', '/anthropic/v1/messages', 'Nothing is passed through'],
+])('%s %s answers 501, says what to do instead, and a stranger gets 401.', async (method, path, what) => {
+  const response = await product.send(method, path, method === 'POST' ? {} : undefined)
+  const message = expectRefusal(response, { status: 501, code: 'not_served' })
+  expect(message.startsWith(what)).toBe(true)
+  expect(message).toMatch(/\. [A-Z"P].+\.$/)
+  expect(response.headers.get('x-should-retry')).toBe('false')
+  expectRefusal(await product.send(method, path, undefined, null), { status: 401, code: 'missing_api_key' })
+})
+
+test.each([
   ['//v1//models/', 200],
   ['/v1/%6dodels', 200],
   ['/health/../health/liveness/', 200],
-])('%s is the route it spells.', async (path, status) => {
+])('%s is served as the route that it spells.', async (path, status) => {
   expect((await product.send('GET', path)).status).toBe(status)
 })
 
@@ -172,7 +205,7 @@ describe('A request that does not fit a schema', () => {
     ['POST', `${own}/openai/toggle`, { enabled: 'yes' }, 'enabled', 'Send "enabled", true or false.'],
     ['GET', `${own}/openai/usage?days=`, undefined, 'days', '"days" must be a whole number from 1 to 366.'],
     ['GET', `${own}/openai/usage?days=1&days=2`, undefined, 'days', '"days" must be a string.'],
-  ])('%s %s with %j is 422 for %s.', async (method, path, body, param, message) => {
+  ])('%s %s with %j gets 422 for %s.', async (method, path, body, param, message) => {
     const response = await product.send(method, path, body)
     expect(expectRefusal(response, { status: 422, code: 'invalid_request', param })).toBe(message)
   })

@@ -23,6 +23,9 @@ export const LIST = {
   'llama-4-maverick': { input: 200n, cached: 200n, output: 600n },
   'gpt-4o-mini-search-preview': { input: 150n, cached: 75n, output: 600n },
   'gpt-3.5-turbo-instruct': { input: 1_500n, cached: 1_500n, output: 2_000n },
+  'gemini-2.5-flash-image': { input: 300n, cached: 300n, output: 30_000n },
+  'gpt-image-1': { input: 5_000n, cached: 5_000n, output: 40_000n },
+  'gpt-4o-mini-tts': { input: 600n, cached: 600n, output: 12_000n },
   'text-embedding-3-small': { input: 20n, cached: 20n, output: 0n },
 } satisfies Record<string, ListPrice>
 

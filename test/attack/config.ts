@@ -20,6 +20,9 @@ export function attackConfig(url: string): string {
       modelOn(url, 'counted', { ...mini, statement: 'counted' }),
       modelOn(url, 'capped', { ...mini, max_tokens: 50 }),
       modelOn(url, 'chosen', { ...mini, n: 3 }),
+      // What failed is tried elsewhere.
+      modelOn(url, 'twice', mini),
+      second('twice', mini),
       // A dear one under the name of a cheap one.
       modelOn(url, 'gpt-4o-nano', { model: 'openai/gpt-4o' }),
       modelOn(url, 'little', mini),
@@ -52,12 +55,25 @@ export function attackConfig(url: string): string {
       modelOn(url, 'embedder', { model: 'openai/text-embedding-3-small' }),
       modelOn(url, 'embedder-routed', { model: 'openrouter/openai/text-embedding-3-small' }),
       modelOn(url, 'embedder-counted', { model: 'openai/text-embedding-3-small', statement: 'counted' }),
+      modelOn(url, 'whisper', { model: 'openai/whisper-1' }),
+      modelOn(url, 'hearing', { model: 'openai/gpt-4o-transcribe' }),
+      modelOn(url, 'tts', { model: 'openai/tts-1', input_cost_per_character: 0.000015 }),
+      modelOn(url, 'mini-tts', { model: 'openai/gpt-4o-mini-tts' }),
+      modelOn(url, 'gpt-image-1'),
+      modelOn(url, 'dall-e', { model: 'openai/dall-e-3', output_cost_per_image: 0.04 }),
+      modelOn(url, 'drawing', { model: 'gemini/gemini-2.5-flash-image' }),
+      modelOn(url, 'imagen', { model: 'gemini/imagen-4.0-generate-001', output_cost_per_image: 0.04 }),
+      modelOn(url, 'omni-moderation-latest'),
+      {
+        ...modelOn(url, 'ranker', { ...mini, model: 'openai/rerank-3' }),
+        model_info: { id: 'ranker-scripted', mode: 'rerank' },
+      },
       keyless('own', mini),
       // Whose servers speak Responses.
       respondingOn(url, 'answering', mini),
       respondingOn(url, 'pondering', { model: 'openai/o4-mini' }),
     ],
-    litellm_settings: { num_retries: 1 },
+    router_settings: { num_retries: 1, disable_cooldowns: true },
     tollgate: { tool_fees: { web_search: 0.01 }, limits: { booking_wait_seconds: 20 } },
   })
 }

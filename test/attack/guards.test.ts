@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { CATALOGUE } from './catalogue/index.ts'
 import { readGuards } from './guards.ts'
 
-test('Every guard is a trick of the catalogue, in which no name stands twice.', async () => {
+test('Every guard names a trick of the catalogue, in which no name stands twice.', async () => {
   const names = Object.entries(CATALOGUE).flatMap(([theme, tricks]) => tricks.map(({ name }) => `${theme}: ${name}`))
   expect(new Set(names).size).toBe(names.length)
   const themes = Object.keys(CATALOGUE)

@@ -37,7 +37,7 @@ const allocation = (organizationId: string, userId: string, credits: string) => 
 })
 
 describe('a change that is asked for', () => {
-  test('A change that is asked for is made once for each idempotency key, and answered the same whenever it is repeated.', async () => {
+  test('A change is made once for each idempotency key, and answered the same whenever it is repeated.', async () => {
     const org = await seed()
     const request = { actor: 'tester', key: randomUUID(), asked: 'add 500' }
     const answers = await inLine(
@@ -51,7 +51,7 @@ describe('a change that is asked for', () => {
     expect(await listBilling(db.database, org.id, { limit: 10, offset: 0 })).toHaveLength(1)
   })
 
-  test('A change that is asked for is refused under a key that was used for something else.', async () => {
+  test('A change is refused under an idempotency key that was used for something else.', async () => {
     const org = await seed()
     const request = { actor: 'tester', key: randomUUID(), asked: 'add 500' }
     await run((tx) => addCreditsToPool(tx, purchase(org.id, '500')), request)
@@ -61,7 +61,7 @@ describe('a change that is asked for', () => {
     expect((await findPool(db.database.query, org.id)).total_credits).toBe('1500.000000')
   })
 
-  test('A change that is asked for leaves no key where it failed, and a key is free again after a day.', async () => {
+  test('A change that failed leaves no idempotency key, and a key is free again after a day.', async () => {
     const org = await seed()
     const request = { actor: 'tester', key: randomUUID(), asked: 'allocate' }
     await expect(run((tx) => allocateCredits(tx, allocation(org.id, 'alice', '5000')), request)).rejects.toMatchObject({
@@ -110,7 +110,7 @@ describe('allocations', () => {
     ])
   })
 
-  test('Allocations are for members only.', async () => {
+  test('Only members get allocations.', async () => {
     const org = await seed()
     await expect(run((tx) => allocateCredits(tx, allocation(org.id, 'eve', '1')))).rejects.toMatchObject({
       status: 400,
@@ -118,7 +118,7 @@ describe('allocations', () => {
     })
   })
 
-  test('Allocations refuse more than the ledger can hold.', async () => {
+  test('An allocation of more than the ledger can hold is refused.', async () => {
     const org = await seed()
     for (const credits of ['10000000000001', '99999999999999999999999'])
       await expect(run((tx) => addCreditsToPool(tx, purchase(org.id, credits)))).rejects.toMatchObject({ status: 422 })
@@ -128,7 +128,7 @@ describe('allocations', () => {
 describe('a deduction', () => {
   const deduction = { userId: 'alice', serviceType: 'valuation', serviceName: null, requestId: null, metadata: null }
 
-  test('A deduction deducts from the user and says what is left.', async () => {
+  test('A deduction charges the user and says what is left.', async () => {
     const org = await seed()
     const left = await run((tx) => deductCredits(tx, { ...deduction, organizationId: org.id, credits: '75' }))
     expect(left).toBe('125.000000')
@@ -175,7 +175,7 @@ describe('a refund', () => {
     ])
   })
 
-  test('A refund of two at once gives back the charge once.', async () => {
+  test('Two refunds at once give back the charge once.', async () => {
     const { org, callId } = await charged(30)
     const outcomes = await inLine(
       db.pool,
@@ -187,7 +187,7 @@ describe('a refund', () => {
     expect((await balances(db.pool, org.id)).pool.total).toBe('1030')
   })
 
-  test('A refund is for charges that exist and are not disputed.', async () => {
+  test('Only charges that exist and are not disputed are refunded.', async () => {
     const { callId } = await charged(30, 'disputed')
     await expect(refund(callId, null)).rejects.toMatchObject({ status: 409, code: 'call_disputed' })
     await expect(refund(randomUUID(), null)).rejects.toMatchObject({ status: 404 })
@@ -223,7 +223,7 @@ describe('a refund', () => {
 })
 
 describe('credits that were paid for and whose payment went back', () => {
-  test('Credits that were paid for and whose payment went back are deducted as far as they are not allocated.', async () => {
+  test('Credits whose payment went back are deducted as far as they are not allocated.', async () => {
     const org = await seed()
     const take = async (credits: number) => {
       const { rows } = await db.pool.query<{ taken: string }>(

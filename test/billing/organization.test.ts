@@ -67,14 +67,14 @@ describe('a subscription', () => {
     ])
   })
 
-  test('A subscription in its trial is seen, and there is no second one beside it.', async () => {
+  test('A subscription in its trial is shown, and a second one beside it is refused.', async () => {
     const org = await found()
     await start(org.id, 7)
     expect(await findSubscription(db.database.query, org.id)).toMatchObject({ status: 'trialing' })
     await expect(start(org.id)).rejects.toMatchObject({ status: 409, code: 'SUBSCRIPTION_EXISTS' })
   })
 
-  test('A subscription that was a trial is the plan itself once the trial is over, from the moment it was to end.', async () => {
+  test('A trial becomes the plan itself from the moment at which it was to end.', async () => {
     const [monthly, yearly, later] = [await found(), await found(), await found()]
     await db.setNow('2026-03-01T00:00:00Z')
     const terms = { plan: 'platform', trialDays: 7 } as const
@@ -101,7 +101,7 @@ describe('a subscription', () => {
     expect(await shown(later.id)).toMatchObject({ status: 'trialing' })
   })
 
-  test('A subscription of two at once is made once.', async () => {
+  test('Of two subscriptions that are created at once one is made.', async () => {
     const org = await found()
     const outcomes = await Promise.allSettled([start(org.id), start(org.id)])
     expect(outcomes.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected'])
@@ -194,7 +194,7 @@ describe('members', () => {
     await expect(run((tx) => removeMember(tx, member(org.id, 'eve')))).rejects.toMatchObject({ status: 404 })
   })
 
-  test('Members come by an invitation, which is accepted once and only while it is pending.', async () => {
+  test('Members join by an invitation, which is accepted once and only while it is pending.', async () => {
     const org = await found()
     const send = (days = 7) =>
       run((tx) =>
@@ -237,7 +237,7 @@ describe('an organization', () => {
     )
   })
 
-  test('An organization of one is for a user who belongs to none, once.', async () => {
+  test('A user who belongs to no organization gets one of their own, once.', async () => {
     const user = `ida-${randomUUID()}`
     const make = () => run((tx) => foundOwnOrganization(tx, user, 'ida@example.com'))
     const org = await make()

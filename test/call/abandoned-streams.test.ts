@@ -13,15 +13,14 @@ import { balanceOf } from '../support/call-books.ts'
 import { rowOfRequest } from '../support/call-row.ts'
 import { type OpenCall, openCall } from '../support/open-call.ts'
 import { useProduct } from '../support/product.ts'
+import { tellApart } from '../support/tell-apart.ts'
 import {
   configFor,
-  get,
   MASTER_KEY,
   type ModelEntry,
   modelOn,
   ROOT_KEY,
   startTollgate,
-  type Tollgate,
   UPSTREAM_KEY,
 } from '../support/tollgate.ts'
 import type { ReceivedRequest } from '../support/upstream.ts'
@@ -49,11 +48,6 @@ const STREAM = { messages: [{ role: 'user', content: 'Say hello now' }], stream:
 const WORDS = ['Hello', ' world', ' and', ' more']
 const USAGE = { prompt_tokens: 20, completion_tokens: 9, total_tokens: 29 }
 const never = new Promise<never>(() => {})
-
-/** Once these are answered, the process has seen what happened on its sockets before they were sent. */
-async function tellApart(tollgate: Pick<Tollgate, 'url'>, turns = 2): Promise<void> {
-  for (let turn = 0; turn < turns; turn += 1) await get(tollgate, null, '/health/liveliness')
-}
 
 interface Abandoned {
   call: OpenCall
@@ -166,7 +160,7 @@ test.for([
   expect(await rowOfRequest(product, call.requestId)).toMatchObject(row)
 })
 
-test('A stream that stopping does not make cheaper is held in full, and sent the cap that is held.', async () => {
+test('A stream that stopping does not make cheaper is held in full, and its provider is sent the cap that is held.', async () => {
   const { db, upstream, tollgate } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 9 } })
   // 9 credits are 300 tokens: more than a stream begins with that can be stopped.

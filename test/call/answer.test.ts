@@ -58,6 +58,10 @@ test('The headers say what the call was and cost.', async () => {
     'x-litellm-key-spend': '0.000006975',
     'x-litellm-attempted-retries': '0',
     'x-litellm-attempted-fallbacks': '0',
+    'x-ratelimit-limit': 'unlimited',
+    'x-ratelimit-remaining': 'unlimited',
+    'x-ratelimit-reset': expect.stringMatching(/^\d{10}$/),
+    'x-ratelimit-tier': 'founders-friend',
     'x-litellm-response-duration-ms': milliseconds,
     'x-litellm-overhead-duration-ms': milliseconds,
     'x-content-type-options': 'nosniff',
@@ -156,7 +160,7 @@ test('The master key spends in the organization default, without markup, held an
   expect(rows).toEqual([{ name: 'default' }])
 })
 
-test('Several choices: all of them come back, and the hold covers each.', async () => {
+test('All of several choices come back, and the hold covers each.', async () => {
   const { db, upstream, tollgate } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   const choice = (index: number) => ({

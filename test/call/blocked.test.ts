@@ -197,7 +197,7 @@ describe('a commit whose confirmation is lost', () => {
     },
   )
 
-  test('While the database fails over who asks gets 503, and a call whose commit lost its confirmation is on the books exactly once.', async () => {
+  test('While the database fails over, callers get 503, and a call whose commit lost its confirmation is on the books exactly once.', async () => {
     const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 100, bob: 100, carol: 100 } })
     const keys = Object.values(acme.keys)
     const { call, reply } = await openJson(acme.keys.alice)

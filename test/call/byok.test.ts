@@ -35,7 +35,7 @@ const product = useKeysProduct(
       { ...keyless('pair', 'openai/exact', url, { ...PRICED, weight: 1 }), model_info: { id: 'pair-second' } },
       { model_name: 'canned', litellm_params: { model: 'openai/exact', mock_response: 'Hello', ...PRICED } },
     ],
-    litellm_settings: { num_retries: 1 },
+    router_settings: { num_retries: 1, disable_cooldowns: true },
   }),
   { OPENAI_API_KEY: PLATFORM_KEY, OPENROUTER_API_KEY: 'sk-or-v1-of-the-platform' },
 )
@@ -263,22 +263,25 @@ describe.each([
   test.each([
     ['byok', rejected, { status: 403, code: 'byok_key_rejected', type: 'permission_error' }],
     ['byok', noMoney, { status: 402, code: 'byok_quota_exceeded', type: 'insufficient_quota' }],
-  ] as const)('Plan %s: what the provider says of the key is the caller’s business.', async (plan, script, refusal) => {
-    const { db, upstream, tollgate } = product
-    const org = await organization(plan)
-    await bring(org)
-    respondByKey({ [OWN_KEY]: script })
-    const before = upstream.requests.length
-    const heard = alarms()
-    const answer = await postChat(tollgate, org.keys.alice, ask('priced', stream))
-    expectRefusal(answer, refusal)
-    expect(answer.headers.get('x-should-retry')).toBe('false')
-    expect(keysSince(before)).toEqual([OWN_KEY])
-    const row = await rowOfCall(db.pool, answer.headers.get('x-litellm-call-id'))
-    expect(row).toMatchObject({ credits_used: '0.000000', outcome: 'failed' })
-    expect(row.details).toMatchObject({ byok: true })
-    expect(alarms()).toBe(heard)
-  })
+  ] as const)(
+    'Plan %s: the caller is told what the provider says of the caller’s own key.',
+    async (plan, script, refusal) => {
+      const { db, upstream, tollgate } = product
+      const org = await organization(plan)
+      await bring(org)
+      respondByKey({ [OWN_KEY]: script })
+      const before = upstream.requests.length
+      const heard = alarms()
+      const answer = await postChat(tollgate, org.keys.alice, ask('priced', stream))
+      expectRefusal(answer, refusal)
+      expect(answer.headers.get('x-should-retry')).toBe('false')
+      expect(keysSince(before)).toEqual([OWN_KEY])
+      const row = await rowOfCall(db.pool, answer.headers.get('x-litellm-call-id'))
+      expect(row).toMatchObject({ credits_used: '0.000000', outcome: 'failed' })
+      expect(row.details).toMatchObject({ byok: true })
+      expect(alarms()).toBe(heard)
+    },
+  )
 
   test.each([
     ['rejected', rejected],
@@ -302,7 +305,7 @@ describe.each([
     expect(await balanceOf(db.pool, org.id, 'alice')).toMatchObject({ used: '0.150000' })
   })
 
-  test('Hybrid: what can’t be covered is not made, and the caller hears of the own key.', async () => {
+  test('Hybrid: a call that credits can’t cover is not made, and the caller is told of their own key.', async () => {
     const { db, upstream, tollgate } = product
     // The least worth starting for is 100 tokens: 3 credits.
     const org = await organization('hybrid', '2.999999')
@@ -329,19 +332,19 @@ describe.each([
     expect(await balanceOf(db.pool, org.id, 'alice')).toMatchObject({ used: '0.000000', held: '0.000000' })
   })
 
-  test('Hybrid: a provider in trouble is asked again with the own key, never at the caller’s cost.', async () => {
+  test('Hybrid: when a provider fails, another deployment is called with the caller’s own key, never at the caller’s cost.', async () => {
     const { db, upstream, tollgate } = product
     const org = await organization('hybrid')
     await bring(org)
     respondByKey({ [OWN_KEY]: broken })
     const before = upstream.requests.length
-    const answer = await postChat(tollgate, org.keys.alice, ask('priced', stream))
+    const answer = await postChat(tollgate, org.keys.alice, ask('pair', stream))
     expectRefusal(answer, { status: 503, code: 'provider_failed' })
     expect(keysSince(before)).toEqual([OWN_KEY, OWN_KEY])
     expect(await balanceOf(db.pool, org.id, 'alice')).toMatchObject({ used: '0.000000' })
   })
 
-  test('Hybrid: of several deployments a rejected own key is not tried at each.', async () => {
+  test('Hybrid: an own key that one deployment rejected is not tried at the others.', async () => {
     const { upstream, tollgate } = product
     const org = await organization('hybrid')
     await bring(org)

@@ -16,7 +16,7 @@ const product = useProduct((url) => ({
     },
   ],
   tollgate: { limits: { calls_per_key: 3, provider_connections: 3, connection_wait_seconds: 0.05 } },
-  litellm_settings: { num_retries: 1 },
+  router_settings: { num_retries: 1, disable_cooldowns: true },
 }))
 
 /** Calls that run until the gate opens, and have reached the provider. */
@@ -45,7 +45,7 @@ async function seeded() {
   return { db, tollgate, upstream, acme, zeta }
 }
 
-test('A key that has as many calls as it may is told 429 before its request is read.', async () => {
+test('A key that runs as many calls as it may gets 429 before its request is read.', async () => {
   const { db, tollgate, upstream, acme } = await seeded()
   const before = await scrape(tollgate)
   const gate = Promise.withResolvers<void>()
@@ -70,7 +70,7 @@ test('A key that has as many calls as it may is told 429 before its request is r
   expect(await rowsOf(db.pool, acme.id)).toHaveLength(4)
 })
 
-test('An organization that has its connections waits, fails, and is not charged; another finds one.', async () => {
+test('A call of an organization that uses all its connections waits, fails, and is not charged; another organization finds one.', async () => {
   const { db, tollgate, upstream, acme, zeta } = await seeded()
   const calls = await running([acme.keys.alice, acme.keys.bob])
   const before = upstream.requests.length
@@ -102,7 +102,7 @@ test('A call that finds no free connection goes to the next deployment on anothe
   const answer = await postChat(tollgate, acme.keys.alice, { ...HELLO, model: 'pair' })
   expect(answer.status).toBe(200)
   expect(answer.headers.get('x-litellm-model-id')).toBe('pair-second')
-  expect(answer.headers.get('x-litellm-attempted-fallbacks')).toBe('1')
+  expect(answer.headers.get('x-litellm-attempted-retries')).toBe('1')
   expect(upstream.requests).toHaveLength(before + 1)
   await calls.end()
 })

@@ -4,7 +4,7 @@ import { gzipSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
 import { rowsOf } from '../support/call-books.ts'
 import { useProduct } from '../support/product.ts'
-import { type CallAnswer, modelOn, postChat } from '../support/tollgate.ts'
+import { another, type CallAnswer, modelOn, postChat } from '../support/tollgate.ts'
 import {
   type Answer,
   chatAnswer,
@@ -19,8 +19,13 @@ import {
 } from '../support/upstream-answers.ts'
 
 const product = useProduct((url) => ({
-  models: [modelOn(url, 'claude', { model: 'anthropic/claude-haiku-4-5' })],
-  litellm_settings: { num_retries: 1 },
+  // Two of each: what failed is tried elsewhere.
+  models: [
+    another(modelOn(url, 'gpt-4o-mini')),
+    modelOn(url, 'claude', { model: 'anthropic/claude-haiku-4-5' }),
+    another(modelOn(url, 'claude', { model: 'anthropic/claude-haiku-4-5' })),
+  ],
+  router_settings: { num_retries: 1, disable_cooldowns: true },
 }))
 
 const HELLO = { model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'Say hello' }] }

@@ -33,30 +33,33 @@ async function credits(outputTokens: number): Promise<string> {
 }
 
 describe('a stream of twelve frames', () => {
-  test('The amounts below are these.', async () => {
+  test('The stream of twelve frames costs the amounts that the tests below expect.', async () => {
     expect(await credits(0)).toBe('0.003825')
     expect(await credits(await tokenizer.count('Seven quiet otters', 'o200k_base'))).toBe('0.007425')
   })
 
-  test.for(Array.from({ length: 12 }, (_, k) => k))('A stream of twelve frames is left after %i frames.', async (k) => {
-    const { db, upstream } = product
-    const acme = await db.seedOrganization({ credits: 100, users: { alice: 10 } })
-    upstream.respond(chatStream({ text: WORDS, gate: (i) => (i === k ? never : undefined) }))
-    const before = upstream.requests.length
-    const call = openCall(product.tollgate, acme.keys.alice, STREAMED)
-    const request = await upstream.received(before + 1)
-    if (k > 0) await call.frames(k)
+  test.for(Array.from({ length: 12 }, (_, k) => k))(
+    'A stream of twelve frames that its caller leaves after %i frames is charged for what came.',
+    async (k) => {
+      const { db, upstream } = product
+      const acme = await db.seedOrganization({ credits: 100, users: { alice: 10 } })
+      upstream.respond(chatStream({ text: WORDS, gate: (i) => (i === k ? never : undefined) }))
+      const before = upstream.requests.length
+      const call = openCall(product.tollgate, acme.keys.alice, STREAMED)
+      const request = await upstream.received(before + 1)
+      if (k > 0) await call.frames(k)
 
-    call.leave()
+      call.leave()
 
-    await request.aborted
-    const shown = WORDS.slice(0, Math.max(0, k - 1)).join('')
-    const expected = await credits(await tokenizer.count(shown, 'o200k_base'))
-    const row = await rowOfRequest(product, call.requestId)
-    expect(row).toMatchObject({ credits_used: expected, provenance: 'estimated', outcome: 'client_disconnected' })
-    expect(await balanceOf(db.pool, acme.id, 'alice')).toMatchObject({ used: expected, held: '0.000000' })
-    expect(upstream.requests).toHaveLength(before + 1)
-  })
+      await request.aborted
+      const shown = WORDS.slice(0, Math.max(0, k - 1)).join('')
+      const expected = await credits(await tokenizer.count(shown, 'o200k_base'))
+      const row = await rowOfRequest(product, call.requestId)
+      expect(row).toMatchObject({ credits_used: expected, provenance: 'estimated', outcome: 'client_disconnected' })
+      expect(await balanceOf(db.pool, acme.id, 'alice')).toMatchObject({ used: expected, held: '0.000000' })
+      expect(upstream.requests).toHaveLength(before + 1)
+    },
+  )
 
   test('A stream of twelve frames is charged at what the provider stated when that came before the caller left.', async () => {
     const { db, upstream } = product
@@ -81,7 +84,7 @@ describe('a stream of twelve frames', () => {
 })
 
 describe('a stream', () => {
-  test('A stream is left before the provider has answered at all.', async () => {
+  test('A stream that its caller leaves before the provider has answered is stopped, and its input is charged.', async () => {
     const { db, upstream } = product
     const acme = await db.seedOrganization({ credits: 100, users: { alice: 10 } })
     upstream.respond('silence')
@@ -96,7 +99,7 @@ describe('a stream', () => {
     expect(row).toMatchObject({ credits_used: '0.003825', provenance: 'estimated', outcome: 'client_disconnected' })
   })
 
-  test('A stream is left while the provider refuses it: nothing was consumed, nothing is charged.', async () => {
+  test('A stream that its caller leaves while the provider refuses it consumed nothing and costs nothing.', async () => {
     const { db, upstream, tollgate } = product
     const acme = await db.seedOrganization({ credits: 100, users: { alice: 10 } })
     upstream.respond({ ...errorAnswer(429, { message: 'slow down' }), gate: (i) => (i === 1 ? never : undefined) })
@@ -117,7 +120,7 @@ describe('a stream', () => {
     })
   })
 
-  test('A stream counts all choices, and tool calls too.', async () => {
+  test('A stream that its caller leaves is charged for all choices, and for tool calls too.', async () => {
     const { db, upstream } = product
     const acme = await db.seedOrganization({ credits: 100, users: { alice: 10 } })
     const call = { index: 0, id: 'call_1', type: 'function', function: { name: 'find_otters', arguments: '{"lake":"' } }

@@ -177,7 +177,7 @@ describe('401: no or bad credentials, decided before the body is looked at', () 
     expect(await announce(null, 52_428_800)).toMatch(/^HTTP\/1\.1 401 /)
   })
 
-  test('Lists and lookups want a key too.', async () => {
+  test('Lists and lookups without a key get 401 too.', async () => {
     for (const path of ['/v1/models', `/v1/calls/${randomUUID()}`]) {
       expectRefusal(await get(product.tollgate, null, path), { status: 401, code: 'missing_api_key' })
     }
@@ -196,7 +196,7 @@ async function announce(key: string | null, bytes: number): Promise<string> {
 }
 
 describe('402: not enough credits', () => {
-  test('A 402 says how much is needed and how much there is, and that trying again is no use.', async () => {
+  test('A 402 says how much is needed and how much there is, and that trying again does not help.', async () => {
     const { id, key } = await alice('2.5')
     const answer = await untouched(() => postChat(product.tollgate, key, THREE))
     const message = expectRefusal(answer, {
@@ -217,7 +217,7 @@ describe('402: not enough credits', () => {
     expectRefusal(answer, { status: 402, code: 'insufficient_credits', fields: { required: '3', available: '2.5' } })
   })
 
-  test('A 402 while one’s own calls hold the credits says that trying again later is of use.', async () => {
+  test('A 402 while the caller’s own calls hold the credits says that trying again later helps.', async () => {
     const { upstream, tollgate } = product
     const { key } = await alice(5)
     const now = Promise.withResolvers<void>()
@@ -266,7 +266,7 @@ describe('403: not allowed', () => {
 })
 
 describe('404, 413, 415', () => {
-  test('A model that is not here, and a route that is not, get 404.', async () => {
+  test('An unknown model and an unknown route get 404.', async () => {
     const { key } = await alice()
     const answer = await untouched(() => postChat(product.tollgate, key, { ...HELLO, model: 'gpt-99' }))
     const message = expectRefusal(answer, {

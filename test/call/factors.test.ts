@@ -35,7 +35,7 @@ test.each([
   await expectBooksMatch(db.pool, upstream.tally)
 })
 
-test('Members of Ops-Center stay here; every other byte goes on.', async () => {
+test('Members that only Ops-Center uses are kept back; every other byte goes upstream.', async () => {
   const { db, upstream, tollgate } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   const body =
@@ -49,7 +49,7 @@ test('Members of Ops-Center stay here; every other byte goes on.', async () => {
 test.each([
   { plan: 'platform', percent: 50, charge: '0.006975', markup: '0.000002325' },
   { plan: 'hybrid', percent: 50, charge: '0.006975', markup: '0.000002325' },
-] as const)('The plan $plan has $percent % on top of the cost.', async ({ plan, percent, charge, markup }) => {
+] as const)('The plan $plan adds $percent % to the cost.', async ({ plan, percent, charge, markup }) => {
   const { db, tollgate } = product
   const acme = await db.seedOrganization({ plan, credits: 1_000, users: { alice: 500 } })
   const answer = await postChat(tollgate, acme.keys.alice, { model: 'gpt-4o-mini', messages: MESSAGES })

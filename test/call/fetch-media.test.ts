@@ -111,7 +111,7 @@ describe('for a provider that fetches nothing', () => {
     ['/page', 'its server says it is "application/zip"'],
     ['/endless', 'it is larger than 20 MB'],
   ])(
-    'A medium for a provider that fetches nothing that can not be had is refused by its place, its hold released: %s.',
+    'A medium that can’t be fetched for a provider that fetches nothing is refused by its place, and the hold is released: %s.',
     async (path, why) => {
       const { db, upstream, tollgate } = product
       const { id, keys } = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
@@ -188,7 +188,7 @@ describe('for a provider that fetches nothing', () => {
     },
   )
 
-  test('A medium that is more than it could be by its part is held in full, or the call is not made.', async () => {
+  test('A medium that is larger than its part said is held in full, or the call is not made.', async () => {
     const { db, upstream, tollgate } = product
     const rich = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
     const poor = await db.seedOrganization({ credits: 1_000, users: { bob: 50 } })
@@ -213,7 +213,7 @@ describe('for a provider that fetches nothing', () => {
     expect((await answer).status).toBe(200)
   })
 
-  test('A medium is not fetched for who can not pay what such an image usually is.', async () => {
+  test('A medium is not fetched for a caller who can’t pay what such an image usually costs.', async () => {
     const { db, tollgate } = product
     const { keys } = await db.seedOrganization({ credits: 5, users: { alice: 0.5 } })
     const before = asked.length
@@ -225,7 +225,7 @@ describe('for a provider that fetches nothing', () => {
     expect(asked).toHaveLength(before)
   })
 
-  test('A medium goes nowhere where it turns out larger than the credits are.', async () => {
+  test('A medium that turns out larger than the credits cover is sent nowhere.', async () => {
     const { db, tollgate, upstream } = product
     const acme = await db.seedOrganization({ credits: 5, users: { alice: 1 } })
     const before = upstream.requests.length
@@ -236,7 +236,7 @@ describe('for a provider that fetches nothing', () => {
     expect(await balanceOf(db.pool, acme.id, 'alice')).toMatchObject({ used: '0.000000', held: '0.000000' })
   })
 
-  test('Media are fetched by so many calls at once, of which one organization has half.', async () => {
+  test('Media are fetched for only so many calls at once, of which one organization has half.', async () => {
     const { db, upstream } = product
     const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
     const zeta = await db.seedOrganization({ credits: 1_000, users: { bob: 500 } })
@@ -262,7 +262,7 @@ describe('for a provider that fetches nothing', () => {
     expect((await postChat(product.tollgate, acme.keys.alice, body)).status).toBe(200)
   })
 
-  test('A medium of a caller who leaves meanwhile is not fetched on, and the hold is released.', async () => {
+  test('The fetch of a medium stops when its caller leaves, and the hold is released.', async () => {
     const { db, tollgate } = product
     const { id, keys } = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
     slow = new Promise(() => {})
@@ -274,7 +274,7 @@ describe('for a provider that fetches nothing', () => {
     expect(await rowsOf(db.pool, id)).toMatchObject([{ outcome: 'client_disconnected', credits_used: '0.000000' }])
   })
 
-  test('A call frees its idempotency key where its medium can not be had, and takes it while it is fetched.', async () => {
+  test('A call holds its idempotency key while its medium is fetched, and frees it where the medium can’t be had.', async () => {
     const { db, upstream, tollgate } = product
     const { keys } = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
     upstream.respond(GEMINI)

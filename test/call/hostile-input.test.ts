@@ -43,7 +43,7 @@ async function alice(): Promise<{ id: string; key: string }> {
 }
 
 describe.for(STRINGS)('$name', ({ text, isHalf = false }) => {
-  test('A hostile text as a model is one that nobody has.', async () => {
+  test('A hostile text as the name of a model is refused as an unknown model.', async () => {
     const { id, key } = await alice()
     const before = product.upstream.requests.length
     const answer = await postChat(product.tollgate, key, `{"model":${text},"messages":[{"role":"user","content":"x"}]}`)
@@ -104,7 +104,7 @@ describe.for(STRINGS)('$name', ({ text, isHalf = false }) => {
   })
 })
 
-test('A configured id that no header can hold goes out as one can, also from the timer that keeps a stream open.', async () => {
+test('A configured id that no header can hold goes out as one that a header can hold, also from the timer that keeps a stream open.', async () => {
   const { db, upstream, tollgate } = product
   const { id, key } = await alice()
   const spoken = Promise.withResolvers<void>()
@@ -174,7 +174,7 @@ test('A provider’s strings of a megabyte are booked short.', async () => {
 })
 
 test.for(['__proto__', 'constructor', 'hasOwnProperty'])(
-  'A member named %s is one that nobody knows.',
+  'A member named %s is refused like any unknown member.',
   async (name) => {
     const { upstream, tollgate } = product
     const { id, key } = await alice()

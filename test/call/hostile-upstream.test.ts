@@ -16,7 +16,7 @@ import { rowOfRequest } from '../support/call-row.ts'
 import { expectRefusal } from '../support/error-shape.ts'
 import { openCall } from '../support/open-call.ts'
 import { useProduct } from '../support/product.ts'
-import { type CallAnswer, get, modelOn, postChat } from '../support/tollgate.ts'
+import { another, type CallAnswer, get, modelOn, postChat } from '../support/tollgate.ts'
 import {
   chatAnswer,
   chatStream,
@@ -32,6 +32,7 @@ const product = useProduct((url) => ({
     modelOn(url, 'grok', { model: 'xai/grok-3' }),
     modelOn(url, 'spoken', { model: 'openai/gpt-audio', input_cost_per_token: 0, output_cost_per_token: 0.00002 }),
     modelOn(url, 'routed', { model: 'openrouter/openai/gpt-4o-mini' }),
+    another(modelOn(url, 'routed', { model: 'openrouter/openai/gpt-4o-mini' })),
     modelOn(url, 'compound', {
       model: 'groq/groq/compound',
       input_cost_per_token: 0,
@@ -40,7 +41,7 @@ const product = useProduct((url) => ({
     modelOn(url, 'priority', { model: 'openai/gpt-4o-mini', extra_body: { service_tier: 'priority' } }),
   ],
   tollgate: { tool_surcharges: { live_search: 0.01, compound: 0.05 } },
-  litellm_settings: { num_retries: 1 },
+  router_settings: { num_retries: 1, disable_cooldowns: true },
 }))
 
 const HELLO = { messages: [{ role: 'user', content: 'Say hello' }] }
@@ -107,7 +108,7 @@ describe('a caller who leaves with the whole response, just before its usage,', 
 describe('an error', () => {
   const text = 'Bad word: '.padEnd(70_000, 'x')
   test.for([{ stream: false }, { stream: true }])(
-    'An error without an end is read as far as it is worth: stream $stream',
+    'An endless error is read up to a limit (stream: $stream).',
     async ({ stream }) => {
       const body = JSON.stringify({ error: { message: text, type: 'invalid_request_error' } })
       const gate = (i: number) => (i === 1 ? never : undefined)
@@ -122,7 +123,7 @@ describe('an error', () => {
   )
 
   test.for(['key-', 'org-', 'model '])(
-    'An error of a million letters that look like a secret is no work: %s.',
+    'An error of a million letters that look like a secret takes little work: %s.',
     async (word) => {
       const message = word.repeat(1_000_000 / word.length)
       const code = 'x'.repeat(100_000)
@@ -202,7 +203,7 @@ describe('the price', () => {
     expect(await rowOf(answer)).toMatchObject({ credits_used: '0.025200' })
   })
 
-  test.for(['constructor', 'toString'])('The price knows no fee of a tool named %s.', async (type) => {
+  test.for(['constructor', 'toString'])('The price has no fee for a tool named %s.', async (type) => {
     const message = { role: 'assistant', content: 'Hi', executed_tools: [{ type }, { type }] }
     const choices = [{ index: 0, message, finish_reason: 'stop' }]
     const { answer } = await call(jsonAnswer({ model: 'groq/compound', choices, usage: USAGE }), { model: 'compound' })

@@ -4,15 +4,16 @@ import { expect, test } from 'vitest'
 import { png, pngChunk } from '../providers/media/build.ts'
 import { rowOfCall } from '../support/call-books.ts'
 import { useProduct } from '../support/product.ts'
-import { modelOn, postChat } from '../support/tollgate.ts'
+import { another, modelOn, postChat } from '../support/tollgate.ts'
 import { chat, errorAnswer, jsonAnswer } from '../support/upstream-answers.ts'
 
 const product = useProduct((url) => ({
   models: [
+    another(modelOn(url, 'gpt-4o-mini')),
     modelOn(url, 'claude', { model: 'anthropic/claude-haiku-4-5' }),
     modelOn(url, 'flash', { model: 'gemini/gemini-2.5-flash' }),
   ],
-  router_settings: { num_retries: 1 },
+  router_settings: { num_retries: 1, disable_cooldowns: true },
 }))
 
 const BYTES = png(1_024, 1_024, { between: [pngChunk('tEXt', randomBytes(3_000_000))] })
@@ -73,7 +74,7 @@ test.for([
   expect(row).toMatchObject({ credits_used: charge, provenance: 'provider_usage' })
 })
 
-test('A second attempt sends it once more.', async () => {
+test('A second attempt sends the whole image once more.', async () => {
   const key = await alice()
   let tries = 0
   product.upstream.respond((request) => {
@@ -87,7 +88,7 @@ test('A second attempt sends it once more.', async () => {
   expect(second!.body.includes(DATA)).toBe(true)
 })
 
-test('An Idempotency-Key is bound to every byte of it.', async () => {
+test('An Idempotency-Key is bound to every byte of the image.', async () => {
   const key = await alice()
   product.upstream.respond(chat())
   const headers = { 'idempotency-key': 'large' }

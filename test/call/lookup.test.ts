@@ -67,7 +67,7 @@ test('GET /v1/calls/{id} shows what a call cost, to those it concerns.', async (
 })
 
 test.each([randomUUID(), 'nonsense', '%00', "'; drop table organizations; --", 'x'.repeat(3_000)])(
-  'A call that is not there is a 404: %.40s.',
+  'An unknown call gets 404: %.40s.',
   async (id) => {
     const { db, tollgate } = product
     const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })

@@ -181,7 +181,7 @@ const ask = (model: string, part: object) => ({
 })
 
 describe('on twice its true price', () => {
-  test.for(ORDINARY)('A call on twice its true price is served: $what by $model', async (one) => {
+  test.for(ORDINARY)('A call with credits for twice its true price is served: $what by $model', async (one) => {
     const { db, upstream, tollgate } = product
     const charge = trueCharge(one)
     const credits = formatDecimal(2n * charge, 6)

@@ -7,8 +7,10 @@ type Attempt = Parameters<typeof onConnection>[1]
 
 function attemptOf(organizationId: string, covers: () => boolean): Attempt {
   const candidate = {
-    deployment: { apiBase: 'http://127.0.0.1:9/v1' },
-    terms: { mock: null, provider: { label: 'Scripted' } },
+    deployment: { apiBase: 'http://127.0.0.1:9/v1', extraHeaders: {} },
+    terms: { mock: null, provider: { label: 'Scripted' }, prepare: () => ({ headers: {}, body: [] }) },
+    payer: {},
+    quote: {},
   }
   const call = { caller: { organizationId }, exchange: { onDisconnect() {} }, hold: { covers } }
   return { call, candidate } as unknown as Attempt

@@ -112,7 +112,7 @@ test('Without any key the call is refused by name, before anything is held; with
   expect(rows).toEqual([])
 })
 
-test('What is written for a deployment comes before what is stored.', async () => {
+test('A key that is written for a deployment comes before a stored one.', async () => {
   const key = await alice()
   await store('openai', goodKey('openai'))
   expect(await keySeen('written', key)).toBe('sk-written-here')

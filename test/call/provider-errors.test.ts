@@ -81,7 +81,7 @@ describe.for(['JSON', 'stream'])('a %s call is refused with', (kind) => {
     { name: '200 that is HTML', script: textAnswer(200, '<html>sign in</html>'), code: 'provider_failed' },
     { name: '200 without a body', script: textAnswer(200, ''), code: 'provider_failed' },
     { name: '200 of other JSON', script: jsonAnswer({ object: 'list', data: [] }), code: 'provider_failed' },
-  ])('A provider’s failure is refused with 503: $name', async ({ script, code }) => {
+  ])('A failure of the provider becomes a 503: $name', async ({ script, code }) => {
     const answer = await failed(script, body, { status: 503, code, type: 'server_error' })
     expect(answer.headers.get('retry-after')).toBe('2')
   })
@@ -92,7 +92,7 @@ describe.for(['JSON', 'stream'])('a %s call is refused with', (kind) => {
     await failed('silence', { ...body, model: 'away' }, { status: 503, code: 'provider_unreachable' })
   })
 
-  test('A call is refused with 429 when the provider limits us, with when to come back.', async () => {
+  test('A call gets 429 when the provider limits us, with the time to try again.', async () => {
     const seconds = Math.floor(Date.now() / 1000)
     const limited = errorAnswer(
       429,
@@ -116,7 +116,7 @@ describe.for(['JSON', 'stream'])('a %s call is refused with', (kind) => {
     expect(rounded.headers.get('retry-after')).toBe('2')
   })
 
-  test('A call is refused with what the provider found wrong with the request, in its words.', async () => {
+  test('A call that the provider refuses gets what the provider found wrong, in the provider’s words.', async () => {
     const wrong = {
       message: "Invalid 'temperature'.",
       type: 'invalid_request_error',
@@ -135,7 +135,7 @@ describe.for(['JSON', 'stream'])('a %s call is refused with', (kind) => {
     await failed(errorAnswer(404, unknown), body, { ...unknown, status: 404 })
   })
 
-  test('A call is refused with the provider’s words without our account in them.', async () => {
+  test('A call that the provider refuses gets the provider’s words without our account in them.', async () => {
     const leaky = errorAnswer(400, { message: LEAKY, type: 'invalid_request_error' })
     const answer = await failed(leaky, body, { status: 400, code: 'bad_request' })
     expect(answer.json().detail).toBe(

@@ -21,6 +21,12 @@ function deployment(url: string, group: string, which: 'first' | 'second', param
   return { ...entry, model_name: group, model_info: { id: `${group}-${which}` } }
 }
 
+/** Four of one group. */
+function alike(url: string, n: number): ModelEntry {
+  const entry = modelOn(url, 'exact', { input_cost_per_token: 0, output_cost_per_token: 0.00002 })
+  return { ...entry, model_name: 'four', model_info: { id: `four-${n}` } }
+}
+
 const product = useProduct((url) => ({
   models: [
     deployment(NOWHERE, 'half-up', 'first'),
@@ -33,7 +39,10 @@ const product = useProduct((url) => ({
     deployment(url, 'dearer', 'second', { output_cost_per_token: 0.0002 }),
     deployment(NOWHERE, 'capped-first', 'first', { model: 'openai/o4-mini' }),
     deployment(url, 'capped-first', 'second'),
+    ...[1, 2, 3, 4].map((n) => alike(url, n)),
+    deployment(NOWHERE, 'alone', 'first'),
   ],
+  router_settings: { disable_cooldowns: true },
 }))
 
 /** 100 tokens of 0.03 credits at most; the answer has 5. */
@@ -68,7 +77,7 @@ describe.for(['JSON', 'stream'])('a %s call', (kind) => {
     const { id, key } = await alice()
     const asked = respondInTurn(failing, 'hangUp', answering)
 
-    const answer = await postChat(tollgate, key, body)
+    const answer = await postChat(tollgate, key, { ...body, model: 'four' })
 
     expect(answer.status).toBe(200)
     expect(answer.headers.get('x-litellm-attempted-retries')).toBe('2')
@@ -78,11 +87,11 @@ describe.for(['JSON', 'stream'])('a %s call', (kind) => {
     expect(await balanceOf(db.pool, id, 'alice')).toMatchObject({ used: '0.150000', held: '0.000000' })
   })
 
-  test('A call that keeps failing is given up after two retries, with the first error, at no cost.', async () => {
+  test('A call that keeps failing is given up after two other deployments, with the first error, at no cost.', async () => {
     const { db, tollgate } = product
     const { id, key } = await alice()
     const asked = respondInTurn(errorAnswer(503, { message: 'busy' }), failing)
-    const answer = await postChat(tollgate, key, body)
+    const answer = await postChat(tollgate, key, { ...body, model: 'four' })
     expectRefusal(answer, { status: 503, code: 'provider_overloaded' })
     expect(asked()).toBe(3)
     expect(await rowsOf(db.pool, id)).toMatchObject([{ credits_used: '0.000000', outcome: 'failed' }])
@@ -91,12 +100,16 @@ describe.for(['JSON', 'stream'])('a %s call', (kind) => {
   test.for([
     { name: 'a bad request', script: errorAnswer(400, { message: 'No.' }), status: 400 },
     { name: 'a rejected account', script: errorAnswer(401, { message: 'No.' }), status: 503 },
+    { name: 'a limit of calls', script: errorAnswer(429, { message: 'No.' }), status: 429 },
     {
-      name: 'a pause longer than our patience',
-      script: errorAnswer(429, { message: 'No.' }, { headers: { 'retry-after': '30' } }),
+      name: 'a limit of calls that ends soon',
+      script: errorAnswer(429, { message: 'No.' }, { headers: { 'retry-after-ms': '1' } }),
       status: 429,
     },
-  ])('A call is not tried again after $name', async ({ script, status }) => {
+    { name: 'overload', script: errorAnswer(503, { message: 'busy' }), status: 503 },
+    { name: 'a failure', script: failing, status: 503 },
+    { name: 'a connection that broke', script: 'hangUp' as const, status: 503 },
+  ])('A call is not tried again where it failed, after $name.', async ({ script, status }) => {
     const { db, tollgate } = product
     const { id, key } = await alice()
     const asked = respondInTurn(script, answering)
@@ -113,13 +126,13 @@ describe.for(['JSON', 'stream'])('a %s call', (kind) => {
     const answer = await postChat(tollgate, key, { ...body, model: 'half-up' })
 
     expect(answer.status).toBe(200)
-    expect(answer.headers.get('x-litellm-attempted-fallbacks')).toBe('1')
-    expect(answer.headers.get('x-litellm-attempted-retries')).toBe('0')
+    expect(answer.headers.get('x-litellm-attempted-fallbacks')).toBe('0')
+    expect(answer.headers.get('x-litellm-attempted-retries')).toBe('1')
     expect(answer.headers.get('x-litellm-model-id')).toBe('half-up-second')
     expect(answer.headers.get('x-litellm-model-group')).toBe('half-up')
     expect(asked()).toBe(1)
     const row = await rowOfCall(db.pool, answer.headers.get('x-litellm-call-id'))
-    expect(row).toMatchObject({ credits_used: '0.150000', details: { deployment: 'half-up-second', fallbacks: 1 } })
+    expect(row).toMatchObject({ credits_used: '0.150000', details: { deployment: 'half-up-second', retries: 1 } })
     expect(await rowsOf(db.pool, id)).toHaveLength(1)
   })
 
@@ -176,7 +189,7 @@ test('A call that was granted less than it wanted is tried again under the hold 
   const { key } = await alice(9)
   const asked = respondInTurn(failing, answering)
   // 9 credits are 300 tokens.
-  const answer = await postChat(tollgate, key, { ...EXACT, max_tokens: 1_000 })
+  const answer = await postChat(tollgate, key, { ...EXACT, model: 'four', max_tokens: 1_000 })
   expect([answer.status, asked()]).toEqual([200, 2])
   expect(answer.headers.get('x-max-tokens-applied')).toBe('300')
   expect(upstream.requests.at(-1)?.json).toMatchObject({ max_tokens: 300 })
@@ -201,7 +214,7 @@ test('After its caller left, a call is not tried again.', async () => {
   const now = Promise.withResolvers<void>()
   const asked = respondInTurn({ ...failing, beforeHead: now.promise }, answering)
   const before = upstream.requests.length
-  const call = openCall(tollgate, key, { ...EXACT, stream: true })
+  const call = openCall(tollgate, key, { ...EXACT, model: 'four', stream: true })
   const request = await upstream.received(before + 1)
   call.leave()
   await request.aborted
@@ -209,4 +222,13 @@ test('After its caller left, a call is not tried again.', async () => {
   const row = await rowOfRequest(product, call.requestId)
   expect(asked()).toBe(1)
   expect(row).toMatchObject({ credits_used: '0.000000', provenance: 'estimated', outcome: 'client_disconnected' })
+})
+
+test('A call that got no connection is tried twice more at the same deployment.', async () => {
+  const { db, tollgate } = product
+  const { id, key } = await alice()
+  const answer = await postChat(tollgate, key, { ...EXACT, model: 'alone' })
+  expectRefusal(answer, { status: 503, code: 'provider_unreachable' })
+  expect(await rowsOf(db.pool, id)).toMatchObject([{ credits_used: '0.000000', outcome: 'failed' }])
+  expect(await rowOfCall(db.pool, answer.headers.get('x-litellm-call-id'))).toMatchObject({ details: { retries: 2 } })
 })

@@ -93,7 +93,7 @@ test('No secret and no prompt is in any response or any line of the log.', async
   }
 })
 
-test('A caller’s key never goes to the provider, and the provider’s only there.', async () => {
+test('A caller’s key never goes to the provider, and the provider’s key goes nowhere else.', async () => {
   const { keys } = await db.seedOrganization({ credits: 100, users: { alice: 50 } })
   upstream.respond(chat())
   await postChat(tollgate, keys.alice, HELLO, { headers: { cookie: 'session=abc', 'x-api-key': keys.alice } })

@@ -132,13 +132,13 @@ describe('a statement that is not possible', () => {
     expect(await rowOf(answer)).toMatchObject({ ...disputed, credits_used: '0.362025' })
   })
 
-  test('A statement that is not possible of a dearer model than all that was asked for can cost is not believed for its model.', async () => {
+  test('A statement that names a dearer model than the request can cost is not believed for its model.', async () => {
     const usage = { prompt_tokens: 11, completion_tokens: 100, total_tokens: 111 }
     const answer = await ask(says(false, usage, 'o1-pro'), { max_tokens: 100 })
     expect(await rowOf(answer)).toMatchObject({ ...disputed, credits_used: '0.092250' })
   })
 
-  test('A statement that is not possible of tools beyond their uses is not believed.', async () => {
+  test('A statement of more tool calls than the request allows is not believed.', async () => {
     const usage = { prompt_tokens: 11, completion_tokens: 5, total_tokens: 16, cost: 9_000 }
     const answer = await ask(says(false, usage, 'openai/gpt-4o-mini'), { model: 'routed', max_tokens: 100 })
     const row = await rowOf(answer)

@@ -239,19 +239,22 @@ describe('when less is granted than wanted', () => {
     { name: 'max_tokens', body: { max_tokens: 1_000 }, cap: 300 },
     { name: 'max_completion_tokens', body: { max_completion_tokens: 1_000 }, cap: 300 },
     { name: 'several choices', body: { n: 2, max_tokens: 400 }, cap: 150 },
-  ])('Where less is granted than wanted, the cap that fits goes upstream and is told: $name', async ({ body, cap }) => {
-    const { db, upstream, tollgate } = product
-    const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 9 } })
-    upstream.respond(chat({ model: 'exact' }))
+  ])(
+    'Where less is granted than wanted, the cap that fits goes upstream and the caller is told: $name',
+    async ({ body, cap }) => {
+      const { db, upstream, tollgate } = product
+      const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 9 } })
+      upstream.respond(chat({ model: 'exact' }))
 
-    const answer = await postChat(tollgate, acme.keys.alice, { ...EXACT, ...body })
+      const answer = await postChat(tollgate, acme.keys.alice, { ...EXACT, ...body })
 
-    expect([answer.status, answer.headers.get('x-max-tokens-applied')]).toEqual([200, String(cap)])
-    // Nobody knows which of the two a server of the operator's reads.
-    const sent = { ...EXACT, ...body, max_tokens: cap, max_completion_tokens: cap }
-    expect(upstream.requests.at(-1)?.json).toEqual(sent)
-    expect(await balanceOf(db.pool, acme.id, 'alice')).toMatchObject({ used: '0.150000', held: '0.000000' })
-  })
+      expect([answer.status, answer.headers.get('x-max-tokens-applied')]).toEqual([200, String(cap)])
+      // Nobody knows which of the two a server of the operator's reads.
+      const sent = { ...EXACT, ...body, max_tokens: cap, max_completion_tokens: cap }
+      expect(upstream.requests.at(-1)?.json).toEqual(sent)
+      expect(await balanceOf(db.pool, acme.id, 'alice')).toMatchObject({ used: '0.150000', held: '0.000000' })
+    },
+  )
 
   test('A stream is capped too, and says so in its head.', async () => {
     const { db, upstream, tollgate } = product
@@ -313,7 +316,7 @@ describe('a call that can’t be watched gets a cap', () => {
   })
 })
 
-test('While the provider is silent, comments keep the connection open; leaving then costs the input, failing nothing.', async () => {
+test('While the provider is silent, comments keep the connection open; a caller who leaves then pays for the input, and a provider that fails then costs nothing.', async () => {
   const { db, upstream, tollgate } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 100, bob: 100, carol: 100 } })
   const now = Promise.withResolvers<void>()

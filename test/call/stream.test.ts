@@ -13,7 +13,7 @@ const WITH_USAGE = { ...HELLO, stream_options: { include_usage: true } }
 const frames = chatStream().frames.map(String)
 const usageFrame = frames.at(-2) ?? ''
 
-test('Frames arrive as the provider sent them; usage, asked for by us alone, stays here.', async () => {
+test('Frames arrive as the provider sent them; usage that only we asked for is left out.', async () => {
   const { db, upstream, tollgate } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   const answer = await postChat(tollgate, acme.keys.alice, HELLO)
@@ -23,7 +23,7 @@ test('Frames arrive as the provider sent them; usage, asked for by us alone, sta
   await expectBooksMatch(db.pool, upstream.tally)
 })
 
-test('Usage asked for comes with the cost, last before [DONE].', async () => {
+test('Usage that the caller asked for comes with the cost, last before [DONE].', async () => {
   const { db, upstream, tollgate } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   const answer = await postChat(tollgate, acme.keys.alice, WITH_USAGE)
@@ -51,6 +51,10 @@ test('The headers of a stream hold what is known when they leave, and nothing ab
     'x-litellm-attempted-retries': '0',
     'x-litellm-attempted-fallbacks': '0',
     'x-litellm-key-spend': '0',
+    'x-ratelimit-limit': 'unlimited',
+    'x-ratelimit-remaining': 'unlimited',
+    'x-ratelimit-reset': expect.stringMatching(/^\d{10}$/),
+    'x-ratelimit-tier': 'founders-friend',
     'x-litellm-response-duration-ms': milliseconds,
     'x-litellm-overhead-duration-ms': milliseconds,
     'x-content-type-options': 'nosniff',
@@ -63,7 +67,7 @@ test('The headers of a stream hold what is known when they leave, and nothing ab
   })
 })
 
-test('When the end has arrived, the call is on the books.', async () => {
+test('When the end of a stream arrives, the call is on the books.', async () => {
   const { db, tollgate } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   const answer = await postChat(tollgate, acme.keys.alice, HELLO)

@@ -59,7 +59,7 @@ describe('a server that does not know stream_options', () => {
     expect(await rowOf(second)).toMatchObject(COUNTED)
   })
 
-  test('A server that does not know stream_options has a usage frame made for a caller who asked, the first time and later.', async () => {
+  test('Where a server does not know stream_options, a usage frame is made for a caller who asked, the first time and later.', async () => {
     for (const requests of [2, 1]) {
       const result = await call('second', unknowing, ASKED)
       expect(result.sent).toHaveLength(requests)
@@ -94,7 +94,7 @@ describe('a server that does not know stream_options', () => {
     expect(asked).toBe(2)
   })
 
-  test('A server that does not know stream_options is one server: others are asked on.', async () => {
+  test('One server that does not know stream_options keeps no other from being asked.', async () => {
     const { sent, ...result } = await call('third', chat(), { stream: true })
     expect(sent).toEqual([{ ...SENT, ...ASKED }])
     expect(await rowOf({ sent, ...result })).toMatchObject(STATED)
@@ -166,7 +166,7 @@ describe('no request keeps a server from being asked for its usage:', () => {
     await expectAskedOn('tenth')
   })
 
-  test('No request keeps a server from being asked for its usage by such words, where the second try fails of something else.', async () => {
+  test('No request keeps a server from being asked for its usage by such words, where the second try fails for another reason.', async () => {
     const quoted = refusal("'stream_options' is no role.")
     const busy = errorAnswer(429, { message: 'Slow down', code: 'rate_limit_exceeded' })
     const { answer, sent } = await call('ninth', ({ json }) => (json?.stream_options ? quoted : busy), {

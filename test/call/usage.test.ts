@@ -12,21 +12,25 @@ import { createFindCredit } from '../../src/admission/find-credit.ts'
 import { createProviderConnections } from '../../src/admission/provider-connections.ts'
 import { createRateLimits } from '../../src/admission/rate-limits.ts'
 import { createRateWindows } from '../../src/admission/rate-windows.ts'
+import { createRefusedCalls } from '../../src/admission/refused-calls.ts'
 import { createRunningCalls } from '../../src/admission/running-calls.ts'
 import { createUnknownKeys } from '../../src/admission/unknown-keys.ts'
 import { createApp } from '../../src/app.ts'
+import { createCallQuotas } from '../../src/call/call-quota.ts'
 import { createHiddenShares } from '../../src/call/hidden-shares.ts'
 import { createQuotes } from '../../src/call/quotes.ts'
 import { createUpstream } from '../../src/call/upstream.ts'
 import { createUsualTiers } from '../../src/call/usual-tiers.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { createQuoteSecret } from '../../src/db/quote-secret.ts'
+import { createKeptResponses } from '../../src/endpoints/responses/kept-responses.ts'
 import { createAddressGuard } from '../../src/http/address-guard.ts'
 import { createCors } from '../../src/http/cors.ts'
 import { createClientOf } from '../../src/http/trusted-proxies.ts'
 import { createIdentify } from '../../src/identity/identify.ts'
 import { openPeople } from '../../src/identity/people.ts'
 import { readOpenHolds } from '../../src/ledger/open-holds.ts'
+import { createRuns } from '../../src/ledger/runs.ts'
 import { createPriceBook } from '../../src/metering/price.ts'
 import { createTokenizer } from '../../src/metering/tokenizer.ts'
 import { createHealth } from '../../src/observe/health.ts'
@@ -34,6 +38,7 @@ import { createLog } from '../../src/observe/log.ts'
 import { createMetrics } from '../../src/observe/metrics.ts'
 import { createMetricsAccess } from '../../src/observe/metrics-access.ts'
 import { createRouter } from '../../src/routing/route.ts'
+import { createTraffic } from '../../src/routing/traffic.ts'
 import { readRootKeys } from '../../src/vault/root-key.ts'
 import { rowOfCall } from '../support/call-books.ts'
 import { openLedger } from '../support/open-ledger.ts'
@@ -129,7 +134,7 @@ test.each([
 })
 
 test.each([false, true])(
-  'Nothing consumed beside a text is no statement: it is counted (stream: %s).',
+  'A usage of zero beside a text counts as missing: the text is counted (stream: %s).',
   async (stream) => {
     const { db, upstream, tollgate } = product
     const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
@@ -257,6 +262,9 @@ async function startAt(now: () => Date): Promise<{ url: string }> {
   const people = openPeople({ ...known, cors, onRedisError: () => {} })
   const identify = createIdentify({ ...known, people })
   const rates = createRateLimits(config.rateLimits, createRateWindows(null, Date.now), Date.now)
+  const windows = createRateWindows(null, Date.now)
+  const monotonic = () => performance.now()
+  const traffic = createTraffic({ settings: config.routing, now: monotonic, windows, onSpared: () => {} })
   const metrics = createMetrics('test', {
     runningCalls: () => 0,
     connections: () => 0,
@@ -264,10 +272,13 @@ async function startAt(now: () => Date): Promise<{ url: string }> {
     ledgerOpen: () => ledger.open,
     spool: () => ledger.overdue,
     openHolds: () => readOpenHolds(db.database),
+    consumers: async () => [],
     logDropped: () => 0,
+    spared: () => 0,
   })
   const most = { perKey: 10, perUser: 10, perOrganization: 10, total: 100 }
   const bodyLimits = { ...config.limits, totalBytes: config.limits.bodyBytes, silentMs: 10_000 }
+  const keptResponses = createKeptResponses({ database: db.database, log, hours: 0 })
   const quotes = createQuotes(createQuoteSecret(db.database), now)
   const app = createApp({
     calls: {
@@ -276,29 +287,36 @@ async function startAt(now: () => Date): Promise<{ url: string }> {
       admission: {
         identify,
         rates,
+        customers: () => null,
         runningCalls: createRunningCalls({ ...most, boundsOf: createBoundsOf(config.rateLimits.calls) }, () => 0),
+        refusedCalls: createRefusedCalls(10, () => 0),
         bodies: createBodies(bodyLimits, createFindCredit(db.database, false)),
+        quotas: createCallQuotas({ tiers: config.tiers, database: db.database, now, monotonic: () => 0 }),
         fetchBudget: createFetchBudget({ fetches: 1, bytes: 1 }),
       },
-      routing: { router, vault, random: Math.random },
+      routing: { router, vault, traffic, random: Math.random },
       network: {
         upstream,
         connections: createProviderConnections({ connections: 100, waitMs: 0 }, () => 0),
         guard: createAddressGuard([]),
+        tokens: () => Promise.reject(new Error('nothing is signed here')),
       },
       money: { ledger, prices: createPriceBook(), tokenizer },
       quotes,
+      runs: createRuns(createQuoteSecret(db.database), now),
       learned: {
         usageQuestionRefused: new Set(),
         hiddenShares: createHiddenShares(),
         usualTiers: createUsualTiers(() => 0),
       },
+      memory: keptResponses,
       observe: { log, metrics },
       database: db.database,
       shutdown: new AbortController().signal,
     },
     config,
     quotes,
+    keptResponses,
     identify,
     rates,
     router,

@@ -91,7 +91,7 @@ function lanesOf(fault: Fault, slots: number): string[] {
   }
 }
 
-/** Answers how often it happened. */
+/** Returns how often it happened. */
 async function commit(fault: Fault, cluster: Cluster, payers: readonly Payer[]): Promise<number> {
   switch (fault.kind) {
     case 'kill -9':

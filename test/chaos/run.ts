@@ -138,7 +138,7 @@ function requireSingleTokens(): void {
   }
 }
 
-/** Nothing is left running by Ctrl-C. Answers how to stop listening. */
+/** Nothing is left running by Ctrl-C. Returns a function that stops listening. */
 function onInterrupt(cleanUp: () => Promise<void>): () => void {
   const stop = (signal: NodeJS.Signals) => {
     void cleanUp().finally(() => process.exit(signal === 'SIGINT' ? 130 : 143))

@@ -13,7 +13,7 @@ const PATIENCE_MS = 90_000
 const LOOK_MS = 250
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 
-/** Until nothing is held and no spool of a dead process is left. Answers what was left when patience ran out. */
+/** Until nothing is held and no spool of a dead process is left. Returns what was left when patience ran out. */
 export async function untilSettled(cluster: Cluster): Promise<string[]> {
   const start = performance.now()
   for (;;) {

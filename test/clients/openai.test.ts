@@ -134,15 +134,18 @@ describe.each(DIALECTS)('$provider', (dialect) => {
     await product.expectBooked(payer, dialect, ['answered'])
   })
 
-  test.each([false, true])('runTools goes round (stream: %s), and each round is a call of its own.', async (stream) => {
-    const payer = await product.payer()
-    const { completions } = clientOf(payer).chat
-    const asked = { model, messages: say('Weather?'), tools: [RUN_WEATHER] }
-    const runner = stream ? completions.runTools({ ...asked, stream }) : completions.runTools({ ...asked, stream })
-    expect(await runner.finalContent()).toBe(RAIN)
-    expect(runner.messages.map(({ role }) => role)).toEqual(['user', 'assistant', 'tool', 'tool', 'assistant'])
-    await product.expectBooked(payer, dialect, ['answered', 'answered'])
-  })
+  test.each([false, true])(
+    'runTools makes its rounds (stream: %s), and each round is a call of its own.',
+    async (stream) => {
+      const payer = await product.payer()
+      const { completions } = clientOf(payer).chat
+      const asked = { model, messages: say('Weather?'), tools: [RUN_WEATHER] }
+      const runner = stream ? completions.runTools({ ...asked, stream }) : completions.runTools({ ...asked, stream })
+      expect(await runner.finalContent()).toBe(RAIN)
+      expect(runner.messages.map(({ role }) => role)).toEqual(['user', 'assistant', 'tool', 'tool', 'assistant'])
+      await product.expectBooked(payer, dialect, ['answered', 'answered'])
+    },
+  )
 
   test('parse reads the schema’s object, whole and streamed.', async () => {
     const payer = await product.payer()
@@ -167,7 +170,7 @@ describe.each(DIALECTS)('$provider', (dialect) => {
     await product.expectBooked(payer, dialect, ['failed'])
   })
 
-  test('A wrong key of ours is a 503, with nothing of the key.', async () => {
+  test('A key of ours that the provider rejects is a 503, which shows nothing of the key.', async () => {
     const payer = await product.payer()
     const error = await thrown(clientOf(payer).chat.completions.create({ model, messages: say(FAILURES.account) }))
     expect(error).toBeInstanceOf(InternalServerError)

@@ -74,6 +74,10 @@ test.each([
     ['start', '--log-level', 'loud'],
     "--log-level must be one of trace, debug, info, warn, error, fatal, silent; it is 'loud'.",
   ],
+  [
+    ['start', '--accept-unenforced', 'max_budget,nonsense'],
+    "--accept-unenforced takes names of settings that protect something and are not enforced here, apart by commas; 'nonsense' is none of them. tollgate check-config names those of your file.",
+  ],
   [['org', 'create'], '--name is missing. tollgate org create --help shows how.'],
   [['org', 'create', '--name', 'a', '--plan', 'gold'], "--plan must be one of platform, byok, hybrid; it is 'gold'."],
   [['org', 'create', '--name', 'a', '--credits=-1'], "--credits must be from 0 to 10000000000000; it is '-1'."],
@@ -86,7 +90,7 @@ test.each([
     ['key', 'create', '--org', 'a', '--user', 'u', '--role', 'king'],
     "--role must be one of member, admin, owner, billing_admin; it is 'king'.",
   ],
-])('A wrong call is exit code 2: %j.', async (args, message) => {
+])('A wrong command line ends with exit code 2: %j.', async (args, message) => {
   expect(await tollgate(args)).toEqual({ code: 2, stdout: '', stderr: `tollgate: ${message}\n` })
 })
 
@@ -177,18 +181,18 @@ test('check-config names every problem with its line and exits with 3; start ref
   )
   const checked = await tollgate(['check-config', '--config', file])
   expect(checked.code).toBe(3)
-  expect(checked.stdout).toMatch(/error: .*config\.yaml:3: model_list\[0\]\.litellm_params\.model/)
+  expect(checked.stdout).toMatch(/warning: .*config\.yaml:3: model_list\[0\]\.litellm_params\.model: left out/)
   expect(checked.stdout).toMatch(
     /error: .*config\.yaml:5: model_list\[1\]\.litellm_params\.timeout: expected a number of seconds, found "soon"/,
   )
   expect(checked.stdout).toMatch(/warning: .*config\.yaml:6: unknown_thing/)
   const started = await tollgate(['start', '--config', file, '--port', '0'])
   expect([started.code, started.stdout]).toEqual([3, ''])
-  expect(started.stderr).toContain('the configuration has 2 errors; nothing was started.')
+  expect(started.stderr).toContain('the configuration has an error; nothing was started.')
   expect((await tollgate(['check-config', '--config', join(folder, 'nothing.yaml')])).code).toBe(3)
 })
 
-test('A database that is not there is 4, without its password; a port that is taken is 5.', async () => {
+test('A database that can’t be reached is exit code 4, without its password; a port that is taken is 5.', async () => {
   const away = await tollgate(['audit'], { DATABASE_URL: 'postgresql://user:planted-password@127.0.0.1:1/x' })
   expect(away.code).toBe(4)
   expect(away.stderr).toBe(
@@ -212,7 +216,7 @@ test('A database that is not there is 4, without its password; a port that is ta
   taken.close()
 })
 
-test('audit makes no store where there is none.', async () => {
+test('audit creates no store where there is none.', async () => {
   const nowhere = join(folder, 'nowhere')
   const { code, stderr } = await tollgate(['audit', '--data-dir', nowhere], { DATABASE_URL: '' })
   expect([code, stderr]).toEqual([

@@ -78,10 +78,10 @@ test('disputes settle settles no call that is not disputed, and none that does n
 test.each([
   { args: [], says: '--call is missing' },
   { args: ['--call', 'x', '--as-stated'], says: '--call must be the id of a call' },
-  { args: ['--call', '00000000-0000-4000-8000-000000000000'], says: 'Say once what the call shall cost' },
+  { args: ['--call', '00000000-0000-4000-8000-000000000000'], says: 'State the cost of the call with exactly one of' },
   {
     args: ['--call', '00000000-0000-4000-8000-000000000000', '--as-stated', '--credits', '1'],
-    says: 'Say once what the call shall cost',
+    says: 'State the cost of the call with exactly one of',
   },
 ])('disputes settle refuses a command that leaves something open: $args', async ({ args, says }) => {
   const ran = await tollgate('disputes', 'settle', ...args)

@@ -88,7 +88,7 @@ describe('keys rotate', () => {
       /^tollgate: The root key repeats a pattern/,
     ],
     ['no next one', {}, /^tollgate: Name a file with the next root key: openssl rand -base64 32 > next-root-key/],
-  ])('%s is exit code 3, with what to do.', async (_, env, message) => {
+  ])('%s ends with exit code 3, and the error says what to do.', async (_, env, message) => {
     const { code, stdout, stderr } = await tollgate(['keys', 'rotate'], env)
     expect({ code, stdout }).toEqual({ code: 3, stdout: '' })
     expect(stderr).toMatch(message)

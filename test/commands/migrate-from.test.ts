@@ -179,7 +179,7 @@ describe('A database that its own functions filled', { timeout: 60_000 }, () => 
     expect(await theirs.everything()).toEqual(before)
   })
 
-  test('LoopNet finds its statements S1 to S8 as they were.', async () => {
+  test('LoopNet’s statements S1 to S8 work as before.', async () => {
     const one = async (statement: string, values: unknown[]) =>
       Object.values((await db.pool.query<Record<string, unknown>>(statement, values)).rows[0] ?? {})[0]
     const left = (user: string) =>
@@ -320,7 +320,9 @@ describe('A database that drifted', { timeout: 60_000 }, () => {
   })
 })
 
-test('Where nothing listens it ends with exit code 4 and the flag to correct.', { timeout: 60_000 }, async () => {
+test('Where no database listens, the command ends with exit code 4 and names the flag to correct.', {
+  timeout: 60_000,
+}, async () => {
   const args = ['migrate-from', 'ops-center', '--database', 'postgresql://127.0.0.1:1/unicorn_db']
   const ran = await runCommand({ args, databaseUrl: db.url })
   expect([ran.code, ran.stdout]).toEqual([4, ''])

@@ -50,7 +50,7 @@ test('migrate --check exits with 0, 1 or 4, and changes nothing.', async () => {
   expect(mended.stdout).toMatch(/^Put right: \S+ledger_audit\(\) was changed by hand\.\nApplied functions of \S+\.\n$/)
 })
 
-test('migrate --check makes no store where there is none.', async () => {
+test('migrate --check creates no store where there is none.', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'tollgate-check-'))
   onTestFinished(() => rm(folder, { recursive: true, force: true }))
   const nowhere = join(folder, 'nowhere')

@@ -32,7 +32,7 @@ describe('providers', () => {
   })
 
   test.each(['google/gemini-3', 'bedrock/claude', 'o0', 'llama', 'openai/', 'constructor/x'])(
-    'A provider that is given as %s is refused.',
+    'A deployment whose provider is given as %s is left out.',
     (model) => {
       const { config } = loadConfig(
         `model_list: [{model_name: m, litellm_params: {model: "${model}"}}]`,
@@ -40,31 +40,35 @@ describe('providers', () => {
         {},
         { embedded: true, providers: PROVIDERS },
       )
-      expect(config).toBeNull()
+      expect(config?.deployments).toEqual([])
+      expect(config?.leftOut.map(({ modelName }) => modelName)).toEqual(['m'])
     },
   )
 
-  test('* to * is every provider that has no wildcard of its own.', () => {
+  test('* to * stands for every provider that has an address and no wildcard of its own.', () => {
     const { deployments } = loaded(`model_list:
   - {model_name: "*", litellm_params: {model: "*"}}
   - {model_name: groq/*, litellm_params: {model: groq/*}}`)
-    const others = Object.keys(PROVIDERS).filter((provider) => provider !== 'groq')
+    const others = Object.keys(PROVIDERS).filter(
+      (provider) => provider !== 'groq' && PROVIDERS[provider]?.baseVariable === undefined,
+    )
     expect(deployments.map(({ modelName, upstreamModel }) => [modelName, upstreamModel])).toEqual(
       [...others, 'groq'].map((provider) => [`${provider}/*`, '*']),
     )
     expect(new Set(deployments.map(({ id }) => id)).size).toBe(others.length + 1)
   })
 
-  test('* to * with one key for all is refused.', () => {
-    const { problems } = loadConfig(
+  test('* to * with one key for all is left out.', () => {
+    const { config, problems } = loadConfig(
       'model_list: [{model_name: "*", litellm_params: {model: "*", api_key: os.environ/K}}]',
       'c',
       {},
       { embedded: true, providers: PROVIDERS },
     )
     expect(problems.map(({ message }) => message)).toEqual([
-      'can\'t tell the provider of "*", so api_key would go to every provider',
+      'left out: can\'t tell the provider of "*", so api_key would go to every provider',
     ])
+    expect(config?.deployments).toEqual([])
   })
 })
 

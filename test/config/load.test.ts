@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { PROVIDERS } from '../../providers/registry.ts'
 import type { Config } from '../../src/config/config.ts'
 import { describeConfig, formatProblem, loadConfig } from '../../src/config/load.ts'
+import { linesOf } from '../../src/config/problem-lines.ts'
 import type { Env } from '../../src/config/source.ts'
 
 const KEY = 'sk-Vq7mZx2Lw9Rt4Yb8Nc6H'
@@ -140,11 +141,7 @@ router_settings:
     const fix = 'accepted, has no effect here. Fix: nothing to do; it may be left out'
     expect(problemsOf(text, env)).toEqual([
       `w config.yaml:33: litellm_settings.set_verbose: ${fix}`,
-      `w config.yaml:34: litellm_settings.success_callback: ${fix}`,
-      `w config.yaml:35: litellm_settings.fallbacks: ${fix}`,
-      `w config.yaml:40: router_settings.routing_strategy: ${fix}`,
-      `w config.yaml:42: router_settings.allowed_fails: ${fix}`,
-      `w config.yaml:43: router_settings.cooldown_time: ${fix}`,
+      'w config.yaml:34: litellm_settings.success_callback.lago: accepted, has no effect here. Fix: nothing is sent to it; known here: otel, langfuse, langfuse_otel, arize, arize_phoenix, prometheus',
       `w config.yaml:44: router_settings.enable_pre_call_checks: ${fix}`,
     ])
   })
@@ -159,11 +156,11 @@ router_settings:
 })
 
 describe('what is wrong is said all at once', () => {
-  test('Every problem is said at once, with line, path, what was found and the fix.', () => {
+  test('All problems are reported at once, with line, path, what was found and the fix.', () => {
     const text = `model_list:
   - model_name: a
     litellm_params:
-      model: azure/gpt-4o
+      model: acme/gpt-4o
       timeout: abc
   - litellm_params: {model: openai/gpt-4o, mock_response: hi, timeout: -1}
   - model_name: b
@@ -190,13 +187,13 @@ tollgate:
       .map((provider) => `${provider}/`)
       .join(', ')
     expect(problemsOf(text)).toEqual([
-      `E config.yaml:4: model_list[0].litellm_params.model: no such provider here: "azure". Fix: use one of ${prefixes}; an OpenAI-compatible server goes as openai/<model> with api_base`,
+      `w config.yaml:4: model_list[0].litellm_params.model: left out: no such provider here: "acme". Fix: use one of ${prefixes}; an OpenAI-compatible server goes as openai/<model> with api_base`,
       'E config.yaml:5: model_list[0].litellm_params.timeout: expected a number of seconds, found "abc". Fix: write timeout: 60',
       'E config.yaml:6: model_list[1].model_name: missing: the name clients ask for. Fix: write model_name: gpt-4o',
       'E config.yaml:6: model_list[1].litellm_params.timeout: expected a number of seconds, found -1. Fix: write timeout: 60',
       'E config.yaml:7: model_list[2].litellm_params: missing: what serves this model. Fix: write litellm_params: with model: provider/name below it',
-      `E config.yaml:10: model_list[3].litellm_params.model: can't tell the provider of "mystery". Fix: write it with one of ${prefixes}`,
-      'E config.yaml:13: model_list[4].litellm_params.model: holds more * than model_name. Fix: write the model in full, or put * into model_name too',
+      `w config.yaml:10: model_list[3].litellm_params.model: left out: can't tell the provider of "mystery". Fix: write it with one of ${prefixes}`,
+      'w config.yaml:13: model_list[4].litellm_params.model: left out: holds more * than model_name. Fix: write the model in full, or put * into model_name too',
       'E config.yaml:16: model_list[5].litellm_params.input_cost_per_token: expected dollars per token, 0 or more, found -1. Fix: write input_cost_per_token: 0.00000015',
       'w config.yaml:16: model_list[5].litellm_params.drop_params: a text is read as true. Fix: write drop_params: true',
       'w config.yaml:16: model_list[5].litellm_params.weird: unknown setting, ignored. Fix: check the spelling; a parameter only the provider knows goes under extra_body',
@@ -230,10 +227,6 @@ describe('YAML', () => {
   test.each([
     ['model_list:\n\t- a: 1\n', 'config.yaml:2: not valid YAML: Tabs are not allowed as indentation.'],
     [
-      'model_list: []\nmodel_list: []\n',
-      'config.yaml:2: this key is written twice in the same map. Fix: keep one of the two',
-    ],
-    [
       'model_list: []\nx: *nobody\n',
       'config.yaml:2: the alias *nobody has no anchor before it. Fix: write &nobody at the value it stands for',
     ],
@@ -241,6 +234,22 @@ describe('YAML', () => {
     ['- a\n- b\n', 'config.yaml: expected a map of settings, found a list. Fix: write "name: value" lines'],
   ])('YAML with %j is an error with its line.', (text, problem) => {
     expect(problemsOf(text).find((line) => line.startsWith('E'))).toContain(`E ${problem}`)
+  })
+
+  test('Of a YAML key that is written twice the last one counts, and its line is reported.', () => {
+    const twice = `litellm_settings: {num_retries: 3, drop_params: true}
+model_list: []
+litellm_settings:
+  num_retries: 4
+  num_retries: 5
+`
+    expect(problemsOf(twice)).toEqual(
+      [3, 5].map(
+        (line) =>
+          `w config.yaml:${line}: this key is written twice in the same map: the last one counts, and nothing of the first. Fix: keep one of the two`,
+      ),
+    )
+    expect(load(twice)).toMatchObject({ numRetries: 5, dropParams: false })
   })
 
   test('YAML may have anchors and merge keys.', () => {
@@ -384,6 +393,7 @@ describe('the tollgate section', () => {
       connections: 10_000,
       requestsPerConnection: 10_000,
       unknownKeysPerMinute: 30,
+      refusedCallsPerSecond: 200,
       connectTimeoutMs: 10_000,
       idleTimeoutMs: 300_000,
       drainSeconds: 30,
@@ -401,7 +411,7 @@ describe('the tollgate section', () => {
   tool_fees: {web_search: 0.025, code: 1}
   caps: {stream_output_tokens: 1_000, output_tokens: "2000", least_output_tokens: 1}
   leases: {renew_seconds: 1, dead_after_seconds: 4}
-  limits: {calls_per_key: 1, calls_per_user: 2, calls_per_organization: 3, calls: 4, provider_connections: 5, connection_wait_seconds: 0, fetches: 6, fetched_megabytes: 7, body_megabytes: 0.5, bodies_megabytes: 64, body_values: 9, uploads_per_caller: 8, upload_seconds: 7.5, silent_seconds: 6, connections: 5, requests_per_connection: 4, unknown_keys_per_minute: 3, connect_timeout_seconds: 0.25, idle_timeout_seconds: 1, drain_seconds: 2, client_stall_seconds: 3, credit_wait_seconds: 0, booking_wait_seconds: 0.5}
+  limits: {calls_per_key: 1, calls_per_user: 2, calls_per_organization: 3, calls: 4, provider_connections: 5, connection_wait_seconds: 0, fetches: 6, fetched_megabytes: 7, body_megabytes: 0.5, bodies_megabytes: 64, body_values: 9, uploads_per_caller: 8, upload_seconds: 7.5, silent_seconds: 6, connections: 5, requests_per_connection: 4, unknown_keys_per_minute: 3, refused_calls_per_second: 2, connect_timeout_seconds: 0.25, idle_timeout_seconds: 1, drain_seconds: 2, client_stall_seconds: 3, credit_wait_seconds: 0, booking_wait_seconds: 0.5}
 `)
     expect(config.plans).toEqual({ platform: { markup: 125_000n }, byok: { markup: 20_000n }, hybrid: { markup: 0n } })
     expect(config.powerLevels).toEqual({ eco: 750_000n, balanced: 1_000_000n, precision: 3_000_000n })
@@ -427,6 +437,7 @@ describe('the tollgate section', () => {
       connections: 5,
       requestsPerConnection: 4,
       unknownKeysPerMinute: 3,
+      refusedCallsPerSecond: 2,
       connectTimeoutMs: 250,
       idleTimeoutMs: 1000,
       drainSeconds: 2,
@@ -440,16 +451,27 @@ describe('the tollgate section', () => {
 describe("the repository's config.yaml", () => {
   const text = readFileSync(new URL('../../config.yaml', import.meta.url), 'utf8')
 
-  test("The repository's config.yaml starts without a key and without a word.", () => {
+  test("The repository's config.yaml starts without a key and without a warning.", () => {
     const { config, problems } = loadConfig(text, 'config.yaml', {}, { embedded: true, providers: PROVIDERS })
     expect(config?.deployments.map(({ modelName }) => modelName)).toEqual([
       'demo',
-      ...Object.keys(PROVIDERS).map((provider) => `${provider}/*`),
+      ...Object.keys(PROVIDERS)
+        .filter((provider) => PROVIDERS[provider]?.baseVariable === undefined)
+        .map((provider) => `${provider}/*`),
     ])
     expect(problems.filter(({ quiet }) => quiet !== true)).toEqual([])
   })
 
-  test("The repository's config.yaml says the defaults in its comments.", () => {
+  test("check-config names all providers of the repository's config.yaml that have no key in one sentence.", () => {
+    const { config, problems } = loadConfig(text, 'config.yaml', {}, { embedded: true, providers: PROVIDERS })
+    const lines = linesOf(problems).filter((line) => line.includes('no key for '))
+    expect(lines).toHaveLength(1)
+    const without = config?.deployments.filter(({ provider }) => PROVIDERS[provider]?.cloud === undefined) ?? []
+    for (const { provider } of without.filter(({ modelName }) => modelName !== 'demo'))
+      expect(lines[0]).toContain(` ${provider} (${PROVIDERS[provider]?.keyVariables.join(' or ')})`)
+  })
+
+  test("The repository's config.yaml states the defaults in its comments.", () => {
     const uncommented = text.replace(/^# (?=tollgate:)/m, '').replace(/^#(?= {3,}\S)/gm, ' ')
     const { warnings: _, ...spelledOut } = load(uncommented.replace(/^.*(?:master_key|database_url).*$/gm, ''))
     const { warnings: __, ...defaults } = load(text)

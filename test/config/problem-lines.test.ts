@@ -31,6 +31,27 @@ test('Different problems keep their own lines, in the order of the file; quiet o
   ])
 })
 
+test('All providers without a key are one line, and a single one keeps its own sentence.', () => {
+  const keyless = (line: number, provider: string, ...variables: string[]) => ({
+    ...problem(line, 'model_list[0].litellm_params.api_key', `no key for ${provider}`, `set ${variables[0]}`),
+    keyless: { provider, variables },
+  })
+  const problems = [
+    keyless(16, 'openai', 'OPENAI_API_KEY'),
+    problem(17, 'b', 'two'),
+    keyless(16, 'gemini', 'GEMINI_API_KEY', 'GOOGLE_API_KEY'),
+    keyless(20, 'openai', 'OPENAI_API_KEY'),
+    keyless(20, 'groq', 'GROQ_API_KEY'),
+  ]
+  expect(problemLines(problems)).toEqual([
+    'config.yaml:16: model_list[0].litellm_params.api_key: no key for openai (OPENAI_API_KEY), gemini (GEMINI_API_KEY or GOOGLE_API_KEY), groq (GROQ_API_KEY): only callers with a key of their own can use these providers. Fix: set the variable in the brackets, write api_key, or store a key while Tollgate runs (also line 20)',
+    'config.yaml:17: b: two. Fix: do it',
+  ])
+  expect(problemLines(problems.slice(0, 1))).toEqual([
+    'config.yaml:16: model_list[0].litellm_params.api_key: no key for openai. Fix: set OPENAI_API_KEY',
+  ])
+})
+
 test('Settings without effect are one line together.', () => {
   const idle = [
     problem(3, 'litellm_settings.telemetry', NO_EFFECT),

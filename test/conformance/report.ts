@@ -107,7 +107,7 @@ function listStops(stopped: readonly StoppedRecording[]): void {
   )
 }
 
-/** Answers the names of exceptions nothing came of. */
+/** Returns the names of exceptions that never applied. */
 function listExceptions({ recordings, priceCases, estimates }: Outcome): string[] {
   const purposes = recordings.flatMap(({ recording }) => {
     const { onPurpose } = expectedStatus(recording)

@@ -37,7 +37,7 @@ const refusal = (work: Promise<unknown>): Promise<unknown> =>
 const auditFile = () => files.functions.files.find(({ sql }) => /function \S*ledger_audit\(/.test(sql))!.name
 
 describe('of two versions', () => {
-  test('Of two versions the newer replaces what the older applied, file by file, and the older leaves it then.', async () => {
+  test('Of two versions the newer replaces what the older applied, file by file, and the older then leaves it.', async () => {
     await migrate(db.url, { files: answering(1, 7) })
     expect(await checkSchema(db.url, answering(2, 8))).toMatchObject({
       upToDate: false,
@@ -133,7 +133,7 @@ describe('a function changed by hand', () => {
     expect((await migrate(db.url, { files: answering(2, 8) })).mended.length).toBe(1)
   })
 
-  test('A function changed by hand of no file, such as one an older version still calls, is named until somebody puts it back.', async () => {
+  test('A function changed by hand that belongs to no file, such as one an older version still calls, is named until somebody puts it back.', async () => {
     await migrate(db.url, { files: answering(1, 7) })
     const without = { ...files, functions: { ...files.functions, number: 8 } }
     await migrate(db.url, { files: without })
@@ -148,14 +148,14 @@ describe('a function changed by hand', () => {
     expect((await checkSchema(db.url, without)).upToDate).toBe(true)
   })
 
-  test('A function changed by hand is not the clock of money, which tests replace.', async () => {
+  test('The clock of money, which tests replace, does not count as a function changed by hand.', async () => {
     await migrate(db.url)
     await db.query(`do $$ begin
       execute replace(pg_get_functiondef((select oid from pg_proc where proname = 'tollgate_now')), 'clock_timestamp', 'now'); end $$`)
     expect((await checkSchema(db.url)).upToDate).toBe(true)
   })
 
-  test('A function changed by hand is not one that an operator added under the same name.', async () => {
+  test('A function that an operator added under the same name does not count as one changed by hand.', async () => {
     await migrate(db.url)
     await db.query('create function public.deduct_credits(text) returns text language sql as $$ select $1 $$')
     expect(await migrate(db.url, { files: answering(1) })).toMatchObject({ functions: ['answer.sql'], mended: [] })

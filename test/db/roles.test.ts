@@ -54,7 +54,7 @@ test('The owner migrates; the role of the app starts, serves a call, audits the 
   ])
   expect(await queryOnce(app.url, 'select tollgate.audit_log_prune(90) as removed')).toEqual([{ removed: '0' }])
   expect(await tollgate.stop()).toBe(0)
-  expect((await run(app.url, 'audit')).stdout).toBe('The books are right: 2 organizations, 1 charges, 0 open holds.\n')
+  expect((await run(app.url, 'audit')).stdout).toBe('The books are right: 2 organizations, 1 charge, 0 open holds.\n')
 
   expect(
     await db.query(

@@ -33,7 +33,7 @@ const compose: { services: Record<string, Service>; volumes: Record<string, unkn
 const services = Object.entries(compose.services)
 const PINNED = /^[\w./-]+:[\w.-]+@sha256:[0-9a-f]{64}$/
 
-test('There are the containers we know of, and no other.', () => {
+test('There are the containers that this test knows, and no other.', () => {
   expect(Object.keys(compose.services)).toEqual([
     'make-secrets',
     'migrate',
@@ -58,7 +58,7 @@ test.each(services)('%s has no right it does not need.', (name, service) => {
   expect(service.volumes?.some((volume) => volume.includes('docker.sock'))).toBe(false)
 })
 
-test.each(services)('%s takes a bounded share of the machine, and leaves no core.', (_, service) => {
+test.each(services)('%s takes a bounded share of the machine, and writes no core dump.', (_, service) => {
   expect(service.mem_limit).toMatch(/^\d+[mg]$/)
   expect(service.pids_limit).toBeGreaterThan(0)
   expect(service.ulimits).toEqual({ core: 0, nofile: expect.any(Number) })

@@ -67,7 +67,7 @@ function urlOf(user: string, password: string): string {
   return `postgresql://${user}:${password}@${socket}/unicorn_db?sslmode=disable`
 }
 
-test('Secrets are made once, random, and read by nobody but who mounts the folder.', async () => {
+test('Secrets are random and made once, and only those who mount the folder can read them.', async () => {
   expect(await sh('make-secrets.sh', [secrets])).toEqual({ code: 0, said: '' })
   const made = await everySecret()
   expect(Object.keys(made)).toEqual([
@@ -134,7 +134,7 @@ withPsql('owner, program and SQL callers each get in by their own password, and 
   expect((await postChat(tollgate, key, body)).status).toBe(200)
   expect(await tollgate.stop()).toBe(0)
   await upstream.close()
-  expect((await run(proxy, 'audit')).stdout).toBe('The books are right: 2 organizations, 1 charges, 0 open holds.\n')
+  expect((await run(proxy, 'audit')).stdout).toBe('The books are right: 2 organizations, 1 charge, 0 open holds.\n')
 
   const ask = (statement: string, values: unknown[] = []) => queryOnce(caller ?? '', statement, values)
   expect(await ask("select has_sufficient_credits($1, 'alice', 1) as enough", [id])).toEqual([{ enough: true }])

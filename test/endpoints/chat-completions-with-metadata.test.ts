@@ -74,7 +74,7 @@ describe('A call of the internal LLM API', () => {
       expect(headers.get(name)).not.toBeNull()
   })
 
-  test('A call of the internal LLM API has _metadata there and only there.', async () => {
+  test('Only a call of the internal LLM API has _metadata.', async () => {
     const org = await seed()
     const body = { model: 'gpt-4o-mini', messages }
     const plain = await post(org.keys.alice, body, {}, '/v1/chat/completions')

@@ -1,5 +1,6 @@
-/** POST /v1/messages/count_tokens and the list of models, as Anthropic's client asks for them. */
+/** Counting tokens: as Anthropic's and OpenAI's clients ask, and as LiteLLM's callers do; and the list of models in Anthropic's form. */
 import Anthropic from '@anthropic-ai/sdk'
+import OpenAI from 'openai'
 import { expect, test } from 'vitest'
 import { rowsOf } from '../support/call-books.ts'
 import { useProduct } from '../support/product.ts'
@@ -18,7 +19,7 @@ async function payer(credits: number) {
 
 const TEXT = 'The quick brown fox jumps over the lazy dog. '
 
-test('Tokens are counted, many at once, for somebody without credits; nobody is called and nothing is booked.', async () => {
+test('Tokens are counted, many at once, for a caller without credits; no provider is called and nothing is booked.', async () => {
   const { client, orgId } = await payer(0)
   const count = (times: number, model = MODEL) =>
     client.messages.countTokens({ model, messages: [{ role: 'user', content: TEXT.repeat(times) }] })
@@ -30,7 +31,7 @@ test('Tokens are counted, many at once, for somebody without credits; nobody is 
   expect(await rowsOf(product.db.pool, orgId)).toEqual([])
 })
 
-test('A megabyte and more is counted for somebody without credits too.', async () => {
+test('A megabyte and more is counted for a caller without credits too.', async () => {
   const { client } = await payer(0)
   const content = TEXT.repeat(30_000)
   const { input_tokens } = await client.messages.countTokens({ model: MODEL, messages: [{ role: 'user', content }] })
@@ -57,4 +58,37 @@ test('Models are listed in Anthropic’s form for its client, in OpenAI’s for 
   expect(data.map(({ type, id, display_name }) => [type, id, display_name])).toContainEqual(['model', MODEL, MODEL])
   const response = await fetch(`${product.tollgate.url}/v1/models`, { headers: { authorization: `Bearer ${key}` } })
   expect(await response.json()).toMatchObject({ object: 'list' })
+})
+
+/** Eleven of the text, and OpenAI's frame of a message. A model of chats gets a prompt as a message. */
+const TOKENS = 18
+
+test('The input of a response is counted as OpenAI’s client asks for it, for a caller without credits.', async () => {
+  const { key, orgId } = await payer(0)
+  const client = new OpenAI({ baseURL: `${product.tollgate.url}/v1`, apiKey: key, maxRetries: 0 })
+  const counted = await client.responses.inputTokens.count({ model: 'gpt', input: TEXT })
+  expect(counted).toEqual({ object: 'response.input_tokens', input_tokens: TOKENS })
+  expect(await rowsOf(product.db.pool, orgId)).toEqual([])
+})
+
+test.each<[string, Record<string, unknown>, number]>([
+  ['messages', { messages: [{ role: 'user', content: TEXT }] }, TOKENS],
+  ['a prompt', { prompt: TEXT }, TOKENS],
+])('LiteLLM’s token counter counts %s, and names the model and the tokenizer.', async (_, asked, tokens) => {
+  const { key } = await payer(0)
+  const response = await fetch(`${product.tollgate.url}/utils/token_counter`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${key}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ model: 'gpt', ...asked }),
+  })
+  expect([response.status, await response.json()]).toEqual([
+    200,
+    {
+      total_tokens: tokens,
+      request_model: 'gpt',
+      model_used: 'gpt-4o-mini',
+      tokenizer_type: 'o200k_base',
+      error: false,
+    },
+  ])
 })

@@ -142,7 +142,7 @@ test.each([
       return postChat(tollgate, keys.bob, BODY, { path: PATH })
     },
   ],
-] as const)('%s is said in its dialect.', async (_, status, code, ask) => {
+] as const)('%s is reported in the dialect of the endpoint.', async (_, status, code, ask) => {
   const answer = await ask()
   expect([answer.status, answer.json()]).toEqual([status, { hush: { code, message: expect.any(String) } }])
 })

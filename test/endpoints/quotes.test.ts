@@ -89,7 +89,7 @@ describe('A quote', () => {
     })
   })
 
-  test('A quote expects what the caller is used to from calls of that model.', async () => {
+  test('A quote expects what the caller’s calls of that model usually use.', async () => {
     const { keys } = await seed()
     const body = { model: 'rose', messages: MESSAGES }
     const first = await quoteFor(keys.alice, body)

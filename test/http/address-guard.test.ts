@@ -101,7 +101,7 @@ describe('without a list', () => {
     expect(await refusal(guardOf().check(url))).toBe(cantCall(host, why))
   })
 
-  test('A name is judged by all its addresses, and the response does not tell them.', async () => {
+  test('A name is judged by all its addresses, and the response does not show them.', async () => {
     names.answer('public.test', () => ['93.184.216.34', '2606:4700::1111'])
     names.answer('inside.test', () => ['10.7.7.7'])
     names.answer('both.test', () => ['93.184.216.34', '10.7.7.7'])

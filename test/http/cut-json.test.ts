@@ -5,9 +5,11 @@
 import { randomBytes } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { PROVIDERS } from '../../providers/registry.ts'
-import type { OutgoingRequest } from '../../src/call/endpoint.ts'
+import type { Endpoint, OutgoingRequest } from '../../src/call/endpoint.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { chatCompletions } from '../../src/endpoints/chat-completions/chat-completions.ts'
+import { messages } from '../../src/endpoints/messages/messages.ts'
+import { responses } from '../../src/endpoints/responses/responses.ts'
 import { parseLongJson } from '../../src/http/cut-json.ts'
 import { type JsonObject, parseJsonObject, scanBody } from '../../src/http/json-object.ts'
 import { createRouter } from '../../src/routing/route.ts'
@@ -66,16 +68,27 @@ function scanned(text: string, piece: number) {
   return { bytes, scan }
 }
 
-const parseLong = (text: string, piece = 16_384) => {
+const parseLong = (
+  text: string,
+  piece = 16_384,
+  { mediaOf = null }: Pick<Endpoint, 'mediaOf'> | { mediaOf?: null } = chatCompletions,
+) => {
   const { bytes, scan } = scanned(text, piece)
-  return parseLongJson(bytes, scan)
+  return parseLongJson(bytes, scan, mediaOf)
 }
 
 /** What is held for it, what it is said to weigh, and the bytes upstream; or why it is refused. */
-function use(object: JsonObject, model: string, stream = false) {
+function use(
+  object: JsonObject,
+  model: string,
+  stream = false,
+  endpoint: Endpoint = chatCompletions,
+  asSent = object.text,
+) {
   const { deployment } = router.route(model)!.candidates[0]!
   try {
-    const { estimate, requestBytes, prepare } = terms(object, deployment)
+    const read = endpoint.read(object, { text: asSent, headers: {} })
+    const { estimate, requestBytes, prepare } = read.termsOn(deployment)
     const {
       headers,
       path,
@@ -94,8 +107,6 @@ function use(object: JsonObject, model: string, stream = false) {
   }
 }
 
-const terms = (object: JsonObject, deployment: Parameters<ReturnType<typeof chatCompletions.read>['termsOn']>[0]) =>
-  chatCompletions.read(object).termsOn(deployment)
 const textOf = (sent: OutgoingRequest['body']) => Buffer.concat(sent).toString()
 
 const CASES = [
@@ -119,7 +130,7 @@ const CASES = [
 ]
 
 describe.for(CASES)('$name', ({ parts }) => {
-  test('A medium is cut out, and is to every provider what it was.', async () => {
+  test('A medium is cut out of the body, and every provider gets it unchanged.', async () => {
     const text = body(parts, { messages: [{ role: 'user', name: 'bob', content: parts }] })
     const long = await parseLong(text)
     expect(long.cuts).toBeDefined()
@@ -127,6 +138,129 @@ describe.for(CASES)('$name', ({ parts }) => {
     const whole = parseJsonObject(Buffer.from(text))
     for (const model of Object.keys(MODELS)) expect(use(long, model), model).toEqual(use(whole, model))
   })
+})
+
+const block = (type: string, mediaType: string, bytes: Buffer) => ({
+  type,
+  source: { type: 'base64', media_type: mediaType, data: bytes.toString('base64') },
+})
+const asked = (...content: unknown[]) => ({ max_tokens: 9, messages: [{ role: 'user', content }] })
+const given = (...input: unknown[]) => ({ max_output_tokens: 99, input })
+const said = (...content: unknown[]) => ({ type: 'message', role: 'user', content })
+const DIALECTS = [
+  {
+    name: 'an image in a message',
+    endpoint: messages,
+    servedBy: 3,
+    body: asked(block('image', 'image/png', BYTES.png)),
+  },
+  {
+    name: 'a PDF in a message',
+    endpoint: messages,
+    servedBy: 3,
+    body: asked(block('document', 'application/pdf', BYTES.pdf)),
+  },
+  {
+    name: 'an image that a tool returned, beside one of another type, in a message',
+    endpoint: messages,
+    servedBy: 3,
+    body: asked(
+      { type: 'tool_result', tool_use_id: 't', content: [block('image', 'image/jpeg', BYTES.jpeg)] },
+      block('image', 'image/webp', BYTES.png),
+      { type: 'text', text: 'x' },
+    ),
+  },
+  {
+    name: 'an image in a response’s request',
+    endpoint: responses,
+    servedBy: 3,
+    body: given(said({ type: 'input_image', image_url: url('image/png', BYTES.png), detail: 'low' })),
+  },
+  {
+    name: 'a PDF in a response’s request, and an image that a tool returned',
+    endpoint: responses,
+    servedBy: 3,
+    body: given(
+      { type: 'function_call', call_id: 'c', name: 'f', arguments: '{}' },
+      {
+        type: 'function_call_output',
+        call_id: 'c',
+        output: [{ type: 'input_image', image_url: url('image/gif', noise) }],
+      },
+      said({ type: 'input_file', filename: 'a.pdf', file_data: url('application/pdf', BYTES.pdf) }),
+    ),
+  },
+  {
+    name: 'a recording in a response’s request',
+    endpoint: responses,
+    servedBy: 3,
+    body: given(said({ type: 'input_audio', input_audio: { data: BYTES.wav.toString('base64'), format: 'wav' } })),
+  },
+]
+
+test.for(DIALECTS)(
+  'A medium of another dialect is cut out of the body, and every provider gets it unchanged: $name',
+  async (one) => {
+    const text = JSON.stringify({ model: 'm', ...one.body })
+    const long = await parseLong(text, 16_384, one.endpoint)
+    expect(long.cuts).toBeDefined()
+    expect(long.text.length).toBeLessThan(20_000)
+    const whole = parseJsonObject(Buffer.from(text))
+    for (const model of Object.keys(MODELS))
+      expect(use(long, model, false, one.endpoint, whole.text), model).toEqual(use(whole, model, false, one.endpoint))
+  },
+)
+
+const LEFT_WHOLE_OF_OTHERS = [
+  {
+    name: 'a text document',
+    endpoint: messages,
+    servedBy: 3,
+    body: asked({
+      type: 'document',
+      source: { type: 'text', media_type: 'text/plain', data: noise.toString('base64') },
+    }),
+  },
+  { name: 'a document of text in base64', endpoint: messages, body: asked(block('document', 'text/plain', noise)) },
+  {
+    name: 'an image that is a URL',
+    endpoint: messages,
+    servedBy: 3,
+    body: asked({
+      type: 'image',
+      source: { type: 'base64', media_type: 'image/png', data: url('image/png', BYTES.png) },
+    }),
+  },
+  {
+    name: 'an image below a document',
+    endpoint: messages,
+    servedBy: 3,
+    body: asked({ type: 'document', source: { type: 'content', content: [block('image', 'image/png', BYTES.png)] } }),
+  },
+  { name: 'an image of another name', endpoint: messages, body: asked(block('picture', 'image/png', BYTES.png)) },
+  {
+    name: 'an image that was made',
+    endpoint: responses,
+    body: given({ type: 'image_generation_call', id: 'i', result: BYTES.png.toString('base64') }),
+  },
+  {
+    name: 'a result that is a text',
+    endpoint: responses,
+    body: given({ type: 'function_call_output', call_id: 'c', output: noise.toString('base64') }),
+  },
+  {
+    name: 'an image in a part of text',
+    endpoint: responses,
+    body: given(said({ type: 'input_text', text: 'a', image_url: url('image/png', BYTES.png) })),
+  },
+  { name: 'a part as chat completions have it', endpoint: messages, body: asked(image(url('image/png', BYTES.png))) },
+]
+
+test.for(LEFT_WHOLE_OF_OTHERS)('A body of another dialect is parsed whole: $name', async ({ endpoint, body }) => {
+  const text = JSON.stringify({ model: 'm', ...body })
+  const long = await parseLong(text, 16_384, endpoint)
+  expect(long.cuts).toBeUndefined()
+  expect(long.text.toString()).toBe(text)
 })
 
 test('Where messages are written anew, media go upstream as they came.', async () => {
@@ -237,7 +371,7 @@ test.for([
   expect(() => parseJsonObject(Buffer.from(text))).toThrow(error)
 })
 
-test('A caller who writes what looks like a mark is sent on as written.', async () => {
+test('A text that looks like a mark is sent on as its caller wrote it.', async () => {
   const prefix = '~00000000000000000000000000000000:'
   const parts = [
     image(`data:image/png;base64,AAAA${prefix}000000~`),
@@ -250,7 +384,7 @@ test('A caller who writes what looks like a mark is sent on as written.', async 
   expect(use(long, 'openai')).toEqual(use(parseJsonObject(Buffer.from(text)), 'openai'))
 })
 
-test('Marks are drawn anew for each request.', async () => {
+test('The marks in the place of media are drawn anew for each request.', async () => {
   const text = body([image(url('image/png', BYTES.png))])
   const marks = await Promise.all(
     Array.from({ length: 20 }, async () => (await parseLong(text)).text.toString().split('~')[1]),

@@ -49,11 +49,11 @@ test.each([
   ['/v1/models/%c0%af', '/v1/models/%25c0%25af'],
   ['/v1/chat\\completions', '/v1/chat%5Ccompletions'],
   ['/v1/models/%00', '/v1/models/%00'],
-])('The path %s is %s.', (target, path) => {
+])('The path %s is read as %s.', (target, path) => {
   expect(requestPath(target)).toBe(path)
 })
 
-test('Whatever is sent as a path, its form is its own form.', () => {
+test('Whatever is sent as a path, its normal form is its own normal form.', () => {
   const piece = fc.constantFrom(
     '/',
     '.',
@@ -141,7 +141,7 @@ test('Every spelling of a route is served as that route, and asks for the same r
     expect((await ask('GET', path, { 'x-forwarded-for': '10.0.0.1' })).status, path).toBe(401)
 })
 
-test('What is in a path is never our failure.', async () => {
+test('No path makes the server fail.', async () => {
   const names = [
     '%00',
     '%',
@@ -180,6 +180,8 @@ test('No other place reads the path of a request.', async () => {
     const text = await readFile(source + file, 'utf8')
     if (/\b(?:incoming|request|req|raw)\??\.(?:url|originalUrl)\b|\bgetPath\b/.test(text)) found.push(file)
   }
-  // The router's one function and the restriction of keys to routes ask requestPath; requestQuery reads the query alone.
-  expect(new Set(found)).toEqual(new Set(['app.ts', 'identity/identify.ts']))
+  // The router's one function, the restriction of keys to routes and whoever finds a model in it ask requestPath; requestQuery reads the
+  // query alone.
+  const places = ['app.ts', 'endpoints/generate-content/serve-generate.ts', 'identity/identify.ts']
+  expect(new Set(found)).toEqual(new Set(places))
 })

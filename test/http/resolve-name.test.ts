@@ -35,7 +35,7 @@ afterAll(async () => {
   await rm(directory, { recursive: true })
 })
 
-test('A name has its addresses of both families.', async () => {
+test('A name resolves to its addresses of both families.', async () => {
   expect(await resolve('both.example', false)).toEqual([
     { address: '203.0.113.7', family: 4 },
     { address: '2001:db8::7', family: 6 },

@@ -39,6 +39,6 @@ test.each([
   ['a backslash and letters', '{"a":"\\\\ud800"}'],
   ['Hangul, which begins with d too', '{"a":"\\ud7a3"}'],
   ['no text at all', '{"a":[1,null,true,{}]}'],
-])('%s is text.', (_, text) => {
+])('Well-formed text is accepted: %s.', (_, text) => {
   expect(refused(text)).toBeNull()
 })

@@ -19,9 +19,17 @@ import { MASTER_KEY } from '../support/tollgate.ts'
  */
 const TABLE = {
   'llm:models': [
+    'GET /model/info',
+    'GET /v1/model/info',
+    'GET /model_group/info',
+    'POST /cost/estimate',
+    'POST /spend/calculate',
+    'GET /routes',
     'GET /v1/models',
     'GET /models',
     'GET /v1/models/{model}',
+    'GET /v1beta/models',
+    'GET /v1beta/models/{model}',
     'GET /api/v1/llm/models',
     'GET /api/v1/llm/models/categorized',
   ],
@@ -63,13 +71,22 @@ const TABLE = {
   'usage:read': ['GET /api/v1/org-billing/credits/{org_id}/usage'],
   'credits:deduct': ['POST /api/v1/org-billing/usage/{org_id}/{user_id}'],
   'pool:add_credits': ['POST /api/v1/org-billing/credits/{org_id}/transaction'],
-  'billing:system': ['GET /api/v1/org-billing/billing/system'],
-  'billing:read': ['GET /api/v1/org-billing/billing/org/{org_id}'],
+  'billing:system': ['GET /api/v1/org-billing/billing/system', 'GET /api/v1/admin/money-at-risk'],
+  'billing:read': [
+    'GET /api/v1/org-billing/billing/org/{org_id}',
+    'GET /api/v1/usage/statements/{org_id}/{month}',
+    'GET /api/v1/usage/statements/{org_id}/{month}/csv',
+    'GET /api/v1/usage/statements/{org_id}/{month}/page',
+  ],
   'billing:history': ['GET /api/v1/org-billing/billing/{org_id}/history', 'GET /api/v1/org-billing/{org_id}/history'],
   'organizations:manage': [
+    'POST /organization/new',
+    'PATCH /organization/update',
+    'DELETE /organization/delete',
     'POST /api/v1/org-billing/organizations',
     'POST /api/v1/org-billing/organizations/{org_id}/suspend',
     'POST /api/v1/org-billing/organizations/{org_id}/resume',
+    'PUT /api/v1/org-billing/organizations/{org_id}/tier',
   ],
   'organization:change': ['PATCH /api/v1/org-billing/organizations/{org_id}'],
   'organization:transfer': ['POST /api/v1/org-billing/organizations/{org_id}/transfer'],
@@ -92,14 +109,81 @@ const TABLE = {
     'GET /api/v1/credits',
     'GET /api/v1/credits/history',
     'GET /api/v1/credits/balance',
+    'GET /api/v1/usage/current',
+    'GET /api/v1/usage/history',
+    'GET /api/v1/usage/limits',
+    'GET /api/v1/usage/features',
+    'GET /api/v1/usage/export',
   ],
   'credits:purchase': ['POST /api/v1/llm/credits/purchase'],
+  'usage:read_members': [
+    'GET /spend/logs',
+    'GET /spend/logs/v2',
+    'GET /spend/keys',
+    'GET /spend/users',
+    'GET /spend/tags',
+    'GET /global/spend',
+    'GET /global/spend/tags',
+    'GET /global/spend/logs',
+    'GET /global/spend/keys',
+    'GET /global/spend/teams',
+    'GET /global/spend/models',
+    'GET /global/spend/provider',
+    'GET /global/spend/end_users',
+    'GET /user/daily/activity',
+  ],
+  'system:read': ['GET /health'],
+  'virtual_keys:read_own': ['GET /key/info', 'GET /team/info', 'GET /user/info'],
+  'budgets:manage': [
+    'POST /key/generate',
+    'POST /key/update',
+    'POST /key/delete',
+    'POST /key/block',
+    'POST /key/unblock',
+    'POST /key/regenerate',
+    'POST /key/{key}/regenerate',
+    'GET /key/list',
+    'POST /team/new',
+    'POST /team/update',
+    'POST /team/delete',
+    'GET /team/list',
+    'POST /team/block',
+    'POST /team/unblock',
+    'POST /team/member_add',
+    'POST /team/member_delete',
+    'POST /user/new',
+    'POST /user/update',
+    'POST /user/delete',
+    'GET /user/list',
+    'GET /organization/info',
+    'GET /organization/list',
+    'POST /budget/new',
+    'POST /budget/update',
+    'POST /budget/info',
+    'GET /budget/list',
+    'POST /budget/delete',
+    'POST /customer/new',
+    'POST /customer/update',
+    'POST /customer/delete',
+    'GET /customer/info',
+    'GET /customer/list',
+    'POST /customer/block',
+    'POST /customer/unblock',
+    'POST /end_user/new',
+    'POST /end_user/update',
+    'POST /end_user/delete',
+    'GET /end_user/info',
+    'GET /end_user/list',
+    'POST /end_user/block',
+    'POST /end_user/unblock',
+  ],
   open: [
     'GET /api/v1/llm/models/curated',
     'GET /api/v1/llm/health',
     'GET /api/v1/health',
     'GET /api/v1/system/status',
     'POST /api/v1/webhooks/stripe',
+    'POST /api/v1/webhooks/lago',
     'GET /api/v1/llm/byok/providers',
     'GET /health/liveliness',
     'GET /health/liveness',
@@ -155,6 +239,9 @@ const TABLE = {
     'DELETE /api/v1/account/uc-api-keys/{key_id}',
   ],
   'llm:inference': [
+    'POST /v1/runs',
+    'GET /v1/runs/{run_id}',
+    'DELETE /v1/runs/{run_id}',
     'POST /v1/chat/completions',
     'POST /chat/completions',
     'POST /api/v1/llm/chat/completions',
@@ -162,16 +249,45 @@ const TABLE = {
     'POST /api/v1/llm/quotes',
     'POST /v1/messages',
     'POST /v1/messages/count_tokens',
+    'POST /v1beta/models/{model}',
+    'POST /v1/models/{model}',
     'POST /v1/completions',
     'POST /completions',
     'POST /v1/responses',
     'POST /responses',
+    'POST /v1/responses/input_tokens',
+    'POST /responses/input_tokens',
+    'POST /utils/token_counter',
     'GET /v1/responses/{response_id}',
     'DELETE /v1/responses/{response_id}',
     'POST /v1/responses/{response_id}/cancel',
     'GET /v1/responses/{response_id}/input_items',
+    ...[
+      ...['chat/completions', 'completions', 'embeddings', 'images/generations', 'images/edits'],
+      ...['audio/speech', 'audio/transcriptions', 'audio/translations'],
+    ].flatMap((path) => [`POST /openai/deployments/{model}/${path}`, `POST /engines/{model}/${path}`]),
     'POST /v1/embeddings',
     'POST /embeddings',
+    'POST /api/v1/llm/completions',
+    'POST /api/v1/llm/embeddings',
+    'POST /v1/images/generations',
+    'POST /images/generations',
+    'POST /v1/images/edits',
+    'POST /images/edits',
+    'POST /api/v1/llm/image/generations',
+    'POST /api/v1/llm/images/generations',
+    'POST /v1/moderations',
+    'POST /moderations',
+    'POST /api/v1/llm/moderations',
+    'POST /v1/audio/speech',
+    'POST /audio/speech',
+    'POST /api/v1/llm/audio/speech',
+    'POST /v1/audio/transcriptions',
+    'POST /audio/transcriptions',
+    'POST /api/v1/llm/audio/transcriptions',
+    'POST /v1/audio/translations',
+    'POST /audio/translations',
+    'POST /api/v1/llm/audio/translations',
   ],
 } as const satisfies Partial<Record<Permission | 'open', readonly string[]>>
 
@@ -244,8 +360,9 @@ async function send(
   })
   const text = await answer.text()
   const isError = answer.status >= 400 && text.startsWith('{')
-  const { error } = (isError ? JSON.parse(text) : {}) as { error?: { code?: string } }
-  return { status: answer.status, code: error?.code ?? null }
+  const { error } = (isError ? JSON.parse(text) : {}) as { error?: { code?: string; details?: { reason: string }[] } }
+  // Google's envelope has a number there, and our code in its details.
+  return { status: answer.status, code: error?.details?.[0]?.reason ?? error?.code ?? null }
 }
 
 const bearer = (key: string | undefined) => ({ authorization: `Bearer ${key}` })
@@ -258,13 +375,13 @@ async function unlike(expected: Partial<Sent>, headers: Record<string, string>):
     .map(({ route, status, code }) => `${route.name}: ${status} ${code}`)
 }
 
-test('The table has a line for every route of the app, and none for what is no route.', () => {
+test('The table of rights has a line for every route of the app, and no other line.', () => {
   const names = appRoutes().map(({ method, path }) => `${method} ${path}`)
   expect(new Set(routes.map(({ name }) => name))).toEqual(new Set(names))
   expect(routes).toHaveLength(names.length)
 })
 
-test('What is open asks nobody who they are.', async () => {
+test('An open route asks for no credential.', async () => {
   for (const route of routes.filter(({ permission }) => permission === 'open')) {
     // Metrics and webhooks are opened by a token and a signature of their own.
     if (/metrics|webhooks/.test(route.path)) continue
@@ -362,7 +479,7 @@ test('A session does what its user may.', async () => {
   }
 })
 
-test('The organization in a path is refused to who belongs to another.', async () => {
+test('The organization in a path is refused to a caller who belongs to another.', async () => {
   const named = closed.filter(
     ({ path, permission }) => path.includes('{org_id}') && permission !== 'organizations:read_own',
   )

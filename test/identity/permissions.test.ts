@@ -45,7 +45,7 @@ describe('the table of permissions', () => {
     }
   })
 
-  test('Nobody but a system administrator may do what has no role.', () => {
+  test('Nobody but a system administrator may do what no role allows.', () => {
     const operators = ALL.filter((permission) => PERMISSIONS[permission].roles.length === 0)
     expect(operators).toEqual([
       'organizations:manage',

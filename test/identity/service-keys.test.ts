@@ -126,6 +126,8 @@ describe('a configured service', () => {
       403,
       { error: { code: 'model_not_allowed', param: 'model' }, detail: expect.stringContaining('"o4-mini"') },
     ])
+    const standIn = await call(LOOPNET, {}, { ...BODY, fallbacks: ['exact', 'o4-mini'] })
+    expect([standIn.status, standIn.json()]).toMatchObject([403, { error: { code: 'model_not_allowed' } }])
     const { data } = (await get(product.tollgate, LOOPNET, '/v1/models')).json() as { data: { id: string }[] }
     expect(new Set(data.map(({ id }) => id))).toEqual(new Set(['exact', 'gpt-4o', 'gpt-4o-mini']))
     const hidden = await get(product.tollgate, LOOPNET, '/v1/models/o4-mini')

@@ -44,7 +44,7 @@ function turns(key: unknown, status: number) {
 }
 
 describe('tollgate service-key', () => {
-  test('Tollgate service-key makes a key with its organization, which is listed and revoked.', {
+  test('The command service-key makes a key with its organization, lists it and revokes it.', {
     timeout: 120_000,
   }, async () => {
     const made = await run('service-key', 'create', '--name', 'search', '--org', 'search-inc', '--models', 'exact')
@@ -69,7 +69,7 @@ describe('tollgate service-key', () => {
     await turns(made.key, 401)
   })
 
-  test('Tollgate service-key gives a key limits of its own, which its next key has too.', {
+  test('The command service-key gives a key limits of its own, which the key that replaces it has too.', {
     timeout: 120_000,
   }, async () => {
     const flags = ['--requests-per-minute', '2', '--tokens-per-minute=5000', '--calls-at-once', '7']
@@ -93,7 +93,7 @@ describe('tollgate service-key', () => {
     {
       command: 'create',
       args: ['--name=x', '--org=o', '--routes=llm,everything'],
-      says: "'everything' is none of them",
+      says: "'everything' is neither",
     },
     { command: 'create', args: ['--name=x', '--org=o', '--calls-at-once=0'], says: '--calls-at-once must be a whole' },
     { command: 'rotate', args: ['--name=x', '--overlap-hours=-1'], says: '--overlap-hours must be a whole number' },

@@ -75,7 +75,7 @@ test('Strangers who make up names of keys do not make us ask for keys more often
   expect(provider.keysAsked).toBe(before + 1)
 })
 
-test('While the provider is away a token that needs its keys is 503 and no pass; it is not asked again for five seconds.', async () => {
+test('While the identity provider is away, a token that needs its keys gets 503; the provider is not asked again for five seconds.', async () => {
   const own = await startIdentityProvider()
   const verify = fresh(own.issuer)
   const token = await own.token('alice')
@@ -94,7 +94,7 @@ test('While the provider is away a token that needs its keys is 503 and no pass;
   await own.close()
 })
 
-test('A provider that gives itself another name is not believed.', async () => {
+test('An identity provider that gives itself another name is not believed.', async () => {
   const verify = fresh(`${provider.issuer}/`)
   expect(await verify(await provider.forge({ iss: `${provider.issuer}/` }))).toBe('503 identity_provider_unavailable')
 })
@@ -140,7 +140,7 @@ describe('a token that must not pass', () => {
     ['is unsigned in other letters', async () => unsigned('nOnE'), 'invalid_token'],
     ['states two issuers', () => provider.forge({ iss: [provider.issuer, stranger.issuer] }), 'invalid_token'],
     ['is for an audience that begins as ours', () => provider.forge({ aud: `${AUDIENCE}-2` }), 'invalid_token'],
-  ])('A token does not pass that %s.', async (_, make, code) => {
+  ])('A token that %s does not pass.', async (_, make, code) => {
     expect(await fresh()(await make())).toBe(`401 ${code}`)
   })
 

@@ -62,7 +62,7 @@ describe('settling', () => {
     ])
   })
 
-  test('A settled call answers what the first settle booked.', async () => {
+  test('Settling a settled call again returns what the first settle booked.', async () => {
     const org = await seed()
     const { callId } = await hold(db.pool, org.id, { output: 50 })
     await close(db.pool, org.id, callId, 20)
@@ -122,7 +122,7 @@ describe('settling', () => {
 })
 
 describe('releasing', () => {
-  test('Releasing gives the hold back and leaves a row of nothing.', async () => {
+  test('Releasing gives the hold back and leaves a row without a charge.', async () => {
     const org = await seed()
     const { callId } = await hold(db.pool, org.id, { output: 50 })
     expect(await close(db.pool, org.id, callId, null)).toMatchObject({
@@ -214,7 +214,7 @@ describe('a settle that comes late answers what the key has spent', () => {
     { name: 'a recovery that charged as much', state: 'recovered', charge: 15, spent: '22' },
     { name: 'a recovery that charged more', state: 'recovered', charge: 5, spent: '12' },
   ] as const)(
-    'A settle that comes late answers what the key has spent after $name, and when it is sent again.',
+    'A settle that comes late returns what the key has spent after $name, also when it is sent again.',
     async ({ state, charge, spent: keyUsed }) => {
       const org = await seed()
       const callId = await late(org.id, org.keyIds.alice, state)
@@ -224,7 +224,7 @@ describe('a settle that comes late answers what the key has spent', () => {
     },
   )
 
-  test('A late settle in a batch with others tells it too.', async () => {
+  test('A late settle in a batch with others returns what the key has spent too.', async () => {
     const orgs = [await seed(), await seed()]
     const closes = []
     for (const org of orgs) {

@@ -60,6 +60,7 @@ describe('the ledger', () => {
       input: credit,
       remaining: 59n * credit,
       keySpend: 0n,
+      quota: null,
       owner: opened.owner(),
     })
     expect(await ledger.extend(extension(first, 60n, 50n))).toBe(60n * credit)
@@ -318,7 +319,7 @@ describe('what is on disk when it is answered', () => {
 })
 
 describe('answers', () => {
-  test('Calls of one moment go out in one transaction, and each is answered for itself: money for 10 of 64.', async () => {
+  test('Calls of one moment go out in one transaction, and each gets its own result: of 64 with money for 10, ten are held.', async () => {
     const { ledger } = await openLedger({ databaseUrl: db.url, onFinish: onTestFinished })
     const org = await db.seedOrganization({ credits: 1_000, users: { alice: 100 } })
     const calls = Array.from({ length: 64 }, () => holdRequest(org))

@@ -136,7 +136,7 @@ describe('a hold', () => {
     expect(await hold(db.pool, org.id, {})).toMatchObject({ outcome: 'held', held: '0' })
   })
 
-  test('A hold answers the same when it is sent again, and takes nothing more.', async () => {
+  test('A hold that is sent again returns the same, and takes nothing more.', async () => {
     const org = await seed()
     const callId = randomUUID()
     const first = await hold(db.pool, org.id, { callId, input: 1, output: 40 })
@@ -243,7 +243,7 @@ test.each([1, 2])('An organization suspended while %i of its calls wait in line 
   expect(answers.map(({ outcome }) => outcome)).toEqual(calls.map(() => 'suspended'))
 })
 
-test('An allocation whose organization has no pool is none, whoever asks, and the audit names it.', async () => {
+test('An allocation whose organization has no pool counts as none, whoever asks, and the audit names it.', async () => {
   const [org, other] = [await seed(), await seed()]
   const owner = randomUUID()
   const client = new pg.Client({ connectionString: db.url })

@@ -12,7 +12,7 @@ const db = useDatabase()
 const tried = process.env.TOLLGATE_MODEL_BREAKAGES === 'all' ? breakages : breakages.slice(0, 3)
 let prepare = true
 
-test.for(tried)('A broken rule is noticed: $name', { timeout: 300_000 }, async (breakage) => {
+test.for(tried)('The model notices a broken rule: $name', { timeout: 300_000 }, async (breakage) => {
   const real = await RealLedger.open(db.url, { prepare })
   prepare = false
   try {

@@ -16,7 +16,7 @@ const seeds = TOLLGATE_MODEL_PATH === undefined ? [seed, seed + 1] : [seed]
 const shards = seeds.map((shardSeed) => ({ shardSeed, db: useDatabase() }))
 
 test.concurrent.each(shards)(
-  'Whatever happens, the ledger does as its model: seed $shardSeed',
+  'Whatever happens, the ledger does what its model does: seed $shardSeed',
   {
     timeout: 60_000 + runs * 200,
   },

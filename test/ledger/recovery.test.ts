@@ -68,7 +68,7 @@ describe('the holds of a process that is gone', () => {
   test('The holds of a process that is gone are charged at their last checkpoint, and released without one.', async () => {
     const org = await seed()
     const [charged, nothing, zero] = [
-      holdRequest(org, { requestId: 'req-1', context: { deployment: 'openai-1', key_id: 'k' } }),
+      holdRequest(org, { requestId: 'req-1', context: { deployment: 'openai-1', key_id: 'k', session_id: 's-1' } }),
       holdRequest(org),
       holdRequest(org),
     ]
@@ -92,7 +92,13 @@ describe('the holds of a process that is gone', () => {
       'select service_name, request_id, user_id, source, details from credit_usage_attribution where call_id = $1',
       [charged.callId],
     )
-    const details = { model: 'gpt-5', deployment: 'openai-1', key_id: 'k', recovered_from: owner }
+    const details = {
+      model: 'gpt-5',
+      deployment: 'openai-1',
+      key_id: 'k',
+      session_id: 's-1',
+      recovered_from: owner,
+    }
     expect(rows).toEqual([{ service_name: 'gpt-5', request_id: 'req-1', user_id: 'alice', source: 'proxy', details }])
     expect((await balances(db.pool, org.id)).users.alice).toEqual({ allocated: '10000', used: '4.000002', held: '0' })
     expect(ledger.open).toBe(true)

@@ -62,7 +62,7 @@ describe('the estimate of a text', () => {
     expect(estimateText(`${most}é${word}`)).toBe(most.length + 2 + word.length)
   })
 
-  test('The estimate of a text bears halves of surrogate pairs.', () => {
+  test('The estimate of a text accepts halves of surrogate pairs.', () => {
     // Half of one becomes a replacement character, of three bytes.
     expect(estimateText('\ud83d')).toBe(3)
     expect(estimateText('a\udc00b')).toBeGreaterThan(0)
@@ -158,7 +158,7 @@ describe('the estimate of a chat request', () => {
     expect(estimated({ messages: [], web_search_options: null }).toolFees).toEqual({})
   })
 
-  test('The estimate of a chat request bears values nested a hundred thousand deep, and wide ones.', () => {
+  test('The estimate of a chat request accepts values nested a hundred thousand deep, and wide ones.', () => {
     const deep = JSON.parse(`${'['.repeat(100_000)}1${']'.repeat(100_000)}`) as unknown
     expect(estimated({ messages: [{ role: 'user', content: 'x' }], tools: deep }).tokens).toBeGreaterThan(100_000)
     expect(estimated({ messages: [], tools: Array(300_000).fill(0) }).tokens).toBeGreaterThan(300_000)

@@ -173,9 +173,11 @@ test('A tier that the input can not reach does not count.', () => {
   expect(cost(200_001)).toBe((200_001n * 150n + 100n * 9_999n) * MILLION)
 })
 
-test('What was stated in the middle is cut down to the bytes that passed.', () => {
+test('What was stated in the middle is cut down to the bytes that passed, and to the images among them.', () => {
   const usage = { ...NO_USAGE, input: 10, output: 1_000_000, reasoning: 999_000, audioOutput: 5, imageOutput: 7 }
-  expect(cutToPassed(usage, 30)).toEqual({ ...usage, output: 30, reasoning: 30, audioOutput: 0, imageOutput: 0 })
+  expect(cutToPassed(usage, 30, 0)).toEqual({ ...usage, output: 30, reasoning: 30, audioOutput: 0, imageOutput: 0 })
+  const drawn = { ...NO_USAGE, output: 40, imageOutput: 5_000 }
+  expect(cutToPassed(drawn, 30, 1_290)).toEqual({ ...drawn, output: 30, imageOutput: 1_290 })
   const small = { ...NO_USAGE, input: 10, output: 30 }
-  expect(cutToPassed(small, 30)).toBe(small)
+  expect(cutToPassed(small, 30, 0)).toBe(small)
 })

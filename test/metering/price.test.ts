@@ -180,7 +180,7 @@ describe('the operator', () => {
 })
 
 describe('the price book', () => {
-  test('The price book answers as the search does, and the same object the second time.', () => {
+  test('The price book returns what a search finds, and the same object the second time.', () => {
     const book = createPriceBook()
     const operator = { ...NOTHING_WRITTEN, input: 5n, output: 6n }
     for (const question of [

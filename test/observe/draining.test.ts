@@ -8,7 +8,7 @@ import { readSamples } from './samples.ts'
 const product = useProduct()
 const HELLO = { model: 'gpt-4o-mini', messages: [{ role: 'user', content: 'Say hello' }] }
 
-test('A server is ready and alive until it drains, then alive only, and gone when the last call is answered.', async () => {
+test('A server is ready and alive until it drains, then alive only, and stops when the last call is answered.', async () => {
   const { db, upstream } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   const tollgate = await startTollgate({ databaseUrl: db.url, config: configFor(upstream.url) })

@@ -15,7 +15,7 @@ describe('an error that nobody owns', () => {
     ['of a provider’s reader', ['providers/anthropic/stream.ts', 'src/call/relay-stream.ts']],
     ['of a library under a call', ['node_modules/undici/lib/core/request.js', 'src/call/upstream.ts']],
     ['of a counter', ['providers/estimate-text.ts']],
-  ])('%s concerns one call.', (_, files) => {
+  ])('%s concerns one call only.', (_, files) => {
     expect(isOfOneCall(thrownIn(...files))).toBe(true)
   })
 
@@ -26,11 +26,11 @@ describe('an error that nobody owns', () => {
     ['of a library alone', ['node_modules/pg/lib/client.js']],
     ['of a library’s own src', ['node_modules/hono/src/call/x.ts']],
     ['of nobody', []],
-  ])('%s may concern all.', (_, files) => {
+  ])('%s may concern all calls.', (_, files) => {
     expect(isOfOneCall(thrownIn(...files))).toBe(false)
   })
 
-  test('An error that nobody owns that is no error at all may concern all.', () => {
+  test('A value that is thrown and is not an error may concern all calls.', () => {
     for (const thrown of ['text', null, undefined, 7, {}]) expect(isOfOneCall(thrown)).toBe(false)
   })
 

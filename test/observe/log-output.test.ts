@@ -42,7 +42,7 @@ test('Where nobody reads the log, the program runs on, its memory stays, and it 
   expect((await ended)[0]).toBe(0)
 })
 
-test('Who comes back to the log reads whole lines in order, and how many are missing between them.', async () => {
+test('A reader who comes back to the log gets whole lines in order, and how many are missing between them.', async () => {
   const child = logging(`
     for (let n = 0; n < 3_000; n += 1) output.write(line(n))
     say('written')
@@ -67,7 +67,7 @@ test('Who comes back to the log reads whole lines in order, and how many are mis
   expect(lines.at(-1)).toEqual({ n: 'last' })
 })
 
-test('A line larger than the whole backlog is left out and told at once.', async () => {
+test('A line larger than the whole backlog is left out, and that is reported at once.', async () => {
   const child = logging(`
     output.write('x'.repeat(${BACKLOG + 1}))
     output.write(line(1))`)

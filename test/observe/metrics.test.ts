@@ -124,7 +124,7 @@ test('A running call is seen: its hold, and how old that is.', async () => {
   expect(after.get('tollgate_open_hold_age_seconds_max')).toBe(0)
 })
 
-test('While the database is silent a scrape answers without what only it knows; the spool shows.', async () => {
+test('While the database is silent a scrape answers without what only the database knows, and shows the spool.', async () => {
   const { upstream, db } = product
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 500 } })
   const proxy = await startTcpProxy(db.url)
@@ -221,7 +221,7 @@ test('Without any key configured nobody else gets in, whatever they send.', () =
     expect(() => access({ headers, socket: { remoteAddress: '192.0.2.1' } as never })).toThrow()
 })
 
-test('Over HTTP: a forwarded request needs a key, and a refusal has the envelope of every error.', async () => {
+test('A forwarded request for the metrics needs a key, and its refusal has the envelope of every error.', async () => {
   const { tollgate } = product
   expect((await get(tollgate, null, '/metrics')).status).toBe(200)
   const forwarded = await fetch(`${tollgate.url}/metrics`, { headers: { 'x-forwarded-for': '192.0.2.1' } })

@@ -211,11 +211,11 @@ describe('blocks in an id', () => {
     ).toBe('toolu_1')
   })
 
-  test.each(['', 'AAAA', '!!!!', 'q1ZQ'])('Blocks in an id that are damaged are none: %j.', (payload) => {
+  test.each(['', 'AAAA', '!!!!', 'q1ZQ'])('Blocks in an id that are damaged are ignored: %j.', (payload) => {
     expect(turn(`toolu_1__sig_${payload}`)).toEqual([{ type: 'text', text: 'A' }, use])
   })
 
-  test("Blocks in an id of another model's are cut off.", () => {
+  test('Blocks of another model in an id are cut off.', () => {
     expect(turn('toolu_1__gsig_abc')).toEqual([{ type: 'text', text: 'A' }, use])
   })
 
@@ -225,7 +225,7 @@ describe('blocks in an id', () => {
   })
 
   test.each([50_000, 4_000_000])(
-    'Blocks in an id that unpack to more than 32 times of them are none: %d characters.',
+    'Blocks in an id that unpack to more than 32 times their size are ignored: %d characters.',
     (length) => {
       expect(turn(bombOf(length))).toEqual([{ type: 'text', text: 'A' }, use])
     },

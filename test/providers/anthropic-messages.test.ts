@@ -4,13 +4,13 @@ import { HAIKU, type Json, prepare, refused, sent, text, USER } from './anthropi
 const messages = (list: unknown[], model = HAIKU) => sent({ messages: list }, { model })
 
 describe('messages', () => {
-  test('Messages of system and developer at the start become the system prompt.', () => {
+  test('System and developer messages at the start become the system prompt.', () => {
     expect(
       messages([{ role: 'system', content: 'A' }, { role: 'developer', content: [text('B'), text('')] }, USER]),
     ).toMatchObject({ system: [text('A'), text('B')], messages: [{ role: 'user', content: [text('Hi')] }] })
   })
 
-  test('Messages of system alone are what was said.', () => {
+  test('A conversation of system messages alone is sent as a message of the user.', () => {
     const body = messages([{ role: 'system', content: 'Greet' }])
     expect(body).toMatchObject({ messages: [{ role: 'user', content: [text('Greet')] }] })
     expect(body).not.toHaveProperty('system')
@@ -29,7 +29,7 @@ describe('messages', () => {
     ['as what it is', 'claude-opus-4-8', behind, ['user', 'system']],
     ['as text of the user, where the user goes on', 'claude-opus-4-8', [...behind, USER], ['user']],
     ['as text of the user', 'claude-sonnet-5', behind, ['user']],
-  ])('Messages of system in the middle stay in their place, %s.', (_, model, list, roles) => {
+  ])('System messages in the middle stay in their place, %s.', (_, model, list, roles) => {
     const body = messages(list, model)
     expect((body.messages as Json[]).map(({ role }) => role)).toEqual(roles)
     expect(body).not.toHaveProperty('system')
@@ -37,7 +37,7 @@ describe('messages', () => {
     expect(JSON.stringify(body)).toContain(JSON.stringify(own))
   })
 
-  test('Messages of the same role in a row are one, without blank text.', () => {
+  test('Messages of the same role in a row become one, without blank text.', () => {
     expect(messages([USER, { role: 'user', content: ' ' }, { role: 'user', content: 'you' }]).messages).toEqual([
       { role: 'user', content: [text('Hi'), text('you')] },
     ])
@@ -48,7 +48,7 @@ describe('messages', () => {
     expect(messages([{ ...USER, name: 'Bob' }]).messages).toEqual([{ role: 'user', content: [text('Hi')] }])
   })
 
-  test('Messages begun for the assistant end without white space, and only older models continue them.', () => {
+  test('Messages that are begun for the assistant end without white space, and only older models continue them.', () => {
     const list = [USER, { role: 'assistant', content: 'I say: \n' }]
     expect(messages(list).messages).toEqual([
       { role: 'user', content: [text('Hi')] },
@@ -106,7 +106,7 @@ describe('messages', () => {
     expect(said).toEqual({ role: 'assistant', content: [use('a', input)] })
   })
 
-  test('Messages have ids Claude takes, the same for call and result.', () => {
+  test('Messages have ids that Claude takes, the same for call and result.', () => {
     const list = [
       USER,
       { role: 'assistant', tool_calls: [call('call:1/2', '{}'), call('', '{}'), call('', '{}')] },
@@ -124,7 +124,7 @@ describe('messages', () => {
     expect(answered).toEqual([ids[1], ids[2], ids[0], ids[3]])
   })
 
-  test('Messages of the older kind, functions, are the same.', () => {
+  test('Function calls of the older kind are translated like tool calls.', () => {
     const list = [
       USER,
       { role: 'assistant', content: null, function_call: { name: 'add', arguments: '{"a":1}' } },

@@ -54,7 +54,7 @@ describe('a Claude model by its name', () => {
     expect(anthropic.tierMultiplier(tier, model)).toBe(millionths)
   })
 
-  test('A Claude model is priced as the one that served.', () => {
+  test('The Claude model that served sets the price.', () => {
     expect(anthropic.pricedAs('claude-haiku-4-5', 'claude-haiku-4-5-20251001')).toBe('claude-haiku-4-5-20251001')
     expect(anthropic.pricedAs('claude-haiku-4-5', null)).toBe('claude-haiku-4-5')
   })

@@ -39,7 +39,7 @@ describe('a request to Anthropic', () => {
     expect(headers).not.toHaveProperty('x-api-key')
   })
 
-  test('A request to Anthropic is the least there can be.', () => {
+  test('The smallest request there can be becomes the smallest request to Anthropic.', () => {
     expect(sent({})).toEqual({
       model: HAIKU,
       max_tokens: 64_000,
@@ -68,7 +68,7 @@ describe('a request to Anthropic', () => {
     })
   })
 
-  test('A request to Anthropic carries the rest over, under its name there.', () => {
+  test('A request to Anthropic carries the other members over, under their names there.', () => {
     const json = {
       temperature: 1.7,
       top_k: 5,
@@ -171,7 +171,7 @@ describe('sampling', () => {
     ['claude-sonnet-5', { top_p: 0.5 }, ['top_p'], {}],
     [HAIKU, { temperature: 0, reasoning_effort: 'low' }, ['temperature'], {}],
     [HAIKU, { temperature: 1, reasoning_effort: 'low' }, [], {}],
-  ])('Sampling is what %s takes, of %j.', (model, json, params, kept) => {
+  ])('The model %s is sent the sampling members that it takes, of %j.', (model, json, params, kept) => {
     expect(refused(json, model).map(([param]) => param)).toEqual(params)
     const { temperature, top_p, top_k } = sent(json, { model })
     expect(JSON.parse(JSON.stringify({ temperature, top_p, top_k }))).toEqual(kept)

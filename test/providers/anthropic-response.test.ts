@@ -30,7 +30,7 @@ const text = (value: string, citations?: unknown[]) => ({
 })
 
 describe('an answer of Claude', () => {
-  test('A response of Claude is a chat completion, with usage in its meaning and our cost.', () => {
+  test('A response of Claude becomes a chat completion, with usage in its meaning and our cost.', () => {
     const read = answer([text('Hé'), text('llo')])
     expect(JSON.parse(read.body('0.000123', null).toString())).toEqual({
       id: 'msg_1',
@@ -71,7 +71,7 @@ describe('an answer of Claude', () => {
     expect(JSON.parse(answer([]).body(null, null).toString()).usage).not.toHaveProperty('cost')
   })
 
-  test('A response of Claude without usage leaves with ours, and tells what is to be counted.', () => {
+  test('A response of Claude without usage leaves with our counts, and tells what is to be counted.', () => {
     const read = answer(
       [
         { type: 'thinking', thinking: 'hm ', signature: 's' },
@@ -166,7 +166,7 @@ describe('an answer of Claude', () => {
     ])
   })
 
-  test('A response of Claude in a form is its content, and nothing was called.', () => {
+  test('A response of Claude by a schema is shown as content, and not as a tool call.', () => {
     const formed = choice([{ type: 'tool_use', id: 'a', name: 'tollgate_answer', input: { age: 3 } }], {
       stop_reason: 'tool_use',
     })
@@ -174,7 +174,7 @@ describe('an answer of Claude', () => {
     expect(formed.message).not.toHaveProperty('tool_calls')
   })
 
-  test('A response of Claude is not thrown off by what is no block.', () => {
+  test('A response of Claude is read even where a block is not a block.', () => {
     expect(choice([null, 5, {}, { type: 'fallback' }, { type: 'text' }, text('x')]).message.content).toBe('x')
   })
 })

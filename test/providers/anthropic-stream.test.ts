@@ -272,7 +272,7 @@ describe('tool calls in a stream', () => {
     expect(read(stream).reader.reading.usage).toMatchObject({ input: 10, output: 7 })
   })
 
-  test('Tool calls in a stream that carry a response in a form are its content.', () => {
+  test('Tool calls in a stream that carry a response by a schema are shown as content.', () => {
     const stream =
       start() + openTool('t1', 'tollgate_answer') + args('{"a"') + args(':1}') + close(0) + finish('tool_use')
     expect(choices(read(stream).bytes).map((choice) => [choice.delta, choice.finish_reason])).toEqual([
@@ -368,7 +368,7 @@ describe('a stream that is damaged', () => {
     close(2) +
     finish('tool_use', { input_tokens: 10, output_tokens: 5 })
 
-  test('A stream that is damaged is passed over where it makes no sense.', () => {
+  test('The parts of a damaged stream that make no sense are skipped.', () => {
     const junk = 'data: null\n\ndata: {broken\n\ndata: 12\n\nevent: x\n\n: comment\n\nid: 5\ndata: {"type":5}\n\n'
     const odd =
       event('content_block_delta') + event('content_block_stop') + event('message_delta') + event('unheard_of')
@@ -398,7 +398,7 @@ describe('a stream that is damaged', () => {
     )
   })
 
-  test('A stream that is damaged is the same however it is cut.', () => {
+  test('A damaged stream is read the same however it is cut.', () => {
     const { bytes } = read(sound)
     fc.assert(
       fc.property(fc.nat(), fc.integer({ min: 1, max: 300 }), (seed, mean) => {
@@ -411,7 +411,7 @@ describe('a stream that is damaged', () => {
     }
   })
 
-  test('A stream that is damaged with a line that never ends is refused at a limit.', () => {
+  test('A damaged stream with a line that never ends is refused at a limit.', () => {
     const reader = anthropic.chat.readStream(context)
     const endless = Buffer.alloc(4 * 1024 * 1024, 0x78)
     expect(() => {

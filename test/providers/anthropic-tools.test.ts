@@ -23,7 +23,7 @@ describe('tools', () => {
     expect(body.tool_choice ?? {}).toEqual(choice)
   })
 
-  test('Tools are left to those allowed.', () => {
+  test('Only the allowed tools are sent.', () => {
     const other = { type: 'function', function: { name: 'other' } }
     const allowed = { mode: 'required', tools: [{ type: 'function', function: { name: 'add' } }] }
     expect(sent({ tools: [ADD, other], tool_choice: { type: 'allowed_tools', allowed_tools: allowed } })).toMatchObject(
@@ -38,7 +38,7 @@ describe('tools', () => {
     expect(refused(json, 'claude-opus-5')).toEqual([])
   })
 
-  test('Without any tools, a choice is nothing.', () => {
+  test('Without any tools, a choice of tools is not sent.', () => {
     expect(sent({ tools: [], tool_choice: 'auto', parallel_tool_calls: false })).not.toHaveProperty('tool_choice')
   })
 
@@ -93,7 +93,7 @@ describe('tools', () => {
     })
   })
 
-  test('Tools of the older kind are the same.', () => {
+  test('Functions of the older kind are translated like tools.', () => {
     expect(sent({ functions: [ADD.function], function_call: { name: 'add' } })).toMatchObject({
       tools: [ADD_TOOL],
       tool_choice: { type: 'tool', name: 'add' },
@@ -145,7 +145,7 @@ describe('answers in a form', () => {
   const person = { type: 'object', properties: { age: { type: 'integer' } }, required: ['age'] }
   const form = (schema: Json) => ({ response_format: { type: 'json_schema', json_schema: { name: 'person', schema } } })
 
-  test('Responses in a form are structured output where the model has it.', () => {
+  test('A response by a schema is structured output where the model has it.', () => {
     expect(sent({ ...form(person), reasoning_effort: 'low' }, { model: 'claude-opus-4-8' })).toMatchObject({
       output_config: {
         format: { type: 'json_schema', schema: { ...person, additionalProperties: false } },
@@ -154,7 +154,7 @@ describe('answers in a form', () => {
     })
   })
 
-  test('Responses in a form are the call of a tool where it has not.', () => {
+  test('A response by a schema is the call of a tool where the model has no structured output.', () => {
     const body = sent(form(person), { model: 'claude-sonnet-4-20250514' })
     expect(body.tools).toEqual([
       { name: 'tollgate_answer', description: 'Gives the answer, in this form.', input_schema: person },
@@ -162,13 +162,13 @@ describe('answers in a form', () => {
     expect(body.tool_choice).toEqual({ type: 'tool', name: 'tollgate_answer', disable_parallel_tool_use: true })
   })
 
-  test("Responses in a form leave the caller's own tools a turn before.", () => {
+  test("A response by a schema leaves the caller's own tools a turn before.", () => {
     const body = sent({ ...form(person), tools: [ADD] }, { model: 'claude-sonnet-4-20250514' })
     expect((body.tools as Json[]).map(({ name }) => name)).toEqual(['add', 'tollgate_answer'])
     expect(body.tool_choice).toEqual({ type: 'any' })
   })
 
-  test('Responses in a form are asked for in words where no schema can hold them.', () => {
+  test('A response by a schema is asked for in words where no schema can hold it.', () => {
     const plain = sent({ response_format: { type: 'json_object' } })
     expect(plain.system).toEqual([
       text(expect.stringMatching(/^Answer with one valid JSON object/) as unknown as string),
@@ -181,7 +181,7 @@ describe('answers in a form', () => {
     expect(told.system).toEqual([text('S'), text(expect.stringContaining(JSON.stringify(open)) as unknown as string)])
   })
 
-  test('Responses in a form with an open object use the tool, which is not strict.', () => {
+  test('A response by a schema with an open object uses the tool, which is not strict.', () => {
     const body = sent(form({ ...person, additionalProperties: { type: 'string' } }))
     expect(body).not.toHaveProperty('output_config')
     expect((body.tools as Json[])[0]?.name).toBe('tollgate_answer')

@@ -7,7 +7,7 @@ const MODEL = 'claude-sonnet-4-6'
 const read = (raw: unknown) => readClaudeUsage(raw, MODEL)
 
 describe("Claude's usage", () => {
-  test("Claude's usage leaves the cached out of its input, and tells how long it was written for.", () => {
+  test("Claude's usage leaves cached tokens out of its input, and tells how long they were written for.", () => {
     const raw = {
       input_tokens: 3,
       cache_read_input_tokens: 100,

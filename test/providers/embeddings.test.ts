@@ -109,14 +109,14 @@ describe('A response', () => {
     ['without embeddings', google, { embeddings: [{}] }],
     ['of another kind', openai, { choices: [] }],
     ['that is a text', huggingface, 'loading'],
-  ])('A response without embeddings is none: %s.', (_, provider, json) => {
+  ])('A response without embeddings does not count as one: %s.', (_, provider, json) => {
     expect(bodyOf(provider, json, 'float')).toBeNull()
   })
 
   test.each([
     ['Google', google, { error: { code: 429, status: 'RESOURCE_EXHAUSTED', message: 'Slow down' } }],
     ['OpenAI', openai, { error: { code: 'rate_limit_exceeded', message: 'Slow down' } }],
-  ])('A response with status 200 that is an error is one: %s.', (_, provider, json) => {
+  ])('A response with status 200 that holds an error is read as an error: %s.', (_, provider, json) => {
     expect(bodyOf(provider, json, 'float')).toMatchObject({ kind: 'rate_limit' })
   })
 })

@@ -33,7 +33,7 @@ describe.each(providerNames())('the reader of %s', (name) => {
   const stream = wireOf(name).stream(SAID, ODD)
   const answer = wireOf(name).answer(SAID)
 
-  test('A reader takes any broken stream.', () => {
+  test('A reader survives any broken stream.', () => {
     fc.assert(
       fc.property(seed, seed, (breakage, cut) => {
         const reader = provider.chat.readStream(contextFor(true))
@@ -47,7 +47,7 @@ describe.each(providerNames())('the reader of %s', (name) => {
     )
   })
 
-  test('A reader takes any broken response.', () => {
+  test('A reader survives any broken response.', () => {
     fc.assert(
       fc.property(seed, (breakage) => {
         const read = provider.chat.readResponse(broken(answer, breakage), contextFor(false))
@@ -62,7 +62,7 @@ describe.each(providerNames())('the reader of %s', (name) => {
     )
   })
 
-  test('A reader takes any broken error.', () => {
+  test('A reader survives any broken error.', () => {
     const errors = [
       '{"error":{"message":"no","type":"x","code":"y","param":"z"}}',
       '{"error":"no","code":"y"}',
@@ -160,14 +160,18 @@ describe('the product', () => {
   })
 })
 
+/** A cloud serves what it knows by its name. */
+const HOSTED: Readonly<Record<string, string>> = { bedrock: 'amazon.nova-sample-1', vertex_ai: 'gemini-sample-1' }
+
 function modelOf(name: string, upstreamUrl: string): ModelEntry {
   const path = new URL(chatProviderOf(name).baseUrl).pathname
   return {
     model_name: `broken-${name}`,
     litellm_params: {
-      model: `${name}/sample-1`,
+      model: `${name}/${HOSTED[name] ?? 'sample-1'}`,
       api_base: new URL(path, upstreamUrl).href,
       api_key: 'os.environ/SCRIPTED_API_KEY',
+      ...(name === 'vertex_ai' ? { vertex_project: 'p' } : {}),
       input_cost_per_token: 0.000001,
       output_cost_per_token: 0.000002,
     },

@@ -52,7 +52,7 @@ describe('errors', () => {
     expect(read(status, [error(status, word, message, details)]).kind).toBe(kind)
   })
 
-  it('An error of Google waits as long as Google says.', () => {
+  it('An error of Google asks to wait as long as Google says.', () => {
     const info = { '@type': 'type.googleapis.com/google.rpc.RetryInfo', retryDelay: '34.4s' }
     expect(read(429, error(429, 'RESOURCE_EXHAUSTED', 'slow down', [info])).retryAfterMs).toBe(34_400)
     expect(read(429, error(429, 'RESOURCE_EXHAUSTED', 'slow down'), { 'retry-after': '7' }).retryAfterMs).toBe(7_000)
@@ -73,7 +73,7 @@ describe('errors', () => {
     expect(ours.internal).toBe('PERMISSION_DENIED  Key [key] of [project] was suspended')
   })
 
-  it('Any body is an error.', () => {
+  it('Any body of a failed response is read as an error.', () => {
     for (const body of ['', '<html>', 'null', '[]', '{"error":"x"}', '{"error":{"details":[null,7]}}']) {
       expect(google.readError(502, {}, Buffer.from(body)).kind).toBe('failed')
     }

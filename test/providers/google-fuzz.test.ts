@@ -161,7 +161,7 @@ describe('mutated streams', () => {
     )
   })
 
-  it('Mutated streams of values of the wrong kind too.', () => {
+  it('Streams with values of the wrong kind are read to their end too.', () => {
     fc.assert(
       fc.property(fc.array(twisted, { minLength: 1, maxLength: 4 }), (chunks) => {
         readAll(streamOf(chunks), 1_000)
@@ -185,7 +185,7 @@ describe('mutated streams', () => {
 })
 
 describe('odd requests', () => {
-  it('Odd requests are refused or translated, never a crash.', () => {
+  it('Odd requests are refused or translated, and never crash.', () => {
     const value = fc.jsonValue({ maxDepth: 3 })
     const message = fc.record(
       {

@@ -73,7 +73,7 @@ describe('media', () => {
     expect(google.chat.mediaTokens('gemini-2.5-flash')(part)).toEqual(size)
   })
 
-  it('Media for Google are whole pictures and larger pages from generation 3 on.', () => {
+  it('From generation 3 on, media for Google are counted by whole pictures and larger pages.', () => {
     const tokens = google.chat.mediaTokens('gemini-3-flash-preview')
     expect([tokens(image(png(4_032, 3_024))), tokens(file(data('application/pdf', document(3))))]).toEqual([
       exactly(1_120),

@@ -81,7 +81,7 @@ describe('a plain frame', () => {
     ['half an escape', frame('"text": "a\\u12"')],
     ['a very long text', frame(`"text": "${'x'.repeat(20_000)}"`)],
     ['nothing', ''],
-  ])('A plain frame is none with %s.', (_, whole) => {
+  ])('A frame with %s is not a plain frame.', (_, whole) => {
     expect(readPlainFrame(whole)).toBeNull()
   })
 })

@@ -11,7 +11,7 @@ const refused = (json: Json, model = 'gemini-2.5-flash') =>
     .map(({ param, droppable }) => [param, droppable])
 
 describe('members', () => {
-  it('Ordinary requests are refused nothing.', () => {
+  it('Nothing of an ordinary request is refused.', () => {
     expect(
       refused({
         stream: true,
@@ -61,7 +61,7 @@ describe('members', () => {
     ])
   })
 
-  it('What a generation can do is not refused to it.', () => {
+  it('A generation of models is not refused what it can do.', () => {
     expect(refused({ presence_penalty: 0.1 }, 'gemini-2.0-flash')).toEqual([])
     expect(refused({ tools: TOOLS, response_format: { type: 'json_object' } }, 'gemini-3-flash-preview')).toEqual([])
     expect(refused({ reasoning_effort: 'none' }, 'gemini-2.5-pro')).toEqual([['reasoning_effort', true]])

@@ -38,7 +38,7 @@ describe('where it goes', () => {
     expect(prepared({ stream: true }).path).toBe('/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse')
   })
 
-  it('A name never leads to another path.', () => {
+  it('The name of a model never leads to another path.', () => {
     expect(prepared({}, { model: 'models/../../x?y' }).path).toBe('/v1beta/models/..%2F..%2Fx%3Fy:generateContent')
     expect(prepared({}, { model: 'models/gemini-2.5-pro' }).path).toBe('/v1beta/models/gemini-2.5-pro:generateContent')
   })
@@ -70,7 +70,7 @@ describe('messages', () => {
     ])
   })
 
-  it('Consecutive roles are one content, empty texts none, and the user comes first.', () => {
+  it('Consecutive messages of a role become one content, empty texts are left out, and the user comes first.', () => {
     expect(contents([USER, { role: 'user', name: 'bob', content: '' }, { role: 'user', content: 'Bye' }])).toEqual([
       { role: 'user', parts: [{ text: 'Hello' }, { text: 'Bye' }] },
     ])

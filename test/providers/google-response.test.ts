@@ -29,7 +29,7 @@ const message = (parts: Json[], more: Json = {}) =>
   choiceOf({ content: { parts, role: 'model' }, finishReason: 'STOP', ...more })?.message
 
 describe('a whole answer', () => {
-  it('A whole response is a chat completion with our price.', () => {
+  it('A whole response becomes a chat completion with our price.', () => {
     const body = {
       candidates: [
         { content: { parts: [{ text: 'Hel' }, { text: 'lo' }], role: 'model' }, finishReason: 'STOP', index: 0 },
@@ -200,7 +200,7 @@ describe('a whole answer', () => {
     expect(read({ ...body, usageMetadata: { promptTokenCount: 4, totalTokenCount: 4 } }).reading.consistent).toBe(false)
   })
 
-  it('What is no answer is none, and an error is one.', () => {
+  it('A body that is not a response does not count as one, and an error is read as an error.', () => {
     for (const body of ['', 'null', '[]', '{}', '{"candidates":[]}', '<html>']) {
       expect(google.chat.readResponse(Buffer.from(body), CONTEXT)).toBeNull()
     }

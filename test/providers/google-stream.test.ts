@@ -72,7 +72,7 @@ describe('a stream', () => {
     chunk([{ text: '', thoughtSignature: 'AAAA' }], usage(9, 6, 12), { finishReason: 'STOP' }),
   ].join('')
 
-  it('A stream is chunks of OpenAI with one role, one finish reason, and no usage.', () => {
+  it('A stream becomes chunks of OpenAI with one role, one finish reason, and no usage.', () => {
     const result = play([stream])
     const head = { id: 'r1', object: 'chat.completion.chunk', created: 1_700_000_000, model: 'gemini' }
     const one = (delta: Json, finish_reason: string | null = null) => ({
@@ -200,7 +200,7 @@ describe('a stream', () => {
     expect([finishes(result), result.done, result.reader.reading.usage?.input]).toEqual([['stop'], true, 9])
   })
 
-  it('A call that made no sense is no empty success.', () => {
+  it('A malformed call is an error, not an empty success.', () => {
     const result = play([
       frame({
         candidates: [{ finishReason: 'MALFORMED_FUNCTION_CALL', finishMessage: 'print(' }],
@@ -250,7 +250,7 @@ describe('a stream', () => {
     )
   })
 
-  it('Sources come with the end.', () => {
+  it('Sources come at the end of a stream.', () => {
     const groundingMetadata = {
       webSearchQueries: ['q'],
       groundingChunks: [{ web: { uri: 'https://x.example', title: 'X' } }],

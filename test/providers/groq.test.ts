@@ -142,7 +142,7 @@ describe('a request to Groq', () => {
     [{ n: 1, logprobs: false, logit_bias: null, temperature: 0, seed: 1, user: 'u' }, []],
     [{ logprobs: true, top_logprobs: 2 }, ['top_logprobs', 'logprobs']],
     [{ logit_bias: { 7: 1 }, store: true, metadata: {} }, ['logit_bias', 'metadata', 'store']],
-  ])('A request to Groq can’t hold all of %j: %j.', (json, params) => {
+  ])('A request to Groq with %j names what Groq does not take: %j.', (json, params) => {
     const refused = groq.chat.refuses(json, MODEL)
     expect(refused.map(({ param }) => param)).toEqual(params)
     expect(refused.every(({ droppable }) => droppable)).toBe(true)

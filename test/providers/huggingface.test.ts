@@ -92,7 +92,7 @@ test.each([
   ['tool_use', 'tool_calls'],
   ['STOP', 'stop'],
   ['something new', 'stop'],
-])('A response that ended with %s ended with %s.', (reason, shown) => {
+])('A finish reason of %s is shown as %s.', (reason, shown) => {
   const choices = [{ index: 0, message: { role: 'assistant', content: 'x' }, finish_reason: reason }]
   const answer = huggingface.chat.readResponse(Buffer.from(JSON.stringify({ choices, usage: USAGE })), context)
   if (answer === null || 'kind' in answer) throw new Error('this is an answer')

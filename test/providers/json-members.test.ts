@@ -27,7 +27,7 @@ describe('members of an object', () => {
     ])
   })
 
-  test.each(['{}', ' { } ', '{\n}'])('Members of an object are none in %j.', (text) => {
+  test.each(['{}', ' { } ', '{\n}'])('No members are found in %j.', (text) => {
     expect(objectMembers(Buffer.from(text))).toEqual([])
   })
 
@@ -46,7 +46,7 @@ describe('members of an object', () => {
     ['{"constructor":1,"__proto__":2}', null],
     ['{"__proto__":1,"__proto__":2}', ['__proto__']],
     ['{"":0,"":1}', ['']],
-  ])('Members of an object that stand twice are told, at any depth: %s.', (text, path) => {
+  ])('Members of an object that stand twice are reported, at any depth: %s.', (text, path) => {
     expect(duplicateMember(Buffer.from(text))).toEqual(path)
     // The cheap sign of it: fewer members were parsed than stand in the text.
     const scan = createJsonScan({ depth: 9, values: 99 }, (limit) => expect.fail(limit))

@@ -208,7 +208,7 @@ describe('usage', () => {
     )
   })
 
-  test('Usage beside an empty delta after the finish, takes the frame with it.', () => {
+  test('Usage beside an empty delta after the finish takes the frame with it.', () => {
     const beside = frame(
       `"choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}],"usage":{${COUNTS}}`,
     )
@@ -226,7 +226,7 @@ describe('usage', () => {
     expect(reader.outputText()).toBe('a')
   })
 
-  test('Usage that does not add up is told.', () => {
+  test('Usage that does not add up is marked.', () => {
     const { reader } = read(
       content('a') + finish() + usage('"prompt_tokens":35,"completion_tokens":12,"total_tokens":109') + DONE,
     )
@@ -413,7 +413,7 @@ describe('a finish reason', () => {
     expect(reader.finishReasons).toEqual([ours])
   })
 
-  test('A finish reason of an error is one.', () => {
+  test('A finish reason that stands for an error is read as an error.', () => {
     const { out, error } = read(content('a') + frame('"choices":[{"index":0,"delta":{},"finish_reason":"error"}]'))
     expect(out).toBe(content('a'))
     expect(error?.kind).toBe('failed')

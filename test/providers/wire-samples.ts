@@ -7,6 +7,7 @@ import { NO_CUTS } from '../../providers/cut-texts.ts'
 import { objectMembers } from '../../providers/json-members.ts'
 import type { ResponseContext } from '../../providers/provider.ts'
 import { NO_USAGE, type Usage } from '../../providers/usage.ts'
+import { eventMessage } from '../support/aws.ts'
 
 export interface Said {
   thoughts: readonly string[]
@@ -70,7 +71,8 @@ export const MODEL = 'sample-1'
 /** Who is not named here speaks OpenAI's dialect as OpenAI does. */
 export function wireOf(provider: string): Wire {
   if (provider === 'anthropic') return anthropicWire
-  if (provider === 'gemini') return geminiWire
+  if (provider === 'bedrock') return converseWire
+  if (provider === 'gemini' || provider === 'vertex_ai') return geminiWire
   return openAiWire(OPENAI_USAGE[provider] ?? openAiUsage)
 }
 
@@ -256,6 +258,61 @@ function geminiEnd({ finish }: Said): string {
 
 function geminiCall({ tool }: Said): object[] {
   return tool === null ? [] : [{ functionCall: { name: tool.name, args: JSON.parse(tool.arguments) } }]
+}
+
+/** Bedrock's Converse, which models of every maker but Anthropic's are asked by. */
+const converseUsage: UsageOf = ({ input, cacheRead, cacheWrite, output }) => ({
+  inputTokens: input,
+  outputTokens: output,
+  totalTokens: input + cacheRead + cacheWrite + output,
+  cacheReadInputTokens: cacheRead,
+  cacheWriteInputTokens: cacheWrite,
+})
+const CONVERSE_ENDS = { stop: 'end_turn', length: 'max_tokens', tool_calls: 'tool_use' }
+
+const converseWire: Wire = {
+  usage: converseUsage,
+  meaning: (counts) => plainMeaning({ ...counts, reasoning: 0 }),
+  stream(said) {
+    const event = (name: string, body: object) =>
+      eventMessage({ ':event-type': name, ':message-type': 'event' }, JSON.stringify({ ...body, p: 'abc' }))
+    const deltas = (contentBlockIndex: number, list: readonly object[]) => [
+      ...list.map((delta) => event('contentBlockDelta', { contentBlockIndex, delta })),
+      event('contentBlockStop', { contentBlockIndex }),
+    ]
+    const { tool } = said
+    const start = { toolUse: { toolUseId: 'tooluse_1', name: tool?.name } }
+    return Buffer.concat([
+      event('messageStart', { role: 'assistant' }),
+      ...deltas(
+        0,
+        said.thoughts.map((text) => ({ reasoningContent: { text } })),
+      ),
+      ...deltas(
+        1,
+        said.text.map((text) => ({ text })),
+      ),
+      ...(tool === null ? [] : [event('contentBlockStart', { contentBlockIndex: 2, start })]),
+      ...(tool === null ? [] : deltas(2, [{ toolUse: { input: tool.arguments } }])),
+      event('messageStop', { stopReason: CONVERSE_ENDS[said.finish] }),
+      event('metadata', { usage: converseUsage(said.counts), metrics: { latencyMs: 9 } }),
+    ])
+  },
+  answer(said) {
+    const { tool } = said
+    const input = tool === null ? {} : JSON.parse(tool.arguments)
+    const call = tool === null ? [] : [{ toolUse: { toolUseId: 'tooluse_1', name: tool.name, input } }]
+    return converseAnswer(
+      [{ text: said.text.join('') }, ...call],
+      converseUsage(said.counts),
+      CONVERSE_ENDS[said.finish],
+    )
+  },
+  answerWith: (usage) => converseAnswer([{ text: 'Hello' }], usage, 'end_turn'),
+}
+
+function converseAnswer(content: readonly object[], usage: unknown, stopReason: string): Buffer {
+  return json({ output: { message: { role: 'assistant', content } }, stopReason, usage, metrics: { latencyMs: 9 } })
 }
 
 const geminiWire: Wire = {

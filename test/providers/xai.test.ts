@@ -92,7 +92,7 @@ describe('a request to xAI', () => {
     ['grok-4-fast-non-reasoning', { stop: 'x' }, []],
     ['grok-3', { logit_bias: { 5: 1 } }, ['logit_bias']],
     ['grok-4', { stop: null, temperature: 0.2, n: 2 }, []],
-  ])('A request to xAI of %s can’t hold %j: %j.', (model, json, params) => {
+  ])('A request to xAI of %s with %j names what xAI does not take: %j.', (model, json, params) => {
     expect(refused(json, model)).toEqual(params)
   })
 

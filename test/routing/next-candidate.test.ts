@@ -15,40 +15,55 @@ describe('After a failure', () => {
   const mine = own('mine')
   const mineElsewhere = own('mine elsewhere')
   const another = own('another key', 'other')
+  type Candidate = ReturnType<typeof own> | ReturnType<typeof platform>
 
-  test.each(ALL)('After a failure of the kind %s, candidates of the platform are tried in turn.', (kind) => {
-    expect(nextCandidate(kind, first, [first, second], true)).toBe(second)
-    expect(nextCandidate(kind, second, [first, second], true)).toBe(first)
-    expect(nextCandidate(kind, first, [first], true)).toBe(first)
+  /** The failed one had the request, as had those before it. */
+  const next = (kind: ProviderErrorKind, failed: Candidate, candidates: Candidate[], mayRetry = true) => {
+    const spent = new Set(candidates.slice(0, candidates.indexOf(failed) + 1))
+    return nextCandidate(kind, failed, { candidates, spent, mayRetry })
+  }
+
+  test.each(ALL)('After a failure of the kind %s, candidates of the platform are tried in turn, each once.', (kind) => {
+    expect(next(kind, first, [first, second])).toBe(second)
+    expect(next(kind, second, [first, second])).toBeNull()
+    expect(next(kind, first, [first])).toBeNull()
+    expect(next(kind, first, [first, second], false)).toBeNull()
+  })
+
+  test('After a failure, those that got no connection are tried again, the last one last.', () => {
+    const asked = { candidates: [first, second], mayRetry: true }
+    expect(nextCandidate('failed', second, { ...asked, spent: new Set([second]) })).toBe(first)
+    expect(nextCandidate('unreachable', second, { ...asked, spent: new Set<Candidate>() })).toBe(first)
+    expect(nextCandidate('unreachable', second, { ...asked, spent: new Set([first]) })).toBe(second)
   })
 
   test.each(['overloaded', 'failed', 'unreachable'] as const)(
-    'After a failure of the kind %s, the caller’s own account is asked again, never the platform’s.',
+    'After a failure of the kind %s, the caller’s own account is asked elsewhere, never the platform’s.',
     (kind) => {
-      expect(nextCandidate(kind, mine, [mine, first], true)).toBe(mine)
-      expect(nextCandidate(kind, mine, [mine, mineElsewhere, first], true)).toBe(mineElsewhere)
+      expect(next(kind, mine, [mine, first])).toBeNull()
+      expect(next(kind, mine, [mine, mineElsewhere, first])).toBe(mineElsewhere)
     },
   )
 
   test.each(['auth', 'quota'] as const)(
     'After a failure of the kind %s, the same key is not tried elsewhere.',
     (kind) => {
-      expect(nextCandidate(kind, mine, [mine, mineElsewhere, first], true)).toBe(first)
-      expect(nextCandidate(kind, mine, [mine, another, first], true)).toBe(another)
-      expect(nextCandidate(kind, mine, [mine, mineElsewhere], true)).toBe(mine)
+      expect(next(kind, mine, [mine, mineElsewhere, first])).toBe(first)
+      expect(next(kind, mine, [mine, another, first])).toBe(another)
+      expect(next(kind, mine, [mine, mineElsewhere])).toBeNull()
     },
   )
 
-  test('After a failure of a rate limit, the same key may do for another model.', () => {
-    expect(nextCandidate('rate_limit', mine, [mine, mineElsewhere, first], true)).toBe(mineElsewhere)
+  test('After a rate limit, the same key may serve another model.', () => {
+    expect(next('rate_limit', mine, [mine, mineElsewhere, first])).toBe(mineElsewhere)
   })
 
   test('After a failure without tries left, only the platform’s account follows the caller’s.', () => {
-    expect(nextCandidate('auth', mine, [mine, another, first], false)).toBe(first)
+    expect(next('auth', mine, [mine, another, first], false)).toBe(first)
   })
 
   test('After a failure of the platform’s account, the caller’s is not asked again.', () => {
-    expect(nextCandidate('auth', first, [mine, first], true)).toBe(first)
+    expect(next('auth', first, [mine, first])).toBeNull()
   })
 })
 
@@ -57,26 +72,17 @@ test('The caller’s own account comes first, each side in the order it had.', (
   expect(ownAccountFirst([a, b, c, d])).toEqual([b, d, a, c])
 })
 
-describe('The wait before the next attempt', () => {
-  const failed = (kind: ProviderErrorKind, retryAfterMs: number | null = null) => ({ kind, retryAfterMs })
-
+describe('The wait before a place that gave no connection is asked again', () => {
   test.each([
-    ['a quarter of a second before the first retry', failed('failed'), false, 0, 250],
-    ['twice as long before each later one', failed('overloaded'), false, 2, 1_000],
-    ['as long as the provider says', failed('rate_limit', 1_500), false, 0, 1_500],
-    ['none where another is asked', failed('rate_limit', 60_000), true, 0, 0],
-    ['none where another key is tried', failed('auth'), true, 0, 0],
-  ])('The wait before the next attempt is %s.', (_, failure, isElsewhere, tries, wait) => {
-    expect(waitBefore(failure, isElsewhere, tries)).toBe(wait)
-  })
-
-  test.each([
-    ['a pause of more than five seconds', failed('rate_limit', 5_001), false, 0],
-    ['a backoff of more than five seconds', failed('failed'), false, 5],
-    ['a time-out, which may have been paid for', failed('timeout'), true, 0],
-    ['a bad request', failed('bad_request'), true, 0],
-    ['a key that was rejected, at the same candidate', failed('auth'), false, 0],
-  ])('The wait before the next attempt ends the attempts after %s.', (_, failure, isElsewhere, tries) => {
-    expect(waitBefore(failure, isElsewhere, tries)).toBeNull()
-  })
+    ['an eighth of a second at least', 0, 0, 0, 125],
+    ['a quarter of a second at most', 0, 0, 1, 250],
+    ['twice as long before each later time', 2, 0, 1, 1_000],
+    ['as long as the operator says', 0, 2_000, 1, 2_000],
+    ['no more than five seconds', 6, 0, 0.5, null],
+  ] as const)(
+    'The wait before a place that gave no connection is asked again is %s.',
+    (_, tries, least, random, wait) => {
+      expect(waitBefore(tries, least, random)).toBe(wait)
+    },
+  )
 })

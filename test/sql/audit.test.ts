@@ -54,6 +54,12 @@ const journal = (kind: string, columns: string, values: string) =>
 const entry = (callId: string, user: string, credits: number) =>
   `insert into credit_usage_attribution (call_id, org_id, user_id, credits_used, service_type)
     values ('${callId}', '${orgId}', '${user}', ${credits}, 'llm_inference')`
+/** What the trigger adds to the sums by day for such a row. */
+const counted = (user: string, credits: number) => sums('deltas', ['user_id', 'key_id'], [user, ''], credits)
+const sums = (table: string, columns: string[], values: string[], credits: number) =>
+  `insert into tollgate.usage_${table} (day, org_id, service_type, model, provider, calls, failed_calls, credits, api_cost, input_tokens,
+      cached_tokens, output_tokens${columns.map((column) => `, ${column}`).join('')})
+    values ('2030-03-01', '${orgId}', 'llm_inference', '', '', 1, 0, ${credits}, 0, 0, 0, 0${values.map((value) => `, '${value}'`).join('')})`
 const limit = (kind: string, change: string) =>
   `update tollgate.ledger_limits set ${change} where kind = '${kind}' and id = '${keyId}'`
 /** A correction that gives two credits back, in the journal and in the balances. */
@@ -145,6 +151,7 @@ const WRONGS: Wrong[] = [
     finding: 'a charge belongs to a user without an allocation',
     statements: () => [
       entry(strange, 'nobody', 7),
+      counted('nobody', 7),
       pool('used_credits = used_credits + 7, allocated_credits = allocated_credits + 7'),
       journal('allocate', 'pool_allocated', '7'),
     ],
@@ -200,6 +207,7 @@ const WRONGS: Wrong[] = [
     finding: 'an open hold is already charged',
     statements: () => [
       entry(running, 'alice', 3),
+      counted('alice', 3),
       pool('used_credits = used_credits + 3'),
       alice('used_credits = used_credits + 3'),
     ],
@@ -239,6 +247,19 @@ const WRONGS: Wrong[] = [
     callId: () => settled,
     stored: '-2',
     recomputed: null,
+  },
+  {
+    finding: 'the sums by day of a user are not the charges',
+    statements: () => [sums('days', ['user_id', 'key_id'], ['alice', ''], 5)],
+    userId: 'alice',
+    stored: '57',
+    recomputed: '52',
+  },
+  {
+    finding: 'the sums by day of an organization are not the charges',
+    statements: () => [sums('organization_days', [], [], 5)],
+    stored: '57',
+    recomputed: '52',
   },
   {
     finding: 'credits and dollars of a charge differ',

@@ -40,7 +40,7 @@ describe('the books', () => {
     expect(['23001', '23503']).toContain(error.code)
   })
 
-  test('Journal what was bought and handed out, by whom.', async () => {
+  test('The books journal what was bought and handed out, and by whom.', async () => {
     const org = await db.seedOrganization({ credits: 100, users: { alice: 50 } })
     await db.pool.query('select add_credits_to_pool($1, 7, 0.50)', [org.id])
     await db.pool.query("select allocate_credits_to_user($1, 'bob', 20, 'alice')", [org.id])

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { renewSubscriptions, sweepPeriods } from '../../src/billing/sweep-periods.ts'
 import { balances, close, hold, refusal, touch } from '../support/books.ts'
 import { useDatabase } from '../support/database.ts'
 
@@ -254,5 +255,128 @@ describe('a refresh of the pool', () => {
     await touch(db.pool, id)
     expect(await total(id)).toBe(expected)
     expect(await dates(id)).toMatchObject({ refresh: '2030-03-15T00:00:00' })
+  })
+
+  test('A refresh of the pool that was due before its plan ended is given, though nothing touched the pool until then.', async () => {
+    await db.setNow('2030-01-15T00:00:00Z')
+    const id = await refreshed(40, '2030-02-15T00:00:00Z')
+    await db.setNow('2030-04-20T00:00:00Z')
+    await db.pool.query("update organization_subscriptions set status = 'canceled' where org_id = $1", [id])
+    expect(await total(id)).toBe('220')
+    expect(await dates(id)).toMatchObject({ refresh: '2030-05-15T00:00:00' })
+  })
+
+  test.each([
+    [
+      'begins',
+      `insert into organization_subscriptions (org_id, subscription_plan, status) values ($1, 'platform', 'trialing')`,
+    ],
+    ['goes on', `update organization_subscriptions set status = 'active' where org_id = $1`],
+  ])('Months without a plan are not made up for by a refresh of the pool when one %s.', async (_, change) => {
+    await db.setNow('2030-01-15T00:00:00Z')
+    const id = await refreshed(40, '2030-02-15T00:00:00Z')
+    await db.pool.query("update organization_subscriptions set status = 'canceled' where org_id = $1", [id])
+    await db.setNow('2030-04-20T00:00:00Z')
+    await db.pool.query(change, [id])
+    expect(await total(id)).toBe('100')
+    await db.setNow('2030-05-15T00:00:00Z')
+    await touch(db.pool, id)
+    expect(await total(id)).toBe('140')
+  })
+})
+
+describe('in a time zone', () => {
+  const inZone = async (zone: string, work: () => Promise<void>) => {
+    const { rows } = await db.pool.query('select tollgate.ledger_set_time_zone($1) as changed', [zone])
+    expect(rows).toEqual([{ changed: true }])
+    try {
+      await work()
+    } finally {
+      await db.pool.query("select tollgate.ledger_set_time_zone('UTC')")
+    }
+  }
+
+  test.each([
+    // Days of 23 and 25 hours.
+    ['day', '2030-03-31T10:00:00Z', '2030-03-30T23:00:00Z', '2030-03-31T22:00:00Z'],
+    ['day', '2030-10-27T10:00:00Z', '2030-10-26T22:00:00Z', '2030-10-27T23:00:00Z'],
+    ['month', '2030-06-30T22:30:00Z', '2030-06-30T22:00:00Z', '2030-07-31T22:00:00Z'],
+  ])('In a time zone a %s at %s begins at %s and ends at %s.', async (window, at, starts, ends) => {
+    await inZone('Europe/Berlin', async () => {
+      const { rows } = await db.pool.query(
+        'select tollgate.ledger_window_start($1, $2) as starts, tollgate.ledger_window_end($1, $2) as ends',
+        [window, at],
+      )
+      expect(rows).toEqual([{ starts: new Date(starts), ends: new Date(ends) }])
+    })
+  })
+
+  test.each([
+    ['daily', '2030-03-30T07:00:00Z', '2030-03-31T06:00:00Z'],
+    ['weekly', '2030-03-30T07:00:00Z', '2030-04-06T06:00:00Z'],
+    ['monthly', '2030-03-15T07:00:00Z', '2030-04-15T06:00:00Z'],
+  ])('In a time zone what comes back %s keeps its hour on the wall when summer begins.', async (period, at, next) => {
+    await inZone('Europe/Berlin', async () => {
+      const { rows } = await db.pool.query('select tollgate.ledger_next_date($1, $2, $2) as next', [period, at])
+      expect(rows).toEqual([{ next: new Date(next) }])
+    })
+  })
+
+  test('In a time zone that nobody knows nothing begins: it is refused and the old one stays.', async () => {
+    expect((await refusal(db.pool.query("select tollgate.ledger_set_time_zone('Europe/Nowhere')"))).code).toBe('22023')
+    const { rows } = await db.pool.query('select tollgate.ledger_time_zone() as zone')
+    expect(rows).toEqual([{ zone: 'UTC' }])
+  })
+})
+
+describe('what is due and nobody touches', () => {
+  test('What is due and nobody touches is done by the sweep, once, though two run at the same time.', async () => {
+    await db.setNow('2030-03-10T08:00:00Z')
+    const idle = await db.seedOrganization({ credits: 1_000, users: { alice: 100, bob: 50 } })
+    await deduct(idle.id, 70)
+    await deduct(idle.id, 50, 'bob')
+    await db.pool.query(
+      `update organization_credit_pools set monthly_refresh_amount = 500, next_refresh_date = '2030-04-01T00:00:00Z' where org_id = $1`,
+      [idle.id],
+    )
+    await db.setNow('2030-06-15T00:00:00Z')
+    const swept = await Promise.all([sweepPeriods(db.database), sweepPeriods(db.database)])
+    expect(Math.max(...swept)).toBeGreaterThanOrEqual(3)
+    expect(await balances(db.pool, idle.id)).toMatchObject({
+      pool: { total: '2500', allocated: '270', used: '120' },
+      users: { alice: { used: '0' }, bob: { used: '0' } },
+    })
+    // All of it: what is due after the sweep is nothing.
+    expect(await sweepPeriods(db.database)).toBe(0)
+    const rows = await journal(idle.id)
+    expect(rows).toHaveLength(3)
+    expect(rows).toContainEqual({ kind: 'refresh', total: '1500', allocated: '0', used: '0' })
+    await touch(db.pool, idle.id)
+    expect(await journal(idle.id)).toHaveLength(3)
+  })
+
+  test('The sweep moves a subscription that nobody touches to the period in which now lies, counted from the old end.', async () => {
+    await db.setNow('2030-03-01T00:00:00Z')
+    const org = await db.seedOrganization({ credits: 1, users: { alice: 1 } })
+    const period = async () => {
+      const { rows } = await db.pool.query<{ starts: Date; ends: Date }>(
+        'select current_period_start as starts, current_period_end as ends from organization_subscriptions where org_id = $1',
+        [org.id],
+      )
+      return [rows[0]?.starts.toISOString().slice(0, 10), rows[0]?.ends.toISOString().slice(0, 10)]
+    }
+    await db.pool.query('update organization_subscriptions set current_period_end = $2 where org_id = $1', [
+      org.id,
+      '2030-03-31T00:00:00Z',
+    ])
+    await db.setNow('2030-03-30T23:59:59Z')
+    await renewSubscriptions(db.database)
+    expect(await period()).toEqual(['2030-03-01', '2030-03-31'])
+    await db.setNow('2030-03-31T00:00:00Z')
+    await Promise.all([renewSubscriptions(db.database), renewSubscriptions(db.database)])
+    expect(await period()).toEqual(['2030-03-31', '2030-04-30'])
+    await db.setNow('2030-08-01T00:00:00Z')
+    await renewSubscriptions(db.database)
+    expect(await period()).toEqual(['2030-07-29', '2030-08-28'])
   })
 })

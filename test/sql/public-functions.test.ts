@@ -21,7 +21,7 @@ async function attribution(organizationId: string): Promise<unknown[]> {
 }
 
 describe('the functions callers use from SQL', () => {
-  test('There is one of each function that callers use from SQL, with the names of its parameters, and it answers a boolean.', async () => {
+  test('There is one of each function that callers use from SQL, with the names of its parameters, and it returns a boolean.', async () => {
     const { rows } = await db.pool.query(
       `select proname as name, pg_get_function_arguments(oid) as arguments, prorettype::regtype::text as result, prosecdef
       from pg_proc where proname in
@@ -66,7 +66,7 @@ describe('the functions callers use from SQL', () => {
     ['5000.000001', false],
     [5_001, false],
     [0, true],
-  ])('S1: has_sufficient_credits for %s of 5000 answers %s.', async (needed, expected) => {
+  ])('S1: has_sufficient_credits for %s of 5000 returns %s.', async (needed, expected) => {
     const org = await seed()
     expect(await value('SELECT has_sufficient_credits($1,$2,$3)', [org.id, 'alice', needed])).toBe(expected)
   })

@@ -43,7 +43,7 @@ async function seeded(): Promise<Deduction> {
 const entries = async (org: string) => (await balances(db.pool, org)).entries
 
 describe('the same deduction under the same request id', () => {
-  test('The same deduction under the same request id is one charge for ten minutes, and answers true each time.', async () => {
+  test('The same deduction under the same request id is one charge for ten minutes, and returns true each time.', async () => {
     const call = await seeded()
     expect(await deduct(call)).toBe(true)
     expect(await deduct({ ...call, metadata: { a: 1, b: 2 } })).toBe(true)
@@ -73,7 +73,7 @@ describe('the same deduction under the same request id', () => {
     expect(await balances(db.pool, call.org)).toMatchObject({ users: { alice: { used: '50' } }, entries: 1 })
   })
 
-  test('The same deduction under the same request id answers true even when nothing is left to charge.', async () => {
+  test('The same deduction under the same request id returns true even when nothing is left to charge.', async () => {
     const call = { ...(await seeded()), amount: 500 }
     await deduct(call)
     expect(await deduct(call)).toBe(true)

@@ -16,6 +16,7 @@ export interface CallRow {
   outcome: string | null
   request_id: string | null
   service_name: string | null
+  service_type: string | null
   details: Record<string, unknown>
 }
 
@@ -26,6 +27,30 @@ export async function rowsOf(pool: pg.Pool, orgId: string): Promise<CallRow[]> {
     [orgId],
   )
   return rows
+}
+
+export interface ChargedRow {
+  outcome: string | null
+  provenance: string | null
+  charge: string
+}
+
+/** How the calls of an organization ended, and what they were charged. */
+export async function chargesOf(pool: pg.Pool, orgId: string): Promise<(ChargedRow & Pick<CallRow, 'service_type'>)[]> {
+  return (await rowsOf(pool, orgId)).map(({ outcome, provenance, credits_used, service_type }) => {
+    return { outcome, provenance, charge: credits_used, service_type }
+  })
+}
+
+/** A settlement that took longer than its response waited is still on its way. */
+export async function expectBooked(pool: pg.Pool, orgId: string, rows: readonly unknown[]): Promise<void> {
+  await vi.waitFor(
+    async () => {
+      const booked = (await chargesOf(pool, orgId)).map(({ service_type: _, ...row }) => row)
+      expect(booked).toEqual(rows)
+    },
+    { timeout: 5_000, interval: 20 },
+  )
 }
 
 /** The one row of a call. Fails where there are none or several. */

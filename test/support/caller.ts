@@ -14,7 +14,11 @@ export function callerFor(some: Partial<Caller> & Pick<Caller, 'organizationId' 
     models: null,
     routes: null,
     limits: NO_LIMITS,
+    spenders: [],
+    hasCustomers: false,
+    aliases: null,
     plan: 'platform',
+    tier: 'founders-friend',
     isDefaultOrganization: false,
     ...some,
   }

@@ -11,7 +11,7 @@ export interface Refusal {
   fields?: Record<string, unknown>
 }
 
-/** The whole of an error answer: status, OpenAI's envelope, the string `detail`, and the ids to quote. Answers its message. */
+/** The whole of an error answer: status, OpenAI's envelope, the string `detail`, and the ids to quote. Returns its message. */
 export function expectRefusal(answer: CallAnswer, { status, code, type, param = null, fields = {} }: Refusal): string {
   const message = expect.stringMatching(/^[^\n]{10,400}[.>a-z]$/i)
   expect([answer.status, answer.json()]).toEqual([

@@ -23,6 +23,7 @@ import type {
   Settlement,
 } from '../../src/ledger/ledger.ts'
 import type { Recovered } from '../../src/ledger/recovery.ts'
+import type { SharedLimit } from '../../src/ledger/slices.ts'
 
 export const credit = 1_000_000n
 
@@ -36,6 +37,10 @@ export interface OpenOptions {
   deadAfterSeconds?: number
   /** Long unless stated, however busy the machine is; 250 in the product. */
   bookingWaitMs?: number
+  /** Nobody waits unless stated. */
+  creditWaitMs?: number
+  /** None unless stated. */
+  sharedLimit?: SharedLimit
 }
 
 export interface Trouble {
@@ -64,6 +69,8 @@ export async function openLedger(options: OpenOptions): Promise<OpenedLedger> {
     spoolDirectory,
     leases: leasesOf(options),
     bookingWaitMs: options.bookingWaitMs ?? 20_000,
+    creditWaitMs: options.creditWaitMs ?? 0,
+    sharedLimit: options.sharedLimit ?? null,
     version: 'test',
     newId() {
       lastId = randomUUID()
@@ -160,8 +167,8 @@ type Answer = { value: unknown } | { refused: { status: number; code: string } }
 export async function startLedgerProcess(options: OpenOptions): Promise<LedgerProcess> {
   const { databaseUrl, onFinish } = options
   const spoolDirectory = options.spoolDirectory ?? (await temporaryDirectory(onFinish))
-  const { bookingWaitMs } = options
-  const settings = JSON.stringify({ databaseUrl, spoolDirectory, bookingWaitMs, ...leasesOf(options) })
+  const { bookingWaitMs, creditWaitMs } = options
+  const settings = JSON.stringify({ databaseUrl, spoolDirectory, bookingWaitMs, creditWaitMs, ...leasesOf(options) })
   const program = `import { answerQuestions } from '${import.meta.url}'; await answerQuestions(${settings})`
   const child = spawn(process.execPath, ['--input-type=module', '--eval', program], {
     cwd: fileURLToPath(new URL('.', import.meta.url)),

@@ -14,12 +14,12 @@ import { loadConfig } from '../../src/config/load.ts'
 import { chatCompletions } from '../../src/endpoints/chat-completions/chat-completions.ts'
 import type { Exchange } from '../../src/http/exchange.ts'
 import { parseJsonObject } from '../../src/http/json-object.ts'
-import type { Caller } from '../../src/identity/caller.ts'
 import type { Settlement } from '../../src/ledger/ledger.ts'
 import { createPriceBook } from '../../src/metering/price.ts'
 import { createTokenizer } from '../../src/metering/tokenizer.ts'
 import { createLog } from '../../src/observe/log.ts'
 import { createRouter } from '../../src/routing/route.ts'
+import { callerFor } from './caller.ts'
 
 export interface SettledStream {
   /** Microcredits. */
@@ -101,13 +101,7 @@ function attemptOf(
   sent: Record<string, unknown> & { model: string },
 ): Attempt {
   const request = chatCompletions.read(parseJsonObject(Buffer.from(JSON.stringify(sent))))
-  const caller = {
-    organizationId: randomUUID(),
-    userId: 'alice',
-    keyId: null,
-    plan: 'platform',
-    isDefaultOrganization: false,
-  } as unknown as Caller
+  const caller = callerFor({ organizationId: randomUUID(), userId: 'alice' })
   const [routed] = createRouter(config).route(sent.model)!.candidates
   const candidate = makeCandidate(
     routed!,
@@ -125,7 +119,7 @@ function attemptOf(
   )
   const callId = randomUUID()
   const held = candidate.quote.input + candidate.quote.outputFor(candidate.wanted)
-  const granted = { callId, held, input: candidate.quote.input, remaining: 0n, keySpend: null, owner: '' }
+  const granted = { callId, held, input: candidate.quote.input, remaining: 0n, keySpend: null, quota: null, owner: '' }
   const ledger = { covers: () => true, extend: () => Promise.resolve(null) }
   return firstAttempt(
     {
@@ -133,11 +127,14 @@ function attemptOf(
       exchange: { callId, requestId: 'r', callerRequestId: null, startedAt: 0 } as unknown as Exchange,
       caller,
       request,
+      session: null,
       modelGroup: sent.model,
       hold: createCallHold(ledger, { callId, organizationId: caller.organizationId }, granted, candidate),
       candidates: [candidate],
       remote: null,
       quote: () => [candidate],
+      standIns: () => Promise.resolve([]),
+      deadline: Number.POSITIVE_INFINITY,
     },
     request.stream,
   )

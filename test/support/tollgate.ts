@@ -183,6 +183,11 @@ export function modelOn(upstreamUrl: string, name: string, params: Record<string
   }
 }
 
+/** A second deployment of the same name. */
+export function another(entry: ModelEntry): ModelEntry {
+  return { ...entry, model_info: { ...entry.model_info, id: `${entry.model_name}-another` } }
+}
+
 export interface CallAnswer {
   status: number
   headers: Headers

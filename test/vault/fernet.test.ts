@@ -24,7 +24,7 @@ const reasonOf = (token: string, keys = [key]) => {
   }
 }
 
-test.each(fixture.tokens)('$text is read.', ({ text, token }) => {
+test.each(fixture.tokens)('The Fernet token of $text is read.', ({ text, token }) => {
   expect(isFernetToken(token)).toBe(true)
   expect(openFernet(token, [key])).toBe(text)
   expect(openFernet(token, [other, key])).toBe(text)

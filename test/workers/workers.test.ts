@@ -47,7 +47,14 @@ function startWorkers(): Promise<Tollgate> {
       service_keys: [
         { name: 'batch', key: SERVICE_KEY, organization: service.id, user: 'alice', requests_per_minute: 10 },
       ],
-      limits: { credit_wait_seconds: 0, drain_seconds: 120 },
+      // Two hundred calls at once may all fall on one worker.
+      limits: {
+        credit_wait_seconds: 0,
+        drain_seconds: 120,
+        calls_per_key: 512,
+        calls_per_user: 512,
+        uploads_per_caller: 200,
+      },
     },
   })
   return startTollgate({ databaseUrl: db.url, config, flags: ['--workers', '2'] })
@@ -129,7 +136,7 @@ test('Of a limit of three calls at once three run, on both workers together, and
   }
 })
 
-test('200 calls at once with credits for 37 of them: 37 run, and both workers served.', async () => {
+test('Of 200 calls at once with credits for 37 of them 37 run, whichever worker they fall on.', async () => {
   const acme = await db.seedOrganization({ credits: 1_000, users: { alice: 111 } })
   const refused = Promise.withResolvers<void>()
   upstream.respond(chatAnswer({ model: 'exact', usage: USAGE, beforeHead: refused.promise }))
@@ -148,8 +155,6 @@ test('200 calls at once with credits for 37 of them: 37 run, and both workers se
     remaining: '0.000000',
     held: '0.000000',
   })
-  await tollgate.outputMatches(/"worker":1,.*"msg":"call"/)
-  await tollgate.outputMatches(/"worker":2,.*"msg":"call"/)
 })
 
 test('/metrics is the sum of both workers, whichever is asked.', async () => {
@@ -215,7 +220,7 @@ test('More workers than PostgreSQL has connections for are refused with the numb
   const { code, stderr } = await runCommand({ args, databaseUrl: db.url })
   expect(code).toBe(2)
   expect(stderr).toMatch(
-    /^tollgate: --workers 64 may need 1290 connections to PostgreSQL, which allows \d+\. Take --workers \d+ or fewer, or raise max_connections /m,
+    /^tollgate: --workers 64 may need 1354 connections to PostgreSQL, which allows \d+\. Take --workers \d+ or fewer, or raise max_connections /m,
   )
 })
 
@@ -228,9 +233,15 @@ test('When the primary is killed its workers finish their streams, close their h
   await tollgate.outputMatches(/"worker":2,.*THE PRIMARY IS GONE/)
   // While they still finish, anybody may have the port, alone.
   const { hostname, port } = new URL(tollgate.url)
-  const next = createServer().listen(Number(port), hostname)
-  await once(next, 'listening')
-  next.close()
+  // They say that it is gone before they have closed the port.
+  await vi.waitFor(
+    async () => {
+      const next = createServer().listen(Number(port), hostname)
+      await once(next, 'listening')
+      next.close()
+    },
+    { timeout: 10_000, interval: 20 },
+  )
   end()
   expect(await ends(calls)).toEqual(Array(12).fill(true))
   await Promise.all(pids.map(gone))

@@ -1,6 +1,6 @@
 /** The event that ends a message: why it ended, what it used, what it cost. */
 import { type Change, changeMembers, objectMembers } from '../../json-members.ts'
-import { nativeUsage } from './native-usage.ts'
+import { usageWithCost } from '../../usage-with-cost.ts'
 
 /** Of a stream that we stopped. */
 const STOPPED = Buffer.from('{"type":"message_delta","delta":{"stop_reason":"max_tokens","stop_sequence":null}}')
@@ -18,7 +18,7 @@ export function endFrame(payload: Buffer | null, { cost, usage, replaces }: Ende
   const members = objectMembers(text)
   const own = members.find(({ key }) => key === 'usage')
   const stated = own === undefined || replaces ? null : text.subarray(own.valueStart, own.end)
-  const change: Change = { key: 'usage', value: nativeUsage(stated, cost, usage).toString('utf8') }
+  const change: Change = { key: 'usage', value: usageWithCost(stated, cost, usage).toString('utf8') }
   return Buffer.concat([HEAD, changeMembers(text, members, [change]), TAIL])
 }
 

@@ -13,14 +13,20 @@ export function prepareNative(call: MessagesCall): UpstreamRequest {
   return { ...claudeTarget(call, said), body: nativeBody(call) }
 }
 
-function nativeBody({ request, model, defaults, outputCap }: MessagesCall): Buffer {
-  const { text, members, json } = request
-  const changes: Change[] = NEVER_SENT.filter((key) => Object.hasOwn(json, key)).map((key) => ({ key, remove: true }))
+function nativeBody(call: MessagesCall): Buffer {
+  const { request, model } = call
+  const changes = nativeChanges(call)
   if (model !== request.model) changes.push({ key: 'model', value: JSON.stringify(model) })
+  return changes.length === 0 ? request.text : changeMembers(request.text, request.members, changes)
+}
+
+/** What of a request can't go out as it is, whoever hosts the model; its name is left to the host. */
+export function nativeChanges({ request: { json, outputCap: own }, defaults, outputCap }: MessagesCall): Change[] {
+  const changes: Change[] = NEVER_SENT.filter((key) => Object.hasOwn(json, key)).map((key) => ({ key, remove: true }))
   for (const [key, value] of Object.entries(defaults))
     if (KNOWN_MESSAGE.members.has(key) && !Object.hasOwn(json, key)) changes.push({ key, value: JSON.stringify(value) })
-  if (outputCap !== null && outputCap < request.outputCap) changes.push(...capChanges(json, outputCap))
-  return changes.length === 0 ? text : changeMembers(text, members, changes)
+  if (outputCap !== null && outputCap < own) changes.push(...capChanges(json, outputCap))
+  return changes
 }
 
 /** Thoughts count against the cap: their budget goes down with it. */

@@ -3,9 +3,9 @@ import { asObject, parseJson } from '../../json.ts'
 import { type Change, changeMembers, objectMembers } from '../../json-members.ts'
 import type { ProviderError, ProviderResponse } from '../../provider.ts'
 import { isPaid } from '../../reading.ts'
+import { usageWithCost } from '../../usage-with-cost.ts'
 import { brokenOff, readClaudeErrorEvent } from '../errors.ts'
 import { readMessage, readReading, shownText } from '../response.ts'
-import { nativeUsage } from './native-usage.ts'
 
 /** Null where the body is neither a message nor an error. */
 export function readNativeResponse(body: Buffer, asked: string): ProviderResponse | ProviderError | null {
@@ -28,7 +28,7 @@ export function readNativeResponse(body: Buffer, asked: string): ProviderRespons
       const own = members.find(({ key }) => key === 'usage')
       const stated =
         reading.usage === null || replaces || own === undefined ? null : body.subarray(own.valueStart, own.end)
-      const changes: Change[] = [{ key: 'usage', value: nativeUsage(stated, cost, usage).toString('utf8') }]
+      const changes: Change[] = [{ key: 'usage', value: usageWithCost(stated, cost, usage).toString('utf8') }]
       if (typeof json.model === 'string' && json.model !== asked)
         changes.push({ key: 'model', value: JSON.stringify(asked) })
       return changeMembers(body, members, changes)

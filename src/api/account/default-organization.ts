@@ -1,4 +1,4 @@
-/** Where somebody with several organizations acts and pays, unless a request says it. */
+/** The organization in which a user with several acts and pays, unless a request names another. */
 import { z } from '@hono/zod-openapi'
 import { setDefaultOrganization } from '../../billing/default-organization.ts'
 import type { Database } from '../../db/connect.ts'
@@ -14,8 +14,8 @@ export function defaultOrganizationRoute(database: Database): Route {
     method: 'put',
     path: '/api/v1/account/default-organization',
     may: 'organizations:read_own',
-    summary: 'Choose the organization you act in where a request names none',
-    description: 'For who is signed in. `X-Org-ID` still names another one for a single request.',
+    summary: 'Choose the organization you act in when a request names none',
+    description: 'For people who are signed in. `X-Org-ID` still names another one for a single request.',
     body: organization,
     returns: organization,
     prepare({ caller, body: { organization_id: id } }) {

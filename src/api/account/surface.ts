@@ -1,4 +1,4 @@
-/** What callers manage of their own. */
+/** What callers manage for themselves. */
 import type { Database } from '../../db/connect.ts'
 import type { Surface } from '../surface.ts'
 import { defaultOrganizationRoute } from './default-organization.ts'

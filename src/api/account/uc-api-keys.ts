@@ -23,7 +23,7 @@ const view = z
   .openapi('UserKey')
 
 const made = view
-  .extend({ api_key: z.string().openapi({ description: 'Shown this once.' }), warning: z.string() })
+  .extend({ api_key: z.string().openapi({ description: 'Shown only once.' }), warning: z.string() })
   .openapi('NewUserKey')
 
 const body = z.object({
@@ -34,7 +34,7 @@ const body = z.object({
     .min(1)
     .max(100)
     .default(DEFAULT_PERMISSIONS)
-    .openapi({ description: 'At most what you may do yourself; docs/identity.md lists them.' }),
+    .openapi({ description: 'At most your own permissions; docs/identity.md lists them.' }),
 })
 
 export function userKeyRoutes(database: Database): Route[] {

@@ -1,4 +1,4 @@
-/** The log of changes to keys, for system administrators: newest first, page by page, never a value. */
+/** The log of changes to keys, for system administrators: newest first, page by page, without any key. */
 import { z } from '@hono/zod-openapi'
 import type { Database } from '../../db/connect.ts'
 import { listAuditEntries } from '../../vault/audit-log.ts'
@@ -6,7 +6,9 @@ import { numberInQuery } from '../number-in-query.ts'
 import { type Route, route } from '../route.ts'
 
 const query = z.object({
-  limit: numberInQuery('limit', { min: 1, max: 1_000, default: 100 }).openapi({ description: 'Entries of one page.' }),
+  limit: numberInQuery('limit', { min: 1, max: 1_000, default: 100 }).openapi({
+    description: 'How many entries a page has.',
+  }),
   before: z
     .string()
     // A bigint of PostgreSQL.
@@ -36,7 +38,7 @@ export function auditLogRoute(database: Database): Route {
     method: 'get',
     path: '/api/v1/admin/audit-log',
     may: 'audit_log:read',
-    summary: 'Every change to keys: who, when, from where, what; never a value',
+    summary: 'Every change to keys: who, when, from where, what; never the key',
     query,
     returns: z.object({ entries: z.array(entry), next: z.string().nullable() }),
     async handle({ query: { limit, before = null, subject = null } }) {

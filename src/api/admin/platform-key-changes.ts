@@ -1,4 +1,4 @@
-/** What is done with the platform's keys, whichever of their routes asks for it. */
+/** Changes the platform's keys, for every route that does so. */
 import type { Config } from '../../config/config.ts'
 import { TollgateError } from '../../http/errors.ts'
 import { hasFormat, type KeyFormat } from '../../vault/key-formats.ts'
@@ -27,7 +27,7 @@ export async function listPlatformKeys({ vault }: PlatformKeys): Promise<StoredK
   }
 }
 
-/** As calls find it; null where there is none. */
+/** The key that calls use; null where there is none. */
 export async function keyInUse({ vault, config }: PlatformKeys, { provider }: KeyFormat): Promise<KeyInUse | null> {
   const saved = await vault.find(provider, PLATFORM)
   if (saved !== null) return { apiKey: saved, source: 'database' }
@@ -49,7 +49,7 @@ export function savePlatformKey(
   return changed(format, 'update', () => vault.save(format.provider, PLATFORM, apiKey, change))
 }
 
-/** Returns whether there was one. */
+/** @returns true if there was a key to delete. */
 export function removePlatformKey({ vault }: PlatformKeys, format: KeyFormat, change: Change): Promise<boolean> {
   return changed(format, 'delete', () => vault.remove(format.provider, PLATFORM, change))
 }

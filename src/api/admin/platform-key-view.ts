@@ -1,4 +1,4 @@
-/** A key of the platform as the operator sees it: where it comes from and whether it can be used, never the key. */
+/** A platform key as the operator sees it: where it comes from and whether it can be used, never the key. */
 import { z } from '@hono/zod-openapi'
 import type { Config } from '../../config/config.ts'
 import type { KeyFormat } from '../../vault/key-formats.ts'
@@ -23,7 +23,7 @@ export const platformKey = z
 
 export type PlatformKey = z.output<typeof platformKey>
 
-/** A stored key that is switched off is not used: the environment's key is used instead. */
+/** Where the stored key is switched off, the environment's key is used. */
 export function platformKeyView(
   format: KeyFormat,
   stored: StoredKey | undefined,
@@ -45,7 +45,7 @@ export function platformKeyView(
   }
 }
 
-/** Ops-Center's screen lists it. It is this product's own key, and is changed where it is configured. */
+/** Ops-Center's screen lists the master key too. It is Tollgate's own key, and is changed where it is configured. */
 export function masterKeyView(isSet: boolean): PlatformKey {
   return {
     key_name: 'LiteLLM Master Key',

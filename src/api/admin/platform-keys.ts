@@ -1,5 +1,5 @@
 /**
- * The platform's own keys: they are listed, and changed while calls run. The next call uses the key stored here before one of the
+ * Lists the platform's own keys and changes them while calls run. The next call prefers the key stored here to one of the
  * environment; only an `api_key` of a deployment in config.yaml comes first. No response holds a key.
  */
 import { z } from '@hono/zod-openapi'
@@ -77,7 +77,7 @@ function saveRoute(deps: PlatformKeyDependencies): Route {
       key_preview: z.string(),
       next_steps: z.array(z.string()).optional(),
     }),
-    errors: { ...NO_SUCH_KEY, 400: 'The body is no JSON object, or the key is not in the format of this provider.' },
+    errors: { ...NO_SUCH_KEY, 400: 'The body is not a JSON object, or the key is not in the format of this provider.' },
     async handle({ params: { key }, body: { api_key: apiKey }, change }) {
       const format = formatNamed(key)
       const { mask } = await savePlatformKey(deps, format, apiKey, change)
@@ -111,7 +111,7 @@ function deleteRoute(deps: PlatformKeyDependencies): Route {
   })
 }
 
-/** An address in the request is tested only with a key in the request: the owner of the address could read a stored key. */
+/** An address in the request is tested only with a key in the request: whoever owns the address could read a stored key. */
 function testRoute(deps: PlatformKeyDependencies): Route {
   return route({
     method: 'post',
@@ -119,7 +119,7 @@ function testRoute(deps: PlatformKeyDependencies): Route {
     may: MAY,
     summary: 'Ask the provider whether it accepts the key',
     description:
-      'The key in use, or `api_key`. That one also at `api_base`, where that is a public address or one the operator allows.',
+      'Tests the key in use, or `api_key`. With `api_key`, `api_base` may name a public address or one that the operator allows.',
     params,
     body: z
       .object({
@@ -140,13 +140,13 @@ function testRoute(deps: PlatformKeyDependencies): Route {
     }),
     errors: {
       ...NO_SUCH_KEY,
-      400: 'The body is no JSON object, the key can not be tested, or the address may not be called.',
+      400: 'The body is not a JSON object, the key can not be tested, or the address may not be called.',
       429: 'More than 10 tests in a minute.',
     },
     async handle({ params: { key }, body: { api_key: given, api_base: apiBase }, change }) {
       const format = formatNamed(key)
       if (format === PROVISIONING) {
-        const message = 'No provider is called with the provisioning key, so none can test it.'
+        const message = 'The provisioning key is not used to call a provider, so it can not be tested.'
         throw new TollgateError(400, 'not_testable', message)
       }
       const used = given === undefined ? await keyInUse(deps, format) : { apiKey: given, source: 'request' as const }
@@ -181,7 +181,7 @@ function formatNamed(name: string): KeyFormat {
   const format = findKeyFormat(name, FORMATS)
   if (format !== null) return format
   const names = FORMATS.map((known) => known.name).join(', ')
-  throw new TollgateError(404, 'key_type_not_found', `There is no such key. There are: ${names}.`)
+  throw new TollgateError(404, 'key_type_not_found', `There is no such key. The keys are: ${names}.`)
 }
 
 function notConfigured(format: KeyFormat): TollgateError {

@@ -1,6 +1,6 @@
 /**
- * The platform's keys under the names of Ops-Center's "provider keys": its screens ask here. They are the keys of platform-keys.ts. A
- * provider's name is its id. Addresses of providers are not set here but in config.yaml: whoever could set one would be sent the key.
+ * The platform's keys under the names of Ops-Center's "provider keys", for its screens. They are the keys of platform-keys.ts. A
+ * provider's name is its id. Addresses of providers are set in config.yaml only: whoever sets an address receives the key.
  */
 import { z } from '@hono/zod-openapi'
 import { TollgateError } from '../../http/errors.ts'
@@ -23,7 +23,7 @@ const providerKey = z
     has_key: z.boolean(),
     key_source: keySource,
     enabled: z.boolean(),
-    health_status: z.literal('unknown').openapi({ description: 'Calls tell; see /metrics.' }),
+    health_status: z.literal('unknown').openapi({ description: 'Calls show the health of a provider; see /metrics.' }),
     last_tested: z.null(),
     test_status: z.null(),
     key_preview: z.string().nullable(),
@@ -72,11 +72,12 @@ function saveRoute(deps: PlatformKeyDependencies): Route {
     path: `${BASE}/keys`,
     may: MAY,
     summary: 'Store a key of the platform, by provider',
-    description: 'It is not tested by that: POST /api/v1/llm/providers/keys/test. An address in `config` is refused.',
+    description:
+      'The key is stored without a test: use POST /api/v1/llm/providers/keys/test. An address in `config` is refused.',
     body: z.object({
       provider_type: providerType,
       api_key: providerKeySchema,
-      name: z.string().max(200).nullish().openapi({ description: 'Not used: there is one key a provider.' }),
+      name: z.string().max(200).nullish().openapi({ description: 'Not used: each provider has one key.' }),
       config: z.record(z.string(), z.unknown()).nullish(),
     }),
     returns: z.object({
@@ -89,7 +90,7 @@ function saveRoute(deps: PlatformKeyDependencies): Route {
       test_result: z.null(),
       message: z.string(),
     }),
-    errors: { 400: 'The body is no JSON object, the provider is unknown, or the key is not in its format.' },
+    errors: { 400: 'The body is not a JSON object, the provider is unknown, or the key is not in its format.' },
     async handle({ body, change }) {
       const format = formatOf(body.provider_type)
       refuseAddress(body.config)
@@ -125,7 +126,7 @@ function testRoute(deps: PlatformKeyDependencies): Route {
       error: z.string().nullable(),
     }),
     errors: {
-      400: 'The body is no JSON object, the provider is unknown, or no key of it is configured.',
+      400: 'The body is not a JSON object, the provider is unknown, or it has no key.',
       429: 'More than 10 tests in a minute.',
     },
     async handle({ body, change }) {

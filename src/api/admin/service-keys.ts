@@ -1,4 +1,4 @@
-/** Keys of services over HTTP. A key is in the response that makes it, and nowhere else. */
+/** Keys of services over HTTP. Only the response that makes a key shows it. */
 import { z } from '@hono/zod-openapi'
 import {
   createServiceKey,
@@ -22,14 +22,14 @@ const view = z
     key_preview: z.string().openapi({ example: 'sk-svc-12ab...89ef' }),
     state: z
       .enum(['active', 'replaced', 'expired', 'revoked'])
-      .openapi({ description: '`replaced`: rotated, and good until `expires_at`.' }),
+      .openapi({ description: '`replaced`: rotated, and valid until `expires_at`.' }),
     organization: z.string(),
     organization_id: z.uuid(),
     user: z.string(),
     act_as: z.enum(['none', 'members']),
     models: z.array(z.string()).nullable(),
     routes: z.array(z.string()).nullable(),
-    requests_per_minute: z.int().nullable().openapi({ description: 'Of models; null: no limit of its own.' }),
+    requests_per_minute: z.int().nullable().openapi({ description: 'Calls of models; null for no limit of its own.' }),
     tokens_per_minute: z.int().nullable(),
     calls_at_once: z.int().nullable(),
     created_at: z.iso.datetime(),
@@ -37,7 +37,7 @@ const view = z
   })
   .openapi('ServiceKey')
 
-const made = view.extend({ key: z.string().openapi({ description: 'Shown this once.' }) }).openapi('NewServiceKey')
+const made = view.extend({ key: z.string().openapi({ description: 'Shown only once.' }) }).openapi('NewServiceKey')
 
 const name = z
   .string()
@@ -47,7 +47,7 @@ const routeRule = z
   .max(200)
   .refine(isRouteRule, `"routes" must hold groups (${ROUTE_GROUPS.join(', ')}) or paths, which may end in "*".`)
 
-/** As the columns hold them. */
+/** The largest numbers that the columns hold. */
 const atMost = (most: number) => z.int().min(1).max(most).nullable().default(null)
 
 const body = z.object({
@@ -56,12 +56,12 @@ const body = z.object({
     .string()
     .min(1)
     .max(200)
-    .openapi({ description: 'Name or id. One that is named and missing is made.' }),
+    .openapi({ description: 'Name or id. A named organization that does not exist is made.' }),
   user: z.string().min(1).max(255).optional().openapi({ description: 'Who pays; `<name>-service` unless stated.' }),
   act_as: z.enum(['none', 'members']).default('none').openapi({ description: '`members`: X-User-ID names who pays.' }),
   models: z.array(z.string().min(1).max(200)).min(1).max(1_000).nullable().default(null),
   routes: z.array(routeRule).min(1).max(100).default(['llm']),
-  requests_per_minute: atMost(INTEGER_MAX).openapi({ description: 'Calls of models; null: no limit of its own.' }),
+  requests_per_minute: atMost(INTEGER_MAX).openapi({ description: 'Calls of models; null for no limit of its own.' }),
   tokens_per_minute: atMost(1e12),
   calls_at_once: atMost(INTEGER_MAX).openapi({ description: 'In each process.' }),
   expires_at: z.iso.datetime({ offset: true }).nullable().default(null),
@@ -88,7 +88,7 @@ export function serviceKeyRoutes(database: Database): Route[] {
       body,
       returns: made,
       status: 201,
-      errors: { 404: 'There is no organization of that id.', 409: 'The service has a key.' },
+      errors: { 404: 'There is no organization of that id.', 409: 'The service already has a key.' },
       async handle({ body: asked, change }) {
         const { name: service, organization, models, routes, expires_at: expires } = asked
         const key = {
@@ -113,7 +113,7 @@ export function serviceKeyRoutes(database: Database): Route[] {
       method: 'post',
       path: `${PATH}/{name}/rotate`,
       may,
-      summary: 'Make the next key of a service; the old one stays good for a while',
+      summary: 'Make the next key of a service; the old one stays valid for a while',
       params,
       body: z.object({
         overlap_seconds: z

@@ -2,6 +2,7 @@
 import type { Database } from '../../db/connect.ts'
 import type { Surface } from '../surface.ts'
 import { auditLogRoute } from './audit-log.ts'
+import { moneyAtRiskRoute } from './money-at-risk.ts'
 import { type PlatformKeyDependencies, platformKeyRoutes } from './platform-keys.ts'
 import { providerKeyRoutes } from './provider-keys.ts'
 import { serviceKeyRoutes } from './service-keys.ts'
@@ -9,6 +10,7 @@ import { systemKeyRoutes } from './system-keys.ts'
 
 export interface AdminDependencies extends PlatformKeyDependencies {
   reports: Database
+  now: () => Date
 }
 
 export function createAdminSurface(deps: AdminDependencies): Surface {
@@ -21,6 +23,7 @@ export function createAdminSurface(deps: AdminDependencies): Surface {
       ...providerKeyRoutes(deps),
       ...systemKeyRoutes(deps),
       auditLogRoute(deps.reports),
+      moneyAtRiskRoute(deps.reports, deps.now),
       ...serviceKeyRoutes(deps.reports),
     ],
   }

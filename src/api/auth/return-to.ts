@@ -1,12 +1,12 @@
-/** Where a browser goes after a login: a page of ours, whatever the link that began the login said. */
+/** Where a browser goes after a login: always a page of this server, whatever the link to the login named. */
 
-/** Where people see that they are known. */
+/** A page that shows people that they are logged in. */
 export const AFTER_LOGIN = '/auth/session'
 const ANY_ORIGIN = 'http://own.invalid'
 
-/** @returns path and query; `AFTER_LOGIN` for what leads elsewhere. */
+/** @returns path and query; `AFTER_LOGIN` for an address of another site. */
 export function returnTo(stated: string | undefined): string {
-  // Browsers read `//host`, `/\host` and what has a line break or a tab in it as another site.
+  // Browsers read `//host`, `/\host` and addresses with a line break or a tab as another site.
   if (stated === undefined || !/^\/(?![/\\])[\x21-\x5b\x5d-\x7e]*$/.test(stated)) return AFTER_LOGIN
   const url = URL.canParse(stated, ANY_ORIGIN) ? new URL(stated, ANY_ORIGIN) : null
   if (url === null || url.origin !== ANY_ORIGIN || url.pathname.startsWith('//')) return AFTER_LOGIN

@@ -1,4 +1,4 @@
-/** Logging in and out, for people with a browser. */
+/** Login and logout, for people with a browser. */
 import { z } from '@hono/zod-openapi'
 import { parse, serialize } from 'hono/utils/cookie'
 import type { Config } from '../../config/config.ts'
@@ -11,7 +11,7 @@ import { openRoute, type Route, route } from '../route.ts'
 import type { Surface } from '../surface.ts'
 import { returnTo } from './return-to.ts'
 
-/** A login may take so long: its user may have to look for a password. */
+/** How long a login may take: a person may have to look for a password. */
 const LOGIN_SECONDS = 600
 const CALLBACK = '/auth/callback'
 
@@ -30,7 +30,7 @@ const leaving = z.object({
 
 export function createAuthSurface(deps: AuthDependencies): Surface {
   const issuer = loginIssuer(deps.config.oidc)
-  // Null where the operator configured no client of an identity provider.
+  // Null where the operator configured no client at an identity provider.
   const login = issuer === null ? null : createLogin(issuer)
   return {
     name: 'Login',
@@ -46,7 +46,11 @@ function loginRoutes(deps: AuthDependencies, login: Login): Route[] {
     path: '/auth/login',
     summary: 'Log in with the identity provider',
     query: z.object({
-      return_to: z.string().max(2_000).optional().openapi({ description: 'A path of ours to go to afterwards.' }),
+      return_to: z
+        .string()
+        .max(2_000)
+        .optional()
+        .openapi({ description: 'A path of this server to go to afterwards.' }),
     }),
     returns: z.null(),
     status: 302,
@@ -77,7 +81,7 @@ function loginRoutes(deps: AuthDependencies, login: Login): Route[] {
     returns: z.null(),
     status: 302,
     errors: {
-      400: 'No login was begun in this browser, or this is not its end.',
+      400: 'No login was begun in this browser, or this is not the end of it.',
       403: 'The identity provider did not let the user in.',
       503: 'The identity provider does not respond.',
     },
@@ -110,7 +114,7 @@ function showSession(): Route {
     returns: z.object({
       user_id: z.string(),
       email: z.string().nullable(),
-      credential: z.string().openapi({ description: 'What proves it: session, token, api_key, ...' }),
+      credential: z.string().openapi({ description: 'The kind of credential: session, token, api_key, ...' }),
       role: z.string(),
       organization_id: z.string(),
       organizations: z.array(z.object({ id: z.string(), role: z.string() })),
@@ -137,7 +141,7 @@ function logout(deps: AuthDependencies, login: Login | null): Route {
     may: 'organizations:read_own',
     summary: 'End the session of this browser',
     returns: z.object({
-      logged_out: z.boolean().openapi({ description: 'Whether there was a session to end.' }),
+      logged_out: z.boolean().openapi({ description: 'True if there was a session to end.' }),
       provider_logout_url: z
         .string()
         .nullable()
@@ -147,7 +151,7 @@ function logout(deps: AuthDependencies, login: Login | null): Route {
       const { sessions } = deps.people
       const token = sessions.tokenIn(headers.cookie)
       if (token !== null) await sessions.end(token)
-      // A logout works while the provider does not respond.
+      // A logout succeeds even when the provider does not respond.
       const url = (await login?.endUrl().catch(() => null)) ?? null
       const gone = serialize(deps.config.sessions.cookie, '', { ...cookieOptions(originOf(deps, client)), maxAge: 0 })
       return new Reply({ logged_out: token !== null, provider_logout_url: url }, { headers: { 'Set-Cookie': gone } })
@@ -155,7 +159,7 @@ function logout(deps: AuthDependencies, login: Login | null): Route {
   })
 }
 
-/** Where browsers reach us, and where the provider sends them back to: it compares that with what it knows of us. */
+/** Our own address, and the address the provider sends browsers back to: it compares that with the one registered there. */
 function originOf({ config }: AuthDependencies, { isHttps, host }: Client): string {
   const stated = `${isHttps ? 'https' : 'http'}://${host ?? ''}`
   return config.publicUrl ?? (URL.canParse(stated) ? new URL(stated).origin : 'http://localhost')
@@ -165,7 +169,7 @@ function cookieOptions(origin: string) {
   return { path: '/', httpOnly: true, sameSite: 'Lax' as const, secure: origin.startsWith('https:') }
 }
 
-/** Over TLS with a prefix that keeps pages of other hosts of the domain from setting it. */
+/** Over TLS the name has a prefix, so that pages of other hosts of the domain can't set the cookie. */
 function loginCookie(origin: string): string {
   return origin.startsWith('https:') ? '__Host-tollgate_login' : 'tollgate_login'
 }
@@ -173,7 +177,7 @@ function loginCookie(origin: string): string {
 function readLeft(cookie: string | undefined): z.infer<typeof leaving> | null {
   try {
     const left = leaving.parse(JSON.parse(Buffer.from(cookie ?? '', 'base64url').toString()))
-    // A browser may have changed it.
+    // The browser may have changed the cookie.
     return { ...left, returnTo: returnTo(left.returnTo) }
   } catch {
     return null

@@ -19,7 +19,7 @@ export const byokKey = z
   })
   .openapi('ByokKey')
 
-/** What noteKeyTest keeps beside the caller's own metadata. */
+/** The members that noteKeyTest keeps beside the caller's own metadata. */
 interface Noted {
   last_tested?: string
   test_status?: 'valid' | 'failed'
@@ -38,12 +38,12 @@ export function byokKeyView(key: StoredKey): z.output<typeof byokKey> {
     masked_key: key.mask,
     last_tested,
     test_status,
-    // The reason names root keys and other owners, which is for the operator: it is in the log.
+    // The reason names root keys and other owners. It is for the operator, so only the log has it.
     problem: key.problem === null ? null : "This key can't be used. Store it again, or tell the operator.",
   }
 }
 
-/** Members of our own. @returns the rest. */
+/** @returns the metadata without our own members. */
 export function withoutNoted(metadata: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const { last_tested: _, test_status: __, ...own } = metadata
   return own

@@ -1,6 +1,6 @@
 /**
- * Keys that callers bring: a user's own, and an organization's, which its admins keep. Plans decide when they pay
- * (src/call/choose-keys.ts). Callers see and change their own only. No response holds a key.
+ * Keys that callers bring: a user's own, and an organization's, which its admins manage. The plan decides when they pay
+ * (src/call/choose-keys.ts). Callers see and change only their own. No response holds a key.
  */
 import { z } from '@hono/zod-openapi'
 import type { Database } from '../../db/connect.ts'
@@ -20,7 +20,7 @@ export interface ByokDependencies {
   reports: Database
   testKey: TestKey
   testLimit: CallerLimit
-  /** Each change is an entry of the audit log, which keeps them all for months. */
+  /** Changes are limited because each one is an entry of the audit log, which keeps them for months. */
   changeLimit: CallerLimit
   now: () => Date
 }
@@ -109,7 +109,7 @@ function saveRoute(deps: ByokDependencies): Route {
       test_result: z.null(),
     }),
     errors: {
-      400: 'The body is no JSON object, the provider is unknown, or the key is not in its format.',
+      400: 'The body is not a JSON object, the provider is unknown, or the key is not in its format.',
       ...TOO_MANY_CHANGES,
     },
     async handle({ caller, body, change }) {
@@ -123,7 +123,7 @@ function saveRoute(deps: ByokDependencies): Route {
         provider: format.name,
         message: 'API key stored successfully',
         key_preview: saved.mask,
-        // Stored whether or not the provider can be asked just now: testing is a step of its own.
+        // The key is stored even if the provider can't be reached now: the test is a step of its own.
         test_result: null,
       }
     },

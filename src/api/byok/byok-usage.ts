@@ -1,4 +1,4 @@
-/** What was called with a key of the caller's own. */
+/** The calls that were made with the caller's own key. */
 import { z } from '@hono/zod-openapi'
 import type { Database } from '../../db/connect.ts'
 import { findByokUsage } from '../../reports/byok-usage.ts'
@@ -13,7 +13,7 @@ export function byokUsageRoute(reports: Database): Route {
     method: 'get',
     path: '/api/v1/llm/byok/keys/{provider}/usage',
     may: 'byok:own',
-    summary: 'What was called with your key',
+    summary: 'The calls that were made with your own key',
     params: byokProviderParams,
     query: z.object({ scope: scopeSchema, days: numberInQuery('days', { min: 1, max: 366, default: 30 }) }),
     returns: z.object({
@@ -22,7 +22,7 @@ export function byokUsageRoute(reports: Database): Route {
       total_requests: z.int(),
       total_tokens: z.int(),
       total_cost: exactNumberSchema.openapi({
-        description: 'What the provider charged, in dollars, as far as it is known.',
+        description: 'What the provider charged, in dollars, as far as that is known.',
       }),
       last_used: z.iso.datetime().nullable(),
     }),

@@ -1,4 +1,4 @@
-/** A caller's own keys under `/api/v1/byok`, the names and shapes that another part of Ops-Center had for them. They are the same keys. */
+/** A caller's own keys under `/api/v1/byok`, with the names and shapes of another part of Ops-Center. They are the same keys. */
 import { z } from '@hono/zod-openapi'
 import { TollgateError } from '../../http/errors.ts'
 import { findKeyFormat, nameOf, PROVIDER_KEYS } from '../../vault/key-formats.ts'
@@ -45,7 +45,7 @@ function providersRoute({ vault }: ByokDependencies): Route {
     method: 'get',
     path: `${PATH}/providers`,
     may: MAY,
-    summary: 'Providers you can bring a key for, and of which you have',
+    summary: 'Providers you can bring a key for, and whether you have one',
     returns: z.array(provider),
     async handle({ caller }) {
       const stored = await vault.list(userKeyOwner(caller))
@@ -87,7 +87,7 @@ function addRoute(deps: ByokDependencies): Route {
     }),
     returns: z.object({ message: z.string(), provider: z.string(), provider_name: z.string() }),
     errors: {
-      400: 'The body is no JSON object, the provider is unknown, or the key is not in its format.',
+      400: 'The body is not a JSON object, the provider is unknown, or the key is not in its format.',
       ...TOO_MANY_CHANGES,
     },
     async handle({ caller, body: { provider, key, label }, change }) {
@@ -143,7 +143,7 @@ function statsRoute({ vault }: ByokDependencies): Route {
     method: 'get',
     path: `${PATH}/stats`,
     may: MAY,
-    summary: 'How many keys of your own there are, and were tested',
+    summary: 'How many keys of your own are stored, and how many were tested',
     returns: z.object({
       total_providers: z.int(),
       configured_providers: z.int(),

@@ -1,4 +1,4 @@
-/** What callers manage of their own for calls of models. */
+/** The provider keys that callers bring. */
 import type { Surface } from '../surface.ts'
 import { type ByokDependencies, byokKeyRoutes } from './byok-keys.ts'
 import { byokUsageRoute } from './byok-usage.ts'

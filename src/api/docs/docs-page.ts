@@ -1,14 +1,13 @@
-/** The routes for people, to read and to try: Swagger UI, served from here. Nothing is loaded from another host. */
+/** The page on which people read and try the routes: Swagger UI, served from here. Nothing is loaded from another host. */
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
-import { promisify } from 'node:util'
-import { gzip } from 'node:zlib'
 import { z } from '@hono/zod-openapi'
 import { html } from 'hono/html'
 import { TollgateError } from '../../http/errors.ts'
 import { Reply } from '../reply.ts'
 import { openRoute, type Route } from '../route.ts'
+import { type Packed, pack, sendPacked } from './packed.ts'
 import { fileSchema, pageHeaders } from './page.ts'
 
 const requires = createRequire(import.meta.url)
@@ -17,7 +16,7 @@ const FOREVER = 'public, max-age=31536000, immutable'
 const POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'"
 
-/** No validator: it would send the description to another host. */
+/** The validator is off: it would send the description to another host. */
 const START = `window.onload = () => SwaggerUIBundle({
   url: '/openapi.json',
   dom_id: '#swagger-ui', deepLinking: true, validatorUrl: null, displayRequestDuration: true,
@@ -51,7 +50,7 @@ export function assetRoute(version: string): Route {
     method: 'get',
     path: '/docs/{build}/{file}',
     summary: 'A file of the page /docs',
-    description: 'Another build has other addresses, so a browser may keep each file forever.',
+    description: 'Each build has its own addresses, so a browser may keep each file forever.',
     params: z.object({
       build: z.string().openapi({ example: build }),
       file: z.string().openapi({ example: FILES[0] }),
@@ -64,40 +63,24 @@ export function assetRoute(version: string): Route {
       if (name === undefined || params.build !== build) {
         throw new TollgateError(404, 'file_not_found', 'There is no such file. Open /docs for the present ones.')
       }
-      const reading = packed.get(name) ?? pack(name)
+      const reading = packed.get(name) ?? readPacked(name)
       packed.set(name, reading)
-      const { plain, small, type } = await reading.catch((error: unknown) => {
+      const file = await reading.catch((error: unknown) => {
         packed.delete(name)
         throw error
       })
-      const isSmall = /\bgzip\b/.test(String(headers['accept-encoding'] ?? ''))
-      return new Reply(isSmall ? small : plain, {
-        headers: {
-          'Content-Type': type,
-          'Cache-Control': FOREVER,
-          Vary: 'Accept-Encoding',
-          ...(isSmall ? { 'Content-Encoding': 'gzip' } : {}),
-        },
-      })
+      const type = name.endsWith('.css') ? 'text/css; charset=utf-8' : 'text/javascript; charset=utf-8'
+      return sendPacked(file, headers, { 'Content-Type': type, 'Cache-Control': FOREVER })
     },
   })
 }
 
-interface Packed {
-  plain: Uint8Array
-  small: Uint8Array
-  type: string
+/** The files are read at the first request: most processes never serve them. */
+async function readPacked(name: File): Promise<Packed> {
+  return pack(name === 'start.js' ? Buffer.from(START) : await readFile(join(dirname(requires.resolve(PACKAGE)), name)))
 }
 
-/** Read at the first request: most processes never serve them. */
-async function pack(name: File): Promise<Packed> {
-  const plain =
-    name === 'start.js' ? Buffer.from(START) : await readFile(join(dirname(requires.resolve(PACKAGE)), name))
-  const type = name.endsWith('.css') ? 'text/css; charset=utf-8' : 'text/javascript; charset=utf-8'
-  return { plain, small: await promisify(gzip)(plain), type }
-}
-
-/** Of this server and of the package, since either changes a file. */
+/** The versions of this server and of the package, since either may change a file. */
 function buildOf(version: string): string {
   const { version: swagger } = requires(PACKAGE) as { version: string }
   return `${version}-${swagger}`

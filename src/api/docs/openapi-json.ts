@@ -1,19 +1,20 @@
 /** The description of every route, for programs. */
-import { z } from '@hono/zod-openapi'
 import type { OpenApiDocument } from '../openapi.ts'
 import { openRoute, type Route } from '../route.ts'
+import { type Packed, pack, sendPacked } from './packed.ts'
+import { fileSchema } from './page.ts'
 
 export function openApiRoute(document: () => OpenApiDocument): Route {
-  let text: string | undefined
+  let packed: Promise<Packed> | undefined
   return openRoute({
     method: 'get',
     path: '/openapi.json',
     summary: 'This description',
     produces: 'application/json',
-    returns: z.custom<string>().openapi({ type: 'object', description: 'OpenAPI 3.1.' }),
-    handle() {
-      text ??= JSON.stringify(document())
-      return text
+    returns: fileSchema.openapi({ type: 'object', description: 'OpenAPI 3.1.' }),
+    async handle({ headers }) {
+      packed ??= pack(Buffer.from(JSON.stringify(document())))
+      return sendPacked(await packed, headers, { 'Content-Type': 'application/json' })
     },
   })
 }

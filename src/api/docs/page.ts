@@ -1,10 +1,10 @@
-/** What every page and file of this folder is sent with. */
+/** The headers of every page and file of this folder. */
 import { z } from '@hono/zod-openapi'
 
 /** Text or bytes that are sent as they are. */
 export const fileSchema = z.custom<string | Uint8Array>().openapi({ type: 'string' })
 
-/** @param policy what the page may load: only what is named, from this server. */
+/** @param policy what the page may load: only what it names, from this server. */
 export function pageHeaders(policy: string): Record<string, string> {
   return {
     'Content-Type': 'text/html; charset=utf-8',

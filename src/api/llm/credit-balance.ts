@@ -1,6 +1,6 @@
 /**
- * `/api/v1/credits` of Ops-Center: a balance in its own words, allocating and deducting by amount. There a user had credits of his own;
- * here they are an allocation of his organization's pool, so what is allocated comes out of that pool.
+ * Ops-Center's `/api/v1/credits`: a balance in its own words, allocation and deduction by amount. There a user had credits of their own;
+ * here the user has an allocation of the organization's pool, so allocated credits come out of that pool.
  */
 import { z } from '@hono/zod-openapi'
 import { allocateCredits } from '../../billing/allocations.ts'
@@ -26,10 +26,10 @@ const balance = z
   .object({
     user_id: z.string(),
     balance: z.string().openapi({ description: 'Credits that can be spent now.', example: '950.25' }),
-    allocated_monthly: z.string().openapi({ description: 'What is allocated, for each period.' }),
-    bonus_credits: z.literal('0').openapi({ description: 'There are none beside what is allocated.' }),
+    allocated_monthly: z.string().openapi({ description: 'What is allocated in each period.' }),
+    bonus_credits: z.literal('0').openapi({ description: 'Always 0: all credits are allocated.' }),
     free_tier_used: z.literal('0'),
-    reset_date: z.iso.datetime().openapi({ description: 'Of the last reset.' }),
+    reset_date: z.iso.datetime().openapi({ description: 'When the allocation was last reset.' }),
     last_updated: z.iso.datetime(),
     created_at: z.iso.datetime(),
     tier: z.string(),
@@ -58,7 +58,7 @@ function balanceRoute({ reports }: LlmDependencies): Route {
     summary: 'Your credits, with what is allocated and since when',
     query: z.object(someone),
     returns: balance,
-    errors: { 403: 'Another user, and you are no system administrator; or no allocation.' },
+    errors: { 403: 'You are not a system administrator and asked about another user, or there is no allocation.' },
     async handle(request) {
       const payer = payerOf(request)
       return showBalance(payer, request.caller, await findBalance(reports, payer))
@@ -75,7 +75,7 @@ function allocateRoute({ reports }: LlmDependencies): Route {
     description: 'Organization admins. Added to what the member has.',
     body: z.object({ ...whose, amount, source: z.string().min(1).max(200) }),
     returns: balance,
-    errors: { 400: 'The user is no member, or the pool has less.', 404: 'Organization not found' },
+    errors: { 400: 'The user is not a member, or the pool has fewer credits.', 404: 'Organization not found' },
     prepare: ({ caller, body }) => organizationOf(reports, caller, 'allocations:change', body.org_id),
     async make(transaction, { id }, { caller, body }) {
       const payer = { organizationId: id, userId: body.user_id }

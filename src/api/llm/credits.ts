@@ -1,4 +1,4 @@
-/** A caller's credits: what is left, and every row of the books about them. */
+/** A caller's credits: what is left, and every row of the books that changed them. */
 import { z } from '@hono/zod-openapi'
 import type { Database } from '../../db/connect.ts'
 import { isUuid } from '../../db/uuid.ts'
@@ -11,7 +11,7 @@ import { creditNumber } from '../org-billing/amounts.ts'
 import { type CallerRequest, type Route, route } from '../route.ts'
 import { tierOf } from './tier.ts'
 
-/** Whose credits are asked for. */
+/** The user whose credits are asked for. */
 export const someone = {
   user_id: z.string().max(255).optional().openapi({ description: 'For system administrators: another user.' }),
   org_id: z
@@ -24,7 +24,7 @@ export const someone = {
 const credits = z
   .object({
     user_id: z.string(),
-    credits_remaining: exactNumberSchema.openapi({ description: 'Without what running calls hold.' }),
+    credits_remaining: exactNumberSchema.openapi({ description: 'What running calls hold is not included.' }),
     tier: z.string(),
     monthly_cap: z.number().nullable(),
     power_level: z.string(),
@@ -41,6 +41,7 @@ const transaction = z
     service_type: z.string().nullable(),
     tokens_used: z.number().nullable(),
     request_id: z.string().nullable(),
+    session_id: z.string().nullable().openapi({ description: 'As the client named it.' }),
     note: z.string().nullable(),
     created_at: z.iso.datetime(),
   })
@@ -56,7 +57,7 @@ export function creditRoutes(reports: Database, base: string): Route[] {
       summary: 'Your credits',
       query: z.object(someone),
       returns: credits,
-      errors: { 403: 'Another user, and you are no system administrator; or no allocation.' },
+      errors: { 403: 'You are not a system administrator and asked about another user, or there is no allocation.' },
       async handle(request) {
         const payer = payerOf(request)
         const remaining = await findRemaining(reports, payer)
@@ -75,24 +76,25 @@ export function creditRoutes(reports: Database, base: string): Route[] {
       method: 'get',
       path: `${base}/history`,
       may: 'credits:read_own',
-      summary: 'What you spent and were given, the newest first',
+      summary: 'What you spent and were given, newest first',
       query: z.object({
         ...someone,
+        session_id: z.string().max(200).optional().openapi({ description: 'Calls of one session only.' }),
         limit: numberInQuery('limit', { min: 1, max: 1_000, default: 50 }),
         offset: numberInQuery('offset', { min: 0, max: 1_000_000_000, default: 0 }),
       }),
       returns: z.object({
         transactions: z.array(transaction),
-        total: z.number().openapi({ description: 'Of all pages.' }),
+        total: z.number().openapi({ description: 'The number of entries on all pages.' }),
         limit: z.number(),
         offset: z.number(),
       }),
       async handle(request) {
-        const { limit, offset } = request.query
+        const { limit, offset, session_id: session = null } = request.query
         const payer = payerOf(request)
         const [rows, total] = await Promise.all([
-          listTransactions(reports, payer, { limit, offset }),
-          countTransactions(reports, payer),
+          listTransactions(reports, payer, { limit, offset, session }),
+          countTransactions(reports, payer, session),
         ])
         const transactions = rows.map((row) => ({ ...row, amount: creditNumber(row.amount) }))
         return { transactions, total, limit, offset }
@@ -101,7 +103,7 @@ export function creditRoutes(reports: Database, base: string): Route[] {
   ]
 }
 
-/** The caller, or whom a system administrator names. @throws {TollgateError} 403. */
+/** The caller, or the user that a system administrator names. @throws {TollgateError} 403. */
 export function payerOf({
   caller,
   query,

@@ -1,4 +1,4 @@
-/** What the routes of the internal LLM API work with. */
+/** What the routes of the internal LLM API need. */
 import type { StripePayments } from '../../billing/stripe.ts'
 import type { Config } from '../../config/config.ts'
 import type { Database } from '../../db/connect.ts'
@@ -8,7 +8,7 @@ import type { Router } from '../../routing/route.ts'
 import type { Vault } from '../../vault/vault.ts'
 
 export interface LlmDependencies {
-  /** The database pool for everything that is not a call. */
+  /** The database connections for everything that is not a call. */
   reports: Database
   config: Config
   router: Router

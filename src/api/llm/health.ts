@@ -1,4 +1,4 @@
-/** Health as callers of Ops-Center ask for it: always 200, the state is in the body. */
+/** Health for callers of Ops-Center: always 200, with the state in the body. */
 import { z } from '@hono/zod-openapi'
 import { openRoute, type Route } from '../route.ts'
 import type { LlmDependencies } from './dependencies.ts'

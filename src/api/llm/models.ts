@@ -1,10 +1,10 @@
-/** The models a caller may call, with their prices: as a list, by provider, and in short. */
+/** The models a caller may call, with their prices: as a list, by provider, and in a short form. */
 import { z } from '@hono/zod-openapi'
 import { chooseKeys } from '../../call/choose-keys.ts'
 import type { Deployment } from '../../config/config.ts'
 import { exactNumber } from '../../http/exact-number.ts'
 import type { Caller } from '../../identity/caller.ts'
-import { exactNumberSchema } from '../exact-number-schema.ts'
+import { exactNumberOrNull } from '../exact-number-schema.ts'
 import { numberInQuery } from '../number-in-query.ts'
 import { openRoute, type Route, route } from '../route.ts'
 import type { LlmDependencies } from './dependencies.ts'
@@ -12,7 +12,7 @@ import { dollarsPerMillion, type ListedModelView, viewModels } from './model-vie
 import { tierOf } from './tier.ts'
 
 const base = '/api/v1/llm/models'
-const price = z.object({ input: exactNumberSchema.nullable(), output: exactNumberSchema.nullable() })
+const price = z.object({ input: exactNumberOrNull, output: exactNumberOrNull })
 
 const model = z
   .object({
@@ -25,7 +25,7 @@ const model = z
     display_name: z.string(),
     provider: z.string(),
     provider_id: z.string(),
-    pricing: price.openapi({ description: 'Dollars per million tokens, as the provider takes them.' }),
+    pricing: price.openapi({ description: 'Dollars per million tokens, as the provider charges them.' }),
     context_length: z.number().nullable(),
     enabled: z.boolean(),
   })
@@ -35,11 +35,11 @@ const platformModel = z.object({
   id: z.string(),
   name: z.string(),
   context_length: z.number().nullable(),
-  cost_per_1m_input: exactNumberSchema.nullable(),
-  cost_per_1m_output: exactNumberSchema.nullable(),
+  cost_per_1m_input: exactNumberOrNull,
+  cost_per_1m_output: exactNumberOrNull,
   tier_pricing: z.object({
-    input: exactNumberSchema.nullable(),
-    output: exactNumberSchema.nullable(),
+    input: exactNumberOrNull,
+    output: exactNumberOrNull,
     markup_percentage: z.number(),
   }),
   power_level: z.string(),
@@ -123,7 +123,7 @@ function categorizedRoute(deps: LlmDependencies): Route {
   })
 }
 
-/** Public: the names in the configuration, and not who may call them. */
+/** Public: it lists the names in the configuration, not who may call them. */
 function curatedRoute({ router, config, prices, now }: LlmDependencies): Route {
   return openRoute({
     method: 'get',

@@ -1,4 +1,4 @@
-/** Buying credits: a checkout page at Stripe. The credits are there once Stripe has confirmed the payment to the webhook. */
+/** Buys credits on a checkout page of Stripe. They are added once Stripe has confirmed the payment to the webhook. */
 import { createHash } from 'node:crypto'
 import { z } from '@hono/zod-openapi'
 import { CREDIT_PACKAGES } from '../../billing/credit-packages.ts'
@@ -20,8 +20,8 @@ const purchase = z
     status: z.literal('requires_payment'),
     checkout_url: z.string().openapi({ description: "Stripe's page where the buyer pays." }),
     transaction_id: z.string(),
-    credits: z.number().openapi({ description: 'What will be added once it is paid.' }),
-    credits_added: z.literal(0).openapi({ description: 'Nothing is added before it is paid.' }),
+    credits: z.number().openapi({ description: 'How many credits will be added after the payment.' }),
+    credits_added: z.literal(0).openapi({ description: 'Always 0: nothing is added before the payment.' }),
     new_balance: exactNumberSchema.openapi({ description: 'The balance now.' }),
   })
   .openapi('CreditPurchase')
@@ -37,7 +37,7 @@ export function purchaseRoute({ reports, stripe, config }: LlmDependencies): Rou
     path: '/api/v1/llm/credits/purchase',
     may: 'credits:purchase',
     summary: 'Buy credits for your organization',
-    description: '$10 is 10,000 credits, $50 is 55,000, $100 is 120,000. The answer has the page to pay on.',
+    description: '$10 buys 10,000 credits, $50 buys 55,000, $100 buys 120,000. The response names the page to pay on.',
     body: z.object({
       amount: z.union([z.number(), z.string()], { error: `Invalid amount. Valid amounts: ${VALID}` }),
       stripe_token: z
@@ -47,19 +47,22 @@ export function purchaseRoute({ reports, stripe, config }: LlmDependencies): Rou
         .openapi({ description: 'Not used: the buyer pays on a page of Stripe.' }),
       success_url: page.openapi({
         description:
-          'Where the buyer goes afterwards. `/docs` of tollgate.public_url unless stated; needed where the operator set none.',
+          'Where the buyer goes after paying. `/docs` of tollgate.public_url by default; required where the operator set none.',
       }),
-      cancel_url: page.openapi({ description: 'Where the buyer goes who does not pay.' }),
+      cancel_url: page.openapi({ description: 'Where a buyer who does not pay is sent.' }),
     }),
     returns: purchase,
-    errors: { 400: 'Not a sum that is sold, or no page to go to after paying.', 501: 'Credits are not sold here.' },
+    errors: {
+      400: 'The amount is not sold, or no page is named to go to after paying.',
+      501: 'Credits are not sold here.',
+    },
     async handle({ caller, body, headers }) {
       const cents = centsOf(String(body.amount))
       const credits = cents === null ? undefined : CREDIT_PACKAGES.get(cents)
       if (cents === null || credits === undefined)
         throw new TollgateError(400, 'invalid_amount', `Invalid amount. Valid amounts: ${VALID}`, { param: 'amount' })
       if (stripe === null) throw noStripe()
-      // Never the host a request names: whoever sends it chooses that.
+      // Never the host of the request: its sender chooses that.
       const own = config.publicUrl === null ? null : `${config.publicUrl}/docs`
       const successUrl = body.success_url ?? own
       if (successUrl === null) throw noWayBack()
@@ -86,13 +89,13 @@ export function purchaseRoute({ reports, stripe, config }: LlmDependencies): Rou
   })
 }
 
-/** Exactly what is written, `10` or `10.00`: never rounded to a sum that nobody named. Null for what is no whole cents. */
+/** Reads `10` or `10.00` exactly, without rounding. Null where the amount is not a whole number of cents. */
 function centsOf(amount: string): number | null {
   const [, whole = '', cents = ''] = /^(\d{1,9})(?:\.(\d{1,2})0*)?$/.exec(amount) ?? []
   return whole === '' ? null : Number(whole + cents.padEnd(2, '0'))
 }
 
-/** Everybody's keys are in one account at Stripe, and as long as ours may be. */
+/** All callers' idempotency keys are in one account at Stripe, so each is bound to its caller. */
 function keyOf({ organizationId, userId }: Caller, key: unknown): string | null {
   if (typeof key !== 'string') return null
   return createHash('sha256')
@@ -104,7 +107,7 @@ function noWayBack(): TollgateError {
   return new TollgateError(
     400,
     'success_url_missing',
-    'Send "success_url": the page where the buyer goes after paying. The operator can set tollgate.public_url instead.',
+    'Send "success_url", the page where the buyer goes after paying. The operator can set tollgate.public_url instead.',
     { param: 'success_url' },
   )
 }

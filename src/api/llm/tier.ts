@@ -1,4 +1,4 @@
-/** What Ops-Center's callers know as their tier: the plan of the organization that pays. */
+/** The tier that Ops-Center's callers know: the plan of the organization that pays. */
 import type { Caller } from '../../identity/caller.ts'
 
 export function tierOf({ plan }: Pick<Caller, 'plan'>): string {

@@ -1,4 +1,4 @@
-/** What a caller's calls used: the object of both of Ops-Center's routers in one. */
+/** What a caller's calls used: one object with the members of both of Ops-Center's routers. */
 import { z } from '@hono/zod-openapi'
 import { divideUp, formatDecimal, parseDecimal } from '../../metering/money.ts'
 import { callerUsage } from '../../reports/caller-usage.ts'

@@ -1,4 +1,4 @@
-/** The numbers of this process, or of all workers of its port, for Prometheus. */
+/** The metrics of this process, or of all workers of its port, for Prometheus. */
 import { z } from '@hono/zod-openapi'
 import type { Metrics } from '../../observe/metrics.ts'
 import type { MetricsAccess } from '../../observe/metrics-access.ts'
@@ -9,8 +9,8 @@ export function metricsRoute(metrics: Pick<Metrics, 'print'>, mayRead: MetricsAc
   return openRoute({
     method: 'get',
     path: '/metrics',
-    summary: 'The numbers of this process, for Prometheus',
-    description: 'Open to this machine; elsewhere with the master key or TOLLGATE_METRICS_TOKEN.',
+    summary: 'The metrics of this process, for Prometheus',
+    description: 'Open to this machine. Other machines send the master key or TOLLGATE_METRICS_TOKEN.',
     check: mayRead,
     produces: 'text/plain',
     returns: z.string(),

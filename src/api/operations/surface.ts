@@ -1,4 +1,4 @@
-/** For whoever runs the server: probes and numbers. */
+/** For operators: health checks and metrics. */
 import type { Health } from '../../observe/health.ts'
 import type { Metrics } from '../../observe/metrics.ts'
 import type { MetricsAccess } from '../../observe/metrics-access.ts'
@@ -15,7 +15,7 @@ export interface OperationsDependencies {
 export function createOperationsSurface({ health, metrics, mayReadMetrics }: OperationsDependencies): Surface {
   return {
     name: 'Operations',
-    description: 'Probes and numbers for whoever runs the server.',
+    description: 'Health checks and metrics, for operators.',
     invalidStatus: 400,
     routes: [
       livenessRoute('/health/liveliness'),

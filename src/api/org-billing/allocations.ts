@@ -1,4 +1,4 @@
-/** The part of an organization's pool that each member may spend. Each request adds credits to it, also when it is repeated. */
+/** The part of an organization's pool that each member may spend. Each request adds credits to it, and so does a repeated one. */
 import { z } from '@hono/zod-openapi'
 import {
   type Allocation,
@@ -74,7 +74,7 @@ function allocateRoute({ reports }: OrgBillingDependencies, path: string, status
     body: newAllocation,
     returns: allocation,
     status,
-    errors: { 400: 'The user is no member, or the pool has less.', 404: 'Credit pool not found' },
+    errors: { 400: 'The user is not a member, or the pool has fewer credits.', 404: 'Credit pool not found' },
     prepare: ({ params }) => requireOrganization(reports, params.org_id),
     make: async (transaction, { id }, { body, caller }) =>
       showAllocation(
@@ -107,7 +107,7 @@ function listRoute({ reports }: OrgBillingDependencies): Route {
   })
 }
 
-/** As an older client of Ops-Center asks. */
+/** The same for an older client of Ops-Center. */
 function legacyRoutes({ reports }: OrgBillingDependencies): Route[] {
   return [
     route({

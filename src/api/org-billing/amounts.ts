@@ -1,11 +1,11 @@
-/** Credits and dollars as callers send and read them. Both a number and a text of digits are taken; what leaves has exact digits. */
+/** Credits and dollars as callers send and read them. A number and a text of digits are accepted; responses have exact digits. */
 import { z } from '@hono/zod-openapi'
 import { type ExactNumber, exactNumber } from '../../http/exact-number.ts'
 import { parseDecimal, trimDecimal } from '../../metering/money.ts'
 
 /** More than the ledger takes in one movement. */
 const CREDITS_MAX = 10_000_000_000_000
-/** Of the numeric(12,2) that the books have for dollars. */
+/** The most that numeric(12,2), the books' type for dollars, can hold. */
 const DOLLARS_MAX = 9_999_999_999
 
 /** A decimal of credits, as the database writes it, as a JSON number: `5000.000000` is 5000. */
@@ -18,7 +18,7 @@ export function dollarNumber(decimal: string): ExactNumber {
   return exactNumber(trimDecimal(parseDecimal(decimal, 2), 2))
 }
 
-/** A whole number of credits, to a decimal text. */
+/** Reads a whole number of credits into a decimal text. */
 export function wholeCredits(name: string, least: 0 | 1) {
   const message = `"${name}" must be a whole number of credits, ${least} or more.`
   const fits = (value: number) => Number.isInteger(value) && value >= least && value <= CREDITS_MAX
@@ -38,13 +38,13 @@ export function wholeCredits(name: string, least: 0 | 1) {
     .openapi({ type: 'integer', minimum: least, maximum: CREDITS_MAX })
 }
 
-/** Credits with up to six decimals, to a decimal text. */
+/** Reads credits with up to six decimals into a decimal text. */
 export function decimalCredits(name: string) {
   const message = `"${name}" must be an amount of credits, 0 or more, with at most six decimals.`
   return decimalOf(message, 6, CREDITS_MAX)
 }
 
-/** Dollars with up to two decimals, to a decimal text. */
+/** Reads dollars with up to two decimals into a decimal text. */
 export function dollars(name: string) {
   const message = `"${name}" must be an amount of dollars, 0 or more, with at most two decimals.`
   return decimalOf(message, 2, DOLLARS_MAX)

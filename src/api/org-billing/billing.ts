@@ -1,4 +1,4 @@
-/** Billing at a glance: for a user, for an organization, for the operator; and what was billed. */
+/** Billing at a glance, for a user, an organization and the operator; and the history of what was billed. */
 import { z } from '@hono/zod-openapi'
 import { listBilling } from '../../billing/billing-history.ts'
 import { TollgateError } from '../../http/errors.ts'
@@ -23,7 +23,7 @@ export function billingRoutes(deps: OrgBillingDependencies): Route[] {
   ]
 }
 
-/** Under the path in Ops-Center's documents. Mount it last: the path matches other routes too. */
+/** The same under the path of Ops-Center's documents. Mount it last: the path matches other routes too. */
 export function historyAlias(deps: OrgBillingDependencies): Route {
   return historyRoute(deps, `${base}/{org_id}/history`)
 }
@@ -127,7 +127,7 @@ function historyRoute({ reports }: OrgBillingDependencies, path: string): Route 
     path,
     may: 'billing:history',
     organization: 'org_id',
-    summary: 'What an organization was billed, the newest first',
+    summary: 'What an organization was billed, newest first',
     params: z.object({ org_id: z.string() }),
     query: z.object({
       limit: numberInQuery('limit', { min: 1, max: 500, default: 50 }),
@@ -142,7 +142,7 @@ function historyRoute({ reports }: OrgBillingDependencies, path: string): Route 
   })
 }
 
-/** With the names of both revisions of Ops-Center. */
+/** A row with the names of both revisions of Ops-Center. */
 function showOrganization(found: OrganizationBilling): z.output<typeof billingOfOrganization> {
   const { organization, subscription, credit_pool, user_allocations, usage } = found
   return {

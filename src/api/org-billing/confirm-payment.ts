@@ -1,4 +1,4 @@
-/** A payment that an organization admin names as the price of credits: Stripe is asked whether it is one. */
+/** Asks Stripe whether the payment that an organization admin names has paid for the credits. */
 import { creditsFor } from '../../billing/credit-packages.ts'
 import type { Payment } from '../../billing/payments.ts'
 import { TollgateError } from '../../http/errors.ts'
@@ -14,7 +14,7 @@ interface Wanted {
 }
 
 /**
- * It succeeded, was made for this organization, is at least as much as is said, and buys as many credits.
+ * Checks that the payment succeeded, was made for this organization, is at least the stated amount, and buys as many credits.
  * @throws {TollgateError} 402, 422; 501 without Stripe; 503.
  */
 export async function confirmPayment(

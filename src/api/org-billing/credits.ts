@@ -1,4 +1,4 @@
-/** The credit pool of an organization: read, and filled by whoever may (`tollgate.credits.add`). */
+/** Reads the credit pool of an organization, and adds credits to it (`tollgate.credits.add` says who may). */
 import { z } from '@hono/zod-openapi'
 import { addCreditsToPool, type CreditPool, type CreditPurchase, findPool } from '../../billing/credit-pools.ts'
 import { claimPayment, type Payment } from '../../billing/payments.ts'
@@ -7,7 +7,7 @@ import type { Caller } from '../../identity/caller.ts'
 import { requirePermission } from '../../identity/permissions.ts'
 import { formatDecimal } from '../../metering/money.ts'
 import { changeRoute } from '../change-route.ts'
-import { exactNumberSchema } from '../exact-number-schema.ts'
+import { exactNumberOrNull, exactNumberSchema } from '../exact-number-schema.ts'
 import { type CallerRequest, type Route, route } from '../route.ts'
 import { creditNumber, dollars, wholeCredits } from './amounts.ts'
 import { confirmPayment } from './confirm-payment.ts'
@@ -30,7 +30,7 @@ const pool = z
     last_refresh_date: z.iso.datetime(),
     next_refresh_date: z.iso.datetime().nullable(),
     allow_overage: z.boolean(),
-    overage_limit: exactNumberSchema.nullable(),
+    overage_limit: exactNumberOrNull,
     lifetime_purchased_credits: exactNumberSchema,
     lifetime_spent_amount: z.string().openapi({ example: '50.00' }),
   })
@@ -77,7 +77,7 @@ function poolRoute({ reports }: OrgBillingDependencies): Route {
   })
 }
 
-/** With the organization in the path; without, the caller's own or the one in the body or the query. */
+/** The path names the organization; without it, the body or the query does, else it is the caller's own. */
 function addRoutes(deps: OrgBillingDependencies): Route[] {
   const add = (path: string, named: boolean): Route =>
     changeRoute(deps.reports, {
@@ -85,13 +85,13 @@ function addRoutes(deps: OrgBillingDependencies): Route[] {
       path,
       may: 'organizations:read_own',
       summary: 'Add credits to the pool of an organization',
-      description: 'In the query or in the body. Who may is the setting tollgate.credits.add.',
+      description: 'The values are in the query or in the body. The setting tollgate.credits.add says who may do this.',
       params: z.object({ org_id: named ? z.string() : z.string().optional() }),
       query: z.object({ ...amounts, org_id: z.string().optional() }),
       body: z.object({ ...amounts, org_id: z.string().optional() }),
       returns: added,
       errors: {
-        402: 'No payment is named that covers this.',
+        402: 'No payment was named that covers these credits.',
         404: 'Organization not found',
         409: 'The payment was used before.',
         501: 'Payments are not set up here.',
@@ -123,7 +123,7 @@ function addRoutes(deps: OrgBillingDependencies): Route[] {
   return [add(`${credits}/add`, false), add(`${credits}/{org_id}/add`, true)]
 }
 
-/** As an older client of Ops-Center adds credits. */
+/** The same for an older client of Ops-Center. */
 function transactionRoute(deps: OrgBillingDependencies): Route {
   return changeRoute(deps.reports, {
     method: 'post',
@@ -153,7 +153,7 @@ function transactionRoute(deps: OrgBillingDependencies): Route {
   })
 }
 
-/** @returns whether it has to be paid for here. @throws {TollgateError} 403. */
+/** @returns true if the caller must name a payment. @throws {TollgateError} 403. */
 function requireAdder({ config }: OrgBillingDependencies, caller: Caller, organizationId: string): boolean {
   requirePermission(caller, 'pool:add_credits', organizationId)
   if (caller.role === 'system_admin' || config.billing.addCredits === 'org_admin') return false

@@ -1,4 +1,4 @@
-/** Invitations to an organization: a token that is shown once, for the user who is invited. */
+/** Invitations to an organization: each is a token, shown once, for the user who is invited. */
 import { z } from '@hono/zod-openapi'
 import {
   acceptInvitation,
@@ -39,8 +39,7 @@ export function invitationRoutes({ reports }: OrgBillingDependencies): Route[] {
       may: 'members:manage',
       organization: 'org_id',
       summary: 'Invite somebody to an organization',
-      description:
-        'Organization admins. The token is in this response and nowhere else: send it to whoever shall join.',
+      description: 'Organization admins. Only this response has the token: send it to the person who is invited.',
       params: orgId,
       body: z.object({
         email: z.email().max(320).nullish(),
@@ -65,7 +64,7 @@ export function invitationRoutes({ reports }: OrgBillingDependencies): Route[] {
       path: invitations,
       may: 'members:manage',
       organization: 'org_id',
-      summary: 'The invitations of an organization, the newest first',
+      summary: 'The invitations of an organization, newest first',
       params: orgId,
       returns: z.array(invitation),
       errors: { 404: 'Organization not found' },
@@ -82,7 +81,7 @@ export function invitationRoutes({ reports }: OrgBillingDependencies): Route[] {
       summary: 'Revoke an invitation',
       params: orgId.extend({ invitation_id: z.string() }),
       returns: invitation,
-      errors: { 404: 'There is no such invitation that is pending.' },
+      errors: { 404: 'There is no such pending invitation.' },
       prepare: ({ params }) => requireOrganization(reports, params.org_id),
       make: (transaction, { id }, { params }) => revokeInvitation(transaction, id, params.invitation_id),
     }),
@@ -99,7 +98,10 @@ export function invitationRoutes({ reports }: OrgBillingDependencies): Route[] {
         joined_at: z.iso.datetime(),
       }),
       status: 201,
-      errors: { 404: 'There is no such invitation, or it is used, revoked or expired.', 409: 'You are a member.' },
+      errors: {
+        404: 'There is no such invitation, or it is used, revoked or expired.',
+        409: 'You are a member already.',
+      },
       prepare: ({ caller }) => requireProvenUser(caller, 'accept an invitation'),
       make: (transaction, _, { body, caller }) => acceptInvitation(transaction, body.token, caller.userId),
     }),

@@ -1,4 +1,4 @@
-/** The organization or subscription that a path names, for callers who may do what they ask there. */
+/** Finds the organization or subscription that a path names, for callers who may act there. */
 import { findSubscriptionById } from '../../billing/subscriptions.ts'
 import type { Database } from '../../db/connect.ts'
 import { isUuid } from '../../db/uuid.ts'
@@ -7,8 +7,8 @@ import type { Caller } from '../../identity/caller.ts'
 import { type Permission, requirePermission } from '../../identity/permissions.ts'
 
 /**
- * An id that is no UUID names no organization.
- * @param message what there is not, as callers know it.
+ * An id that is not a UUID names no organization.
+ * @param message what was not found, in the words that callers know.
  * @throws {TollgateError} 404.
  */
 export async function requireOrganization(

@@ -1,4 +1,4 @@
-/** Organizations and their members: listed, made, renamed, suspended, handed over. */
+/** Lists, makes, renames, suspends and hands over organizations, and manages their members. */
 import { z } from '@hono/zod-openapi'
 import {
   changeRole,
@@ -13,6 +13,7 @@ import {
   type OrganizationRow,
   renameOrganization,
   setOrganizationStatus,
+  setOrganizationTier,
 } from '../../billing/change-organization.ts'
 import { foundOwnOrganization } from '../../billing/found-own-organization.ts'
 import { MEMBER_ROLES, type MemberRole } from '../../billing/members.ts'
@@ -56,6 +57,7 @@ export function organizationRoutes(deps: OrgBillingDependencies): Route[] {
     renameRoute(deps),
     statusRoute(deps, 'suspend', 'suspended'),
     statusRoute(deps, 'resume', 'active'),
+    tierRoute(deps),
     transferRoute(deps),
     ...memberRoutes(deps),
     ...invitationRoutes(deps),
@@ -68,7 +70,7 @@ function listRoute({ reports }: OrgBillingDependencies): Route {
     path: organizations,
     may: 'organizations:read_own',
     summary: 'Your organizations',
-    description: 'A system administrator sees all.',
+    description: 'A system administrator sees all of them.',
     returns: z.array(
       organization.extend({ role: z.enum(MEMBER_ROLES).nullable(), member_count: z.number() }).openapi('Organization'),
     ),
@@ -108,7 +110,7 @@ function ownRoute({ reports }: OrgBillingDependencies): Route {
     path: `${organizations}/own`,
     may: 'organizations:read_own',
     summary: 'Make an organization of your own',
-    description: 'For whoever is signed in and belongs to none. It has one member and an empty pool.',
+    description: 'For people who are signed in and belong to no organization. It has one member and an empty pool.',
     body: z.object({ display_name: z.string().max(200).nullish() }),
     returns: organization,
     status: 201,
@@ -145,12 +147,29 @@ function statusRoute({ reports }: OrgBillingDependencies, verb: string, status: 
     path: `${organizations}/{org_id}/${verb}`,
     may: 'organizations:manage',
     summary: status === 'active' ? 'Let a suspended organization call again' : 'Suspend an organization',
-    description: 'System administrators. Calls of a suspended one are refused from the next second on.',
+    description: 'System administrators. Calls of a suspended organization are refused within a second.',
     params: orgId,
     returns: organization,
     errors: { 404: 'Organization not found' },
     prepare: ({ params }) => requireOrganization(reports, params.org_id),
     make: (transaction, { id }) => setOrganizationStatus(transaction, id, status),
+  })
+}
+
+function tierRoute({ reports }: OrgBillingDependencies): Route {
+  return changeRoute(reports, {
+    method: 'put',
+    path: `${organizations}/{org_id}/tier`,
+    may: 'organizations:manage',
+    summary: 'Set the tier of an organization',
+    description:
+      'System administrators. The tier bounds the calls of each of its users in a day and a month, as `tollgate.tiers` states; one that is not named there has no quota.',
+    params: orgId,
+    body: z.object({ tier: z.string().trim().min(1).max(50) }),
+    returns: organization,
+    errors: { 404: 'Organization not found' },
+    prepare: ({ params }) => requireOrganization(reports, params.org_id),
+    make: (transaction, { id }, { body }) => setOrganizationTier(transaction, id, body.tier),
   })
 }
 
@@ -161,7 +180,7 @@ function transferRoute({ reports }: OrgBillingDependencies): Route {
     may: 'organization:transfer',
     organization: 'org_id',
     summary: 'Hand an organization to another member',
-    description: 'Owners. Who was the owner becomes an admin.',
+    description: 'Owners. The former owner becomes an admin.',
     params: orgId,
     body: z.object({ user_id: userId }),
     returns: member,

@@ -1,4 +1,4 @@
-/** Refunds of one call, by a system administrator, with a reason. The call, the user's history and the reports show them. */
+/** Refunds of one call, made by a system administrator with a reason. The call, the user's history and the reports show them. */
 import { z } from '@hono/zod-openapi'
 import { refundCall } from '../../billing/refund-call.ts'
 import { changeRoute } from '../change-route.ts'
@@ -13,7 +13,8 @@ export function refundRoute({ reports }: OrgBillingDependencies): Route {
     path: '/api/v1/admin/calls/{call_id}/refunds',
     may: 'calls:refund',
     summary: 'Give back credits of one call',
-    description: 'In full where no amount is named. All refunds of a call together are at most what it cost.',
+    description:
+      'Refunds the whole call where no amount is named. All refunds of a call together are at most its cost.',
     params: z.object({ call_id: z.string() }),
     body: z.object({
       credits: decimalCredits('credits').optional(),
@@ -25,10 +26,10 @@ export function refundRoute({ reports }: OrgBillingDependencies): Route {
       org_id: z.uuid(),
       user_id: z.string(),
       refunded_credits: exactNumberSchema,
-      refundable_credits: exactNumberSchema.openapi({ description: 'What of the call can still be given back.' }),
+      refundable_credits: exactNumberSchema.openapi({ description: 'How much of the call can still be refunded.' }),
     }),
     status: 201,
-    errors: { 404: 'There is no charge of such a call.', 409: 'The charge is disputed.' },
+    errors: { 404: 'There is no such call that was charged.', 409: 'The charge is disputed.' },
     prepare: () => null,
     async make(transaction, _, { params: { call_id }, body, change }) {
       const { refunded, refundable, org_id, user_id } = await refundCall(transaction, {

@@ -1,4 +1,4 @@
-/** The plan of an organization: read, created, changed, canceled. Under an organization's id or the subscription's own. */
+/** Reads, creates, changes and cancels the plan of an organization, under the organization's id or the subscription's own. */
 import { z } from '@hono/zod-openapi'
 import {
   BILLING_CYCLES,
@@ -111,7 +111,7 @@ function readRoutes({ reports }: OrgBillingDependencies): Route[] {
       may: 'organizations:read_own',
       summary: 'The plan of an organization',
       description:
-        'Members. The one in force, a trial included; under the id of a subscription that one, whatever its status.',
+        'Members. The plan in force, a trial included. The id of a subscription finds that one, whatever its status.',
       params: z.object({ org_id: z.string() }),
       returns: subscription,
       errors: { 404: 'No active subscription found' },
@@ -131,7 +131,7 @@ function changeRoutes({ reports, config }: OrgBillingDependencies): Route[] {
       path,
       may: 'organizations:read_own',
       summary: 'Change the plan of an organization',
-      description: 'Organization admins. The new plan in the query or in the body, by any of its names.',
+      description: 'Organization admins. The query or the body names the new plan, by any of its names.',
       params: z.object({ org_id: z.string() }),
       query: z.object(newPlan),
       body: z.object(newPlan),
@@ -154,7 +154,7 @@ function cancelRoute({ reports }: OrgBillingDependencies): Route {
     path: `${subscriptions}/{org_id}`,
     may: 'organizations:read_own',
     summary: 'Cancel the plan of an organization',
-    description: 'Organization admins. It ends at once; credits stay.',
+    description: 'Organization admins. The plan ends at once; credits stay.',
     params: z.object({ org_id: z.string() }),
     returns: subscription,
     errors: { 404: 'No active subscription found' },
@@ -164,7 +164,7 @@ function cancelRoute({ reports }: OrgBillingDependencies): Route {
   })
 }
 
-/** @throws {TollgateError} 400 for a plan that is none, 422 where none is named. */
+/** @throws {TollgateError} 400 for an unknown plan, 422 where none is named. */
 function planNamed({ new_plan, new_plan_code, subscription_plan }: Record<string, string | undefined>): Plan {
   const named = new_plan ?? new_plan_code ?? subscription_plan
   if (named === undefined)

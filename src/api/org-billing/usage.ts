@@ -1,4 +1,4 @@
-/** What an organization and its users used, and what a service charges them for work done elsewhere. */
+/** What an organization and its users used, and charges by a service for work done elsewhere. */
 import { z } from '@hono/zod-openapi'
 import { deductCredits } from '../../billing/deduct-credits.ts'
 import { requirePermission } from '../../identity/permissions.ts'
@@ -94,7 +94,7 @@ function deductRoute({ reports }: OrgBillingDependencies): Route {
     may: 'organizations:read_own',
     summary: 'Charge a member for work done elsewhere',
     description:
-      'Services and organization admins. The same as the SQL function deduct_credits: a repeated request_id with everything else equal is one charge for ten minutes.',
+      'Services and organization admins. The same as the SQL function deduct_credits: within ten minutes, a repeated request_id with all else equal makes no second charge.',
     body: z.object({
       org_id: z.string(),
       user_id: z.string().min(1).max(255),
@@ -137,22 +137,24 @@ const charge = z
     credits_used: exactNumberSchema,
     credits_refunded: exactNumberSchema,
     request_id: z.string().nullable(),
+    session_id: z.string().nullable(),
     request_metadata: z.unknown(),
     created_at: z.iso.datetime(),
   })
   .openapi('Charge')
 
-/** As an older client of Ops-Center asks. */
+/** The same for an older client of Ops-Center. */
 function userUsageRoute({ reports }: OrgBillingDependencies): Route {
   return route({
     method: 'get',
     path: `${base}/usage/{org_id}/{user_id}`,
     may: 'pool:read',
     organization: 'org_id',
-    summary: 'The charges of one member, the newest first',
+    summary: 'The charges of one member, newest first',
     description: 'The member, organization admins and billing admins.',
     params: orgAndUser,
     query: z.object({
+      session_id: z.string().max(200).optional(),
       limit: numberInQuery('limit', { min: 1, max: 500, default: 50 }),
       offset: numberInQuery('offset', { min: 0, max: 1_000_000, default: 0 }),
     }),
@@ -166,7 +168,7 @@ function userUsageRoute({ reports }: OrgBillingDependencies): Route {
   })
 }
 
-/** As an older client of Ops-Center charges. */
+/** Charges for an older client of Ops-Center. */
 function legacyDeductRoute({ reports }: OrgBillingDependencies): Route {
   return changeRoute(reports, {
     method: 'post',

@@ -1,4 +1,4 @@
-/** One call: what it cost and why. */
+/** Shows one call: what it cost and why. */
 import { z } from '@hono/zod-openapi'
 import type { Database } from '../../db/connect.ts'
 import { findCall } from '../../reports/find-call.ts'
@@ -8,6 +8,10 @@ const settled = z.object({
   object: z.literal('call'),
   call_id: z.uuid(),
   request_id: z.string().nullable().openapi({ description: 'The X-Request-ID of the request.' }),
+  session_id: z
+    .string()
+    .nullable()
+    .openapi({ description: 'The session that the client named: a conversation, a task.' }),
   status: z.literal('settled'),
   outcome: z
     .string()
@@ -19,11 +23,11 @@ const settled = z.object({
   credits: z.string().openapi({ description: 'What was charged, in credits.' }),
   cost: z.string().openapi({ description: 'The same in dollars.' }),
   api_cost: z.string().openapi({ description: 'What the provider charges, in dollars.' }),
-  markup: z.string().openapi({ description: 'What was added to it, in dollars.' }),
+  markup: z.string().openapi({ description: "What was added to the provider's cost, in dollars." }),
   refunded_credits: z
     .string()
     .optional()
-    .openapi({ description: 'Credits that were given back. Left out where none were.' }),
+    .openapi({ description: 'Credits that were refunded. Left out where there were none.' }),
   provenance: z.string().nullable().openapi({
     description: 'How the charge is known: `provider_cost`, `provider_usage`, `estimated`, `recovered` or `disputed`.',
   }),

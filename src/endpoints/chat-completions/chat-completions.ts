@@ -5,15 +5,19 @@ import { dataFrame } from '../../../providers/sse-frames.ts'
 import { usageRecord } from '../../../providers/usage.ts'
 import type { Endpoint, EndpointRequest } from '../../call/endpoint.ts'
 import { errorBody } from '../../http/errors.ts'
+import { finalError } from '../final-error.ts'
 import { chatTerms } from './chat-terms.ts'
+import { chatMedia } from './media-texts.ts'
 import { readChatRequest } from './read-request.ts'
 import { remoteMedia } from './remote-media.ts'
 
 export const chatCompletions: Endpoint = {
   name: 'chat.completions',
   serviceType: 'llm_inference',
+  mediaOf: chatMedia,
   read: (body, sent) => chatCall(readChatRequest(body), sent?.text ?? body.text),
   errorBody,
+  errorFor: finalError,
   usageShape: usageRecord,
   stream: {
     contentType: 'text/event-stream; charset=utf-8',
@@ -49,7 +53,7 @@ function chatCall(request: ChatRequest, sent: Buffer): EndpointRequest {
 }
 
 /**
- * What a server says of `stream_options` may be said of words of the caller's, also of such as it reads out of an address
+ * A server's complaint about `stream_options` may be about words of the caller's, even about words it reads out of an address
  * (`stream%5Foptions`) or a page.
  */
 export function mentionsUsageQuestion(json: Readonly<Record<string, unknown>>): boolean {

@@ -1,26 +1,28 @@
-/** What a chat completion may cost on a deployment, and how it gets to the deployment's provider and back. */
+/** What a chat completion may cost on a deployment, and how it is sent to the provider and read back. */
+
 import type { CutTexts } from '../../../providers/cut-texts.ts'
 import { mock } from '../../../providers/mock.ts'
 import type { ChatProvider, ChatRequest, Refusal } from '../../../providers/provider.ts'
 import { findProvider } from '../../../providers/registry.ts'
 import type { Terms } from '../../call/endpoint.ts'
 import type { Deployment } from '../../config/config.ts'
-import { modeOf } from '../../config/mode-of.ts'
+import { knownName } from '../../config/listing-of.ts'
 import { TollgateError } from '../../http/errors.ts'
 import type { MediaTokens } from '../../metering/estimate.ts'
 import { largestOf } from '../../metering/largest-media.ts'
 import { asksForLongCache } from '../long-cache.ts'
+import { refuseOtherThanChat } from '../model-kinds.ts'
 import { estimateInput, inputTexts } from './estimate-input.ts'
 import { choicesOf, outputCapOf } from './read-request.ts'
 import { judgeStrangers, type StrangeMembers } from './strange-members.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
-/** @throws {TollgateError} 400 for what the provider can't honour and may not be left out. */
+/** @throws {TollgateError} 400 for a member that the provider can't honour and that may not be left out. */
 export function chatTerms(request: ChatRequest, deployment: Deployment): Terms {
   const provider = chatProviderFor(deployment)
   const { chat } = provider
-  const model = deployment.upstreamModel
+  const model = knownName(deployment)
   const asked = { ...deployment.defaults, ...request.json }
   const strangers = judgeStrangers(
     request,
@@ -44,15 +46,20 @@ export function chatTerms(request: ChatRequest, deployment: Deployment): Terms {
     choices,
     outputCap: outputCapOf(effective),
     leastOutput: chat.leastOutput?.(effective, model) ?? 1,
-    isCapBelieved: strangers.letThrough.length === 0,
+    // No cap is known to bound what an image takes.
+    isCapBelieved: strangers.letThrough.length === 0 && !asksFor(effective, 'image') && chat.draws?.(model) !== true,
     tools: chat.serverTools(effective, model),
     mayServe,
     serviceTier: typeof effective.service_tier === 'string' ? effective.service_tier : null,
-    asksForAudio: Array.isArray(effective.modalities) && effective.modalities.includes('audio'),
+    asksForAudio: asksFor(effective, 'audio'),
     asksForLongCache: asksForLongCache(effective),
     inputTexts: () => inputTexts(request.json, chat.unpackId, strangers.letThrough),
     ...wire(request, deployment, provider, { drop, dropAt: strangers.dropAt, cuts, choices, inputTokens }),
   }
+}
+
+function asksFor({ modalities }: Json, kind: 'image' | 'audio'): boolean {
+  return Array.isArray(modalities) && modalities.includes(kind)
 }
 
 interface Known extends Pick<StrangeMembers, 'drop' | 'dropAt'> {
@@ -63,7 +70,7 @@ interface Known extends Pick<StrangeMembers, 'drop' | 'dropAt'> {
 
 type Wire = Pick<Terms, 'prepare' | 'readWhole' | 'readStream' | 'mock'>
 
-/** The way to the provider and back; where nobody is called, the mock reads what the mock wrote. */
+/** Sends to the provider and reads what comes back. Where no provider is called, the mock's reader reads the mock's response. */
 function wire(
   request: ChatRequest,
   { upstreamModel: model, apiBase, defaults, mockResponse }: Deployment,
@@ -102,7 +109,7 @@ function mediaRule(chat: ChatProvider['chat'], name: string, cuts: CutTexts): Me
 /** @throws {TollgateError} 400 where it serves no chat completions. */
 function chatProviderFor(deployment: Deployment): ChatProvider {
   const { provider: name } = deployment
-  if (modeOf(deployment) === 'embedding') throw onlyEmbeds(deployment)
+  refuseOtherThanChat(deployment)
   const provider = findProvider(name)
   if (provider !== null && servesChat(provider)) return provider
   throw new TollgateError(
@@ -113,18 +120,13 @@ function chatProviderFor(deployment: Deployment): ChatProvider {
   )
 }
 
-function onlyEmbeds({ modelName }: Deployment): TollgateError {
-  const message = `'${modelName.slice(0, 100)}' is a model for embeddings: ask POST /v1/embeddings for it, or ask for another model here.`
-  return new TollgateError(400, 'unsupported_endpoint', message, { param: 'model' })
-}
-
 function servesChat(provider: NonNullable<ReturnType<typeof findProvider>>): provider is ChatProvider {
   return provider.chat !== undefined
 }
 
 /** @throws {TollgateError} 400, naming what the provider can't honour and the operator does not let us leave out. */
 function droppedMembers({ chat }: ChatProvider, deployment: Deployment, refusals: readonly Refusal[]): string[] {
-  // The operator knows better what his server takes; what has to be translated can't be sent all the same.
+  // The operator knows best what an own server takes. Members that have to be translated still can't be sent.
   const allowed = chat.takes(deployment.apiBase) === null ? [] : deployment.allowedParams
   const refused = refusals.filter(({ param, droppable }) => !(droppable && allowed.includes(param)))
   for (const { param, message, droppable } of refused) {
@@ -135,7 +137,7 @@ function droppedMembers({ chat }: ChatProvider, deployment: Deployment, refusals
 }
 
 function without(json: Json, members: readonly string[]): Record<string, unknown> {
-  // A set: a caller may send as many members that nobody knows as fit into a body.
+  // A set, because a caller may send as many unknown members as fit into a body.
   const out = new Set(members)
   return Object.fromEntries(Object.entries(json).filter(([key]) => !out.has(key)))
 }

@@ -1,4 +1,4 @@
-/** What of a chat completion becomes input: estimated for the hold, and as texts to be counted where nobody stated usage. */
+/** The input of a chat completion: an estimate for the hold, and texts to count where no usage was stated. */
 import type { Stranger } from '../../../providers/known-members/shape.ts'
 import type { ChatCapability, ModelFacts } from '../../../providers/provider.ts'
 import { estimateChatInput, estimateText, type InputEstimate, inTokensOf } from '../../metering/estimate.ts'
@@ -8,7 +8,7 @@ import { withoutStrangers } from './without-strangers.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
-/** In this model's tokens. Nobody knows whether members that are let through become input: each counts once, as if it did. */
+/** Tokens of this model. Unknown members that are let through may become input, so each counts once. */
 export function estimateInput(
   json: Json,
   facts: Pick<ModelFacts, 'tokensPercent' | 'hiddenInput'>,
@@ -23,8 +23,8 @@ export function estimateInput(
 }
 
 /**
- * The walk of a request visits most strangers, but not below names that are never input elsewhere, nor their names everywhere. So they
- * count as they were visited or as their text, whichever is more. What they hold of media is what the walk made of it.
+ * The walk over a request visits most unknown members, but not below names that are never input, and not all of their names. So they
+ * count as they were visited or as their text, whichever is more. Media inside them count as the walk counted them.
  */
 function withStrangers(
   all: InputEstimate,
@@ -46,7 +46,7 @@ function strangerText({ path, value }: Stranger): string {
   return JSON.stringify({ [String(path.at(-1))]: value })
 }
 
-/** What becomes input for sure. Members that are let through count, each once. */
+/** What surely becomes input. Unknown members that are let through count once each. */
 export function inputTexts(
   json: Json,
   unpackId: ChatCapability['unpackId'],

@@ -1,4 +1,4 @@
-/** The routes of chat completions as OpenAPI describes them. */
+/** The routes of chat completions, for OpenAPI. */
 import { callOperation } from '../describe-call.ts'
 
 export const chatCompletionsOperation = callOperation({

@@ -1,4 +1,4 @@
-/** A chat completion request: read, checked where we rely on it, otherwise left as it is. */
+/** Reads a chat completion request: checks what we rely on and leaves the rest as it is. */
 import { noCuts } from '../../../providers/cut-texts.ts'
 import { KNOWN, KNOWN_ANYWHERE } from '../../../providers/known-members/additions.ts'
 import { type Stranger, shapeAt, strangersIn } from '../../../providers/known-members/shape.ts'
@@ -42,7 +42,7 @@ export function readChatRequest({ text, members, json, cuts }: JsonObject): Chat
   }
 }
 
-/** Of what no list holds, also below members that only some provider takes. @throws {TollgateError} 400. */
+/** Refuses unknown members whose names fold to known ones, also below members that only some providers take. @throws {TollgateError} 400. */
 function refuseAliases(strangers: readonly Stranger[]): void {
   for (const stranger of strangers) {
     const shape = shapeAt(KNOWN_ANYWHERE, stranger.path)
@@ -57,8 +57,8 @@ const isListOfObjects = (value: unknown) =>
   Array.isArray(value) && value.every((element) => element !== null && isObject(element))
 
 /**
- * Members that change what a call costs, in the one form in which they are looked at. Some server takes an object for a list of one, a
- * word for the option of that name, or anything at all for yes.
+ * Members that change the cost of a call, in the only form that is accepted. Some servers take an object for a list of one, a word for
+ * the option of that name, or any value for yes.
  */
 const FORMS: readonly [key: string, accepts: (value: unknown) => boolean, expected: string][] = [
   ['tools', (value) => isListOfObjects(value) && typesOf(value).every(isWord), 'a list of objects, each with a "type"'],
@@ -78,7 +78,7 @@ function refuseForms(json: Readonly<Record<string, unknown>>): void {
   for (const [key, accepts, expected] of FORMS) optional(json, key, accepts, expected)
   for (const [index, { content }] of (json.messages as { content?: unknown }[]).entries()) {
     const isContent = content === null || typeof content !== 'object' || Array.isArray(content)
-    // A list of lists is flat to some server.
+    // Some servers flatten a list of lists.
     if (!isContent || (Array.isArray(content) && content.some(isList)))
       throw bad(`messages[${index}].content`, `"messages[${index}].content" must be a text or a list of parts.`)
   }
@@ -90,7 +90,7 @@ export function choicesOf(json: Readonly<Record<string, unknown>>): number {
   return typeof choices === 'number' ? choices : 1
 }
 
-/** The larger of the two members, should both stand there: whichever the provider follows is covered. */
+/** The larger of the two members where both are there: it covers whichever the provider follows. */
 export function outputCapOf(json: Readonly<Record<string, unknown>>): number | null {
   const caps = ['max_completion_tokens', 'max_tokens']
     .map((key) =>

@@ -1,10 +1,10 @@
-/** What the messages of a chat completion name by URL. */
+/** The media that the messages of a chat completion name by URL. */
 import { asObject } from '../../../providers/json.ts'
 import { changeMembers, objectMembers } from '../../../providers/json-members.ts'
 import type { ChatRequest } from '../../../providers/provider.ts'
 import type { EndpointRequest, RemoteMedia, RemotePlace } from '../../call/endpoint.ts'
 
-/** @param mustFetch whether a URL has to be replaced; those of the provider's own storage do not. */
+/** @param mustFetch true for a URL that has to be replaced; URLs of the provider's own storage do not. */
 export function remoteMedia(
   request: ChatRequest,
   mustFetch: (url: string) => boolean,
@@ -47,7 +47,7 @@ function remotePlaces(messages: unknown): RemotePlace[] {
 
 type Json = Record<string, unknown>
 
-/** Where a part may hold a URL: `image_url` is an object with `url`, or the URL itself. */
+/** The place of a part that may hold a URL: `image_url` is an object with `url`, or the URL itself. */
 function holderOf(part: Json | null): { holder: Json; key: string; path: string } | null {
   if (part === null) return null
   if (part.type === 'file') {

@@ -1,7 +1,7 @@
 /**
- * What goes upstream is what was priced: members that a server is not known to take are refused by name, left out where the operator
- * drops what can't be honoured, or let through where he says so; then nobody knows what they do, so what they hold counts as input
- * and no cap on output is believed. Fails closed: a name on no list is never forwarded in silence.
+ * Only what was priced goes upstream. A member that a server is not known to take is refused by name, left out where the operator drops
+ * what can't be honoured, or let through where the operator allows it. Nobody knows what such a member does, so its content counts as
+ * input and no cap on output is believed. Fails closed: an unknown name is never forwarded silently.
  */
 import {
   type Path,
@@ -18,14 +18,14 @@ import type { Deployment } from '../../config/config.ts'
 import { TollgateError } from '../../http/errors.ts'
 
 export interface StrangeMembers {
-  /** Members of the request to be left out. */
+  /** Members of the request that are left out. */
   drop: readonly string[]
-  /** The same below its own members. */
+  /** Members below those that are left out. */
   dropAt: readonly Path[]
   letThrough: readonly Stranger[]
 }
 
-/** @param taken beyond what all take; null where nothing is forwarded. @throws {TollgateError} 400, naming the first that is refused. */
+/** @param taken members that this server takes besides those that all take; null where nothing is forwarded. @throws {TollgateError} 400, naming the first refused member. */
 export function judgeStrangers(
   { strangers }: Pick<ChatRequest, 'strangers'>,
   { taken, label }: { taken: Shape | null; label: string },
@@ -50,13 +50,13 @@ export function judgeStrangers(
   return { drop, dropAt, letThrough }
 }
 
-/** By its name on top, by its place (`messages[].prefix`), or with all others. */
+/** The operator allows a member by its name at the top, by its place (`messages[].prefix`), or with `*`. */
 export function isAllowed(path: Path, allowed: readonly string[]): boolean {
   if (allowed.length === 0) return false
   return allowed.includes('*') || allowed.includes(String(path[0])) || allowed.includes(placeOf(path))
 }
 
-/** A call that is answered later, elsewhere, is one whose usage nobody sees here. Not left out either: its caller waits for a ticket. */
+/** Nobody sees the usage of a call that is completed later and elsewhere. The member is not left out either: its caller waits for a ticket. */
 const LATER = new Set(['background', 'deferred'])
 
 function refuseLater([name, ...below]: Path, value: unknown): void {
@@ -70,7 +70,7 @@ function refuse(path: Path, label: string): never {
   throw new TollgateError(
     400,
     'unsupported_parameter',
-    `'${shown}' is no parameter that ${label} is known to take. Leave it out, or ask the operator for drop_params: true or allowed_openai_params: ['${showPlace(path)}'].`,
+    `'${shown}' is not a parameter that ${label} is known to take. Leave it out, or ask the operator for drop_params: true or allowed_openai_params: ['${showPlace(path)}'].`,
     { param: shown },
   )
 }

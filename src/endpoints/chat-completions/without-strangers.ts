@@ -1,9 +1,9 @@
-/** A request without some of its members, at whatever depth. */
+/** Returns a request without some of its members, at any depth. */
 import type { Stranger } from '../../../providers/known-members/shape.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
-/** The request itself where there is none; else a copy. Positions in lists stay as they are. */
+/** Returns the request itself where nothing is left out, else a copy. Positions in lists do not change. */
 export function withoutStrangers(json: Json, strangers: readonly Pick<Stranger, 'path'>[]): Json {
   if (strangers.length === 0) return json
   const copy = structuredClone(json)

@@ -1,4 +1,4 @@
-/** POST /v1/completions, in OpenAI's older dialect: natively where a model completes texts, else by a chat completion. */
+/** POST /v1/completions, in OpenAI's older dialect: sent as it is where the model completes texts, else as a chat completion. */
 import type { CompletionRequest, CompletionsCapability } from '../../../providers/completions.ts'
 import type { Provider } from '../../../providers/provider.ts'
 import { findProvider } from '../../../providers/registry.ts'
@@ -7,7 +7,6 @@ import type { Endpoint } from '../../call/endpoint.ts'
 import type { Deployment } from '../../config/config.ts'
 import { modeOf } from '../../config/mode-of.ts'
 import { errorBody } from '../../http/errors.ts'
-import { parseJsonObject } from '../../http/json-object.ts'
 import { once, termsByChat, translationBy } from '../by-chat.ts'
 import { chatCompletions, mentionsUsageQuestion } from '../chat-completions/chat-completions.ts'
 import { completionTerms } from './completion-terms.ts'
@@ -19,9 +18,7 @@ export const completions: Endpoint = {
   name: 'completions',
   serviceType: 'llm_inference',
   read(body, sent) {
-    const text = sent?.text ?? body.text
-    // Media are cut out of the messages of chat completions; here a text is a text.
-    return completionCall(readCompletionRequest(body.cuts === undefined ? body : parseJsonObject(text)), text)
+    return completionCall(readCompletionRequest(body), sent?.text ?? body.text)
   },
   errorBody,
   usageShape: usageRecord,
@@ -46,7 +43,7 @@ function completionCall(request: CompletionRequest, text: Buffer): ReturnType<En
   }
 }
 
-/** The provider, where its model completes texts. */
+/** The provider where its model completes texts, else null. */
 function completes(deployment: Deployment): (Provider & { completions: CompletionsCapability }) | null {
   if (deployment.mockResponse !== null || modeOf(deployment) !== 'completion') return null
   const provider = findProvider(deployment.provider)

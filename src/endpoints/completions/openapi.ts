@@ -1,4 +1,4 @@
-/** The route of text completions as OpenAPI describes it. */
+/** The route of text completions, for OpenAPI. */
 import { openBody, operationOf, textsOrTokens } from '../describe-call.ts'
 import { CHOICES_MAX } from './read-request.ts'
 

@@ -1,4 +1,4 @@
-/** A request to complete a text: read, checked where we rely on it, otherwise left as it is. */
+/** Reads a request to complete a text: checks what we rely on and leaves the rest as it is. */
 import type { CompletionRequest } from '../../../providers/completions.ts'
 import { KNOWN_COMPLETION, KNOWN_COMPLETION_ANYWHERE } from '../../../providers/known-members/additions.ts'
 import { shapeAt, strangersIn } from '../../../providers/known-members/shape.ts'
@@ -6,7 +6,7 @@ import type { JsonObject } from '../../http/json-object.ts'
 import { bad, modelNameOf, OUTPUT_CAP_MAX, refuseAlias, unsupported } from '../read-members.ts'
 import { readTexts } from '../read-texts.ts'
 
-/** Texts that are written at once, over all prompts. */
+/** How many texts a request may ask for, over all prompts. */
 export const CHOICES_MAX = 128
 
 type Json = Readonly<Record<string, unknown>>
@@ -26,7 +26,7 @@ export function readCompletionRequest({ text, members, json }: JsonObject): Comp
   const best = count(json, 'best_of', 1, CHOICES_MAX)
   if (best !== null && best < n) throw bad('best_of', '"best_of" must not be less than "n".')
   if (best !== null && best > n && stream)
-    throw bad('best_of', 'Of a stream the best can\'t be chosen. Leave "best_of" out.')
+    throw bad('best_of', 'A stream can\'t choose the best of several texts. Leave "best_of" out.')
   if (flag(json, 'echo') && stream) throw unsupported('echo', "A stream does not repeat the prompt. Leave 'echo' out.")
   if ((json.suffix ?? null) !== null && typeof json.suffix !== 'string') throw bad('suffix', '"suffix" must be a text.')
   const written = best ?? n

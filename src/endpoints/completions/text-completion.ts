@@ -1,4 +1,4 @@
-/** A chat completion and its chunks as text completions: of a message only the text, of all else the chat's. */
+/** Turns a chat completion and its chunks into text completions: the text replaces the message, all other members stay. */
 import { asObject, parseJson } from '../../../providers/json.ts'
 import { objectMembers } from '../../../providers/json-members.ts'
 import { shownUsage } from '../../../providers/shown-usage.ts'
@@ -16,7 +16,7 @@ export function textWords(asked: string): Words {
       body(cost, usage, replaces = false) {
         const body = chat.body(cost, usage, replaces)
         const completion = completionOf(asObject(parseJson(body)) ?? {}, asked, context)
-        // Numbers keep their digits.
+        // Numbers keep their exact digits.
         const own = objectMembers(body).find(({ key }) => key === 'usage')
         if (own === undefined) return Buffer.from(completion)
         return withUsage(completion, body.toString('utf8', own.valueStart, own.end))
@@ -37,7 +37,7 @@ function choicesIn({ choices }: Json): readonly Json[] {
   return Array.isArray(choices) ? choices.map((choice: unknown) => asObject(choice) ?? {}) : []
 }
 
-/** A role alone, or a thought, is no text. */
+/** A chunk with only a role or a thought has no text. */
 function tells(choice: Json): boolean {
   return textOf(choice) !== '' || (choice.finish_reason ?? null) !== null
 }

@@ -1,9 +1,9 @@
-/** A request to complete a text as a chat completion request with one message. What can't be said to a model for chat is refused by name. */
+/** Turns a request to complete a text into a chat completion request with one message. Members that a chat model can't honour are refused by name. */
 import type { CompletionRequest } from '../../../providers/completions.ts'
 import { KNOWN } from '../../../providers/known-members/additions.ts'
 import { unsupported } from '../read-members.ts'
 
-/** What a chat has and a text has not, but changes nothing of its form. */
+/** Members of chat completions that do not change the form of a text completion. */
 const SHARED: ReadonlySet<string> = new Set([
   ...['max_completion_tokens', 'metadata', 'model', 'prompt_cache_key', 'reasoning_effort', 'response_format'],
   ...['safety_identifier', 'service_tier', 'store', 'verbosity'],

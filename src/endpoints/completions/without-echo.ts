@@ -1,4 +1,4 @@
-/** With `echo` a response repeats the prompt before what was written: that is no output, and is not counted as any. */
+/** With `echo` a response repeats the prompt before the new text. The prompt is not output and is not counted as output. */
 import type { CompletionRequest } from '../../../providers/completions.ts'
 import { asObject, parseJson } from '../../../providers/json.ts'
 import type { ProviderError, ProviderResponse } from '../../../providers/provider.ts'
@@ -15,7 +15,7 @@ export function withoutEcho(response: Read, { json, prompt }: CompletionRequest)
   return { ...response, shownText: written, outputText: () => (response.outputText() === '' ? '' : written()) }
 }
 
-/** The longest prompt that it begins with. */
+/** The longest prompt that the text begins with. */
 function cut(text: string, prompts: readonly string[]): string {
   const echoed = prompts.filter((one) => text.startsWith(one)).map(({ length }) => length)
   return text.slice(Math.max(0, ...echoed))

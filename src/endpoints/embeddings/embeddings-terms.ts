@@ -1,23 +1,21 @@
-/** What embeddings may cost on a deployment, and how the request gets to the deployment's provider and back. */
+/** What embeddings may cost on a deployment, and how they are asked of the provider and read back. */
 import type { EmbeddingsCapability, EmbeddingsRequest, Encoding } from '../../../providers/embeddings.ts'
 import { listResponse } from '../../../providers/embeddings-body.ts'
 import { showPath } from '../../../providers/known-members/shape.ts'
-import type { Provider } from '../../../providers/provider.ts'
 import { emptyReading } from '../../../providers/reading.ts'
-import { findProvider } from '../../../providers/registry.ts'
 import type { Terms } from '../../call/endpoint.ts'
 import type { Deployment } from '../../config/config.ts'
-import { modeOf } from '../../config/mode-of.ts'
-import { TollgateError } from '../../http/errors.ts'
-import { estimateVisited, inTokensOf } from '../../metering/estimate.ts'
+import { estimateTexts } from '../../metering/estimate.ts'
 import type { InputVisitor } from '../../metering/request-input.ts'
 import { sureTexts } from '../../metering/sure-texts.ts'
 import { judgeStrangers } from '../chat-completions/strange-members.ts'
+import { capabilityOf } from '../model-kinds.ts'
+import { PLAIN_TERMS } from '../plain-terms.ts'
 import { unsupported } from '../read-members.ts'
 
-/** @throws {TollgateError} 400 for what the provider can't honour and may not be left out. */
+/** @throws {TollgateError} 400 for a member that the provider can't honour and that may not be left out. */
 export function embeddingsTerms(request: EmbeddingsRequest, deployment: Deployment): Terms {
-  const { provider, embeddings } = embeddingsOf(deployment)
+  const { provider, capability: embeddings } = capabilityOf(deployment, 'embeddings')
   const { upstreamModel: model, apiBase, mockResponse } = deployment
   const taken = { taken: embeddings.takes(apiBase), label: provider.label }
   const strangers = judgeStrangers(request, taken, judgedBy(deployment, embeddings))
@@ -28,9 +26,10 @@ export function embeddingsTerms(request: EmbeddingsRequest, deployment: Deployme
   const visit = (visitor: InputVisitor) => visitInput(request, embeddings.framing(apiBase), strange, visitor)
   const { texts, tokenLists } = request.input
   return {
+    ...PLAIN_TERMS,
     provider,
     facts,
-    estimate: inTokensOf(facts, estimateVisited(visit, noMedia), false),
+    estimate: estimateTexts(facts, visit),
     requestBytes: request.text.length + JSON.stringify(deployment.defaults).length,
     choices: 1,
     isInputOnly: true,
@@ -38,11 +37,6 @@ export function embeddingsTerms(request: EmbeddingsRequest, deployment: Deployme
     outputCap: 0,
     leastOutput: 0,
     isCapBelieved: true,
-    tools: [],
-    mayServe: [],
-    serviceTier: null,
-    asksForAudio: false,
-    asksForLongCache: false,
     inputTexts: () => sureTexts(visit),
     ...wire(request, deployment, embeddings, { drop, dropAt: strangers.dropAt, asked }),
     mock: mockResponse === null ? null : () => ({ whole: mockOf(request, asked), frames: [] }),
@@ -82,7 +76,7 @@ function encodingOf({ encoding_format: asked }: Json): Encoding {
   return asked === 'base64' ? 'base64' : 'float'
 }
 
-/** Every text, and a token for each that was sent as one: no more and no less than is embedded. */
+/** Every text, and one token for each that was sent as a token: exactly what is embedded. */
 function visitInput(
   { input: { texts, tokenLists } }: EmbeddingsRequest,
   framing: number,
@@ -95,24 +89,7 @@ function visitInput(
   visitor.framing(framing * (texts.length + tokenLists.length), false)
 }
 
-const noMedia = () => ({ bound: 0, expected: 0 })
-
-/** @throws {TollgateError} 400 where it makes none. */
-function embeddingsOf(deployment: Deployment): { provider: Provider; embeddings: EmbeddingsCapability } {
-  const provider = findProvider(deployment.provider)
-  const shown = `'${deployment.modelName.slice(0, 100)}'`
-  const refuse = (message: string) => new TollgateError(400, 'unsupported_endpoint', message, { param: 'model' })
-  if (modeOf(deployment) !== 'embedding') {
-    throw refuse(
-      `${shown} makes no embeddings. Ask for a model that does; where this one does, the operator can set model_info.mode: embedding.`,
-    )
-  }
-  if (provider?.embeddings === undefined)
-    throw refuse(`${provider?.label ?? deployment.provider} serves no embeddings. Ask for another model.`)
-  return { provider, embeddings: provider.embeddings }
-}
-
-/** Of what the operator set for this deployment, what an embedding request can have: a wildcard serves other endpoints too. */
+/** The operator's defaults that an embedding request can have: a wildcard serves other endpoints too. */
 function knownDefaults({ defaults, apiBase, allowedParams }: Deployment, { takes }: EmbeddingsCapability): Json {
   const { members } = takes(apiBase)
   const isTaken = (name: string) => OWN.has(name) || members.has(name) || allowedParams.includes(name)
@@ -121,7 +98,7 @@ function knownDefaults({ defaults, apiBase, allowedParams }: Deployment, { takes
 
 const OWN: ReadonlySet<string> = new Set(['dimensions', 'encoding_format', 'user'])
 
-/** What nobody knows can't be translated, whatever the operator allows. */
+/** Unknown members can't be translated, whatever the operator allows. */
 function judgedBy(deployment: Deployment, { isTranslated }: EmbeddingsCapability): Deployment {
   return isTranslated(deployment.upstreamModel, deployment.apiBase) ? { ...deployment, allowedParams: [] } : deployment
 }
@@ -141,7 +118,7 @@ function droppedMembers(
 
 const MOCK_DIMENSIONS = 1_536
 
-/** Of a deployment with a `mock_response`: the same direction for every text, and no more numbers than memory has room for. */
+/** The mock's embeddings: the same vector for every text, no longer than memory allows. */
 function mockOf({ input, model }: EmbeddingsRequest, asked: Json): Buffer {
   const size = Math.min(MOCK_DIMENSIONS, typeof asked.dimensions === 'number' ? asked.dimensions : MOCK_DIMENSIONS)
   const vector = Array.from({ length: size }, (_, index) => (index === 0 ? 1 : 0))

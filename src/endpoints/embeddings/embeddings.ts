@@ -2,7 +2,6 @@
 import { inputTokens } from '../../../providers/usage.ts'
 import type { Endpoint } from '../../call/endpoint.ts'
 import { errorBody } from '../../http/errors.ts'
-import { type JsonObject, parseJsonObject } from '../../http/json-object.ts'
 import { chatCompletions } from '../chat-completions/chat-completions.ts'
 import { embeddingsTerms } from './embeddings-terms.ts'
 import { readEmbeddingsRequest } from './read-request.ts'
@@ -12,7 +11,7 @@ export const embeddings: Endpoint = {
   serviceType: 'embedding',
   read(body, sent) {
     const text = sent?.text ?? body.text
-    const request = readEmbeddingsRequest(wholeOf(body, text))
+    const request = readEmbeddingsRequest(body)
     return {
       text,
       model: request.model,
@@ -29,11 +28,6 @@ export const embeddings: Endpoint = {
     const tokens = inputTokens(usage)
     return { prompt_tokens: tokens, total_tokens: tokens }
   },
-  // There are none; errors before the call look the same.
+  // There are no streams; an error always has this form.
   stream: chatCompletions.stream,
-}
-
-/** Media are cut out of the messages of chat completions; here a text is a text. */
-function wholeOf(body: JsonObject, text: Buffer): JsonObject {
-  return body.cuts === undefined ? body : parseJsonObject(text)
 }

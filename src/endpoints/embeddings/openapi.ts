@@ -1,4 +1,4 @@
-/** The route of embeddings as OpenAPI describes it. */
+/** The route of embeddings, for OpenAPI. */
 import { openBody, operationOf, textsOrTokens } from '../describe-call.ts'
 import { INPUTS_MAX } from './read-request.ts'
 

@@ -1,4 +1,4 @@
-/** An embedding request: read, checked where we rely on it, otherwise left as it is. */
+/** Reads an embedding request: checks what we rely on and leaves the rest as it is. */
 import type { EmbeddingsRequest } from '../../../providers/embeddings.ts'
 import { KNOWN_EMBEDDING, KNOWN_EMBEDDING_ANYWHERE } from '../../../providers/known-members/additions.ts'
 import { shapeAt, strangersIn } from '../../../providers/known-members/shape.ts'
@@ -6,7 +6,7 @@ import type { JsonObject } from '../../http/json-object.ts'
 import { bad, modelNameOf, refuseAlias, unsupported } from '../read-members.ts'
 import { readTexts } from '../read-texts.ts'
 
-/** As many as OpenAI takes at a time. */
+/** The most inputs that OpenAI takes at a time. */
 export const INPUTS_MAX = 2_048
 const DIMENSIONS_MAX = 100_000
 

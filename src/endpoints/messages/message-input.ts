@@ -1,6 +1,6 @@
 /**
- * What of a message request becomes input: one walk, for what a hold covers and for what is counted where nobody stated usage. Everything
- * counts but what is known not to.
+ * The input of a message request: one walk over it, for the estimate of the hold and for the count where no usage was stated. Everything
+ * counts except what is known not to become input.
  */
 import type { InputVisitor } from '../../metering/request-input.ts'
 
@@ -14,13 +14,13 @@ const TOOL_FRAME = 8
 /** Tools that Anthropic defines (a computer, an editor, a shell) bring a prompt of their own: 245 to 735 tokens, published. */
 const DEFINED_TOOL = 1_000
 
-/** Tells the provider how to answer, whom to bill or what to remember. */
+/** Members that no model reads: they tell the provider how to answer, whom to bill or what to remember. */
 const NEVER_INPUT: ReadonlySet<string> = new Set([
   ...['model', 'max_tokens', 'stream', 'metadata', 'stop_sequences', 'temperature', 'top_p', 'top_k', 'thinking'],
   ...['service_tier', 'inference_geo', 'speed', 'cache_control', 'betas', 'diagnostics'],
   ...['power_level', 'task_type', 'privacy_required'],
 ])
-/** Of these a model reads all there is. */
+/** Members that a model reads completely. */
 const SURE: ReadonlySet<string> = new Set(['output_config', 'output_format'])
 
 export function visitMessageInput(request: Json, visitor: InputVisitor): void {
@@ -79,7 +79,7 @@ function visitBlock(value: unknown, path: string, visitor: InputVisitor): void {
   }
 }
 
-/** A medium, or a text or further blocks in its place. */
+/** Visits a medium, or the text or the blocks in its place. */
 function visitSource(block: Json, source: Json | null, path: string, visitor: InputVisitor): void {
   if (source === null) visitor.json(block.source, true)
   else if (source.type === 'text' && typeof source.data === 'string') visitor.text(source.data, true)

@@ -3,9 +3,13 @@ import type { MessagesProvider, MessagesRequest } from '../../../providers/messa
 import { providerOf } from '../../../providers/registry.ts'
 import type { Endpoint, EndpointRequest } from '../../call/endpoint.ts'
 import type { Deployment } from '../../config/config.ts'
-import { nativeOrChat, wholeBody } from '../native-or-chat.ts'
+import { knownName } from '../../config/listing-of.ts'
+import { finalError } from '../final-error.ts'
+import { nativeOrChat } from '../native-or-chat.ts'
+import { messageMedia } from './media-texts.ts'
 import { messageError } from './message-errors.ts'
 import { messagesTerms } from './messages-terms.ts'
+import { messageRate } from './rate-headers.ts'
 import { readMessagesRequest } from './read-request.ts'
 import { messageByChat } from './translated-terms.ts'
 import { messageUsage } from './usage-shape.ts'
@@ -15,8 +19,12 @@ const event = (name: string, data: unknown) => Buffer.from(`event: ${name}\ndata
 export const messages: Endpoint = {
   name: 'messages',
   serviceType: 'llm_inference',
-  read: (body, sent) => messagesCall(readMessagesRequest(wholeBody(body, sent), sent?.headers ?? {})),
+  mediaOf: messageMedia,
+  isOwnMember: isFallbackOfClaudes,
+  read: (body, sent) => messagesCall(readMessagesRequest(body, sent?.headers ?? {}), sent?.text ?? body.text),
   errorBody: messageError,
+  errorFor: finalError,
+  headers: { rate: messageRate },
   usageShape: messageUsage,
   stream: {
     contentType: 'text/event-stream; charset=utf-8',
@@ -27,19 +35,26 @@ export const messages: Endpoint = {
   },
 }
 
-/** The same request, to be counted: it need not say how long the answer may be. */
+/** The same request for a token count: it need not state a cap on output. */
 export const countedMessages: Endpoint = {
   ...messages,
-  read: (body, sent) => messagesCall(readMessagesRequest(wholeBody(body, sent), sent?.headers ?? {}, 1)),
+  read: (body, sent) => messagesCall(readMessagesRequest(body, sent?.headers ?? {}, 1), sent?.text ?? body.text),
 }
 
-function messagesCall(request: MessagesRequest): EndpointRequest {
-  return nativeOrChat(request, messageByChat(request), {
+function messagesCall(request: MessagesRequest, sent: Buffer): EndpointRequest {
+  return nativeOrChat({ ...request, text: sent }, messageByChat(request, sent), {
     speaks: speaksMessages,
     natively: (deployment) => messagesTerms(request, deployment, providerOf(deployment.provider) as MessagesProvider),
   })
 }
 
-function speaksMessages({ provider, mockResponse }: Deployment): boolean {
-  return mockResponse === null && providerOf(provider).messages !== undefined
+function speaksMessages(deployment: Deployment): boolean {
+  const { messages: native } = providerOf(deployment.provider)
+  if (deployment.mockResponse !== null || native === undefined) return false
+  return native.isSpokenBy?.(knownName(deployment)) ?? true
+}
+
+/** Anthropic's `fallbacks` are objects that name a model of its own; a list of names is LiteLLM's. */
+function isFallbackOfClaudes(name: string, value: unknown): boolean {
+  return name === 'fallbacks' && Array.isArray(value) && value.some((one) => typeof one === 'object')
 }

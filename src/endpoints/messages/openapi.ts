@@ -1,4 +1,4 @@
-/** The route of messages as OpenAPI describes it. */
+/** The route of messages, for OpenAPI. */
 import { callOperation, MESSAGES } from '../describe-call.ts'
 
 export const messagesOperation = callOperation(

@@ -1,17 +1,18 @@
-/** A message request: read, checked where we rely on it, otherwise left as it is. */
+/** Reads a message request: checks what we rely on and leaves the rest as it is. */
 import type { IncomingHttpHeaders } from 'node:http'
+import { noCuts } from '../../../providers/cut-texts.ts'
 import { KNOWN_MESSAGE } from '../../../providers/known-members/additions.ts'
 import { strangersIn } from '../../../providers/known-members/shape.ts'
 import type { MessagesRequest } from '../../../providers/messages.ts'
 import type { JsonObject } from '../../http/json-object.ts'
 import { bad, modelNameOf, OUTPUT_CAP_MAX, refuseAlias } from '../read-members.ts'
 
-/** For the provider to know. */
+/** Headers that are passed to the provider. */
 const PASSED = ['anthropic-version', 'anthropic-beta']
 
-/** @param usualCap of a request that need not state one. @throws {TollgateError} 400, naming the member that is wrong. */
+/** @param usualCap the cap of a request that need not state one. @throws {TollgateError} 400, naming the member that is wrong. */
 export function readMessagesRequest(
-  { text, members, json }: JsonObject,
+  { text, members, json, cuts }: JsonObject,
   headers: IncomingHttpHeaders,
   usualCap?: number,
 ): MessagesRequest {
@@ -29,6 +30,7 @@ export function readMessagesRequest(
   const passed = PASSED.flatMap((name) => (typeof headers[name] === 'string' ? [[name, headers[name]] as const] : []))
   return {
     text,
+    cuts: cuts ?? noCuts(),
     members,
     json,
     model,

@@ -1,4 +1,4 @@
-/** Usage as Anthropic shows it: what was read from and written to caches stands beside the input. */
+/** Usage in Anthropic's form: tokens read from and written to caches are beside the input. */
 import type { Usage } from '../../../providers/usage.ts'
 
 export function messageUsage(usage: Usage): Record<string, unknown> {

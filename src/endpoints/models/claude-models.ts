@@ -12,7 +12,7 @@ export const claudeModels = z.object({
   last_id: z.string().nullable(),
 })
 
-/** Nobody knows when a model was released that an operator named. */
+/** The release date of a model that an operator named is unknown. */
 const UNKNOWN = '1970-01-01T00:00:00Z'
 
 export function claudeModelsOf(names: readonly string[]): z.output<typeof claudeModels> {

@@ -6,10 +6,18 @@ import { findRoute } from '../../call/admit.ts'
 import { chooseKeys } from '../../call/choose-keys.ts'
 import type { Config, Deployment } from '../../config/config.ts'
 import type { Caller } from '../../identity/caller.ts'
-import { mayCallModel, requireModel } from '../../identity/restrictions.ts'
+import { aliasOf, mayCallModel, requireModel } from '../../identity/restrictions.ts'
 import type { Router } from '../../routing/route.ts'
 import type { Vault } from '../../vault/vault.ts'
 import { claudeModels, claudeModelsOf } from './claude-models.ts'
+import {
+  asksAsGemini,
+  geminiModel,
+  geminiModelOf,
+  geminiModelRoutes,
+  geminiModels,
+  geminiModelsOf,
+} from './gemini-models.ts'
 
 export interface ModelDependencies {
   config: Pick<Config, 'deployments'>
@@ -26,7 +34,12 @@ export function createModelsSurface(deps: ModelDependencies): Surface {
     name: 'Models',
     description: 'The models a caller can ask for.',
     invalidStatus: 400,
-    routes: [listRoute(deps, '/v1/models'), listRoute(deps, '/models'), showRoute(deps)],
+    routes: [
+      listRoute(deps, '/v1/models'),
+      listRoute(deps, '/models'),
+      showRoute(deps),
+      ...geminiModelRoutes({ ...deps, namesFor: (caller) => namesFor(deps, caller) }),
+    ],
   }
 }
 
@@ -36,17 +49,19 @@ function listRoute(deps: ModelDependencies, path: '/v1/models' | '/models'): Rou
     path,
     may: 'llm:models',
     summary: path === '/v1/models' ? 'The models you can ask for' : 'The same as /v1/models',
-    description: "In OpenAI's form, or in Anthropic's where `anthropic-version` is sent.",
-    returns: z.union([z.object({ object: z.literal('list'), data: z.array(model) }), claudeModels]),
+    description:
+      "In OpenAI's form, in Anthropic's where `anthropic-version` is sent, in Gemini's where `x-goog-api-key` is.",
+    returns: z.union([z.object({ object: z.literal('list'), data: z.array(model) }), claudeModels, geminiModels]),
     async handle({ caller, headers }) {
-      const names = deps.router.listModels(await callableBy(deps, caller)).filter((name) => mayCallModel(caller, name))
+      const names = await namesFor(deps, caller)
       if (headers['anthropic-version'] !== undefined) return claudeModelsOf(names)
+      if (asksAsGemini(headers)) return geminiModelsOf(names, deps.config)
       return { object: 'list' as const, data: names.map(modelOf) }
     },
   })
 }
 
-function showRoute({ router }: ModelDependencies): Route {
+function showRoute({ router, config }: ModelDependencies): Route {
   return route({
     method: 'get',
     // Names of models hold slashes: `openrouter/meta-llama/llama-3.3-70b`.
@@ -55,17 +70,24 @@ function showRoute({ router }: ModelDependencies): Route {
     may: 'llm:models',
     summary: 'One model',
     params: z.object({ model: z.string() }),
-    returns: model,
+    returns: z.union([model, geminiModel]),
     errors: { 404: 'There is no such model.' },
-    handle({ caller, params }) {
+    handle({ caller, params, headers }) {
       requireModel(caller, params.model)
-      findRoute(router, params.model)
-      return modelOf(params.model)
+      findRoute(router, aliasOf(caller, params.model) ?? params.model)
+      return asksAsGemini(headers) ? geminiModelOf(params.model, config) : modelOf(params.model)
     },
   })
 }
 
-/** Whether a deployment has a key that the caller may call it with. */
+async function namesFor(deps: ModelDependencies, caller: Caller): Promise<readonly string[]> {
+  const all = deps.router.listModels(await callableBy(deps, caller))
+  const served = new Set(all)
+  const aliases = Object.entries(caller.aliases ?? {}).flatMap(([name, meant]) => (served.has(meant) ? [name] : []))
+  return [...new Set([...all, ...aliases])].filter((name) => mayCallModel(caller, name))
+}
+
+/** True if the caller may call the deployment with some key. */
 async function callableBy({ vault, config }: ModelDependencies, caller: Caller) {
   const keysFor = await chooseKeys(vault, caller, config.deployments)
   return (deployment: Deployment): boolean => {

@@ -1,4 +1,4 @@
-/** The route of quotes as OpenAPI describes it. */
+/** The route of quotes, for OpenAPI. */
 import { type RouteConfig, z } from '@hono/zod-openapi'
 import { CREDENTIAL } from '../../api/describe-route.ts'
 import { exactNumberSchema } from '../../api/exact-number-schema.ts'
@@ -9,28 +9,28 @@ const credits = (description: string) => exactNumberSchema.openapi({ description
 const quote = z
   .object({
     object: z.literal('quote'),
-    quote_id: z.string().openapi({ description: 'For the header X-Tollgate-Quote of the call.' }),
+    quote_id: z.string().openapi({ description: 'Send it as the header X-Tollgate-Quote of the call.' }),
     model: z.string(),
     power_level: z.enum(['eco', 'balanced', 'precision']),
-    max_credits: credits('The most the call can cost, over all who may serve it. 0 where your own key pays.'),
-    expected_credits: credits('What it will probably cost.'),
+    max_credits: credits('The most the call can cost, whichever deployment serves it. 0 where your own key pays.'),
+    expected_credits: credits('What the call will probably cost.'),
     held_credits: credits('What is set aside when it starts. Less may be enough; a stream may take more as it runs.'),
     expected: z.object({
       basis: z.enum(['history', 'estimate']).openapi({ description: 'history: your own calls of this model.' }),
-      calls: z.number().openapi({ description: 'How many calls of yours that is known from.' }),
+      calls: z.number().openapi({ description: 'How many of your calls that is based on.' }),
       input_tokens: z.number(),
       output_tokens: z.number(),
     }),
     price: z.object({
-      version: z.string().openapi({ description: 'The same as long as rates, fees, markup and level are the same.' }),
-      reference: z.string().openapi({ description: 'Where the rates are from.' }),
+      version: z.string().openapi({ description: 'Changes when rates, fees, markup or level change.' }),
+      reference: z.string().openapi({ description: 'The source of the rates.' }),
     }),
     created_at: z.iso.datetime(),
     expires_at: z.iso.datetime(),
   })
   .openapi('Quote')
 
-/** @param endpoints the paths whose bodies can be quoted. */
+/** @param endpoints the paths whose requests can be quoted. */
 export function quotesOperation([usual, ...others]: readonly string[]): Omit<RouteConfig, 'method' | 'path'> {
   return {
     tags: ['Chat completions'],
@@ -43,21 +43,21 @@ export function quotesOperation([usual, ...others]: readonly string[]): Omit<Rou
         name: 'endpoint',
         in: 'query',
         schema: { type: 'string', enum: [usual ?? '', ...others], default: usual ?? '' },
-        description: 'Whose body is sent.',
+        description: 'The endpoint that the body is for.',
       },
       {
         name: 'X-Power-Level',
         in: 'header',
         schema: { type: 'string', enum: ['eco', 'balanced', 'precision'] },
-        description: 'As for the call.',
+        description: 'As in the call.',
       },
     ],
     request: openBody({ model: { type: 'string' } }, ['model']),
     responses: {
       200: { description: 'The quote.', content: { 'application/json': { schema: quote } } },
-      400: error('What the call would be refused for; or an unknown `endpoint`.'),
+      400: error('The call would be refused for the same reason, or `endpoint` is unknown.'),
       401: error('No credential, or one that is not valid.'),
-      402: error('Without credits no large body is read.'),
+      402: error('You have no credits, so no large body is read.'),
       403: error('This key may not call this model, or your plan needs a key of your own.'),
       404: error('There is no such model.'),
       408: error('The body did not arrive in time.'),
@@ -66,7 +66,7 @@ export function quotesOperation([usual, ...others]: readonly string[]): Omit<Rou
       429: error(
         'Too many quotes in a minute (`tollgate.rate_limits.quotes_per_minute`), or calls at once; see Retry-After.',
       ),
-      500: error('An error that was not foreseen.'),
+      500: error('An unexpected error.'),
       503: error('The database is not available, or no key of the provider is configured.'),
     },
   }

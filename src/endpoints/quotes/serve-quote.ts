@@ -1,6 +1,6 @@
 /**
- * POST /v1/quotes: takes the body of a call and says what that call may cost, without making it. Nothing is held, fetched or stored.
- * It goes as far as the call would before its hold, and by the same limits, so that what a quote refuses the call would refuse too.
+ * POST /v1/quotes: takes the body of a call and says what the call may cost, without making it. Nothing is held, fetched or stored. A
+ * quote passes the same checks and limits as the call before its hold, so both refuse the same requests.
  */
 import { type RateLimits, rateHeaders } from '../../admission/rate-limits.ts'
 import { routeCall } from '../../call/admit.ts'
@@ -24,10 +24,10 @@ import { findUsualUsage } from '../../reports/usual-usage.ts'
 export interface QuoteDependencies {
   calls: CallDependencies
   quotes: Quotes
-  /** For the history of callers: what is slow there waits for itself only. */
+  /** Connections for the history of callers: a slow query delays quotes only. */
   reports: Database
   rates: Pick<RateLimits, 'request'>
-  /** By the path whose body is quoted; the first stands where none is named. */
+  /** Endpoints by path; the first is used where a request names none. */
   endpoints: Readonly<Record<string, Endpoint>>
 }
 

@@ -1,4 +1,4 @@
-/** A medium of a response's request as the part of a chat completion that means the same. */
+/** Turns a medium of a request for a response into the part of a chat completion that means the same. */
 import { asObject } from '../../../providers/json.ts'
 
 type Json = Readonly<Record<string, unknown>>
@@ -16,7 +16,7 @@ export function isTextPart({ type }: Json): boolean {
   return TEXTS.has(type)
 }
 
-/** What is named by an id, or a file by its address, tells no size; a part of an unknown type neither. */
+/** The size is unknown for media named by an id, for files named by an address, and for parts of an unknown type. */
 export function chatPartOf(part: Json): Json {
   const { type, image_url: url, file_id: id, detail } = part
   if (type === 'input_image' || type === 'computer_screenshot') {
@@ -32,7 +32,7 @@ export function chatPartOf(part: Json): Json {
   return { type }
 }
 
-/** Names what the caller can change: the reference that hides the size. */
+/** The member that the caller can change: the reference that hides the size. */
 export function referenceIn(part: Json): string {
   return (
     ['file_id', 'file_url', 'image_url', 'file_data', 'input_audio'].find((name) => typeof part[name] === 'string') ??

@@ -1,4 +1,4 @@
-/** An event of a response's stream, as its clients read it. */
+/** An event in the stream of a response. */
 export function event(type: string, members: Readonly<Record<string, unknown>>): Buffer {
   return Buffer.from(`event: ${type}\ndata: ${JSON.stringify({ type, ...members })}\n\n`)
 }

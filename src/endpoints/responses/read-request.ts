@@ -1,4 +1,5 @@
-/** A request for a response: read, checked where we rely on it, otherwise left as it is. */
+/** Reads a request for a response: checks what we rely on and leaves the rest as it is. */
+import { noCuts } from '../../../providers/cut-texts.ts'
 import { KNOWN_RESPONSE, KNOWN_RESPONSE_ANYWHERE } from '../../../providers/known-members/additions.ts'
 import { strangersIn } from '../../../providers/known-members/shape.ts'
 import type { ResponsesRequest } from '../../../providers/responses.ts'
@@ -8,7 +9,7 @@ import { bad, modelNameOf, OUTPUT_CAP_MAX, refuseAlias } from '../read-members.t
 const TOOL_CALLS_MAX = 1_000
 
 /** @throws {TollgateError} 400, naming the member that is wrong. */
-export function readResponsesRequest({ text, members, json }: JsonObject): ResponsesRequest {
+export function readResponsesRequest({ text, members, json, cuts }: JsonObject): ResponsesRequest {
   const strangers = strangersIn(json, KNOWN_RESPONSE)
   for (const { path } of strangers) refuseAlias(path, KNOWN_RESPONSE_ANYWHERE)
   const model = modelNameOf(json)
@@ -19,6 +20,7 @@ export function readResponsesRequest({ text, members, json }: JsonObject): Respo
   refuseForms(json)
   return {
     text,
+    cuts: cuts ?? noCuts(),
     members,
     json,
     model,
@@ -28,7 +30,7 @@ export function readResponsesRequest({ text, members, json }: JsonObject): Respo
   }
 }
 
-/** Members that change what a call costs, in the one form in which they are looked at. @throws {TollgateError} 400. */
+/** Members that change the cost of a call, in the only form that is accepted. @throws {TollgateError} 400. */
 function refuseForms(json: Readonly<Record<string, unknown>>): void {
   countIn(json, 'max_tool_calls', TOOL_CALLS_MAX)
   refuseTools(json.tools, 'tools')
@@ -37,7 +39,7 @@ function refuseForms(json: Readonly<Record<string, unknown>>): void {
     const { tools, content, output } = item as Readonly<Record<string, unknown>>
     refuseTools(tools, `input[${index}].tools`)
     for (const [name, value] of Object.entries({ content, output })) {
-      // A list of lists is flat to some server.
+      // Some servers flatten a list of lists.
       if (
         Array.isArray(value) &&
         value.some((part) => typeof part !== 'object' || part === null || Array.isArray(part))

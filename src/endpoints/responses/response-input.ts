@@ -1,6 +1,6 @@
 /**
- * What of a request for a response becomes input: one walk, for what a hold covers and for what is counted where nobody stated usage.
- * Everything counts but what is known not to.
+ * The input of a request for a response: one walk over it, for the estimate of the hold and for the count where no usage was stated.
+ * Everything counts except what is known not to become input.
  */
 import { bareId } from '../../../providers/carried-id.ts'
 import { asObject } from '../../../providers/json.ts'
@@ -16,7 +16,7 @@ const PRIMING = 3
 /** Markers around each call and each definition. */
 const TOOL_FRAME = 8
 
-/** Tells the provider how to answer, whom to bill or what to remember. */
+/** Members that no model reads: they tell the provider how to answer, whom to bill or what to remember. */
 const NEVER_INPUT: ReadonlySet<string> = new Set([
   ...[
     'model',
@@ -52,9 +52,9 @@ const NEVER_INPUT: ReadonlySet<string> = new Set([
   ...['prompt_cache_options', 'access_programs', 'moderation', 'image', 'context_management', 'provider', 'session_id'],
   ...['power_level', 'task_type', 'privacy_required'],
 ])
-/** A token each. */
+/** Roles that count one token each. */
 const ROLES: ReadonlySet<unknown> = new Set(['system', 'developer', 'user', 'assistant'])
-/** Of items: names, states, and what stands for nothing a model reads. */
+/** Members of items that no model reads: names, states and the like. */
 const NO_INPUT: ReadonlySet<string> = new Set([
   'type',
   'id',
@@ -64,7 +64,7 @@ const NO_INPUT: ReadonlySet<string> = new Set([
   'logprobs',
   'prompt_cache_breakpoint',
 ])
-/** Of media, what holds them. */
+/** The members that hold media. */
 const HOLDERS: ReadonlySet<string> = new Set([
   'image_url',
   'file_data',
@@ -80,7 +80,7 @@ export function visitResponseInput(request: Json, visitor: InputVisitor): void {
   for (const [name, value] of Object.entries(request)) {
     if (value === null || value === undefined || NEVER_INPUT.has(name)) continue
     if (name === 'input') visitInput(value, visitor)
-    // What is kept elsewhere may be as much as the model reads.
+    // Input that is kept elsewhere may fill the whole context window.
     else if (name === 'previous_response_id') visitor.media({ type: 'item_reference' }, name)
     else if (name === 'instructions') {
       visitor.framing(ITEM_FRAME, true)
@@ -107,7 +107,7 @@ function visitTools(tools: unknown, visitor: InputVisitor): void {
   visitor.json(tools, true)
 }
 
-/** A message is what has a role; all else is a call, its result, a thought, or something newer than this. */
+/** An item with a role is a message; any other is a call, its result, a thought, or a newer kind. */
 function visitItem(value: unknown, path: string, visitor: InputVisitor): void {
   visitor.framing(ITEM_FRAME, true)
   const item = asObject(value)
@@ -116,7 +116,7 @@ function visitItem(value: unknown, path: string, visitor: InputVisitor): void {
     return
   }
   if (item.role === undefined) visitor.framing(TOOL_FRAME, false)
-  // Of what was compacted, or is kept elsewhere, nobody knows how much it stands for.
+  // The size of input that was compacted, or is kept elsewhere, is unknown.
   if (item.type === 'compaction') visitor.media({ type: 'compaction' }, `${path}.encrypted_content`)
   if (isReference(item)) visitor.media({ type: 'item_reference' }, `${path}.id`)
   for (const [name, member] of Object.entries(item)) {
@@ -135,7 +135,7 @@ function visitItem(value: unknown, path: string, visitor: InputVisitor): void {
   }
 }
 
-/** What a model reads of calls. */
+/** The members of calls that a model reads. */
 const SURE: ReadonlySet<string> = new Set(['name', 'arguments', 'input'])
 
 function visitContent(content: unknown, path: string, visitor: InputVisitor): void {

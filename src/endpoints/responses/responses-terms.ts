@@ -1,5 +1,4 @@
-/** What a response may cost on a deployment whose provider speaks Responses, and how it gets there and back. */
-import { noCuts } from '../../../providers/cut-texts.ts'
+/** What a response may cost on a deployment whose provider speaks Responses, and how it is sent and read back. */
 import type { Stranger } from '../../../providers/known-members/shape.ts'
 import type { ResponsesProvider, ResponsesRequest } from '../../../providers/responses.ts'
 import type { Terms } from '../../call/endpoint.ts'
@@ -16,7 +15,7 @@ import { visitResponseInput } from './response-input.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
-/** @throws {TollgateError} 400 for what can't be metered. */
+/** @throws {TollgateError} 400 for a member that can't be metered. */
 export function responsesTerms(request: ResponsesRequest, deployment: Deployment, provider: ResponsesProvider): Terms {
   const { responses } = provider
   const { upstreamModel: model, apiBase, defaults } = deployment
@@ -26,8 +25,7 @@ export function responsesTerms(request: ResponsesRequest, deployment: Deployment
   const json = without(asked, drop)
   const facts = provider.model(model, json)
   const mayServe = responses.mayServe(json)
-  // What PDFs may inflate to is shared by all of a request.
-  const cuts = noCuts()
+  const { cuts } = request
   const rules = [model, ...mayServe].map((name) => responses.mediaTokens(name))
   const mediaTokens = largestOf(rules.map((rule) => (part: unknown) => rule(part, cuts)))
   const visit = (visitor: InputVisitor) => visitWith(json, strange.letThrough, visitor)
@@ -40,7 +38,7 @@ export function responsesTerms(request: ResponsesRequest, deployment: Deployment
       estimateVisited(visit, mediaTokens),
       Array.isArray(json.tools) && json.tools.length > 0,
     ),
-    requestBytes: request.text.length + JSON.stringify(defaults).length,
+    requestBytes: request.text.length + cuts.bytes + JSON.stringify(defaults).length,
     choices: 1,
     outputCap: typeof cap === 'number' ? cap : null,
     leastOutput: responses.leastOutput(json),
@@ -54,7 +52,7 @@ export function responsesTerms(request: ResponsesRequest, deployment: Deployment
     prepare(sending) {
       const call = { ...sending, request, model, apiBase, defaults, drop, dropAt: strange.dropAt }
       const prepared = responses.prepare(call)
-      return { ...prepared, body: [prepared.body] }
+      return { ...prepared, body: cuts.restore(prepared.body) }
     },
     readWhole: (body) => responses.readResponse(body, request.model),
     readStream: () => responses.readStream(request.model),
@@ -62,13 +60,13 @@ export function responsesTerms(request: ResponsesRequest, deployment: Deployment
   }
 }
 
-/** Nobody knows whether members that are let through become input: each counts once, as if it did. */
+/** Unknown members that are let through may become input, so each counts once. */
 function visitWith(json: Json, letThrough: readonly Stranger[], visitor: InputVisitor): void {
   visitResponseInput(withoutStrangers(json, letThrough), visitor)
   for (const { path, value } of letThrough) visitor.text(JSON.stringify({ [String(path.at(-1))]: value }), true)
 }
 
-/** @throws {TollgateError} 400, naming the first that is refused. */
+/** @throws {TollgateError} 400, naming the first refused member. */
 function judge({ strangers }: ResponsesRequest, deployment: Deployment, provider: ResponsesProvider): StrangeMembers {
   const { takes, passesBelow } = provider.responses
   const below = passesBelow(deployment.apiBase)

@@ -1,11 +1,11 @@
 /**
- * An error in a stream that is already running, as the clients of this dialect show it: OpenAI's own throw at an `error`, Codex reads
- * `response.failed` and repeats the call but for some codes.
+ * An error in a running stream, in the form that clients of this dialect show: OpenAI's own clients throw at an `error`, Codex reads
+ * `response.failed` and repeats the call except for some codes.
  */
 import type { TollgateError } from '../../http/errors.ts'
 import { event } from './event.ts'
 
-/** By our code or status: what a repeat can't mend ends the call at Codex only under this name, with our message. */
+/** Codes by our code or status. Codex ends a call that a repeat can't help only under these codes, and shows our message. */
 const FINAL = 'invalid_prompt'
 const KEPT: ReadonlySet<string> = new Set(['context_length_exceeded', 'insufficient_quota', 'rate_limit_exceeded'])
 

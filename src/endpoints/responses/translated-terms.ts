@@ -1,4 +1,4 @@
-/** A response on a provider that doesn't speak Responses: asked as a chat completion, and its response translated back. */
+/** Serves a response on a provider that doesn't speak Responses: as a chat completion, whose response is translated back. */
 
 import { shownResponseUsage } from '../../../providers/openai-responses/shown-usage.ts'
 import { SEARCHES_HELD } from '../../../providers/openai-responses/tools.ts'
@@ -15,8 +15,8 @@ import { translateResponse } from './translated/translate-response.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
-/** Translated once, and once more for those that do not take all of it. */
-export function responseByChat({ text, json }: ResponsesRequest): AskedByChat {
+/** The request is translated once, and once more for deployments that do not take all of it. */
+export function responseByChat({ json, cuts }: ResponsesRequest, text: Buffer): AskedByChat {
   const translated = once(() => toChat(json))
   const variants = new Map<string, Json>()
   const head = ({ callId, created }: ReadContext): Head => {
@@ -24,6 +24,7 @@ export function responseByChat({ text, json }: ResponsesRequest): AskedByChat {
   }
   return {
     text,
+    cuts,
     translate: translationBy((deployment) => {
       const { chat, tools } = translated()
       const without = SOFT.filter((name) => chat[name] !== undefined && !takes[name](chat, deployment))
@@ -33,7 +34,7 @@ export function responseByChat({ text, json }: ResponsesRequest): AskedByChat {
       const known = variants.get(variant) ?? (isSearching ? { ...kept, ...SEARCH } : without.length === 0 ? chat : kept)
       variants.set(variant, known)
       return known
-    }),
+    }, cuts),
     words: {
       whole: (response, context) => translateResponse(response, head(context), translated().tools),
       stream(reader, context) {
@@ -47,7 +48,7 @@ export function responseByChat({ text, json }: ResponsesRequest): AskedByChat {
   }
 }
 
-/** Clients send these to every model; those that can't honour them answer as well without. */
+/** Clients send these members to every model. A model that can't honour them answers as well without. */
 const SOFT = ['reasoning_effort', 'parallel_tool_calls'] as const
 type Soft = (typeof SOFT)[number]
 
@@ -56,20 +57,20 @@ const takes: Readonly<Record<Soft, (chat: Json, deployment: Deployment) => boole
   parallel_tool_calls: (chat, deployment) => !refuses(chat, deployment, 'parallel_tool_calls'),
 }
 
-/** Few searches, as many as are held for. */
+/** A search of medium size: the hold covers as many searches. */
 const SEARCH = { web_search_options: { search_context_size: 'medium' } }
 
-/** Whose search has a listed fee and is bounded by what is sent; what others would search with is left out, as if it were not used. */
+/** Providers whose search has a listed fee and is bounded by what is sent. For others the search tool is left out. */
 const SEARCHERS: ReadonlySet<string> = new Set(['anthropic'])
 
-/** Whether it has a search of its own that it takes beside the tools that are asked for. */
+/** True if the provider has its own search and takes it beside other tools. */
 function searchesItself(chat: Json, { provider: name, upstreamModel, mockResponse }: Deployment): boolean {
   if (mockResponse !== null || !SEARCHERS.has(name)) return false
   const { refuses: refusedOf } = chatProviderOf(name).chat
   return refusedOf({ ...chat, ...SEARCH }, upstreamModel).length === refusedOf(chat, upstreamModel).length
 }
 
-/** A search that clients list with every call is held for at the usual sum where the operator names none. */
+/** Clients list a search with every call, so the hold covers it at the usual sum where the operator names none. */
 export function withUsualHold(terms: Terms): Terms {
   const tools = terms.tools.map((tool) => (tool.kind === 'web_search' ? { usualHold: SEARCHES_HELD, ...tool } : tool))
   return { ...terms, tools }

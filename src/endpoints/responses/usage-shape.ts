@@ -1,4 +1,4 @@
-/** Usage as responses show it: what was read from and written to caches is inside the input, reasoning inside the output. */
+/** Usage in the form of responses: cached tokens are inside the input, reasoning tokens inside the output. */
 import { inputTokens, outputTokens, type Usage } from '../../../providers/usage.ts'
 
 export function responseUsage(usage: Usage): Record<string, unknown> {

@@ -135,7 +135,7 @@ describe('L7: credits', () => {
     expect((await deduct(org.keys.alice, { ...body, user_id: 'nobody', request_id: 'r3' })).status).toBe(403)
   })
 
-  test('L7: credits of somebody else are for the operator.', async () => {
+  test('L7: only the operator sees the credits of another user.', async () => {
     const org = await seed()
     const path = `/api/v1/llm/credits?user_id=alice&org_id=${org.id}`
     expect((await send('GET', path, MASTER_KEY)).json).toMatchObject({ user_id: 'alice', credits_remaining: 400 })
@@ -202,7 +202,7 @@ describe('L7: credits', () => {
 })
 
 describe('A refund', () => {
-  test('A refund is for the operator, with a reason, and at most the charge.', async () => {
+  test('Only the operator may refund, with a reason, and at most the charge.', async () => {
     const org = await seed()
     const callId = await charge(org.id, 30)
     const path = `/api/v1/admin/calls/${callId}/refunds`
@@ -219,7 +219,7 @@ describe('A refund', () => {
 })
 
 describe('L8: usage', () => {
-  test('L8: usage is one object for both kinds of reader.', async () => {
+  test('L8: usage is one object that both kinds of callers can read.', async () => {
     const org = await seed()
     await charge(org.id, 10)
     await charge(org.id, 5)
@@ -309,7 +309,7 @@ describe('L9: models', () => {
     })
   })
 
-  test('L9: models are shown to anybody in short.', async () => {
+  test('L9: anybody may see a short list of models.', async () => {
     const { status, json } = await send('GET', '/api/v1/llm/models/curated?app=loopnet', null)
     expect(status).toBe(200)
     expect(json).toMatchObject({
@@ -337,13 +337,10 @@ describe('Without Stripe', () => {
 })
 
 describe('Health', () => {
-  test.each(['/api/v1/llm/health', '/api/v1/health', '/api/v1/system/status'])(
-    'Health is told by %s.',
-    async (path) => {
-      expect(await send('GET', path, null)).toEqual({
-        status: 200,
-        json: { status: 'healthy', litellm_proxy: 'up', timestamp: expect.any(String) },
-      })
-    },
-  )
+  test.each(['/api/v1/llm/health', '/api/v1/health', '/api/v1/system/status'])('%s reports health.', async (path) => {
+    expect(await send('GET', path, null)).toEqual({
+      status: 200,
+      json: { status: 'healthy', litellm_proxy: 'up', timestamp: expect.any(String) },
+    })
+  })
 })

@@ -78,7 +78,7 @@ describe('Buying credits', () => {
     },
   )
 
-  test('Buying credits of a sum that is not sold is refused.', async () => {
+  test('A purchase of a sum that is not sold is refused.', async () => {
     const org = await seed()
     for (const amount of [11, 0, -10, 'ten', 9.999, 10.001, '10.004', '1e1', '0x0a', ' 10', '', 1e21])
       expect(await post('/llm/credits/purchase', org.keys.olga, { amount })).toMatchObject({
@@ -87,7 +87,7 @@ describe('Buying credits', () => {
       })
   })
 
-  test('Buying credits leads back to the address the operator stated, whatever host the request names, or to the page that is asked for.', async () => {
+  test('A purchase leads back to the address that the operator stated, whatever host the request names, or to the page that the request asks for.', async () => {
     const org = await seed()
     await request(`${product.tollgate.url}/api/v1/llm/credits/purchase`, {
       method: 'POST',
@@ -106,7 +106,7 @@ describe('Buying credits', () => {
       expect((await post('/llm/credits/purchase', org.keys.olga, { amount: 10, success_url })).status).toBe(422)
   })
 
-  test('Buying credits by somebody who is alone in an organization gives the credits to that user.', async () => {
+  test('A purchase by a user who is alone in an organization gives the credits to that user.', async () => {
     const org = await product.db.seedOrganization({ credits: 0, users: { ida: 0 } })
     await post('/llm/credits/purchase', org.keys.ida, { amount: 10 })
     await event('checkout.session.completed', paidSession(stripe, 1_000).session)
@@ -133,7 +133,7 @@ describe('A webhook', () => {
     ])
   })
 
-  test('A webhook that is not signed, or by somebody else, books nothing.', async () => {
+  test('A webhook that is not signed, or is signed by somebody else, books nothing.', async () => {
     const { org, session } = await buy(10)
     expect((await event('checkout.session.completed', session, 'whsec_other')).status).toBe(400)
     const unsigned = await fetch(`${product.tollgate.url}/api/v1/webhooks/stripe`, { method: 'POST', body: '{}' })
@@ -164,7 +164,7 @@ describe('A webhook', () => {
 })
 
 describe('Money that goes back', () => {
-  test('Money that goes back deducts the credits that are not allocated, by the part that was refunded.', async () => {
+  test('Money that goes back deducts the refunded part of the credits, as far as they are not allocated.', async () => {
     const { org, session, metadata, payment_intent } = await buy(10)
     await event('checkout.session.completed', session)
     const charge = { id: 'ch_1', payment_intent, metadata }
@@ -179,7 +179,7 @@ describe('Money that goes back', () => {
     expect((await pool(org.id)).total).toBe('1000')
   })
 
-  test('Money that goes back before the purchase is booked is sent again by Stripe: nothing is lost.', async () => {
+  test('The event of money that goes back before the purchase is booked is sent again by Stripe, so that nothing is lost.', async () => {
     const { org, session, metadata, payment_intent } = await buy(10)
     const refund = () => event('charge.refunded', { id: 'ch_1', payment_intent, metadata, amount_refunded: 1_000 })
     expect((await refund()).status).toBe(409)
@@ -204,7 +204,7 @@ describe('Money that goes back', () => {
     expect((await pool(org.id)).total).toBe('11000')
   })
 
-  test('Money that goes back of a payment that has nothing to do with us is ignored.', async () => {
+  test('Money that goes back from a payment that has nothing to do with us is ignored.', async () => {
     const stranger = { id: 'ch_9', payment_intent: 'pi_stranger', metadata: {}, amount_refunded: 100 }
     expect(await event('charge.refunded', stranger)).toEqual({ status: 200, outcome: 'ignored' })
   })
@@ -225,7 +225,7 @@ describe('Adding credits by a payment', () => {
     return id
   }
 
-  test('Adding credits by a payment that Stripe confirms is done once, by an admin.', async () => {
+  test('An admin adds credits by a payment that Stripe confirms, once.', async () => {
     const org = await seed()
     const body = { credits: 55_000, purchase_amount: 50, stripe_payment_id: payment(org.id) }
     expect(await post(`/org-billing/credits/${org.id}/add`, org.keys.olga, body)).toMatchObject({

@@ -99,7 +99,7 @@ describe('B1: the organizations of a caller', () => {
     })
   })
 
-  test('B1: the organizations of a caller are an empty list with zeros for a caller who belongs to none.', async () => {
+  test('B1: a caller who belongs to no organization gets an empty list with zeros.', async () => {
     const { status, json } = await send('GET', '/billing/user', MASTER_KEY)
     expect(status).toBe(200)
     expect(json.organizations).toEqual([])
@@ -180,7 +180,7 @@ describe('B3: usage', () => {
       expect((await send('GET', `/credits/${org.id}/usage?days=${days}`, org.keys.mark)).status).toBe(422)
   })
 
-  test('B3: the usage of nothing is zeros.', async () => {
+  test('B3: the usage of an organization without calls is zeros.', async () => {
     const org = await seed()
     const { json } = await send('GET', `/credits/${org.id}/usage`, org.keys.mark)
     expect(json).toMatchObject({ total_credits_used: 0, user_count: 0, service_breakdown: {}, top_users: [] })
@@ -358,7 +358,7 @@ describe('B5: allocating credits', () => {
     )
   })
 
-  test('A user sees the own allocations, an admin those of members.', async () => {
+  test('Users see their own allocations, admins those of members.', async () => {
     const org = await seed()
     for (const key of [org.keys.mark, org.keys.olga, MASTER_KEY]) {
       const { status, json } = await send('GET', '/credits/user/mark', key)
@@ -526,7 +526,7 @@ describe('B10: dashboards', () => {
     refused(await send('GET', `/billing/org/${randomUUID()}`, MASTER_KEY), 404, 'Organization not found')
   })
 
-  test('B10: the dashboards of the system are for the operator.', async () => {
+  test('B10: only the operator sees the dashboards of the system.', async () => {
     const org = await withoutPlan()
     await send('POST', '/subscriptions', org.keys.olga, {
       org_id: org.id,
@@ -567,7 +567,7 @@ describe('B10: dashboards', () => {
     refused(await send('GET', '/billing/system', org.keys.olga), 403, 'System admin access required')
   })
 
-  test('B10: the history is for admins, with its bounds.', async () => {
+  test('B10: only admins see the history, within its bounds.', async () => {
     const org = await seed()
     refused(
       await send('GET', `/billing/${org.id}/history`, org.keys.mark),

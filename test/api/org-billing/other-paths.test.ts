@@ -163,7 +163,7 @@ describe('Organizations and members', () => {
     expect(all.find((one: { id: string }) => one.id === id)).toMatchObject({ role: null, member_count: 2 })
   })
 
-  test('An owner sees the own organization, adds, changes and removes members.', async () => {
+  test('An owner sees the organization, and adds, changes and removes its members.', async () => {
     const org = await seed()
     expect((await send('GET', '/organizations', org.keys.olga)).json).toMatchObject([
       { id: org.id, role: 'owner', member_count: 2 },
@@ -198,7 +198,7 @@ describe('Organizations and members', () => {
       ).toBe(403)
   })
 
-  test('An admin who is no owner makes and removes no owner.', async () => {
+  test('An admin who is not an owner can neither make nor remove owners.', async () => {
     const org = await seed()
     await send('PATCH', `/organizations/${org.id}/members/mark`, org.keys.olga, { role: 'admin' })
     const members = `/organizations/${org.id}/members`
@@ -214,7 +214,7 @@ describe('Organizations and members', () => {
       expect(answer.status).toBe(403)
   })
 
-  test('Somebody is invited by a token; a key does not prove who accepts it.', async () => {
+  test('A member is invited by a token; a key does not prove who accepts it.', async () => {
     const org = await seed()
     const invitations = `/organizations/${org.id}/invitations`
     const sent = await send('POST', invitations, org.keys.olga, { email: 'p@example.com', role: 'admin' })

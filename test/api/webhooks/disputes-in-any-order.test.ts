@@ -72,7 +72,7 @@ describe('A dispute', () => {
     expect(await totalOf(org)).toBe(String(1_000 + all.length * (10_000 - taken)))
   })
 
-  test('A dispute and a second one of the same payment are two.', async () => {
+  test('A second dispute of the same payment is another dispute.', async () => {
     const { org, session, payment_intent } = await buy()
     await book(session)
     for (const [id, amount] of [

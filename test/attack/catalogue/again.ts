@@ -106,7 +106,7 @@ const ANSWERS: readonly Trick[] = [
   {
     name: 'status 204 and nothing, then an answer',
     by: 'provider',
-    act: {},
+    act: { body: { model: 'twice' } },
     provider: inTurn({ script: textAnswer(204, ''), bill: null }, { script: answer(200), bill: BILL }),
     promise: exact,
   },

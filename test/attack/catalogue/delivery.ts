@@ -151,11 +151,11 @@ const PLACES: readonly Trick[] = [
   },
 ]
 
-/** The first answer, and after it one that is well. */
+/** The first answer, and after it, elsewhere, one that is well. */
 const after = (name: string, script: Script, promise: Promised, bill: typeof BILL | null, stream: boolean): Trick => ({
   name: `${name} (stream: ${stream})`,
   by: 'provider',
-  act: { body: { stream } },
+  act: { body: { stream, model: 'twice' } },
   provider: inTurn(
     { script, bill },
     {

@@ -7,16 +7,22 @@ import { COMPLETIONS } from './completions.ts'
 import { CORNERS } from './corners.ts'
 import { DELIVERY } from './delivery.ts'
 import { EMBEDDINGS } from './embeddings.ts'
+import { FILES } from './files.ts'
 import { FORMS } from './forms.ts'
+import { GENERATE } from './generate.ts'
 import { HIDDEN } from './hidden.ts'
 import { IDEMPOTENCY } from './idempotency.ts'
+import { IMAGES } from './images.ts'
+import { JUDGED } from './judged.ts'
 import { MEDIA } from './media.ts'
 import { MEMBERS } from './members.ts'
 import { MESSAGES } from './messages.ts'
 import { NATIVES } from './natives.ts'
 import { PAYERS } from './payers.ts'
 import { PRICE } from './price.ts'
+import { RECORDINGS } from './recordings.ts'
 import { RESPONSES } from './responses.ts'
+import { SPEECH } from './speech.ts'
 import { STATEMENTS } from './statements.ts'
 import { STREAMS } from './streams.ts'
 import { TIERS } from './tiers.ts'
@@ -46,6 +52,12 @@ export const CATALOGUE: Readonly<Record<string, readonly Trick[]>> = {
   corners: CORNERS,
   "Anthropic's messages": MESSAGES,
   "OpenAI's responses": RESPONSES,
+  "Gemini's own surface": GENERATE,
   'text completions': COMPLETIONS,
   embeddings: EMBEDDINGS,
+  recordings: RECORDINGS,
+  forms: FILES,
+  speech: SPEECH,
+  images: IMAGES,
+  'moderations and rankings': JUDGED,
 }

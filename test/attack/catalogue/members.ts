@@ -65,15 +65,8 @@ const TWICE: readonly Trick[] = [
 const WISHES = [
   ...['num_predict', 'max_new_tokens', 'max_output_tokens', 'min_tokens', 'max_length', 'best_of', 'use_beam_search'],
   ...['ignore_eos', 'generation_config', 'guided_json', 'prompt', 'input', 'documents', 'thinking', 'extra_body'],
-  ...['options', 'api_base', 'base_url', 'api_key', 'custom_llm_provider', 'fallbacks', 'mock_response', 'user_config'],
-  ...[
-    'input_cost_per_token',
-    'output_cost_per_token',
-    'allowed_openai_params',
-    'drop_params',
-    'background',
-    'deferred',
-  ],
+  ...['options', 'api_base', 'base_url', 'api_key', 'custom_llm_provider', 'mock_response', 'user_config'],
+  ...['input_cost_per_token', 'output_cost_per_token', 'allowed_openai_params', 'background', 'deferred'],
   ...[
     '__proto__',
     'constructor',
@@ -87,6 +80,10 @@ const WISHES = [
 
 const OF_OTHERS: readonly Trick[] = [
   ...WISHES.map((name) => isRefused(`a wish of another server: ${name}`, `,"${name}":0`, 'unsupported_parameter')),
+  // LiteLLM's, which are honoured in their own form.
+  ...['fallbacks', 'drop_params'].map((name) =>
+    isRefused(`what LiteLLM takes, in another form: ${name}`, `,"${name}":0`, 'invalid_request'),
+  ),
   isRefused(
     'a call in the background where all is let through',
     ',"background":true',

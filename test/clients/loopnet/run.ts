@@ -1,5 +1,5 @@
 /**
- * npm run clients:python, its second half: LoopNet's own clients, from the documents of Ops-Center, against the running product: a call
+ * npm run clients:python, its last part: LoopNet's own clients, from the documents of Ops-Center, against the running product: a call
  * that is tried again (402, 403, 429 with waiting, 503), and a credit service by SQL, through psycopg and asyncpg. Exit status 1 when a
  * check fails or the books do not add up.
  */

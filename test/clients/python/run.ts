@@ -3,18 +3,8 @@
  * installs the pinned client, starts a store, a scripted provider and the product, runs clients.py against them and compares the
  * books with the calls it made. Exit status 1 when a check fails, the books differ, or there is no Python to run.
  */
-import { spawn } from 'node:child_process'
-import { chmod, mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import { createKey } from '../../../src/billing/create-key.ts'
-import { createOrganization } from '../../../src/billing/create-organization.ts'
-import { connect, type Database } from '../../../src/db/connect.ts'
-import { openEmbeddedStore } from '../../../src/db/embedded.ts'
-import { migrate } from '../../../src/db/migrate.ts'
-import { audit } from '../../../src/ledger/audit.ts'
+import type { Database } from '../../../src/db/connect.ts'
 import { FAILURES, SECRETS } from '../../support/dialect-errors.ts'
 import {
   CITIES,
@@ -27,14 +17,11 @@ import {
   TOOL,
   TOWN,
 } from '../../support/dialects.ts'
-import { installPython, NoPython } from '../../support/python.ts'
-import { configFor, startTollgate } from '../../support/tollgate.ts'
-import { startUpstream } from '../../support/upstream.ts'
+import { configFor } from '../../support/tollgate.ts'
+import { differences, type Stand, unsettled, withStand } from './stand.ts'
 
 const CLIENT = 'openai==3.52.0'
 const SCRIPT = fileURLToPath(new URL('./clients.py', import.meta.url))
-const ORGANIZATION = 'python'
-const CREDITS = 100_000n * 1_000_000n
 const ALLOCATED = 10_000n * 1_000_000n
 
 type Ending = 'answered' | 'failed' | 'cut'
@@ -47,62 +34,22 @@ interface Check {
   error: string | null
 }
 
-type Closer = () => unknown
-
-async function main(): Promise<number> {
-  const closers: Closer[] = []
-  try {
-    const folder = await mkdtemp(join(tmpdir(), 'tollgate-python-'))
-    closers.push(() => rm(folder, { recursive: true, force: true }))
-    // Run by root, the store's unprivileged user must get through.
-    await chmod(folder, 0o711)
-    const python = await installPython(join(folder, 'venv'), [CLIENT])
-    return await check(python, folder, closers)
-  } finally {
-    for (const close of closers.reverse()) await close()
-  }
-}
-
-async function check(python: string, folder: string, closers: Closer[]): Promise<number> {
-  const store = await openEmbeddedStore(join(folder, 'data'))
-  closers.push(() => store.close())
-  await migrate(store.url)
-  const database = connect(store.url)
-  closers.push(() => database.close())
-  const keys = await makeKeys(database)
-  const upstream = await startUpstream(speakDialects)
-  closers.push(() => upstream.close())
-  const config = configFor(upstream.url, {
-    models: dialectModels(upstream.url),
-    router_settings: { num_retries: 0 },
-  })
-  const tollgate = await startTollgate({ databaseUrl: store.url, config })
-  closers.push(() => tollgate.stop())
-  const checks = await runScript(python, { url: `${tollgate.url}/v1`, ...keys })
-  const wrong = [...differences(checks, await bookedCalls(database)), ...(await unsettled(database))]
+async function check(stand: Stand): Promise<number> {
+  const { url, database, upstream } = stand
+  const shared = { text: TEXT, tool: TOOL, cities: CITIES, town: TOWN, cutText: CUT_TEXT }
+  const told = { ...(await makeKeys(stand)), ...shared, failures: FAILURES, secrets: SECRETS }
+  const checks = await stand.run<Check>(SCRIPT, { url: `${url}/v1`, ...told })
+  const wrong = [...differences(expectedCalls(checks), await bookedCalls(database)), ...(await unsettled(database))]
   const made = total(checks, 'answered') + total(checks, 'failed') + total(checks, 'cut')
   if (upstream.tally.calls !== made) wrong.push(`the provider was called ${upstream.tally.calls} times, not ${made}`)
   return report(checks, wrong)
 }
 
 /** A user for each dialect, so that the books tell them apart, and one without credits. */
-async function makeKeys(database: Database): Promise<Record<string, unknown>> {
-  await createOrganization(database, { name: ORGANIZATION, plan: 'platform', credits: CREDITS })
-  const keyOf = async (user: string, allocate: bigint) =>
-    (await createKey(database, { organization: ORGANIZATION, user, allocate, role: null, name: null })).key
+async function makeKeys({ keyOf }: Stand): Promise<Record<string, unknown>> {
   const dialects: unknown[] = []
   for (const dialect of DIALECTS) dialects.push({ ...dialect, key: await keyOf(dialect.provider, ALLOCATED) })
   return { dialects, poorKey: await keyOf('poor', 0n) }
-}
-
-async function runScript(python: string, served: Record<string, unknown>): Promise<Check[]> {
-  const child = spawn(python, [SCRIPT], { stdio: ['pipe', 'pipe', 'inherit'] })
-  const shared = { text: TEXT, tool: TOOL, cities: CITIES, town: TOWN, cutText: CUT_TEXT }
-  child.stdin.end(JSON.stringify({ ...served, ...shared, failures: FAILURES, secrets: SECRETS }))
-  const checks: Check[] = []
-  for await (const line of createInterface({ input: child.stdout })) checks.push(JSON.parse(line) as Check)
-  if (checks.length === 0) throw new Error('clients.py ended before its first check')
-  return checks
 }
 
 /** `provider outcome provenance credits`, a line a call, sorted. */
@@ -114,34 +61,19 @@ async function bookedCalls(database: Database): Promise<string[]> {
   return rows.map(({ line }) => line)
 }
 
-function differences(checks: readonly Check[], booked: readonly string[]): string[] {
-  const expected = checks.flatMap(({ provider, calls }) => {
+function expectedCalls(checks: readonly Check[]): string[] {
+  return checks.flatMap(({ provider, calls }) => {
     const dialect = DIALECTS.find((row) => row.provider === provider)
     if (dialect === undefined) return []
     return (['answered', 'failed', 'cut'] as const).flatMap((ending) =>
       Array<string>(calls[ending] ?? 0).fill(`${provider} ${bookedAs(dialect, ending)}`),
     )
   })
-  const left = [...booked]
-  const missing = expected.filter((line) => {
-    const at = left.indexOf(line)
-    if (at >= 0) left.splice(at, 1)
-    return at < 0
-  })
-  return [...missing.map((line) => `missing in the books: ${line}`), ...left.map((line) => `too much: ${line}`)]
 }
 
 function bookedAs({ charge, provenance, cutCharge }: Dialect, ending: Ending): string {
   if (ending === 'failed') return 'failed - 0.000000'
   return ending === 'cut' ? `cut_off estimated ${cutCharge}` : `answered ${provenance} ${charge}`
-}
-
-async function unsettled(database: Database): Promise<string[]> {
-  const { findings, openHolds } = await audit(database)
-  return [
-    ...findings.map((finding) => `the audit: ${JSON.stringify(finding)}`),
-    ...(openHolds === 0 ? [] : [`${openHolds} calls are still held`]),
-  ]
 }
 
 function total(checks: readonly Check[], ending: Ending): number {
@@ -158,10 +90,11 @@ function report(checks: readonly Check[], wrong: readonly string[]): number {
   return failed.length + wrong.length === 0 ? 0 : 1
 }
 
-try {
-  process.exitCode = await main()
-} catch (error) {
-  const text = error instanceof NoPython ? error.message : (error as Error).stack
-  process.stderr.write(`clients:python: ${text}\n`)
-  process.exitCode = 1
-}
+await withStand(
+  [CLIENT],
+  {
+    provider: speakDialects,
+    configOf: (url) => configFor(url, { models: dialectModels(url), router_settings: { num_retries: 0 } }),
+  },
+  check,
+)

@@ -30,7 +30,7 @@ const xaiError = (status: number, error: string) =>
 const routedError = (status: number, message: string, metadata: object = {}) =>
   jsonAnswer({ error: { code: status, message, metadata }, user_id: 'user_2aBcDeFgHiJk' }, { status })
 
-/** Sends a call that fails: nothing is charged, and nothing of our account is said. Answers it, and its line in the log. */
+/** Sends a call that fails: nothing is charged, and nothing of our account is said. Returns it, and its line in the log. */
 async function failed(
   model: string,
   script: Script,
@@ -58,14 +58,14 @@ async function failed(
 }
 
 describe.for([{}, { stream: true }])('before an answer %j', (body) => {
-  test('xAI: a wrong key is the operator’s trouble, loud in the log.', async () => {
+  test('xAI: a key that is rejected is the operator’s problem, and an error in the log.', async () => {
     const wrongKey = xaiError(400, 'Incorrect API key provided: ab***yz. You can obtain one from https://console.x.ai.')
     const { answer, message, line } = await failed('xai', wrongKey, { status: 503, code: 'provider_account' }, body)
     expect([message, answer.headers.get('retry-after')]).toEqual([`xAI ${ACCOUNT}`, '2'])
     expect(line).toContain(LOUD)
   })
 
-  test('xAI: spent credits are the operator’s trouble too, a rate limit is not.', async () => {
+  test('xAI: spent credits are the operator’s problem too, a rate limit is not.', async () => {
     const spent = `Your team ${TEAM} has either used all available credits or reached its monthly spending limit.`
     const { message, line } = await failed('xai', xaiError(429, spent), { status: 503, code: 'provider_account' }, body)
     expect(message).toBe(`xAI ${ACCOUNT}`)
@@ -75,7 +75,7 @@ describe.for([{}, { stream: true }])('before an answer %j', (body) => {
     expect(answer.headers.get('retry-after')).toBe('9')
   })
 
-  test('Groq: a rate limit says when to come back, a request too large is one.', async () => {
+  test('Groq: a rate limit says when to come back, and a request that is too large counts as one.', async () => {
     const org = 'in organization `org_01hq3v5x7z9b1d` on tokens per minute (TPM)'
     const limit = { type: 'tokens', code: 'rate_limit_exceeded' }
     const limited = errorAnswer(429, { message: `Limit reached ${org}. Please try again in 11.455s.`, ...limit })

@@ -38,7 +38,7 @@ const HELLO = { messages: [{ role: 'user', content: 'Say hello now' }] }
 const STREAM = { stream: true, stream_options: { include_usage: true } }
 const USAGE = { prompt_tokens: 11, completion_tokens: 5, total_tokens: 16 }
 
-/** Answers a call of alice, who has 500 credits, and asserts its charge in answer and books. */
+/** Makes a call of alice, who has 500 credits, and asserts its charge in answer and books. */
 async function charged(
   model: string,
   script: Script,

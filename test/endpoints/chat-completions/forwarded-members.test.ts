@@ -103,7 +103,7 @@ describe('goes out in these bytes, and is charged as they read:', () => {
 })
 
 describe('drop_params', () => {
-  test('drop_params leaves out what is not known, at every depth, and not a digit else.', async () => {
+  test('drop_params leaves out what is not known, at every depth, and changes nothing else.', async () => {
     const messages = '"messages":[{"role":"user","content":[{"type":"text","text":"hi","x":1}],"id":"m1"}]'
     const tools =
       '"tools":[{"type":"function","function":{"name":"f","parameters":{"maximum":1.0,"x":9007199254740993},"x":1}}]'
@@ -127,7 +127,7 @@ describe('allowed_openai_params', () => {
     await expectNothingHappened(product, other)
   })
 
-  test('allowed_openai_params counts what they hold as input.', async () => {
+  test('The parameters of allowed_openai_params count as input.', async () => {
     const held = async (extra: string) =>
       heldFor(product, await call(written(`,"max_tokens":10,"foo":${extra}`, 'everything')))
     const [small, large] = [await held('"a"'), await held(JSON.stringify('words '.repeat(10_000)))]
@@ -155,7 +155,7 @@ describe('allowed_openai_params', () => {
     },
   )
 
-  test('allowed_openai_params believes no cap: a call is held at the most its model writes, or not made.', async () => {
+  test('Where allowed_openai_params is set no cap is believed: a call is held at the most its model writes, or not made.', async () => {
     const result = await call(written(',"max_tokens":1,"lift":true', 'everything'))
     expect(result.sent).toEqual([
       written(',"max_tokens":1,"lift":true,"max_completion_tokens":1').replace('everything', 'gpt-4o-mini'),
@@ -234,7 +234,7 @@ describe('OpenRouter is told the prices of the quote', () => {
   })
 })
 
-test('What a provider is thought not to honour goes to it by the operator’s word.', async () => {
+test('A parameter that a provider is thought not to honour goes to it where the operator says so.', async () => {
   const rest = ',"max_completion_tokens":9,"max_tokens":9,"logprobs":true'
   const { answer, sent } = await call(written(rest, 'llama'))
   expect([answer.status, sent]).toEqual([200, [written(rest, 'llama-3.3-70b-versatile')]])
@@ -242,7 +242,7 @@ test('What a provider is thought not to honour goes to it by the operator’s wo
   expectRefusal(other.answer, { status: 400, code: 'unsupported_parameter', param: 'logit_bias' })
 })
 
-test('Groq, which refuses its mere name, is not sent store: false.', async () => {
+test('The member store: false is not sent to Groq, which refuses its mere name.', async () => {
   const caps = ',"max_completion_tokens":9,"max_tokens":9'
   const { answer, sent } = await call(written(`${caps},"store":false`, 'llama'))
   expect(answer.status).toBe(200)

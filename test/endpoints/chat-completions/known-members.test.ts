@@ -152,11 +152,11 @@ describe('is refused by name, before anything is called or held:', () => {
 test('The refusal of a member says what to do.', async () => {
   const { answer } = await call(written(',"top_n":3'))
   expect(answer.json().detail).toBe(
-    "'top_n' is no parameter that OpenAI is known to take. Leave it out, or ask the operator for drop_params: true or allowed_openai_params: ['top_n'].",
+    "'top_n' is not a parameter that OpenAI is known to take. Leave it out, or ask the operator for drop_params: true or allowed_openai_params: ['top_n'].",
   )
   const folded = await call(written(',"Top_P":1'))
   expect(folded.answer.json().detail).toBe(
-    "'Top_P' is no member of a request. Write 'top_p' if that is meant, or leave it out.",
+    "'Top_P' is not a member of a request. Write 'top_p' if you mean that one, or leave it out.",
   )
 })
 

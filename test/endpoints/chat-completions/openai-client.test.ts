@@ -102,7 +102,7 @@ const toolUser: Handler = ({ json }) => {
   })
 }
 
-test('runTools goes round, and each round is a call of its own.', async () => {
+test('runTools makes its rounds, and each round is a call of its own.', async () => {
   const { client, upstream, db, acme } = await openAi()
   upstream.respond(toolUser)
   const runner = client.chat.completions.runTools({
@@ -237,7 +237,7 @@ test('The client’s own retry after a 503 gets the response, and is charged onc
   upstream.respond((request) => {
     if (refused) return chat()(request)
     refused = true
-    return errorAnswer(401, { message: 'no', code: 'invalid_api_key' })
+    return errorAnswer(503, { message: 'Overloaded.' })
   })
   const completion = await client.chat.completions.create(HELLO)
   expect(completion.choices[0]?.message.content).toBe('Hello world')

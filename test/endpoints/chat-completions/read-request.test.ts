@@ -86,7 +86,7 @@ describe('a request that is refused', () => {
     ['a byte order mark', `\ufeff{"model":"m",${MESSAGES}}`],
     ['a control character in a string', `{"model":"m\u0001",${MESSAGES}}`],
     ['brackets that never open', ']]]]'],
-  ])('A request that is refused is not JSON: %s.', (_, text) => {
+  ])('A body that is not JSON is refused: %s.', (_, text) => {
     expect(refusal(() => parse(text))).toEqual(invalidJson)
   })
 
@@ -95,7 +95,7 @@ describe('a request that is refused', () => {
     ['an overlong slash', [0xc0, 0xaf]],
     ['a surrogate', [0xed, 0xa0, 0x80]],
     ['a cut sequence', [0xe2, 0x82]],
-  ])('A request that is refused is not UTF-8: %s.', (_, bytes) => {
+  ])('A body that is not UTF-8 is refused: %s.', (_, bytes) => {
     const text = Buffer.concat([Buffer.from('{"model":"'), Buffer.from(bytes), Buffer.from(`",${MESSAGES}}`)])
     expect(refusal(() => parseRequest(text))).toEqual(invalidJson)
   })
@@ -140,7 +140,7 @@ describe('a request that is refused', () => {
     ['any member twice', `{"model":"m",${MESSAGES},"x":1,"x":1}`, 'x'],
     ['257 levels', `{"model":"m",${MESSAGES},"x":${'['.repeat(256)}${']'.repeat(256)}}`, 'request_body'],
     ['a million levels', '[{'.repeat(500_000), 'request_body'],
-  ])('A request that is refused is not what we can meter: %s.', (_, text, param) => {
+  ])('A request that can’t be metered is refused: %s.', (_, text, param) => {
     expect(refusal(() => parse(text))).toEqual({ status: 400, code: 'invalid_request', param })
   })
 })
@@ -154,7 +154,7 @@ describe('a request over HTTP', () => {
     async () => true,
   )
   const read = (incoming: IncomingMessage) =>
-    readRequest({ bodies, valuesMax: VALUES }, chatCompletions, incoming, caller)
+    readRequest({ bodies, valuesMax: VALUES, sessionHeaders: [] }, chatCompletions, incoming, caller)
   const server = createServer()
   beforeAll(async () => {
     server.listen(0, '127.0.0.1')
@@ -224,7 +224,7 @@ describe('a request over HTTP', () => {
     expect(await send({ 'content-length': '100' }, '{"model":')).toMatchObject(refused)
   })
 
-  test('A request over HTTP of just the limit is read.', async () => {
+  test('A request over HTTP of exactly the limit is read.', async () => {
     const body = BODY.replace('hi', 'h'.repeat(LIMIT - BODY.length + 2))
     expect(Buffer.byteLength(body)).toBe(LIMIT)
     expect(await send({}, body)).toMatchObject({ model: 'm' })

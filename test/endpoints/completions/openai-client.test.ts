@@ -2,12 +2,12 @@
  * OpenAI's own client on POST /v1/completions: a model that completes texts, whose bytes pass, and models for chat, which are asked by a
  * message. `instruct` costs $1.50 and $2 a million tokens, `gpt-4o-mini` $0.15 and $0.60, and half of it on top.
  */
-import OpenAI from 'openai'
+import type OpenAI from 'openai'
 import { beforeAll, describe, expect, test, vi } from 'vitest'
-import { rowsOf } from '../../support/call-books.ts'
+import { chargesOf } from '../../support/call-books.ts'
+import { lastRequestOf, seedPayer } from '../../support/openai-payer.ts'
 import { useProduct } from '../../support/product.ts'
 import { modelOn, postChat } from '../../support/tollgate.ts'
-import type { ReceivedRequest } from '../../support/upstream.ts'
 import {
   type Answer,
   chat,
@@ -63,28 +63,14 @@ let key: string
 let client: OpenAI
 
 async function payer(upstream: Handler | Answer, credits = 10_000): Promise<void> {
-  product.upstream.respond(upstream)
-  product.upstream.requests.length = 0
-  const made = await product.db.seedOrganization({ credits, users: { alice: credits } })
-  orgId = made.id
-  key = made.keys.alice as string
-  client = new OpenAI({ baseURL: `${product.tollgate.url}/v1`, apiKey: key, maxRetries: 0 })
+  ;({ orgId, key, client } = await seedPayer(product, upstream, credits))
 }
 
 beforeAll(() => payer(completes()))
 
-function lastRequest(): ReceivedRequest {
-  const request = product.upstream.requests.at(-1)
-  if (request === undefined) throw new Error('nothing reached the provider')
-  return request
-}
+const lastRequest = () => lastRequestOf(product)
 
-async function booked(): Promise<Json[]> {
-  return (await rowsOf(product.db.pool, orgId)).map(({ outcome, provenance, credits_used, ...rest }) => {
-    const { service_type } = rest as unknown as { service_type: string }
-    return { outcome, provenance, charge: credits_used, service_type }
-  })
-}
+const booked = () => chargesOf(product.db.pool, orgId)
 
 const row = (charge: string, more: Json = {}): Json => {
   return { outcome: 'answered', provenance: 'provider_usage', charge, service_type: 'llm_inference', ...more }
@@ -127,7 +113,7 @@ describe('A model that completes texts', () => {
     expect(await booked()).toEqual([row('0.024000')])
   })
 
-  test('A text is streamed in its own chunks, with the usage for who asks for it.', async () => {
+  test('A text is streamed in its own chunks, with the usage for a caller who asks for it.', async () => {
     await payer(completes())
     const asked = { model: 'instruct', prompt: 'Say hello', max_tokens: 50 }
     expect(await streamed(asked)).toEqual({
@@ -152,7 +138,7 @@ describe('A model that completes texts', () => {
     expect(await booked()).toEqual(Array(3).fill(row('0.010500', { provenance: 'estimated' })))
   })
 
-  test('Each text for each prompt is held, those too of which the best is chosen.', async () => {
+  test('The hold covers each text for each prompt, also those of which only the best is returned.', async () => {
     await payer(completes())
     const held = async (more: Json) => {
       const body = { model: 'local', prompt: 'a', max_tokens: 1_000, ...more }
@@ -275,7 +261,7 @@ describe('A model for chat', () => {
     expect(await booked()).toMatchObject([{ outcome: 'stopped' }])
   })
 
-  test('A mock completes a text.', async () => {
+  test('A deployment with a mock_response completes a text.', async () => {
     await payer(completes())
     const { choices } = await client.completions.create({ model: 'mocked', prompt: 'Say hello' })
     expect([choices, product.upstream.requests]).toEqual([[choice('Hello world', 'stop')], []])
@@ -325,10 +311,13 @@ describe('A request to complete a text', () => {
       'unsupported_parameter',
     ],
     ['a model that embeds', { ...mini, model: 'small' }, 'model', 'unsupported_endpoint'],
-  ])('A text is refused by name before anything is called or held: %s.', async (_, body, param, code) => {
-    await payer(completes())
-    const answer = await postChat(product.tollgate, key, body, { path: '/v1/completions' })
-    expect([answer.status, answer.json()]).toMatchObject([400, { error: { param, code } }])
-    expect([product.upstream.requests, await booked()]).toEqual([[], []])
-  })
+  ])(
+    'A request to complete a text is refused by name before anything is called or held: %s.',
+    async (_, body, param, code) => {
+      await payer(completes())
+      const answer = await postChat(product.tollgate, key, body, { path: '/v1/completions' })
+      expect([answer.status, answer.json()]).toMatchObject([400, { error: { param, code } }])
+      expect([product.upstream.requests, await booked()]).toEqual([[], []])
+    },
+  )
 })

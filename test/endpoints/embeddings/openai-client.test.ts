@@ -2,12 +2,13 @@
  * OpenAI's own client on POST /v1/embeddings, with each provider behind it: what reaches the provider, what the client makes of the
  * response, what is booked. $0.02 a million tokens for `small`, and half of it on top.
  */
-import OpenAI from 'openai'
+import type OpenAI from 'openai'
 import { beforeAll, describe, expect, test, vi } from 'vitest'
 import { rowsOf } from '../../support/call-books.ts'
+import { lastRequestOf, seedPayer } from '../../support/openai-payer.ts'
 import { useProduct } from '../../support/product.ts'
+import { tellApart } from '../../support/tell-apart.ts'
 import { modelOn, postChat } from '../../support/tollgate.ts'
-import type { ReceivedRequest } from '../../support/upstream.ts'
 import { type Answer, errorAnswer, type Handler, jsonAnswer } from '../../support/upstream-answers.ts'
 
 type Json = Record<string, unknown>
@@ -58,27 +59,19 @@ let key: string
 let client: OpenAI
 
 async function payer(upstream: Handler | Answer, credits = 1_000): Promise<void> {
-  product.upstream.respond(upstream)
-  product.upstream.requests.length = 0
-  const made = await product.db.seedOrganization({ credits, users: { alice: credits } })
-  orgId = made.id
-  key = made.keys.alice as string
-  client = new OpenAI({ baseURL: `${product.tollgate.url}/v1`, apiKey: key, maxRetries: 0 })
+  ;({ orgId, key, client } = await seedPayer(product, upstream, credits))
 }
 
 beforeAll(() => payer(embeds(1)))
 
-function lastRequest(): ReceivedRequest {
-  const request = product.upstream.requests.at(-1)
-  if (request === undefined) throw new Error('nothing reached the provider')
-  return request
-}
+const lastRequest = () => lastRequestOf(product)
 
 async function booked(): Promise<Json[]> {
-  return (await rowsOf(product.db.pool, orgId)).map(({ outcome, provenance, credits_used, service_name, ...row }) => {
-    const { service_type } = row as unknown as { service_type: string }
-    return { outcome, provenance, charge: credits_used, service_type, service_name }
-  })
+  return (await rowsOf(product.db.pool, orgId)).map(
+    ({ outcome, provenance, credits_used, service_name, service_type }) => {
+      return { outcome, provenance, charge: credits_used, service_type, service_name }
+    },
+  )
 }
 
 const row = (charge: string, more: Json = {}): Json => {
@@ -93,7 +86,7 @@ const row = (charge: string, more: Json = {}): Json => {
 }
 
 describe('OpenAI', () => {
-  test('OpenAI is asked for base64 as its client asks, which reads the numbers; bytes pass but for model, usage and cost.', async () => {
+  test('OpenAI is asked for base64 as its client asks, which reads the numbers; all bytes pass except model, usage and cost.', async () => {
     await payer(embeds(1_000))
     const { data, model, usage } = await client.embeddings.create({ model: 'small', input: 'Hello world' })
     expect([data[0]?.embedding, model]).toEqual([VECTOR, 'small'])
@@ -165,7 +158,7 @@ describe('OpenAI', () => {
     expect(await booked()).toEqual([row('0.600000')])
   })
 
-  test('A default of the operator that no embedding has stays behind; the others go along.', async () => {
+  test('A default of the operator that embeddings do not take is left out; the others are sent.', async () => {
     await payer(embeds(1))
     await client.embeddings.create({ model: 'dropping', input: 'a', thinking: 1 } as OpenAI.EmbeddingCreateParams)
     expect(lastRequest().json).toEqual({
@@ -186,7 +179,7 @@ describe('OpenAI', () => {
     expect(await booked()).toEqual([row('0.000000', { outcome: 'failed', provenance: null })])
   })
 
-  test('Who has no credits for embeddings is told so, and the client does not ask again.', async () => {
+  test('A caller without credits for embeddings is told so, and the client does not try again.', async () => {
     await payer(embeds(1), 0)
     await expect(client.embeddings.create({ model: 'small', input: 'a' })).rejects.toMatchObject({
       status: 402,
@@ -206,6 +199,7 @@ describe('OpenAI', () => {
     await product.upstream.received(1)
     leave.abort()
     await expect(call).rejects.toThrow('aborted')
+    await tellApart(product.tollgate)
     release()
     await vi.waitFor(async () => expect(await booked()).toEqual([row('0.000210', { outcome: 'client_disconnected' })]))
   })
@@ -277,7 +271,7 @@ describe('Another provider', () => {
     expect(await booked()).toEqual([row('0.015000', { service_name: 'local' })])
   })
 
-  test('A mock answers a request for embeddings in both forms.', async () => {
+  test('A deployment with a mock_response answers a request for embeddings in both forms.', async () => {
     await payer(embeds(1))
     for (const form of ['float', 'base64', undefined] as const) {
       const encoding = form === undefined ? {} : { encoding_format: form }
@@ -336,7 +330,7 @@ describe('A request for embeddings', () => {
   })
 
   test.each(['/v1/chat/completions', '/v1/messages'])(
-    'A chat of a model that embeds is refused on %s.',
+    'A chat with a model that embeds is refused on %s.',
     async (path) => {
       await payer(embeds(1))
       const body = { model: 'small', max_tokens: 5, messages: [{ role: 'user', content: 'Hi' }] }

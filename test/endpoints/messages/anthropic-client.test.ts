@@ -3,9 +3,9 @@
  * translated. A conversation of three turns with tools and thinking, every call on the books at its price.
  */
 import Anthropic from '@anthropic-ai/sdk'
-import { describe, expect, test, vi } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { BEGUN, claude, type Json, MODEL, USAGE } from '../../providers/anthropic-claude.ts'
-import { rowsOf } from '../../support/call-books.ts'
+import { expectBooked as expectRows, rowsOf } from '../../support/call-books.ts'
 import { useProduct } from '../../support/product.ts'
 import { modelOn } from '../../support/tollgate.ts'
 import {
@@ -33,18 +33,7 @@ async function payer(upstream: Handler | Answer, credits = 10_000) {
   return { orgId: id, key: keys.alice, client }
 }
 
-/** A settlement that took longer than its answer waited is still on its way. */
-function expectBooked(orgId: string, rows: readonly Json[]) {
-  return vi.waitFor(
-    async () => {
-      const booked = (await rowsOf(product.db.pool, orgId)).map(({ outcome, provenance, credits_used }) => {
-        return { outcome, provenance, charge: credits_used }
-      })
-      expect(booked).toEqual(rows)
-    },
-    { timeout: 5_000, interval: 20 },
-  )
-}
+const expectBooked = (orgId: string, rows: readonly Json[]) => expectRows(product.db.pool, orgId, rows)
 
 const tools: Anthropic.Tool[] = [
   { name: 'weather', input_schema: { type: 'object', properties: { city: { type: 'string' } } } },
@@ -72,7 +61,7 @@ const ROW = { outcome: 'answered', provenance: 'provider_usage', charge: '1.1340
 
 describe('Claude', () => {
   test.each(['whole', 'streamed'])(
-    'Claude hears every turn as it was sent, and is heard as it answered: %s.',
+    'Claude gets every turn as it was sent, and its response arrives as it was given: %s.',
     async (how) => {
       const { client, orgId } = await payer(claude)
       const messages: Anthropic.MessageParam[] = [QUESTION]
@@ -213,7 +202,7 @@ describe('A model of another provider', () => {
     },
   )
 
-  test('A model of another provider refuses what only Claude can honour, by name.', async () => {
+  test('What only Claude can honour is refused by name for a model of another provider.', async () => {
     const { client } = await payer(claude)
     const body = { ...asked('gpt'), tools: [{ type: 'bash_20250124', name: 'bash' }] } as unknown
     await expect(client.messages.create(body as Anthropic.MessageCreateParamsNonStreaming)).rejects.toMatchObject({
@@ -223,7 +212,7 @@ describe('A model of another provider', () => {
   })
 })
 
-test('An Idempotency-Key of a chat completion is not repeated to who asks the same of another endpoint.', async () => {
+test('The response to a chat completion is not repeated at another endpoint under the same Idempotency-Key.', async () => {
   const { key, orgId } = await payer(({ json }) => (json?.stream === true ? chatStream() : chatAnswer()))
   const body = JSON.stringify({ model: 'gpt', max_tokens: 50, messages: [QUESTION] })
   const post = (path: string) =>
@@ -322,3 +311,20 @@ function callStream(calls: readonly Json[]): Answer {
     ],
   }
 }
+
+describe.each(['whole', 'streamed'])('A refusal, %s', (how) => {
+  test('What the filter of another provider stopped is a refusal with details, of which nothing more is known.', async () => {
+    const { client } = await payer(({ json }) =>
+      json?.stream === true
+        ? chatStream({ finishReason: 'content_filter' })
+        : chatAnswer({ finishReason: 'content_filter' }),
+    )
+    const asked = { model: 'gpt', max_tokens: 100, messages: [QUESTION] }
+    const message =
+      how === 'whole' ? await client.messages.create(asked) : await client.messages.stream(asked).finalMessage()
+    expect(message).toMatchObject({
+      stop_reason: 'refusal',
+      stop_details: { type: 'refusal', category: null, explanation: null },
+    })
+  })
+})

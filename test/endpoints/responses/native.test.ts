@@ -6,7 +6,8 @@ import OpenAI from 'openai'
 import { zodTextFormat } from 'openai/helpers/zod'
 import { describe, expect, test, vi } from 'vitest'
 import { z } from 'zod'
-import { rowsOf } from '../../support/call-books.ts'
+import { expectBooked as expectRows, rowsOf } from '../../support/call-books.ts'
+import { seedPayer } from '../../support/openai-payer.ts'
 import { useProduct } from '../../support/product.ts'
 import {
   eventOf,
@@ -41,26 +42,9 @@ const ANSWER = [
 // 9 tokens at $0.15 a million, 2 from the cache at $0.075, 5 at $0.60, and half of it on top.
 const ROW = { outcome: 'answered', provenance: 'provider_usage', charge: '0.006750' }
 
-async function payer(upstream: Handler | Answer, credits = 10_000) {
-  product.upstream.respond(upstream)
-  product.upstream.requests.length = 0
-  const { id, keys } = await product.db.seedOrganization({ credits, users: { alice: credits } })
-  const client = new OpenAI({ baseURL: `${product.tollgate.url}/v1`, apiKey: keys.alice, maxRetries: 0 })
-  return { orgId: id, key: keys.alice, client }
-}
+const payer = (upstream: Handler | Answer, credits = 10_000) => seedPayer(product, upstream, credits)
 
-/** A settlement that took longer than its answer waited is still on its way. */
-function expectBooked(orgId: string, rows: readonly Json[]) {
-  return vi.waitFor(
-    async () => {
-      const booked = (await rowsOf(product.db.pool, orgId)).map(({ outcome, provenance, credits_used }) => {
-        return { outcome, provenance, charge: credits_used }
-      })
-      expect(booked).toEqual(rows)
-    },
-    { timeout: 5_000, interval: 20 },
-  )
-}
+const expectBooked = (orgId: string, rows: readonly Json[]) => expectRows(product.db.pool, orgId, rows)
 
 async function rowOf(orgId: string) {
   return vi.waitFor(
@@ -153,7 +137,7 @@ describe('The provider', () => {
     ])
   })
 
-  test('The provider keeps responses where the operator says so: they can be gone on from, and are held as all that the model reads.', async () => {
+  test('The provider keeps responses where the operator says so: later requests can go on from them, and are held for all that the model reads.', async () => {
     const { client, orgId } = await payer(responds(ANSWER, { usage: { ...RESPONSE_USAGE, input_tokens: 100_000 } }))
     const kept = {
       model: 'keeping',
@@ -222,6 +206,15 @@ describe('What is not served', () => {
     await expect(client.responses.create(body)).rejects.toMatchObject({ status: 400, param })
     expect(product.upstream.requests).toEqual([])
     await expectBooked(orgId, [])
+  })
+
+  test('What the AI SDK refers to by default is refused with the setting that sends it instead.', async () => {
+    const { client } = await payer(responds(ANSWER))
+    const input = [{ type: 'item_reference' as const, id: 'rs_1' }]
+    const refused = client.responses.create({ ...ASKED, input })
+    await expect(refused).rejects.toMatchObject({
+      message: expect.stringContaining('providerOptions: { openai: { store: false } }'),
+    })
   })
 
   test('A response that was kept is not served: 501 says what to do instead.', async () => {

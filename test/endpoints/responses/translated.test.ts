@@ -2,10 +2,11 @@
  * OpenAI's own client on POST /v1/responses, providers behind it that do not speak Responses: each is asked in its own dialect, and
  * answers as a response, every event in its order.
  */
-import OpenAI from 'openai'
+import type OpenAI from 'openai'
 import { describe, expect, test, vi } from 'vitest'
 import { claude, MODEL } from '../../providers/anthropic-claude.ts'
 import { rowsOf } from '../../support/call-books.ts'
+import { seedPayer } from '../../support/openai-payer.ts'
 import { useProduct } from '../../support/product.ts'
 import type { Json } from '../../support/response-answers.ts'
 import { modelOn, postChat } from '../../support/tollgate.ts'
@@ -22,13 +23,11 @@ const product = useProduct((upstreamUrl) => ({
 }))
 
 async function payer(upstream: Handler | Answer, credits = 10_000) {
-  product.upstream.respond(upstream)
-  product.upstream.requests.length = 0
-  const { id, keys } = await product.db.seedOrganization({ credits, users: { alice: credits } })
-  const client = new OpenAI({ baseURL: `${product.tollgate.url}/v1`, apiKey: keys.alice, maxRetries: 0 })
+  const payer = await seedPayer(product, upstream, credits)
+  const { client } = payer
   const ask = (how: string, body: Body) =>
     how === 'whole' ? client.responses.create(body) : client.responses.stream({ ...body, stream: true }).finalResponse()
-  return { orgId: id, key: keys.alice, client, ask }
+  return { ...payer, ask }
 }
 
 function expectBooked(orgId: string, charges: readonly string[]) {
@@ -56,7 +55,7 @@ const USAGE = {
 const schema = (properties: Json) => ({ type: 'object', properties })
 
 describe.each(['whole', 'streamed'])('Claude, %s', (how) => {
-  test('Claude is told what it thought and signed, turn by turn, though its thoughts are never sent back.', async () => {
+  test('Claude gets back what it thought and signed, turn by turn, though the client never sends its thoughts back.', async () => {
     const { ask, orgId } = await payer(claude)
     const input: OpenAI.Responses.ResponseInput = [
       { role: 'user', content: 'How is the weather, and what time is it?' },
@@ -186,8 +185,9 @@ describe.each(['whole', 'streamed'])('A model of OpenAI’s older dialect, %s', 
 
   test('A response of a model of the older dialect ends as incomplete where the cap was reached.', async () => {
     const { ask } = await payer(chat({ finishReason: 'length' }))
-    const response = await ask(how, { model: 'gpt', input: 'Hi', max_output_tokens: 5 })
+    const response = await ask(how, { model: 'gpt', input: 'Hi', max_output_tokens: 5, user: 'someone' })
     expect(response).toMatchObject({ status: 'incomplete', incomplete_details: { reason: 'max_output_tokens' } })
+    expect(response).toMatchObject({ output: [{ type: 'message', status: 'incomplete' }], user: 'someone' })
     expect(product.upstream.requests[0]?.json?.max_completion_tokens).toBe(5)
   })
 })

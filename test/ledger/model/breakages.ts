@@ -106,10 +106,17 @@ export const breakages: readonly Breakage[] = [
   },
   {
     name: 'a hold does not need a lease',
+    function: 'ledger_hold_one',
+    right: 'and l.lease_until > v_now',
+    wrong: '',
+    within: 500,
+  },
+  {
+    name: 'a batch does not need a lease',
     function: 'ledger_lease_is_valid',
     right: 'and lease_until > p_now',
     wrong: '',
-    within: 200,
+    within: 500,
   },
   {
     name: 'a batch forgets what its earlier calls hold',
@@ -128,8 +135,8 @@ export const breakages: readonly Breakage[] = [
   {
     name: 'a limit keeps what it held',
     function: 'ledger_close_one',
-    right: 'ledger_move_limits(v.limits, -v.released, -1,',
-    wrong: 'ledger_move_limits(v.limits, 0, 0,',
+    right: "set held = l.held - case when t.is_counted then 0 when l.unit = 'calls' then 1 else v.released end",
+    wrong: 'set held = l.held',
     within: 200,
   },
   {
@@ -336,6 +343,28 @@ export const breakages: readonly Breakage[] = [
     within: 500,
   },
   {
+    name: 'a call alone holds nothing of a limit',
+    function: 'ledger_hold_one',
+    right: "set held = l.held + case l.unit when 'calls' then 1 else ledger_hold_one.held end",
+    wrong: 'set held = l.held',
+    within: 500,
+  },
+  {
+    name: 'a call alone is held for whom it should not',
+    function: 'ledger_hold_one',
+    right: "where o.id = p_call.org_id and o.status = 'active'",
+    wrong: 'where o.id = p_call.org_id',
+    within: 500,
+  },
+  {
+    name: 'a call alone counts nothing on its key',
+    function: 'ledger_close_one',
+    right:
+      "used = l.used + case when l.unit <> 'calls' then p_call.charge when p_call.state = 'released' then 0 else 1 end",
+    wrong: 'used = l.used',
+    within: 300,
+  },
+  {
     name: 'a call alone is held again',
     function: 'ledger_hold_one',
     right: 'on conflict (call_id) do nothing',
@@ -369,6 +398,20 @@ export const breakages: readonly Breakage[] = [
     right: 'p.held_credits - o.released',
     wrong: 'p.held_credits - o.used',
     within: 200,
+  },
+  {
+    name: 'organizations that can pay nothing are told another amount',
+    function: 'ledger_hold_batch',
+    right: 'greatest(v_left[k.ordinality], 0)',
+    wrong: 'greatest(v_plan.free[k.ordinality], 0)',
+    within: 1_000,
+  },
+  {
+    name: 'a call that running ones stand in the way of is refused for good in a batch',
+    function: 'ledger_hold_batch',
+    right: 'a.least > a.if_idle',
+    wrong: 'a.least > a.unheld',
+    within: 1_000,
   },
 ]
 

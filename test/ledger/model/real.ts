@@ -114,7 +114,7 @@ export class RealLedger {
       required: micro(row.required),
       available: micro(row.available),
       remaining: micro(row.remaining),
-      limitKind: row.limit_kind ?? null,
+      limitKind: row.limit_kind === '' ? null : (row.limit_kind ?? null),
       // Told or not where nobody can pay: it means nothing there.
       keyUsed: row.outcome === 'no_allocation' ? null : micro(row.key_used),
     }))

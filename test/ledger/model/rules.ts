@@ -28,6 +28,7 @@ export interface HoldAnswer {
   required: bigint | null
   available: bigint | null
   remaining: bigint | null
+  /** The limit that refused, or the quota that has least left; of a quota with that. */
   limitKind: string | null
   keyUsed: bigint | null
 }
@@ -152,7 +153,8 @@ function holdOne(books: Books, process: number, call: HoldCall): HoldAnswer {
   const tightest = budgets.sort((a, b) => Number((a.left ?? 0n) - (b.left ?? 0n)))[0]
   const budget = tightest?.left ?? null
   if (noCallLeft !== undefined || (budget !== null && budget < full)) {
-    const limitKind = (noCallLeft ?? tightest)?.limit.kind ?? null
+    const kind = (noCallLeft ?? tightest)?.limit.kind ?? null
+    const limitKind = kind === 'quota' ? 'quota 0' : kind
     return refuse('limit', { required: full, available: most(budget ?? 0n, 0n), remaining, limitKind })
   }
   const granted = least(input + call.output, available)
@@ -164,7 +166,9 @@ function holdOne(books: Books, process: number, call: HoldCall): HoldAnswer {
   const countedKey = isBudgeted ? null : call.key
   const hold = { call: call.call, owner: process, org, user, held, input, margin, unheld, limits: touched, countedKey }
   books.state.holds.set(call.call, { ...hold, state: 'open', checkpoint: null, charged: null })
-  return refuse('held', { held, input, remaining: remaining - held })
+  const quota = limits.find(({ limit }) => limit.kind === 'quota')
+  const limitKind = quota === undefined ? null : `quota ${(quota.left ?? 0n) / 1_000_000n - 1n}`
+  return refuse('held', { held, input, remaining: remaining - held, limitKind })
 }
 
 // --- progress -------------------------------------------------------------------------------------------------------------

@@ -44,13 +44,13 @@ export const definitions = `
     begin
       -- The journals are append-only: their triggers sleep for this one transaction of a superuser.
       perform set_config('session_replication_role', 'replica', true);
-      truncate tollgate.ledger_journal, credit_usage_attribution, tollgate.ledger_holds, tollgate.ledger_limits, tollgate.ledger_processes,
+      truncate tollgate.usage_deltas, tollgate.usage_days, tollgate.usage_organization_days, tollgate.ledger_journal, credit_usage_attribution, tollgate.ledger_holds, tollgate.ledger_limits, tollgate.ledger_processes,
         user_credit_allocations, organization_credit_pools, organization_subscriptions, organizations cascade;
     end $$;`
 
 export const statements: Record<string, string> = {
   begin: 'select public.model_begin($1, $2, $3, $4, $5, $6)',
-  hold: `select outcome, held, input, required, available, remaining, limited_by ->> 'kind' as limit_kind, key_used
+  hold: `select outcome, held, input, required, available, remaining, concat_ws(' ', limited_by ->> 'kind', case limited_by ->> 'kind' when 'quota' then limited_by ->> 'left' end) as limit_kind, key_used
     from tollgate.ledger_hold_batch($1, $2) order by ordinal`,
   progress: 'select outcome, held from tollgate.ledger_progress_batch($1) order by ordinal',
   close: 'select charged, remaining, key_used from tollgate.ledger_close_batch($1) order by ordinal',

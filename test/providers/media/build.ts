@@ -164,14 +164,85 @@ export function box(type: string, ...parts: Buffer[]): Buffer {
 const header = (type: string, scale: number, duration: number) =>
   box(type, Buffer.alloc(12), u32be(scale), u32be(duration), Buffer.alloc(80))
 
-export function track(seconds: number, { scale = 1_000, samples = seconds } = {}): Buffer {
+interface TrackOptions {
+  scale?: number
+  /** In its table, a second each. */
+  samples?: number
+  id?: number
+  /** How many samples there are; makes it a track of sound. */
+  frames?: number
+  codec?: Buffer
+}
+
+export function track(seconds: number, options: TrackOptions = {}): Buffer {
+  const { scale = 1_000, samples = seconds, id, frames, codec = aac(4) } = options
   const times = box('stts', Buffer.alloc(4), u32be(1), u32be(samples), u32be(scale))
-  return box('trak', box('mdia', header('mdhd', scale, seconds * scale), box('minf', box('stbl', times))))
+  const head = id === undefined ? [] : [box('tkhd', Buffer.alloc(12), u32be(id), Buffer.alloc(68))]
+  const sound = frames === undefined ? [] : [box('hdlr', Buffer.alloc(8), latin1('soun'), Buffer.alloc(12))]
+  const kept =
+    frames === undefined
+      ? []
+      : [box('stsd', Buffer.alloc(4), u32be(1), codec), box('stsz', Buffer.alloc(4), u32be(1), u32be(frames))]
+  const media = box('mdia', header('mdhd', scale, seconds * scale), ...sound, box('minf', box('stbl', times, ...kept)))
+  return box('trak', ...head, media)
+}
+
+const soundEntry = (type: string, ...inner: Buffer[]) => box(type, Buffer.alloc(28), ...inner)
+const tagged = (tag: number, ...parts: Buffer[]): Buffer => {
+  const body = join(parts)
+  return join([Buffer.from([tag, 0x80, 0x80, body.length]), body])
+}
+
+/** @param rate its index: 4 is 44,100. */
+export function aac(rate: number, type = 2): Buffer {
+  const config = tagged(5, u16be((type << 11) | (rate << 7)))
+  const decoder = tagged(4, Buffer.from([0x40]), Buffer.alloc(12), config)
+  return soundEntry('mp4a', box('esds', Buffer.alloc(4), tagged(3, Buffer.alloc(3), decoder)))
+}
+
+export const otherSound = (type: string) => soundEntry(type)
+
+/** What a movie in fragments says of them: the length of a sample of each track. */
+export function extending(...tracks: readonly (readonly [id: number, usual: number])[]): Buffer {
+  return box(
+    'mvex',
+    ...tracks.map(([id, usual]) => box('trex', Buffer.alloc(4), u32be(id), u32be(1), u32be(usual), Buffer.alloc(8))),
+  )
+}
+
+interface Run {
+  id?: number
+  count: number
+  /** Of each sample; the track's own where it is left out. */
+  length?: number
+  /** Where it begins. */
+  at?: number
+}
+
+export function fragment({ id = 1, count, length, at }: Run): Buffer {
+  const lengths = length === undefined ? [] : Array.from({ length: count }, () => u32be(length))
+  const place = at === undefined ? [] : [box('tfdt', Buffer.alloc(4), u32be(at))]
+  const run = box('trun', u32be(length === undefined ? 0 : 0x100), u32be(count), ...lengths)
+  return join([
+    box('moof', box('mfhd', Buffer.alloc(8)), box('traf', box('tfhd', u32be(0), u32be(id)), ...place, run)),
+    box('mdat', Buffer.alloc(8)),
+  ])
+}
+
+/** @param lengths of what it points to, in seconds. */
+export function index(lengths: readonly number[]): Buffer {
+  const entries = lengths.flatMap((seconds) => [u32be(1), u32be(seconds), u32be(0)])
+  return box('sidx', Buffer.alloc(8), u32be(1), Buffer.alloc(8), u16be(0), u16be(lengths.length), ...entries)
 }
 
 export function mp4(
   seconds: number,
-  { tracks = [track(seconds)], before = [] as Buffer[], after = [] as Buffer[], inside = [] as Buffer[] } = {},
+  {
+    tracks = [track(seconds)] as Buffer[],
+    before = [] as Buffer[],
+    after = [] as Buffer[],
+    inside = [] as Buffer[],
+  } = {},
 ): Buffer {
   const movie = box('moov', header('mvhd', 600, seconds * 600), ...inside, ...tracks)
   return join([box('ftyp', latin1('isom'), u32be(0)), ...before, movie, box('mdat', Buffer.alloc(64)), ...after])

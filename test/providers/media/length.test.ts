@@ -1,9 +1,28 @@
 /** Seconds of sound and film: what the frames prove, and nothing where they don't. */
 import { describe, expect, test } from 'vitest'
 import { flacSeconds } from '../../../providers/media/flac-length.ts'
+import { longestSound } from '../../../providers/media/longest-sound.ts'
 import { mp4Seconds } from '../../../providers/media/mp4-length.ts'
 import { soundLength, soundSeconds } from '../../../providers/media/sound-length.ts'
-import { box, join, mp3, mp4, riff, riffChunk, track, u16le, u32be, u32le, wav, wavFormat } from './build.ts'
+import {
+  aac,
+  box,
+  extending,
+  fragment,
+  index,
+  join,
+  mp3,
+  mp4,
+  otherSound,
+  riff,
+  riffChunk,
+  track,
+  u16le,
+  u32be,
+  u32le,
+  wav,
+  wavFormat,
+} from './build.ts'
 
 const text = (value: string) => Buffer.from(value, 'latin1')
 const extensible = (format: number) =>
@@ -75,12 +94,88 @@ describe('a film', () => {
       3_600,
     ],
     ['is unknown with two movies', join([mp4(1), mp4(3_600)]), null],
-    ['is unknown in fragments', mp4(1, { after: [box('moof', Buffer.alloc(8))] }), null],
-    ['is unknown when it may be extended', mp4(1, { inside: [box('mvex', Buffer.alloc(8))] }), null],
     ['is unknown when cut off', mp4(10).subarray(0, -1), null],
     ['is unknown when another kind', Buffer.alloc(100, 1), null],
   ])('The length of a film is proved or unknown: %s.', ([, bytes, seconds]) => {
     expect(mp4Seconds(bytes)).toBe(seconds)
+  })
+})
+
+/** A movie in fragments: its head says nothing of its length. */
+const inFragments = (...after: Buffer[]) => mp4(0, { tracks: [extending([1, 1_000]), track(0, { id: 1 })], after })
+
+describe('a film in fragments', () => {
+  test.for<[string, Buffer, number | null]>([
+    ['is as long as its samples', inFragments(fragment({ count: 3, length: 500 }), fragment({ count: 2 })), 3.5],
+    [
+      'is as long as its last fragment says',
+      inFragments(fragment({ count: 1, at: 0 }), fragment({ count: 1, at: 59_000 })),
+      60,
+    ],
+    [
+      'is as long as all samples of fragments that all begin at once',
+      inFragments(...Array(9).fill(fragment({ count: 1, at: 0 }))),
+      9,
+    ],
+    ['is as long as its index says', inFragments(index([10, 20]), fragment({ count: 1 })), 30],
+    ['is as long as its movie says', mp4(0, { tracks: [box('mvex', box('mehd', Buffer.alloc(4), u32be(6_000)))] }), 10],
+    [
+      'is as long as where players may begin',
+      inFragments(
+        fragment({ count: 1 }),
+        box(
+          'mfra',
+          box('tfra', Buffer.alloc(4), u32be(1), u32be(0), u32be(1), u32be(7_000), u32be(0), Buffer.alloc(3)),
+        ),
+      ),
+      7,
+    ],
+    ['is as long as its head says', mp4(90, { tracks: [extending([1, 1_000]), track(0, { id: 1 })] }), 90],
+    ['is unknown where a fragment has another track', inFragments(fragment({ id: 2, count: 1 })), null],
+    [
+      'is unknown where two tracks have one id',
+      mp4(0, { tracks: [track(0, { id: 1 }), track(0, { id: 1 })], after: [fragment({ count: 1 })] }),
+      null,
+    ],
+    [
+      'is unknown where a run is cut off',
+      inFragments(box('moof', box('traf', box('tfhd', u32be(0), u32be(1)), box('trun', u32be(0x100), u32be(9))))),
+      null,
+    ],
+    [
+      'is unknown where a run has no track',
+      inFragments(box('moof', box('traf', box('trun', u32be(0), u32be(9))))),
+      null,
+    ],
+  ])('The length of a film in fragments is proved or unknown: %s.', ([, bytes, seconds]) => {
+    expect(mp4Seconds(bytes)).toBe(seconds)
+  })
+})
+
+describe('sound in an MP4', () => {
+  const withSound = (codec: Buffer) => mp4(1, { tracks: [track(1, { frames: 4_410, codec })] })
+  const fragmented = (codec: Buffer) =>
+    mp4(0, {
+      tracks: [extending([1, 1]), track(0, { id: 1, frames: 0, codec })],
+      after: Array(10).fill(fragment({ count: 441, length: 1 })),
+    })
+  test.for<[string, Buffer, number | null]>([
+    ['is as long as its frames', withSound(aac(4)), 102.4],
+    ['is longer at the lowest rate', withSound(aac(11)), 564.48],
+    ['is as long as its frames in fragments that take hardly any time', fragmented(aac(4)), 102.4],
+    ['is at most 120 ms a packet of Opus', withSound(otherSound('Opus')), 4_410 * 0.12],
+    ['has large frames in kinds of AAC that nobody knows', withSound(aac(4, 30)), 409.6],
+    ['is unknown in other codecs', withSound(otherSound('qdm2')), null],
+    ['is unknown without a configuration', withSound(otherSound('mp4a')), null],
+  ])(
+    'The length of sound in an MP4 is proved by its frames, whatever its tables say, or unknown: %s.',
+    ([, bytes, seconds]) => {
+      expect(soundSeconds(bytes)).toBe(seconds)
+    },
+  )
+
+  test('Packets of Opus in an MP4 are expected to be 20 ms long, and held at 120.', () => {
+    expect(longestSound(withSound(otherSound('Opus')))).toEqual({ bound: 4_410 * 0.12, expected: 4_410 * 0.02 })
   })
 })
 

@@ -1,4 +1,4 @@
-/** The conversation in OpenAI's roles and parts. Thoughts stay behind: no other provider takes Claude's, nor its own in this form. */
+/** Turns the conversation into OpenAI's roles and parts. Thoughts are left out: no other provider takes Claude's. */
 import { asObject } from '../../../../providers/json.ts'
 import type { TollgateError } from '../../../http/errors.ts'
 import { bad, unsupported } from '../../read-members.ts'
@@ -37,7 +37,7 @@ function assistantMessage(content: unknown, path: string): Json {
   return { role: 'assistant', content: text === '' ? null : text, tool_calls: calls }
 }
 
-/** What tools returned is a message for each, before what the user says; images they returned follow as the user's. */
+/** The result of each tool is one message, before what the user says. Images in results follow as the user's. */
 function userMessages(content: unknown, path: string): Json[] {
   if (typeof content === 'string') return [{ role: 'user', content }]
   const results: Json[] = []

@@ -1,17 +1,17 @@
-/** The events of one message, out of the chunks of a chat completion. Blocks follow one another; calls at once stay open together. */
+/** Makes the events of one message from the chunks of a chat completion. Blocks follow one another; parallel calls are open together. */
 import { asObject } from '../../../../providers/json.ts'
-import { stopReason, thoughtOf } from './stop-reason.ts'
+import { stopDetails, stopReason, thoughtOf } from './stop-reason.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
 export interface MessageEvents {
-  /** The events that a chunk becomes, which may be none. */
+  /** The events that a chunk becomes; there may be none. */
   read(chunk: Json): string
-  /** Closes what is open, and ends the message. */
+  /** Closes the open blocks and ends the message. */
   end(usage: string): string
 }
 
-/** Until the message ends nobody has stated what it used. */
+/** The usage at the start: the true one is stated at the end. */
 const NOT_KNOWN_YET = { input_tokens: 0, output_tokens: 0 }
 
 export function createMessageEvents(asked: string, id: string): MessageEvents {
@@ -20,7 +20,7 @@ export function createMessageEvents(asked: string, id: string): MessageEvents {
   let finish: unknown = null
   /** The block that text or thoughts are added to. */
   let told: { type: 'text' | 'thinking'; index: number } | null = null
-  /** Of calls, by their place in the chat completion. */
+  /** The blocks of calls, by their index in the chat completion. */
   const calls = new Map<unknown, number>()
   let out = ''
 
@@ -87,7 +87,7 @@ export function createMessageEvents(asked: string, id: string): MessageEvents {
       begin()
       closeTold()
       for (const index of calls.values()) send('content_block_stop', { index })
-      const delta = JSON.stringify({ stop_reason: stopReason(finish), stop_sequence: null })
+      const delta = JSON.stringify({ stop_reason: stopReason(finish), ...stopDetails(finish), stop_sequence: null })
       return `${out}event: message_delta\ndata: {"type":"message_delta","delta":${delta},"usage":${usage}}\n\n`
     },
   }

@@ -1,6 +1,6 @@
 /**
- * A message request as a chat completion request. What changes nothing in the answer is left out without a word: cache hints, metadata,
- * edits of the context that save money at Anthropic. What can't be said to others is refused by name.
+ * Turns a message request into a chat completion request. Members that do not change the response are left out silently: cache hints,
+ * metadata, edits of the context that save money at Anthropic. What other providers can't honour is refused by name.
  */
 import { asObject } from '../../../../providers/json.ts'
 import { unsupported } from '../../read-members.ts'
@@ -8,7 +8,7 @@ import { chatMessages } from './chat-messages.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
-/** Of no meaning to another provider. */
+/** Members without a meaning for other providers. */
 const LEFT_OUT: ReadonlySet<string> = new Set([
   ...['metadata', 'cache_control', 'context_management', 'service_tier', 'betas', 'diagnostics', 'compaction'],
 ])
@@ -28,7 +28,7 @@ export function toChat(json: Json): Record<string, unknown> {
   const chat = {
     model,
     messages: chatMessages(json),
-    // A count of tokens asks for none.
+    // A token count states no cap.
     max_completion_tokens: typeof cap === 'number' ? Math.max(1, cap) : undefined,
     temperature,
     top_p,
@@ -66,7 +66,7 @@ function chatToolChoice(choice: Json | null): Json {
   return choice.type === 'none' ? { tool_choice: 'none' } : single
 }
 
-/** A budget of thoughts as the effort that takes about as many. */
+/** Turns a budget of thinking tokens into the effort that uses about as many. */
 const BUDGETS: readonly (readonly [tokens: number, effort: string])[] = [
   [2_048, 'low'],
   [8_192, 'medium'],

@@ -1,10 +1,10 @@
-/** A chat completion as a message. */
+/** Turns a chat completion into a message. */
 
 import { withCost } from '../../../../providers/anthropic/response.ts'
 import { parseExactJson } from '../../../../providers/exact-json.ts'
 import { asObject, parseJson } from '../../../../providers/json.ts'
 import type { ProviderResponse } from '../../../../providers/provider.ts'
-import { stopReason, thoughtOf } from './stop-reason.ts'
+import { stopDetails, stopReason, thoughtOf } from './stop-reason.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
@@ -21,6 +21,7 @@ export function translateResponse(answer: ProviderResponse, asked: string, callI
         model: asked,
         content: contentOf(asObject(choice.message) ?? {}),
         stop_reason: stopReason(choice.finish_reason),
+        ...stopDetails(choice.finish_reason),
         stop_sequence: null,
       }
       return Buffer.from(`${JSON.stringify(message).slice(0, -1)},"usage":${withCost(usage, cost)}}`)
@@ -39,7 +40,7 @@ function contentOf(message: Json): Json[] {
   ]
 }
 
-/** Arguments that are no JSON object are kept as they were written: the client's tool says what is wrong. */
+/** Arguments that are not a JSON object are kept as they were written: the client's tool reports what is wrong. */
 function toolUse({ id, function: called }: Json): Json {
   const { name, arguments: text } = asObject(called) ?? {}
   return { type: 'tool_use', id, name, input: inputOf(typeof text === 'string' ? text : '') }

@@ -1,4 +1,4 @@
-/** A stream of chat completion chunks as the events of a message. */
+/** Turns a stream of chat completion chunks into the events of a message. */
 import { withCost } from '../../../../providers/anthropic/response.ts'
 import type { StreamReader } from '../../../../providers/provider.ts'
 import { translateChunks } from '../../chunk-translation.ts'

@@ -1,4 +1,4 @@
-/** The conversation in OpenAI's older roles and parts. Thoughts stay behind: what a model signed travels inside the ids of its calls. */
+/** Turns the conversation into OpenAI's older roles and parts. Thoughts are left out; a model's signatures travel inside the ids of its calls. */
 import { asObject } from '../../../../providers/json.ts'
 import { bad } from '../../read-members.ts'
 import { chatPartOf, isTextPart } from '../chat-part.ts'
@@ -6,7 +6,7 @@ import { functionName, list, onlyOpenAi } from './tool-names.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
-/** Says nothing to another model: thoughts, what a provider looked up by itself, tools, which are read elsewhere. */
+/** Items without a meaning for another model: thoughts, a provider's own look-ups, and tools, which are read elsewhere. */
 const SILENT: ReadonlySet<unknown> = new Set([
   ...[
     'reasoning',
@@ -18,7 +18,7 @@ const SILENT: ReadonlySet<unknown> = new Set([
   ],
 ])
 
-/** What the assistant said, and called, before anybody answered. */
+/** What the assistant said and called before the next answer. */
 interface Turn {
   texts: string[]
   calls: Json[]
@@ -77,7 +77,7 @@ function chatCall({ type, call_id: id, name, namespace, arguments: args, input }
   return { id, type: 'function', function: { name: own, arguments: text } }
 }
 
-/** What a tool returned; images it returned follow as the user's. */
+/** The result of a tool. Images in it follow as the user's. */
 function resultMessages({ call_id, output }: Json, path: string): Json[] {
   const parts = partsOf(output, `${path}.output`)
   const text = parts.flatMap((part) => (part.type === 'text' ? [String(part.text)] : [])).join('\n')
@@ -106,7 +106,7 @@ function partsOf(content: unknown, path: string): Json[] {
     const part = asObject(value) ?? {}
     if (isTextPart(part)) return { type: 'text', text: String(part.text ?? part.refusal ?? '') }
     const chat = chatPartOf(part)
-    // By an id it is at OpenAI, where nobody else can fetch it.
+    // A file named by an id is at OpenAI, where nobody else can fetch it.
     if (chat.type === 'image_url' || chat.type === 'input_audio' || asObject(chat.file)?.file_data !== undefined)
       return chat
     throw onlyOpenAi(part, `${path}[${index}]`)

@@ -1,4 +1,4 @@
-/** Items of an output, as they are when they ended. */
+/** The items of an output, in their final form. */
 import { asObject, parseJson } from '../../../../providers/json.ts'
 import type { NamedTool } from './tool-names.ts'
 
@@ -23,7 +23,7 @@ export interface Call {
   tool: NamedTool
 }
 
-/** @param args of the function; a tool whose input is a text has that in them. */
+/** @param args the arguments of the function; for a tool whose input is a text, they hold that text. */
 export function callItem({ id, callId, tool }: Call, status: Status, args: string): Json {
   const { name, namespace, isCustom } = tool
   const common = { id, status, call_id: callId, name, ...(namespace === null ? {} : { namespace }) }
@@ -32,7 +32,7 @@ export function callItem({ id, callId, tool }: Call, status: Status, args: strin
     : { ...common, type: 'function_call', arguments: args }
 }
 
-/** What is no such object is the input as it was written: the client's tool says what is wrong. */
+/** Arguments without that text are the input as they were written: the client's tool reports what is wrong. */
 export function inputIn(args: string): string {
   const input = asObject(parseJson(args))?.input
   return typeof input === 'string' ? input : args

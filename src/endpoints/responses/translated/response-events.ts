@@ -1,4 +1,4 @@
-/** The events of one response, out of the chunks of a chat completion. Items follow one another; calls at once stay open together. */
+/** Makes the events of one response from the chunks of a chat completion. Items follow one another; parallel calls are open together. */
 import { asObject } from '../../../../providers/json.ts'
 import { thoughtOf } from '../../messages/translated/stop-reason.ts'
 import { type Call, callItem, inputIn, messageItem, reasoningItem, type Status, textPart } from './output-items.ts'
@@ -9,9 +9,9 @@ import { toolNamed } from './translate-response.ts'
 type Json = Readonly<Record<string, unknown>>
 
 export interface ResponseEvents {
-  /** The events that a chunk becomes, which may be none. */
+  /** The events that a chunk becomes; there may be none. */
   read(chunk: Json): string
-  /** Closes what is open, and ends the response. */
+  /** Closes the open items and ends the response. */
   end(usage: string): string
 }
 
@@ -38,9 +38,9 @@ class Writer implements ResponseEvents {
   #sequence = 0
   #isBegun: boolean = false
   #finish: unknown = null
-  /** What text or thoughts are added to. */
+  /** The item that text or thoughts are added to. */
   #told: Told | null = null
-  /** By their place in the chat completion. */
+  /** The items of calls, by their index in the chat completion. */
   readonly #calls = new Map<unknown, OpenCall>()
   readonly #output: Json[] = []
   #items = 0
@@ -89,7 +89,7 @@ class Writer implements ResponseEvents {
     this.#send('response.in_progress', { response })
   }
 
-  /** The next item's place, and its id. */
+  /** The index and the id of the next item. */
   #next(kind: string): { id: string; index: number } {
     const index = this.#items
     this.#items += 1
@@ -153,7 +153,7 @@ class Writer implements ResponseEvents {
     }
     if (typeof args !== 'string' || args === '') return
     call.pieces.push(args)
-    // A text is inside of arguments that have to be whole to be read.
+    // A text is inside the arguments, which can be read only when they are complete.
     if (call.tool.isCustom) return
     this.#send('response.function_call_arguments.delta', { item_id: call.id, output_index: call.index, delta: args })
   }

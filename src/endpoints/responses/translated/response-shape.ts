@@ -1,4 +1,4 @@
-/** A response around its output, as it is announced and as it ends. */
+/** The response object around its output, at the start and at the end of a stream. */
 type Json = Readonly<Record<string, unknown>>
 
 export interface Ending {
@@ -8,7 +8,7 @@ export interface Ending {
 
 export const RUNNING: Ending = { status: 'in_progress', incomplete_details: null }
 
-/** @param finish of the chat completion. */
+/** @param finish the finish reason of the chat completion. */
 export function endingOf(finish: unknown): Ending {
   const reason = finish === 'length' ? 'max_output_tokens' : finish === 'content_filter' ? 'content_filter' : null
   return reason === null
@@ -23,7 +23,10 @@ export interface Head {
   asked: Json
 }
 
-/** Without its usage. What was asked is told again, but for what is never kept. */
+/** Members that a response repeats only where they were sent. */
+const REPEATED = ['user', 'safety_identifier', 'prompt_cache_key']
+
+/** The response without its usage. It repeats the request's members, except those about keeping it. */
 export function responseOf({ id, created, asked }: Head, ending: Ending, output: readonly Json[]): Json {
   return {
     id,
@@ -48,10 +51,11 @@ export function responseOf({ id, created, asked }: Head, ending: Ending, output:
     tools: asked.tools ?? [],
     top_p: asked.top_p ?? 1,
     truncation: 'disabled',
+    ...Object.fromEntries(REPEATED.flatMap((name) => (asked[name] === undefined ? [] : [[name, asked[name]]]))),
   }
 }
 
-/** Its JSON text with the usage, whose numbers keep their digits. */
+/** The JSON text of a response with the usage, whose numbers keep their exact digits. */
 export function withUsage(response: Json, usage: string): string {
   return `${JSON.stringify(response).slice(0, -1)},"usage":${usage}}`
 }

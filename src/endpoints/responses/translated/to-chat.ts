@@ -1,6 +1,6 @@
 /**
- * A request for a response as a chat completion request. What changes nothing in the answer is left out without a word: cache hints,
- * metadata, what is to be kept or included. What can't be said to others is refused by name.
+ * Turns a request for a response into a chat completion request. Members that do not change the response are left out silently: cache
+ * hints, metadata, what to keep or include. What other providers can't honour is refused by name.
  */
 import { asObject } from '../../../../providers/json.ts'
 import { unservedMembers } from '../../../../providers/openai-responses/refusals.ts'
@@ -10,7 +10,7 @@ import { type ChatTools, chatTools, functionName, list, onlyOpenAi } from './too
 
 type Json = Readonly<Record<string, unknown>>
 
-/** Of no meaning to another provider. */
+/** Members without a meaning for other providers. */
 const LEFT_OUT: ReadonlySet<string> = new Set([
   ...[
     'store',
@@ -58,7 +58,7 @@ export function toChat(json: Json): Translated {
     top_p,
     tools: chosen.functions.length === 0 ? undefined : chosen.functions,
     tool_choice: chosen.functions.length === 0 ? undefined : chosen.choice,
-    // By default calls may come at once.
+    // Parallel calls are the default.
     parallel_tool_calls: json.parallel_tool_calls === false && chosen.functions.length > 0 ? false : undefined,
     reasoning_effort: effortOf(json),
     response_format: formatOf(asObject(asObject(json.text)?.format)),
@@ -73,7 +73,7 @@ interface Chosen {
   functions: readonly Json[]
 }
 
-/** Of the tools that are allowed the others are not told. @throws {TollgateError} 400. */
+/** The model is shown only the allowed tools. @throws {TollgateError} 400. */
 function chatToolChoice(choice: unknown, { functions }: ChatTools): Chosen {
   if (choice === undefined || choice === null || choice === 'auto') return { functions }
   if (typeof choice === 'string') {

@@ -1,4 +1,4 @@
-/** Tools of a request as functions of a chat completion, and back: those of a namespace get its name before theirs. */
+/** Turns tools of a request into functions of a chat completion, and back. A tool of a namespace gets the namespace's name as a prefix. */
 import { asObject } from '../../../../providers/json.ts'
 import { kindOf } from '../../../../providers/openai-responses/tools.ts'
 import type { TollgateError } from '../../../http/errors.ts'
@@ -9,25 +9,25 @@ type Json = Readonly<Record<string, unknown>>
 export interface NamedTool {
   name: string
   namespace: string | null
-  /** Its input is a text, where a function's are arguments. */
+  /** True for a tool whose input is a text instead of arguments. */
   isCustom: boolean
 }
 
 export interface ChatTools {
   /** The functions of the chat completion. */
   functions: readonly Json[]
-  /** By the name of a function. */
+  /** The tools, by the name of the function. */
   byName: ReadonlyMap<string, NamedTool>
   /** A search by the provider is allowed. */
   searches: boolean
 }
 
-/** Found by whoever has all tools before him: nothing is lost without it. */
+/** A tool that searches for tools. The model is shown all tools, so nothing is lost without it. */
 const NOT_NEEDED: ReadonlySet<string> = new Set(['tool_search'])
-/** Functions are not named longer. */
+/** The longest name of a function. */
 const NAME_MAX = 64
 
-/** @param lists of tools and where they stand. @throws {TollgateError} 400, naming a tool that only OpenAI's models know. */
+/** @param lists tools and their places. @throws {TollgateError} 400, naming a tool that only OpenAI's models know. */
 export function chatTools(lists: readonly (readonly [tools: unknown, path: string])[]): ChatTools {
   const functions: Json[] = []
   const byName = new Map<string, NamedTool>()
@@ -48,7 +48,7 @@ export function chatTools(lists: readonly (readonly [tools: unknown, path: strin
     }
     const named = { name: String(tool.name), namespace, isCustom: tool.type === 'custom' }
     const name = functionName(named)
-    // The same tool may be defined again later in the conversation.
+    // A conversation may define the same tool again later.
     if (byName.has(name)) return
     byName.set(name, named)
     functions.push({
@@ -62,7 +62,7 @@ export function chatTools(lists: readonly (readonly [tools: unknown, path: strin
   return { functions, byName, searches }
 }
 
-/** As a call of it in the conversation, and a choice, name it too. */
+/** The name that calls in the conversation, and a choice, use too. */
 export function functionName({ name, namespace }: Pick<NamedTool, 'name' | 'namespace'>): string {
   return namespace === null || namespace === '' ? name : `${namespace}__${name}`.slice(-NAME_MAX)
 }
@@ -75,7 +75,7 @@ function functionOf({ description, parameters, strict }: Json): Json {
   }
 }
 
-/** What the text has to look like is said where the model reads it. */
+/** The description tells the model what the text has to look like. */
 function textFunction({ description, format }: Json): Json {
   const { syntax, definition } = asObject(format) ?? {}
   const form = typeof definition === 'string' ? `The input follows this ${String(syntax)} grammar:\n${definition}` : ''
