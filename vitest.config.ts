@@ -4,6 +4,8 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/support/global-database.ts'],
+    setupFiles: ['test/support/wait-longer.ts'],
+    expect: { poll: { timeout: 20_000 } },
     // A process a file: what one leaves open ends with it. Two, because each file also keeps the one database server busy.
     pool: 'forks',
     fileParallelism: true,

@@ -6,6 +6,7 @@ import { balanceOf } from '../support/call-books.ts'
 import { rowOfRequest } from '../support/call-row.ts'
 import { type OpenCall, openCall } from '../support/open-call.ts'
 import { useProduct } from '../support/product.ts'
+import { tellApart } from '../support/tell-apart.ts'
 import { modelOn, postChat } from '../support/tollgate.ts'
 import { chatStream } from '../support/upstream-answers.ts'
 
@@ -87,6 +88,7 @@ describe('a stream that thinks out of sight', () => {
     const request = await upstream.received(before + 1)
     await call.frames(3)
     call.leave()
+    await tellApart(tollgate)
     later.resolve()
     await request.answered
     const row = { credits_used: '3.600000', provenance: 'provider_usage', outcome: 'client_disconnected' }
