@@ -44,6 +44,9 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   'shadow litellm': async () => (await import('./commands/shadow-litellm.ts')).shadowLitellm,
   disputes: async () => (await import('./commands/disputes.ts')).disputesList,
   'disputes settle': async () => (await import('./commands/disputes.ts')).disputesSettle,
+  'reconcile openai': async () => (await reconcile()).reconcileOpenai,
+  'reconcile anthropic': async () => (await reconcile()).reconcileAnthropic,
+  'reconcile openrouter': async () => (await reconcile()).reconcileOpenrouter,
   'outbox list': async () => (await outbox()).outboxList,
   'outbox retry': async () => (await outbox()).outboxRetry,
   'outbox replay': async () => (await outbox()).outboxReplay,
@@ -52,6 +55,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
 
 const organizations = () => import('./commands/organizations.ts')
 const outbox = () => import('./commands/outbox.ts')
+const reconcile = () => import('./commands/reconcile.ts')
 const serviceKeys = () => import('./commands/service-keys.ts')
 
 async function main(args: readonly string[]): Promise<number> {

@@ -19,7 +19,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['workers'],
   ['app'],
   ['endpoints', 'api'],
-  ['call', 'billing', 'reports', 'outbox', 'moving', 'backup'],
+  ['call', 'billing', 'reports', 'outbox', 'moving', 'backup', 'reconcile'],
   ['admission', 'routing', 'ledger', 'identity', 'idempotency'],
   ['metering', 'vault'],
   ['config', 'db', 'http', 'observe'],

@@ -12,6 +12,7 @@ import { MOVE_UNENFORCED } from '../moving/litellm/unenforced.ts'
 import { LOG_LEVELS, type LogLevel } from '../observe/log.ts'
 import { WORKERS_MAX } from '../workers/plan-workers.ts'
 import { CommandError, EXIT } from './exit.ts'
+import { providerKeysOf } from './provider-keys-of.ts'
 
 export interface Options {
   env: Readonly<Record<string, string | undefined>>
@@ -73,10 +74,19 @@ export interface Options {
   event: string
   /** Both in. */
   days: { from: string; to: string } | null
+  /** For reconcile: a downloaded report; null: the provider is asked. */
+  file: string | null
+  /** For reconcile: where the provider's API is; null: its own host. */
+  apiBase: string | null
+  /** For reconcile: a deployment to the provider's id of its key. */
+  providerKeys: ReadonlyMap<string, string>
+  /** For reconcile: nano-dollars that a line may differ by. */
+  tolerance: bigint
 }
 
 const COMMON = ['config', 'data-dir', 'log-level']
 const LIMITS = ['requests-per-minute', 'tokens-per-minute', 'calls-at-once'] as const
+const RECONCILE = ['from', 'to', 'file', 'api-base', 'keys', 'tolerance', 'json']
 const FLAGS: Readonly<Record<string, readonly string[]>> = {
   start: [...COMMON, 'host', 'port', 'workers', 'migrate', 'accept-unenforced'],
   migrate: [...COMMON, 'check'],
@@ -112,6 +122,9 @@ const FLAGS: Readonly<Record<string, readonly string[]>> = {
   'outbox retry': [...COMMON, 'consumer'],
   'outbox replay': [...COMMON, 'consumer', 'event', 'from', 'to', 'org'],
   'outbox verify': [...COMMON, 'json'],
+  'reconcile openai': [...COMMON, ...RECONCILE],
+  'reconcile anthropic': [...COMMON, ...RECONCILE],
+  'reconcile openrouter': [...COMMON, ...RECONCILE],
 }
 /** The flags that a command requires; the others are empty where they are not given. */
 const REQUIRED: Readonly<Record<string, readonly string[]>> = {
@@ -136,6 +149,9 @@ const REQUIRED: Readonly<Record<string, readonly string[]>> = {
   'outbox replay': ['consumer'],
   'migrate-from litellm': ['database'],
   'shadow litellm': ['database'],
+  'reconcile openai': ['from', 'to'],
+  'reconcile anthropic': ['from', 'to'],
+  'reconcile openrouter': ['from', 'to'],
 }
 /** A URL has a password, and a command line is for everybody's eyes. */
 const VARIABLES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
@@ -189,7 +205,11 @@ export function readOptions(
     from: text('from', 4_000),
     consumer: text('consumer', 100),
     event: text('event', 100),
-    days: command === 'outbox replay' ? daysOf(flags) : null,
+    days: command === 'outbox replay' || command.startsWith('reconcile ') ? daysOf(flags) : null,
+    file: flags.file ?? null,
+    apiBase: flags['api-base']?.replace(/\/+$/, '') ?? null,
+    providerKeys: providerKeysOf(listOf(flags.keys) ?? []),
+    tolerance: creditsOf('--tolerance', flags.tolerance ?? '0.01') * 1_000n,
     since: command === 'shadow litellm' ? instantOf(flags, 'from') : null,
     until: command === 'shadow litellm' ? instantOf(flags, 'to') : null,
     csv: flags.csv !== undefined,

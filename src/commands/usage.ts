@@ -7,6 +7,9 @@ interface CommandHelp {
   flags: string
 }
 
+const RECONCILE_FLAGS =
+  '[--file costs.csv] [--keys key_abc=DEPLOYMENT,key_abc=OTHER] [--tolerance 0.01] [--api-base https://api.openai.com/v1] [--json]'
+
 export const COMMAND_HELP: Readonly<Record<string, CommandHelp>> = {
   start: {
     does: "serve calls (the default). Where DATABASE_URL names the database its schema must be up to date: --migrate brings it there first; Tollgate's own PostgreSQL is always brought there. --workers serves the port by several processes, auto by one a processor",
@@ -107,6 +110,18 @@ export const COMMAND_HELP: Readonly<Record<string, CommandHelp>> = {
     does: 'send again what was given up; or with --from and --to (days in UTC, both in) everything of these days, with the same ids',
     flags: '--consumer billing [--event ID] [--from 2026-01-01 --to 2026-01-31 [--org acme]]',
   },
+  'reconcile openai': {
+    does: 'compare what OpenAI billed (its cost report, asked with OPENAI_ADMIN_KEY, or a downloaded CSV) with what is booked, by day, model and, with --keys, key, and name the calls that may explain a difference; days in UTC, both in. Exit code 1 where no call explains one. docs/operating.md',
+    flags: `--from 2026-11-01 --to 2026-11-30 ${RECONCILE_FLAGS}`,
+  },
+  'reconcile anthropic': {
+    does: "the same with Anthropic's cost report and ANTHROPIC_ADMIN_KEY",
+    flags: `--from 2026-11-01 --to 2026-11-30 ${RECONCILE_FLAGS}`,
+  },
+  'reconcile openrouter': {
+    does: "the same with OpenRouter's activity of the last 30 days and OPENROUTER_MANAGEMENT_KEY, or the stored provisioning key",
+    flags: `--from 2026-11-01 --to 2026-11-30 ${RECONCILE_FLAGS}`,
+  },
   'outbox verify': {
     does: 'compare the charges that each consumer took with the books, by organization and day, and print differences; exit code 1 for one that is not explained by what waits',
     flags: '[--json]',
@@ -132,6 +147,7 @@ const REST = `environment
   TOLLGATE_KMS_KEY_ARN a key of AWS KMS to seal provider keys under instead; AWS's own variables say how to get there
   LITELLM_DATABASE_URL as --database of migrate-from litellm and shadow litellm; LITELLM_SALT_KEY opens deployments there
   ENCRYPTION_KEY       opens provider keys that Ops-Center stored (BYOK_ENCRYPTION_KEY likewise)
+  OPENAI_ADMIN_KEY     reads OpenAI's cost report for reconcile; ANTHROPIC_ADMIN_KEY and OPENROUTER_MANAGEMENT_KEY likewise
   REDIS_URL            a Redis where replicas share rate limits and sessions; without it each has its own
   TOLLGATE_METRICS_TOKEN  opens /metrics to a collector, and nothing else
   TOLLGATE_SPOOL_DIR   where settlements wait that the database could not take; else spool in the data directory
