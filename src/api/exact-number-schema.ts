@@ -2,7 +2,10 @@
 import { z } from '@hono/zod-openapi'
 import type { ExactNumber } from '../http/exact-number.ts'
 
-export const exactNumberSchema = z.custom<ExactNumber>().openapi({ type: 'number' })
+/** A schema that takes undefined would be described as a member that may be missing. */
+const isThere = (value: unknown) => value !== undefined
+
+export const exactNumberSchema = z.custom<ExactNumber>(isThere).openapi({ type: 'number' })
 
 /** Stated apart: the type above would hide what `nullable` says. */
-export const exactNumberOrNull = z.custom<ExactNumber | null>().openapi({ type: ['number', 'null'] })
+export const exactNumberOrNull = z.custom<ExactNumber | null>(isThere).openapi({ type: ['number', 'null'] })

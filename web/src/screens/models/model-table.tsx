@@ -1,0 +1,29 @@
+import type { ReactNode } from 'react'
+import type { Model } from '../../api/models.ts'
+import { showCount } from '../../money/amounts.ts'
+import { Amount } from '../../ui/amount.tsx'
+import { Rows } from '../../ui/rows.tsx'
+
+export function ModelTable({ models, action }: { models: readonly Model[]; action: (model: Model) => ReactNode }) {
+  return (
+    <Rows
+      label="Models, dollars a million tokens"
+      rows={models}
+      keyOf={({ id }) => id}
+      columns={[
+        { label: 'Model', cell: ({ id }) => <span className="mono">{id}</span> },
+        { label: 'Provider', cell: ({ provider }) => provider },
+        { label: 'Input, a million', end: true, cell: ({ pricing }) => <Amount dollars={pricing?.input} /> },
+        { label: 'Output, a million', end: true, cell: ({ pricing }) => <Amount dollars={pricing?.output} /> },
+        {
+          label: 'Context',
+          end: true,
+          cell: ({ context_length: length }) => (
+            <span className="number">{length === null ? '–' : `${showCount(length)} tokens`}</span>
+          ),
+        },
+        { label: 'Try', end: true, cell: action },
+      ]}
+    />
+  )
+}
