@@ -47,7 +47,7 @@ const INSERT = `insert into credit_usage_attribution (call_id, org_id, user_id, 
     markup_applied, created_at, source, provenance, outcome, details)
   select gen_random_uuid(), p.org_id, 'user-' || (n / $3) % ${USERS}, 0.1 + (n % 1000) / 1000000.0, 'llm_inference',
     'model-' || (n / 7) % ${MODELS}, (0.1 + (n % 1000) / 1000000.0) / 1000, 0,
-    timestamptz '2030-01-01 00:00:00+00' + n::float8 * interval '${DAYS} days' / $4::float8, 'proxy', 'provider_usage', 'answered',
+    timestamptz '2030-01-01 00:00:00+00' + n / $4::float8 * interval '${DAYS} days', 'proxy', 'provider_usage', 'answered',
     jsonb_build_object('provider', 'openai', 'key_id', 'key-' || (n / $3) % ${USERS},
       'usage', jsonb_build_object('prompt_tokens', 100 + n % 50, 'completion_tokens', 40 + n % 30))
   from generate_series($1::bigint, $2::bigint - 1) n

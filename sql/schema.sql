@@ -830,6 +830,46 @@ CREATE INDEX idx_lago_subscriptions_org_id ON tollgate.lago_subscriptions USING 
 comment on table tollgate.lago_subscriptions is 'Subscriptions of Lago: the newest of an organization is its plan. What has ended stays ended, whatever comes later.';
 grant insert, select, update on table tollgate.lago_subscriptions to tollgate_app;
 
+create table tollgate.ledger_carried_limits (
+  carry_id bigint not null,
+  kind character varying(40) not null,
+  id character varying(255) not null,
+  window_start timestamp with time zone not null,
+  used numeric(20,6) not null,
+  constraint ledger_carried_limits_pkey PRIMARY KEY (carry_id, kind, id, window_start)
+);
+CREATE TRIGGER ledger_carried_limits_append_only BEFORE UPDATE OR TRUNCATE ON tollgate.ledger_carried_limits FOR EACH STATEMENT EXECUTE FUNCTION tollgate.refuse_change();
+comment on table tollgate.ledger_carried_limits is 'What calls that ended before the cut used of a limit; without ledger_openings.';
+grant select on table tollgate.ledger_carried_limits to tollgate_app;
+
+create table tollgate.ledger_carried_users (
+  carry_id bigint not null,
+  org_id uuid not null,
+  user_id character varying(255) not null,
+  credits numeric(20,6) not null,
+  constraint ledger_carried_users_pkey PRIMARY KEY (carry_id, org_id, user_id)
+);
+CREATE TRIGGER ledger_carried_users_append_only BEFORE UPDATE OR TRUNCATE ON tollgate.ledger_carried_users FOR EACH STATEMENT EXECUTE FUNCTION tollgate.refuse_change();
+comment on table tollgate.ledger_carried_users is 'Charges and corrections of a user before the cut.';
+grant select on table tollgate.ledger_carried_users to tollgate_app;
+
+create table tollgate.ledger_carries (
+  id bigint generated always as identity not null,
+  cut_at timestamp with time zone not null,
+  charges bigint not null,
+  digest bytea not null,
+  previous bytea,
+  made_at timestamp with time zone default tollgate.tollgate_now() not null,
+  constraint ledger_carries_pkey PRIMARY KEY (id)
+);
+CREATE TRIGGER ledger_carries_append_only BEFORE UPDATE OR TRUNCATE ON tollgate.ledger_carries FOR EACH STATEMENT EXECUTE FUNCTION tollgate.refuse_change();
+comment on table tollgate.ledger_carries is 'What the rows before an instant add up to, as an audit without findings read them. Written by ledger_carry alone.';
+comment on column tollgate.ledger_carries.charges is 'How many rows of credit_usage_attribution are in the sums.';
+comment on column tollgate.ledger_carries.cut_at is 'The beginning of a day in UTC: rows of before are in the sums.';
+comment on column tollgate.ledger_carries.digest is 'SHA-256 of the sums, of cut_at, charges and previous: sums that were changed later don''t fit it.';
+comment on column tollgate.ledger_carries.previous is 'The digest of the one before.';
+grant select on table tollgate.ledger_carries to tollgate_app;
+
 create table tollgate.ledger_holds (
   call_id uuid not null,
   owner uuid not null,
@@ -1576,6 +1616,8 @@ AS $function$
         grant select, insert on public.credit_usage_attribution, tollgate.ledger_journal, tollgate.ledger_openings to tollgate_app;
         -- Written and pruned by functions that run with our rights: whoever takes the program over can neither forge nor remove an entry.
         grant select on tollgate.audit_log to tollgate_app;
+        -- Written by ledger_carry, which runs with our rights: what is carried is what the rows add up to.
+        grant select on tollgate.ledger_carries, tollgate.ledger_carried_users, tollgate.ledger_carried_limits to tollgate_app;
         -- Written by usage_add and usage_fold, which run with our rights: sums can't be set to anything but what the charges add up to.
         grant select on tollgate.usage_deltas, tollgate.usage_days, tollgate.usage_organization_days, tollgate.usage_by_user,
           tollgate.usage_by_organization to tollgate_app;
@@ -1677,131 +1719,170 @@ CREATE OR REPLACE FUNCTION tollgate.ledger_audit()
  LANGUAGE sql
  STABLE
  SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
-AS $function$
-    with journal as (
-      select j.org_id, sum(pool_total) as total, sum(pool_allocated) as allocated from ledger_journal j group by 1),
-    user_journal as (
-      select j.org_id, j.user_id, sum(allocation_allocated) as allocated, sum(allocation_used) as used
-      from ledger_journal j where j.user_id is not null group by 1, 2),
-    spent as (
-      select c.org_id, c.user_id, sum(credits_used) as used from public.credit_usage_attribution c group by 1, 2),
-    org_spent as (select s.org_id, sum(used) as used from spent s group by 1),
-    held as (
-      select h.org_id, h.user_id, sum(held_credits) as held, sum(margin_credits) as margin
-      from ledger_holds h where state = 'open' group by 1, 2),
-    org_held as (select h.org_id, sum(held) as held from held h group by 1),
-    users as (
-      select a.org_id, sum(ledger_overdraft(allocated_credits, used_credits, held_credits)) as overdraft,
-        sum(remaining_credits) as remaining
-      from public.user_credit_allocations a group by 1),
-    correction as (
-      select c.org_id, c.user_id, c.call_id, c.cause, c.credits_used as credits
-      from public.credit_usage_attribution c where c.entry = 'correction'
-      union all
-      select j.org_id, j.user_id, j.call_id, j.cause, -j.allocation_allocated from ledger_journal j where j.kind = 'correction'),
-    corrected as (
-      select c.call_id, sum(c.credits) as credits, bool_or(c.cause = 'recovery') as was_recovered from correction c group by 1),
-    touched as (
-      select t.kind, t.id, t.window_start,
-        case when h.state <> 'open' or t.is_counted then 0 when t.unit = 'calls' then 1 else h.held_credits end as held,
-        case
-          when h.state = 'open' then 0
-          when t.unit is distinct from 'calls' then h.charged_credits + coalesce(c.credits, 0)
-          when h.state = 'released' and c.was_recovered is not true then 0
-          else 1 end as used
-      from ledger_holds h
-      cross join unnest(h.limits) t
-      left join corrected c using (call_id)
-      union all
-      select e.kind, e.limit_id, e.window_start, 0, e.credits from ledger_openings e),
-    counted as (select t.kind, t.id, t.window_start, sum(t.held) as held, sum(t.used) as used from touched t group by 1, 2, 3),
-    disputed as (
-      select distinct c.call_id from public.credit_usage_attribution c where c.provenance = 'disputed' and c.cause <> 'dispute'),
-    by_day as (select u.org_id, u.user_id, sum(credits) as credits from usage_by_user u group by 1, 2),
-    organization_by_day as (select u.org_id, sum(credits) as credits from usage_by_organization u group by 1),
-    findings as (
-      select 'pool.total_credits is not the sum of the journal' as finding, p.org_id, null::varchar as user_id,
-        null::uuid as call_id, p.total_credits as stored, coalesce(j.total, 0) as recomputed
-      from public.organization_credit_pools p left join journal j using (org_id)
-      union all
-      select 'pool.allocated_credits is not the sum of the journal', p.org_id, null, null, p.allocated_credits, coalesce(j.allocated, 0)
-      from public.organization_credit_pools p left join journal j using (org_id)
-      union all
-      select 'pool.used_credits is not the sum of the charges', p.org_id, null, null, p.used_credits, coalesce(s.used, 0)
-      from public.organization_credit_pools p left join org_spent s using (org_id)
-      union all
-      select 'pool.held_credits is not the sum of the open holds', p.org_id, null, null, p.held_credits, coalesce(h.held, 0)
-      from public.organization_credit_pools p left join org_held h using (org_id)
-      union all
-      select 'pool.allocated - used is not the sum of what users have left', p.org_id, null, null,
-        p.allocated_credits - p.used_credits, coalesce(u.remaining, 0)
-      from public.organization_credit_pools p left join users u using (org_id)
-      union all
-      select 'pool.overage_credits is not what allocations are below zero', p.org_id, null, null, p.overage_credits,
-        coalesce(u.overdraft, 0)
-      from public.organization_credit_pools p left join users u using (org_id)
-      union all
-      select 'allocation.allocated_credits is not the sum of the journal', a.org_id, a.user_id, null, a.allocated_credits,
-        coalesce(j.allocated, 0)
-      from public.user_credit_allocations a left join user_journal j using (org_id, user_id)
-      union all
-      select 'allocation.used_credits is not the charges less the resets', a.org_id, a.user_id, null, a.used_credits,
-        coalesce(s.used, 0) + coalesce(j.used, 0)
-      from public.user_credit_allocations a left join spent s using (org_id, user_id) left join user_journal j using (org_id, user_id)
-      union all
-      select 'allocation.held_credits is not the sum of the open holds', a.org_id, a.user_id, null, a.held_credits, coalesce(h.held, 0)
-      from public.user_credit_allocations a left join held h using (org_id, user_id)
-      union all
-      select 'allocation.margin_credits is not the sum of the open holds', a.org_id, a.user_id, null, a.margin_credits,
-        coalesce(h.margin, 0)
-      from public.user_credit_allocations a left join held h using (org_id, user_id)
-      union all
-      select 'a charge belongs to a user without an allocation', s.org_id, s.user_id, null, s.used, 0
-      from spent s left join public.user_credit_allocations a using (org_id, user_id) where a.id is null
-      union all
-      select 'an allocation belongs to an organization without a pool', a.org_id, a.user_id, null, a.allocated_credits, null
-      from public.user_credit_allocations a left join public.organization_credit_pools p using (org_id) where p.id is null
-      union all
-      select 'limit.held is not the sum of the open holds', null, l.id, null, l.held, coalesce(t.held, 0)
-      from ledger_limits l left join counted t using (kind, id, window_start)
-      union all
-      select 'shared limit: granted is not the sum of its slices', null, s.id, null, s.granted, coalesce(sum(l.limit_amount), 0)
-      from ledger_shared_limits s
-      left join ledger_limits l on l.kind = s.kind and l.window_start = s.window_start and starts_with(l.id, s.id || '#')
-      group by s.kind, s.id, s.window_start
-      union all
-      select 'limit.used is not the sum of the charges', null, l.id, null, l.used, coalesce(t.used, 0)
-      from ledger_limits l left join counted t using (kind, id, window_start)
-      union all
-      select 'a closed hold is not charged what its rows say', h.org_id, h.user_id, h.call_id, h.charged_credits, c.credits_used
-      from ledger_holds h left join public.credit_usage_attribution c on c.call_id = h.call_id and c.entry = 'charge'
-      where h.state <> 'open'
-      union all
-      select 'an open hold is already charged', h.org_id, h.user_id, h.call_id, null, c.credits_used
-      from ledger_holds h join public.credit_usage_attribution c on c.call_id = h.call_id where h.state = 'open'
-      union all
-      select 'a correction belongs to a call that did not need it', c.org_id, c.user_id, c.call_id, c.credits, null
-      from correction c left join ledger_holds h using (call_id) left join disputed d using (call_id)
-      where case c.cause when 'recovery' then h.call_id is null or h.state not in ('released', 'recovered') else d.call_id is null end
-      union all
-      select 'a call is refunded more than it cost', r.org_id, r.user_id, r.call_id, greatest(r.credits, b.credits), b.credits
-      from (select j.org_id, j.user_id, j.call_id, sum(j.pool_total) as credits from ledger_journal j
-        where j.kind = 'refund' and j.call_id is not null group by 1, 2, 3) r
-      cross join lateral ledger_booked(r.call_id) b
-      union all
-      select 'the sums by day of a user are not the charges', org_id, user_id, null, coalesce(u.credits, 0), coalesce(s.used, 0)
-      from by_day u full join spent s using (org_id, user_id)
-      union all
-      select 'the sums by day of an organization are not the charges', org_id, null, null, coalesce(u.credits, 0), coalesce(s.used, 0)
-      from organization_by_day u full join org_spent s using (org_id)
-      union all
-      select 'credits and dollars of a charge differ', c.org_id, c.user_id, c.call_id, c.credits_used / 1000, c.total_cost
-      from public.credit_usage_attribution c where c.source = 'proxy' and c.credits_used > 0)
-    select f.finding, f.org_id, f.user_id, f.call_id, f.stored, f.recomputed from findings f
-    where f.stored is distinct from f.recomputed
-  $function$;
+AS $function$ select * from ledger_audit_from(null) $function$;
 revoke execute on function tollgate.ledger_audit() from public;
 grant execute on function tollgate.ledger_audit() to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.ledger_audit_from(p_carry bigint)
+ RETURNS TABLE(finding text, org_id uuid, user_id character varying, call_id uuid, stored numeric, recomputed numeric)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
+AS $function$
+    #variable_conflict use_column
+    declare
+      v_last bigint := (select c.id from ledger_carries c order by c.id desc limit 1);
+      v_from timestamptz := coalesce((select c.cut_at from ledger_carries c where c.id = p_carry), '-infinity');
+    begin
+      if p_carry is not null and v_from = '-infinity' then
+        raise exception 'no sums are carried under %', p_carry using errcode = 'P0001';
+      end if;
+      -- Planned for these values: a plan for any would read whole tables for a day, or look up each of ten million rows.
+      -- The whole books check what is carried on the way.
+      return query execute format($q$
+        with journal as (
+          select j.org_id, sum(pool_total) as total, sum(pool_allocated) as allocated from ledger_journal j group by 1),
+        user_journal as (
+          select j.org_id, j.user_id, sum(allocation_allocated) as allocated, sum(allocation_used) as used
+          from ledger_journal j where j.user_id is not null group by 1, 2),
+        recent as (
+          select c.org_id, c.user_id, sum(credits_used) as used, sum(credits_used) filter (where c.created_at < $3) as used_before
+          from public.credit_usage_attribution c where c.created_at >= $1 group by 1, 2),
+        spent as (
+          select p.org_id, p.user_id, sum(used) as used from (
+            select r.org_id, r.user_id, r.used from recent r
+            union all
+            select u.org_id, u.user_id, u.credits from ledger_carried_users u where u.carry_id = $2) p group by 1, 2),
+        org_spent as (select s.org_id, sum(used) as used from spent s group by 1),
+        held as (
+          select h.org_id, h.user_id, sum(held_credits) as held, sum(margin_credits) as margin
+          from ledger_holds h where state = 'open' group by 1, 2),
+        org_held as (select h.org_id, sum(held) as held from held h group by 1),
+        users as (
+          select a.org_id, sum(ledger_overdraft(allocated_credits, used_credits, held_credits)) as overdraft,
+            sum(remaining_credits) as remaining
+          from public.user_credit_allocations a group by 1),
+        correction as (
+          select c.org_id, c.user_id, c.call_id, c.cause, c.credits_used as credits
+          from public.credit_usage_attribution c where c.entry = 'correction' and c.created_at >= $1
+          union all
+          select j.org_id, j.user_id, j.call_id, j.cause, -j.allocation_allocated from ledger_journal j
+          where j.kind = 'correction' and j.created_at >= $1),
+        touched as (
+          select t.kind, t.id, t.window_start,
+            case when t.is_counted then 0 when t.unit = 'calls' then 1 else h.held_credits end as held, 0 as used
+          from ledger_holds h cross join unnest(h.limits) t where h.state = 'open'
+          union all
+          select u.kind, u.id, u.window_start, 0, u.used from ledger_limits_used($1, 'infinity') u
+          union all
+          select l.kind, l.id, l.window_start, 0, l.used from ledger_carried_limits l where l.carry_id = $2
+          union all
+          select e.kind, e.limit_id, e.window_start, 0, e.credits from ledger_openings e),
+        counted as (select t.kind, t.id, t.window_start, sum(t.held) as held, sum(t.used) as used from touched t group by 1, 2, 3),
+        disputed as (
+          select distinct c.call_id from public.credit_usage_attribution c where c.provenance = 'disputed' and c.cause <> 'dispute'),
+        org_recent as (select r.org_id, sum(used) as used from recent r group by 1),
+        by_day as (
+          select u.org_id, u.user_id, sum(credits) as credits from usage_by_user u
+          where u.day >= ($1 at time zone 'UTC')::date group by 1, 2),
+        organization_by_day as (
+          select u.org_id, sum(credits) as credits from usage_by_organization u where u.day >= ($1 at time zone 'UTC')::date group by 1),
+        ended as (%s),
+        findings as (
+          select 'pool.total_credits is not the sum of the journal' as finding, p.org_id, null::varchar as user_id,
+            null::uuid as call_id, p.total_credits as stored, coalesce(j.total, 0) as recomputed
+          from public.organization_credit_pools p left join journal j using (org_id)
+          union all
+          select 'pool.allocated_credits is not the sum of the journal', p.org_id, null, null, p.allocated_credits, coalesce(j.allocated, 0)
+          from public.organization_credit_pools p left join journal j using (org_id)
+          union all
+          select 'pool.used_credits is not the sum of the charges', p.org_id, null, null, p.used_credits, coalesce(s.used, 0)
+          from public.organization_credit_pools p left join org_spent s using (org_id)
+          union all
+          select 'pool.held_credits is not the sum of the open holds', p.org_id, null, null, p.held_credits, coalesce(h.held, 0)
+          from public.organization_credit_pools p left join org_held h using (org_id)
+          union all
+          select 'pool.allocated - used is not the sum of what users have left', p.org_id, null, null,
+            p.allocated_credits - p.used_credits, coalesce(u.remaining, 0)
+          from public.organization_credit_pools p left join users u using (org_id)
+          union all
+          select 'pool.overage_credits is not what allocations are below zero', p.org_id, null, null, p.overage_credits,
+            coalesce(u.overdraft, 0)
+          from public.organization_credit_pools p left join users u using (org_id)
+          union all
+          select 'allocation.allocated_credits is not the sum of the journal', a.org_id, a.user_id, null, a.allocated_credits,
+            coalesce(j.allocated, 0)
+          from public.user_credit_allocations a left join user_journal j using (org_id, user_id)
+          union all
+          select 'allocation.used_credits is not the charges less the resets', a.org_id, a.user_id, null, a.used_credits,
+            coalesce(s.used, 0) + coalesce(j.used, 0)
+          from public.user_credit_allocations a left join spent s using (org_id, user_id) left join user_journal j using (org_id, user_id)
+          union all
+          select 'allocation.held_credits is not the sum of the open holds', a.org_id, a.user_id, null, a.held_credits, coalesce(h.held, 0)
+          from public.user_credit_allocations a left join held h using (org_id, user_id)
+          union all
+          select 'allocation.margin_credits is not the sum of the open holds', a.org_id, a.user_id, null, a.margin_credits,
+            coalesce(h.margin, 0)
+          from public.user_credit_allocations a left join held h using (org_id, user_id)
+          union all
+          select 'a charge belongs to a user without an allocation', s.org_id, s.user_id, null, s.used, 0
+          from spent s left join public.user_credit_allocations a using (org_id, user_id) where a.id is null
+          union all
+          select 'an allocation belongs to an organization without a pool', a.org_id, a.user_id, null, a.allocated_credits, null
+          from public.user_credit_allocations a left join public.organization_credit_pools p using (org_id) where p.id is null
+          union all
+          select 'limit.held is not the sum of the open holds', null, l.id, null, l.held, coalesce(t.held, 0)
+          from ledger_limits l left join counted t using (kind, id, window_start)
+          union all
+          select 'shared limit: granted is not the sum of its slices', null, s.id, null, s.granted, coalesce(sum(l.limit_amount), 0)
+          from ledger_shared_limits s
+          left join ledger_limits l on l.kind = s.kind and l.window_start = s.window_start and starts_with(l.id, s.id || '#')
+          group by s.kind, s.id, s.window_start
+          union all
+          select 'limit.used is not the sum of the charges', null, l.id, null, l.used, coalesce(t.used, 0)
+          from ledger_limits l left join counted t using (kind, id, window_start)
+          union all
+          select 'a closed hold is not charged what its rows say', h.org_id, h.user_id, h.call_id, h.charged_credits, c.credits_used
+          from ended h left join public.credit_usage_attribution c on c.call_id = h.call_id and c.entry = 'charge'
+          union all
+          select 'an open hold is already charged', h.org_id, h.user_id, h.call_id, null, c.credits_used
+          from ledger_holds h join public.credit_usage_attribution c on c.call_id = h.call_id where h.state = 'open'
+          union all
+          select 'a correction belongs to a call that did not need it', c.org_id, c.user_id, c.call_id, c.credits, null
+          from correction c left join ledger_holds h using (call_id) left join disputed d using (call_id)
+          where case c.cause when 'recovery' then h.call_id is null or h.state not in ('released', 'recovered') else d.call_id is null end
+          union all
+          select 'a call is refunded more than it cost', r.org_id, r.user_id, r.call_id, greatest(r.credits, b.credits), b.credits
+          from (select j.org_id, j.user_id, j.call_id, sum(j.pool_total) as credits from ledger_journal j
+            where j.kind = 'refund' and j.call_id is not null group by 1, 2, 3) r
+          cross join lateral ledger_booked(r.call_id) b
+          union all
+          select 'the sums by day of a user are not the charges', org_id, user_id, null, coalesce(u.credits, 0), coalesce(s.used, 0)
+          from by_day u full join recent s using (org_id, user_id)
+          union all
+          select 'the sums by day of an organization are not the charges', org_id, null, null, coalesce(u.credits, 0), coalesce(s.used, 0)
+          from organization_by_day u full join org_recent s using (org_id)
+          union all
+          select 'credits and dollars of a charge differ', c.org_id, c.user_id, c.call_id, c.credits_used / 1000, c.total_cost
+          from public.credit_usage_attribution c where c.source = 'proxy' and c.credits_used > 0 and c.created_at >= $1
+          union all
+          select 'what is carried of a user is not the sum of the charges before', u.org_id, u.user_id, null, u.credits, coalesce(r.used_before, 0)
+          from ledger_carried_users u left join recent r using (org_id, user_id) where u.carry_id = $4
+          union all
+          select 'sums that are carried were changed since the audit that made them', null, null, null, k.charges, null
+          from ledger_carries k
+          where k.id = coalesce($2, $4) and k.digest <> ledger_carry_digest(k.id, k.cut_at, k.charges, k.previous))
+        select f.finding, f.org_id, f.user_id, f.call_id, f.stored, f.recomputed from findings f
+        where f.stored is distinct from f.recomputed$q$,
+        case when p_carry is null then 'select h.* from ledger_holds h where h.state <> ''open'''
+          else 'select h.* from (select distinct c.call_id from public.credit_usage_attribution c where c.created_at >= $1 - interval ''1 hour'') s
+            join ledger_holds h using (call_id) where h.closed_at >= $1' end)
+        using v_from, p_carry, (select c.cut_at from ledger_carries c where c.id = v_last and p_carry is null),
+          case when p_carry is null then v_last end;
+    end
+  $function$;
+revoke execute on function tollgate.ledger_audit_from(bigint) from public;
+grant execute on function tollgate.ledger_audit_from(bigint) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.ledger_available(p_free numeric, p_pool_free numeric, p_allow_overage boolean, p_overage_limit numeric, p_overage numeric)
  RETURNS numeric
@@ -1901,6 +1982,73 @@ AS $function$
   $function$;
 revoke execute on function tollgate.ledger_call_first_after(uuid[],timestamp with time zone) from public;
 grant execute on function tollgate.ledger_call_first_after(uuid[],timestamp with time zone) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.ledger_carry(p_cut timestamp with time zone, p_base bigint)
+ RETURNS TABLE(cut_at timestamp with time zone, digest bytea)
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
+AS $function$
+    #variable_conflict use_column
+    declare
+      v_from timestamptz := coalesce((select c.cut_at from ledger_carries c where c.id = p_base), '-infinity');
+      v_id bigint := nextval(pg_get_serial_sequence('tollgate.ledger_carries', 'id'));
+      v_previous bytea := (select c.digest from ledger_carries c order by c.id desc limit 1);
+      v_charges bigint;
+    begin
+      if p_base is not null and v_from = '-infinity' then
+        raise exception 'no sums are carried under %', p_base using errcode = 'P0001';
+      end if;
+      execute 'insert into tollgate.ledger_carried_users (carry_id, org_id, user_id, credits)
+        select $1, org_id, user_id, sum(credits) from (
+          select org_id, user_id, credits from tollgate.ledger_carried_users where carry_id = $2
+          union all
+          select org_id, user_id, sum(credits_used) from public.credit_usage_attribution
+          where created_at >= $3 and created_at < $4 group by 1, 2) parts group by 2, 3'
+        using v_id, p_base, v_from, p_cut;
+      insert into ledger_carried_limits (carry_id, kind, id, window_start, used)
+        select v_id, p.kind, p.id, p.window_start, sum(p.used) from (
+          select l.kind, l.id, l.window_start, l.used from ledger_carried_limits l where l.carry_id = p_base
+          union all
+          select u.kind, u.id, u.window_start, u.used from ledger_limits_used(v_from, p_cut) u) p
+        group by 2, 3, 4;
+      execute 'select count(*) from public.credit_usage_attribution where created_at >= $1 and created_at < $2'
+        into v_charges using v_from, p_cut;
+      v_charges := v_charges + coalesce((select c.charges from ledger_carries c where c.id = p_base), 0);
+      insert into ledger_carries (id, cut_at, charges, digest, previous) overriding system value
+        values (v_id, p_cut, v_charges, ledger_carry_digest(v_id, p_cut, v_charges, v_previous), v_previous);
+      delete from ledger_carried_users u where u.carry_id < (select min(k.id) from (
+        select c.id from ledger_carries c order by c.id desc limit 3) k);
+      delete from ledger_carried_limits l where l.carry_id < (select min(k.id) from (
+        select c.id from ledger_carries c order by c.id desc limit 3) k);
+      delete from ledger_carries d where d.id < (select min(k.id) from (
+        select c.id from ledger_carries c order by c.id desc limit 3) k);
+      return query select c.cut_at, c.digest from ledger_carries c where c.id = v_id;
+    end
+  $function$;
+revoke execute on function tollgate.ledger_carry(timestamp with time zone,bigint) from public;
+grant execute on function tollgate.ledger_carry(timestamp with time zone,bigint) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.ledger_carry_digest(p_carry bigint, p_cut timestamp with time zone, p_charges bigint, p_previous bytea)
+ RETURNS bytea
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
+AS $function$
+    with users as (
+        select u.org_id::text as place, sha256(convert_to(string_agg(jsonb_build_array(u.user_id, u.credits)::text, ','
+          order by u.user_id collate "C"), 'UTF8')) as digest
+        from ledger_carried_users u where u.carry_id = p_carry group by 1),
+      limits as (
+        select jsonb_build_array(l.kind, extract(epoch from l.window_start))::text as place,
+          sha256(convert_to(string_agg(jsonb_build_array(l.id, l.used)::text, ',' order by l.id collate "C"), 'UTF8')) as digest
+        from ledger_carried_limits l where l.carry_id = p_carry group by l.kind, l.window_start)
+    select sha256(convert_to(jsonb_build_array(extract(epoch from p_cut), p_charges, encode(coalesce(p_previous, ''), 'hex'),
+      (select string_agg(u.place || encode(u.digest, 'hex'), ',' order by u.place collate "C") from users u),
+      (select string_agg(l.place || encode(l.digest, 'hex'), ',' order by l.place collate "C") from limits l))::text, 'UTF8'))
+  $function$;
+revoke execute on function tollgate.ledger_carry_digest(bigint,timestamp with time zone,bigint,bytea) from public;
+grant execute on function tollgate.ledger_carry_digest(bigint,timestamp with time zone,bigint,bytea) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.ledger_check_amount(p_amount numeric)
  RETURNS void
@@ -2210,6 +2358,18 @@ AS $function$
   $function$;
 revoke execute on function tollgate.ledger_correct(character varying,numeric,public.user_credit_allocations,tollgate.close_request,text) from public;
 grant execute on function tollgate.ledger_correct(character varying,numeric,public.user_credit_allocations,tollgate.close_request,text) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.ledger_cut()
+ RETURNS timestamp with time zone
+ LANGUAGE sql
+ SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
+AS $function$
+    select date_trunc('day', tollgate_now() - interval '1 hour' - greatest(interval '0',
+      clock_timestamp() - least((select min(xact_start) from pg_stat_activity where datname = current_database()),
+        (select min(prepared) from pg_prepared_xacts where database = current_database()))), 'UTC')
+  $function$;
+revoke execute on function tollgate.ledger_cut() from public;
+grant execute on function tollgate.ledger_cut() to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.ledger_end_allocation(p_org_id uuid, p_user_id character varying, p_actor character varying)
  RETURNS numeric
@@ -2980,6 +3140,49 @@ AS $function$
   $function$;
 revoke execute on function tollgate.ledger_limit_is_sound(character varying,numeric,numeric,numeric) from public;
 grant execute on function tollgate.ledger_limit_is_sound(character varying,numeric,numeric,numeric) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.ledger_limits_used(p_from timestamp with time zone, p_until timestamp with time zone)
+ RETURNS TABLE(kind character varying, id character varying, window_start timestamp with time zone, used numeric)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
+AS $function$
+    begin
+      return query execute format($q$
+        with correction as (
+            select c.call_id, c.cause, c.credits_used as credits, c.created_at
+            from public.credit_usage_attribution c where c.entry = 'correction' and c.created_at < $2
+            union all
+            select j.call_id, j.cause, -j.allocation_allocated, j.created_at
+            from ledger_journal j where j.kind = 'correction' and j.created_at < $2),
+          corrected as (
+            select c.call_id, sum(c.credits) as credits, bool_or(c.cause = 'recovery') as was_recovered,
+              sum(c.credits) filter (where c.created_at < $1) as credits_before,
+              bool_or(c.cause = 'recovery') filter (where c.created_at < $1) as was_recovered_before,
+              bool_or(c.created_at >= $1) as is_since
+            from correction c group by 1),
+          ended as (%s),
+          part as (
+            select t.kind, t.id, t.window_start,
+              case when t.unit is distinct from 'calls' then e.charged_credits + coalesce(c.credits, 0)
+                when e.state = 'released' and c.was_recovered is not true then 0 else 1 end as used
+            from ended e left join corrected c using (call_id) cross join unnest(e.limits) t
+            union all
+            select t.kind, t.id, t.window_start,
+              case when t.unit is distinct from 'calls' then c.credits - coalesce(c.credits_before, 0)
+                when h.state = 'released' and c.was_recovered and c.was_recovered_before is not true then 1 else 0 end
+            from corrected c join ledger_holds h using (call_id) cross join unnest(h.limits) t
+            where c.is_since and h.closed_at < $1)
+        select p.kind, p.id, p.window_start, sum(p.used) from part p group by 1, 2, 3$q$,
+        case when p_from = '-infinity' then 'select h.call_id, h.state, h.charged_credits, h.limits from ledger_holds h where h.closed_at < $2'
+          else 'select h.call_id, h.state, h.charged_credits, h.limits
+            from (select distinct c.call_id from public.credit_usage_attribution c where c.created_at >= $1 - interval ''1 hour'') s
+            join ledger_holds h using (call_id) where h.closed_at >= $1 and h.closed_at < $2' end)
+        using p_from, p_until;
+    end
+  $function$;
+revoke execute on function tollgate.ledger_limits_used(timestamp with time zone,timestamp with time zone) from public;
+grant execute on function tollgate.ledger_limits_used(timestamp with time zone,timestamp with time zone) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.ledger_line(p_kind character varying, p_id character varying, p_window_start timestamp with time zone)
  RETURNS text

@@ -46,6 +46,12 @@ create or replace trigger ledger_journal_append_only before update or delete or 
   for each statement execute function tollgate.refuse_change();
 create or replace trigger ledger_openings_append_only before update or delete or truncate on tollgate.ledger_openings
   for each statement execute function tollgate.refuse_change();
+create or replace trigger ledger_carries_append_only before update or truncate on tollgate.ledger_carries
+  for each statement execute function tollgate.refuse_change();
+create or replace trigger ledger_carried_users_append_only before update or truncate on tollgate.ledger_carried_users
+  for each statement execute function tollgate.refuse_change();
+create or replace trigger ledger_carried_limits_append_only before update or truncate on tollgate.ledger_carried_limits
+  for each statement execute function tollgate.refuse_change();
 create or replace trigger audit_log_append_only before update or truncate on tollgate.audit_log
   for each statement execute function tollgate.refuse_change();
 -- For 90 days an entry can't be removed by anybody; after that audit_log_prune does.

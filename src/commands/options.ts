@@ -74,6 +74,9 @@ export interface Options {
   event: string
   /** Both in. */
   days: { from: string; to: string } | null
+  /** For audit: start from the last sums, and what their digest must be (null: anything). */
+  sinceLast: boolean
+  digest: string | null
   /** For reconcile: a downloaded report; null: the provider is asked. */
   file: string | null
   /** For reconcile: where the provider's API is; null: its own host. */
@@ -90,7 +93,7 @@ const RECONCILE = ['from', 'to', 'file', 'api-base', 'keys', 'tolerance', 'json'
 const FLAGS: Readonly<Record<string, readonly string[]>> = {
   start: [...COMMON, 'host', 'port', 'workers', 'migrate', 'accept-unenforced'],
   migrate: [...COMMON, 'check'],
-  audit: [...COMMON, 'json'],
+  audit: [...COMMON, 'since-last', 'expect', 'json'],
   backup: [...COMMON, 'to'],
   restore: [...COMMON, 'from'],
   'check-config': ['config', 'accept-unenforced'],
@@ -158,7 +161,17 @@ const VARIABLES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'migrate-from litellm': { database: 'LITELLM_DATABASE_URL' },
   'shadow litellm': { database: 'LITELLM_DATABASE_URL' },
 }
-const SWITCHES = ['json', 'csv', 'migrate', 'check', 'as-stated', 'as-charged', 'dry-run', 'cover-shortage']
+const SWITCHES = [
+  'since-last',
+  'json',
+  'csv',
+  'migrate',
+  'check',
+  'as-stated',
+  'as-charged',
+  'dry-run',
+  'cover-shortage',
+]
 
 /** @throws {CommandError} with exit code 2. */
 export function readOptions(
@@ -206,6 +219,8 @@ export function readOptions(
     consumer: text('consumer', 100),
     event: text('event', 100),
     days: command === 'outbox replay' || command.startsWith('reconcile ') ? daysOf(flags) : null,
+    sinceLast: flags['since-last'] !== undefined,
+    digest: flags.expect?.toLowerCase() ?? null,
     file: flags.file ?? null,
     apiBase: flags['api-base']?.replace(/\/+$/, '') ?? null,
     providerKeys: providerKeysOf(listOf(flags.keys) ?? []),

@@ -20,7 +20,10 @@ export const COMMAND_HELP: Readonly<Record<string, CommandHelp>> = {
     does: 'bring the database schema up to date, as the role that owns it. Only start --migrate does so too. --check only prints what would be done (exit code 1 when the schema is not up to date)',
     flags: '[--check]',
   },
-  audit: { does: 'recompute every balance from the rows and print differences', flags: '[--json]' },
+  audit: {
+    does: 'recompute every balance from the rows and print differences (exit code 1). Where there is none, what the rows add up to until today is written down with a digest; --since-last starts from there, in seconds. --expect takes the digest that the last audit printed, and fails where another one stands there',
+    flags: '[--since-last] [--expect DIGEST] [--json]',
+  },
   backup: {
     does: 'write every row of the books, keys and settings into a new folder, as of one instant, while calls run. Provider keys stay sealed: the root key is not in it',
     flags: '--to backup-2026-11-30',

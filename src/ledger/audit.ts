@@ -1,6 +1,7 @@
 /** Recomputes every balance from the rows, in one snapshot, beside running calls. No findings: the books are right. */
-import { sql } from 'kysely'
+import { sql, type Transaction } from 'kysely'
 import type { Database } from '../db/connect.ts'
+import type { Tables } from '../db/tables.ts'
 
 export interface Finding {
   finding: string
@@ -29,17 +30,26 @@ export async function audit(database: Database): Promise<AuditReport> {
     .setAccessMode('read only')
     .execute(async (transaction) => {
       await sql`set local statement_timeout = 0`.execute(transaction)
-      const counts = await sql<{ organizations: string; charges: string; open_holds: string }>`
-        select (select count(*) from organizations) as organizations,
-          (select count(*) from credit_usage_attribution) as charges,
-          (select count(*) from tollgate.ledger_holds where state = 'open') as open_holds`.execute(transaction)
-      const findings = await sql<Finding>`select * from tollgate.ledger_audit()`.execute(transaction)
-      const row = counts.rows[0]
-      return {
-        organizations: Number(row?.organizations ?? 0),
-        charges: Number(row?.charges ?? 0),
-        openHolds: Number(row?.open_holds ?? 0),
-        findings: findings.rows,
-      }
+      const counts = await readCounts(transaction, null)
+      const { rows: findings } = await sql<Finding>`select * from tollgate.ledger_audit()`.execute(transaction)
+      return { ...counts, findings }
     })
+}
+
+/** @param base sums that hold what was before: its rows are not counted again. */
+export async function readCounts(
+  runner: Transaction<Tables>,
+  base: { until: string; charges: string } | null,
+): Promise<Omit<AuditReport, 'findings'>> {
+  const later = base === null ? sql`true` : sql`created_at >= ${base.until}::timestamptz`
+  const { rows } = await sql<{ organizations: string; charges: string; open_holds: string }>`
+    select (select count(*) from organizations) as organizations,
+      (select count(*) from credit_usage_attribution where ${later}) as charges,
+      (select count(*) from tollgate.ledger_holds where state = 'open') as open_holds`.execute(runner)
+  const [row] = rows
+  return {
+    organizations: Number(row?.organizations ?? 0),
+    charges: Number(row?.charges ?? 0) + Number(base?.charges ?? 0),
+    openHolds: Number(row?.open_holds ?? 0),
+  }
 }
