@@ -67,7 +67,10 @@ test('--help and --version print on standard output.', async () => {
 test.each([
   [['nonsense'], "There is no command 'nonsense'. tollgate --help lists them."],
   [['disputes', 'list'], "There is no command 'disputes list'. There are: disputes, disputes settle."],
-  [['audit', '--port', '1'], "Unknown option '--port'. 'audit' takes: --config --data-dir --log-level --since-last --expect --json"],
+  [
+    ['audit', '--port', '1'],
+    "Unknown option '--port'. 'audit' takes: --config --data-dir --log-level --since-last --expect --json",
+  ],
   [['start', '--port', '99999'], "--port must be a number from 0 to 65535; it is '99999'."],
   [['start', '--workers', '0'], "--workers must be a whole number from 1 to 64, or auto (one a processor); it is '0'."],
   [
