@@ -50,6 +50,7 @@ CREATE INDEX idx_credit_usage_session ON public.credit_usage_attribution USING b
 CREATE INDEX idx_credit_usage_user_id ON public.credit_usage_attribution USING btree (user_id);
 CREATE TRIGGER credit_usage_attribution_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.credit_usage_attribution FOR EACH STATEMENT EXECUTE FUNCTION tollgate.refuse_change();
 CREATE TRIGGER credit_usage_attribution_counted AFTER INSERT ON public.credit_usage_attribution REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION tollgate.usage_add();
+CREATE TRIGGER credit_usage_attribution_keep_amounts AFTER UPDATE ON public.credit_usage_attribution FOR EACH ROW EXECUTE FUNCTION tollgate.keep_amounts();
 comment on table public.credit_usage_attribution is 'The journal of charges: one row for each call and each deduct_credits, and corrections. Append-only.';
 comment on column public.credit_usage_attribution.api_cost is 'Dollars the provider takes; of a disputed row, what it stated.';
 comment on column public.credit_usage_attribution.call_id is 'Minted here: the billing key.';
@@ -952,6 +953,7 @@ CREATE INDEX idx_ledger_journal_user ON tollgate.ledger_journal USING btree (use
 CREATE UNIQUE INDEX idx_ledger_journal_correction ON tollgate.ledger_journal USING btree (call_id, cause) WHERE ((kind)::text = 'correction'::text);
 CREATE TRIGGER ledger_journal_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON tollgate.ledger_journal FOR EACH STATEMENT EXECUTE FUNCTION tollgate.refuse_change();
 CREATE TRIGGER ledger_journal_durable BEFORE INSERT ON tollgate.ledger_journal FOR EACH ROW EXECUTE FUNCTION tollgate.ledger_journal_durable();
+CREATE TRIGGER ledger_journal_keep_amounts AFTER UPDATE ON tollgate.ledger_journal FOR EACH ROW EXECUTE FUNCTION tollgate.keep_amounts();
 comment on table tollgate.ledger_journal is 'Every movement of credits that is not a charge, by what it did to each balance, so that the audit can add them up. Append-only.';
 comment on column tollgate.ledger_journal.cause is 'Of a correction: what made it necessary. At most one correction of a call for each.';
 comment on column tollgate.ledger_journal.paid is 'Dollars, where money changed hands.';
@@ -1215,6 +1217,14 @@ create table tollgate.quote_secret (
 );
 comment on table tollgate.quote_secret is 'One row: what quotes are signed with. Made here, read by the program, shown to nobody.';
 grant select on table tollgate.quote_secret to tollgate_app;
+
+create table tollgate.retention (
+  what character varying(40) not null,
+  done_until timestamp with time zone not null,
+  constraint retention_pkey PRIMARY KEY (what)
+);
+comment on table tollgate.retention is 'Up to which row, by created_at, the details of charges were removed. Written by forget_details alone.';
+grant select on table tollgate.retention to tollgate_app;
 
 create table tollgate.runs (
   id uuid not null,
@@ -1569,6 +1579,46 @@ AS $function$
 revoke execute on function tollgate.find_idempotency_key(uuid,character varying,character varying) from public;
 grant execute on function tollgate.find_idempotency_key(uuid,character varying,character varying) to tollgate_app;
 
+CREATE OR REPLACE FUNCTION tollgate.forget_details(p_days integer, p_most integer)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
+AS $function$
+    declare
+      v_done timestamptz;
+      v_rows integer;
+    begin
+      insert into retention (what, done_until) values ('details', '-infinity') on conflict do nothing;
+      select r.done_until into v_done from retention r where r.what = 'details' for update skip locked;
+      if not found then return 0; end if;
+      perform set_config('tollgate.rewriting', 'on', true);
+      -- Rows of one instant go together, or the next batch would miss some.
+      with oldest as (
+          select c.id, c.created_at from public.credit_usage_attribution c
+          where c.created_at > v_done and c.created_at < tollgate_now() - make_interval(days => greatest(p_days, 30))
+          order by c.created_at limit p_most),
+        batch as (
+          select c.id, c.created_at, c.provenance, c.cause, c.call_id from public.credit_usage_attribution c
+          where c.created_at > v_done and c.created_at <= (select max(o.created_at) from oldest o)),
+        changed as (
+          update public.credit_usage_attribution c
+            set request_metadata = null,
+              details = nullif(jsonb_strip_nulls(jsonb_build_object('provider', c.details -> 'provider', 'key_id', c.details -> 'key_id',
+                'byok', c.details -> 'byok', 'at_risk', c.details -> 'at_risk', 'deployment', c.details -> 'deployment',
+                'upstream_model', c.details -> 'upstream_model', 'served_model', c.details -> 'served_model')), '{}')
+            from batch b
+            where c.id = b.id and (c.details is not null or c.request_metadata is not null)
+              and (b.provenance is distinct from 'disputed' or 'dispute' = any((ledger_booked(b.call_id)).corrected)))
+        select count(*), max(b.created_at) into v_rows, v_done from batch b;
+      perform set_config('tollgate.rewriting', 'off', true);
+      if v_rows > 0 then update retention r set done_until = v_done where r.what = 'details'; end if;
+      return v_rows;
+    end
+  $function$;
+revoke execute on function tollgate.forget_details(integer,integer) from public;
+grant execute on function tollgate.forget_details(integer,integer) to tollgate_app;
+
 CREATE OR REPLACE FUNCTION tollgate.grant_roles()
  RETURNS void
  LANGUAGE plpgsql
@@ -1617,7 +1667,8 @@ AS $function$
         -- Written and pruned by functions that run with our rights: whoever takes the program over can neither forge nor remove an entry.
         grant select on tollgate.audit_log to tollgate_app;
         -- Written by ledger_carry, which runs with our rights: what is carried is what the rows add up to.
-        grant select on tollgate.ledger_carries, tollgate.ledger_carried_users, tollgate.ledger_carried_limits to tollgate_app;
+        grant select on tollgate.ledger_carries, tollgate.ledger_carried_users, tollgate.ledger_carried_limits,
+          tollgate.retention to tollgate_app;
         -- Written by usage_add and usage_fold, which run with our rights: sums can't be set to anything but what the charges add up to.
         grant select on tollgate.usage_deltas, tollgate.usage_days, tollgate.usage_organization_days, tollgate.usage_by_user,
           tollgate.usage_by_organization to tollgate_app;
@@ -1655,6 +1706,22 @@ AS $function$
   $function$;
 revoke execute on function tollgate.idempotency_key_state(tollgate.idempotency_keys,timestamp with time zone) from public;
 grant execute on function tollgate.idempotency_key_state(tollgate.idempotency_keys,timestamp with time zone) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.keep_amounts()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
+AS $function$
+    declare v_may constant text[] := '{user_id,actor,note,request_id,request_metadata,details}';
+    begin
+      if to_jsonb(old) - v_may is distinct from to_jsonb(new) - v_may then
+        raise exception '% is append-only: write a new row that corrects the old one', tg_table_name using errcode = 'P0001';
+      end if;
+      return new;
+    end
+  $function$;
+revoke execute on function tollgate.keep_amounts() from public;
+grant execute on function tollgate.keep_amounts() to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.ledger_add_credits(p_org_id uuid, p_credits numeric, p_paid numeric, p_actor character varying, p_note text DEFAULT NULL::text)
  RETURNS void
@@ -4295,6 +4362,8 @@ CREATE OR REPLACE FUNCTION tollgate.refuse_change()
  SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
 AS $function$
     begin
+      -- Functions that remove what is personal set this; what else they may not touch is refused row by row.
+      if tg_op = 'UPDATE' and tg_level = 'STATEMENT' and current_setting('tollgate.rewriting', true) = 'on' then return null; end if;
       raise exception '% is append-only: write a new row that corrects the old one', tg_table_name
         using errcode = 'P0001';
     end

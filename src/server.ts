@@ -16,6 +16,7 @@ import { connect } from './db/connect.ts'
 import { createQuoteSecret } from './db/quote-secret.ts'
 import { createKeptResponses } from './endpoints/responses/kept-responses.ts'
 import { forgetOldKeys } from './idempotency/idempotency.ts'
+import { forgetDetails } from './ledger/forget-details.ts'
 import { createRuns } from './ledger/runs.ts'
 import { createHealth } from './observe/health.ts'
 import type { Log } from './observe/log.ts'
@@ -194,7 +195,8 @@ function regularWork(database: CallDatabases['database'], { config, keptResponse
     { run: () => forgetChangeKeys(database), failure: 'old idempotency keys of changes not forgotten' },
     { run: () => keptResponses.prune(), failure: 'old responses not forgotten' },
     { run: () => pruneAuditLog(database, config.auditLogDays), failure: 'the audit log not pruned' },
-    { run: () => forgetOldEvents(database), failure: 'old events not forgotten' },
+    { run: () => forgetDetails(database, config.detailsDays), failure: 'old details of charges not removed' },
+    { run: () => forgetOldEvents(database, config.eventsDays), failure: 'old events not forgotten' },
     { run: () => people.prune(), failure: 'old sessions not removed' },
     { run: () => endTrials(database), failure: 'trials that are over not ended', everyMs: PERIODS_MS },
     { run: () => renewSubscriptions(database), failure: 'subscriptions not renewed', everyMs: PERIODS_MS },

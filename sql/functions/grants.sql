@@ -50,7 +50,8 @@ create or replace function tollgate.grant_roles() returns void
         -- Written and pruned by functions that run with our rights: whoever takes the program over can neither forge nor remove an entry.
         grant select on tollgate.audit_log to tollgate_app;
         -- Written by ledger_carry, which runs with our rights: what is carried is what the rows add up to.
-        grant select on tollgate.ledger_carries, tollgate.ledger_carried_users, tollgate.ledger_carried_limits to tollgate_app;
+        grant select on tollgate.ledger_carries, tollgate.ledger_carried_users, tollgate.ledger_carried_limits,
+          tollgate.retention to tollgate_app;
         -- Written by usage_add and usage_fold, which run with our rights: sums can't be set to anything but what the charges add up to.
         grant select on tollgate.usage_deltas, tollgate.usage_days, tollgate.usage_organization_days, tollgate.usage_by_user,
           tollgate.usage_by_organization to tollgate_app;

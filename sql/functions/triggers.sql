@@ -8,8 +8,24 @@ create or replace function tollgate.refuse_change() returns trigger
   language plpgsql set search_path = pg_catalog, tollgate, pg_temp
   as $$
     begin
+      -- Functions that remove what is personal set this; what else they may not touch is refused row by row.
+      if tg_op = 'UPDATE' and tg_level = 'STATEMENT' and current_setting('tollgate.rewriting', true) = 'on' then return null; end if;
       raise exception '% is append-only: write a new row that corrects the old one', tg_table_name
         using errcode = 'P0001';
+    end
+  $$;
+
+-- Whatever sets tollgate.rewriting: of a row of the books only what names a person or describes a call can change. It runs after the
+-- change, for before it the generated columns are empty.
+create or replace function tollgate.keep_amounts() returns trigger
+  language plpgsql set search_path = pg_catalog, tollgate, pg_temp
+  as $$
+    declare v_may constant text[] := '{user_id,actor,note,request_id,request_metadata,details}';
+    begin
+      if to_jsonb(old) - v_may is distinct from to_jsonb(new) - v_may then
+        raise exception '% is append-only: write a new row that corrects the old one', tg_table_name using errcode = 'P0001';
+      end if;
+      return new;
     end
   $$;
 
@@ -42,6 +58,10 @@ create or replace trigger credit_usage_attribution_append_only before update or 
   for each statement execute function tollgate.refuse_change();
 create or replace trigger credit_usage_attribution_counted after insert on public.credit_usage_attribution
   referencing new table as added for each statement execute function tollgate.usage_add();
+create or replace trigger credit_usage_attribution_keep_amounts after update on public.credit_usage_attribution
+  for each row execute function tollgate.keep_amounts();
+create or replace trigger ledger_journal_keep_amounts after update on tollgate.ledger_journal
+  for each row execute function tollgate.keep_amounts();
 create or replace trigger ledger_journal_append_only before update or delete or truncate on tollgate.ledger_journal
   for each statement execute function tollgate.refuse_change();
 create or replace trigger ledger_openings_append_only before update or delete or truncate on tollgate.ledger_openings

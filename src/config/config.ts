@@ -297,6 +297,10 @@ export interface TollgateSettings {
   keptResponsesHours: number
   /** How many days the audit log of key changes is kept. */
   auditLogDays: number
+  /** How many days the details of charges are kept; 0: for ever. */
+  detailsDays: number
+  /** How many days events that are no rows of the books are kept, sent or not. */
+  eventsDays: number
   /** Private addresses that may be called: `host`, `host:port`, `10.1.0.0/16`. */
   allowedAddresses: readonly string[]
   /** Where browsers reach Tollgate: `https://gate.example.com`, without a path; null to use each request's own host. */

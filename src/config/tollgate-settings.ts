@@ -53,6 +53,22 @@ const AUDIT_DAYS: NumberRule = {
   most: 36_500,
 }
 
+/** The database removes details of no younger charges. */
+const DETAILS_DAYS: NumberRule = {
+  what: 'a whole number of days, 30 or more, or 0 for ever',
+  example: '400',
+  least: 0,
+  whole: true,
+  most: 36_500,
+}
+const EVENTS_DAYS: NumberRule = {
+  what: 'a whole number of days, 1 or more',
+  example: '30',
+  least: 1,
+  whole: true,
+  most: 36_500,
+}
+
 const HOURS: NumberRule = { what: 'a number of hours, 0 or more', example: '24', least: 0, most: 87_600 }
 
 /** 1 000 %: a larger markup is a typing error. */
@@ -88,6 +104,8 @@ export function readTollgateSettings(place: Field, masterKey: string | null): To
     sessionHeaders: readHeaderNames(field('session_headers')),
     keptResponsesHours: field('kept_responses_hours')?.number(HOURS) ?? 0,
     auditLogDays: field('audit_log_days')?.number(AUDIT_DAYS) ?? 400,
+    detailsDays: field('details_days')?.number(DETAILS_DAYS) ?? 0,
+    eventsDays: field('events_days')?.number(EVENTS_DAYS) ?? 30,
     allowedAddresses: readAddresses(field('allowed_addresses')),
     serviceKeys: readServiceKeys(field('service_keys'), masterKey),
     outbox: readOutbox(field('outbox')),

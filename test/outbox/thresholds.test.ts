@@ -209,10 +209,10 @@ test('Events that are not rows of the books are deleted after thirty days.', asy
   const org = await db.seedOrganization({ credits: 100, users: { alice: 100 } })
   await call(org.id, 85)
   await db.moveClock('29 days')
-  await forgetOldEvents(db.database)
+  await forgetOldEvents(db.database, 30)
   expect((await types(org.id)).length).toBe(2)
   await db.moveClock('2 days')
-  await forgetOldEvents(db.database)
+  await forgetOldEvents(db.database, 30)
   expect(await types(org.id)).toEqual([])
 })
 
