@@ -7,6 +7,8 @@ import { createMistakenRequests } from './admission/mistaken-requests.ts'
 import { RATE_HEADERS, type RateLimits } from './admission/rate-limits.ts'
 import { createAccountSurface } from './api/account/surface.ts'
 import { createAdminSurface } from './api/admin/surface.ts'
+import type { AppFiles } from './api/app/app-files.ts'
+import { createAppSurface } from './api/app/surface.ts'
 import { createAuthSurface } from './api/auth/surface.ts'
 import { createByokSurface } from './api/byok/surface.ts'
 import { createCallerLimit } from './api/caller-limit.ts'
@@ -80,6 +82,8 @@ export interface AppDependencies extends Pick<EndpointDependencies, 'draining' |
   people: People
   newId: () => string
   version: string
+  /** Of the app for browsers; null where it was not built. */
+  appFiles: AppFiles | null
 }
 
 /** Tests of keys a minute: for each user, and for each system administrator. */
@@ -188,6 +192,7 @@ function createSurfaces(deps: AppDependencies, document: () => OpenApiDocument):
     createAuthSurface(deps),
     createOperationsSurface(deps),
     createDocsSurface(deps.version, document),
+    createAppSurface(deps.version, deps.appFiles),
   ]
 }
 

@@ -6,6 +6,7 @@ import type { AddressInfo } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
 import { CHECK_MS, type ConnectionLimits, type Connections, limitConnections } from './admission/connections.ts'
 import { connectionsWithin, descriptorLimit } from './admission/descriptor-limit.ts'
+import { readAppFiles } from './api/app/app-files.ts'
 import { createApp } from './app.ts'
 import { forgetChangeKeys } from './billing/change.ts'
 import { endTrials } from './billing/end-trials.ts'
@@ -127,6 +128,7 @@ async function startOver(options: ServerOptions, databases: CallDatabases): Prom
     now: clock.now,
     reports: options.database,
     version: options.version,
+    appFiles: readAppFiles(),
     health: createHealth(
       databases.identities,
       () => ledger.open,

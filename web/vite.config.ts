@@ -20,6 +20,8 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     chunkSizeWarningLimit: 700,
     reportCompressedSize: false,
+    // Otherwise parts that only screens share are put into the first view.
+    rolldownOptions: { experimental: { chunkOptimization: false } },
   },
   server: {
     proxy: Object.fromEntries(API.map((path) => [path, process.env.TOLLGATE_URL ?? 'http://127.0.0.1:4000'])),

@@ -11,7 +11,9 @@ import { MICROCREDITS_PER_CREDIT } from '../metering/money.ts'
 import { createKey } from './create-key.ts'
 import { createOrganization } from './create-organization.ts'
 
-const NAME = 'demo'
+/** Also what the organization is called. */
+export const DEMO_USER = 'demo'
+const NAME = DEMO_USER
 const CREDITS = 10_000n * MICROCREDITS_PER_CREDIT
 
 /** Returns the demo key; makes organization, user and key where they are missing. */

@@ -14,6 +14,10 @@ export interface BannerFacts {
   store: Pick<Store, 'directory'>
   /** The demo key; null where none was made, so the caller brings a key. */
   demoKey: string | null
+  /** Signs its user in to the app, once; null where no demo key was made, so people sign in as configured. */
+  signInToken: string | null
+  /** Whether the app was built. */
+  hasApp: boolean
 }
 
 export function banner(facts: BannerFacts): string {
@@ -23,6 +27,7 @@ export function banner(facts: BannerFacts): string {
     ...(facts.workers.length === 0 ? [] : [`workers: ${facts.workers.length} (processes ${facts.workers.join(', ')})`]),
     `store: ${storeLine(facts)}`,
     `providers: ${providersLine(facts.config)}`,
+    `app: ${appLine(url, facts)}`,
     `docs: ${url}/docs and README.md`,
     'next, paste this:',
     curl(url, facts),
@@ -41,6 +46,12 @@ function storeLine({ store: { directory } }: BannerFacts): string {
   if (directory === null) return 'PostgreSQL at DATABASE_URL'
   const path = relative('.', directory)
   return `its own PostgreSQL in ${path === '' || path.startsWith('..') ? directory : `./${path}`}, for this one machine (set DATABASE_URL for your own)`
+}
+
+function appLine(url: string, { hasApp, signInToken }: BannerFacts): string {
+  if (!hasApp) return 'it was not built here; npm run build:web builds it, then start again'
+  if (signInToken === null) return `${url}/`
+  return `${url}/auth/link?token=${signInToken} (opens it signed in, once)`
 }
 
 function providersLine(config: Config): string {

@@ -1,7 +1,9 @@
 /** `tollgate start`: store, schema, server or workers, banner; then until a signal. */
 import { once } from 'node:events'
-import { demoKey } from '../billing/demo.ts'
+import { isAppBuilt } from '../api/app/app-files.ts'
+import { DEMO_USER, demoKey } from '../billing/demo.ts'
 import { ensureServiceUser } from '../billing/service-user.ts'
+import { makeSignInLink } from '../identity/session/sign-in-links.ts'
 import { createLog } from '../observe/log.ts'
 import { createLogOutput } from '../observe/log-output.ts'
 import { tokenTrouble } from '../observe/metrics-access.ts'
@@ -46,7 +48,9 @@ export async function start(options: Options): Promise<number> {
     const { host } = options
     const { port, pids: workers } = serving
     forgetServer = await writeServerNote(options.spoolDir, { pid: process.pid, host, port })
-    process.stdout.write(banner({ version: version(), host, port, workers, config: read.config, store, demoKey: key }))
+    const signInToken = store.embedded ? await makeSignInLink(store.database, DEMO_USER) : null
+    const facts = { version: version(), host, port, workers, config: read.config, store, demoKey: key }
+    process.stdout.write(banner({ ...facts, signInToken, hasApp: isAppBuilt() }))
   } catch (error) {
     await store.close()
     throw error

@@ -37,10 +37,13 @@ export type FindPrincipal = (vouched: Vouched) => Promise<Principal>
 export function createFindPrincipal(database: Database, now: () => number): FindPrincipal {
   const remembered = createRemembered<Principal>({ max: REMEMBERED_MAX, now })
 
-  async function standingsOf({ userId, organizations }: Person): Promise<Standing[]> {
+  async function standingsOf({ userId, organizations, isSystemAdmin }: Person): Promise<Standing[]> {
     if (organizations === null) return findMemberships(database, userId)
     const found = await Promise.all(organizations.map((name) => findStanding(database, name, userId)))
-    return found.flatMap((standing) => (standing === null || standing.role === 'none' ? [] : [standing]))
+    // The operator acts in the organization `default` without being a member, as the master key does.
+    return found
+      .filter((one) => one !== null)
+      .filter((one) => one.role !== 'none' || (isSystemAdmin && one.isDefaultOrganization))
   }
 
   async function load({ person, credential }: Vouched): Promise<Principal> {

@@ -281,6 +281,7 @@ async function startAt(now: () => Date): Promise<{ url: string }> {
   const keptResponses = createKeptResponses({ database: db.database, log, hours: 0 })
   const quotes = createQuotes(createQuoteSecret(db.database), now)
   const app = createApp({
+    appFiles: null,
     calls: {
       config,
       clock: { now, monotonic: () => performance.now() },

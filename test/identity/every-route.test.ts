@@ -53,6 +53,7 @@ const TABLE = {
     'POST /api/v1/credits/deduct',
     'PUT /api/v1/account/default-organization',
     'GET /auth/session',
+    'GET /api/v1/me',
     'POST /auth/logout',
   ],
   'allocations:change': [
@@ -132,7 +133,7 @@ const TABLE = {
     'GET /global/spend/end_users',
     'GET /user/daily/activity',
   ],
-  'system:read': ['GET /health'],
+  'system:read': ['GET /health', 'POST /auth/master-key'],
   'virtual_keys:read_own': ['GET /key/info', 'GET /team/info', 'GET /user/info'],
   'budgets:manage': [
     'POST /key/generate',
@@ -190,6 +191,11 @@ const TABLE = {
     'GET /health/readiness',
     'GET /metrics',
     'GET /',
+    'GET /app',
+    'GET /app/{screen}',
+    'GET /assets/{file}',
+    'GET /auth/options',
+    'GET /auth/link',
     'GET /favicon.ico',
     'GET /openapi.json',
     'GET /docs',

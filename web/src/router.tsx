@@ -10,6 +10,8 @@ import {
 } from '@tanstack/react-router'
 import { ApiError } from './api/api-error.ts'
 import { meQuery } from './api/me.ts'
+import { callSearch } from './screens/calls/call-search.ts'
+import { keySearch } from './screens/keys/key-search.ts'
 import { usageSearch } from './screens/usage/usage-search.ts'
 import { Shell } from './shell/shell.tsx'
 import { ShellFailure } from './shell/shell-failure.tsx'
@@ -46,9 +48,24 @@ const shell = createRoute({
 const home = createRoute({
   getParentRoute: () => shell,
   path: '/',
-  beforeLoad() {
-    throw redirect({ to: '/app/usage', search: usageSearch({}) })
-  },
+  component: lazyRouteComponent(() => import('./screens/home/home-screen.tsx'), 'HomeScreen'),
+})
+const keys = createRoute({
+  getParentRoute: () => shell,
+  path: '/app/keys',
+  validateSearch: keySearch,
+  component: lazyRouteComponent(() => import('./screens/keys/keys-screen.tsx'), 'KeysScreen'),
+})
+const calls = createRoute({
+  getParentRoute: () => shell,
+  path: '/app/calls',
+  validateSearch: callSearch,
+  component: lazyRouteComponent(() => import('./screens/calls/calls-screen.tsx'), 'CallsScreen'),
+})
+const call = createRoute({
+  getParentRoute: () => shell,
+  path: '/app/calls/$callId',
+  component: lazyRouteComponent(() => import('./screens/calls/call-screen.tsx'), 'CallScreen'),
 })
 const usage = createRoute({
   getParentRoute: () => shell,
@@ -68,7 +85,7 @@ const ownKeys = createRoute({
   component: lazyRouteComponent(() => import('./screens/own-keys/own-keys-screen.tsx'), 'OwnKeysScreen'),
 })
 
-const tree = root.addChildren([signIn, shell.addChildren([home, usage, models, ownKeys])])
+const tree = root.addChildren([signIn, shell.addChildren([home, keys, calls, call, usage, models, ownKeys])])
 
 export function createAppRouter(queries: QueryClient) {
   return createRouter({

@@ -1,7 +1,7 @@
 /** Where a browser goes after a login: always a page of this server, whatever the link to the login named. */
 
-/** A page that shows people that they are logged in. */
-export const AFTER_LOGIN = '/auth/session'
+/** The app. */
+export const AFTER_LOGIN = '/'
 const ANY_ORIGIN = 'http://own.invalid'
 
 /** @returns path and query; `AFTER_LOGIN` for an address of another site. */

@@ -1,25 +1,19 @@
 /** Login and logout, for people with a browser. */
 import { z } from '@hono/zod-openapi'
 import { parse, serialize } from 'hono/utils/cookie'
-import type { Config } from '../../config/config.ts'
-import type { Client } from '../../http/trusted-proxies.ts'
-import type { People } from '../../identity/people.ts'
 import { createLogin, type Login, loginFailed, loginIssuer } from '../../identity/session/login.ts'
 import { sessionOf } from '../../identity/session/session-data.ts'
 import { Reply } from '../reply.ts'
 import { openRoute, type Route, route } from '../route.ts'
 import type { Surface } from '../surface.ts'
+import { meRoute } from './me.ts'
 import { returnTo } from './return-to.ts'
+import { type AuthDependencies, cookieOptions, originOf, redirect, sessionCookie } from './session-cookie.ts'
+import { linkRoute, masterKeyRoute, optionsRoute } from './sign-in.ts'
 
 /** How long a login may take: a person may have to look for a password. */
 const LOGIN_SECONDS = 600
 const CALLBACK = '/auth/callback'
-
-export interface AuthDependencies {
-  people: Pick<People, 'sessions'>
-  config: Pick<Config, 'oidc' | 'sessions' | 'publicUrl'>
-  now: () => Date
-}
 
 const leaving = z.object({
   state: z.string(),
@@ -36,7 +30,15 @@ export function createAuthSurface(deps: AuthDependencies): Surface {
     name: 'Login',
     description: 'Sessions of people with a browser: a cookie, after a login with an identity provider.',
     invalidStatus: 400,
-    routes: [...(login === null ? [] : loginRoutes(deps, login)), showSession(), logout(deps, login)],
+    routes: [
+      ...(login === null ? [] : loginRoutes(deps, login)),
+      optionsRoute(deps, login !== null),
+      masterKeyRoute(deps),
+      linkRoute(deps),
+      showSession(),
+      meRoute(deps.reports),
+      logout(deps, login),
+    ],
   }
 }
 
@@ -93,12 +95,10 @@ function loginRoutes(deps: AuthDependencies, login: Login): Route[] {
       const url = new URL(CALLBACK, origin)
       for (const [key, value] of Object.entries(query)) if (value !== undefined) url.searchParams.set(key, value)
       const person = await login.finish(url, left)
-      const { cookie, seconds } = deps.config.sessions
       const token = await deps.people.sessions.begin(sessionOf(person, login.issuer, deps.now()))
-      const options = cookieOptions(origin)
       return redirect(left.returnTo, [
-        serialize(cookie, token, { ...options, maxAge: seconds }),
-        serialize(name, '', { ...options, maxAge: 0 }),
+        sessionCookie(deps, client, token),
+        serialize(name, '', { ...cookieOptions(origin), maxAge: 0 }),
       ])
     },
   })
@@ -147,26 +147,16 @@ function logout(deps: AuthDependencies, login: Login | null): Route {
         .nullable()
         .openapi({ description: "Where to send the browser to end the identity provider's session as well." }),
     }),
-    async handle({ headers, client }) {
+    async handle({ headers: { cookie }, client }) {
       const { sessions } = deps.people
-      const token = sessions.tokenIn(headers.cookie)
+      const token = sessions.tokenIn(cookie)
       if (token !== null) await sessions.end(token)
       // A logout succeeds even when the provider does not respond.
       const url = (await login?.endUrl().catch(() => null)) ?? null
-      const gone = serialize(deps.config.sessions.cookie, '', { ...cookieOptions(originOf(deps, client)), maxAge: 0 })
-      return new Reply({ logged_out: token !== null, provider_logout_url: url }, { headers: { 'Set-Cookie': gone } })
+      const headers = { 'Set-Cookie': sessionCookie(deps, client, '') }
+      return new Reply({ logged_out: token !== null, provider_logout_url: url }, { headers })
     },
   })
-}
-
-/** Our own address, and the address the provider sends browsers back to: it compares that with the one registered there. */
-function originOf({ config }: AuthDependencies, { isHttps, host }: Client): string {
-  const stated = `${isHttps ? 'https' : 'http'}://${host ?? ''}`
-  return config.publicUrl ?? (URL.canParse(stated) ? new URL(stated).origin : 'http://localhost')
-}
-
-function cookieOptions(origin: string) {
-  return { path: '/', httpOnly: true, sameSite: 'Lax' as const, secure: origin.startsWith('https:') }
 }
 
 /** Over TLS the name has a prefix, so that pages of other hosts of the domain can't set the cookie. */
@@ -182,11 +172,4 @@ function readLeft(cookie: string | undefined): z.infer<typeof leaving> | null {
   } catch {
     return null
   }
-}
-
-function redirect(location: string, cookies: readonly string[]): Reply<null> {
-  return new Reply(null, {
-    status: 302,
-    headers: { Location: location, 'Set-Cookie': cookies, 'Cache-Control': 'no-store' },
-  })
 }

@@ -2,7 +2,7 @@
 import type { OpenApiDocument } from '../openapi.ts'
 import type { Surface } from '../surface.ts'
 import { assetRoute, docsRoute } from './docs-page.ts'
-import { faviconRoute, homeRoute } from './home-page.ts'
+import { faviconRoute } from './favicon.ts'
 import { openApiRoute } from './openapi-json.ts'
 
 /** @param document called at the first request, because the document describes these routes too. */
@@ -11,6 +11,6 @@ export function createDocsSurface(version: string, document: () => OpenApiDocume
     name: 'Documentation',
     description: 'What this server is, for people and for programs.',
     invalidStatus: 400,
-    routes: [homeRoute(version), faviconRoute(), openApiRoute(document), docsRoute(version), assetRoute(version)],
+    routes: [faviconRoute(), openApiRoute(document), docsRoute(version), assetRoute(version)],
   }
 }

@@ -1,32 +1,18 @@
 /** Who is signed in, and how one gets in and out. */
 import { queryOptions, useSuspenseQuery } from '@tanstack/react-query'
-import { api } from './client.ts'
+import { type Answer, api } from './client.ts'
 
-export interface Me {
-  user_id: string
-  email: string | null
-  name: string | null
-  role: string
-  permissions: readonly string[]
-  organization: { id: string; name: string }
-  organizations: readonly { id: string; name: string; role: string }[]
-}
-
-export interface SignInOptions {
-  oidc: boolean
-  master_key: boolean
-  one_time_link: boolean
-}
+export type Me = Answer<'/api/v1/me'>
 
 export const meQuery = queryOptions({
   queryKey: ['me'],
-  queryFn: ({ signal }) => api('get', '/api/v1/me' as never, { signal }) as Promise<Me>,
+  queryFn: ({ signal }) => api('get', '/api/v1/me', { signal }),
   staleTime: Number.POSITIVE_INFINITY,
 })
 
 export const signInOptions = queryOptions({
   queryKey: ['sign-in-options'],
-  queryFn: ({ signal }) => api('get', '/auth/options' as never, { signal }) as Promise<SignInOptions>,
+  queryFn: ({ signal }) => api('get', '/auth/options', { signal }),
   staleTime: Number.POSITIVE_INFINITY,
 })
 
@@ -35,8 +21,9 @@ export function useMe(): Me {
   return useSuspenseQuery(meQuery).data
 }
 
+/** The key is the credential of this one request. */
 export function signInWithKey(key: string): Promise<unknown> {
-  return api('post', '/auth/master-key' as never, { body: { key } as never })
+  return api('post', '/auth/master-key', { headers: { Authorization: `Bearer ${key}` } })
 }
 
 /** @returns where to go afterwards: the identity provider's own end of the session, where it has one. */

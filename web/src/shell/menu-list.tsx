@@ -7,7 +7,7 @@ import { menuFor } from './menu.ts'
 export function MenuList({ done }: { done?: () => void }) {
   const here = useLocation({ select: ({ pathname }) => pathname })
   return (
-    <nav aria-label="Screens">
+    <div>
       {menuFor(useMe()).map(({ title, items }) => (
         <div key={title ?? ''}>
           {title !== null && (
@@ -31,6 +31,6 @@ export function MenuList({ done }: { done?: () => void }) {
           })}
         </div>
       ))}
-    </nav>
+    </div>
   )
 }

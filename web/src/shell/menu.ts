@@ -1,5 +1,5 @@
 /** What stands in the menu, for whom. A screen is an address in router.tsx and a line here. */
-import { type Icon, IconChartBar, IconCpu, IconLockAccess } from '@tabler/icons-react'
+import { type Icon, IconChartBar, IconCpu, IconHome, IconKey, IconLockAccess, IconReceipt2 } from '@tabler/icons-react'
 import type { LinkProps } from '@tanstack/react-router'
 import type { Me } from '../api/me.ts'
 
@@ -21,6 +21,9 @@ const MENU: readonly MenuSection[] = [
   {
     title: null,
     items: [
+      { to: '/', title: 'Home', icon: IconHome },
+      { to: '/app/keys', title: 'Keys', icon: IconKey, may: 'keys:own' },
+      { to: '/app/calls', title: 'Calls', icon: IconReceipt2, may: 'calls:read_own' },
       { to: '/app/usage', title: 'Usage', icon: IconChartBar, may: 'credits:read_own' },
       { to: '/app/models', title: 'Models', icon: IconCpu, may: 'llm:models' },
       { to: '/app/own-keys', title: 'Provider keys', icon: IconLockAccess, may: 'byok:own' },

@@ -18,11 +18,11 @@ export function Shell() {
       <a className="skip" href="#main">
         Skip to the content
       </a>
-      <header className="frame-top">
+      <nav className="frame-top" aria-label="Menu and account">
         <Burger opened={isOpen} onClick={menu.toggle} size="sm" aria-label="Menu" />
         <Brand />
         <AccountMenu isSmall />
-      </header>
+      </nav>
       <Drawer
         opened={isOpen}
         onClose={menu.close}
@@ -32,12 +32,12 @@ export function Shell() {
       >
         <MenuList done={menu.close} />
       </Drawer>
-      <header className="frame-side">
+      <nav className="frame-side" aria-label="Screens">
         <Brand />
         <MenuList />
         <div className="frame-space" />
         <AccountMenu />
-      </header>
+      </nav>
       <main className="frame-main" id="main" tabIndex={-1}>
         <Outlet />
       </main>

@@ -1,5 +1,5 @@
 /** Signing in: with the identity provider, with the operator's key, or with the link of the start banner, which needs no page. */
-import { Anchor, Button, Divider, PasswordInput, Stack, Text, Title } from '@mantine/core'
+import { Alert, Anchor, Button, Divider, PasswordInput, Stack, Text, Title } from '@mantine/core'
 import { useForm } from '@mantine/form'
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { useNavigate, useSearch } from '@tanstack/react-router'
@@ -9,7 +9,7 @@ import { Loaded } from '../ui/loaded.tsx'
 import { Brand } from './brand.tsx'
 
 export function SignInScreen() {
-  const { return_to: to = '/' } = useSearch({ from: '/app/sign-in' })
+  const { return_to: to = '/', link } = useSearch({ from: '/app/sign-in' })
   const options = useQuery(signInOptions)
   return (
     <main className="sign-in">
@@ -19,6 +19,11 @@ export function SignInScreen() {
           <Title order={1} size="h3">
             Sign in
           </Title>
+          {link === 'over' && (
+            <Alert color="orange" variant="outline" title="This link is over" role="alert">
+              It was used already, or is older than a day. Each start of the server prints a new one.
+            </Alert>
+          )}
           <Loaded query={options} height={8}>
             {(ways) => (
               <Stack gap="md">

@@ -7,9 +7,12 @@ type Props = { credits: Decimal | null | undefined } | { dollars: Decimal | null
 export function Amount(props: Props) {
   const nano = nanoOf(props)
   if (nano === null) return <span>–</span>
+  // Everything is shown; what is below a cent is smaller, so that the eye finds the dollars.
+  const [, cents, rest = ''] = /^(.*\.\d\d)(\d*)$/.exec(showNano(nano)) ?? []
   return (
     <span className="number" title={`${trimDecimal(nano, 6)} credits`} data-dollars={formatDecimal(nano, 9)}>
-      {showNano(nano)}
+      {cents}
+      {rest !== '' && <small>{rest}</small>}
     </span>
   )
 }

@@ -4,19 +4,19 @@ import type { UseMutationResult } from '@tanstack/react-query'
 import type { ReactNode } from 'react'
 import { Failure } from './failure.tsx'
 
-interface Props<Input> {
+interface Props<Input, Output> {
   title: string
   /** Null: closed. */
   of: Input | null
   close: () => void
-  action: UseMutationResult<unknown, Error, Input>
+  action: UseMutationResult<Output, Error, Input>
   /** Called when it worked. */
-  done?: () => void
+  done?: (result: Output) => void
   verb: string
   children: ReactNode
 }
 
-export function Confirm<Input>({ title, of, close, action, done, verb, children }: Props<Input>) {
+export function Confirm<Input, Output>({ title, of, close, action, done, verb, children }: Props<Input, Output>) {
   const leave = () => {
     action.reset()
     close()
@@ -38,9 +38,9 @@ export function Confirm<Input>({ title, of, close, action, done, verb, children 
             onClick={() =>
               of !== null &&
               action.mutate(of, {
-                onSuccess() {
+                onSuccess(result) {
                   leave()
-                  done?.()
+                  done?.(result)
                 },
               })
             }

@@ -25,7 +25,7 @@ const COLOURS: Readonly<Record<string, string>> = {
 
 export function StateBadge({ state }: { state: string }) {
   return (
-    <Badge color={COLOURS[state] ?? 'gray'} variant="light" tt="none" fw={600}>
+    <Badge color={COLOURS[state] ?? 'gray'} variant="dot" tt="none" fw={550} miw="max-content">
       {state.replaceAll('_', ' ')}
     </Badge>
   )

@@ -1,5 +1,6 @@
-import { Group, Stack, Text } from '@mantine/core'
+import { Anchor, Group, Stack, Text } from '@mantine/core'
 import type { UseQueryResult } from '@tanstack/react-query'
+import { Link } from '@tanstack/react-router'
 import { ApiError } from '../../api/api-error.ts'
 import type { Quote, Said } from '../../api/playground.ts'
 import { Amount } from '../../ui/amount.tsx'
@@ -38,7 +39,14 @@ export function SaidCard({ said }: { said: Said }) {
           </Text>
         )}
         {said.provenance !== null && <StateBadge state={said.provenance} />}
-        {said.callId !== null && <span className="mono">{said.callId}</span>}
+        {said.callId !== null && (
+          <Anchor
+            size="sm"
+            renderRoot={(props) => <Link to="/app/calls/$callId" params={{ callId: said.callId ?? '' }} {...props} />}
+          >
+            The call, in full
+          </Anchor>
+        )}
       </Group>
     </Stack>
   )

@@ -1,0 +1,71 @@
+import { Group, Select, TextInput } from '@mantine/core'
+import { useDebouncedCallback } from '@mantine/hooks'
+import { IconSearch } from '@tabler/icons-react'
+import { useQuery } from '@tanstack/react-query'
+import { useState } from 'react'
+import { useMe } from '../../api/me.ts'
+import { modelsQuery } from '../../api/models.ts'
+import { type CallSearch, STATES } from './call-search.ts'
+
+const TYPING_MS = 250
+
+interface Props {
+  search: CallSearch
+  change: (part: CallSearch) => void
+}
+
+export function CallFilters({ search, change }: Props) {
+  const { permissions } = useMe()
+  const models = useQuery(modelsQuery).data?.data ?? []
+  const [typed, type] = useState(search.q ?? '')
+  const find = useDebouncedCallback((q: string) => change({ q: q.trim() }), TYPING_MS)
+  const scopes = [
+    { value: 'user', label: 'Mine' },
+    ...(permissions.includes('calls:read_organization') ? [{ value: 'organization', label: 'My organization' }] : []),
+    ...(permissions.includes('billing:system') ? [{ value: 'system', label: 'Everybody' }] : []),
+  ]
+  return (
+    <Group gap="sm" align="flex-end">
+      <TextInput
+        label="Call or request id"
+        placeholder="whole, or its beginning"
+        leftSection={<IconSearch size={16} aria-hidden />}
+        value={typed}
+        onChange={({ currentTarget }) => {
+          type(currentTarget.value)
+          find(currentTarget.value)
+        }}
+        w={260}
+      />
+      <Select
+        label="State"
+        placeholder="any"
+        data={STATES.map((state) => ({ value: state, label: state.replaceAll('_', ' ') }))}
+        value={search.state ?? null}
+        onChange={(state) => change({ state: state ?? '' })}
+        clearable
+        w={180}
+      />
+      <Select
+        label="Model"
+        placeholder="any"
+        data={models.map(({ id }) => id)}
+        value={search.model ?? null}
+        onChange={(model) => change({ model: model ?? '' })}
+        searchable
+        clearable
+        w={200}
+      />
+      {scopes.length > 1 && (
+        <Select
+          label="Whose"
+          data={scopes}
+          value={search.scope ?? 'user'}
+          allowDeselect={false}
+          onChange={(scope) => change({ scope: (scope ?? 'user') as NonNullable<CallSearch['scope']> })}
+          w={170}
+        />
+      )}
+    </Group>
+  )
+}
