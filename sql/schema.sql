@@ -4192,6 +4192,8 @@ CREATE OR REPLACE FUNCTION tollgate.outbox_read(p_sequence bigint, p_source inte
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
  SET enable_seqscan TO 'off'
+ SET enable_bitmapscan TO 'off'
+ SET enable_sort TO 'off'
  SET jit TO 'off'
 AS $function$
     declare

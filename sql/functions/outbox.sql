@@ -76,11 +76,13 @@ create or replace function tollgate.outbox_of_event(e tollgate.outbox_events) re
   return row(e.sequence, 3, e.id::text, e.id::text, e.type, e.org_id, e.user_id, e.created_at, null, e.data)::tollgate.outbox_event;
 
 -- The next events behind a place, at most p_most of each source and so many in all. p_sources: those that are wanted. p_org_id: of one
--- organization, the zero id for events of none; null for all.
+-- organization, the zero id for events of none; null for all. Rows come in the order of their index, however many wait behind them:
+-- where statistics are missing, the planner would gather them all and sort them for each page.
 create or replace function tollgate.outbox_read(
     p_sequence bigint, p_source integer, p_row_id varchar, p_sources integer[], p_org_id uuid, p_most integer)
   returns setof tollgate.outbox_event
-  language plpgsql set search_path = pg_catalog, tollgate, pg_temp set enable_seqscan = off set jit = off
+  language plpgsql set search_path = pg_catalog, tollgate, pg_temp
+  set enable_seqscan = off set enable_bitmapscan = off set enable_sort = off set jit = off
   as $$
     declare
       v_horizon bigint := outbox_horizon();

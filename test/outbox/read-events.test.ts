@@ -17,7 +17,9 @@ const db = useDatabase()
 const all: Wanted = { sources: [MOVEMENTS, CHARGES, EVENTS], most: 1_000 }
 const deduct = 'select deduct_credits($1, $2, $3, $4)'
 
+/** Behind everything that was written before. */
 async function here(): Promise<Place> {
+  await passed(db)
   const { rows } = await db.pool.query<{ at: string }>('select tollgate.outbox_horizon() - 1 as at')
   return { sequence: rows[0]!.at, source: 3, rowId: 'ffffffff-ffff-ffff-ffff-ffffffffffff' }
 }
@@ -52,6 +54,29 @@ describe('whoever follows the books', () => {
       ['slow', '1.000000'],
       ['quick', '2.000000'],
     ])
+  })
+
+  test('A page of events reads few blocks, however many events wait behind it and whatever the planner knows of them.', async () => {
+    const { id } = await db.seedOrganization({ credits: 100, users: {} })
+    const start = await here()
+    await db.pool.query(
+      `insert into tollgate.outbox_events (type, org_id, data, sequence)
+       select 'waits', $1, '{}', $2::bigint - g from generate_series(1, 20000) g`,
+      [id, start.sequence],
+    )
+    const client = await session()
+    await client.query('discard plans')
+    for (const organization of [null, id]) {
+      const { rows } = await client.query(
+        `explain (analyze, buffers, format json)
+         select * from tollgate.outbox_read($1, 0, '', array[1, 2, 3], $2, 100)`,
+        [String(BigInt(start.sequence) - 30_000n), organization],
+      )
+      const { Plan: plan } = rows[0]['QUERY PLAN'][0]
+      expect(plan['Actual Rows']).toBe(100)
+      // All of the rows take over 300; a page of them through the index less than 20, the catalog the rest.
+      expect(plan['Shared Hit Blocks'] + plan['Shared Read Blocks']).toBeLessThan(150)
+    }
   })
 
   test('A transaction that is undone delays nobody for ever.', async () => {
