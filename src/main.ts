@@ -30,6 +30,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   'member add': async () => (await organizations()).memberAdd,
   'member allocate': async () => (await organizations()).memberAllocate,
   'member default': async () => (await organizations()).memberDefault,
+  'erase-user': async () => (await import('./commands/erase-user.ts')).eraseUserData,
   'key create': async () => (await organizations()).keyCreate,
   'key list': async () => (await organizations()).keyList,
   'key revoke': async () => (await organizations()).keyRevoke,

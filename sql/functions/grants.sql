@@ -35,8 +35,8 @@ create or replace function tollgate.grant_roles() returns void
         revoke all on all tables in schema tollgate from tollgate_app;
         grant usage on schema public, tollgate to tollgate_app;
         grant execute on all functions in schema tollgate to tollgate_app;
-        -- Migrations and roles are the owner's.
-        revoke execute on function tollgate.grant_roles() from tollgate_app;
+        -- Migrations, roles and the erasing of people are the owner's.
+        revoke execute on function tollgate.grant_roles(), tollgate.erase_user(text, uuid, text) from tollgate_app;
         grant execute on function public.has_sufficient_credits(uuid, varchar, numeric),
           public.deduct_credits(uuid, varchar, numeric, varchar, varchar, varchar, jsonb),
           public.add_credits_to_pool(uuid, numeric, numeric), public.allocate_credits_to_user(uuid, varchar, numeric, varchar),

@@ -58,6 +58,10 @@ export const COMMAND_HELP: Readonly<Record<string, CommandHelp>> = {
     does: 'choose the organization of a user who is a member of several, for requests that name none',
     flags: '--org acme --user alice',
   },
+  'erase-user': {
+    does: "erase a person's data: the id becomes a pseudonym in books, limits, logs and events, keys and sessions end, amounts stay. Without --org everywhere, for an id that is a UUID. docs/operating.md says what is not reached",
+    flags: '--user alice [--org acme]',
+  },
   'key create': {
     does: 'make an API key, shown once; its user becomes a member',
     flags: '--org acme --user alice [--allocate 5000] [--role member|admin|owner|billing_admin] [--label text]',
