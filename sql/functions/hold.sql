@@ -56,6 +56,8 @@ create or replace function tollgate.ledger_hold_one(p_owner uuid, p_call tollgat
       v_margin numeric := 0;
       v_is_taken boolean;
       v_may_overtake boolean := p_call.wait_ms > 0 is not true;
+      -- Also of one that does not say so: nobody knows of a first ask whose answer was lost.
+      v_may_stand boolean := coalesce(p_call.in_line, false);
       v_if_idle numeric;
       v_full numeric;
       v_line text;
@@ -178,6 +180,7 @@ create or replace function tollgate.ledger_hold_one(p_owner uuid, p_call tollgat
             select count(*) > 0 into v_is_taken from hold;
           exit when v_is_taken or v_may_overtake;
           v_may_overtake := true;
+          v_may_stand := true;
           v_line := ledger_line_ahead(p_call.call_id, ledger_lines(v.id, v_limits.touched), v_now);
           exit when v_line is not null;
         end loop;
@@ -186,7 +189,7 @@ create or replace function tollgate.ledger_hold_one(p_owner uuid, p_call tollgat
           available := null;
           remaining := v_free - held;
           limited_by := v_limits.quota;
-          if p_call.in_line then perform ledger_leave_line(p_call.call_id, v_now); end if;
+          if v_may_stand then perform ledger_leave_line(p_call.call_id, v_now); end if;
           if v_limits.bounds then
             update ledger_limits l set held = l.held + case l.unit when 'calls' then 1 else ledger_hold_one.held end
               from unnest(v_limits.touched) t
@@ -209,6 +212,7 @@ create or replace function tollgate.ledger_hold_one(p_owner uuid, p_call tollgat
       end if;
 
       -- Refused, unless the same call was held before.
+      v_may_stand := v_may_stand or p_call.wait_ms > 0;
       select h.state, h.held_credits, h.input_credits into v_known from ledger_holds h where h.call_id = p_call.call_id;
       if found or exists (select 1 from public.credit_usage_attribution c where c.call_id = p_call.call_id) then
         outcome := case v_known.state when 'open' then 'held' else 'closed' end;
@@ -217,12 +221,12 @@ create or replace function tollgate.ledger_hold_one(p_owner uuid, p_call tollgat
         required := null;
         available := null;
         limited_by := null;
-        if p_call.in_line then perform ledger_leave_line(p_call.call_id, v_now); end if;
+        if v_may_stand then perform ledger_leave_line(p_call.call_id, v_now); end if;
         return;
       end if;
       if outcome = 'waits' then
         perform ledger_join_line(p_call, v_line, v_now);
-      elsif p_call.in_line and outcome <> 'slice' then
+      elsif v_may_stand and outcome <> 'slice' then
         perform ledger_leave_line(p_call.call_id, v_now);
       end if;
       held := null;
@@ -342,6 +346,7 @@ create or replace function tollgate.ledger_hold_batch(p_owner uuid, p_calls json
                   and c.call_id is null and not coalesce((v_limits[k.ordinality]).lacks_slice, false) and k.in_line is not true and k.leaves is not true
                   and case when v_some_wait and k.wait_ms > 0
                     then ledger_line_ahead(k.call_id, ledger_lines(a.id, (v_limits[k.ordinality]).touched), v_now) is null
+                      and not exists (select from ledger_waiters w where w.call_id = k.call_id)
                     else true end as is_usual
               from (
                 select c.*, greatest(c.input_bytes - c.input, 0) + coalesce(c.step, 0) as margin

@@ -4,6 +4,9 @@
  * Amounts are microcredits, instants are milliseconds. What may happen is in rules.ts.
  */
 import { trimDecimal } from '../../../src/metering/money.ts'
+import { type Limit, nameOfLimit } from './limit.ts'
+import { showSlices } from './slices.ts'
+import { showLines, type Waiter } from './waiters.ts'
 
 export interface Organization {
   name: string
@@ -28,15 +31,6 @@ export interface Allocation {
   period: 'daily' | 'weekly' | 'monthly' | 'never'
   nextReset: number | null
   createdDay: number
-}
-
-/** A limit as a call names it: the window is part of its name. `amount` null: only counted. */
-export interface Limit {
-  kind: 'budget' | 'key' | 'quota'
-  id: string
-  window: number
-  unit: 'credits' | 'calls'
-  amount: bigint | null
 }
 
 export interface Hold {
@@ -97,6 +91,12 @@ export interface State {
   processes: Map<number, Process>
   /** Of keys that have one. */
   budgets: Map<string, bigint>
+  /** In the order in which they came. */
+  waiters: Waiter[]
+  /** Calls that must have been told in this step that it is their turn. */
+  called: Set<number>
+  /** What slices were given of the limit that all share, by their names. */
+  slices: Map<string, { limit: Limit; amount: bigint }>
 }
 
 const sum = <T>(items: Iterable<T>, amount: (item: T) => bigint): bigint => {
@@ -107,7 +107,6 @@ const sum = <T>(items: Iterable<T>, amount: (item: T) => bigint): bigint => {
 export const most = (a: bigint, b: bigint): bigint => (a > b ? a : b)
 export const least = (a: bigint, b: bigint): bigint => (a < b ? a : b)
 export const credits = (micro: bigint): string => trimDecimal(micro, 6)
-export const nameOfLimit = ({ kind, id, window }: Limit): string => `${kind} ${id} ${new Date(window).toISOString()}`
 
 export class Books {
   readonly state: State
@@ -191,8 +190,14 @@ export class Books {
     return BigInt(ran.length) * 1_000_000n
   }
 
+  /** A slice that nobody filled yet has nothing. */
+  amountOf(limit: Limit): bigint | null {
+    return limit.kind === 'proxy' ? (this.state.slices.get(nameOfLimit(limit))?.amount ?? 0n) : limit.amount
+  }
+
   limitLeft(limit: Limit): bigint | null {
-    return limit.amount === null ? null : limit.amount - this.limitHeld(limit) - this.limitUsed(limit)
+    const amount = this.amountOf(limit)
+    return amount === null ? null : amount - this.limitHeld(limit) - this.limitUsed(limit)
   }
 
   keyLimit(key: string): Limit {
@@ -231,6 +236,8 @@ export class Books {
       ]),
       deductions: deductions.map(({ org, user, amount }) => `${org}/${user} ${credits(amount)}`).sort(byName),
       processes: record(processes, ([id, { end }]) => [`process ${id}`, end ?? 'live']),
+      waiters: record(showLines(this), (line) => line),
+      slices: record(showSlices(this), (line) => line),
     }
   }
 
@@ -261,9 +268,9 @@ export class Books {
   }
 }
 
-export type Snapshot = Record<'pools' | 'users' | 'limits' | 'holds' | 'rows' | 'processes', Record<string, string>> & {
-  deductions: string[]
-}
+type Part = 'pools' | 'users' | 'limits' | 'holds' | 'rows' | 'processes' | 'waiters' | 'slices'
+
+export type Snapshot = Record<Part, Record<string, string>> & { deductions: string[] }
 
 export function amountOrNone(amount: bigint | number | null): string {
   if (amount === null) return 'none'

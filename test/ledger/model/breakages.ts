@@ -1,5 +1,6 @@
 /** Rules of the ledger broken on purpose, in a database that is thrown away: what the model must notice. */
 import pg from 'pg'
+import { sharedBreakages } from './shared-breakages.ts'
 
 export interface Breakage {
   name: string
@@ -413,6 +414,7 @@ export const breakages: readonly Breakage[] = [
     wrong: 'a.least > a.unheld',
     within: 1_000,
   },
+  ...sharedBreakages,
 ]
 
 /** Breaks the rule while `work` runs. */

@@ -1,7 +1,7 @@
 /** Runs of random commands against model and database; a failure is told as the shortest story that shows it. */
 import fc from 'fast-check'
 import pg from 'pg'
-import { AtOnce, type Command, Do, Kill, Lose, Recover, Restart, Suspend, Wait } from './commands.ts'
+import { AtOnce, type Command, Do, Kill, Look, Lose, Recover, Restart, Suspend, Wait } from './commands.ts'
 import { closing, type Plan, wayOf } from './operations.ts'
 import type { RealLedger } from './real.ts'
 import { expectOneOf, ORGANIZATIONS, type Setup, show, tell, World } from './world.ts'
@@ -114,9 +114,19 @@ const hold: fc.Arbitrary<Plan> = batch(
     // One call with a limit, and its organization's part of the batch is served call by call.
     limits: fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, fc.integer({ min: 0, max: 3 })),
     key: fc.boolean(),
+    slice: fc.constantFrom('none' as const, 'none' as const, 'none' as const, 'to fill' as const, 'filled' as const),
+    waitMs: fc.constantFrom(0, 0, 0, 30_000, 100_000),
     again: fc.oneof({ weight: 7, arbitrary: fc.constant(null) }, index),
+    waiter: fc.oneof(
+      { weight: 2, arbitrary: fc.constant(null) },
+      fc.record({ nth: index, says: fc.boolean().map((isFalse) => !isFalse) }),
+    ),
   }),
 ).map((calls) => ({ kind: 'hold', calls }))
+const leave: fc.Arbitrary<Plan> = index.map((nth) => ({ kind: 'leave', nth }))
+const fill: fc.Arbitrary<Plan> = fc
+  .tuple(org, amount, amount, fc.constantFrom(1n, 2n, 3n))
+  .map(([of, least, more, times]) => ({ kind: 'fill', org: of, least, wanted: (least + more) * times }))
 
 const pick = fc.record({
   nth: index,
@@ -171,6 +181,7 @@ const publicFunction: fc.Arbitrary<Plan> = fc.oneof(
 )
 const plan = fc.oneof(
   { weight: 4, arbitrary: hold },
+  { weight: 1, arbitrary: fc.oneof(leave, fill, fill) },
   { weight: 3, arbitrary: close },
   { weight: 2, arbitrary: progress },
   { weight: 1, arbitrary: dispute },
@@ -180,6 +191,9 @@ const plan = fc.oneof(
 function commands(replayPath: string | undefined): fc.Arbitrary<Iterable<Command>> {
   const command: fc.Arbitrary<Command> = fc.oneof(
     { weight: 60, arbitrary: fc.tuple(hold, seat).map(([what, at]) => new Do(what, at)) },
+    { weight: 16, arbitrary: fc.tuple(fill, seat).map(([what, at]) => new Do(what, at)) },
+    { weight: 8, arbitrary: fc.tuple(leave, seat).map(([what, at]) => new Do(what, at)) },
+    { weight: 8, arbitrary: seat.map((at) => new Look(at)) },
     { weight: 36, arbitrary: fc.tuple(close, seat).map(([what, at]) => new Do(what, at)) },
     { weight: 36, arbitrary: fc.tuple(progress, seat).map(([what, at]) => new Do(what, at)) },
     { weight: 30, arbitrary: fc.tuple(publicFunction, seat).map(([what, at]) => new Do(what, at)) },

@@ -3,6 +3,7 @@ import type fc from 'fast-check'
 import { type Operation, operation, type Plan, wayOf } from './operations.ts'
 import type { RealLedger, Seat } from './real.ts'
 import * as rules from './rules.ts'
+import { firstInLines } from './waiters.ts'
 import { expectOneOf, show, type Way, type World } from './world.ts'
 
 export type Command = fc.AsyncCommand<World, RealLedger>
@@ -16,8 +17,8 @@ async function both<A, B>(first: Promise<A>, second: Promise<B>): Promise<[A, B]
 }
 
 const planText = (plan: Plan) => `${plan.kind} ${show(plan)}`
-const seatOf = (plan: Plan, process: 'a' | 'b'): Seat =>
-  plan.kind === 'hold' || plan.kind === 'progress' || plan.kind === 'close' ? process : 'sql'
+const BY_PROCESS: ReadonlySet<Plan['kind']> = new Set(['hold', 'leave', 'fill', 'progress', 'close'])
+const seatOf = (plan: Plan, process: 'a' | 'b'): Seat => (BY_PROCESS.has(plan.kind) ? process : 'sql')
 
 /** One operation, on one connection. */
 export class Do implements Command {
@@ -163,6 +164,21 @@ export class Restart implements Command {
     await expectOneOf(world, real, [{ books, answers: null }], null)
   }
   toString = (): string => `${this.isCrash ? 'crash' : 'restart'}(${this.seat})`
+}
+
+/** A process looks who is first in each line, as it does while calls of it wait. */
+export class Look implements Command {
+  readonly seat: 'a' | 'b'
+  constructor(seat: 'a' | 'b') {
+    this.seat = seat
+  }
+  check = ({ books }: Readonly<World>): boolean => books.state.waiters.length > 0
+  async run(world: World, real: RealLedger): Promise<void> {
+    world.tells('look who is first')
+    const found = await real.firstInLines(this.seat)
+    await expectOneOf(world, real, [{ books: world.books, answers: firstInLines(world.books) }], found)
+  }
+  toString = (): string => `look(${this.seat})`
 }
 
 /** An organization is suspended, or active again. */

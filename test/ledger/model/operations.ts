@@ -1,8 +1,11 @@
 /** One call to the ledger each, with what it must do in the model and how it is made in the database. */
-import { type Books, credits, keyOf, type Limit } from './books.ts'
+import { type Books, credits, keyOf } from './books.ts'
+import type { HoldCall, Limit } from './limit.ts'
 import { allocate, deduct, purchase } from './public-functions.ts'
 import type { RealLedger, Seat } from './real.ts'
 import * as rules from './rules.ts'
+import { fillSlice, SHARED, sliceOf } from './slices.ts'
+import { leave } from './waiters.ts'
 import { ORGANIZATIONS, USERS, type Way, type World } from './world.ts'
 
 export interface Operation {
@@ -34,9 +37,28 @@ export interface HoldPlan {
     limits: number
     /** Whether it has a key. */
     key: boolean
+    /** Whether the limit that all share bounds it, and whether it says that its slice was filled. */
+    slice: 'none' | 'to fill' | 'filled'
+    waitMs: number
     /** Sent before, and now again. */
     again: number | null
+    /** It waits, and asks again: in its turn or not. `says`: that it waits; else nobody knows that its first ask arrived. */
+    waiter: { nth: number; says: boolean } | null
   }[]
+}
+
+/** A call that waits goes. */
+export interface LeavePlan {
+  kind: 'leave'
+  nth: number
+}
+
+/** A process fills its slice for an organization. */
+export interface FillPlan {
+  kind: 'fill'
+  org: number
+  wanted: bigint
+  least: bigint
 }
 
 export interface ProgressPlan {
@@ -63,11 +85,13 @@ export interface PublicPlan {
   requestId: string | null
 }
 
-export type Plan = HoldPlan | ProgressPlan | ClosePlan | DisputePlan | PublicPlan
+export type Plan = HoldPlan | LeavePlan | FillPlan | ProgressPlan | ClosePlan | DisputePlan | PublicPlan
 
 /** Undefined: there is nothing it could be done to. */
 export function operation(world: World, seat: Seat, plan: Plan): Operation | undefined {
   if (plan.kind === 'hold') return hold(world, seat, plan)
+  if (plan.kind === 'leave') return leaving(world, plan)
+  if (plan.kind === 'fill') return filling(world, seat, plan)
   if (plan.kind === 'progress') return progress(world, plan)
   if (plan.kind === 'close') return close(world, plan)
   if (plan.kind === 'dispute') return dispute(world, plan)
@@ -93,46 +117,94 @@ const nth = <T>(items: readonly T[], n: number): T | undefined => items[n % Math
 
 function hold(world: World, seat: Seat, plan: HoldPlan): Operation {
   const process = world.processAt(seat)
-  const sent = new Map<number, rules.HoldCall>()
+  const sent = new Map<number, HoldCall>()
   for (const item of plan.calls) {
-    const known = item.again === null ? undefined : nth([...world.books.state.holds.values()], item.again)
-    const { input, output } = item
-    const amounts = {
-      input,
-      inputBytes: input + item.bytes,
-      output,
-      least: item.spare > output ? 0n : output - item.spare,
-      step: item.step,
-      uncertain: item.uncertain > input ? input : item.uncertain,
-    }
-    const org = known?.org ?? ORGANIZATIONS[item.org] ?? 'acme'
-    const user = known?.user ?? USERS[item.user] ?? 'alice'
-    const call = known?.call ?? world.mintCall()
-    const asked =
-      known === undefined
-        ? { limits: limitsOf(world, org, user, item.limits), key: item.key ? `${org}/${user}` : null }
-        : { limits: known.limits.filter(({ kind }) => kind !== 'key'), key: keyOf(known) }
-    sent.set(call, { call, org, user, ...amounts, ...asked })
+    const call = askedAgain(world, item) ?? newCall(world, process, item)
+    sent.set(call.call, call)
   }
   const calls = [...sent.values()]
-  const words = calls.map(({ call, org, user, input, inputBytes, uncertain, output, least, step, limits, key }) => {
-    const kinds = [...limits.map(({ kind }) => kind), ...(key === null ? [] : ['key'])]
-    const amounts = `input ${credits(input)} (${credits(inputBytes)} by bytes, ${credits(uncertain)} uncertain) output ${credits(output)} least ${credits(least)} step ${credits(step)}`
-    return `call ${call} of ${org}/${user}: ${amounts}${kinds.length === 0 ? '' : ` under ${kinds.join(' and ')}`}`
-  })
   return {
-    text: `process ${process} holds ${words.join('; ')}`,
+    text: `process ${process} holds ${calls.map(wordsOf).join('; ')}`,
     model: (books) => rules.holdBatch(books, process, calls),
     real: (real, at) => real.hold(at, process, calls),
   }
 }
 
+type HoldItem = HoldPlan['calls'][number]
+
+/** One that waits asks for the same, for the rest of its time, in the windows of the day. */
+function askedAgain({ books: { state } }: World, { waiter }: HoldItem): HoldCall | undefined {
+  const found = waiter === null ? undefined : nth(state.waiters, waiter.nth)
+  if (waiter === null || found === undefined) return undefined
+  const waitMs = Math.max(0, found.until - state.now)
+  const limits = found.asked.limits.map((limit) => ({ ...limit, window: dayOf(state.now) }))
+  return { ...found.asked, limits, waitMs, stands: waiter.says || waitMs === 0 }
+}
+
+function newCall(world: World, process: number, item: HoldItem): HoldCall {
+  const known = item.again === null ? undefined : nth([...world.books.state.holds.values()], item.again)
+  const { input, output, waitMs } = item
+  const amounts = {
+    input,
+    inputBytes: input + item.bytes,
+    output,
+    least: item.spare > output ? 0n : output - item.spare,
+    step: item.step,
+    uncertain: item.uncertain > input ? input : item.uncertain,
+  }
+  const org = known?.org ?? ORGANIZATIONS[item.org] ?? 'acme'
+  const user = known?.user ?? USERS[item.user] ?? 'alice'
+  const call = known?.call ?? world.mintCall()
+  const window = dayOf(world.books.state.now)
+  const slices = item.slice === 'none' ? [] : [sliceOf(process, item.org, window)]
+  const asked =
+    known === undefined
+      ? { limits: [...limitsOf(window, org, user, item.limits), ...slices], key: item.key ? `${org}/${user}` : null }
+      : { limits: known.limits.filter(({ kind }) => kind !== 'key'), key: keyOf(known) }
+  return { call, org, user, ...amounts, ...asked, waitMs, stands: false, sliced: item.slice === 'filled' }
+}
+
+function wordsOf(asked: HoldCall): string {
+  const { call, org, user, input, inputBytes, uncertain, output, least, step, limits, key, waitMs, stands, sliced } =
+    asked
+  const kinds = [...limits.map(({ kind, id }) => (kind === 'proxy' ? id : kind)), ...(key === null ? [] : ['key'])]
+  const amounts = `input ${credits(input)} (${credits(inputBytes)} by bytes, ${credits(uncertain)} uncertain) output ${credits(output)} least ${credits(least)} step ${credits(step)}`
+  const under = kinds.length === 0 ? '' : ` under ${kinds.join(' and ')}${sliced ? ' as filled' : ''}`
+  const waits = waitMs > 0 ? `, may wait ${waitMs / 1_000} s` : ''
+  return `call ${call} of ${org}/${user}: ${amounts}${under}${waits}${stands ? ' and does' : ''}`
+}
+
+const dayOf = (at: number): number => Math.floor(at / 86_400_000) * 86_400_000
+
 /** By the day: a hold remembers the day it was made on. */
-function limitsOf(world: World, org: string, user: string, how: number): Limit[] {
-  const window = Math.floor(world.books.state.now / 86_400_000) * 86_400_000
+function limitsOf(window: number, org: string, user: string, how: number): Limit[] {
   const quota: Limit = { kind: 'quota', id: `${org}/${user}`, window, unit: 'calls', amount: 3_000_000n }
   const budget: Limit = { kind: 'budget', id: 'shared by both', window, unit: 'credits', amount: 70_000_000n }
   return [[], [], [budget], [quota, budget]][how] ?? []
+}
+
+function leaving(world: World, plan: LeavePlan): Operation | undefined {
+  const waiter = nth(world.books.state.waiters, plan.nth)
+  if (waiter === undefined) return undefined
+  const { asked } = waiter
+  return {
+    text: `call ${asked.call} leaves its line`,
+    model(books) {
+      leave(books, asked.call)
+      return 'left'
+    },
+    real: (real, at) => real.leave(at, world.processAt(at), asked),
+  }
+}
+
+function filling(world: World, seat: Seat, { org, wanted, least }: FillPlan): Operation {
+  const process = world.processAt(seat)
+  const slice = sliceOf(process, org, dayOf(world.books.state.now))
+  return {
+    text: `process ${process} fills ${slice.id} for ${credits(wanted)}, at least ${credits(least)}`,
+    model: (books) => fillSlice(books, slice, wanted, least),
+    real: (real, at) => real.fill(at, SHARED, slice.id, wanted, least),
+  }
 }
 
 function progress(world: World, plan: ProgressPlan): Operation | undefined {

@@ -7,17 +7,18 @@ import { createHash } from 'node:crypto'
 import pg from 'pg'
 import { creditsToMicro, formatDecimal } from '../../../src/metering/money.ts'
 import { amountOrNone, byName, credits, record, type Snapshot, type State } from './books.ts'
+import type { HoldCall } from './limit.ts'
 import type { PublicAnswer } from './public-functions.ts'
 import type {
   CloseAnswer,
   CloseCall,
   DisputeAnswer,
   HoldAnswer,
-  HoldCall,
   ProgressAnswer,
   ProgressCall,
   Recovery,
 } from './rules.ts'
+import type { FillAnswer } from './slices.ts'
 import { definitions, statements } from './statements.ts'
 
 export type Seat = 'a' | 'b' | 'sql'
@@ -25,6 +26,8 @@ export type Seat = 'a' | 'b' | 'sql'
 export class RealLedger {
   private readonly url: string
   private readonly seats = new Map<Seat, pg.Client>()
+  /** Calls that were told that it is their turn, since somebody looked. */
+  private told = new Set<number>()
   private run = 0
   private orgs: readonly string[] = []
 
@@ -37,6 +40,8 @@ export class RealLedger {
     const real = new RealLedger(url)
     await Promise.all([real.connect('a'), real.connect('b'), real.connect('sql')])
     await (prepare ? real.at('sql').query(definitions) : real.forget())
+    real.at('sql').on('notification', ({ payload }) => real.told.add(number(payload)))
+    await real.at('sql').query('listen tollgate_line')
     return real
   }
 
@@ -92,20 +97,7 @@ export class RealLedger {
   }
 
   async hold(seat: Seat, process: number, calls: readonly HoldCall[]): Promise<HoldAnswer[]> {
-    const document = calls.map((call) => ({
-      call_id: this.id('call', call.call),
-      org_id: this.orgId(call.org),
-      user_id: call.user,
-      input: credits(call.input),
-      input_bytes: credits(call.inputBytes),
-      output: credits(call.output),
-      min_output: credits(call.least),
-      step: credits(call.step),
-      uncertain: credits(call.uncertain),
-      limits: this.limits(call),
-      service_type: 'llm_inference',
-      service_name: 'gpt-5',
-    }))
+    const document = calls.map((call) => this.asked(call))
     const rows = await this.rows(seat, 'hold', [this.id('process', process), JSON.stringify(document)])
     return rows.map((row) => ({
       outcome: row.outcome as HoldAnswer['outcome'],
@@ -118,6 +110,32 @@ export class RealLedger {
       // Told or not where nobody can pay: it means nothing there.
       keyUsed: row.outcome === 'no_allocation' ? null : micro(row.key_used),
     }))
+  }
+
+  async leave(seat: Seat, process: number, call: HoldCall): Promise<string | null | undefined> {
+    const document = [{ ...this.asked({ ...call, waitMs: 0, limits: [], key: null }), leaves: true }]
+    const [row] = await this.rows(seat, 'leave', [this.id('process', process), JSON.stringify(document)])
+    return row?.outcome
+  }
+
+  async fill(seat: Seat, whole: { id: string; amount: bigint }, slice: string, wanted: bigint, least: bigint) {
+    const amounts = [this.named(whole.id), credits(whole.amount), this.named(slice), credits(wanted), credits(least)]
+    const [row] = await this.rows(seat, 'fill', amounts)
+    const answer: FillAnswer = { available: micro(row?.available) ?? 0n, inFlight: row?.in_flight === 'true' }
+    return answer
+  }
+
+  /** This run's calls that are first in a line. */
+  async firstInLines(seat: Seat): Promise<number[]> {
+    const rows = await this.rows(seat, 'firstInLines', [])
+    return rows.map(({ call_id }) => number(call_id)).sort((a, b) => a - b)
+  }
+
+  /** Notifications come before what is asked after them is answered. */
+  takeTold(): ReadonlySet<number> {
+    const told = this.told
+    this.told = new Set()
+    return told
   }
 
   async progress(seat: Seat, calls: readonly ProgressCall[]): Promise<ProgressAnswer[]> {
@@ -221,13 +239,18 @@ export class RealLedger {
     await this.at('sql').query('select public.model_forget()')
   }
 
-  async snapshot(): Promise<Snapshot> {
+  /** `order`: of all calls that wait, whatever they wait for. */
+  async snapshot(): Promise<{ books: Snapshot; order: number[] }> {
     const tag = this.id('process', 0).slice(0, 8)
     const [row] = await this.rows('sql', 'snapshot', [this.orgs.map((name) => this.orgId(name)), tag])
     const found = row?.books as unknown as Record<string, (string | null)[][] | null>
     const lines = (of: string, line: (row: (string | null)[]) => readonly [string, string]) =>
       record(found[of] ?? [], line)
-    return {
+    const waiters = found.waiters ?? []
+    const queues = Map.groupBy(waiters, ([, line]) => this.lineName(line))
+    const books: Snapshot = {
+      waiters: record(queues, ([line, calls]) => [line, calls.map(([id]) => `call ${number(id)}`).join(', ')]),
+      slices: lines('slices', ([id, window, amount]) => [`proxy ${this.plain(id)} ${iso(window)}`, `${amount}`]),
       pools: lines('pools', ([org, total, allocated, used, held, overage, next]) => [
         this.orgName(org),
         `total ${total} allocated ${allocated} used ${used} held ${held} overage ${overage} refresh ${iso(next)}`,
@@ -237,7 +260,7 @@ export class RealLedger {
         `allocated ${allocated} used ${used} held ${held} margin ${margin} reset ${iso(next)}`,
       ]),
       limits: lines('limits', ([kind, id, window, held, used]) => [
-        `${kind} ${id?.slice(tag.length + 1)} ${iso(window)}`,
+        `${kind} ${this.plain(id)} ${iso(window)}`,
         `held ${held} used ${used}`,
       ]),
       holds: lines('holds', ([id, state, held, checkpoint, charged]) => [
@@ -252,6 +275,36 @@ export class RealLedger {
         .map(([org, user, amount]) => `${this.orgName(org)}/${user} ${amount}`)
         .sort(byName),
       processes: lines('processes', ([id, end]) => [`process ${number(id)}`, end ?? 'live']),
+    }
+    return { books, order: waiters.map(([id]) => number(id)) }
+  }
+
+  /** An allocation's line is called by its owner, a limit's like the limit. */
+  private lineName(line: string | null | undefined): string {
+    const [, kind, id, seconds] = /^(\w+) ([0-9a-f]{8}:.*) (\d+)$/.exec(line ?? '') ?? []
+    if (kind !== undefined) return `${kind} ${this.plain(id)} ${iso(new Date(Number(seconds) * 1_000).toISOString())}`
+    const [org, user] = (line ?? '').split('/')
+    return `${this.orgName(org)}/${user}`
+  }
+
+  /** As tollgate.hold_request. */
+  private asked(call: HoldCall): Record<string, unknown> {
+    return {
+      call_id: this.id('call', call.call),
+      org_id: this.orgId(call.org),
+      user_id: call.user,
+      input: credits(call.input),
+      input_bytes: credits(call.inputBytes),
+      output: credits(call.output),
+      min_output: credits(call.least),
+      step: credits(call.step),
+      uncertain: credits(call.uncertain),
+      limits: this.limits(call),
+      wait_ms: call.waitMs,
+      in_line: call.stands,
+      sliced: call.sliced,
+      service_type: 'llm_inference',
+      service_name: 'gpt-5',
     }
   }
 
@@ -298,6 +351,10 @@ export class RealLedger {
   /** What limits, and keys among them, are called in this run. */
   private named(id: string): string {
     return `${this.id('process', 0).slice(0, 8)}:${id}`
+  }
+
+  private plain(name: string | null | undefined): string | undefined {
+    return name?.slice(name.indexOf(':') + 1)
   }
 
   /** The windows of the model are days. A key's amount stands in its row. */

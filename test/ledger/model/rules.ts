@@ -2,27 +2,24 @@
  * What may be done to the model's books and what it answers: the money rules as prose would state them, call by call. A batch
  * is its calls one after another, organization by organization, user by user.
  */
-import { type Allocation, type Books, byName, keyOf, type Limit, least, most } from './books.ts'
+import { type Allocation, type Books, byName, keyOf, least, most } from './books.ts'
 import { touch, touchAll } from './due.ts'
-
-export interface HoldCall {
-  call: number
-  org: string
-  user: string
-  input: bigint
-  inputBytes: bigint
-  output: bigint
-  least: bigint
-  /** The part of the input that may be left unheld. */
-  uncertain: bigint
-  /** What a stream grows by next. */
-  step: bigint
-  limits: readonly Limit[]
-  key: string | null
-}
+import { type HoldCall, type Limit, nameOfLimit } from './limit.ts'
+import { leftOfShared } from './slices.ts'
+import { callFirstAfter, join, leave, lineAhead, linesOf } from './waiters.ts'
 
 export interface HoldAnswer {
-  outcome: 'held' | 'no_lease' | 'no_allocation' | 'suspended' | 'insufficient' | 'in_flight' | 'limit' | 'closed'
+  outcome:
+    | 'held'
+    | 'no_lease'
+    | 'no_allocation'
+    | 'suspended'
+    | 'insufficient'
+    | 'in_flight'
+    | 'limit'
+    | 'closed'
+    | 'waits'
+    | 'slice'
   held: bigint | null
   input: bigint | null
   required: bigint | null
@@ -111,14 +108,29 @@ export function holdBatch(books: Books, process: number, calls: readonly HoldCal
   return answers
 }
 
+/** An answer, and the line in which the call waits with it. */
+type Decided = HoldAnswer & { line?: string }
+
 function holdOne(books: Books, process: number, call: HoldCall): HoldAnswer {
+  const { line, ...answer } = decide(books, process, call)
+  if (line !== undefined) {
+    join(books, call, line)
+    return { ...answer, outcome: 'waits' }
+  }
+  // Whatever became of it, it waits no longer. Only one whose slice is to be filled asks again at once.
+  if (answer.outcome !== 'no_allocation' && answer.outcome !== 'slice') leave(books, call.call)
+  return answer
+}
+
+function decide(books: Books, process: number, call: HoldCall): Decided {
   const keyUsed = books.keyUsed(call.key)
-  const refuse = (outcome: HoldAnswer['outcome'], why: Partial<HoldAnswer> = {}): HoldAnswer => ({
+  const refuse = (outcome: HoldAnswer['outcome'], why: Partial<Decided> = {}): Decided => ({
     ...nothing,
     outcome,
     keyUsed,
     ...why,
   })
+  const inLine = (line: string) => (call.waitMs > 0 ? { line } : {})
   const allocation = books.allocation(call.org, call.user)
   if (allocation === undefined) return refuse('no_allocation', { keyUsed: null })
   const remaining = books.free(allocation)
@@ -140,35 +152,71 @@ function holdOne(books: Books, process: number, call: HoldCall): HoldAnswer {
   const required = full > idle && !isUnlimited ? full - call.uncertain : full
   const isAlone = required === full || !books.holdsUnheld(call.org)
   const available = !isAlone ? 0n : most(free === null ? input + call.output : fitsAtBytes ? free : free - beside, 0n)
+  const { org, user } = call
   if (required > available) {
-    const outcome = required <= idle ? 'in_flight' : 'insufficient'
-    return refuse(outcome, { required, available, remaining })
+    if (required > idle) return refuse('insufficient', { required, available, remaining })
+    return refuse('in_flight', { required, available, remaining, ...inLine(`${org}/${user}`) })
   }
 
   const isBudgeted = call.key !== null && books.state.budgets.has(call.key)
   const touched = call.key !== null && isBudgeted ? [...call.limits, books.keyLimit(call.key)] : call.limits
-  const limits = touched.map((limit) => ({ limit, left: books.limitLeft(limit) }))
-  const noCallLeft = limits.find(({ limit, left }) => limit.unit === 'calls' && left !== null && left < 1_000_000n)
-  const budgets = limits.filter(({ limit, left }) => limit.unit === 'credits' && left !== null)
-  const tightest = budgets.sort((a, b) => Number((a.left ?? 0n) - (b.left ?? 0n)))[0]
-  const budget = tightest?.left ?? null
-  if (noCallLeft !== undefined || (budget !== null && budget < full)) {
-    const kind = (noCallLeft ?? tightest)?.limit.kind ?? null
-    const limitKind = kind === 'quota' ? 'quota 0' : kind
-    return refuse('limit', { required: full, available: most(budget ?? 0n, 0n), remaining, limitKind })
+  const { refusal, budget, quota } = judgeLimits(books, call, touched, full)
+  if (refusal?.outcome === 'slice')
+    return refuse('slice', { required: full, available: atBytes + call.output, remaining })
+  if (refusal !== null) {
+    const why = { required: full, available: most(budget ?? 0n, 0n), remaining, limitKind: refusal.kind }
+    return refuse('limit', { ...why, ...(refusal.line === null ? {} : inLine(refusal.line)) })
   }
+  const ahead = lineAhead(books, call.call, linesOf(org, user, touched))
+  if (call.waitMs > 0 && ahead !== null) return refuse('waits', { required, available, remaining, line: ahead })
+
   const granted = least(input + call.output, available)
   const held = budget === null ? granted : least(granted, budget)
-  const { org, user } = call
   const wanted = input + call.output
   const unheld = held < full ? least(call.uncertain, wanted - held) : 0n
   const margin = atBytes - input + (held === wanted ? call.step : unheld)
   const countedKey = isBudgeted ? null : call.key
   const hold = { call: call.call, owner: process, org, user, held, input, margin, unheld, limits: touched, countedKey }
   books.state.holds.set(call.call, { ...hold, state: 'open', checkpoint: null, charged: null })
-  const quota = limits.find(({ limit }) => limit.kind === 'quota')
-  const limitKind = quota === undefined ? null : `quota ${(quota.left ?? 0n) / 1_000_000n - 1n}`
+  for (const { kind, window } of touched) {
+    if (kind === 'proxy' && held > 0n && leftOfShared(books, window) < 0n)
+      throw new Error(`the model holds ${held} of call ${call.call} beyond the limit that all share`)
+  }
+  const limitKind = quota === null ? null : `quota ${quota / 1_000_000n - 1n}`
   return refuse('held', { held, input, remaining: remaining - held, limitKind })
+}
+
+interface Judged {
+  /** `line`: where it could wait, since only running calls stand in its way. */
+  refusal: { outcome: 'limit'; kind: string; line: string | null } | { outcome: 'slice' } | null
+  /** Credits that the tightest leaves. */
+  budget: bigint | null
+  /** Microcalls that the quota leaves. */
+  quota: bigint | null
+}
+
+function judgeLimits(books: Books, call: HoldCall, touched: readonly Limit[], full: bigint): Judged {
+  const limits = touched
+    .map((limit) => ({ limit, left: books.limitLeft(limit), used: books.limitUsed(limit) }))
+    .sort((a, b) => byName(a.limit.kind, b.limit.kind))
+  const needs = ({ unit }: Limit) => (unit === 'calls' ? 1_000_000n : full)
+  const noCallLeft = limits.find(({ limit, left }) => limit.unit === 'calls' && left !== null && left < 1_000_000n)
+  const budgets = limits.filter(({ limit, left }) => limit.unit === 'credits' && left !== null)
+  const tightest = budgets.toSorted((a, b) => Number((a.left ?? 0n) - (b.left ?? 0n)))[0]
+  const budget = tightest?.left ?? null
+  const quota = limits.find(({ limit }) => limit.kind === 'quota')?.left ?? null
+  const refused = noCallLeft ?? (budget !== null && budget < full ? tightest : undefined)
+  const wanted = most(call.input, call.inputBytes) + call.output
+  const isShort = limits.some(({ limit, left }) => limit.kind === 'proxy' && (left ?? 0n) < wanted)
+  if (isShort && !call.sliced && (refused === undefined || refused.limit.kind === 'proxy'))
+    return { refusal: { outcome: 'slice' }, budget, quota }
+  if (refused === undefined) return { refusal: null, budget, quota }
+  const fitsIfIdle = limits.every(({ limit, used }) => {
+    const amount = books.amountOf(limit)
+    return amount === null || amount - used >= needs(limit)
+  })
+  const kind = refused.limit.kind === 'quota' ? 'quota 0' : refused.limit.kind
+  return { refusal: { outcome: 'limit', kind, line: fitsIfIdle ? nameOfLimit(refused.limit) : null }, budget, quota }
 }
 
 // --- progress -------------------------------------------------------------------------------------------------------------
@@ -255,6 +303,7 @@ function end(
   hold.charged = charge
   books.state.rows.set(call, { charge, recovery: null, dispute: null, disputed })
   spend(books, hold, charge)
+  callFirstAfter(books, hold)
 }
 
 export function spend(books: Books, { org, user }: { org: string; user: string }, amount: bigint): void {

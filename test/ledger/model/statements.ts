@@ -15,6 +15,7 @@ export const definitions = `
     returns void language plpgsql as $$
     begin
       update public.model_clock set instant = p_now;
+      delete from tollgate.ledger_waiters;
       insert into tollgate.ledger_processes (id, host, pid, version, lease_until)
         select id, 'model', 1, 'model', p_lease from unnest(p_processes) id;
       insert into organizations (id, name, status)
@@ -44,7 +45,7 @@ export const definitions = `
     begin
       -- The journals are append-only: their triggers sleep for this one transaction of a superuser.
       perform set_config('session_replication_role', 'replica', true);
-      truncate tollgate.usage_deltas, tollgate.usage_days, tollgate.usage_organization_days, tollgate.ledger_journal, credit_usage_attribution, tollgate.ledger_holds, tollgate.ledger_limits, tollgate.ledger_processes,
+      truncate tollgate.usage_deltas, tollgate.usage_days, tollgate.usage_organization_days, tollgate.ledger_journal, credit_usage_attribution, tollgate.ledger_holds, tollgate.ledger_limits, tollgate.ledger_shared_limits, tollgate.ledger_processes,
         user_credit_allocations, organization_credit_pools, organization_subscriptions, organizations cascade;
     end $$;`
 
@@ -52,6 +53,9 @@ export const statements: Record<string, string> = {
   begin: 'select public.model_begin($1, $2, $3, $4, $5, $6)',
   hold: `select outcome, held, input, required, available, remaining, concat_ws(' ', limited_by ->> 'kind', case limited_by ->> 'kind' when 'quota' then limited_by ->> 'left' end) as limit_kind, key_used
     from tollgate.ledger_hold_batch($1, $2) order by ordinal`,
+  leave: 'select outcome from tollgate.ledger_hold_batch($1, $2)',
+  fill: "select available, limited_by ->> 'in_flight' as in_flight from tollgate.ledger_fill_slice('proxy', $1, 'day', $2, $3, $4, $5)",
+  firstInLines: 'select tollgate.ledger_first_in_lines() as call_id',
   progress: 'select outcome, held from tollgate.ledger_progress_batch($1) order by ordinal',
   close: 'select charged, remaining, key_used from tollgate.ledger_close_batch($1) order by ordinal',
   settleDispute: "select outcome, charged from tollgate.ledger_settle_dispute($1, $2, $3, 'model')",
@@ -95,6 +99,17 @@ export const statements: Record<string, string> = {
           select call_id, cause, -allocation_allocated from tollgate.ledger_journal
           where org_id = any($1::uuid[]) and kind = 'correction') r
         group by call_id) c),
+    'waiters', (
+      select jsonb_agg(jsonb_build_array(w.call_id, coalesce(a.org_id || '/' || a.user_id, w.line)) order by w.place)
+      from tollgate.ledger_waiters w left join user_credit_allocations a on w.line = 'allocation ' || a.id
+      where w.until > tollgate.tollgate_now()),
+    'slices', (
+      select jsonb_agg(jsonb_build_array(id, window_start, trim_scale(amount)::text))
+      from (
+        select id, window_start, limit_amount as amount from tollgate.ledger_limits where kind = 'proxy'
+        union all
+        select id, window_start, granted from tollgate.ledger_shared_limits) s
+      where id like $2 || ':%' and amount <> 0),
     'deductions', (
       select jsonb_agg(jsonb_build_array(org_id, user_id, trim_scale(credits_used)::text))
       from credit_usage_attribution where org_id = any($1::uuid[]) and source = 'sql'),

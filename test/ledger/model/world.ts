@@ -56,6 +56,9 @@ export class World {
         [2, { ...lease }],
       ]),
       budgets: new Map(setup.budget === null ? [] : [['acme/alice', BigInt(setup.budget) * CREDIT]]),
+      waiters: [],
+      called: new Set(),
+      slices: new Map(),
     })
   }
 
@@ -115,15 +118,28 @@ export async function expectOneOf(
     const expected = [...new Set(ways.map((way) => show(way.answers)))].join('\n      or ')
     throw new Error(tell(world, `the answer should have been\n      ${expected}`))
   }
-  const found = await real.snapshot()
-  const wanted = JSON.stringify(found)
-  const way = answered.find(({ books }) => JSON.stringify(books.snapshot()) === wanted)
+  const { books: found, order } = await real.snapshot()
+  const told = real.takeTold()
+  const wanted = inOrder(found)
+  const way = answered.find(({ books }) => inOrder(books.snapshot()) === wanted)
   if (way === undefined) {
     const differences = answered.map(({ books }) => difference(books.snapshot(), found)).join('\n    or\n')
     throw new Error(tell(world, `the books differ\n${differences}`))
   }
   world.books = way.books
+  const { state } = world.books
+  // Where two things happen at once, one may end too late to see that the other waits. It is found by who looks.
+  const untold = ways.length > 1 ? [] : [...state.called].filter((call) => !told.has(call))
+  if (untold.length > 0) throw new Error(tell(world, `the answer should have been told to call ${untold.join(', ')}`))
+  state.called.clear()
+  // Who came first of two that wait for different things is for the database to say.
+  const place = ({ asked }: (typeof state.waiters)[number]) => order.indexOf(asked.call)
+  state.waiters.sort((a, b) => place(a) - place(b))
   expectSound(world)
+}
+
+function inOrder(snapshot: Snapshot): string {
+  return JSON.stringify(Object.entries(snapshot).sort(([a], [b]) => (a < b ? -1 : 1)))
 }
 
 /** What must hold whatever happened; the model itself could be wrong. */
