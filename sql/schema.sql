@@ -574,7 +574,11 @@ create type tollgate.hold_plan as (
   free numeric[],
   held numeric[],
   available numeric[],
-  limited_by jsonb[]
+  limited_by jsonb[],
+  in_turn boolean[],
+  is_stuck boolean[],
+  lines text[],
+  refused_in text[]
 );
 comment on type tollgate.hold_plan is 'How a batch is going to be held, place by place, in the order in which it is served.';
 
@@ -1034,11 +1038,13 @@ create unlogged table tollgate.ledger_waiters (
   line text not null,
   since timestamp with time zone not null,
   until timestamp with time zone not null,
+  needs numeric(20,6),
   constraint ledger_waiters_pkey PRIMARY KEY (call_id)
 );
 CREATE INDEX idx_ledger_waiters_line ON tollgate.ledger_waiters USING btree (line, place);
 comment on table tollgate.ledger_waiters is 'Calls that only running calls stand in the way of, each in the line of what it waits for. Who came later does not overtake.';
 comment on column tollgate.ledger_waiters.line is 'The allocation or the limit that leaves too little (ledger_line).';
+comment on column tollgate.ledger_waiters.needs is 'Credits it needs at least, by the fast estimate: who needs no less than one that is refused for good asks at once.';
 comment on column tollgate.ledger_waiters.until is 'From then on the row counts for nothing: the call was refused, or its process is gone.';
 grant delete, insert, select, update on table tollgate.ledger_waiters to tollgate_app;
 
@@ -2764,7 +2770,10 @@ AS $function$
       v_none_left integer;
       v_tightest integer;
       v_least numeric;
+      v_fits boolean;
       v_fits_if_idle boolean;
+      v_has_waiter boolean[];
+      v_is_behind boolean;
       v_later_payer integer;
       v_is_later boolean;
     begin
@@ -2786,23 +2795,26 @@ AS $function$
         cross join lateral (
           select l.unit, l.limit_amount - l.used - l.held as rest, l.limit_amount - l.used as idle from ledger_limits l
           where l.kind = n.kind and l.id = n.id and l.window_start = n.window_start limit 1 for update) l;
-      if not true = any(v_is_near) then return p_plan; end if;
+      if not true = any(v_is_near) and not true = any(p_plan.in_turn) then return p_plan; end if;
 
       select array_agg(u.call order by u.call, u.place), array_agg(u.place order by u.call, u.place) into v_calls, v_places
         from (
           select u.call, dense_rank() over (order by u.kind, u.id, u.window_start)::integer as place
           from unnest(v_uses) u) u;
       v_is_kept_out := array_fill(false, array[cardinality(v_left)]);
+      v_has_waiter := v_is_kept_out;
       for i in 1 .. cardinality(p_calls) loop
         v_first := v_use;
         v_none_left := null;
         v_tightest := null;
         v_least := p_calls[i].input + p_calls[i].min_output;
         v_fits_if_idle := true;
+        v_is_behind := p_plan.in_turn[i];
         v_is_later := not p_plan.is_set[i] or coalesce(p_plan.payers[i] = v_later_payer, false);
         while v_calls[v_use] = i loop
           v_limit := v_places[v_use];
           v_is_later := v_is_later or v_is_kept_out[v_limit];
+          v_is_behind := v_is_behind or p_calls[i].wait_ms > 0 and v_has_waiter[v_limit];
           v_is_later := v_is_later or p_calls[i].sliced is not true and ledger_is_sliced(v_kinds[v_limit])
             and v_left[v_limit] < greatest(p_calls[i].input, p_calls[i].input_bytes) + p_calls[i].output;
           v_fits_if_idle := v_fits_if_idle and v_idle[v_limit] >= case when v_by_call[v_limit] then 1 else v_least end;
@@ -2814,23 +2826,27 @@ AS $function$
           v_use := v_use + 1;
         end loop;
 
-        -- One that running calls stand in the way of joins their line, alone.
-        if p_calls[i].wait_ms > 0 and v_fits_if_idle and (v_none_left is not null or v_left[v_tightest] < v_least) then
-          v_is_later := true;
-        end if;
-        if v_is_later then
+        continue when p_plan.is_stuck[i];
+        v_fits := v_none_left is null and (v_left[v_tightest] < v_least) is not true;
+        if v_is_later or v_fits and v_is_behind then
           p_plan.is_set[i] := false;
           v_later_payer := p_plan.payers[i];
           for u in v_first .. v_use - 1 loop
             v_is_kept_out[v_places[u]] := v_is_near[v_places[u]];
           end loop;
-        elsif v_none_left is not null or v_left[v_tightest] < v_least then
+        elsif not v_fits then
           v_limit := coalesce(v_none_left, v_tightest);
           p_plan.held[i] := null;
           p_plan.available[i] := greatest(coalesce(v_left[v_tightest], 0), 0);
           p_plan.limited_by[i] := (
             select ledger_show_limit(l, v_left[v_limit], v_least) from ledger_limits l
             where l.kind = v_kinds[v_limit] and l.id = v_ids[v_limit] and l.window_start = v_starts[v_limit]);
+          if not v_fits_if_idle then
+            p_plan.refused_in[i] := ledger_line(v_kinds[v_limit], v_ids[v_limit], v_starts[v_limit]);
+          elsif p_calls[i].wait_ms > 0 then
+            p_plan.lines[i] := ledger_line(v_kinds[v_limit], v_ids[v_limit], v_starts[v_limit]);
+            v_has_waiter[v_limit] := true;
+          end if;
         else
           p_plan.held[i] := least(p_plan.held[i], v_left[v_tightest]);
           for u in v_first .. v_use - 1 loop
@@ -2897,8 +2913,8 @@ AS $function$
       v_some_wait boolean;
       v_zone varchar;
       v_plan hold_plan;
-      v_is_hopeless boolean[];
       v_left numeric[];
+      v_if_idle numeric[];
       v_answered integer;
       v_more integer;
       v record;
@@ -2945,25 +2961,32 @@ AS $function$
       select array_agg(j.allocation_id order by j.place), array_agg(j.payer order by j.place),
           array_agg(j.is_far order by j.place), array_agg(j.free order by j.place),
           array_agg(case when j.is_far then j.wanted end order by j.place),
-          array_agg(j.is_hopeless order by j.place), array_agg(j.unheld order by j.place)
-        into v_plan.allocations, v_plan.payers, v_plan.is_set, v_plan.free, v_plan.held, v_is_hopeless, v_left
+          array_agg(j.is_stuck order by j.place), array_agg(j.in_turn order by j.place), array_agg(j.unheld order by j.place),
+          array_agg(j.if_idle order by j.place),
+          array_agg(case when j.is_stuck and j.least <= j.if_idle and j.wait_ms > 0 then 'allocation ' || j.allocation_id end order by j.place),
+          array_agg(case when j.is_stuck and j.least > j.if_idle then 'allocation ' || j.allocation_id end order by j.place)
+        into v_plan.allocations, v_plan.payers, v_plan.is_set, v_plan.free, v_plan.held, v_plan.is_stuck, v_plan.in_turn, v_left, v_if_idle,
+          v_plan.lines, v_plan.refused_in
         from (
           -- After one that is not far, no later one of its allocation is.
           select f.*, bool_and(f.is_far_itself) over (partition by f.payer order by f.place) as is_far,
-            bool_and(f.is_hopeless_itself) over (partition by f.org_id) as is_hopeless
+            bool_and(f.is_stuck_itself) over (partition by f.org_id)
+              or f.is_pool_wide and bool_and(f.is_stuck_itself) over (partition by f.payer) as is_stuck
           from (
-            select a.*, coalesce(a.is_usual and case
+            select a.*, coalesce(a.is_usual and (v_bounds or not a.in_turn) and case
                 when not a.allow_overage then least(a.free - a.held_by_user, a.pool_free - a.held_by_org) >= a.margin_by_user
                 when a.overage_limit is null then true
                 else a.free - a.held_by_user >= a.margin_by_user and a.overage_credits <= a.overage_limit
               end, false) as is_far_itself,
-              coalesce(a.is_usual and not a.is_uncertain and not a.allow_overage and not a.may_follow and a.least > a.if_idle, false)
-                as is_hopeless_itself
+              coalesce(a.is_usual and not a.is_uncertain and not a.allow_overage and not a.may_follow and a.least > greatest(a.unheld, 0), false)
+                as is_stuck_itself,
+              coalesce(a.pool_free - a.most_held_by_org >= a.free, false) as is_pool_wide
             from (
-              select k.ordinality as place, k.org_id, a.id as allocation_id, a.allocated_credits - a.used_credits - a.held_credits as free,
+              select k.ordinality as place, k.org_id, k.wait_ms, a.id as allocation_id, a.allocated_credits - a.used_credits - a.held_credits as free,
                 dense_rank() over (order by k.org_id, k.user_id) as payer,
                 k.input + k.output as wanted,
                 sum(k.input + k.output) over (partition by k.org_id) as held_by_org,
+                sum(greatest(k.input, k.input_bytes) + k.output) over (partition by k.org_id) as most_held_by_org,
                 sum(k.input + k.output) over (partition by k.org_id, k.user_id) as held_by_user,
                 a.margin_credits + sum(k.margin) over (partition by k.org_id, k.user_id) as margin_by_user,
                 p.total_credits - p.used_credits - p.held_credits as pool_free,
@@ -2974,11 +2997,10 @@ AS $function$
                 a.follows_pool and p.total_credits > p.allocated_credits as may_follow,
                 p.allow_overage, p.overage_limit, p.overage_credits,
                 k.min_output <= k.output and o.status = 'active' and a.is_active and p.org_id is not null and h.call_id is null
-                  and c.call_id is null and not coalesce((v_limits[k.ordinality]).lacks_slice, false) and k.in_line is not true and k.leaves is not true
-                  and case when v_some_wait and k.wait_ms > 0
-                    then ledger_line_ahead(k.call_id, ledger_lines(a.id, (v_limits[k.ordinality]).touched), v_now) is null
-                      and not exists (select from ledger_waiters w where w.call_id = k.call_id)
-                    else true end as is_usual
+                  and c.call_id is null and not coalesce((v_limits[k.ordinality]).lacks_slice, false) and k.leaves is not true as is_usual,
+                k.in_line is true or v_some_wait and k.wait_ms > 0 and (
+                  ledger_line_ahead(k.call_id, ledger_lines(a.id, (v_limits[k.ordinality]).touched), v_now) is not null
+                  or exists (select from ledger_waiters w where w.call_id = k.call_id)) is true as in_turn
               from (
                 select c.*, greatest(c.input_bytes - c.input, 0) + coalesce(c.step, 0) as margin
                 from unnest(v_calls) with ordinality as c) k
@@ -3028,25 +3050,42 @@ AS $function$
           limits as (
             update ledger_limits l set held = l.held + case l.unit when 'calls' then b.calls else b.credits end
               from by_limit b where l.kind = b.kind and l.id = b.id and l.window_start = b.window_start)
-        select v_ordinals[s.place], case when s.held is null then 'limit' else 'held' end::varchar, s.held,
+        select v_ordinals[s.place],
+          case when s.held is not null then 'held' when v_plan.lines[s.place] is not null then 'waits' else 'limit' end::varchar, s.held,
           case when s.held is not null then s.input end, case when s.held is null then s.input + s.min_output end,
           v_plan.available[s.place], s.free - coalesce(sum(s.held) over (partition by s.allocation_id order by s.place), 0),
           v_plan.limited_by[s.place], s.key_used
         from planned s;
       get diagnostics v_answered = row_count;
+      if v_answered < v_count then
+        return query
+          select v_ordinals[k.ordinality],
+            case when v_plan.lines[k.ordinality] is not null then 'waits' when k.needs <= v_if_idle[k.ordinality] then 'in_flight'
+              else 'insufficient' end::varchar,
+            null::numeric, null::numeric, k.needs, greatest(v_left[k.ordinality], 0), v_plan.free[k.ordinality], null::jsonb,
+            (v_limits[k.ordinality]).key_used
+          from (
+            select c.ordinality, greatest(c.input, c.input_bytes) + c.min_output as needs from unnest(v_calls) with ordinality as c) k
+          where v_plan.is_stuck[k.ordinality];
+        get diagnostics v_more = row_count;
+        v_answered := v_answered + v_more;
+      end if;
+      if exists (select from unnest(v_plan.lines) l where l is not null) then perform ledger_join_lines(v_calls, v_plan.lines, v_now); end if;
+      if v_some_wait then
+        with refused as (
+            select k.call_id, v_plan.refused_in[k.ordinality] as line,
+              case when v_plan.limited_by[k.ordinality] ->> 'unit' = 'calls' then 0 else k.input + k.min_output end as needs
+            from unnest(v_calls) with ordinality as k
+            where (k.in_line or k.wait_ms > 0) and v_plan.lines[k.ordinality] is null
+              and (v_plan.is_stuck[k.ordinality] or v_plan.is_set[k.ordinality] and v_plan.held[k.ordinality] is null))
+          select array_agg(r.call_id) as call_ids, array_agg(r.line) as lines, array_agg(r.needs) as needs into v from refused r;
+        if v.call_ids is not null then perform ledger_leave_refused(v.call_ids, v.lines, v.needs, v_now); end if;
+      end if;
       if v_answered = v_count then return; end if;
-
-      return query
-        select v_ordinals[k.ordinality], 'insufficient'::varchar, null::numeric, null::numeric,
-          greatest(k.input, k.input_bytes) + k.min_output, greatest(v_left[k.ordinality], 0),
-          v_plan.free[k.ordinality], null::jsonb, (v_limits[k.ordinality]).key_used
-        from unnest(v_calls) with ordinality as k where v_is_hopeless[k.ordinality];
-      get diagnostics v_more = row_count;
-      if v_answered + v_more = v_count then return; end if;
 
       for v in
         select k.place from unnest(v_plan.is_set) with ordinality as k(is_set, place)
-        where not k.is_set and not v_is_hopeless[k.place] order by k.place
+        where not k.is_set and not v_plan.is_stuck[k.place] order by k.place
       loop
         return query select v_ordinals[v.place], h.* from ledger_hold_one(p_owner, v_calls[v.place]) h;
       end loop;
@@ -3091,6 +3130,7 @@ AS $function$
       v_if_idle numeric;
       v_full numeric;
       v_line text;
+      v_fits_if_idle boolean;
     begin
       if p_call.leaves then
         perform ledger_leave_line(p_call.call_id, v_now);
@@ -3228,10 +3268,10 @@ AS $function$
           return;
         end if;
       elsif p_call.wait_ms > 0 then
+        v_fits_if_idle := v_limits.has_call_if_idle and (v_limits.available_if_idle >= v_full) is not false;
         v_line := case
           when outcome = 'in_flight' then 'allocation ' || v.id
-          when outcome = 'limit' and v_limits.has_call_if_idle and (v_limits.available_if_idle >= v_full) is not false
-            then v_limits.line end;
+          when outcome = 'limit' and v_fits_if_idle then v_limits.line end;
       end if;
       if v_line is not null then outcome := 'waits'; end if;
       if v.is_active and not exists (select from public.organizations o where o.id = p_call.org_id and o.status = 'active') then
@@ -3257,7 +3297,9 @@ AS $function$
       if outcome = 'waits' then
         perform ledger_join_line(p_call, v_line, v_now);
       elsif v_may_stand and outcome <> 'slice' then
-        perform ledger_leave_line(p_call.call_id, v_now);
+        perform ledger_leave_refused(array[p_call.call_id],
+          array[case when outcome = 'insufficient' then 'allocation ' || v.id when outcome = 'limit' and not v_fits_if_idle then v_limits.line end],
+          array[case when outcome = 'limit' and not v_limits.has_call then 0 else p_call.input + p_call.min_output end], v_now);
       end if;
       held := null;
       input := null;
@@ -3280,13 +3322,28 @@ CREATE OR REPLACE FUNCTION tollgate.ledger_join_line(p_call tollgate.hold_reques
  SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
 AS $function$
     begin
-      insert into ledger_waiters as w (call_id, line, since, until)
-        values (p_call.call_id, p_line, p_now, p_now + make_interval(secs => p_call.wait_ms / 1000.0))
+      insert into ledger_waiters as w (call_id, line, since, until, needs)
+        values (p_call.call_id, p_line, p_now, p_now + make_interval(secs => p_call.wait_ms / 1000.0), p_call.input + p_call.min_output)
         on conflict (call_id) do update set line = excluded.line where w.line <> excluded.line;
     end
   $function$;
 revoke execute on function tollgate.ledger_join_line(tollgate.hold_request,text,timestamp with time zone) from public;
 grant execute on function tollgate.ledger_join_line(tollgate.hold_request,text,timestamp with time zone) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.ledger_join_lines(p_calls tollgate.hold_request[], p_lines text[], p_now timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
+AS $function$
+    begin
+      insert into ledger_waiters as w (call_id, line, since, until, needs)
+        select k.call_id, p_lines[k.ordinality], p_now, p_now + make_interval(secs => k.wait_ms / 1000.0), k.input + k.min_output
+        from unnest(p_calls) with ordinality as k where p_lines[k.ordinality] is not null order by k.ordinality
+        on conflict (call_id) do update set line = excluded.line where w.line <> excluded.line;
+    end
+  $function$;
+revoke execute on function tollgate.ledger_join_lines(tollgate.hold_request[],text[],timestamp with time zone) from public;
+grant execute on function tollgate.ledger_join_lines(tollgate.hold_request[],text[],timestamp with time zone) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.ledger_journal_durable()
  RETURNS trigger
@@ -3329,6 +3386,31 @@ AS $function$
   $function$;
 revoke execute on function tollgate.ledger_leave_line(uuid,timestamp with time zone) from public;
 grant execute on function tollgate.ledger_leave_line(uuid,timestamp with time zone) to tollgate_app;
+
+CREATE OR REPLACE FUNCTION tollgate.ledger_leave_refused(p_call_ids uuid[], p_refused_in text[], p_needs numeric[], p_now timestamp with time zone)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
+AS $function$
+    declare
+      v_lines text[];
+      v_needs numeric[];
+    begin
+      with gone as (
+          delete from ledger_waiters w using unnest(p_call_ids, p_refused_in, p_needs) as r(call_id, line, needs)
+            where w.call_id = r.call_id
+            returning w.line, case when w.line = r.line then r.needs end as needs)
+        select array_agg(g.line), array_agg(g.needs) into v_lines, v_needs
+        from (select line, min(needs) as needs from gone group by line) g;
+      if v_lines is null then return; end if;
+      perform ledger_call_first(v_lines, p_now);
+      perform pg_notify('tollgate_line', w.call_id::text)
+        from unnest(v_lines, v_needs) as g(line, needs) join ledger_waiters w on w.line = g.line
+        where w.until > p_now and w.needs >= g.needs;
+    end
+  $function$;
+revoke execute on function tollgate.ledger_leave_refused(uuid[],text[],numeric[],timestamp with time zone) from public;
+grant execute on function tollgate.ledger_leave_refused(uuid[],text[],numeric[],timestamp with time zone) to tollgate_app;
 
 CREATE OR REPLACE FUNCTION tollgate.ledger_limit_is_sound(p_unit character varying, p_amount numeric, p_held numeric, p_used numeric)
  RETURNS boolean

@@ -61,6 +61,7 @@ create or replace function tollgate.ledger_hold_one(p_owner uuid, p_call tollgat
       v_if_idle numeric;
       v_full numeric;
       v_line text;
+      v_fits_if_idle boolean;
     begin
       if p_call.leaves then
         perform ledger_leave_line(p_call.call_id, v_now);
@@ -198,10 +199,10 @@ create or replace function tollgate.ledger_hold_one(p_owner uuid, p_call tollgat
           return;
         end if;
       elsif p_call.wait_ms > 0 then
+        v_fits_if_idle := v_limits.has_call_if_idle and (v_limits.available_if_idle >= v_full) is not false;
         v_line := case
           when outcome = 'in_flight' then 'allocation ' || v.id
-          when outcome = 'limit' and v_limits.has_call_if_idle and (v_limits.available_if_idle >= v_full) is not false
-            then v_limits.line end;
+          when outcome = 'limit' and v_fits_if_idle then v_limits.line end;
       end if;
       if v_line is not null then outcome := 'waits'; end if;
       if v.is_active and not exists (select from public.organizations o where o.id = p_call.org_id and o.status = 'active') then
@@ -227,7 +228,9 @@ create or replace function tollgate.ledger_hold_one(p_owner uuid, p_call tollgat
       if outcome = 'waits' then
         perform ledger_join_line(p_call, v_line, v_now);
       elsif v_may_stand and outcome <> 'slice' then
-        perform ledger_leave_line(p_call.call_id, v_now);
+        perform ledger_leave_refused(array[p_call.call_id],
+          array[case when outcome = 'insufficient' then 'allocation ' || v.id when outcome = 'limit' and not v_fits_if_idle then v_limits.line end],
+          array[case when outcome = 'limit' and not v_limits.has_call then 0 else p_call.input + p_call.min_output end], v_now);
       end if;
       held := null;
       input := null;
@@ -242,8 +245,10 @@ create or replace function tollgate.ledger_hold_one(p_owner uuid, p_call tollgat
 -- every byte were a token and every stream took its next step, so that in whatever order they are looked at none is bounded by
 -- credits. What limits leave to them is decided exactly, call by call, in memory (ledger_fit_limits), and only where one is near.
 -- After a call that is not in the set, no later one of its allocation is, nor one that touches a near limit of it: it is served later.
--- Organizations that ask for nothing they could pay, even with nothing running, are refused by one statement: a caller without credits
--- that asks again and again costs the others little.
+-- Who is refused or has to wait takes nothing, so that many of them are judged in the set too: those a limit leaves too little, and those whose
+-- allocation leaves too little to all their calls in the batch (where other calls of the organization can not change what it leaves). A
+-- caller who has used up a key or an allocation and asks again and again costs the others little, and a line that waited
+-- in vain is refused at once.
 --
 -- Limits, holds and charges are looked up by subqueries with a limit: as a plain join the plan, made while a table had few rows, read all of it
 -- for each call (measured: twice the time at a hundred keys). A plan is kept by its session when a table has grown, so only plans that
@@ -266,8 +271,8 @@ create or replace function tollgate.ledger_hold_batch(p_owner uuid, p_calls json
       v_some_wait boolean;
       v_zone varchar;
       v_plan hold_plan;
-      v_is_hopeless boolean[];
       v_left numeric[];
+      v_if_idle numeric[];
       v_answered integer;
       v_more integer;
       v record;
@@ -314,25 +319,32 @@ create or replace function tollgate.ledger_hold_batch(p_owner uuid, p_calls json
       select array_agg(j.allocation_id order by j.place), array_agg(j.payer order by j.place),
           array_agg(j.is_far order by j.place), array_agg(j.free order by j.place),
           array_agg(case when j.is_far then j.wanted end order by j.place),
-          array_agg(j.is_hopeless order by j.place), array_agg(j.unheld order by j.place)
-        into v_plan.allocations, v_plan.payers, v_plan.is_set, v_plan.free, v_plan.held, v_is_hopeless, v_left
+          array_agg(j.is_stuck order by j.place), array_agg(j.in_turn order by j.place), array_agg(j.unheld order by j.place),
+          array_agg(j.if_idle order by j.place),
+          array_agg(case when j.is_stuck and j.least <= j.if_idle and j.wait_ms > 0 then 'allocation ' || j.allocation_id end order by j.place),
+          array_agg(case when j.is_stuck and j.least > j.if_idle then 'allocation ' || j.allocation_id end order by j.place)
+        into v_plan.allocations, v_plan.payers, v_plan.is_set, v_plan.free, v_plan.held, v_plan.is_stuck, v_plan.in_turn, v_left, v_if_idle,
+          v_plan.lines, v_plan.refused_in
         from (
           -- After one that is not far, no later one of its allocation is.
           select f.*, bool_and(f.is_far_itself) over (partition by f.payer order by f.place) as is_far,
-            bool_and(f.is_hopeless_itself) over (partition by f.org_id) as is_hopeless
+            bool_and(f.is_stuck_itself) over (partition by f.org_id)
+              or f.is_pool_wide and bool_and(f.is_stuck_itself) over (partition by f.payer) as is_stuck
           from (
-            select a.*, coalesce(a.is_usual and case
+            select a.*, coalesce(a.is_usual and (v_bounds or not a.in_turn) and case
                 when not a.allow_overage then least(a.free - a.held_by_user, a.pool_free - a.held_by_org) >= a.margin_by_user
                 when a.overage_limit is null then true
                 else a.free - a.held_by_user >= a.margin_by_user and a.overage_credits <= a.overage_limit
               end, false) as is_far_itself,
-              coalesce(a.is_usual and not a.is_uncertain and not a.allow_overage and not a.may_follow and a.least > a.if_idle, false)
-                as is_hopeless_itself
+              coalesce(a.is_usual and not a.is_uncertain and not a.allow_overage and not a.may_follow and a.least > greatest(a.unheld, 0), false)
+                as is_stuck_itself,
+              coalesce(a.pool_free - a.most_held_by_org >= a.free, false) as is_pool_wide
             from (
-              select k.ordinality as place, k.org_id, a.id as allocation_id, a.allocated_credits - a.used_credits - a.held_credits as free,
+              select k.ordinality as place, k.org_id, k.wait_ms, a.id as allocation_id, a.allocated_credits - a.used_credits - a.held_credits as free,
                 dense_rank() over (order by k.org_id, k.user_id) as payer,
                 k.input + k.output as wanted,
                 sum(k.input + k.output) over (partition by k.org_id) as held_by_org,
+                sum(greatest(k.input, k.input_bytes) + k.output) over (partition by k.org_id) as most_held_by_org,
                 sum(k.input + k.output) over (partition by k.org_id, k.user_id) as held_by_user,
                 a.margin_credits + sum(k.margin) over (partition by k.org_id, k.user_id) as margin_by_user,
                 p.total_credits - p.used_credits - p.held_credits as pool_free,
@@ -343,11 +355,10 @@ create or replace function tollgate.ledger_hold_batch(p_owner uuid, p_calls json
                 a.follows_pool and p.total_credits > p.allocated_credits as may_follow,
                 p.allow_overage, p.overage_limit, p.overage_credits,
                 k.min_output <= k.output and o.status = 'active' and a.is_active and p.org_id is not null and h.call_id is null
-                  and c.call_id is null and not coalesce((v_limits[k.ordinality]).lacks_slice, false) and k.in_line is not true and k.leaves is not true
-                  and case when v_some_wait and k.wait_ms > 0
-                    then ledger_line_ahead(k.call_id, ledger_lines(a.id, (v_limits[k.ordinality]).touched), v_now) is null
-                      and not exists (select from ledger_waiters w where w.call_id = k.call_id)
-                    else true end as is_usual
+                  and c.call_id is null and not coalesce((v_limits[k.ordinality]).lacks_slice, false) and k.leaves is not true as is_usual,
+                k.in_line is true or v_some_wait and k.wait_ms > 0 and (
+                  ledger_line_ahead(k.call_id, ledger_lines(a.id, (v_limits[k.ordinality]).touched), v_now) is not null
+                  or exists (select from ledger_waiters w where w.call_id = k.call_id)) is true as in_turn
               from (
                 select c.*, greatest(c.input_bytes - c.input, 0) + coalesce(c.step, 0) as margin
                 from unnest(v_calls) with ordinality as c) k
@@ -397,25 +408,42 @@ create or replace function tollgate.ledger_hold_batch(p_owner uuid, p_calls json
           limits as (
             update ledger_limits l set held = l.held + case l.unit when 'calls' then b.calls else b.credits end
               from by_limit b where l.kind = b.kind and l.id = b.id and l.window_start = b.window_start)
-        select v_ordinals[s.place], case when s.held is null then 'limit' else 'held' end::varchar, s.held,
+        select v_ordinals[s.place],
+          case when s.held is not null then 'held' when v_plan.lines[s.place] is not null then 'waits' else 'limit' end::varchar, s.held,
           case when s.held is not null then s.input end, case when s.held is null then s.input + s.min_output end,
           v_plan.available[s.place], s.free - coalesce(sum(s.held) over (partition by s.allocation_id order by s.place), 0),
           v_plan.limited_by[s.place], s.key_used
         from planned s;
       get diagnostics v_answered = row_count;
+      if v_answered < v_count then
+        return query
+          select v_ordinals[k.ordinality],
+            case when v_plan.lines[k.ordinality] is not null then 'waits' when k.needs <= v_if_idle[k.ordinality] then 'in_flight'
+              else 'insufficient' end::varchar,
+            null::numeric, null::numeric, k.needs, greatest(v_left[k.ordinality], 0), v_plan.free[k.ordinality], null::jsonb,
+            (v_limits[k.ordinality]).key_used
+          from (
+            select c.ordinality, greatest(c.input, c.input_bytes) + c.min_output as needs from unnest(v_calls) with ordinality as c) k
+          where v_plan.is_stuck[k.ordinality];
+        get diagnostics v_more = row_count;
+        v_answered := v_answered + v_more;
+      end if;
+      if exists (select from unnest(v_plan.lines) l where l is not null) then perform ledger_join_lines(v_calls, v_plan.lines, v_now); end if;
+      if v_some_wait then
+        with refused as (
+            select k.call_id, v_plan.refused_in[k.ordinality] as line,
+              case when v_plan.limited_by[k.ordinality] ->> 'unit' = 'calls' then 0 else k.input + k.min_output end as needs
+            from unnest(v_calls) with ordinality as k
+            where (k.in_line or k.wait_ms > 0) and v_plan.lines[k.ordinality] is null
+              and (v_plan.is_stuck[k.ordinality] or v_plan.is_set[k.ordinality] and v_plan.held[k.ordinality] is null))
+          select array_agg(r.call_id) as call_ids, array_agg(r.line) as lines, array_agg(r.needs) as needs into v from refused r;
+        if v.call_ids is not null then perform ledger_leave_refused(v.call_ids, v.lines, v.needs, v_now); end if;
+      end if;
       if v_answered = v_count then return; end if;
-
-      return query
-        select v_ordinals[k.ordinality], 'insufficient'::varchar, null::numeric, null::numeric,
-          greatest(k.input, k.input_bytes) + k.min_output, greatest(v_left[k.ordinality], 0),
-          v_plan.free[k.ordinality], null::jsonb, (v_limits[k.ordinality]).key_used
-        from unnest(v_calls) with ordinality as k where v_is_hopeless[k.ordinality];
-      get diagnostics v_more = row_count;
-      if v_answered + v_more = v_count then return; end if;
 
       for v in
         select k.place from unnest(v_plan.is_set) with ordinality as k(is_set, place)
-        where not k.is_set and not v_is_hopeless[k.place] order by k.place
+        where not k.is_set and not v_plan.is_stuck[k.place] order by k.place
       loop
         return query select v_ordinals[v.place], h.* from ledger_hold_one(p_owner, v_calls[v.place]) h;
       end loop;

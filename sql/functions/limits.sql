@@ -215,7 +215,8 @@ create or replace function tollgate.ledger_move_limits(
   $$;
 
 -- What limits leave to the calls of a batch, in the order in which they are served: how much each holds, or which limit refuses it. Makes
--- and locks the limits that have an amount. Where all limits leave enough for all calls at a token a byte, the plan stays as it is.
+-- and locks the limits that have an amount. Who may wait for running calls waits, in the line of the limit that leaves too little, and is
+-- not held in the set while somebody who came before waits for what it touches. Where all limits leave enough for all calls at a token a byte, the plan stays as it is.
 -- p_is_new: at least one call states an amount that its row does not have.
 create or replace function tollgate.ledger_fit_limits(
     p_calls tollgate.hold_request[], p_limits tollgate.call_limits[], p_is_new boolean, p_plan tollgate.hold_plan, p_now timestamptz)
@@ -246,7 +247,10 @@ create or replace function tollgate.ledger_fit_limits(
       v_none_left integer;
       v_tightest integer;
       v_least numeric;
+      v_fits boolean;
       v_fits_if_idle boolean;
+      v_has_waiter boolean[];
+      v_is_behind boolean;
       v_later_payer integer;
       v_is_later boolean;
     begin
@@ -268,23 +272,26 @@ create or replace function tollgate.ledger_fit_limits(
         cross join lateral (
           select l.unit, l.limit_amount - l.used - l.held as rest, l.limit_amount - l.used as idle from ledger_limits l
           where l.kind = n.kind and l.id = n.id and l.window_start = n.window_start limit 1 for update) l;
-      if not true = any(v_is_near) then return p_plan; end if;
+      if not true = any(v_is_near) and not true = any(p_plan.in_turn) then return p_plan; end if;
 
       select array_agg(u.call order by u.call, u.place), array_agg(u.place order by u.call, u.place) into v_calls, v_places
         from (
           select u.call, dense_rank() over (order by u.kind, u.id, u.window_start)::integer as place
           from unnest(v_uses) u) u;
       v_is_kept_out := array_fill(false, array[cardinality(v_left)]);
+      v_has_waiter := v_is_kept_out;
       for i in 1 .. cardinality(p_calls) loop
         v_first := v_use;
         v_none_left := null;
         v_tightest := null;
         v_least := p_calls[i].input + p_calls[i].min_output;
         v_fits_if_idle := true;
+        v_is_behind := p_plan.in_turn[i];
         v_is_later := not p_plan.is_set[i] or coalesce(p_plan.payers[i] = v_later_payer, false);
         while v_calls[v_use] = i loop
           v_limit := v_places[v_use];
           v_is_later := v_is_later or v_is_kept_out[v_limit];
+          v_is_behind := v_is_behind or p_calls[i].wait_ms > 0 and v_has_waiter[v_limit];
           v_is_later := v_is_later or p_calls[i].sliced is not true and ledger_is_sliced(v_kinds[v_limit])
             and v_left[v_limit] < greatest(p_calls[i].input, p_calls[i].input_bytes) + p_calls[i].output;
           v_fits_if_idle := v_fits_if_idle and v_idle[v_limit] >= case when v_by_call[v_limit] then 1 else v_least end;
@@ -296,23 +303,27 @@ create or replace function tollgate.ledger_fit_limits(
           v_use := v_use + 1;
         end loop;
 
-        -- One that running calls stand in the way of joins their line, alone.
-        if p_calls[i].wait_ms > 0 and v_fits_if_idle and (v_none_left is not null or v_left[v_tightest] < v_least) then
-          v_is_later := true;
-        end if;
-        if v_is_later then
+        continue when p_plan.is_stuck[i];
+        v_fits := v_none_left is null and (v_left[v_tightest] < v_least) is not true;
+        if v_is_later or v_fits and v_is_behind then
           p_plan.is_set[i] := false;
           v_later_payer := p_plan.payers[i];
           for u in v_first .. v_use - 1 loop
             v_is_kept_out[v_places[u]] := v_is_near[v_places[u]];
           end loop;
-        elsif v_none_left is not null or v_left[v_tightest] < v_least then
+        elsif not v_fits then
           v_limit := coalesce(v_none_left, v_tightest);
           p_plan.held[i] := null;
           p_plan.available[i] := greatest(coalesce(v_left[v_tightest], 0), 0);
           p_plan.limited_by[i] := (
             select ledger_show_limit(l, v_left[v_limit], v_least) from ledger_limits l
             where l.kind = v_kinds[v_limit] and l.id = v_ids[v_limit] and l.window_start = v_starts[v_limit]);
+          if not v_fits_if_idle then
+            p_plan.refused_in[i] := ledger_line(v_kinds[v_limit], v_ids[v_limit], v_starts[v_limit]);
+          elsif p_calls[i].wait_ms > 0 then
+            p_plan.lines[i] := ledger_line(v_kinds[v_limit], v_ids[v_limit], v_starts[v_limit]);
+            v_has_waiter[v_limit] := true;
+          end if;
         else
           p_plan.held[i] := least(p_plan.held[i], v_left[v_tightest]);
           for u in v_first .. v_use - 1 loop

@@ -56,8 +56,8 @@ create or replace function tollgate.ledger_join_line(p_call tollgate.hold_reques
   language plpgsql set search_path = pg_catalog, tollgate, pg_temp
   as $$
     begin
-      insert into ledger_waiters as w (call_id, line, since, until)
-        values (p_call.call_id, p_line, p_now, p_now + make_interval(secs => p_call.wait_ms / 1000.0))
+      insert into ledger_waiters as w (call_id, line, since, until, needs)
+        values (p_call.call_id, p_line, p_now, p_now + make_interval(secs => p_call.wait_ms / 1000.0), p_call.input + p_call.min_output)
         on conflict (call_id) do update set line = excluded.line where w.line <> excluded.line;
     end
   $$;
@@ -69,6 +69,44 @@ create or replace function tollgate.ledger_leave_line(p_call_id uuid, p_now time
     begin
       delete from ledger_waiters where call_id = p_call_id returning line into v_line;
       if found then perform ledger_call_first(array[v_line], p_now); end if;
+    end
+  $$;
+
+-- Many calls at once get places in lines, in their order. p_lines: null for those that do not wait.
+create or replace function tollgate.ledger_join_lines(p_calls tollgate.hold_request[], p_lines text[], p_now timestamptz) returns void
+  language plpgsql set search_path = pg_catalog, tollgate, pg_temp
+  as $$
+    begin
+      insert into ledger_waiters as w (call_id, line, since, until, needs)
+        select k.call_id, p_lines[k.ordinality], p_now, p_now + make_interval(secs => k.wait_ms / 1000.0), k.input + k.min_output
+        from unnest(p_calls) with ordinality as k where p_lines[k.ordinality] is not null order by k.ordinality
+        on conflict (call_id) do update set line = excluded.line where w.line <> excluded.line;
+    end
+  $$;
+
+-- Calls that are refused wait no longer. The next of each line is told, and with it all that stand in a line that refused one of them for good
+-- and need no less: they ask in one batch, instead of one after another. A call of theirs that would fit after all keeps its place.
+--   p_refused_in  the line of what refused it for good; null where it may fit later
+--   p_needs       what it needed of that at least; 0 where nobody in the line can get any
+create or replace function tollgate.ledger_leave_refused(p_call_ids uuid[], p_refused_in text[], p_needs numeric[], p_now timestamptz)
+  returns void
+  language plpgsql set search_path = pg_catalog, tollgate, pg_temp
+  as $$
+    declare
+      v_lines text[];
+      v_needs numeric[];
+    begin
+      with gone as (
+          delete from ledger_waiters w using unnest(p_call_ids, p_refused_in, p_needs) as r(call_id, line, needs)
+            where w.call_id = r.call_id
+            returning w.line, case when w.line = r.line then r.needs end as needs)
+        select array_agg(g.line), array_agg(g.needs) into v_lines, v_needs
+        from (select line, min(needs) as needs from gone group by line) g;
+      if v_lines is null then return; end if;
+      perform ledger_call_first(v_lines, p_now);
+      perform pg_notify('tollgate_line', w.call_id::text)
+        from unnest(v_lines, v_needs) as g(line, needs) join ledger_waiters w on w.line = g.line
+        where w.until > p_now and w.needs >= g.needs;
     end
   $$;
 

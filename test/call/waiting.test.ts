@@ -48,7 +48,7 @@ test('Those who wait are let in one after another, in the order they came, and a
   const answers = await Promise.all(waiting)
   expect(answers.map(({ status }) => status)).toEqual([200, 200, 200])
   expect(seen).toEqual(['first', 'second', 'third', 'fourth'])
-  for (const { headers } of answers) expect(headers.get('x-tollgate-waited')).toMatch(/^\d{1,3}$/)
+  for (const { headers } of answers) expect(headers.get('x-tollgate-waited')).toMatch(/^\d+$/)
   expect((await first.head).headers).not.toHaveProperty('x-tollgate-waited')
   expect((await first.closed).complete).toBe(true)
   expect(await balanceOf(product.db.pool, acme.id, 'alice')).toMatchObject({ used: '0.600000', held: '0.000000' })

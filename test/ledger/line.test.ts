@@ -3,7 +3,14 @@ import { expect, onTestFinished, test, vi } from 'vitest'
 import { TollgateError } from '../../src/http/errors.ts'
 import type { Hold, HoldRequest, Limit } from '../../src/ledger/ledger.ts'
 import { useDatabase } from '../support/database.ts'
-import { credit, holdRequest, type LedgerProcess, settlementOf, startLedgerProcess } from '../support/open-ledger.ts'
+import {
+  credit,
+  holdRequest,
+  type LedgerProcess,
+  openLedger,
+  settlementOf,
+  startLedgerProcess,
+} from '../support/open-ledger.ts'
 
 vi.setConfig({ testTimeout: 60_000 })
 
@@ -158,3 +165,31 @@ test('A call of a process that died while it waited is in nobody’s way once it
   const held = await patient?.hold(holdRequest(org, { output: 5n * credit, limits: [team] }))
   expect(held?.held).toBe(5n * credit)
 })
+
+test.each(['the limit of a team', 'the credits of the user'])(
+  'A line whose limit is used up is refused together, not one call after another: %s.',
+  async (what) => {
+    const org = await seed()
+    const isLimit = what === 'the limit of a team'
+    let batches = 0
+    const observer = { hold() {}, settle() {}, batch: (name: string) => void (batches += name === 'hold' ? 1 : 0) }
+    const { ledger } = await openLedger({
+      ...{ databaseUrl: db.url, onFinish: onTestFinished, creditWaitMs: 50_000, observer },
+    })
+    const request = (credits: bigint) =>
+      holdRequest(org, {
+        ...{ output: credits * credit, userId: isLimit ? 'alice' : 'bob' },
+        ...(isLimit ? { limits: [limit('team', org.id, 40n)] } : {}),
+      })
+    const runs = request(40n)
+    await ledger.hold(runs)
+    const waiting = Array.from({ length: 127 }, () => ledger.hold(request(10n)).catch(codeOf))
+    await inLine(127)
+    const before = batches
+    await ledger.settle(settlementOf(runs, 40n * credit))
+    const refused = isLimit ? '429 budget_exceeded' : '402 insufficient_credits'
+    expect(await Promise.all(waiting)).toEqual(Array(127).fill(refused))
+    expect(batches - before).toBeLessThan(40)
+    await inLine(0)
+  },
+)

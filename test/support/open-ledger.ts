@@ -18,6 +18,7 @@ import type {
   Hold,
   HoldRequest,
   Ledger,
+  LedgerObserver,
   Pending,
   Settled,
   Settlement,
@@ -41,6 +42,7 @@ export interface OpenOptions {
   creditWaitMs?: number
   /** None unless stated. */
   sharedLimit?: SharedLimit
+  observer?: LedgerObserver
 }
 
 export interface Trouble {
@@ -71,6 +73,7 @@ export async function openLedger(options: OpenOptions): Promise<OpenedLedger> {
     bookingWaitMs: options.bookingWaitMs ?? 20_000,
     creditWaitMs: options.creditWaitMs ?? 0,
     sharedLimit: options.sharedLimit ?? null,
+    ...(options.observer === undefined ? {} : { observer: options.observer }),
     version: 'test',
     newId() {
       lastId = randomUUID()

@@ -401,7 +401,7 @@ export const breakages: readonly Breakage[] = [
     within: 200,
   },
   {
-    name: 'organizations that can pay nothing are told another amount',
+    name: 'those who can pay nothing are told another amount',
     function: 'ledger_hold_batch',
     right: 'greatest(v_left[k.ordinality], 0)',
     wrong: 'greatest(v_plan.free[k.ordinality], 0)',
@@ -410,8 +410,8 @@ export const breakages: readonly Breakage[] = [
   {
     name: 'a call that running ones stand in the way of is refused for good in a batch',
     function: 'ledger_hold_batch',
-    right: 'a.least > a.if_idle',
-    wrong: 'a.least > a.unheld',
+    right: 'when k.needs <= v_if_idle[k.ordinality]',
+    wrong: 'when false',
     within: 1_000,
   },
   ...sharedBreakages,

@@ -19,8 +19,8 @@ const lines: readonly Breakage[] = [
   {
     name: 'a call waits for a limit that is used up',
     function: 'ledger_hold_one',
-    right: 'v_limits.has_call_if_idle and (v_limits.available_if_idle >= v_full) is not false',
-    wrong: 'true',
+    right: "when outcome = 'limit' and v_fits_if_idle then",
+    wrong: "when outcome = 'limit' then",
     within: 500,
   },
   {
@@ -76,16 +76,44 @@ const lines: readonly Breakage[] = [
   {
     name: 'a batch overtakes who waits',
     function: 'ledger_hold_batch',
-    right: 'when v_some_wait and k.wait_ms > 0',
-    wrong: 'when false',
+    right: 'v_some_wait and k.wait_ms > 0',
+    wrong: 'false',
     within: 500,
   },
   {
     name: 'a batch refuses who could wait for a limit',
     function: 'ledger_fit_limits',
-    right: 'p_calls[i].wait_ms > 0 and v_fits_if_idle',
-    wrong: 'false',
+    right: 'elsif p_calls[i].wait_ms > 0 then',
+    wrong: 'elsif false then',
     within: 500,
+  },
+  {
+    name: 'a batch overtakes who waits since the same batch',
+    function: 'ledger_fit_limits',
+    right: 'v_has_waiter[v_limit] := true;',
+    wrong: 'null;',
+    within: 2_000,
+  },
+  {
+    name: 'a batch lets those that are refused stand in line',
+    function: 'ledger_hold_batch',
+    right: 'perform ledger_leave_refused(v.call_ids, v.lines, v.needs, v_now);',
+    wrong: 'null;',
+    within: 1_000,
+  },
+  {
+    name: 'a batch forgets who has to wait',
+    function: 'ledger_hold_batch',
+    right: 'perform ledger_join_lines(v_calls, v_plan.lines, v_now);',
+    wrong: 'null;',
+    within: 500,
+  },
+  {
+    name: 'a batch refuses a user although others of the pool change what is left',
+    function: 'ledger_hold_batch',
+    right: 'or f.is_pool_wide and',
+    wrong: 'or',
+    within: 2_000,
   },
 ]
 
