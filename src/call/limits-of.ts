@@ -18,8 +18,12 @@ export function limitsOf(
  * What it spent of all time is counted in any case, and the amount of a budget of all time stands in that row. Another budget has a row
  * of its own, and its amount goes along with the call.
  */
-function limitsOfSpender({ kind, id, budgets }: Spender, modelGroup: string): Limit[] {
+function limitsOfSpender({ kind, id, budgets, defaultBudget }: Spender, modelGroup: string): Limit[] {
   const whole: Limit[] = kind === 'key' ? [] : [{ kind, id, window: null, unit: 'credits', amount: null }]
+  if (budgets.length === 0 && defaultBudget !== null) {
+    const limit = { kind: `${kind}_budget`, id: `${id}/default`, window: null, unit: 'credits' as const }
+    return [...whole, { ...limit, amount: defaultBudget }]
+  }
   const others = budgets
     .filter(({ window, model }) => (window !== null || model !== null) && (model === null || isOf(model, modelGroup)))
     .map(({ window, model, amount }): Limit => {

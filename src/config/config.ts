@@ -357,6 +357,8 @@ export interface Config extends TollgateSettings {
   budgetExceededStatus: number
   /** What all calls together may spend: `litellm_settings.max_budget`; null: nothing bounds them together. */
   proxyBudget: ProxyBudget | null
+  /** Microcredits each end user may spend who has no budget of their own: `litellm_settings.max_end_user_budget`; null: nothing bounds them. */
+  endUserBudget: bigint | null
   /** What a virtual key is made with where its maker says nothing: `default_key_generate_params`, as it was written. */
   keyDefaults: Readonly<Record<string, JsonValue>>
   requestTimeoutMs: number

@@ -13,7 +13,7 @@ import { GENERAL_SETTINGS, LITELLM_SETTINGS, ROUTER_SETTINGS, TOP_LEVEL } from '
 import { weaknessOf } from './master-key.ts'
 import type { Problem } from './problem.ts'
 import { reportProtections } from './protections.ts'
-import { readProxyBudget } from './proxy-budget.ts'
+import { readEndUserBudget, readProxyBudget } from './proxy-budget.ts'
 import { readRouting } from './routing.ts'
 import { type Env, type ReadFile, Source } from './source.ts'
 import { readTollgateSettings } from './tollgate-settings.ts'
@@ -99,6 +99,7 @@ function readConfig(root: Section, file: string, options: { embedded: boolean })
   const databaseUrl = readDatabaseUrl(general.take('database_url'))
   const budgetExceededStatus = readBudgetStatus(general, litellm)
   const proxyBudget = readProxyBudget(litellm)
+  const endUserBudget = readEndUserBudget(litellm)
   const keyDefaults = readKeyDefaults(litellm.take('default_key_generate_params'))
   const masterKey = readMasterKey(general.take('master_key'), options.embedded && databaseUrl === null)
   const keyHeader = readKeyHeader(general.take('litellm_key_header_name'))
@@ -129,6 +130,7 @@ function readConfig(root: Section, file: string, options: { embedded: boolean })
     routing,
     budgetExceededStatus,
     proxyBudget,
+    endUserBudget,
     keyDefaults,
     requestTimeoutMs,
     ...settings,

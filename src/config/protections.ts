@@ -11,7 +11,7 @@ export type Place = 'top' | 'litellm' | 'general' | 'router' | 'params' | 'info'
 
 const BY_NAME: Readonly<Record<Place, ReadonlySet<string>>> = {
   top: names('guardrails policies policy_attachments'),
-  litellm: names(`max_internal_user_budget default_max_internal_user_budget max_end_user_budget max_end_user_budget_id
+  litellm: names(`max_internal_user_budget default_max_internal_user_budget max_end_user_budget_id
     max_ui_session_budget upperbound_key_generate_params key_generation_settings guardrails max_parallel_requests
     default_end_user_params reject_clientside_metadata_tags cost_margin_config`),
   general:

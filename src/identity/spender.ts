@@ -32,6 +32,8 @@ export interface Spender {
   tags: readonly string[]
   /** Microcredits: when more is spent, somebody is told; null: nobody. */
   softBudget: bigint | null
+  /** Microcredits of all time that bind where there is no budget of its own; null: nothing does. */
+  defaultBudget: bigint | null
 }
 
 /** As tollgate.spender_view makes it. */
@@ -74,5 +76,6 @@ function spenderOf(row: SpenderRow): Spender {
     aliases: aliases ?? {},
     tags: tags ?? [],
     softBudget: soft === null ? null : parseDecimal(soft, 9),
+    defaultBudget: null,
   }
 }

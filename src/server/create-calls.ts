@@ -51,7 +51,7 @@ export function createCalls(parts: CallParts): CallDependencies {
     admission: {
       identify,
       rates: parts.rates,
-      customers: createFindCustomer(database, clock.monotonic),
+      customers: createFindCustomer(database, config.endUserBudget, clock.monotonic),
       bodies,
       runningCalls: runningCallsOf(parts),
       refusedCalls: createRefusedCalls(limits.refusedCallsPerSecond, clock.monotonic),

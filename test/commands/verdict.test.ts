@@ -26,7 +26,7 @@ const MIXED = `model_list:
   - {model_name: vectors, litellm_params: {model: openai/bge-m3, api_base: "https://llm.example.com/v1", api_key: none}}
   - {model_name: blue, litellm_params: {model: azure/our-gpt, api_base: "https://a.openai.azure.com", api_key: none}}
   - {model_name: openai/*, litellm_params: {model: openai/*}}
-litellm_settings: {max_end_user_budget: 5, cache: true, made_up: 1, callbacks: [my_code.hook]}
+litellm_settings: {max_internal_user_budget: 5, cache: true, made_up: 1, callbacks: [my_code.hook]}
 router_settings: {cache_responses: true}
 `
 
@@ -46,7 +46,7 @@ test('check-config ends with what serves, what is refused and why, what protects
     '',
     'serves: 2 of 7 model groups: gpt, openai/*',
     'refused at the call: home, away, vectors, blue (no price: the lines above); lost (no such provider here: "acme")',
-    'not enforced: max_end_user_budget (a start stops at it: --accept-unenforced max_end_user_budget); callbacks (accepted)',
+    'not enforced: max_internal_user_budget (a start stops at it: --accept-unenforced max_internal_user_budget); callbacks (accepted)',
     'no effect: cache, cache_responses; unknown: made_up',
   ])
 })
@@ -79,7 +79,7 @@ test('A start names the groups without a price in one line.', () => {
 test('A start stops where the file asks for protection that is not enforced, until the operator does without all of it by name.', () => {
   const { problems } = read(MIXED)
   expect(() => refuseUnenforced(problems, new Set(['callbacks']))).toThrow(
-    'The configuration asks for protection that is not enforced here: max_end_user_budget. Leave it out, or say that you do without: --accept-unenforced callbacks,max_end_user_budget. Nothing was started.',
+    'The configuration asks for protection that is not enforced here: max_internal_user_budget. Leave it out, or say that you do without: --accept-unenforced callbacks,max_internal_user_budget. Nothing was started.',
   )
-  expect(() => refuseUnenforced(problems, new Set(['callbacks', 'max_end_user_budget']))).not.toThrow()
+  expect(() => refuseUnenforced(problems, new Set(['callbacks', 'max_internal_user_budget']))).not.toThrow()
 })

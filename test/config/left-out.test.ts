@@ -91,7 +91,7 @@ describe('protection that is not enforced', () => {
     read(`model_list: []\n${text}`).problems.flatMap(({ unenforced, line }) => (unenforced ? [[unenforced, line]] : []))
 
   test.each([
-    ['litellm_settings: {max_end_user_budget: 5}', 'max_end_user_budget'],
+    ['litellm_settings: {max_internal_user_budget: 5}', 'max_internal_user_budget'],
     ['litellm_settings: {cost_margin_config: {openai: 0.1}}', 'cost_margin_config'],
     [
       'litellm_settings: {default_internal_user_params: {user_role: internal_user, max_budget: 5}}',
@@ -137,7 +137,7 @@ describe('protection that is not enforced', () => {
   })
 
   test('A configuration whose protections are not enforced is whole: whoever starts decides.', () => {
-    const config: Config = read('model_list: []\nlitellm_settings: {max_end_user_budget: 1}').config
+    const config: Config = read('model_list: []\nlitellm_settings: {max_internal_user_budget: 1}').config
     expect(config.warnings.map(({ severity }) => severity)).toEqual(['warning'])
   })
 })
