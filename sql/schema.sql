@@ -1610,7 +1610,7 @@ AS $function$
             where org_id = any($1) and (user_id = $2 or created_by = $2 or kind = ''user'' and name = $2)'),
           ('sessions', 'delete from tollgate.sessions where tollgate.erased_document(data, $2, $3) <> data'),
           ('idempotency_keys', 'delete from tollgate.idempotency_keys where org_id = any($1) and user_id = $2'),
-          ('change_keys', 'delete from tollgate.change_keys where tollgate.erased_id(actor, $2, $3) <> actor or body ~ (''"'' || $2 || ''"'')'),
+          ('change_keys', 'delete from tollgate.change_keys where tollgate.erased_id(actor, $2, $3) <> actor or position(to_jsonb($2)::text in body) > 0'),
           ('kept_responses', 'delete from tollgate.kept_responses where org_id = any($1) and user_id = $2'),
           ('invitations', 'update tollgate.invitations set email = case when accepted_by = $2 then null else email end,
               accepted_by = case when accepted_by = $2 then $3 else accepted_by end,
@@ -1676,7 +1676,7 @@ CREATE OR REPLACE FUNCTION tollgate.erased_document(p_document jsonb, p_user tex
  SET search_path TO 'pg_catalog', 'tollgate', 'pg_temp'
 AS $function$
     select regexp_replace(p_document::text,
-      '(?<=["/])' || regexp_replace(trim(both '"' from to_jsonb(p_user)::text), '([^[:alnum:]_-])', '\\\1', 'g') || '(?=/|"(?!:))',
+      '(?<=["/])' || regexp_replace(substr(to_jsonb(p_user)::text, 2, length(to_jsonb(p_user)::text) - 2), '([^[:alnum:]_-])', '\\\1', 'g') || '(?=/|"(?!:))',
       p_pseudonym, 'g')::jsonb
   $function$;
 revoke execute on function tollgate.erased_document(jsonb,text,text) from public;

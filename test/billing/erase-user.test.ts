@@ -154,13 +154,15 @@ test('The id of an erased user stands nowhere any more; balances, sums and audit
 })
 
 test('A user whose call runs is not erased, nor one that nobody knows, nor one of every organization by an id that is no UUID.', async () => {
-  const { id: orgId, name } = await db.seedOrganization({ credits: 100, users: { kim: 50 } })
-  const { callId } = await hold(db.pool, orgId, { output: 5, user: 'kim' })
+  // What a pattern or a document would take for something else.
+  const kim = 'kim (dev)+["x"]\\1.'
+  const { id: orgId, name } = await db.seedOrganization({ credits: 100, users: { [kim]: 50 } })
+  const { callId } = await hold(db.pool, orgId, { output: 5, user: kim })
   const erase = 'select tollgate.erase_user($1, $2, $3) as rows'
-  expect((await refusal(db.pool.query(erase, ['kim', orgId, 'x']))).message).toContain('Calls of this user are running')
-  await close(db.pool, orgId, callId, 2, 'kim')
+  expect((await refusal(db.pool.query(erase, [kim, orgId, 'x']))).message).toContain('Calls of this user are running')
+  await close(db.pool, orgId, callId, 2, kim)
   const run = (...args: string[]) => runCommand({ args: ['erase-user', ...args], databaseUrl: db.url })
-  expect(await run('--user', 'kim')).toMatchObject({
+  expect(await run('--user', kim)).toMatchObject({
     code: 1,
     stderr: expect.stringContaining('name the organization with --org'),
   })
@@ -168,5 +170,6 @@ test('A user whose call runs is not erased, nor one that nobody knows, nor one o
     code: 1,
     stderr: expect.stringContaining('There is no user'),
   })
-  expect(await run('--user', 'kim', '--org', name)).toMatchObject({ code: 0 })
+  expect(await run('--user', kim, '--org', name)).toMatchObject({ code: 0 })
+  expect(await found('kim (dev)')).toEqual({})
 })
