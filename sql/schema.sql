@@ -42,12 +42,12 @@ CREATE INDEX idx_credit_usage_at_risk ON public.credit_usage_attribution USING b
 CREATE INDEX idx_credit_usage_created_at ON public.credit_usage_attribution USING btree (created_at);
 CREATE INDEX idx_credit_usage_disputed ON public.credit_usage_attribution USING btree (created_at) WHERE ((provenance)::text = 'disputed'::text);
 CREATE INDEX idx_credit_usage_metadata_gin ON public.credit_usage_attribution USING gin (request_metadata) WHERE (request_metadata IS NOT NULL);
-CREATE INDEX idx_credit_usage_org_id ON public.credit_usage_attribution USING btree (org_id);
+CREATE INDEX idx_credit_usage_org_id ON public.credit_usage_attribution USING btree (org_id, created_at);
 CREATE INDEX idx_credit_usage_request_id ON public.credit_usage_attribution USING btree (org_id, request_id) WHERE (request_id IS NOT NULL);
 CREATE INDEX idx_credit_usage_sequence ON public.credit_usage_attribution USING btree (sequence) WHERE (sequence IS NOT NULL);
 CREATE INDEX idx_credit_usage_service_type ON public.credit_usage_attribution USING btree (service_type);
 CREATE INDEX idx_credit_usage_session ON public.credit_usage_attribution USING btree (org_id, ((details ->> 'session_id'::text)), created_at) WHERE ((details ->> 'session_id'::text) IS NOT NULL);
-CREATE INDEX idx_credit_usage_user_id ON public.credit_usage_attribution USING btree (user_id);
+CREATE INDEX idx_credit_usage_user_id ON public.credit_usage_attribution USING btree (user_id, created_at);
 CREATE TRIGGER credit_usage_attribution_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON public.credit_usage_attribution FOR EACH STATEMENT EXECUTE FUNCTION tollgate.refuse_change();
 CREATE TRIGGER credit_usage_attribution_counted AFTER INSERT ON public.credit_usage_attribution REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION tollgate.usage_add();
 CREATE TRIGGER credit_usage_attribution_keep_amounts AFTER UPDATE ON public.credit_usage_attribution FOR EACH ROW EXECUTE FUNCTION tollgate.keep_amounts();

@@ -33,7 +33,7 @@ const TABLE = {
     'GET /api/v1/llm/models',
     'GET /api/v1/llm/models/categorized',
   ],
-  'calls:read_own': ['GET /v1/calls/{call_id}'],
+  'calls:read_own': ['GET /v1/calls/{call_id}', 'GET /api/v1/calls', 'GET /api/v1/calls/{call_id}'],
   'organizations:read_own': [
     'POST /api/v1/org-billing/subscriptions',
     'GET /api/v1/org-billing/subscriptions/org/{org_id}',
@@ -110,6 +110,7 @@ const TABLE = {
     'GET /api/v1/credits',
     'GET /api/v1/credits/history',
     'GET /api/v1/credits/balance',
+    'GET /api/v1/home',
     'GET /api/v1/usage/current',
     'GET /api/v1/usage/history',
     'GET /api/v1/usage/limits',

@@ -1,0 +1,197 @@
+/** One call as people look at it: what happened when, and how its price came about. Amounts are decimal strings, times ISO 8601. */
+import { sql } from 'kysely'
+import type { Database } from '../db/connect.ts'
+import { isoTime } from '../db/iso-time.ts'
+import type { Caller } from '../identity/caller.ts'
+import { creditsToMicro, trimDecimal } from '../metering/money.ts'
+import { type CallReport, findCall, type SettledCall } from './find-call.ts'
+import { type CallRow, listEnded, listRunning, type Name } from './list-calls.ts'
+import { type PriceLine, priceLines } from './price-lines.ts'
+
+export interface CallEvent {
+  at: string
+  what: string
+  detail: string | null
+}
+
+export interface CallAttempt {
+  provider: string
+  deployment: string
+  status: string
+  error: string | null
+  ms: number | null
+}
+
+export interface CallInFull extends CallRow {
+  session_id: string | null
+  run: Name | null
+  /** Dollars, as are api_cost and markup. */
+  cost: string | null
+  api_cost: string | null
+  markup: string | null
+  markup_percent: number | null
+  power_level: string | null
+  refunded_credits: string | null
+  /** Where the price is from: the data set, config.yaml. */
+  price_source: string | null
+  stream: boolean | null
+  lines: PriceLine[]
+  timeline: CallEvent[]
+  /** The last one, which is billed: the row of a call has the numbers of the others only. */
+  attempts: CallAttempt[]
+}
+
+/** @throws {TollgateError} 404 for a call that does not exist or is someone else's. */
+export async function callInFull(database: Database, caller: Caller, callId: string): Promise<CallInFull> {
+  const report = await findCall(database, caller, callId)
+  const filter = { organizationId: report.organization_id, id: callId }
+  const [hold, ended, running, moved] = await Promise.all([
+    findHold(database, callId),
+    listEnded(database, filter, { limit: 1, after: null }),
+    listRunning(database, filter),
+    findMoved(database, callId),
+  ])
+  const row = ended[0] ?? running[0] ?? rowOfHold(report)
+  const { place: _, ...shown } = { place: null, ...row }
+  const settled = 'details' in report ? report : null
+  return {
+    ...shown,
+    ...priceOf(settled, hold?.rates),
+    timeline: timelineOf(shown, settled, hold, moved),
+    attempts: settled === null ? [] : attemptsOf(settled),
+  }
+}
+
+type PriceMembers = Omit<CallInFull, keyof CallRow | 'timeline' | 'attempts'>
+
+function priceOf(settled: SettledCall | null, rates: unknown): PriceMembers {
+  const details = settled?.details ?? {}
+  const percent = typeof details.markup_percent === 'number' ? details.markup_percent : null
+  const run = textOf(details.run)
+  return {
+    session_id: settled?.session_id ?? null,
+    run: run === null ? null : { id: run, name: null },
+    cost: settled?.cost ?? null,
+    api_cost: settled?.api_cost ?? null,
+    markup: settled?.markup ?? null,
+    markup_percent: percent,
+    power_level: textOf(details.power_level),
+    refunded_credits: settled?.refunded_credits ?? null,
+    price_source: textOf(details.price),
+    stream: typeof details.stream === 'boolean' ? details.stream : null,
+    lines:
+      settled === null
+        ? []
+        : priceLines({
+            usage: settled.usage,
+            rates,
+            apiCost: settled.api_cost,
+            markup: settled.markup,
+            markupPercent: percent,
+            charged: settled.credits,
+          }),
+  }
+}
+
+function attemptsOf({ details, outcome }: SettledCall): CallAttempt[] {
+  const [provider, deployment] = [textOf(details.provider), textOf(details.deployment)]
+  if (provider === null || deployment === null) return []
+  const status = typeof details.provider_status === 'number' ? ` ${details.provider_status}` : ''
+  const error = textOf(details.error)
+  return [
+    {
+      provider,
+      deployment,
+      status: outcome ?? 'settled',
+      error: error === null ? null : `${error}${status}`,
+      ms: countOf(details.upstream_ms),
+    },
+  ]
+}
+
+/** In the order of the instants; a call's row tells some of them as times since its start. */
+function timelineOf(row: CallRow, settled: SettledCall | null, hold: Hold | null, moved: CallEvent[]): CallEvent[] {
+  const events: CallEvent[] = [{ at: row.started_at, what: 'Request', detail: row.endpoint.replaceAll('_', ' ') }]
+  if (hold !== null)
+    events.push({
+      at: hold.at,
+      what: 'Hold',
+      detail: `${trimmed(settled?.details.held ?? hold.held)} credits set aside`,
+    })
+  const { first_byte_ms: firstByte, retries, fallbacks } = settled?.details ?? {}
+  const byte = countOf(firstByte)
+  if (byte !== null) events.push({ at: later(row.started_at, byte), what: 'First byte', detail: null })
+  const tried = (countOf(retries) ?? 0) + (countOf(fallbacks) ?? 0)
+  if (row.settled_at !== null)
+    events.push({
+      at: row.settled_at,
+      what: 'Settled',
+      detail: `${row.outcome?.replaceAll('_', ' ') ?? 'ended'}${tried === 0 ? '' : `, after ${tried} other ${tried === 1 ? 'attempt' : 'attempts'}`}`,
+    })
+  return [...events, ...moved].sort((a, b) => Date.parse(a.at) - Date.parse(b.at))
+}
+
+interface Hold {
+  at: string
+  held: string
+  rates: unknown
+}
+
+async function findHold({ query }: Database, callId: string): Promise<Hold | null> {
+  const { rows } = await sql<Hold>`
+    select ${isoTime('h.created_at')} as at, trim_scale(h.held_credits)::text as held, h.context -> 'rates' as rates
+    from tollgate.ledger_holds h where h.call_id = ${callId}`.execute(query)
+  return rows[0] ?? null
+}
+
+/** What happened to the charge afterwards: corrections and refunds. */
+async function findMoved({ query }: Database, callId: string): Promise<CallEvent[]> {
+  const { rows } = await sql<CallEvent>`
+    select ${isoTime('c.created_at')} as at, 'Corrected' as what,
+      trim_scale(c.credits_used)::text || ' credits: ' || c.cause as detail
+    from credit_usage_attribution c where c.call_id = ${callId} and c.entry = 'correction'
+    union all
+    select ${isoTime('j.created_at')}, 'Refunded', trim_scale(j.pool_total)::text || ' credits'
+    from tollgate.ledger_journal j where j.call_id = ${callId} and j.kind = 'refund'`.execute(query)
+  return rows
+}
+
+/** A call whose hold was dropped before it left a row. */
+function rowOfHold(report: CallReport): CallRow {
+  const isOpen = 'held_credits' in report
+  return {
+    call_id: report.call_id,
+    request_id: null,
+    status: report.status,
+    outcome: null,
+    model: null,
+    provider: null,
+    endpoint: 'llm_inference',
+    user: { id: report.user_id, name: null },
+    key: null,
+    organization: { id: report.organization_id, name: null },
+    started_at: isOpen ? report.started_at : report.settled_at,
+    settled_at: isOpen ? null : report.settled_at,
+    credits: isOpen ? null : report.credits,
+    held_credits: isOpen ? report.held_credits : '0',
+    provenance: isOpen ? null : report.provenance,
+    input_tokens: null,
+    output_tokens: null,
+  }
+}
+
+function later(at: string, ms: number): string {
+  return new Date(Date.parse(at) + ms).toISOString()
+}
+
+function trimmed(credits: unknown): string {
+  return typeof credits === 'string' ? trimDecimal(creditsToMicro(credits), 6) : '0'
+}
+
+function textOf(value: unknown): string | null {
+  return typeof value === 'string' ? value : null
+}
+
+function countOf(value: unknown): number | null {
+  return typeof value === 'number' && value >= 0 ? value : null
+}
