@@ -222,7 +222,7 @@ export const breakages: readonly Breakage[] = [
     function: 'ledger_recover',
     right: 'p.stopped_at is null and p.dead_at is null)',
     wrong: 'p.stopped_at is null and p.dead_at is null and p.lease_until > v_now)',
-    within: 2_000,
+    within: 6_000,
   },
   {
     name: 'a repeated deduction is charged again',

@@ -98,7 +98,7 @@ const index = fc.nat({ max: 7 })
 const seat = fc.constantFrom('a' as const, 'b' as const)
 const batch = <T>(arbitrary: fc.Arbitrary<T>) => fc.array(arbitrary, { minLength: 1, maxLength: 6, size: 'small' })
 
-const hold: fc.Arbitrary<Plan> = batch(
+const anyCalls = batch(
   fc.record({
     org,
     user,
@@ -122,7 +122,23 @@ const hold: fc.Arbitrary<Plan> = batch(
       fc.record({ nth: index, says: fc.boolean().map((isFalse) => !isFalse) }),
     ),
   }),
-).map((calls) => ({ kind: 'hold', calls }))
+)
+/** Small calls that may wait for the limits they share: one that needs less comes after one that needs more. */
+const crowd = batch(
+  fc.record({
+    ...{ org, user: fc.integer({ min: 0, max: 1 }), input: fc.constant(0n), bytes: fc.constant(0n) },
+    output: fc.constantFrom(1_000_000n, 10_000_000n, 20_000_000n, 30_000_000n),
+    ...{ spare: fc.constant(0n), step: fc.constant(0n), uncertain: fc.constant(0n) },
+    limits: fc.constantFrom(2, 2, 2, 3),
+    key: fc.constant(false),
+    slice: fc.constant('none' as const),
+    waitMs: fc.constantFrom(0, 30_000, 30_000, 30_000, 100_000),
+    ...{ again: fc.constant(null), waiter: fc.constant(null) },
+  }),
+)
+const hold: fc.Arbitrary<Plan> = fc
+  .oneof({ weight: 6, arbitrary: anyCalls }, { weight: 1, arbitrary: crowd })
+  .map((calls) => ({ kind: 'hold', calls }))
 const leave: fc.Arbitrary<Plan> = index.map((nth) => ({ kind: 'leave', nth }))
 const fill: fc.Arbitrary<Plan> = fc
   .tuple(org, amount, amount, fc.constantFrom(1n, 2n, 3n))
