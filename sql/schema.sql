@@ -4669,7 +4669,7 @@ CREATE OR REPLACE FUNCTION tollgate.spender_view(p tollgate.spender_terms)
  RETURNS jsonb
  LANGUAGE sql
  STABLE
-RETURN jsonb_build_object('kind', (p).kind, 'id', (p).id, 'name', (p).name, 'budgets', (p).budgets, 'rpm', (p).requests_per_minute, 'tpm', (p).tokens_per_minute, 'parallel', (p).calls_at_once, 'models', to_jsonb((p).models), 'is_blocked', (p).is_blocked, 'aliases', ((p).settings -> 'aliases'::text), 'tags', ((p).settings -> 'tags'::text), 'soft', ((p).settings -> 'soft_budget'::text));
+RETURN jsonb_build_object('kind', (p).kind, 'id', (p).id, 'name', (p).name, 'budgets', (p).budgets, 'rpm', (p).requests_per_minute, 'tpm', (p).tokens_per_minute, 'parallel', (p).calls_at_once, 'models', to_jsonb((p).models), 'is_blocked', (p).is_blocked, 'aliases', ((p).settings -> 'aliases'::text), 'tags', ((p).settings -> 'tags'::text), 'soft', ((p).settings -> 'soft_budget'::text), 'model_rpm', ((p).settings -> 'model_rpm_limit'::text), 'model_tpm', ((p).settings -> 'model_tpm_limit'::text));
 revoke execute on function tollgate.spender_view(tollgate.spender_terms) from public;
 grant execute on function tollgate.spender_view(tollgate.spender_terms) to tollgate_app;
 

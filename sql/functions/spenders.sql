@@ -5,7 +5,8 @@ create or replace function tollgate.spender_view(p tollgate.spender_terms) retur
   language sql stable
   return jsonb_build_object('kind', p.kind, 'id', p.id, 'name', p.name, 'budgets', p.budgets, 'rpm', p.requests_per_minute,
     'tpm', p.tokens_per_minute, 'parallel', p.calls_at_once, 'models', to_jsonb(p.models), 'is_blocked', p.is_blocked,
-    'aliases', p.settings -> 'aliases', 'tags', p.settings -> 'tags', 'soft', p.settings -> 'soft_budget');
+    'aliases', p.settings -> 'aliases', 'tags', p.settings -> 'tags', 'soft', p.settings -> 'soft_budget',
+    'model_rpm', p.settings -> 'model_rpm_limit', 'model_tpm', p.settings -> 'model_tpm_limit');
 
 -- Those that bind whatever a user does in an organization. Null where there is none: nearly everywhere.
 create or replace function tollgate.spenders_of_user(p_org_id uuid, p_user_id varchar) returns jsonb

@@ -1,6 +1,7 @@
 /** What bounds a caller's calls besides the general limits: the credential's own, and those of `tollgate.rate_limits`. */
 import type { KeyLimits, Plan, RateLimitSettings } from '../config/config.ts'
 import { type Caller, NO_LIMITS } from '../identity/caller.ts'
+import { matchesGroup } from '../identity/restrictions.ts'
 import type { Spender, SpenderKind } from '../identity/spender.ts'
 
 export interface CallerBounds {
@@ -8,6 +9,14 @@ export interface CallerBounds {
   own: KeyLimits
   /** Of the organization, by its plan as well. */
   organization: KeyLimits
+}
+
+/** What is counted together, and up to where. */
+export interface Bound {
+  name: string
+  limits: KeyLimits
+  /** As errors name them: `this key`. */
+  whose: string
 }
 
 export type BoundsOf = (caller: Pick<Caller, 'limits' | 'plan'>) => CallerBounds
@@ -52,4 +61,13 @@ export const WHOSE: Readonly<Record<SpenderKind, string>> = {
   team_member: 'this member of the team',
   organization: 'this organization',
   customer: 'this customer',
+}
+
+/** The rates that a caller has for one model, its key's included. */
+export function boundsOfModel({ spenders }: Pick<Caller, 'spenders'>, modelGroup: string): Bound[] {
+  return spenders.flatMap(({ kind, id, modelRates }) =>
+    modelRates
+      .filter(({ model }) => matchesGroup(model, modelGroup))
+      .map(({ model, limits }) => ({ name: `${kind} ${id}:${model}`, limits, whose: `${WHOSE[kind]} for ${model}` })),
+  )
 }

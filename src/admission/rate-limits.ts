@@ -1,10 +1,10 @@
 /** How often a caller may ask in a minute: management routes by route, calls of models by key, organization and plan. */
-import type { KeyLimits, RateLimitSettings } from '../config/config.ts'
+import type { RateLimitSettings } from '../config/config.ts'
 import { TollgateError } from '../http/errors.ts'
 import type { Limit } from '../http/limit.ts'
 import type { Caller } from '../identity/caller.ts'
 import type { Spender } from '../identity/spender.ts'
-import { boundsOfSpenders, createBoundsOf, WHOSE } from './caller-bounds.ts'
+import { type Bound, boundsOfModel, boundsOfSpenders, createBoundsOf, WHOSE } from './caller-bounds.ts'
 import type { Counted, RateWindows } from './rate-windows.ts'
 
 /** A limit of one kind of request. */
@@ -36,14 +36,10 @@ export interface RateLimits {
   call(caller: Caller): Promise<RateState | null> | null
   /** Counts one call of a customer; null where nothing limits them. @throws {TollgateError} 429. */
   spender(spender: Spender): Promise<RateState | null> | null
-  /** Counts what a call used. */
-  tokens(caller: Caller, tokens: number): void
-}
-
-interface Bound {
-  name: string
-  limits: KeyLimits
-  whose: string
+  /** Counts one call of this model group; null where nothing limits it for the caller. @throws {TollgateError} 429. */
+  ofModel(caller: Caller, modelGroup: string): Promise<unknown> | null
+  /** Counts what a call of this model group used. */
+  tokens(caller: Caller, modelGroup: string, tokens: number): void
 }
 
 /** @param now milliseconds since 1970. */
@@ -105,9 +101,13 @@ export function createRateLimits(settings: RateLimitSettings, windows: RateWindo
       const isBound = limits.requestsPerMinute !== null || limits.tokensPerMinute !== null
       return isBound ? count([{ name: `${kind} ${id}`, limits, whose: WHOSE[kind] }]) : null
     },
-    tokens(caller, tokens) {
+    ofModel(caller, modelGroup) {
+      const bounds = boundsOfModel(caller, modelGroup)
+      return bounds.length === 0 ? null : count(bounds)
+    },
+    tokens(caller, modelGroup, tokens) {
       if (tokens <= 0) return
-      for (const { name, limits } of boundsOf(caller))
+      for (const { name, limits } of [...boundsOf(caller), ...boundsOfModel(caller, modelGroup)])
         if (limits.tokensPerMinute !== null) void windows.note(`tokens ${name}`, tokens)
     },
   }

@@ -43,6 +43,7 @@ export async function admit(
   // Nothing is awaited where the vault has the keys in its cache.
   const way = routed instanceof Promise ? await routed : routed
   const { modelGroup, candidates } = way
+  await deps.admission.rates.ofModel(caller, modelGroup)
   const { callId, callerRequestId } = exchange
   const { serviceType } = endpoint
   const isGone = () => exchange.clientDisconnected

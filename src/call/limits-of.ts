@@ -1,6 +1,6 @@
 /** What bounds a call besides pool and allocation: its key, and the budgets of whoever has some. Each is a row of the one gate. */
 import type { Caller } from '../identity/caller.ts'
-import { matches } from '../identity/restrictions.ts'
+import { matchesGroup } from '../identity/restrictions.ts'
 import type { Spender } from '../identity/spender.ts'
 import { keyLimit } from '../ledger/key-limit.ts'
 import type { Limit } from '../ledger/ledger.ts'
@@ -25,16 +25,13 @@ function limitsOfSpender({ kind, id, budgets, defaultBudget }: Spender, modelGro
     return [...whole, { ...limit, amount: defaultBudget }]
   }
   const others = budgets
-    .filter(({ window, model }) => (window !== null || model !== null) && (model === null || isOf(model, modelGroup)))
+    .filter(
+      ({ window, model }) => (window !== null || model !== null) && (model === null || matchesGroup(model, modelGroup)),
+    )
     .map(({ window, model, amount }): Limit => {
       return { kind: `${kind}_budget`, id: budgetId(id, window, model), window, unit: 'credits', amount }
     })
   return [...whole, ...others]
-}
-
-/** A name or pattern; with or without the provider's prefix, as callers may leave it out. */
-function isOf(model: string, modelGroup: string): boolean {
-  return matches(model, modelGroup) || matches(model, modelGroup.slice(modelGroup.indexOf('/') + 1))
 }
 
 /** As tollgate.spender_used looks for it. */

@@ -49,7 +49,7 @@ export async function settleCall(deps: SettleDependencies, attempt: Attempt, ser
     : priceCallersAccount(deps, attempt, reading, measured)
   const { charge, usage, provenance, asStated } = priced
   learnFrom(deps, attempt, served, priced)
-  deps.admission.rates.tokens(call.caller, usageRecord(usage).total_tokens)
+  deps.admission.rates.tokens(call.caller, call.modelGroup, usageRecord(usage).total_tokens)
   if (!reading.consistent) deps.observe.log.warn({ ...idsOf(call), usage }, "the provider's usage does not add up")
   const booking = await book(deps, attempt, served.outcome, {
     ...priced,
@@ -73,7 +73,8 @@ export async function settleUnknown(
 ): Promise<Bill | null> {
   const unknown = unknownCharge(deps.config.unknownOutcome, attempt)
   if (unknown === null) return null
-  deps.admission.rates.tokens(attempt.call.caller, usageRecord(unknown.usage).total_tokens)
+  const { caller, modelGroup } = attempt.call
+  deps.admission.rates.tokens(caller, modelGroup, usageRecord(unknown.usage).total_tokens)
   const booking = await book(deps, attempt, 'cut_off', {
     ...unknown,
     provenance: 'estimated',

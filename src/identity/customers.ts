@@ -58,6 +58,7 @@ function newcomer(organizationId: string, name: string, defaultBudget: bigint): 
     name,
     budgets: [],
     limits: { requestsPerMinute: null, tokensPerMinute: null, callsAtOnce: null },
+    modelRates: [],
     models: null,
     isBlocked: false,
     aliases: {},

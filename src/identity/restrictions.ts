@@ -80,3 +80,8 @@ export function requireRoute({ routes }: Pick<Caller, 'routes'>, path: string): 
 export function matches(rule: string, model: string): boolean {
   return matchPattern(rule, model) !== null || (rule.endsWith('*') && model === rule.slice(0, -1))
 }
+
+/** The same of a model group, with or without the provider's prefix, as callers may leave it out. */
+export function matchesGroup(rule: string, modelGroup: string): boolean {
+  return matches(rule, modelGroup) || matches(rule, modelGroup.slice(modelGroup.indexOf('/') + 1))
+}

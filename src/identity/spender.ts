@@ -16,6 +16,13 @@ export interface Budget {
   model: string | null
 }
 
+/** How often, and with how many tokens, one model may be called in a minute. */
+export interface ModelRate {
+  /** A name or pattern. */
+  model: string
+  limits: KeyLimits
+}
+
 export interface Spender {
   kind: SpenderKind
   /** Of its rows in ledger_limits. */
@@ -24,6 +31,7 @@ export interface Spender {
   name: string
   budgets: readonly Budget[]
   limits: KeyLimits
+  modelRates: readonly ModelRate[]
   /** Names or patterns; null: all. */
   models: readonly string[] | null
   isBlocked: boolean
@@ -51,7 +59,11 @@ export interface SpenderRow {
   tags: string[] | null
   /** Dollars. */
   soft: string | null
+  model_rpm: Record<string, number> | null
+  model_tpm: Record<string, number> | null
 }
+
+const UNBOUND: KeyLimits = { requestsPerMinute: null, tokensPerMinute: null, callsAtOnce: null }
 
 export const NO_SPENDERS: readonly Spender[] = []
 
@@ -71,6 +83,7 @@ function spenderOf(row: SpenderRow): Spender {
       model,
     })),
     limits: { requestsPerMinute: rpm, tokensPerMinute: tpm, callsAtOnce: parallel },
+    modelRates: modelRatesOf(row),
     models,
     isBlocked: row.is_blocked,
     aliases: aliases ?? {},
@@ -78,4 +91,10 @@ function spenderOf(row: SpenderRow): Spender {
     softBudget: soft === null ? null : parseDecimal(soft, 9),
     defaultBudget: null,
   }
+}
+
+function modelRatesOf({ model_rpm: calls, model_tpm: tokens }: SpenderRow): readonly ModelRate[] {
+  const byModel = (counts: Record<string, number> | null, name: 'requestsPerMinute' | 'tokensPerMinute') =>
+    Object.entries(counts ?? {}).map(([model, count]) => ({ model, limits: { ...UNBOUND, [name]: count } }))
+  return [...byModel(calls, 'requestsPerMinute'), ...byModel(tokens, 'tokensPerMinute')]
 }

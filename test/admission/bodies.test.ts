@@ -39,7 +39,7 @@ async function upload(key: string, bytes: number): Promise<RawConnection> {
 }
 
 const inUse = async () => (await scrape(product.tollgate)).get('tollgate_body_bytes')
-const reaches = (bytes: number) => vi.waitFor(async () => expect(await inUse()).toBe(bytes), { timeout: 5_000 })
+const reaches = (bytes: number) => vi.waitFor(async () => expect(await inUse()).toBe(bytes), { timeout: 20_000 })
 
 test('Without credits a body of 2 MB is refused with 402 before any of it is sent.', async () => {
   const { key } = await keyWith(0)

@@ -20,7 +20,7 @@ test('While forty reports hang, a new caller is identified and served, and the p
   try {
     await lock.query('begin; lock table tollgate.audit_log in access exclusive mode')
     const reports = Array.from({ length: 40 }, () => get(tollgate, MASTER_KEY, '/api/v1/admin/audit-log'))
-    await expect.poll(isHanging, { timeout: 5_000 }).toBe(8)
+    await expect.poll(isHanging, { timeout: 20_000 }).toBe(8)
     const { keys } = await db.seedOrganization({ credits: 100, users: { alice: 50 } })
     const answer = await postChat(tollgate, keys.alice, HELLO, { headers: { 'Idempotency-Key': 'beside-reports' } })
     expect(answer.status).toBe(200)

@@ -302,7 +302,7 @@ describe('holds of a process that is gone', () => {
       [...`${survivor.output().slice(seen)}${other.output()}`.matchAll(/"charged":(\d+),"released":(\d+)/g)]
         .map(([, charged, released]) => [Number(charged), Number(released)] as const)
         .reduce(([charged, released], [c, r]) => [charged + c, released + r], [0, 0])
-    await vi.waitFor(() => expect(closed()).toEqual([30, 0]), { timeout: 5_000, interval: 20 })
+    await vi.waitFor(() => expect(closed()).toEqual([30, 0]), { timeout: 20_000, interval: 20 })
     for (const { id } of organizations)
       expect(await balanceOf(db.pool, id, 'alice')).toMatchObject({ used: '0.750000', held: '0.000000' })
   })

@@ -103,7 +103,7 @@ test('Two calls of an agent with large caps run side by side.', async () => {
     call.leave()
   }
   await vi.waitFor(async () => expect(await balanceOf(db.pool, acme.id, 'alice')).toMatchObject({ held: '0.000000' }), {
-    timeout: 5_000,
+    timeout: 20_000,
     interval: 10,
   })
 })

@@ -51,7 +51,7 @@ export function useDialects(): DialectProduct {
           const booked = (await rowsOf(product.db.pool, orgId)).map(asBooked)
           expect(booked, 'the books').toEqual(endings.map((ending) => bookedAs(dialect, ending)))
         },
-        { timeout: 5_000, interval: 20 },
+        { timeout: 20_000, interval: 20 },
       ),
   }
 }

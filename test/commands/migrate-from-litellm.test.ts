@@ -69,7 +69,7 @@ const theirs = useLitellmDatabase(
     ('blue', 'The blue ones', 'org-acme', '[{"role": "admin", "user_id": "bob"}]', 0.5, 0.25, '{exact,gpt-4o*}', 7);
   insert into "LiteLLM_TeamMembership" (user_id, team_id, spend, budget_id) values ('bob', 'blue', 0.002, 'of-member');
   insert into "LiteLLM_EndUserTable" (user_id, spend, budget_id, blocked) values ('customer-1', 0.004, 'of-customer', false), ('customer-2', 0, null, true);
-  ${key('ann', { user_id: "'ann'", spend: '0.1', max_budget: '0.1061', metadata: `'{"tags": ["batch"], "note": "x"}'`, rpm_limit: '100' })}
+  ${key('ann', { user_id: "'ann'", spend: '0.1', max_budget: '0.1061', metadata: `'{"tags": ["batch"], "note": "x", "model_rpm_limit": {"exact": 50}}'`, rpm_limit: '100' })}
   ${key('windowed', { spend: '0.002', total_spend: '7.25', max_budget: '0.004', budget_duration: "'30d'", budget_reset_at: inHours(1) })}
   ${key('over', { spend: '0.9', max_budget: '0.002', budget_duration: "'1d'", budget_reset_at: inHours(-1) })}
   ${key('chosen', { models: "'{exact}'", spend: '0' })}
@@ -201,6 +201,7 @@ describe('A database of the newest LiteLLM', { timeout: 120_000 }, () => {
         tags: ['batch'],
         metadata: { note: 'x' },
         rpm_limit: 100,
+        model_rpm_limit: { exact: 50 },
       },
     })
     expect(await info('windowed')).toMatchObject({ spend: 0.002, max_budget: 0.004, budget_duration: '30d' })

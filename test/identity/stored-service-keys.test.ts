@@ -40,7 +40,7 @@ async function fund(organization: string, credits: number): Promise<void> {
 
 /** Resolves once the status is what it should be: within a second, and the time of a request. */
 function turns(key: unknown, status: number) {
-  return expect.poll(async () => (await call(key)).status, { timeout: 5_000, interval: 50 }).toBe(status)
+  return expect.poll(async () => (await call(key)).status, { timeout: 20_000, interval: 50 }).toBe(status)
 }
 
 describe('tollgate service-key', () => {

@@ -63,7 +63,7 @@ test('A key is made in the documented shape, calls models, is listed without its
     success: true,
     message: 'API key revoked successfully',
   })
-  await expect.poll(async () => (await call(key)).status, { timeout: 5_000 }).toBe(401)
+  await expect.poll(async () => (await call(key)).status, { timeout: 20_000 }).toBe(401)
   expect((await remove(keys.alice, id)).status).toBe(404)
 })
 
@@ -135,7 +135,7 @@ test('Whoever is signed in chooses the organization they act in; a key, which do
   expect(await session()).toBe(second.id)
   for (const { id } of [first, second, first]) {
     expect(await choose({ organization_id: id })).toEqual([200, { organization_id: id }])
-    await expect.poll(session, { timeout: 5_000 }).toBe(id)
+    await expect.poll(session, { timeout: 20_000 }).toBe(id)
   }
   expect(await choose({ organization_id: other.id })).toMatchObject([403, { error: { code: 'not_a_member' } }])
   expect(await choose({ organization_id: 'acme' })).toMatchObject([422, { error: { param: 'organization_id' } }])

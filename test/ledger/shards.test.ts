@@ -203,7 +203,7 @@ describe('a batch that was rolled back because of others is done again', () => {
 })
 
 async function waitingForLock(count: number): Promise<void> {
-  await expect.poll(async () => (await waiting()).length, { timeout: 5_000, interval: 5 }).toBe(count)
+  await expect.poll(async () => (await waiting()).length, { timeout: 20_000, interval: 5 }).toBe(count)
 }
 
 /** Backends that wait for a row. */
@@ -305,7 +305,7 @@ describe.each(Object.entries(locks))(
       })
       // All of this while the row is locked.
       expect(await Promise.all(done)).toEqual(others.map(() => [20n * credit, true]))
-      await expect.poll(() => used(others), { timeout: 4_000 }).toEqual(others.map(() => '3'))
+      await expect.poll(() => used(others), { timeout: 20_000 }).toEqual(others.map(() => '3'))
       expect(await victimSettles).toEqual({ state: 'pending' })
       expect(await spooledText(spoolDirectory)).toContain(runningOf(victim).callId)
       expect(await used([victim])).toEqual(['0'])

@@ -58,7 +58,7 @@ export function useTranslated(provider: string, model: string, booked: Booked): 
           })
           expect(rows, 'the books').toEqual(Array(calls).fill(asRow(booked)))
         },
-        { timeout: 5_000, interval: 20 },
+        { timeout: 20_000, interval: 20 },
       ),
   }
 }

@@ -49,7 +49,7 @@ export async function expectBooked(pool: pg.Pool, orgId: string, rows: readonly 
       const booked = (await chargesOf(pool, orgId)).map(({ service_type: _, ...row }) => row)
       expect(booked).toEqual(rows)
     },
-    { timeout: 5_000, interval: 20 },
+    { timeout: 20_000, interval: 20 },
   )
 }
 
@@ -75,7 +75,7 @@ export async function expectNothingHeld(pool: pg.Pool): Promise<void> {
       )
       expect(rows, 'what is held when nothing runs').toEqual([{ pools: 0, allocations: 0, limits: 0, open_holds: 0 }])
     },
-    { timeout: 5_000, interval: 20 },
+    { timeout: 20_000, interval: 20 },
   )
 }
 

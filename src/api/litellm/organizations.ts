@@ -58,6 +58,8 @@ const NO_TERMS = {
   budget_limits: [],
   budget_id: null,
   model_max_budget: {},
+  model_rpm_limit: {},
+  model_tpm_limit: {},
   model_spend: {},
   rpm_limit: null,
   tpm_limit: null,

@@ -43,6 +43,8 @@ export const TERMS = {
   rpm_limit: count.nullish(),
   tpm_limit: z.int().min(0).max(Number.MAX_SAFE_INTEGER).nullish(),
   max_parallel_requests: count.nullish(),
+  model_rpm_limit: z.record(modelName, count).nullish(),
+  model_tpm_limit: z.record(modelName, z.int().min(0).max(Number.MAX_SAFE_INTEGER)).nullish(),
 }
 
 export const LISTS = {
@@ -54,15 +56,7 @@ export const LISTS = {
 
 /** Protections that are not enforced here: whoever asks for one is told, and not left to believe in it. */
 const UNENFORCED = [
-  ...[
-    'guardrails',
-    'permissions',
-    'enforced_params',
-    'allowed_cache_controls',
-    'model_rpm_limit',
-    'model_tpm_limit',
-    'policies',
-  ],
+  ...['guardrails', 'permissions', 'enforced_params', 'allowed_cache_controls', 'policies'],
   ...[
     'allowed_vector_store_indexes',
     'object_permission',
@@ -113,7 +107,7 @@ type Asked = { [Name in keyof SettingsChange]?: SettingsChange[Name] }
 /** Of a body, what is kept. What it does not name is undefined. */
 export function settingsIn(body: Asked): SettingsChange {
   const { max_budget, budget_duration, budget_limits, model_max_budget, soft_budget, rpm_limit, tpm_limit } = body
-  const { max_parallel_requests, models, aliases, metadata, more } = body
+  const { max_parallel_requests, model_rpm_limit, model_tpm_limit, models, aliases, metadata, more } = body
   const inMetadata = metadata?.tags
   const tags =
     body.tags === undefined &&
@@ -123,7 +117,7 @@ export function settingsIn(body: Asked): SettingsChange {
       : body.tags
   return {
     ...{ max_budget, budget_duration, budget_limits, model_max_budget, soft_budget, rpm_limit, tpm_limit },
-    ...{ max_parallel_requests, models, aliases, metadata, tags, more },
+    ...{ max_parallel_requests, model_rpm_limit, model_tpm_limit, models, aliases, metadata, tags, more },
   }
 }
 
@@ -146,6 +140,8 @@ export const shownTerms = z.object({
   rpm_limit: z.int().nullable(),
   tpm_limit: z.int().nullable(),
   max_parallel_requests: z.int().nullable(),
+  model_rpm_limit: z.record(z.string(), z.int()),
+  model_tpm_limit: z.record(z.string(), z.int()),
   models: z.array(z.string()),
   tags: z.array(z.string()),
   metadata: z.record(z.string(), z.unknown()),
@@ -186,6 +182,8 @@ export function termsView({
     rpm_limit: settings.rpm_limit ?? null,
     tpm_limit: settings.tpm_limit ?? null,
     max_parallel_requests: settings.max_parallel_requests ?? null,
+    model_rpm_limit: settings.model_rpm_limit ?? {},
+    model_tpm_limit: settings.model_tpm_limit ?? {},
     models: settings.models ?? [],
     tags: settings.tags ?? [],
     metadata: settings.metadata ?? {},

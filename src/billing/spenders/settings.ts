@@ -16,6 +16,9 @@ export interface Settings {
   rpm_limit?: number
   tpm_limit?: number
   max_parallel_requests?: number
+  /** By model or pattern, in a minute. */
+  model_rpm_limit?: Record<string, number>
+  model_tpm_limit?: Record<string, number>
   models?: string[]
   aliases?: Record<string, string>
   tags?: string[]

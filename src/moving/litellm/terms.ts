@@ -14,7 +14,9 @@ export interface At {
 
 const COUNT_MAX = 2_147_483_647
 /** Of an organization's, a team's or a user's page there, or with secrets of loggers. */
-const NOT_METADATA = new Set(['tags', 'logging', 'callback_settings', 'model_max_budget', 'soft_budget'])
+const NOT_METADATA = new Set([
+  ...['tags', 'logging', 'callback_settings', 'model_max_budget', 'soft_budget', 'model_rpm_limit', 'model_tpm_limit'],
+])
 
 export function settingsOf(row: SourceRow, at: At): Settings {
   const metadata = membersIn(row, 'metadata')
@@ -33,6 +35,8 @@ export function settingsOf(row: SourceRow, at: At): Settings {
     rpm_limit: countOf(row, 'rpm_limit', COUNT_MAX),
     tpm_limit: countOf(row, 'tpm_limit', Number.MAX_SAFE_INTEGER),
     max_parallel_requests: countOf(row, 'max_parallel_requests', COUNT_MAX),
+    model_rpm_limit: countsByModel(row, 'model_rpm_limit', COUNT_MAX),
+    model_tpm_limit: countsByModel(row, 'model_tpm_limit', Number.MAX_SAFE_INTEGER),
     models: textsIn(row, 'models'),
     aliases: Object.fromEntries(aliases),
     tags: textsIn(metadata, 'tags'),
@@ -69,10 +73,22 @@ function durationOf(row: SourceRow | Members, name: string, at: At): string | un
   return undefined
 }
 
-function countOf(row: SourceRow, name: string, most: number): number | undefined {
+function countOf(row: SourceRow | Members, name: string, most: number): number | undefined {
   const value = numberIn(row, name)
   // What is larger than what can be counted bounds nothing.
   return value === null || value > most ? undefined : Math.max(0, Math.floor(value))
+}
+
+/** In a column, or as LiteLLM keeps those of keys in their metadata. */
+function countsByModel(row: SourceRow, name: string, most: number): Record<string, number> {
+  const own = membersIn(row, name)
+  const stated = Object.keys(own).length > 0 ? own : membersIn(membersIn(row, 'metadata'), name)
+  return Object.fromEntries(
+    Object.keys(stated).flatMap((model) => {
+      const count = countOf(stated, model, most)
+      return count === undefined ? [] : [[model, count] as const]
+    }),
+  )
 }
 
 function windowsOf(row: SourceRow, at: At): Settings['budget_limits'] {

@@ -8,8 +8,6 @@ const RESTRICTIONS = [
   'policies',
   'object_permission_id',
   'project_id',
-  'model_rpm_limit',
-  'model_tpm_limit',
   'tag_rpm_limit',
   'mcp_rpm_limit',
   'enforced_params',

@@ -36,7 +36,7 @@ test('Each call is a row with its key, team, user, customer, tags and tokens, an
       await postChat(product.tollgate, key, { ...CALL, user: 'cust' })
       expect(await look('/customer/info?end_user_id=cust')).not.toMatchObject({ spend: 0 })
     },
-    { timeout: 5_000, interval: 100 },
+    { timeout: 20_000, interval: 100 },
   )
   for (let n = 0; n < 3; n += 1)
     await postChat(product.tollgate, key, { ...CALL, user: 'cust' }, { headers: { 'x-litellm-tags': 'a,b' } })

@@ -28,7 +28,7 @@ const post = async (path: string, body: unknown, key?: string) => {
   return answer.value
 }
 const look = async (path: string) => (await manage(product.tollgate, `GET ${path}`)).value
-const soon = (check: () => Promise<unknown>) => vi.waitFor(check, { timeout: 3_000, interval: 50 })
+const soon = (check: () => Promise<unknown>) => vi.waitFor(check, { timeout: 20_000, interval: 50 })
 
 describe('A team', () => {
   test('A team spends one budget with all its keys, and each member one within it.', async () => {

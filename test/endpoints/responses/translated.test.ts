@@ -38,7 +38,7 @@ function expectBooked(orgId: string, charges: readonly string[]) {
         charges.map((charge) => ['answered', charge]),
       )
     },
-    { timeout: 5_000, interval: 20 },
+    { timeout: 20_000, interval: 20 },
   )
 }
 
