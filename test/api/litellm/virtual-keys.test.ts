@@ -197,7 +197,9 @@ test('A key may call one model as often in a minute, and with as many tokens, as
     for (const model of models) seen.push((await call(of, { ...CALL, model })).status)
     return seen
   }
-  expect(await statuses(key, 'exact', 'gpt-4o-mini', 'exact', 'exact', 'gpt-4o-mini')).toEqual([200, 200, 200, 429, 429])
+  expect(await statuses(key, 'exact', 'gpt-4o-mini', 'exact', 'exact', 'gpt-4o-mini')).toEqual([
+    200, 200, 200, 429, 429,
+  ])
   // The first call takes more than the token.
   expect(await statuses(ofTokens, 'gpt-4o-mini', 'gpt-4o-mini', 'exact')).toEqual([200, 429, 200])
   const refused = await call(key, { ...CALL, model: 'exact' })

@@ -139,7 +139,14 @@ describe('a call in full', () => {
         { what: 'Output, thoughts included', quantity: 20, rate: '0.6', cost: '0.000012' },
         { what: 'Markup 50 %, power level', quantity: null, rate: null, cost: '0.000012' },
       ],
-      attempts: [{ provider: 'openai', deployment: expect.stringMatching(/^gpt-4o-mini-scripted/), status: 'answered', error: null }],
+      attempts: [
+        {
+          provider: 'openai',
+          deployment: expect.stringMatching(/^gpt-4o-mini-scripted/),
+          status: 'answered',
+          error: null,
+        },
+      ],
     })
     expect(body.timeline.map(({ what }: { what: string }) => what)).toEqual(['Request', 'Hold', 'Settled'])
   })
