@@ -26,7 +26,9 @@ const DAY_MS = 86_400_000
 const PACE_DAYS = 7
 const FAR_DAYS = 366n
 
-export async function home(database: Database, payer: Payer, now: Date): Promise<Home> {
+/** Of the user in the organization, whatever the credential. */
+export async function home(database: Database, { organizationId, userId }: Payer, now: Date): Promise<Home> {
+  const payer = { organizationId, userId }
   const today = dayAfter(now, 0)
   const spentSince = async (from: string) => {
     const { credits } = await usageTotal(database, { ...payer, from, until: dayAfter(now, 1) })

@@ -1,5 +1,6 @@
 /** Lists of calls, one call in full, and what one sees first: every figure is that of the books, and nobody sees another organization's. */
 import { describe, expect, test, vi } from 'vitest'
+import { newApiKey } from '../../../src/identity/api-key.ts'
 import { openCall } from '../../support/open-call.ts'
 import { useProduct } from '../../support/product.ts'
 import { MASTER_KEY, modelOn, postChat } from '../../support/tollgate.ts'
@@ -168,7 +169,13 @@ test('What one sees first is what the books say: what there is, what was spent, 
   const org = await seed()
   product.upstream.respond(chatAnswer({ usage: { prompt_tokens: 10, completion_tokens: 10_000 } }))
   await call(org.keys.alice)
-  const { body } = await get('/api/v1/home', org.keys.alice)
+  // By another key of the same user: what is shown is the user's.
+  const { key: another, hash, preview } = newApiKey()
+  await product.db.pool.query(
+    'insert into tollgate.api_keys (key_hash, preview, org_id, user_id) values ($1, $2, $3, $4)',
+    [hash, preview, org.id, 'alice'],
+  )
+  const { body } = await get('/api/v1/home', another)
   // 10 x 0.15 and 10 000 x 0.6 dollars a million, and half as much again: 9.00225 credits of 50, so 31 days of the same week.
   expect(body).toMatchObject({
     available: '40.99775',
