@@ -8,6 +8,16 @@ COPY package.json package-lock.json .npmrc ./
 # Optional packages are the embedded PostgreSQL's binaries, 60 MB. No script of a package is needed, so none runs.
 RUN npm ci --omit=dev --omit=optional --ignore-scripts --no-progress
 
+# The app that opens at /. Its tools stay in this stage.
+FROM node:24.21.0-bookworm-slim@sha256:0e0ff40c39bc087845bfb27465a0df4ea419520094bc35842ff83dd8cbe6f9b6 AS app
+WORKDIR /app
+COPY package.json package-lock.json .npmrc tsconfig.json ./
+RUN npm ci --ignore-scripts --no-progress
+COPY web ./web
+COPY src/metering ./src/metering
+COPY providers/decimal.ts ./providers/decimal.ts
+RUN npm run build:web
+
 FROM node:24.21.0-bookworm-slim@sha256:0e0ff40c39bc087845bfb27465a0df4ea419520094bc35842ff83dd8cbe6f9b6
 ENV NODE_ENV=production \
     TOLLGATE_HOST=0.0.0.0 \
@@ -20,6 +30,7 @@ COPY bin ./bin
 COPY sql ./sql
 COPY providers ./providers
 COPY src ./src
+COPY --from=app /app/web/dist ./web/dist
 # A number: orchestrators that forbid root can't look a name up. A new volume takes over the owner of this folder.
 RUN mkdir -m 0700 data && chown 10001:10001 data
 USER 10001:10001
