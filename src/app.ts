@@ -13,6 +13,8 @@ import { createAuthSurface } from './api/auth/surface.ts'
 import { createByokSurface } from './api/byok/surface.ts'
 import { createCallerLimit } from './api/caller-limit.ts'
 import { createDocsSurface } from './api/docs/surface.ts'
+import { mountEvents } from './api/events/mount-events.ts'
+import { createKeySurface } from './api/keys/surface.ts'
 import { createLitellmSurface } from './api/litellm/surface.ts'
 import { createLlmSurface } from './api/llm/surface.ts'
 import { describeApi, type OpenApiDocument } from './api/openapi.ts'
@@ -57,6 +59,7 @@ import type { Log } from './observe/log.ts'
 import type { Metrics } from './observe/metrics.ts'
 import type { MetricsAccess } from './observe/metrics-access.ts'
 import { createRefusalLog } from './observe/refusal-log.ts'
+import { createChanges } from './reports/changes.ts'
 import type { Router } from './routing/route.ts'
 import { createTestKey } from './vault/test-provider-key.ts'
 import type { Vault } from './vault/vault.ts'
@@ -148,6 +151,8 @@ export function createApp(deps: AppDependencies): OpenAPIHono<AppEnv> {
   const monotonic = () => deps.calls.clock.monotonic()
   const bounds = { mistakes: createMistakenRequests(monotonic), documents: createDocumentBytes(monotonic) }
   for (const surface of surfaces) mountSurface(app, surface, { ...deps, ...bounds })
+  const later = (milliseconds: number, run: () => void) => void setTimeout(run, milliseconds).unref()
+  mountEvents(app, 'Usage', { ...deps, changes: createChanges({ database: deps.reports, later }) })
   const groups = [{ name: 'Chat completions', description: 'Calls of models, charged.' }, ...surfaces]
   const credentials = { cookie: deps.config.sessions.cookie, keyHeader: deps.config.keyHeader }
 
@@ -189,6 +194,7 @@ function createSurfaces(deps: AppDependencies, document: () => OpenApiDocument):
     }),
     createAdminSurface({ ...deps, testKey, testLimit: limit('platform key tests', ADMIN_TESTS, 'tests') }),
     createAccountSurface(deps),
+    createKeySurface(deps),
     createAuthSurface(deps),
     createOperationsSurface(deps),
     createDocsSurface(deps.version, document),

@@ -82,6 +82,8 @@ async function generate(stage: Stage, stripe: ScriptedStripe, python: string, op
   const rest = ['--continue-on-failure', '--generation-database', 'none', '--warnings', 'off', '--no-color']
   await writeFile(join(folder, 'schemathesis.toml'), SETTINGS)
   const args = ['-m', 'schemathesis.cli', 'run', `${stage.tollgate.url}/openapi.json`, '--checks', CHECKS.join(',')]
+  // A stream without an end: schemathesis waits for the whole of an answer.
+  args.push('--exclude-path', '/api/v1/events')
   const env = { SCHEMATHESIS_HOOKS: HOOKS, TOLLGATE_CONTRACT: JSON.stringify({ ...seeded, seed }), PYTHONHASHSEED: '0' }
   try {
     const output = await runProgram(python, [...args, ...limits, ...generation, ...rest], { env, cwd: folder })

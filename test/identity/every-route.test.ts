@@ -54,6 +54,7 @@ const TABLE = {
     'PUT /api/v1/account/default-organization',
     'GET /auth/session',
     'GET /api/v1/me',
+    'GET /api/v1/events',
     'POST /auth/logout',
   ],
   'allocations:change': [
@@ -244,6 +245,10 @@ const TABLE = {
     'GET /api/v1/account/uc-api-keys',
     'GET /api/v1/account/uc-api-keys/{key_id}',
     'DELETE /api/v1/account/uc-api-keys/{key_id}',
+    'GET /api/v1/keys',
+    'POST /api/v1/keys',
+    'POST /api/v1/keys/{key_id}/rotate',
+    'DELETE /api/v1/keys/{key_id}',
   ],
   'llm:inference': [
     'POST /v1/runs',
@@ -365,7 +370,10 @@ async function send(
     headers: { 'content-type': 'application/json', ...headers },
     ...(method === 'GET' || method === 'DELETE' ? {} : { body }),
   })
-  const text = await answer.text()
+  // A stream of events has no end.
+  const isEndless = answer.headers.get('content-type')?.startsWith('text/event-stream') ?? false
+  const text = isEndless ? '' : await answer.text()
+  if (isEndless) await answer.body?.cancel()
   const isError = answer.status >= 400 && text.startsWith('{')
   const { error } = (isError ? JSON.parse(text) : {}) as { error?: { code?: string; details?: { reason: string }[] } }
   // Google's envelope has a number there, and our code in its details.

@@ -10,15 +10,35 @@ export const EVENTS = '/api/v1/events'
 const TOPICS = ['calls', 'credits', 'keys', 'limits', 'organization', 'providers', 'configuration'] as const
 export type Topic = (typeof TOPICS)[number]
 
-/** @returns what ends it. */
+/**
+ * A window that nobody looks at does not listen: browsers open six connections to a server, whatever the number of windows.
+ * @returns what ends it.
+ */
 export function listen(queries: QueryClient, address: string): () => void {
-  const source = new EventSource(address)
+  let source: EventSource | null = null
   let wasOpen = false
   const again = (topic: Topic) => void queries.invalidateQueries({ queryKey: [topic] })
-  for (const topic of TOPICS) source.addEventListener(topic, () => again(topic))
-  source.addEventListener('open', () => {
-    if (wasOpen) for (const topic of TOPICS) again(topic)
-    wasOpen = true
-  })
-  return () => source.close()
+  const everything = () => TOPICS.forEach(again)
+  const open = () => {
+    source = new EventSource(address)
+    for (const topic of TOPICS) source.addEventListener(topic, () => again(topic))
+    source.addEventListener('open', () => {
+      if (wasOpen) everything()
+      wasOpen = true
+    })
+  }
+  const close = () => {
+    source?.close()
+    source = null
+  }
+  const look = () => {
+    if (document.hidden) close()
+    else if (source === null) open()
+  }
+  look()
+  document.addEventListener('visibilitychange', look)
+  return () => {
+    document.removeEventListener('visibilitychange', look)
+    close()
+  }
 }

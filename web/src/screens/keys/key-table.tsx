@@ -24,7 +24,7 @@ export function KeyTable({ keys, rotate, revoke }: Props) {
         { label: 'State', cell: ({ state }) => <StateBadge state={state} /> },
         { label: 'Spent', cell: (key) => <Spent of={key} /> },
         { label: 'Allowed', cell: (key) => <Allowed of={key} /> },
-        { label: 'Last used', cell: ({ last_used_at: at }) => <When at={at} /> },
+        { label: 'Last used', cell: ({ last_used_on: day }) => <LastUsed on={day} /> },
         { label: 'Expires', cell: ({ expires_at: at }) => <When at={at} /> },
         {
           label: 'Actions',
@@ -54,6 +54,12 @@ export function KeyTable({ keys, rotate, revoke }: Props) {
       ]}
     />
   )
+}
+
+/** The books know the day. */
+function LastUsed({ on }: { on: string | null }) {
+  if (on === null) return <span>never</span>
+  return <span className="number">{on === new Date().toISOString().slice(0, 10) ? 'today' : on}</span>
 }
 
 function NameOf({ of: { name, preview } }: { of: ApiKey }) {
