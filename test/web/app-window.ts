@@ -69,7 +69,7 @@ export function watch(page: Page, origin: string): AppWindow {
   })
   page.on('response', (response) => {
     const { pathname } = new URL(response.url())
-    if (response.status() >= 400 && pathname !== '/api/v1/events') complaints.push(`${response.status()} ${pathname}`)
+    if (response.status() >= 400) complaints.push(`${response.status()} ${pathname}`)
   })
   return {
     page,

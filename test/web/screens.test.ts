@@ -1,14 +1,25 @@
 /** Every screen, by role, in a real browser: it opens without a complaint, axe finds nothing on it, and its figures are those of the books. */
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
 import type { Browser } from 'puppeteer-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { makeSignInLink } from '../../src/identity/session/sign-in-links.ts'
 import { browserInstalled, startBrowser } from '../support/browser.ts'
 import { buildApp } from '../support/built-app.ts'
 import { useProduct } from '../support/product.ts'
 import { postChat } from '../support/tollgate.ts'
 import { chatAnswer } from '../support/upstream-answers.ts'
-import { type AppWindow, LOOKS, openWindow } from './app-window.ts'
+import { type AppWindow, LOOKS, openWindow, watch } from './app-window.ts'
 
-const SCREENS = ['/app/usage', '/app/usage?by=model&compare=true&scope=organization', '/app/models', '/app/own-keys']
+const SCREENS = [
+  '/',
+  '/app/keys',
+  '/app/calls',
+  '/app/usage',
+  '/app/usage?by=model&compare=true&scope=organization',
+  '/app/models',
+  '/app/own-keys',
+]
 
 const product = useProduct()
 await buildApp()
@@ -22,6 +33,7 @@ describe.skipIf(!browserInstalled())('the app in a browser', () => {
   beforeAll(async () => {
     acme = await product.db.seedOrganization({ name: 'acme', credits: 1_000, users: { alice: 500, bob: 100 } })
     await product.db.seedOrganization({ name: 'other', credits: 1_000, users: { mallory: 500 } })
+    await product.db.seedOrganization({ name: 'new', credits: 1_000, users: { carol: 500 } })
     // In dollars, half on top: 0.00078795, 0.003375 and 0.000001125.
     await call('alice', 'gpt-4o-mini', 1_234, 567)
     await call('alice', 'gpt-4o', 100, 200)
@@ -97,12 +109,70 @@ describe.skipIf(!browserInstalled())('the app in a browser', () => {
     }
   })
 
+  test('A call in full says what it was charged, line by line, as its row in the books.', async () => {
+    const { rows } = await product.db.pool.query<{ call_id: string }>(
+      `select call_id from credit_usage_attribution where service_name = 'gpt-4o'`,
+    )
+    const window = windowOf('owner')
+    await window.open(`/app/calls/${rows[0]?.call_id}`)
+    expect(await window.page.$eval('[data-charge]', ({ textContent }) => textContent)).toBe('Charged $0.003375')
+    const cells = await window.page.$$eval('table[aria-label="Price, line by line"] td', (all) =>
+      all.map(({ textContent }) => textContent),
+    )
+    // 100 at $2.50 and 200 at $10 a million.
+    expect(cells).toEqual(expect.arrayContaining(['100', '$2.50', '$0.00025', '200', '$10.00', '$0.002']))
+    for (const look of LOOKS) {
+      await window.look(look)
+      expect([look.name, await window.problems()]).toEqual([look.name, []])
+    }
+    await window.look(LOOKS[0])
+    await window.open('/app/calls')
+    await window.page.type('input[placeholder="whole, or its beginning"]', rows[0]?.call_id.slice(0, 36) ?? '')
+    await window.page.waitForFunction("document.querySelectorAll('table[aria-label=Calls] tbody tr').length === 1")
+    expect(await window.text()).toContain('$0.003375')
+  })
+
+  test('A call of somebody else is said not to exist, whoever has its address.', async () => {
+    const { rows } = await product.db.pool.query<{ call_id: string }>(
+      `select call_id from credit_usage_attribution where service_name = 'gpt-4o'`,
+    )
+    const window = windowOf('stranger')
+    await window.open(`/app/calls/${rows[0]?.call_id}`)
+    await window.page.waitForSelector('[role=alert]')
+    expect(await window.text()).toContain('There is no such call among those you may see')
+  })
+
+  test('A first run: the link, a key, the curl command, and the call with its price, without a reload.', async () => {
+    const page = await (await browser.createBrowserContext()).newPage()
+    const window = watch(page, product.tollgate.url)
+    const token = await makeSignInLink(product.db.database, 'carol')
+    await window.open(`/auth/link?token=${token}`)
+    expect(await window.text()).toContain('No calls yet')
+    await page.evaluate('window.isTheSame = true')
+    await page.click('::-p-aria([name="Make a key"])')
+    await page.waitForSelector('input[placeholder="such as billing-service"]')
+    await page.type('input[placeholder="such as billing-service"]', 'first')
+    await page.keyboard.press('Enter')
+    await page.waitForSelector('[data-snippet="the key"]')
+    await page.click('::-p-text(Show a first call with it)')
+    const sample = 'pre[data-snippet="the sample for curl"]'
+    await page.waitForSelector(sample)
+    const command = (await page.$eval(sample, ({ textContent }) => textContent)) ?? ''
+    expect(command).toMatch(/Bearer sk-[\w-]{32}"/)
+    product.upstream.respond(chatAnswer({ usage: { prompt_tokens: 10, completion_tokens: 20, total_tokens: 30 } }))
+    await promisify(execFile)('sh', ['-c', `${command} -sf`])
+    await page.waitForSelector('table[aria-label=Calls] td[data-label=Charged] ::-p-text($0.00)')
+    expect(await page.$eval('td[data-label=Charged]', ({ textContent }) => textContent)).toBe('$0.00002025')
+    expect(await page.evaluate('window.isTheSame')).toBe(true)
+    expect(window.complaints).toEqual([])
+  })
+
   test('The first view travels in less than 200 kB.', async () => {
     const { page, open } = await openWindow(browser, product.tollgate, product.db, { userId: 'alice' })
     const client = await page.createCDPSession()
     await client.send('Network.enable')
     let bytes = 0
-    client.on('Network.loadingFinished', ({ encodedDataLength }) => {
+    client.on('Network.dataReceived', ({ encodedDataLength }) => {
       bytes += encodedDataLength
     })
     await open('/')
@@ -144,7 +214,7 @@ describe.skipIf(!browserInstalled())('the app in a browser', () => {
     const { rows } = await product.db.pool.query('select provider, enabled from user_provider_keys')
     expect(rows).toEqual([{ provider: 'openai', enabled: false }])
     await page.click('::-p-aria([name="Delete the key for openai"])')
-    await page.click('::-p-aria([name="Delete the key"][role="button"])')
+    await (await page.waitForSelector('::-p-aria([name="Delete the key"][role="button"])'))?.click()
     await page.waitForSelector('::-p-text(No provider key is stored)')
     expect((await product.db.pool.query('select from user_provider_keys')).rowCount).toBe(0)
   })

@@ -11,6 +11,8 @@ try {
   if (!existsSync(`${root}/node_modules/vite`)) console.log('The dashboard is not built: Vite is not installed.')
   else {
     process.chdir(root)
+    // Whatever it is at installation: React has another build for development.
+    process.env.NODE_ENV = 'production'
     const { build } = await import('vite')
     await build({ configFile: `${dirname(import.meta.dirname)}/vite.config.ts`, logLevel: 'warn' })
   }

@@ -1,5 +1,5 @@
 /** A first call, ready to paste: with a key that was just made, or with a place for one. */
-import { Button, Group, Select, Tabs, Text } from '@mantine/core'
+import { Button, Group, NativeSelect, Tabs, Text } from '@mantine/core'
 import { IconPlus } from '@tabler/icons-react'
 import { Link } from '@tanstack/react-router'
 import { useState } from 'react'
@@ -26,15 +26,13 @@ export function FirstSteps({ models }: { models: readonly string[] }) {
       aside={
         <Group gap="xs">
           {models.length > 1 && (
-            <Select
+            <NativeSelect
               size="xs"
               w={190}
               aria-label="Model of the samples"
-              data={models}
+              data={[...models]}
               value={model}
-              onChange={choose}
-              searchable
-              allowDeselect={false}
+              onChange={({ currentTarget }) => choose(currentTarget.value)}
             />
           )}
           {key === null && (
