@@ -4,13 +4,14 @@ import react from '@vitejs/plugin-react'
 import { defineConfig } from 'vite'
 import { compressed } from './build/compressed.ts'
 import { themeCss } from './build/theme-css.ts'
+import { usedCss } from './build/used-css.ts'
 
 /** Paths of the product itself, while Vite serves the app. */
 const API = ['/v1', '/api', '/auth', '/key', '/openapi.json', '/docs', '/health', '/favicon.ico']
 
 export default defineConfig({
   root: fileURLToPath(new URL('.', import.meta.url)),
-  plugins: [react(), themeCss(), compressed()],
+  plugins: [react(), themeCss(), usedCss(), compressed()],
   build: {
     outDir: 'dist',
     emptyOutDir: true,

@@ -192,7 +192,7 @@ describe.skipIf(!browserInstalled())('signing in with a browser', () => {
     ).not.toContain('sk-')
     await window.look(LOOKS[0])
     await page.click('.frame-side [aria-haspopup=menu]')
-    await page.click('::-p-text(Sign out)')
+    await (await page.waitForSelector('::-p-text(Sign out)'))?.click()
     await page.waitForSelector('::-p-text(Sign in with the master key)')
     expect(window.complaints).toEqual(['401 /api/v1/me', '401 /auth/master-key'])
   })

@@ -1,13 +1,16 @@
 /** The frame of every screen: the menu, who is signed in, and the stream of what changes. */
-import { Burger, Drawer } from '@mantine/core'
+import { Burger } from '@mantine/core'
 import { useDisclosure } from '@mantine/hooks'
 import { useQueryClient } from '@tanstack/react-query'
 import { Outlet } from '@tanstack/react-router'
-import { useEffect } from 'react'
+import { lazy, Suspense, useEffect } from 'react'
 import { EVENTS, listen } from '../api/live.ts'
 import { AccountMenu } from './account-menu.tsx'
 import { Brand } from './brand.tsx'
 import { MenuList } from './menu-list.tsx'
+
+// Narrow windows open it, and most are not narrow.
+const MenuDrawer = lazy(() => import('./menu-drawer.tsx').then((module) => ({ default: module.MenuDrawer })))
 
 export function Shell() {
   const queries = useQueryClient()
@@ -23,15 +26,11 @@ export function Shell() {
         <Brand />
         <AccountMenu isSmall />
       </nav>
-      <Drawer
-        opened={isOpen}
-        onClose={menu.close}
-        size="17rem"
-        title={<Brand />}
-        closeButtonProps={{ 'aria-label': 'Close the menu' }}
-      >
-        <MenuList done={menu.close} />
-      </Drawer>
+      {isOpen && (
+        <Suspense>
+          <MenuDrawer close={menu.close} />
+        </Suspense>
+      )}
       <nav className="frame-side" aria-label="Screens">
         <Brand />
         <MenuList />
