@@ -44,13 +44,14 @@ describe('keys of one’s own', () => {
     })
     expect([status, made.key]).toEqual([201, expect.stringMatching(/^sk-[\w-]{32}$/)])
     expect((await call(made.key)).headers.get('x-cost-incurred')).toBe('3.000000')
-    expect((await call(made.key)).status).toBe(429)
+    const second = await call(made.key)
+    expect([second.status, second.body]).toEqual([422, expect.stringContaining('udget')])
     const [shown] = await list(acme.keys.bob)
     expect(shown).toEqual({
       ...{ id: made.id, name: 'small', preview: `sk-...${made.key.slice(-4)}`, state: 'active' },
       ...{ created_at: expect.any(String), expires_at: expect.any(String), models: ['exact'] },
       last_used_on: new Date().toISOString().slice(0, 10),
-      budget: { limit: '4.000000', used: '3.000000', period: '30d', resets_at: expect.any(String) },
+      budget: { limit: '4', used: '3.000000', period: '30d', resets_at: expect.any(String) },
       ...{ requests_per_minute: 60, tokens_per_minute: null, spent: '3' },
     })
     const { rows } = await product.db.pool.query(
