@@ -28,7 +28,7 @@ export function CallFilters({ search, change }: Props) {
     <Group gap="sm" align="flex-end">
       <TextInput
         label="Call or request id"
-        placeholder="whole, or its beginning"
+        placeholder="8 digits of a call’s, or a whole one"
         leftSection={<IconSearch size={16} aria-hidden />}
         value={typed}
         onChange={({ currentTarget }) => {

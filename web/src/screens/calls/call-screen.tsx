@@ -56,7 +56,7 @@ function CallParts({ call }: { call: Call }) {
         </Card>
       </div>
       {call.attempts.length > 0 && (
-        <Card title="Attempts" note="Each try at a provider, the first one first.">
+        <Card title="Attempt" note="The one that was billed. The timeline says how many came before it.">
           <AttemptTable attempts={call.attempts} />
         </Card>
       )}

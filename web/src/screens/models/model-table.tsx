@@ -12,14 +12,17 @@ export function ModelTable({ models, action }: { models: readonly Model[]; actio
       keyOf={({ id }) => id}
       columns={[
         { label: 'Model', cell: ({ id }) => <span className="mono">{id}</span> },
-        { label: 'Provider', cell: ({ provider }) => provider },
-        { label: 'Input, a million', end: true, cell: ({ pricing }) => <Amount dollars={pricing?.input} /> },
-        { label: 'Output, a million', end: true, cell: ({ pricing }) => <Amount dollars={pricing?.output} /> },
+        {
+          label: 'Provider',
+          cell: ({ provider, paysOwnKey }) => (paysOwnKey ? `${provider}, on your own key` : provider),
+        },
+        { label: 'Input, a million', end: true, cell: ({ input }) => <Amount dollars={input} /> },
+        { label: 'Output, a million', end: true, cell: ({ output }) => <Amount dollars={output} /> },
         {
           label: 'Context',
           end: true,
-          cell: ({ context_length: length }) => (
-            <span className="number">{length === null ? '–' : `${showCount(length)} tokens`}</span>
+          cell: ({ context }) => (
+            <span className="number">{context === null ? '–' : `${showCount(context)} tokens`}</span>
           ),
         },
         { label: 'Try', end: true, cell: action },

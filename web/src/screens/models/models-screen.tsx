@@ -21,7 +21,7 @@ export function ModelsScreen() {
   return (
     <Page
       title="Models"
-      description="What you can call, at what it costs you: markup and power level are in the prices."
+      description="What you can call, at what it costs you: the markup is in the prices, at the power level balanced."
     >
       <Loaded query={models} height={24}>
         {({ data }) =>

@@ -8,7 +8,7 @@ import { GroupName } from './group-name.tsx'
 import type { GroupBy } from './usage-search.ts'
 
 /** Days have no counterpart of the same name in the period before: only the total is compared. */
-const COMPARED: readonly GroupBy[] = ['model', 'key', 'user', 'run']
+const COMPARED: readonly GroupBy[] = ['model', 'key', 'user']
 
 export function UsageTable({ by, usage, earlier }: { by: GroupBy; usage: Usage; earlier: Usage | undefined }) {
   const before = new Map(earlier?.data.map((one) => [one.group[by], nanoOfCredits(one.credits)]))
