@@ -78,6 +78,8 @@ test('Every route that is described responds, and asks for a credential exactly 
     const name = nameOf(operation)
     const stranger = await product.send(operation.method, path, undefined, null)
     expect(stranger.status === 401, name).toBe(operation.security !== undefined)
+    // A stream of events has no end; test/web/keys-and-events.test.ts reads it.
+    if (operation.path === '/api/v1/events') continue
     const known = await product.send(operation.method, path)
     expect(known.status, name).not.toBe(405)
     expect(known.body, name).not.toContain('is not a route here')
