@@ -12,7 +12,8 @@ export interface Model {
   /** Dollars for a million tokens, as the caller pays them: to us, or on their own key to the provider. */
   input: Listed['cost_per_1m_input']
   output: Listed['cost_per_1m_output']
-  context: number | null
+  /** Tokens. */
+  context: Listed['context_length']
   paysOwnKey: boolean
 }
 

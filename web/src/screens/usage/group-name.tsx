@@ -7,7 +7,6 @@ const NONE: Readonly<Record<GroupBy, string>> = {
   model: 'without a model',
   key: 'without a key',
   user: 'without a user',
-  run: 'outside of runs',
 }
 
 export function GroupName({ by, one }: { by: GroupBy; one: UsageGroup }) {
