@@ -1,5 +1,5 @@
 import { Webhook } from 'standardwebhooks'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { type AddressGuard, createAddressGuard } from '../../src/http/address-guard.ts'
 import { useDatabase } from '../support/database.ts'
 import { catchUp, followWebhook, SECRET, told } from './follow-webhook.ts'
@@ -117,6 +117,40 @@ describe('a receiver', () => {
     ])
     const { rows } = await db.pool.query('select org_id, type, state, last_error from tollgate.outbox_letters')
     expect(rows).toEqual([{ org_id: ill.id, type: 'charge.created', state: 'dead', last_error: 'answered 422' }])
+  })
+
+  test('A receiver that takes the connection of one event and never answers delays no other organization, and is given ten seconds.', async () => {
+    const [ill, well] = [await seed(), await seed()]
+    const following = follower('silent')
+    await catchUp(db, following)
+    const patience: AbortController[] = []
+    const timeout = vi.spyOn(AbortSignal, 'timeout').mockImplementation(() => {
+      const one = new AbortController()
+      patience.push(one)
+      return one.signal
+    })
+    receiver.answer = (one) => (told(one) === 'silence' ? null : 204)
+    await db.pool.query(deduct, [ill.id, 'alice', 1, 'silence'])
+    await db.pool.query(deduct, [ill.id, 'alice', 1, 'ill one'])
+    for (const name of ['well one', 'well two']) await db.pool.query(deduct, [well.id, 'alice', 1, name])
+    const round = catchUp(db, following)
+    await receiver.until((one) => told(one) === 'silence')
+    // Nobody has answered the first event, nor given it up, when these come.
+    await receiver.until((one) => told(one) === 'well two')
+    expect(timeout.mock.calls.every(([ms]) => ms === 10_000)).toBe(true)
+    // The first two requests: the silent one, and the first of the other organization, which is over.
+    for (const one of patience.slice(0, 2)) one.abort(new DOMException('aborted due to timeout', 'TimeoutError'))
+    await round
+    timeout.mockRestore()
+    const { rows } = await db.pool.query('select last_error from tollgate.outbox_blocked')
+    expect(rows).toEqual([{ last_error: 'no answer in 10 seconds' }])
+
+    receiver.answer = () => 204
+    await db.moveClock('1 second')
+    await catchUp(db, following)
+    const named = (names: readonly string[]) => receiver.received.map(told).filter((name) => names.includes(name!))
+    expect(named(['well one', 'well two'])).toEqual(['well one', 'well two'])
+    expect(named(['silence', 'ill one'])).toEqual(['silence', 'silence', 'ill one'])
   })
 
   test('Of a receiver that takes nothing the cursor stays where it is, and everything comes once it is back.', async () => {
