@@ -52,7 +52,12 @@ export function callFirstAfter(books: Books, { org, user, limits }: Hold): void 
   callFirst(books, linesOf(org, user, limits))
 }
 
+/** Ten seconds after its time is over, whoever looks takes it away. */
+const KEPT_MS = 10_000
+
+/** Who looks is told the first of each line, and takes away whose time is long over: those leave no line any more. */
 export function firstInLines(books: Books): number[] {
+  books.state.waiters = books.state.waiters.filter(({ until }) => until >= books.state.now - KEPT_MS)
   const first = new Map<string, number>()
   for (const { line, asked } of waiting(books)) if (!first.has(line)) first.set(line, asked.call)
   return [...first.values()].sort((a, b) => a - b)

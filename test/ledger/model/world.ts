@@ -128,8 +128,10 @@ export async function expectOneOf(
   }
   world.books = way.books
   const { state } = world.books
-  // Where two things happen at once, one may end too late to see that the other waits. It is found by who looks.
-  const untold = ways.length > 1 ? [] : [...state.called].filter((call) => !told.has(call))
+  // Where two things happen at once, one may end too late to see that the other waits. It is found by who looks. Whom the same step
+  // answered waits no longer.
+  const waits = new Set(state.waiters.map(({ asked }) => asked.call))
+  const untold = ways.length > 1 ? [] : [...state.called].filter((call) => waits.has(call) && !told.has(call))
   if (untold.length > 0) throw new Error(tell(world, `the answer should have been told to call ${untold.join(', ')}`))
   state.called.clear()
   // Who came first of two that wait for different things is for the database to say.
