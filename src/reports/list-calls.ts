@@ -44,7 +44,7 @@ export interface CallFilter {
   id?: string
 }
 
-/** Where a page ended: the time its last row was written, and the call. */
+/** Where a page ended: when its last row was written, in microseconds since 1970, and the call. */
 export type CallPlace = readonly [at: string, callId: string]
 
 /** A list of what runs is for looking at. */
@@ -97,7 +97,8 @@ export async function listEnded(
       ${isoTime('c.created_at')} as settled_at, trim_scale(s.credits)::text as credits,
       coalesce(c.details ->> 'held', '0') as held_credits, c.provenance,
       tollgate.usage_count(c.details -> 'usage' -> 'prompt_tokens')::float8 as input_tokens,
-      tollgate.usage_count(c.details -> 'usage' -> 'completion_tokens')::float8 as output_tokens, c.created_at::text as written_at
+      tollgate.usage_count(c.details -> 'usage' -> 'completion_tokens')::float8 as output_tokens,
+      (extract(epoch from c.created_at) * 1000000)::bigint::text as written_at
     from page c join organizations o on o.id = c.org_id ${keyNamed(key)}
     cross join lateral (select sum(a.credits_used) as credits from credit_usage_attribution a where a.call_id = c.call_id) s
     order by c.created_at desc, c.call_id desc`.execute(query)
@@ -147,5 +148,7 @@ function callIdsBeginning(text: string): { first: string; last: string } | null 
 }
 
 function isBehind(after: CallPlace | null): RawBuilder<unknown> {
-  return after === null ? sql`true` : sql`(c.created_at, c.call_id) < (${after[0]}::timestamptz, ${after[1]}::uuid)`
+  return after === null
+    ? sql`true`
+    : sql`(c.created_at, c.call_id) < (timestamptz 'epoch' + ${after[0]}::bigint * interval '1 microsecond', ${after[1]}::uuid)`
 }

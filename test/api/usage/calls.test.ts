@@ -100,7 +100,11 @@ describe('the list of calls', () => {
     expect(await found('state=failed')).toEqual([failed])
     expect(await found(`key=${org.keyIds.alice}`)).toEqual([failed, large])
     expect(await found('key=another')).toEqual([])
-    expect((await get('/api/v1/calls?cursor=nonsense', org.keys.alice)).status).toBe(422)
+    const forged = Buffer.from(`99999999999999999 ${failed}`).toString('base64url')
+    for (const cursor of ['nonsense', forged])
+      expect((await get(`/api/v1/calls?cursor=${cursor}`, org.keys.alice)).status).toBe(422)
+    for (const name of ['q', 'state', 'model', 'key'])
+      expect((await get(`/api/v1/calls?${name}=%00`, org.keys.alice)).status).toBe(422)
   })
 
   test('A call that runs is on top, with what it holds; when it has ended it has its charge.', async () => {
