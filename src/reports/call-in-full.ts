@@ -109,26 +109,39 @@ function attemptsOf({ details, outcome }: SettledCall): CallAttempt[] {
   ]
 }
 
-/** In the order of the instants; a call's row tells some of them as times since its start. */
+/**
+ * In the order in which it happens. A call's row tells some instants as times since its start, by another clock than the hold's, so one may
+ * come out a moment before the one it follows: it is shown with that one's.
+ */
 function timelineOf(row: CallRow, settled: SettledCall | null, hold: Hold | null, moved: CallEvent[]): CallEvent[] {
-  const events: CallEvent[] = [{ at: row.started_at, what: 'Request', detail: row.endpoint.replaceAll('_', ' ') }]
+  const { first_byte_ms: firstByte, retries, fallbacks } = settled?.details ?? {}
+  const byte = countOf(firstByte)
+  const tried = (countOf(retries) ?? 0) + (countOf(fallbacks) ?? 0)
+  const start = hold !== null && isBefore(hold.at, row.started_at) ? hold.at : row.started_at
+  const events: CallEvent[] = [{ at: start, what: 'Request', detail: row.endpoint.replaceAll('_', ' ') }]
   if (hold !== null)
     events.push({
       at: hold.at,
       what: 'Hold',
       detail: `${trimmed(settled?.details.held ?? hold.held)} credits set aside`,
     })
-  const { first_byte_ms: firstByte, retries, fallbacks } = settled?.details ?? {}
-  const byte = countOf(firstByte)
-  if (byte !== null) events.push({ at: later(row.started_at, byte), what: 'First byte', detail: null })
-  const tried = (countOf(retries) ?? 0) + (countOf(fallbacks) ?? 0)
-  if (row.settled_at !== null)
-    events.push({
-      at: row.settled_at,
-      what: 'Settled',
-      detail: `${row.outcome?.replaceAll('_', ' ') ?? 'ended'}${tried === 0 ? '' : `, after ${tried} other ${tried === 1 ? 'attempt' : 'attempts'}`}`,
-    })
-  return [...events, ...moved].sort((a, b) => Date.parse(a.at) - Date.parse(b.at))
+  if (byte !== null) events.push({ at: later(start, byte), what: 'First byte', detail: null })
+  if (row.settled_at !== null) events.push({ at: row.settled_at, what: 'Settled', detail: endOf(row, tried) })
+  const inOrder = [...events, ...moved.toSorted((a, b) => Date.parse(a.at) - Date.parse(b.at))]
+  let last = start
+  return inOrder.map((event) => {
+    if (isBefore(last, event.at)) last = event.at
+    return { ...event, at: last }
+  })
+}
+
+function endOf({ outcome }: CallRow, tried: number): string {
+  const before = tried === 0 ? '' : `, after ${tried} other ${tried === 1 ? 'attempt' : 'attempts'}`
+  return `${outcome?.replaceAll('_', ' ') ?? 'ended'}${before}`
+}
+
+function isBefore(a: string, b: string): boolean {
+  return Date.parse(a) < Date.parse(b)
 }
 
 interface Hold {

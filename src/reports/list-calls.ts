@@ -1,4 +1,7 @@
-/** Calls, the newest first: those that run, then those that ended, page by page. Never reads more of the books than a page wants. */
+/**
+ * Calls, the newest first: those that run, then those that ended, page by page. Whose calls are shown, and an id, are found by an index:
+ * a page reads its own rows. A model, a key or a state is looked for among them, so a rare one reads as far back as it takes.
+ */
 import { type RawBuilder, sql } from 'kysely'
 import type { Database } from '../db/connect.ts'
 import { isoTime } from '../db/iso-time.ts'

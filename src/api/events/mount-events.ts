@@ -78,15 +78,19 @@ function untilOver(
 ): Promise<void> {
   return new Promise((resolve) => {
     if (outgoing.destroyed) return resolve()
+    let current = caller
     const end = () => void outgoing.end()
     const stop = changes.watch((owners) => {
-      if (owners === null || owners.some((owner) => isOf(owner, caller)))
+      if (owners === null || owners.some((owner) => isOf(owner, current)))
         outgoing.write(TOPICS.map((topic) => `event: ${topic}\ndata: {}\n\n`).join(''))
     })
     const drains = setInterval(() => draining() && end(), 1_000)
     const alive = setInterval(() => {
       outgoing.write(': here\n\n')
-      identify().catch(end)
+      // A member who was removed, or has another role, hears what that allows.
+      identify().then((found) => {
+        current = found
+      }, end)
     }, ALIVE_MS)
     outgoing.once('close', () => {
       stop()
