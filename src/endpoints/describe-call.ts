@@ -154,7 +154,8 @@ export function operationOf(
         headers: callHeaders,
         content: {
           'application/json': { schema: { type: 'object' } },
-          ...(isStreamed ? { 'text/event-stream': { schema: { type: 'string' } } } : {}),
+          // Without a schema: a document of version 3.1 has none for single events, and readers take one of the whole for theirs.
+          ...(isStreamed ? { 'text/event-stream': {} } : {}),
         },
       },
       ...callFailures,

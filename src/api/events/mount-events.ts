@@ -6,7 +6,6 @@
 import type { ServerResponse } from 'node:http'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { OpenAPIHono } from '@hono/zod-openapi'
-import { z } from '@hono/zod-openapi'
 import type { AppEnv } from '../../http/app-env.ts'
 import { TollgateError } from '../../http/errors.ts'
 import { actorOf, type Caller } from '../../identity/caller.ts'
@@ -41,7 +40,7 @@ export function mountEvents(app: OpenAPIHono<AppEnv>, group: string, deps: Event
     description: `Server-sent events named ${TOPICS.join(', ')}, once a second at most: ask again for what you show of it.`,
     security: CREDENTIAL,
     responses: {
-      200: { description: 'The stream.', content: { 'text/event-stream': { schema: z.string() } } },
+      200: { description: 'The stream.', content: { 'text/event-stream': {} } },
       401: { description: 'No credential, or one that is not valid.' },
       429: { description: `More than ${STREAMS_MAX} streams at once.` },
     },
