@@ -5,6 +5,7 @@ import { TollgateError } from '../http/errors.ts'
 import { newApiKey } from '../identity/api-key.ts'
 import type { Caller } from '../identity/caller.ts'
 import { can, isPermission, type Permission } from '../identity/permissions.ts'
+import { hasLimits } from '../identity/restrictions.ts'
 import { type Change, changing } from '../vault/audit-log.ts'
 
 export interface UserKey {
@@ -47,7 +48,7 @@ export async function findUserKey(database: Database, caller: Caller, id: string
 
 /**
  * In the caller's organization; where an identity provider vouches for the caller, in every one they are a member of.
- * @throws {TollgateError} 403 for a permission the caller lacks, 409 for too many keys, 422 for one there is not.
+ * @throws {TollgateError} 403 for a permission the caller lacks and from a key with limits, 409 for too many keys, 422 for one there is not.
  */
 export async function createUserKey(
   database: Database,
@@ -57,9 +58,8 @@ export async function createUserKey(
 ): Promise<UserKey & { key: string }> {
   const scopes = permissions.map((permission) => grantable(caller, permission))
   if (!caller.memberships.has(caller.organizationId) || caller.credential.kind === 'master_key') throw noUser()
-  const active = (await listUserKeys(database, caller)).filter(({ state }) => state === 'active')
-  if (active.length >= KEYS_MAX)
-    throw new TollgateError(409, 'too_many_keys', `You have ${KEYS_MAX} active keys. Revoke one first.`)
+  if (hasLimits(caller)) throw limited()
+  refuseTooMany(await listUserKeys(database, caller))
   const { key, hash, preview } = newApiKey()
   const isVouchedFor = caller.credential.kind === 'token' || caller.credential.kind === 'session'
   return changing(database, change, 'key.saved', async (transaction) => {
@@ -76,39 +76,42 @@ export async function createUserKey(
 }
 
 /** It is refused everywhere within a second. @throws {TollgateError} 404, also for somebody else's and for one that is revoked. */
-export async function revokeUserKey(database: Database, caller: Caller, id: string, change: Change): Promise<void> {
-  const revoked = await changing(database, change, 'key.saved', async (transaction) => {
-    const { numUpdatedRows } = await transaction
-      .updateTable('tollgate.api_keys')
-      .set({ is_active: false })
-      .where('id', '=', id)
-      .where('kind', '=', 'api_key')
-      .where('org_id', '=', caller.organizationId)
-      .where('user_id', '=', caller.userId)
-      .where('is_active', '=', true)
-      .executeTakeFirst()
-    return numUpdatedRows
-  })
-  if (revoked === 0n) throw unknownKey()
+export function revokeUserKey(database: Database, caller: Caller, id: string, change: Change): Promise<void> {
+  return changeUserKey(database, caller, id, { is_active: false }, change)
 }
 
 /** The same key with another secret; the old one is refused everywhere within a second. @throws {TollgateError} 404. */
 export async function remakeUserKey(database: Database, caller: Caller, id: string, change: Change): Promise<string> {
   const { key, hash, preview } = newApiKey()
-  const remade = await changing(database, change, 'key.saved', async (transaction) => {
-    const { numUpdatedRows } = await transaction
+  await changeUserKey(database, caller, id, { key_hash: hash, preview }, change)
+  return key
+}
+
+async function changeUserKey(
+  database: Database,
+  { organizationId, userId }: Caller,
+  id: string,
+  members: { is_active: false } | { key_hash: Buffer; preview: string },
+  change: Change,
+): Promise<void> {
+  const { numUpdatedRows } = await changing(database, change, 'key.saved', (transaction) =>
+    transaction
       .updateTable('tollgate.api_keys')
-      .set({ key_hash: hash, preview })
+      .set(members)
       .where('id', '=', id)
       .where('kind', '=', 'api_key')
-      .where('org_id', '=', caller.organizationId)
-      .where('user_id', '=', caller.userId)
+      .where('org_id', '=', organizationId)
+      .where('user_id', '=', userId)
       .where('is_active', '=', true)
-      .executeTakeFirst()
-    return numUpdatedRows
-  })
-  if (remade === 0n) throw unknownKey()
-  return key
+      .executeTakeFirst(),
+  )
+  if (numUpdatedRows === 0n) throw unknownKey()
+}
+
+/** @throws {TollgateError} 409. */
+export function refuseTooMany(keys: readonly Pick<UserKey, 'state'>[]): void {
+  if (keys.filter(({ state }) => state === 'active').length < KEYS_MAX) return
+  throw new TollgateError(409, 'too_many_keys', `You have ${KEYS_MAX} active keys. Revoke one first.`)
 }
 
 function grantable(caller: Caller, permission: string): Permission {
@@ -119,6 +122,12 @@ function grantable(caller: Caller, permission: string): Permission {
   if (can(caller, permission)) return permission
   const message = `You may not grant "${permission}": you do not have it yourself.`
   throw new TollgateError(403, 'permission_denied', message, { param: 'permissions' })
+}
+
+/** Each key is counted by itself: those it made would have its limits again, each of them. */
+function limited(): TollgateError {
+  const message = 'A key with limits of a minute of its own makes no keys. Sign in, or use a key without them.'
+  return new TollgateError(403, 'permission_denied', message)
 }
 
 function noUser(): TollgateError {

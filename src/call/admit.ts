@@ -1,5 +1,6 @@
 /** Route, quote, hold: decides whether a call may be made, and how it can be served. */
 
+import { boundsOfModel } from '../admission/caller-bounds.ts'
 import type { PowerLevel } from '../config/config.ts'
 import { TollgateError } from '../http/errors.ts'
 import type { Exchange } from '../http/exchange.ts'
@@ -43,7 +44,8 @@ export async function admit(
   // Nothing is awaited where the vault has the keys in its cache.
   const way = routed instanceof Promise ? await routed : routed
   const { modelGroup, candidates } = way
-  await deps.admission.rates.ofModel(caller, modelGroup)
+  const counted = deps.admission.rates.ofModel(caller, modelGroup)
+  if (counted !== null) await counted
   const { callId, callerRequestId } = exchange
   const { serviceType } = endpoint
   const isGone = () => exchange.clientDisconnected
@@ -110,10 +112,17 @@ export function routeCall(
   return quote instanceof Promise ? quote.then(routedBy) : routedBy(quote)
 }
 
-/** A budget of that model alone is not held by this call. */
+/** A budget of that model alone is not held by this call, and its rates are not counted. */
 function mayStandIn(caller: Caller, modelGroup: string, name: string): boolean {
-  const held = new Set(limitsOf(caller, modelGroup).map(({ id }) => id))
-  return limitsOf(caller, name).every(({ id }) => held.has(id))
+  const bound = new Set(boundsOfCall(caller, modelGroup))
+  return boundsOfCall(caller, name).every((one) => bound.has(one))
+}
+
+function boundsOfCall(caller: Caller, modelGroup: string): string[] {
+  return [
+    ...limitsOf(caller, modelGroup).map(({ id }) => id),
+    ...boundsOfModel(caller, modelGroup).map(({ name }) => name),
+  ]
 }
 
 /** What a request costs on deployments of one group, in the order to try them. @throws {TollgateError} 400, 403, 503. */

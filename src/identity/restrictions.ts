@@ -85,3 +85,12 @@ export function matches(rule: string, model: string): boolean {
 export function matchesGroup(rule: string, modelGroup: string): boolean {
   return matches(rule, modelGroup) || matches(rule, modelGroup.slice(modelGroup.indexOf('/') + 1))
 }
+
+/** Whether the credential may do less than its user, or less often: keys that it gives out would do more. */
+export function isRestricted(caller: Pick<Caller, 'scopes' | 'models' | 'routes' | 'limits'>): boolean {
+  return [caller.scopes, caller.models, caller.routes].some((bound) => bound !== null) || hasLimits(caller)
+}
+
+export function hasLimits({ limits }: Pick<Caller, 'limits'>): boolean {
+  return Object.values(limits).some((limit) => limit !== null)
+}

@@ -27,6 +27,12 @@ function call(key: unknown): Promise<CallAnswer> {
 
 const seed = () => product.db.seedOrganization({ credits: 100, users: { owner: 50, alice: 50 } })
 
+test('A key with limits of a minute makes no keys: each would have them again.', async () => {
+  const { keys, keyIds } = await seed()
+  await product.db.pool.query('update tollgate.api_keys set requests_per_minute = 1000 where id = $1', [keyIds.alice])
+  await expect.poll(async () => (await make(keys.alice, { name: 'more' })).status).toBe(403)
+})
+
 test('A key is made in the documented shape, calls models, is listed without its secret, and revoked.', async () => {
   const { keys } = await seed()
   const made = await make(keys.alice, { name: 'laptop' })

@@ -1,6 +1,7 @@
 /** Keys of one's own, over HTTP; and the stream that says what of the caller's changed. */
-import { beforeAll, describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test, vi } from 'vitest'
 import { useProduct } from '../support/product.ts'
+import { tellApart } from '../support/tell-apart.ts'
 import { MASTER_KEY, postChat } from '../support/tollgate.ts'
 import { chatAnswer } from '../support/upstream-answers.ts'
 
@@ -93,10 +94,30 @@ describe('keys of one’s own', () => {
     expect((await call(made.key)).status).toBe(200)
   })
 
-  test('A key with a budget makes no key without one.', async () => {
-    const [, made] = await ask(acme.keys.alice, 'POST', '/api/v1/keys', { name: 'bounded', max_budget: 1 })
-    const [status] = await ask(made.key, 'POST', '/api/v1/keys', { name: 'unbounded' })
-    expect(status).toBe(403)
+  test('A key that may do less than its user gives out no keys that may do more: it makes none, and turns none.', async () => {
+    const [, budgeted] = await ask(acme.keys.alice, 'POST', '/api/v1/keys', { name: 'bounded', max_budget: 1 })
+    const [, scoped] = await ask<{ api_key: string }>(acme.keys.alice, 'POST', '/api/v1/account/uc-api-keys', {
+      ...{ name: 'scoped', permissions: ['keys:own', 'llm:models'] },
+    })
+    const [, free] = await ask(acme.keys.alice, 'POST', '/api/v1/keys', { name: 'free' })
+    for (const key of [budgeted.key, scoped.api_key]) {
+      expect((await ask(key, 'POST', '/api/v1/keys', { name: 'unbounded' }))[0]).toBe(403)
+      for (const own of [free.id, acme.keyIds.alice])
+        expect((await ask(key, 'POST', `/api/v1/keys/${own}/rotate`))[0]).toBe(403)
+    }
+    expect((await call(free.key)).status).toBe(200)
+  })
+
+  test('A user has a hundred active keys at most.', async () => {
+    await product.db.pool.query(
+      `insert into tollgate.api_keys (key_hash, preview, org_id, user_id)
+       select sha256(convert_to('mallory ' || n, 'UTF8')), 'uc_...' || n, $1, 'mallory' from generate_series(2, 100) n`,
+      [other.id],
+    )
+    const [status, refused] = await ask<{ error: { code: string } }>(
+      ...([other.keys.mallory, 'POST', '/api/v1/keys', { name: 'one more' }] as const),
+    )
+    expect([status, refused.error.code]).toEqual([409, 'too_many_keys'])
   })
 
   test('The operator makes keys in the organization of the master key.', async () => {
@@ -115,11 +136,15 @@ describe('the stream of what changes', () => {
       signal: stop.signal,
     })
     expect([answer.status, answer.headers.get('content-type')]).toEqual([200, 'text/event-stream; charset=utf-8'])
-    const reader = answer.body!.pipeThrough(new TextDecoderStream()).getReader()
     let heard = ''
+    const reading = (async () => {
+      for await (const text of answer.body!.pipeThrough(new TextDecoderStream())) heard += text
+    })()
+    // Whoever stops listening ends it so.
+    reading.catch(() => {})
     return {
       async hears(pattern: RegExp): Promise<void> {
-        while (!pattern.test(heard)) heard += (await reader.read()).value ?? ''
+        await vi.waitFor(() => expect(heard).toMatch(pattern), { interval: 5 })
         heard = ''
       },
       heard: () => heard,
@@ -135,7 +160,8 @@ describe('the stream of what changes', () => {
     await Promise.all([bob, alice, mallory].map((one) => one?.hears(/event: calls\ndata: \{\}\n\n/)))
     expect((await call(acme.keys.bob)).status).toBe(200)
     await Promise.all([bob, alice].map((one) => one?.hears(/event: credits\n/)))
-    // Mallory's own call comes behind bob's: had bob's been told, it would have been heard before.
+    // Everybody is told at once: what had been told to Mallory is here by now.
+    await tellApart(product.tollgate)
     expect(mallory?.heard()).toBe('')
     expect((await call(other.keys.mallory)).status).toBe(200)
     await mallory?.hears(/event: calls\n/)

@@ -3,10 +3,11 @@ import { z } from '@hono/zod-openapi'
 import { listOwnKeys, type OwnKey } from '../../billing/own-keys.ts'
 import { placeOf } from '../../billing/spenders/place.ts'
 import { deleteVirtualKeys, makeVirtualKey, remakeVirtualKey } from '../../billing/spenders/virtual-keys.ts'
-import { remakeUserKey, revokeUserKey } from '../../billing/user-keys.ts'
+import { refuseTooMany, remakeUserKey, revokeUserKey } from '../../billing/user-keys.ts'
 import type { Database } from '../../db/connect.ts'
 import { TollgateError } from '../../http/errors.ts'
 import type { Caller } from '../../identity/caller.ts'
+import { isRestricted } from '../../identity/restrictions.ts'
 import { dollarsIn, durationIn } from '../litellm/amounts.ts'
 import { newSettings } from '../litellm/terms.ts'
 import { type Route, route } from '../route.ts'
@@ -59,9 +60,10 @@ function makeRoute(reports: Database): Route {
     body,
     returns: madeOwnKeyView,
     status: 201,
-    errors: { 400: 'Another key of the organization has this name.' },
+    errors: { 400: 'Another key of the organization has this name.', 409: 'You have too many keys.' },
     async handle({ caller, change, body: { name, expires_in_days: days, ...asked } }) {
-      refuseBounded(caller)
+      refuseRestricted(caller)
+      refuseTooMany(await listOwnKeys(reports, caller))
       const place = await placeOf(reports, caller, null)
       const made = await makeVirtualKey(
         reports,
@@ -89,6 +91,7 @@ function rotateRoute(reports: Database): Route {
     returns: madeOwnKeyView,
     errors: ERRORS,
     async handle({ caller, change, params: { key_id: id } }) {
+      refuseRestricted(caller)
       const own = await findActive(reports, caller, id)
       const key =
         own.bounds === null
@@ -117,10 +120,11 @@ function revokeRoute(reports: Database): Route {
   })
 }
 
-/** A key with a budget could make one without. @throws {TollgateError} 403. */
-function refuseBounded({ credential }: Caller): void {
-  if (credential.kind !== 'virtual_key') return
-  const message = 'A virtual key makes no keys: they would not have its budgets. Sign in, or use a key without budgets.'
+/** @throws {TollgateError} 403. */
+function refuseRestricted(caller: Caller): void {
+  if (!isRestricted(caller)) return
+  const message =
+    'A key that is restricted gives out no keys: they would do more than it may. Sign in, or use one without restrictions.'
   throw new TollgateError(403, 'permission_denied', message)
 }
 

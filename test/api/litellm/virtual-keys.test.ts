@@ -211,6 +211,19 @@ test('A key may call one model as often in a minute, and with as many tokens, as
   })
 })
 
+test('A model whose rates a call did not count does not stand in for another.', async () => {
+  answers()
+  const key = await make({ model_rpm_limit: { exact: 1 } })
+  expect((await call(key)).status).toBe(200)
+  expect((await call(key)).status).toBe(429)
+  const asked = { ...CALL, model: 'gpt-4o-mini', fallbacks: ['exact'], mock_testing_fallbacks: true }
+  const before = product.upstream.requests.length
+  expect((await call(key, asked)).status).not.toBe(200)
+  expect(product.upstream.requests).toHaveLength(before)
+  const free = await make({})
+  expect((await call(free, asked)).status).toBe(200)
+})
+
 test('An expired key is refused, and the error says so.', async () => {
   const key = await make({ duration: '1s' })
   await soon(async () => {
