@@ -1,6 +1,7 @@
 /** What bounds a caller's calls besides the general limits: the credential's own, and those of `tollgate.rate_limits`. */
 import type { KeyLimits, Plan, RateLimitSettings } from '../config/config.ts'
-import { type Caller, NO_LIMITS } from '../identity/caller.ts'
+import type { Caller } from '../identity/caller.ts'
+import { NO_LIMITS } from '../identity/no-limits.ts'
 import { matchesGroup } from '../identity/restrictions.ts'
 import type { Spender, SpenderKind } from '../identity/spender.ts'
 

@@ -17,8 +17,6 @@ export interface Credential {
   name: string | null
 }
 
-export const NO_LIMITS: KeyLimits = { requestsPerMinute: null, tokensPerMinute: null, callsAtOnce: null }
-
 /** The organization of somebody who belongs to none. No row has this id, so nothing is found by it. */
 export const NO_ORGANIZATION = '00000000-0000-0000-0000-000000000000'
 

@@ -8,6 +8,7 @@ import { sql } from 'kysely'
 import type { Database } from '../db/connect.ts'
 import { TollgateError } from '../http/errors.ts'
 import type { Caller } from './caller.ts'
+import { NO_LIMITS } from './no-limits.ts'
 import { createRemembered } from './remembered.ts'
 import { type Spender, type SpenderRow, spendersOf } from './spender.ts'
 
@@ -57,7 +58,7 @@ function newcomer(organizationId: string, name: string, defaultBudget: bigint): 
     id: `${organizationId}/${counted}`,
     name,
     budgets: [],
-    limits: { requestsPerMinute: null, tokensPerMinute: null, callsAtOnce: null },
+    limits: NO_LIMITS,
     modelRates: [],
     models: null,
     isBlocked: false,

@@ -1,7 +1,7 @@
 /** The master key's principal: system administrator, spending in the organization `default` as the user `admin`. */
 import { sql } from 'kysely'
 import type { Database } from '../db/connect.ts'
-import { NO_LIMITS } from './caller.ts'
+import { NO_LIMITS } from './no-limits.ts'
 import type { Principal } from './principal.ts'
 import { NO_SPENDERS } from './spender.ts'
 import { DEFAULT_ORGANIZATION, findStanding, UNLIMITED } from './standing.ts'

@@ -3,7 +3,8 @@
  * removed can do nothing a second later, however long the token or the session is good.
  */
 import type { Database } from '../db/connect.ts'
-import { type Credential, NO_LIMITS } from './caller.ts'
+import type { Credential } from './caller.ts'
+import { NO_LIMITS } from './no-limits.ts'
 import type { Principal } from './principal.ts'
 import { createRemembered } from './remembered.ts'
 import { NO_SPENDERS } from './spender.ts'

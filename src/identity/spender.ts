@@ -4,6 +4,7 @@
  */
 import type { KeyLimits } from '../config/config.ts'
 import { creditsToMicro, parseDecimal } from '../metering/money.ts'
+import { NO_LIMITS } from './no-limits.ts'
 
 export type SpenderKind = 'key' | 'user' | 'team' | 'team_member' | 'organization' | 'customer'
 
@@ -63,8 +64,6 @@ export interface SpenderRow {
   model_tpm: Record<string, number> | null
 }
 
-const UNBOUND: KeyLimits = { requestsPerMinute: null, tokensPerMinute: null, callsAtOnce: null }
-
 export const NO_SPENDERS: readonly Spender[] = []
 
 export function spendersOf(rows: readonly SpenderRow[] | null): readonly Spender[] {
@@ -95,6 +94,6 @@ function spenderOf(row: SpenderRow): Spender {
 
 function modelRatesOf({ model_rpm: calls, model_tpm: tokens }: SpenderRow): readonly ModelRate[] {
   const byModel = (counts: Record<string, number> | null, name: 'requestsPerMinute' | 'tokensPerMinute') =>
-    Object.entries(counts ?? {}).map(([model, count]) => ({ model, limits: { ...UNBOUND, [name]: count } }))
+    Object.entries(counts ?? {}).map(([model, count]) => ({ model, limits: { ...NO_LIMITS, [name]: count } }))
   return [...byModel(calls, 'requestsPerMinute'), ...byModel(tokens, 'tokensPerMinute')]
 }

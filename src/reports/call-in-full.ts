@@ -4,8 +4,8 @@ import type { Database } from '../db/connect.ts'
 import { isoTime } from '../db/iso-time.ts'
 import type { Caller } from '../identity/caller.ts'
 import { creditsToMicro, trimDecimal } from '../metering/money.ts'
-import { type CallReport, findCall, type SettledCall } from './find-call.ts'
-import { type CallRow, listEnded, listRunning, type Name } from './list-calls.ts'
+import { findCall, noCall, type SettledCall } from './find-call.ts'
+import { type CallFilter, type CallRow, findHeld, listEnded, type Name } from './list-calls.ts'
 import { type PriceLine, priceLines } from './price-lines.ts'
 
 export interface CallEvent {
@@ -44,22 +44,28 @@ export interface CallInFull extends CallRow {
 /** @throws {TollgateError} 404 for a call that does not exist or is someone else's. */
 export async function callInFull(database: Database, caller: Caller, callId: string): Promise<CallInFull> {
   const report = await findCall(database, caller, callId)
-  const filter = { organizationId: report.organization_id, id: callId }
-  const [hold, ended, running, moved] = await Promise.all([
+  const [hold, held, ended, moved] = await Promise.all([
     findHold(database, callId),
-    listEnded(database, filter, { limit: 1, after: null }),
-    listRunning(database, filter),
+    findHeld(database, callId),
+    findEnded(database, { organizationId: report.organization_id, id: callId }),
     findMoved(database, callId),
   ])
-  const row = ended[0] ?? running[0] ?? rowOfHold(report)
-  const { place: _, ...shown } = { place: null, ...row }
+  const row = ended ?? held
+  if (row === null) throw noCall()
   const settled = 'details' in report ? report : null
   return {
-    ...shown,
+    ...row,
     ...priceOf(settled, hold?.rates),
-    timeline: timelineOf(shown, settled, hold, moved),
+    timeline: timelineOf(row, settled, hold, moved),
     attempts: settled === null ? [] : attemptsOf(settled),
   }
+}
+
+async function findEnded(database: Database, filter: CallFilter): Promise<CallRow | null> {
+  const [found] = await listEnded(database, filter, { limit: 1, after: null })
+  if (found === undefined) return null
+  const { place: _, ...row } = found
+  return row
 }
 
 type PriceMembers = Omit<CallInFull, keyof CallRow | 'timeline' | 'attempts'>
@@ -167,30 +173,6 @@ async function findMoved({ query }: Database, callId: string): Promise<CallEvent
     select ${isoTime('j.created_at')}, 'Refunded', trim_scale(j.pool_total)::text || ' credits'
     from tollgate.ledger_journal j where j.call_id = ${callId} and j.kind = 'refund'`.execute(query)
   return rows
-}
-
-/** A call whose hold was dropped before it left a row. */
-function rowOfHold(report: CallReport): CallRow {
-  const isOpen = 'held_credits' in report
-  return {
-    call_id: report.call_id,
-    request_id: null,
-    status: report.status,
-    outcome: null,
-    model: null,
-    provider: null,
-    endpoint: 'llm_inference',
-    user: { id: report.user_id, name: null },
-    key: null,
-    organization: { id: report.organization_id, name: null },
-    started_at: isOpen ? report.started_at : report.settled_at,
-    settled_at: isOpen ? null : report.settled_at,
-    credits: isOpen ? null : report.credits,
-    held_credits: isOpen ? report.held_credits : '0',
-    provenance: isOpen ? null : report.provenance,
-    input_tokens: null,
-    output_tokens: null,
-  }
 }
 
 function later(at: string, ms: number): string {

@@ -10,14 +10,16 @@ import { creditsToMicro, parseDecimal, trimDecimal } from '../metering/money.ts'
 /** @throws {TollgateError} 404 for a call that does not exist or is someone else's. */
 export async function findCall(database: Database, caller: Caller, callId: string): Promise<CallReport> {
   const call = isUuid(callId) ? ((await findCharged(database, callId)) ?? (await findRunning(database, callId))) : null
-  if (call === null || !mayView(caller, call)) {
-    throw new TollgateError(
-      404,
-      'call_not_found',
-      'There is no such call among those you may see. The id is in the x-litellm-call-id header of every response.',
-    )
-  }
+  if (call === null || !mayView(caller, call)) throw noCall()
   return call
+}
+
+export function noCall(): TollgateError {
+  return new TollgateError(
+    404,
+    'call_not_found',
+    'There is no such call among those you may see. The id is in the x-litellm-call-id header of every response.',
+  )
 }
 
 function mayView(caller: Caller, call: CallReport): boolean {

@@ -2,9 +2,9 @@
 import { sql } from 'kysely'
 import type { Database } from '../db/connect.ts'
 import { isoTime } from '../db/iso-time.ts'
-import { creditsToMicro } from '../metering/money.ts'
+import { creditsToMicro, trimDecimal } from '../metering/money.ts'
 import { findRemaining, type Payer } from './caller-credits.ts'
-import { usageTotal } from './usage-by.ts'
+import { usageBy } from './usage-by.ts'
 
 /** Credits are decimal strings. */
 export interface Home {
@@ -25,28 +25,30 @@ export interface Home {
 const DAY_MS = 86_400_000
 const PACE_DAYS = 7
 const FAR_DAYS = 366n
+/** Of a month, and the week before it. */
+const DAYS_MOST = 40
 
 /** Of the user in the organization, whatever the credential. */
 export async function home(database: Database, { organizationId, userId }: Payer, now: Date): Promise<Home> {
   const payer = { organizationId, userId }
   const today = dayAfter(now, 0)
-  const spentSince = async (from: string) => {
-    const { credits } = await usageTotal(database, { ...payer, from, until: dayAfter(now, 1) })
-    return credits
-  }
-  const [available, allocation, spentToday, spentMonth, pace] = await Promise.all([
+  const month = `${today.slice(0, 8)}01`
+  const week = dayAfter(now, 1 - PACE_DAYS)
+  const span = { from: month < week ? month : week, until: dayAfter(now, 1) }
+  const [remaining, allocation, days] = await Promise.all([
     findRemaining(database, payer),
     findAllocation(database, payer),
-    spentSince(today),
-    spentSince(`${today.slice(0, 8)}01`),
-    spentSince(dayAfter(now, 1 - PACE_DAYS)),
+    usageBy(database, { ...payer, ...span }, ['day'], { limit: DAYS_MOST, after: null }),
   ])
+  const available = remaining ?? '0'
+  const spentSince = (first: string) =>
+    days.reduce((sum, { key: [day = ''], credits }) => (day < first ? sum : sum + creditsToMicro(credits)), 0n)
   return {
-    available: available ?? '0',
+    available,
     ...allocation,
-    spent_today: spentToday,
-    spent_month: spentMonth,
-    lasts_until: lastDay(available ?? '0', pace, now),
+    spent_today: trimDecimal(spentSince(today), 6),
+    spent_month: trimDecimal(spentSince(month), 6),
+    lasts_until: lastDay(creditsToMicro(available), spentSince(week), now),
   }
 }
 
@@ -64,10 +66,9 @@ async function findAllocation(
   return rows[0]!
 }
 
-function lastDay(available: string, spent: string, now: Date): string | null {
-  const [left, pace] = [creditsToMicro(available), creditsToMicro(spent)]
-  if (pace <= 0n || left <= 0n) return null
-  const days = (left * BigInt(PACE_DAYS)) / pace
+function lastDay(left: bigint, spent: bigint, now: Date): string | null {
+  if (spent <= 0n || left <= 0n) return null
+  const days = (left * BigInt(PACE_DAYS)) / spent
   return days > FAR_DAYS ? null : dayAfter(now, Number(days))
 }
 

@@ -64,19 +64,30 @@ const WHOSE = sql`json_build_object('id', c.user_id, 'name', null) as "user",
   json_build_object('id', o.id, 'name', coalesce(o.display_name, o.name)) as organization`
 
 /** @returns those that run, the newest first. */
-export async function listRunning({ query }: Database, filter: CallFilter): Promise<CallRow[]> {
+export async function listRunning(database: Database, filter: CallFilter): Promise<CallRow[]> {
   if (filter.state !== undefined && filter.state !== 'running') return []
-  const key = sql`c.context ->> 'key_id'`
+  return selectHolds(
+    database,
+    sql`c.state = 'open' and ${sharedConditions(filter)} and ${equals(KEY_OF_HOLD, filter.keyId)} and ${hasId(filter.id)}`,
+  )
+}
+
+/** @returns a call by its hold, however that was closed; null where it is gone. */
+export async function findHeld(database: Database, callId: string): Promise<CallRow | null> {
+  return (await selectHolds(database, sql`c.call_id = ${callId}`))[0] ?? null
+}
+
+const KEY_OF_HOLD = sql`c.context ->> 'key_id'`
+
+async function selectHolds({ query }: Database, condition: RawBuilder<unknown>): Promise<CallRow[]> {
   const { rows } = await sql<CallRow>`
     with page as materialized (
-      select c.* from tollgate.ledger_holds c
-      where c.state = 'open' and ${sharedConditions(filter)} and ${equals(key, filter.keyId)} and ${hasId(filter.id)}
-      order by c.call_id desc limit ${RUNNING_MOST})
-    select c.call_id, c.request_id, 'running' as status, null as outcome, c.service_name as model, null as provider,
-      c.service_type as endpoint, ${WHOSE}, ${KEY(key)}, ${isoTime('c.created_at')} as started_at, null as settled_at,
-      null as credits, trim_scale(c.held_credits)::text as held_credits, null as provenance, null as input_tokens,
-      null as output_tokens
-    from page c join organizations o on o.id = c.org_id ${keyNamed(key)}
+      select c.* from tollgate.ledger_holds c where ${condition} order by c.call_id desc limit ${RUNNING_MOST})
+    select c.call_id, c.request_id, case c.state when 'open' then 'running' else c.state end as status, null as outcome,
+      c.service_name as model, null as provider, c.service_type as endpoint, ${WHOSE}, ${KEY(KEY_OF_HOLD)},
+      ${isoTime('c.created_at')} as started_at, null as settled_at, null as credits,
+      trim_scale(c.held_credits)::text as held_credits, null as provenance, null as input_tokens, null as output_tokens
+    from page c join organizations o on o.id = c.org_id ${keyNamed(KEY_OF_HOLD)}
     order by c.call_id desc`.execute(query)
   return rows
 }

@@ -7,7 +7,7 @@ import { createRateWindows, type RateWindows } from '../../src/admission/rate-wi
 import type { RateLimitSettings } from '../../src/config/config.ts'
 import { connectRedis } from '../../src/db/redis.ts'
 import { TollgateError } from '../../src/http/errors.ts'
-import { NO_LIMITS } from '../../src/identity/caller.ts'
+import { NO_LIMITS } from '../../src/identity/no-limits.ts'
 import { callerFor } from '../support/caller.ts'
 import { redisInstalled, startRedis, type TestRedis } from '../support/redis.ts'
 

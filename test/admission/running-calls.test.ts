@@ -3,7 +3,8 @@ import { describe, expect, test } from 'vitest'
 import { createBoundsOf } from '../../src/admission/caller-bounds.ts'
 import { createRunningCalls } from '../../src/admission/running-calls.ts'
 import type { TollgateError } from '../../src/http/errors.ts'
-import { type Caller, NO_LIMITS } from '../../src/identity/caller.ts'
+import type { Caller } from '../../src/identity/caller.ts'
+import { NO_LIMITS } from '../../src/identity/no-limits.ts'
 import { callerFor } from '../support/caller.ts'
 
 const UNBOUND = {

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { createBoundsOf } from '../../src/admission/caller-bounds.ts'
 import { createRunningCalls, type Leave } from '../../src/admission/running-calls.ts'
 import { shareRunningCalls } from '../../src/admission/share-running-calls.ts'
-import { NO_LIMITS } from '../../src/identity/caller.ts'
+import { NO_LIMITS } from '../../src/identity/no-limits.ts'
 import { createPlaces } from '../../src/workers/places.ts'
 import { callerFor } from '../support/caller.ts'
 

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { refundCall } from '../../src/billing/refund-call.ts'
 import { createServiceKey } from '../../src/billing/service-keys.ts'
-import { NO_LIMITS } from '../../src/identity/caller.ts'
+import { NO_LIMITS } from '../../src/identity/no-limits.ts'
 import { creditsToMicro } from '../../src/metering/money.ts'
 import { type Actor, callProduct, type Seen, send } from './actor.ts'
 import { type Bill, trueCharge } from './bill.ts'

@@ -1,5 +1,6 @@
 /** A caller as identity/ would make it, for tests of what comes after. */
-import { type Caller, NO_LIMITS } from '../../src/identity/caller.ts'
+import type { Caller } from '../../src/identity/caller.ts'
+import { NO_LIMITS } from '../../src/identity/no-limits.ts'
 
 /** An ordinary member with an unrestricted key, except where `some` says otherwise. */
 export function callerFor(some: Partial<Caller> & Pick<Caller, 'organizationId' | 'userId'>): Caller {

@@ -2,9 +2,11 @@
  * The app that people open in a browser. It is static: what it shows it asks of the other routes, with the session of whoever is signed in.
  * The page may load and ask nothing but this server, run no inline script and apply no inline style, and stand in no frame.
  */
+import type { IncomingHttpHeaders } from 'node:http'
 import { extname } from 'node:path'
 import { z } from '@hono/zod-openapi'
 import { TollgateError } from '../../http/errors.ts'
+import { acceptsCoding } from '../accepts-coding.ts'
 import { fileSchema } from '../docs/page.ts'
 import { Reply } from '../reply.ts'
 import { openRoute, type Route } from '../route.ts'
@@ -78,7 +80,7 @@ function assetRoute(app: AppFiles | null): Route {
           'There is no such file. Reload the page: it names the present ones.',
         )
       }
-      const { body, coding } = codedFor(file, String(headers['accept-encoding'] ?? ''))
+      const { body, coding } = codedFor(file, headers)
       return new Reply(body, {
         headers: {
           'Content-Type': TYPES[extname(params.file)] ?? 'application/octet-stream',
@@ -91,8 +93,11 @@ function assetRoute(app: AppFiles | null): Route {
   })
 }
 
-function codedFor(file: AppFile, accepted: string): { body: Uint8Array; coding: string | null } {
-  if (file.brotli !== null && /\bbr\b/.test(accepted)) return { body: file.brotli, coding: 'br' }
-  if (file.gzip !== null && /\bgzip\b/.test(accepted)) return { body: file.gzip, coding: 'gzip' }
+function codedFor(
+  file: AppFile,
+  asked: Pick<IncomingHttpHeaders, 'accept-encoding'>,
+): { body: Uint8Array; coding: string | null } {
+  if (file.brotli !== null && acceptsCoding(asked, 'br')) return { body: file.brotli, coding: 'br' }
+  if (file.gzip !== null && acceptsCoding(asked, 'gzip')) return { body: file.gzip, coding: 'gzip' }
   return { body: file.plain, coding: null }
 }

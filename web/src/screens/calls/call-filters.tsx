@@ -3,8 +3,8 @@ import { useDebouncedCallback } from '@mantine/hooks'
 import { IconSearch } from '@tabler/icons-react'
 import { useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
-import { useMe } from '../../api/me.ts'
 import { modelsQuery } from '../../api/models.ts'
+import { ScopeSelect } from '../../ui/scope-select.tsx'
 import { type CallSearch, STATES } from './call-search.ts'
 
 const TYPING_MS = 250
@@ -15,15 +15,9 @@ interface Props {
 }
 
 export function CallFilters({ search, change }: Props) {
-  const { permissions } = useMe()
   const models = useQuery(modelsQuery).data?.data ?? []
   const [typed, type] = useState(search.q ?? '')
   const find = useDebouncedCallback((q: string) => change({ q: q.trim() }), TYPING_MS)
-  const scopes = [
-    { value: 'user', label: 'Mine' },
-    ...(permissions.includes('calls:read_organization') ? [{ value: 'organization', label: 'My organization' }] : []),
-    ...(permissions.includes('billing:system') ? [{ value: 'system', label: 'Everybody' }] : []),
-  ]
   return (
     <Group gap="sm" align="flex-end">
       <TextInput
@@ -56,16 +50,11 @@ export function CallFilters({ search, change }: Props) {
         clearable
         w={200}
       />
-      {scopes.length > 1 && (
-        <Select
-          label="Whose"
-          data={scopes}
-          value={search.scope ?? 'user'}
-          allowDeselect={false}
-          onChange={(scope) => change({ scope: (scope ?? 'user') as NonNullable<CallSearch['scope']> })}
-          w={170}
-        />
-      )}
+      <ScopeSelect
+        value={search.scope ?? 'user'}
+        permission="calls:read_organization"
+        onChange={(scope) => change({ scope })}
+      />
     </Group>
   )
 }

@@ -1,4 +1,6 @@
 /** Which calls are shown, as the address says. */
+import type { Scope } from '../../api/scope.ts'
+
 export const STATES = ['running', 'answered', 'stopped', 'failed', 'client_disconnected', 'cut_off'] as const
 
 export interface CallSearch {
@@ -8,7 +10,7 @@ export interface CallSearch {
   model?: string
   key?: string
   user?: string
-  scope?: 'user' | 'organization' | 'system'
+  scope?: Scope
 }
 
 const NAMES = ['q', 'state', 'model', 'key', 'user'] as const

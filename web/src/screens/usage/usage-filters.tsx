@@ -1,8 +1,8 @@
 import { Group, SegmentedControl, Select } from '@mantine/core'
 import { DateInput } from '@mantine/dates'
 import '@mantine/dates/styles.css'
-import { useMe } from '../../api/me.ts'
-import { GROUPS, type GroupBy, type Period, type Scope, type Span, type UsageSearch } from './usage-search.ts'
+import { ScopeSelect } from '../../ui/scope-select.tsx'
+import { GROUPS, type GroupBy, type Period, type Span, type UsageSearch } from './usage-search.ts'
 
 const PERIODS = [
   { value: '7', label: '7 days' },
@@ -19,12 +19,6 @@ interface Props {
 }
 
 export function UsageFilters({ search, span, change }: Props) {
-  const { permissions } = useMe()
-  const scopes = [
-    { value: 'user', label: 'Mine' },
-    ...(permissions.includes('usage:read_members') ? [{ value: 'organization', label: 'My organization' }] : []),
-    ...(permissions.includes('billing:system') ? [{ value: 'system', label: 'Everybody' }] : []),
-  ]
   return (
     <Group gap="sm" align="flex-end">
       <Select
@@ -55,16 +49,7 @@ export function UsageFilters({ search, span, change }: Props) {
           />
         </>
       )}
-      {scopes.length > 1 && (
-        <Select
-          label="Whose"
-          data={scopes}
-          value={search.scope}
-          allowDeselect={false}
-          onChange={(scope) => change({ scope: (scope ?? 'user') as Scope })}
-          w={170}
-        />
-      )}
+      <ScopeSelect value={search.scope} permission="usage:read_members" onChange={(scope) => change({ scope })} />
       <SegmentedControl
         aria-label="Group by"
         data={GROUPS.filter((by) => by !== 'user' || search.scope !== 'user').map((by) => ({

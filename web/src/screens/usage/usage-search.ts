@@ -1,12 +1,11 @@
 /** What the usage screen shows, as its address says: a period, how it is grouped, whose it is, and whether the period before is beside it. */
 import dayjs from 'dayjs'
+import { SCOPES, type Scope } from '../../api/scope.ts'
 
 export const GROUPS = ['day', 'model', 'key', 'user'] as const
 export type GroupBy = (typeof GROUPS)[number]
 export const PERIODS = ['7', '30', 'month', 'last-month', 'days'] as const
 export type Period = (typeof PERIODS)[number]
-export const SCOPES = ['user', 'organization', 'system'] as const
-export type Scope = (typeof SCOPES)[number]
 
 export interface UsageSearch {
   period: Period
