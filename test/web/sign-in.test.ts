@@ -191,8 +191,8 @@ describe.skipIf(!browserInstalled())('signing in with a browser', () => {
       JSON.stringify(await page.evaluate('[{...localStorage}, {...sessionStorage}, document.cookie]')),
     ).not.toContain('sk-')
     await window.look(LOOKS[0])
-    await page.click('.frame-side [aria-haspopup=menu]')
-    await (await page.waitForSelector('::-p-text(Sign out)'))?.click()
+    await page.locator('.frame-side [aria-haspopup=menu]').click()
+    await page.locator('::-p-text(Sign out)').click()
     await page.waitForSelector('::-p-text(Sign in with the master key)')
     expect(window.complaints).toEqual(['401 /api/v1/me', '401 /auth/master-key'])
   })
